@@ -1,0 +1,101 @@
+"""A heterogeneous graph autoencoder that says how strange an edge is.
+
+Encoder: mean message passing over every relation and its mirror (GraphSAGE, Hamilton et al. 2017), from node features plus a
+learned id residual that is dropped at random in training, so that a node without one is no surprise to the model.
+Decoder: conditioned on the edge's own features as well as on the embeddings of its ends (products of each two ends), so that how
+broad an entity is becomes part of what is reconstructed. A linear path beside the hidden layer keeps it robust.
+The idea of reconstructing links from embeddings is Kipf and Welling's (2016, "Variational graph auto-encoders").
+Leaves out: time, names, and what an edge is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import combinations
+
+import torch
+from torch import Tensor, nn
+from torch_geometric.data import HeteroData
+from torch_geometric.nn import HeteroConv, SAGEConv
+
+from models.graph import Relation, mirrored
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What the model is built for; saved beside its weights."""
+
+    node_features: dict[str, int]  # per node type
+    nodes: dict[str, int]  # rows of the id table, per node type
+    relations: tuple[Relation, ...]  # one direction each; mirrors are added
+    roles: dict[str, str]  # role -> node type, in the order of the columns of an edge
+    features: int  # per edge
+    dim: int = 32  # of an embedding
+    hidden: int = 64  # of the decoder
+    layers: int = 2  # of message passing
+
+    def __post_init__(self) -> None:  # what JSON gives back
+        object.__setattr__(self, "relations", tuple(tuple(relation) for relation in self.relations))
+
+    @property
+    def role_pairs(self) -> list[tuple[int, int]]:
+        """Every two ends of an edge, as columns."""
+        return list(combinations(range(len(self.roles)), 2))
+
+
+class GraphAutoencoder(nn.Module):
+    """`encode` a message graph, `decode` edges. Logits are log odds of an edge being made up: higher is stranger."""
+
+    def __init__(self, shape: Shape, feature_mean: Tensor, feature_scale: Tensor, id_dropout: float = 0.3) -> None:
+        super().__init__()
+        self.shape, self.id_dropout, dim = shape, id_dropout, shape.dim
+        self.register_buffer("feature_mean", feature_mean)
+        self.register_buffer("feature_scale", feature_scale)
+        self.ids = nn.ModuleDict({t: nn.Embedding(n, dim) for t, n in shape.nodes.items()})
+        self.inputs = nn.ModuleDict({t: nn.Linear(n, dim) for t, n in shape.node_features.items()})
+        both_ways = [way for relation in shape.relations for way in (relation, mirrored(relation))]
+        self.messages = nn.ModuleList(
+            HeteroConv({way: SAGEConv(dim, dim, root_weight=False, bias=False) for way in both_ways}, aggr="sum")
+            for _ in range(shape.layers)
+        )
+        self.selves = nn.ModuleList(
+            nn.ModuleDict({t: nn.Linear(dim, dim) for t in shape.node_features}) for _ in range(shape.layers)
+        )
+        self.outputs = nn.ModuleDict({role: nn.Linear(dim, dim) for role in shape.roles})
+        self.linear = nn.Linear(shape.features, 1)
+        self.hidden = nn.Linear(len(shape.role_pairs) * dim + shape.features, shape.hidden)
+        self.out = nn.Linear(shape.hidden, 1, bias=False)
+        for table in self.ids.values():
+            nn.init.normal_(table.weight, std=0.1)
+
+    def encode(self, graph: HeteroData) -> dict[str, Tensor]:
+        """Embeddings of every node in every role it can fill: role -> [nodes, dim]."""
+        h = {t: self.inputs[t](graph[t].x) + self._id_residual(t, graph[t].row) for t in self.shape.node_features}
+        h = {t: torch.relu(x) for t, x in h.items()}
+        for messages, selves in zip(self.messages, self.selves, strict=True):
+            received = messages(h, graph.edge_index_dict)
+            h = {t: torch.relu(selves[t](x) + received[t]) for t, x in h.items()}
+        return {role: self.outputs[role](h[t]) for role, t in self.shape.roles.items()}
+
+    def _id_residual(self, node_type: str, row: Tensor) -> Tensor:
+        """The learned part of each node, [nodes, dim]; zero for nodes the model was not trained on."""
+        known = row >= 0
+        if self.training:
+            known = known & (torch.rand(len(row)) >= self.id_dropout)
+        residual: Tensor = self.ids[node_type](row.clamp(min=0)) * known.unsqueeze(1)
+        return residual
+
+    def decode(self, z: Mapping[str, Tensor], nodes: Tensor, features: Tensor) -> Tensor:
+        """Log odds that each edge is made up, [edges]. nodes: int64 [edges, roles]; features: float32 [edges, features]"""
+        ends = [z[role][nodes[:, i].clamp(min=0)] for i, role in enumerate(self.shape.roles)]  # [edges, dim] each
+        there = [(nodes[:, i] >= 0).unsqueeze(1) for i in range(len(ends))]
+        products = [ends[i] * ends[j] * (there[i] & there[j]) for i, j in self.shape.role_pairs]
+        standard = ((features - self.feature_mean) / self.feature_scale).clamp(-5, 5)
+        hidden = torch.relu(self.hidden(torch.cat([*products, standard], dim=1)))
+        logit: Tensor = self.linear(standard) + self.out(hidden)  # [edges, 1]
+        return logit.squeeze(1)
+
+    def forward(self, graph: HeteroData, nodes: Tensor, features: Tensor) -> Tensor:
+        """Surprise in nats, [edges]: -log p(the edge happened by itself)."""
+        return nn.functional.softplus(self.decode(self.encode(graph), nodes, features))

@@ -1,0 +1,129 @@
+"""The training loop: tell edges that happened from edges that were made up, and rebuild the pairs that were masked.
+
+Each step takes one snapshot (the graph before a day, and that day's edges), hides half of its pairs and every pair that is
+about to be judged, encodes what is left, and adds two losses: binary cross-entropy on the judged edges, and reconstruction of
+hidden pairs against random ones (masked graph autoencoding, Li et al. 2023, "What's behind the mask").
+Deterministic for a seed on one machine. Leaves out early stopping: the number of steps is small and fixed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from models.autoencoder import GraphAutoencoder, Shape
+from models.graph import Array, Edges, Relation, Snapshot, hetero_data, without
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """How long and how hard to train."""
+
+    steps: int = 120  # one snapshot and one batch each
+    batch: int = 16384  # edges judged in a step
+    learning_rate: float = 0.01  # peak, with cosine decay
+    weight_decay: float = 1e-4
+    masked: float = 0.5  # share of pairs hidden in a step
+    link_weight: float = 0.5  # of the reconstruction loss beside the discrimination loss
+    link_batch: int = 8192  # pairs rebuilt in a step, per relation
+    dim: int = 32
+    hidden: int = 64
+
+
+def train(
+    days: Sequence[tuple[Snapshot, Edges]],
+    roles: Mapping[str, str],
+    nodes: Mapping[str, int],
+    config: TrainingConfig,
+    seed: int,
+    progress: Callable[[float], None] = lambda loss: None,
+) -> GraphAutoencoder:
+    """Train one model on (graph before a day, edges of the day). `nodes`: rows of the id table per type."""
+    torch.manual_seed(seed)
+    rng = np.random.default_rng(seed)
+    mean, scale = _standardisation([edges for _, edges in days])
+    first = days[0][0]
+    shape = Shape(
+        node_features={t: x.shape[1] for t, x in first.x.items()},
+        nodes=dict(nodes),
+        relations=tuple(first.pairs),
+        roles=dict(roles),
+        features=len(mean),
+        dim=config.dim,
+        hidden=config.hidden,
+    )
+    model = GraphAutoencoder(shape, torch.as_tensor(mean), torch.as_tensor(scale)).train()
+    optimiser = torch.optim.AdamW(model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, config.learning_rate, total_steps=config.steps)
+    sizes = np.array([len(edges) for _, edges in days], float)
+    for _ in range(config.steps):
+        snapshot, edges = days[rng.choice(len(days), p=sizes / sizes.sum())]
+        picked = rng.choice(len(edges), min(config.batch, len(edges)), replace=False)
+        loss = _loss(model, snapshot, edges, picked, config, rng)
+        optimiser.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimiser.step()
+        schedule.step()
+        progress(float(loss.detach()))
+    return model.eval()
+
+
+def _standardisation(edges: Sequence[Edges]) -> tuple[Array, Array]:
+    """Mean and scale of each feature over happened and made-up edges together, float32 [features] each."""
+    features = np.concatenate([part.features for part in edges]).astype(np.float64)
+    return features.mean(0).astype(np.float32), (features.std(0) + 1e-3).astype(np.float32)
+
+
+def split_pairs(
+    snapshot: Snapshot, nodes: Array, shape: Shape, masked: float, rng: np.random.Generator
+) -> tuple[dict[Relation, Array], dict[Relation, Array]]:
+    """Which pairs carry messages and which are hidden, bool [pairs] per relation. Pairs that are about to be judged are hidden
+    from the messages always."""
+    roles = list(shape.roles)
+    visible, hidden = {}, {}
+    for relation, pairs in snapshot.pairs.items():
+        ends = relation_roles(relation, roles)
+        shown = rng.random(pairs.shape[1]) >= masked
+        hidden[relation] = ~shown
+        visible[relation] = shown & without(pairs, nodes, ends)
+    return visible, hidden
+
+
+def relation_roles(relation: Relation, roles: Sequence[str]) -> tuple[int, int]:
+    """The two columns of an edge that a relation joins: its name is `<role>_<role>`."""
+    left, right = relation[1].split("_")
+    return roles.index(left), roles.index(right)
+
+
+def _loss(
+    model: GraphAutoencoder, snapshot: Snapshot, edges: Edges, picked: Array, config: TrainingConfig, rng: np.random.Generator
+) -> Tensor:
+    nodes = edges.nodes[picked]
+    visible, hidden = split_pairs(snapshot, nodes, model.shape, config.masked, rng)
+    z = model.encode(hetero_data(snapshot, visible))
+    logit = model.decode(z, torch.as_tensor(nodes), torch.as_tensor(edges.features[picked]))
+    judged = nn.functional.binary_cross_entropy_with_logits(logit, torch.as_tensor(edges.label[picked]))
+    rebuilt = [
+        _link_loss(z, snapshot.pairs[relation][:, mask], relation, config.link_batch, rng)
+        for relation, mask in hidden.items()
+        if mask.any()
+    ]
+    return judged + config.link_weight * sum(rebuilt, torch.zeros(())) / max(len(rebuilt), 1)
+
+
+def _link_loss(z: Mapping[str, Tensor], pairs: Array, relation: Relation, batch: int, rng: np.random.Generator) -> Tensor:
+    """Hidden pairs against pairs of a hidden left end and another's right end; dot product of embeddings."""
+    left_role, right_role = relation[1].split("_")
+    picked = rng.integers(0, pairs.shape[1], min(batch, pairs.shape[1]))
+    left, right = pairs[0, picked], pairs[1, picked]
+    false_right = np.where(
+        rng.random(len(right)) < 0.5, rng.permutation(right), rng.integers(0, len(z[right_role]), len(right))
+    )
+    a = z[left_role][torch.as_tensor(left)]  # [pairs, dim]
+    true = (a * z[right_role][torch.as_tensor(right)]).sum(1)
+    false = (a * z[right_role][torch.as_tensor(false_right)]).sum(1)
+    return nn.functional.softplus(-true).mean() + nn.functional.softplus(false).mean()

@@ -1,0 +1,164 @@
+"""The expressions: daily edges against a plain-Python oracle, identity by example and idempotent."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections import defaultdict
+
+import ibis
+import pandas as pd
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ueba.ingest import edges, events, identity
+
+
+def table(rows: list[dict], schema: ibis.Schema = events.SCHEMA) -> ibis.Table:
+    return ibis.memtable(pa.Table.from_pylist(rows, schema=schema.to_pyarrow()))
+
+
+def names(*values: str) -> st.SearchStrategy[str | None]:
+    return st.sampled_from([*values, None])
+
+
+EVENT = st.fixed_dictionaries(
+    {
+        "time": st.datetimes(dt.datetime(2024, 1, 1), dt.datetime(2024, 1, 2, 23, 59, 59)),
+        "user": st.sampled_from(["a", "b"]),
+        "actor": names("z"),
+        "source": names("s"),
+        "target": st.sampled_from(["t", "u"]),
+        "target_kind": st.sampled_from(["machine", "resource"]),
+        "action": st.sampled_from(["logon", "ticket"]),
+        "logon_type": names("Network"),
+        "auth_package": names("NTLM"),
+        "outcome": st.sampled_from(["success", "failure", "unknown"]),
+        "dropped": st.sampled_from([None, None, None, "why", "why not"]),
+    }
+)
+
+
+def oracle(rows: list[dict]) -> dict[tuple, tuple]:
+    groups = defaultdict(list)
+    for row in rows:
+        key = tuple(row["time"].date() if name == "day" else row[name] for name in edges.KEY)
+        groups[key if not row["dropped"] else (row["dropped"],)].append(row)
+    return {
+        key: (
+            len(group),
+            sum(row["outcome"] == "failure" for row in group),
+            min(row["time"] for row in group),
+            max(row["time"] for row in group),
+            [sum(row["time"].hour == hour for row in group) for hour in range(24)],
+        )
+        if len(key) > 1
+        else (len(group), f"{min(row['line'] for row in group):012d}:x")
+        for key, group in groups.items()
+    }
+
+
+@given(st.lists(EVENT, min_size=1, max_size=60))
+@settings(max_examples=25, deadline=None)
+def test_daily_edges_are_what_python_counts(rows):
+    rows = [row | {"line": number, "text": "x"} for number, row in enumerate(rows)]
+    found = {}
+    for row in edges.daily(table(rows)).to_pyarrow().to_pylist():
+        if row["dropped"]:
+            assert all(row[name] is None for name in edges.KEY)
+            found[row["dropped"],] = (row["count"], row["example"])
+        else:
+            measures = ("count", "failures", "first_seen", "last_seen", "hours")
+            found[tuple(row[name] for name in edges.KEY)] = tuple(row[name] for name in measures)
+    assert found == oracle(rows)
+
+
+def test_daily_compiles_for_spark():
+    pytest.importorskip("pyspark", reason="needs ueba[spark]")
+    assert "GROUP BY" in ibis.to_sql(edges.daily(table([])), dialect="pyspark")
+
+
+def evaluate(function, values: list[str | None]) -> list:
+    column = ibis.memtable(pd.DataFrame({"name": pd.Series(values, dtype="string")}), schema={"name": "string"})
+    return column.select(result=function(column.name), name="name").to_pyarrow()["result"].to_pylist()
+
+
+def test_users():
+    cases = {
+        "CORP\\Alice": "alice@corp",
+        "alice@CORP.": "alice@corp",
+        ".\\Alice": "alice",
+        "\\Alice": "alice",
+        "  Alice ": "alice",
+        "NT AUTHORITY\\SYSTEM": "system@nt authority",
+        "C1862$@DOM1": "c1862$@dom1",
+        "?": None,
+        "-": None,
+        "": None,
+        None: None,
+        "'}) DETACH DELETE n //": "'}) detach delete n //",
+    }
+    assert dict(zip(cases, evaluate(identity.user, list(cases)), strict=True)) == cases
+
+
+def test_hosts():
+    cases = {
+        "WS7.Corp.Example.": "ws7.corp.example",
+        "\\\\WS7": "ws7",
+        "::ffff:10.0.0.7": "10.0.0.7",
+        "fe80::1": "fe80::1",
+        "?": None,
+        " - ": None,
+        "..": None,
+    }
+    assert dict(zip(cases, evaluate(identity.host, list(cases)), strict=True)) == cases
+
+
+def test_user_kinds():
+    cases = {
+        "U66@DOM1": "human",
+        "C1862$@DOM1": "machine",
+        "ANONYMOUS LOGON@C586": "anonymous",
+        "LOCAL SERVICE@C2": "service",
+        "NETWORK SERVICE": "service",
+        "system@nt authority": "service",
+        "dwm-3@window manager": "service",
+        "UMFD-0": "service",
+        "svc-backup@corp": "service",
+        "svcsql@corp": "service",
+        "backup_svc": "service",
+        "systems.engineer@corp": "human",
+        "silvia@svc.corp": "human",
+    }
+    assert dict(zip(cases, evaluate(identity.user_kind, list(cases)), strict=True)) == cases
+
+
+NAME = st.text(st.sampled_from("aB\\@.:-?$ 1f") | st.characters(codec="utf-8", exclude_characters="\0"), max_size=8)
+
+
+@given(st.lists(st.tuples(NAME | st.none(), NAME | st.none(), NAME, NAME, st.booleans()), min_size=20, max_size=60))
+@settings(max_examples=30, deadline=None)
+def test_identity_is_idempotent(rows):
+    missing = dict.fromkeys(events.COLUMNS)
+    kinds = {True: "machine", False: "resource"}
+    given_ = [
+        missing | {"user": user, "actor": actor, "source": source, "target": target, "target_kind": kinds[machine]}
+        for user, actor, source, target, machine in rows
+    ]
+    once = identity.unify(table(given_)).to_pyarrow()
+    assert identity.unify(table(once.to_pylist())).to_pyarrow().equals(once)
+
+
+def test_one_machine_one_spelling():
+    row = dict.fromkeys(events.COLUMNS) | {"user": "A\\b", "actor": "B@a", "target": "WS7.", "target_kind": "machine"}
+    (found,) = identity.unify(table([row | {"source": "127.0.0.1"}])).to_pyarrow().to_pylist()
+    assert [found[name] for name in ("user", "actor", "source", "target", "dropped")] == [
+        "b@a",
+        None,
+        "ws7",
+        "ws7",
+        None,
+    ]
+    (found,) = identity.unify(table([row | {"user": "-"}])).to_pyarrow().to_pylist()
+    assert found["dropped"] == "no user"

@@ -1,0 +1,82 @@
+"""One spelling for an entity, and what kind of account a name is. events -> events, idempotent, ibis expressions only.
+
+    CORP\\Alice, alice@CORP, ALICE@corp.  ->  alice@corp         .\\Alice  ->  alice (a local account)
+    WS7.corp.example., \\\\WS7.Corp.Example  ->  ws7.corp.example    ::ffff:10.0.0.7  ->  10.0.0.7
+    ?, -, empty  ->  null                                       source ::1, 127.0.0.1, localhost, LOCAL  ->  the target
+
+Windows names are case-insensitive, so everything is lower case here. A source whose names are canonical already says so
+(`Source.canonical`) and keeps them as written: LANL's pseudonyms read `U7275@DOM1` in every file that goes with it.
+
+Leaves out, what takes a second look at the log: `ws7` and `ws7.corp.example` as one, `CORP` and `corp.example`
+as one, and IP addresses as the host that held them at the time.
+"""
+
+from __future__ import annotations
+
+import ibis
+import ibis.expr.types as ir
+
+BLANK = ("", "?", "-")
+LOOPBACK = ("::1", "127.0.0.1", "localhost", "local")
+SERVICE = (
+    "system",
+    "local system",
+    "local service",
+    "localservice",
+    "network service",
+    "networkservice",
+    "krbtgt",
+    "iusr",
+)
+SERVICE_PATTERN = r"^(dwm|umfd)-\d+$|^svc|^service[-_.]|[-_.](svc|service)$|^serviceprincipal_"
+
+
+def blank_to_null(name: ir.StringValue) -> ir.StringValue:
+    """`?`, `-` and nothing are not names."""
+    return ibis.ifelse(name.isin(BLANK), ibis.null("string"), name)
+
+
+def user(name: ir.StringValue) -> ir.StringValue:
+    """`user@domain`, lower case; the name alone for a local account."""
+    plain = name.lower().re_replace(r"^(\s*\.\s*\\)+", "").re_replace(r"^[\s\\]+|[\s.]+$", "")
+    turned = plain.re_replace(r"^([^\\@]+)\\([^@]*)$", r"\2@\1").re_replace(r"^[\s\\]+|[\s.]+$", "")
+    return blank_to_null(turned)
+
+
+def host(name: ir.StringValue) -> ir.StringValue:
+    """Lower case, without leading backslashes and trailing dots; an IPv4 address in IPv6 clothes is an IPv4 address."""
+    plain = name.lower().re_replace(r"^[\s\\]+|[\s.]+$", "")
+    return blank_to_null(plain.re_replace(r"^(::ffff:)+(\d+\.\d+\.\d+\.\d+)$", r"\2"))
+
+
+def resource(name: ir.StringValue) -> ir.StringValue:
+    """As written: a path or an application may care for case."""
+    return blank_to_null(name.re_replace(r"^\s+|\s+$", ""))
+
+
+def unify(events: ir.Table) -> ir.Table:
+    """events -> events with one spelling for each user, source and target."""
+    target = ibis.ifelse(events.target_kind == "resource", resource(events.target), host(events.target))
+    source = host(events.source)
+    source = ibis.ifelse(source.isin(LOOPBACK) & (events.target_kind == "machine"), target, source)
+    named = events.mutate(user=user(events.user), actor=user(events.actor), source=source, target=target)
+    return named.mutate(
+        actor=ibis.ifelse(named.actor == named.user, ibis.null("string"), named.actor),
+        dropped=ibis.cases(
+            (named.dropped.notnull(), named.dropped),
+            (named.user.isnull(), "no user"),
+            (named.target.isnull(), "no target"),
+            else_=ibis.null("string"),
+        ),
+    )
+
+
+def user_kind(name: ir.StringValue) -> ir.StringValue:
+    """human, service, machine or anonymous, by the account's name alone."""
+    account = name.lower().re_replace(r"@.*$", "")
+    return ibis.cases(
+        (account.isin(("anonymous logon", "anonymous")), "anonymous"),
+        (account.endswith("$"), "machine"),
+        (account.isin(SERVICE) | account.re_search(SERVICE_PATTERN), "service"),
+        else_="human",
+    )

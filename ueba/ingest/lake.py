@@ -1,0 +1,123 @@
+"""Daily edges in Parquet, `edges/day=YYYY-MM-DD/batch=<id>.parquet`, and a manifest a batch, `batches/<hash>.json`.
+
+The id of a batch is the hash of its content and that of how it was read. The manifest is written last, by renaming, and
+names the files that count: without it a file is not there. So an interrupted ingest leaves nothing to be seen, and a
+batch read anew with other settings is replaced in one step. Leftovers go with the next ingest. Days are merged over
+batches when they are read.
+
+Leaves out: object stores, compaction, and removal of old days.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import fcntl
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import ibis
+import ibis.expr.types as ir
+import pyarrow as pa
+
+from ueba.errors import WorkspaceError
+from ueba.ingest import edges
+
+
+@contextlib.contextmanager
+def writing(lake: Path) -> Iterator[Path]:
+    """An empty directory inside the lake for one writer at a time; what an interrupted one left is removed before."""
+    lake.mkdir(parents=True, exist_ok=True)
+    with open(lake / ".lock", "w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as reason:
+            raise WorkspaceError(f"{lake}: another ingest is writing; wait for it to end") from reason
+        clean(lake)
+        temporary = lake / ".tmp"
+        temporary.mkdir()
+        try:
+            yield temporary
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+
+def clean(lake: Path) -> None:
+    """Remove all that no manifest names."""
+    shutil.rmtree(lake / ".tmp", ignore_errors=True)
+    named = {path for manifest in manifests(lake) for path in files(lake, manifest)}
+    for path in lake.glob("edges/day=*/*.parquet"):
+        if path not in named:
+            path.unlink()
+
+
+def publish(lake: Path, temporary: Path, manifest: dict[str, Any]) -> None:
+    """Make a batch visible: `temporary` holds `<day>.parquet` for each of the manifest's days."""
+    for day, path in zip(manifest["report"]["days"], files(lake, manifest), strict=True):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        os.replace(temporary / f"{day}.parquet", path)
+    (lake / "batches").mkdir(exist_ok=True)
+    written = temporary / "manifest.json"
+    written.write_text(json.dumps(manifest, indent=2))
+    os.replace(written, manifest_path(lake, manifest["report"]["batch"]))
+    clean(lake)
+
+
+def manifest_path(lake: Path, batch: str) -> Path:
+    return lake / "batches" / f"{batch}.json"
+
+
+def manifests(lake: Path) -> list[dict[str, Any]]:
+    """Every batch that is there: `id`, `settings`, `report`."""
+    return [json.loads(path.read_text()) for path in sorted(lake.glob("batches/*.json"))]
+
+
+def files(lake: Path, manifest: dict[str, Any]) -> list[Path]:
+    return [lake / "edges" / f"day={day}" / f"batch={manifest['id']}.parquet" for day in manifest["report"]["days"]]
+
+
+def days(lake: Path) -> list[dt.date]:
+    """Days that have edges, in order."""
+    return sorted({dt.date.fromisoformat(day) for manifest in manifests(lake) for day in manifest["report"]["days"]})
+
+
+def read(lake: Path, from_day: dt.date, to_day: dt.date, *, memory_limit: str = "1GB") -> pa.Table:
+    """The edges of some days, both ends included; columns as `edges` lists them, sorted by key."""
+    return query(lake, from_day, to_day, edges.merged, memory_limit)
+
+
+def read_pairs(lake: Path, from_day: dt.date, to_day: dt.date, *, memory_limit: str = "1GB") -> pa.Table:
+    """The same at the grain of detection, see `edges.pairs`."""
+    return query(lake, from_day, to_day, edges.pairs, memory_limit)
+
+
+def query(
+    lake: Path, from_day: dt.date, to_day: dt.date, stage: Callable[[ir.Table], ir.Table], memory_limit: str
+) -> pa.Table:
+    """Some days' edges through an expression, over all batches."""
+    chosen = [
+        str(path)
+        for manifest in manifests(lake)
+        for path, day in zip(files(lake, manifest), manifest["report"]["days"], strict=True)
+        if from_day.isoformat() <= day <= to_day.isoformat()
+    ]
+    with connect(memory_limit) as connection:
+        if chosen:
+            connection.read_parquet(chosen, hive_partitioning=False).create_view("stored")
+        else:
+            connection.register("stored", edges.SCHEMA.to_pyarrow().empty_table())
+        expression = stage(ibis.table(edges.SCHEMA, name="stored"))
+        return connection.sql(ibis.to_sql(expression, dialect="duckdb")).to_arrow_table()
+
+
+def connect(memory_limit: str, temporary: Path | None = None) -> duckdb.DuckDBPyConnection:
+    """A DuckDB of our own, in memory, that spills to `temporary`. Times have no zone and mean UTC."""
+    config: dict[str, Any] = {"memory_limit": memory_limit, "preserve_insertion_order": "false"}
+    connection = duckdb.connect(config=config | ({"temp_directory": str(temporary)} if temporary else {}))
+    connection.execute("SET TimeZone = 'UTC'")
+    return connection
