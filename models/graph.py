@@ -14,19 +14,20 @@ A *graph* is a PyG `HeteroData`:
     label     float32 [edges], 1 for an edge that was made up, 0 for one that happened
 
 The edges to be judged are never among the pairs of the message graph: `without` takes them out.
-Leaves out what nodes and roles stand for; the caller knows.
+Leaves out what nodes and roles stand for; the caller knows. Importing this module does not import torch.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-import torch
-from torch_geometric.data import HeteroData
+
+if TYPE_CHECKING:
+    from torch_geometric.data import HeteroData
 
 Array = npt.NDArray[Any]
 Relation = tuple[str, str, str]
@@ -61,6 +62,9 @@ def mirrored(relation: Relation) -> Relation:
 
 def hetero_data(snapshot: Snapshot, keep: Mapping[Relation, Array] | None = None) -> HeteroData:
     """The snapshot as PyG data, with mirrored relations; `keep` masks the pairs of each relation, bool [pairs]."""
+    import torch
+    from torch_geometric.data import HeteroData
+
     data = HeteroData()
     for node_type, x in snapshot.x.items():
         data[node_type].x = torch.as_tensor(x, dtype=torch.float32)

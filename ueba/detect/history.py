@@ -149,8 +149,9 @@ class Names:
                 self.names.append(name)
         return np.fromiter((self._ids[name] for name in names), np.int64, len(names))
 
-    def get(self, name: str) -> int | None:
-        return self._ids.get(name)
+    def find(self, names: list[str]) -> Ints:
+        """Ids of names, -1 for those without. int64 [names]"""
+        return np.fromiter((self._ids.get(name, UNKNOWN) for name in names), np.int64, len(names))
 
 
 def _column_ids(names: Names, column: pa.ChunkedArray) -> Ints:
@@ -230,16 +231,19 @@ class History:
 
     # --- learning ----------------------------------------------------------------------------------------------
 
-    def learn(self, day: int, batch: EdgeBatch) -> None:
+    def learn(self, day: int, batch: EdgeBatch, suspect: npt.NDArray[np.bool_] | None = None) -> None:
         """Fade by the days that passed, then add a day's edges. Days come in order.
 
+        suspect: bool [edges], edges that were reported. They are remembered as seen, so that the same edge is not reported every
+        day, but do not count as a habit of the entities: an attacker's first day must not make the second one normal.
         Raises ValueError for a day that was already learned or lies before one."""
         if day <= self.last_day:
             raise ValueError(f"day {day} is not after the last day learned, {self.last_day}")
         if self.days_learned:
             self._fade(0.5 ** ((day - self.last_day) / self.half_life_days))
+        trusted = np.ones(len(batch), bool) if suspect is None else ~suspect
         for relation in RELATIONS:
-            self._learn_pairs(relation, day, *batch.pairs(relation))
+            self._learn_pairs(relation, day, *batch.pairs(relation), trusted)
         present = (batch.hours > 0).astype(np.float32)
         np.add.at(self.user_hours, batch.user, present)
         np.add.at(self.place_hours, batch.target, present)
@@ -258,9 +262,11 @@ class History:
         for table in tables:
             table *= np.float32(factor)
 
-    def _learn_pairs(self, relation: str, day: int, left: Ints, right: Ints) -> None:
-        keys = pair_keys(left, right)
-        keys = np.unique(keys[keys >= 0])
+    def _learn_pairs(
+        self, relation: str, day: int, left: Ints, right: Ints, trusted: npt.NDArray[np.bool_]
+    ) -> None:
+        all_keys = pair_keys(left, right)
+        keys = np.unique(all_keys[all_keys >= 0])
         pairs = self.pairs[relation]
         position, known = pairs.find(keys)
         pairs.count[position[known]] += 1
@@ -270,20 +276,20 @@ class History:
         pairs.key = np.insert(pairs.key, at, fresh)
         pairs.count = np.insert(pairs.count, at, np.float32(1))
         pairs.last_day = np.insert(pairs.last_day, at, np.int64(day))
-        for side, of_pair, of_fresh in (
-            (self.sides[relation][0], keys >> 32, fresh >> 32),
-            (self.sides[relation][1], keys & 0xFFFFFFFF, fresh & 0xFFFFFFFF),
-        ):
+        habitual = fresh[np.isin(fresh, all_keys[trusted])]
+        for side, shift in zip(self.sides[relation], (32, 0), strict=True):
             size = len(side.days)
-            partners = np.bincount(of_pair, minlength=size).astype(np.float32)
-            new = np.bincount(of_fresh, minlength=size).astype(np.float32)
+            partners, new, new_habit = (
+                np.bincount(some >> shift & 0xFFFFFFFF, minlength=size).astype(np.float32)
+                for some in (keys, fresh, habitual)
+            )
             settled = side.first_day < day  # on its first day every partner of an entity is new: that tells nothing
             side.days += partners > 0
             side.pair_days += partners
             side.breadth += new
             side.trials += partners * settled
-            side.novel += new * settled
-            side.most_new = np.maximum(side.most_new, new * settled)
+            side.novel += new_habit * settled
+            side.most_new = np.maximum(side.most_new, new_habit * settled)
             side.first_day = np.where((partners > 0) & ~settled, day, side.first_day)
 
     # --- what the tables say -----------------------------------------------------------------------------------

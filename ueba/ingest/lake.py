@@ -81,6 +81,16 @@ def files(lake: Path, manifest: dict[str, Any]) -> list[Path]:
     return [lake / "edges" / f"day={day}" / f"batch={manifest['id']}.parquet" for day in manifest["report"]["days"]]
 
 
+def stored(lake: Path, from_day: dt.date, to_day: dt.date) -> list[Path]:
+    """The files that hold the edges of some days, both ends included."""
+    return [
+        path
+        for manifest in manifests(lake)
+        for path, day in zip(files(lake, manifest), manifest["report"]["days"], strict=True)
+        if from_day.isoformat() <= day <= to_day.isoformat()
+    ]
+
+
 def days(lake: Path) -> list[dt.date]:
     """Days that have edges, in order."""
     return sorted({dt.date.fromisoformat(day) for manifest in manifests(lake) for day in manifest["report"]["days"]})
@@ -100,12 +110,7 @@ def query(
     lake: Path, from_day: dt.date, to_day: dt.date, stage: Callable[[ir.Table], ir.Table], memory_limit: str
 ) -> pa.Table:
     """Some days' edges through an expression, over all batches."""
-    chosen = [
-        str(path)
-        for manifest in manifests(lake)
-        for path, day in zip(files(lake, manifest), manifest["report"]["days"], strict=True)
-        if from_day.isoformat() <= day <= to_day.isoformat()
-    ]
+    chosen = [str(path) for path in stored(lake, from_day, to_day)]
     with connect(memory_limit) as connection:
         if chosen:
             connection.read_parquet(chosen, hive_partitioning=False).create_view("stored")

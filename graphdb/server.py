@@ -1,0 +1,274 @@
+"""The bundled graph server: ArcadeDB from the `arcadedb-embedded` wheel, with its own Java, in a process of its own.
+
+`start` returns when the server answers over Bolt; it listens on loopback alone, outlives the caller, and is found again by the next
+one. Two passwords are generated, for an account that may do everything and one that can only read, and kept in a file that only
+the owner can read. Whether the server runs is told by a lock that its process holds, which goes when it does, however it ends.
+After `kill -9` the next start recovers what was committed.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import fcntl
+import json
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from graphdb.errors import ServerError
+
+DATABASE = "graph"
+READER = "reader"
+START_TIMEOUT_S = 60
+
+
+@dataclass(frozen=True)
+class Connection:
+    """Where a graph is and how to log in. directory: of the bundled server, None for another."""
+
+    uri: str
+    username: str
+    password: str = field(repr=False)
+    database: str
+    reader: str | None = None
+    reader_password: str | None = field(default=None, repr=False)
+    directory: Path | None = None
+
+
+def from_environment(environment: Mapping[str, str]) -> Connection | None:
+    """The server that NEO4J_URI names, with NEO4J_USERNAME, NEO4J_PASSWORD and NEO4J_DATABASE; None if it is not set."""
+    uri = environment.get("NEO4J_URI")
+    if not uri:
+        return None
+    return Connection(
+        uri,
+        environment.get("NEO4J_USERNAME") or "neo4j",
+        environment.get("NEO4J_PASSWORD", ""),
+        environment.get("NEO4J_DATABASE") or "neo4j",
+    )
+
+
+def start(directory: Path, heap: str = "1g") -> Connection:
+    """Start the server whose data lives in a directory, or find it running. Raises ServerError naming its log."""
+    directory = directory.absolute()
+    directory.mkdir(parents=True, exist_ok=True)
+    directory.chmod(0o700)
+    with _lock(directory / "start.lock"):
+        if not running(directory):
+            _launch(directory, heap)
+        return connection(directory)
+
+
+def stop(directory: Path, timeout_s: float = 30) -> bool:
+    """Stop the server; False if none ran. One that does not stop in time is killed: it recovers on the next start."""
+    facts = _facts(directory)
+    if facts is None or not running(directory):
+        return False
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(facts["pid"], signal.SIGTERM)
+    if not _wait(lambda: not running(directory), timeout_s):
+        kill(directory)
+    return True
+
+
+def kill(directory: Path) -> None:
+    """End the server at once, whatever it is doing. What was committed is kept."""
+    facts = _facts(directory)
+    if facts is not None and running(directory):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(facts["pid"], signal.SIGKILL)
+        _wait(lambda: not running(directory), 10)
+
+
+def restart(directory: Path) -> Connection:
+    """Kill the server and start it on the same ports: the way to end a query that it cannot end itself."""
+    with _lock(directory / "start.lock"):
+        facts = _facts(directory) or {}
+        kill(directory)
+        _launch(directory, facts.get("heap", "1g"), facts.get("bolt_port"), facts.get("http_port"))
+        return connection(directory)
+
+
+def running(directory: Path) -> bool:
+    """Whether a server process holds the directory."""
+    path = directory / "server.lock"
+    if not path.exists():
+        return False
+    with open(path) as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
+
+
+def connection(directory: Path) -> Connection:
+    """How to reach the running server of a directory. Raises ServerError if none runs."""
+    directory = directory.absolute()
+    facts = _facts(directory)
+    if facts is None or not running(directory):
+        raise ServerError(f"{directory}: the bundled graph server is not running")
+    passwords = json.loads((directory / "credentials.json").read_text())
+    uri = f"bolt://127.0.0.1:{facts['bolt_port']}"
+    return Connection(uri, "root", passwords["root"], DATABASE, READER, passwords["reader"], directory)
+
+
+def status(directory: Path) -> dict[str, Any]:
+    """running, pid, bolt and http ports; never a password."""
+    facts = _facts(directory) if running(directory) else None
+    return {"running": facts is not None, "directory": str(directory), **(facts or {})}
+
+
+def _facts(directory: Path) -> dict[str, Any] | None:
+    try:
+        facts: dict[str, Any] = json.loads((directory / "server.json").read_text())
+    except (FileNotFoundError, ValueError):
+        return None
+    return facts
+
+
+def _launch(directory: Path, heap: str, bolt_port: int | None = None, http_port: int | None = None) -> None:
+    _write_passwords(directory)
+    facts = {"bolt_port": bolt_port or _free_port(), "http_port": http_port or _free_port(), "heap": heap}
+    log_path = directory / "server.log"
+    with open(log_path, "wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "graphdb.server", str(directory)],
+            stdin=subprocess.PIPE, stdout=log, stderr=log, start_new_session=True, cwd="/",
+        )  # fmt: skip
+    assert process.stdin is not None
+    process.stdin.write(json.dumps(facts).encode())
+    process.stdin.close()
+    (directory / "server.json").write_text(json.dumps({"pid": process.pid, **facts}))
+    if not _wait(lambda: (directory / "ready").exists() or process.poll() is not None, START_TIMEOUT_S):
+        process.kill()
+    # The process is meant to outlive this one, so nobody waits for it here.
+    process.returncode = process.returncode if process.returncode is not None else 0
+    if not (directory / "ready").exists():
+        last = log_path.read_text(errors="replace").strip().splitlines()[-1:]
+        raise ServerError(
+            f"the bundled graph server did not start: {' '.join(last) or 'no answer'}; its log is {log_path}"
+        )
+
+
+def _write_passwords(directory: Path) -> None:
+    path = directory / "credentials.json"
+    if path.exists():
+        return
+    content = json.dumps({"root": secrets.token_urlsafe(24), "reader": secrets.token_urlsafe(24)})
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with open(descriptor, "w") as file:
+        file.write(content)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _wait(done: Any, timeout_s: float) -> bool:
+    until = time.monotonic() + timeout_s
+    while time.monotonic() < until:
+        if done():
+            return True
+        time.sleep(0.05)
+    return bool(done())
+
+
+@contextlib.contextmanager
+def _lock(path: Path) -> Iterator[None]:
+    with open(path, "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+# --- inside the server's own process ---------------------------------------------------------------------------
+
+
+def _serve(directory: Path) -> None:
+    """Run until SIGTERM. Settings come on standard input, passwords from the owner's file, nothing on the command line."""
+    from arcadedb_embedded.server import ArcadeDBServer
+
+    (directory / "ready").unlink(missing_ok=True)
+    lock = open(directory / "server.lock", "w")  # noqa: SIM115 - held until the process ends
+    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    facts = json.loads(sys.stdin.read())
+    passwords = json.loads((directory / "credentials.json").read_text())
+    os.chdir(directory)
+    _allow_reading(directory)
+    server = ArcadeDBServer(
+        str(directory),
+        root_password=passwords["root"],
+        config={
+            "host": "127.0.0.1",
+            "http_port": facts["http_port"],
+            "server_plugins": "Bolt:com.arcadedb.bolt.BoltProtocolPlugin",
+            "bolt_port": facts["bolt_port"],
+            "bolt_host": "127.0.0.1",
+        },
+        jvm_kwargs={"heap_size": facts["heap"]},
+    )
+    server.start()
+    if not (directory / "databases" / DATABASE).exists():
+        server.create_database(DATABASE)
+    _make_reader(facts["http_port"], passwords)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    (directory / "ready").touch()
+    try:
+        while True:
+            time.sleep(3600)
+    finally:
+        server.stop()
+
+
+def _allow_reading(directory: Path) -> None:
+    """A group that may read records and nothing else."""
+    path = directory / "config" / "server-groups.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    admin = {
+        "resultSetLimit": -1,
+        "readTimeout": -1,
+        "access": ["updateSecurity", "updateSchema", "updateDatabaseSettings"],
+        "types": {"*": {"access": ["createRecord", "readRecord", "updateRecord", "deleteRecord"]}},
+    }
+    reader = {"resultSetLimit": -1, "readTimeout": -1, "access": [], "types": {"*": {"access": ["readRecord"]}}}
+    nobody = {"resultSetLimit": -1, "readTimeout": -1, "access": [], "types": {"*": {"access": []}}}
+    groups = {"version": 1, "databases": {"*": {"groups": {"admin": admin, READER: reader, "*": nobody}}}}
+    path.write_text(json.dumps(groups))
+
+
+def _make_reader(http_port: int, passwords: Mapping[str, str]) -> None:
+    """The account that can only read; made anew where it is missing."""
+    user = {"name": READER, "password": passwords["reader"], "databases": {DATABASE: [READER]}}
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{http_port}/api/v1/server",
+        json.dumps({"command": f"create user {json.dumps(user)}"}).encode(),
+        {
+            "Content-Type": "application/json",
+            "Authorization": "Basic " + base64.b64encode(f"root:{passwords['root']}".encode()).decode(),
+        },
+    )
+    try:
+        with urllib.request.urlopen(request, timeout=30):
+            pass
+    except urllib.error.HTTPError as reason:
+        said = reason.read().decode(errors="replace")
+        if "already exist" not in said:
+            raise RuntimeError(f"the read-only account could not be made: {said}") from reason
+
+
+if __name__ == "__main__":
+    _serve(Path(sys.argv[1]))

@@ -1,0 +1,90 @@
+"""Schema to Cypher: pure functions from a declaration to a statement. Every statement runs on Neo4j 5 and on the bundled server.
+
+Rows travel as the parameter `$rows`. Loading upserts: MERGE on what tells a node or relationship apart, then SET, so that the
+same rows twice change nothing. Deleting is bounded by `$limit` and repeated by the caller, since one large delete holds one
+large transaction. Leaves out running them; that is `store`.
+"""
+
+from __future__ import annotations
+
+from graphdb.schema import Node, Relationship, Schema
+
+
+def constraints(schema: Schema) -> list[str]:
+    """A uniqueness constraint on each node's key, which also is the index that loading looks nodes up by."""
+    return [
+        f"CREATE CONSTRAINT {node.label.lower()}_key IF NOT EXISTS FOR (n:{node.label}) REQUIRE n.{node.key} IS UNIQUE"
+        for node in schema.nodes
+    ]
+
+
+def indexes(schema: Schema) -> list[str]:
+    """An index on the first identifying property of each relationship type: a day is found without a scan."""
+    found = {
+        relationship.type: relationship.identity[0] for relationship in schema.relationships if relationship.identity
+    }
+    return [
+        f"CREATE INDEX {kind.lower()}_{name} IF NOT EXISTS FOR ()-[r:{kind}]-() ON (r.{name})"
+        for kind, name in found.items()
+    ]
+
+
+def upsert_nodes(node: Node, properties: tuple[str, ...]) -> str:
+    """Rows have the node's key and the named properties. Properties that are not named stay as they are."""
+    return (
+        f"UNWIND $rows AS row MERGE (n:{node.label} {{{node.key}: row.{node.key}}})"
+        f"{_set('n', tuple(name for name in properties if name != node.key))}"
+    )
+
+
+def add_label(node: Node, label: str) -> str:
+    """Rows have the node's key. The nodes gain a label."""
+    return f"UNWIND $rows AS row MATCH (n:{node.label} {{{node.key}: row.{node.key}}}) SET n:{label}"
+
+
+def upsert_relationships(relationship: Relationship, properties: tuple[str, ...]) -> str:
+    """Rows have `start`, `end` and the named properties. Rows whose ends are not in the graph are passed over."""
+    start, end = relationship.start, relationship.end
+    identity = ", ".join(f"{name}: row.{name}" for name in relationship.identity)
+    return (
+        f"UNWIND $rows AS row MATCH (a:{start.label} {{{start.key}: row.start}}) MATCH (b:{end.label} {{{end.key}: row.end}})"
+        f" MERGE (a)-[r:{relationship.type}{f' {{{identity}}}' if identity else ''}]->(b)"
+        f"{_set('r', tuple(name for name in properties if name not in relationship.identity))}"
+    )
+
+
+def delete_relationships(kind: str, name: str) -> str:
+    """Relationships whose property is below `$before`, at most `$limit` of them. Returns how many went."""
+    return f"MATCH ()-[r:{kind}]->() WHERE r.{name} < $before WITH r LIMIT $limit DELETE r RETURN count(*) AS deleted"
+
+
+def delete_matching(kind: str, name: str) -> str:
+    """Relationships whose property equals `$value`, at most `$limit` of them. Returns how many went."""
+    return f"MATCH ()-[r:{kind}]->() WHERE r.{name} = $value WITH r LIMIT $limit DELETE r RETURN count(*) AS deleted"
+
+
+def delete_nodes(node: Node, name: str) -> str:
+    """Nodes whose property equals `$value` with their relationships, at most `$limit` of them. Returns how many went."""
+    return (
+        f"MATCH (n:{node.label}) WHERE n.{name} = $value WITH n LIMIT $limit DETACH DELETE n RETURN count(*) AS deleted"
+    )
+
+
+def delete_lonely(node: Node) -> str:
+    """Nodes without any relationship, at most `$limit` of them. Returns how many went."""
+    return f"MATCH (n:{node.label}) WHERE NOT (n)--() WITH n LIMIT $limit DELETE n RETURN count(*) AS deleted"
+
+
+def count_nodes(node: Node) -> str:
+    return f"MATCH (n:{node.label}) RETURN count(n) AS count"
+
+
+def count_relationships(relationship: Relationship) -> str:
+    start, end = relationship.start.label, relationship.end.label
+    return f"MATCH (:{start})-[r:{relationship.type}]->(:{end}) RETURN count(r) AS count"
+
+
+def _set(variable: str, names: tuple[str, ...]) -> str:
+    if not names:
+        return ""
+    return " SET " + ", ".join(f"{variable}.{name} = row.{name}" for name in names)

@@ -1,0 +1,266 @@
+"""A graph in a server: load tables, ask Cypher. One code path over Bolt with the official driver, for Neo4j and the bundled server.
+
+Loading goes in batches of bounded size, each a transaction that the driver repeats when the server says that the trouble is
+transient. Asking is read-only: Neo4j refuses writes in a read transaction, and the bundled server refuses them to the account that
+is used for reading; nothing here reads the text of a query to find out. A query that runs too long is ended in the server too: by
+the transaction's timeout where the server keeps it, else by starting the bundled server anew, which keeps what was committed.
+
+Leaves out what the graph is about, and graphs that do not fit in memory: `query` and `graph` are cut at a limit.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, LiteralString, Self, cast
+
+import neo4j
+import networkx as nx
+import pandas as pd
+import pyarrow as pa
+from neo4j.exceptions import AuthError, ClientError, DriverError, Neo4jError, ServiceUnavailable
+from neo4j.graph import Node as NodeValue
+from neo4j.graph import Path as PathValue
+from neo4j.graph import Relationship as RelationshipValue
+
+from graphdb import server, statements
+from graphdb.errors import GraphError, QueryError, QueryTimeout, ReadOnlyError, ServerError
+from graphdb.schema import Node, Relationship, Schema
+from graphdb.server import Connection
+
+Progress = Callable[[int], None]
+GRACE_S = 2.0  # what a server is given beyond the timeout to end a query by itself
+
+
+class Store:
+    """An open connection. Use as a context manager."""
+
+    def __init__(self, connection: Connection, batch_rows: int = 10_000) -> None:
+        """Raises ServerError if the server cannot be reached or logged in to."""
+        self.connection, self.batch_rows = connection, batch_rows
+        self._driver = _driver(connection.uri, connection.username, connection.password)
+        try:
+            self._driver.verify_connectivity(database=connection.database)
+        except AuthError as reason:
+            self.close()
+            raise ServerError(
+                f"{connection.uri}: {connection.username} is not let in; check NEO4J_USERNAME and NEO4J_PASSWORD"
+            ) from reason
+        except (Neo4jError, DriverError, ValueError) as reason:
+            self.close()
+            raise ServerError(
+                f"{connection.uri}: no graph server answers ({reason}); check NEO4J_URI and NEO4J_DATABASE"
+            ) from reason
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._driver.close()
+
+    # --- writing -----------------------------------------------------------------------------------------------
+
+    def ensure_schema(self, schema: Schema) -> None:
+        """Constraints, then indexes; what is there already stays."""
+        for statement in [*statements.constraints(schema), *statements.indexes(schema)]:
+            self._write(statement, {})
+
+    def load_nodes(self, node: Node, table: pa.Table, progress: Progress | None = None) -> int:
+        """Upsert a row per node: the key, any properties, and `labels`, a list of extra labels. Returns the rows loaded."""
+        properties = tuple(name for name in table.column_names if name != "labels")
+        statement = statements.upsert_nodes(node, properties)
+        for rows in self._batches(table):
+            self._write(statement, {"rows": rows}, progress, len(rows))
+            for label in node.extra_labels if "labels" in table.column_names else ():
+                mine = [row for row in rows if label in (row["labels"] or ())]
+                if mine:
+                    self._write(statements.add_label(node, label), {"rows": mine})
+        return len(table)
+
+    def load_relationships(self, relationship: Relationship, table: pa.Table, progress: Progress | None = None) -> int:
+        """Upsert a row per relationship: `start`, `end` and properties. Returns the rows loaded."""
+        properties = tuple(name for name in table.column_names if name not in ("start", "end"))
+        statement = statements.upsert_relationships(relationship, properties)
+        for rows in self._batches(table):
+            self._write(statement, {"rows": rows}, progress, len(rows))
+        return len(table)
+
+    def delete(self, statement: str, **parameters: Any) -> int:
+        """Repeat one of the deleting `statements` until nothing is left. Returns how many went."""
+        total = 0
+        while True:
+            deleted = self._write(statement, {**parameters, "limit": self.batch_rows})
+            total += deleted
+            if deleted < self.batch_rows:
+                return total
+
+    def prune(self, schema: Schema, name: str, before: Any) -> int:
+        """Delete relationships whose property lies below a value, then nodes left without any. Returns relationships gone."""
+        kinds = dict.fromkeys(
+            relationship.type
+            for relationship in schema.relationships
+            if name in {known.name for known in relationship.properties}
+        )
+        gone = sum(self.delete(statements.delete_relationships(kind, name), before=before) for kind in kinds)
+        for node in schema.nodes:
+            self.delete(statements.delete_lonely(node))
+        return gone
+
+    def _batches(self, table: pa.Table) -> Iterator[list[dict[str, Any]]]:
+        for batch in table.to_batches(max_chunksize=self.batch_rows):
+            yield batch.to_pylist()
+
+    def _write(
+        self, statement: str, parameters: Mapping[str, Any], progress: Progress | None = None, rows: int = 0
+    ) -> int:
+        """Run one statement in one transaction. Returns the number it returns, or 0."""
+
+        def work(transaction: neo4j.ManagedTransaction) -> int:
+            try:
+                record = transaction.run(cast(LiteralString, statement), dict(parameters)).single()
+            except Neo4jError as reason:
+                if "OutOfMemory" in (reason.code or ""):  # the driver would repeat it, to the same end
+                    raise GraphError(
+                        "the graph server ran out of memory; give it more, or load smaller batches"
+                    ) from reason
+                raise
+            return int(record[0]) if record is not None and len(record) else 0
+
+        try:
+            with self._driver.session(database=self.connection.database) as session:
+                result = session.execute_write(work)
+        except (Neo4jError, DriverError) as reason:
+            raise _translated(reason, self.connection.uri) from reason
+        if progress:
+            progress(rows)
+        return result
+
+    # --- reading -----------------------------------------------------------------------------------------------
+
+    def query(
+        self, cypher: str, parameters: Mapping[str, Any] | None = None, timeout_s: float = 30, limit: int = 1000
+    ) -> pd.DataFrame:
+        """Rows of a read-only query, at most `limit` of them, as plain values.
+
+        Raises ReadOnlyError if it would write, QueryTimeout if it was ended, QueryError if the server does not accept it."""
+        keys, records = self._read(cypher, parameters or {}, timeout_s, limit)
+        rows = [[plain(record[index]) for index in range(len(keys))] for record in records]
+        return pd.DataFrame(rows, columns=pd.Index(keys), dtype=object)
+
+    def graph(
+        self, cypher: str, parameters: Mapping[str, Any] | None = None, timeout_s: float = 30, limit: int = 1000
+    ) -> nx.MultiDiGraph:
+        """The nodes, relationships and paths that a read-only query returns, as a small graph. Attributes: properties, and
+        `labels` of a node, `type` of a relationship."""
+        _, records = self._read(cypher, parameters or {}, timeout_s, limit)
+        graph = nx.MultiDiGraph()
+        for record in records:
+            for value in record.values():
+                _add_to_graph(graph, value)
+        return graph
+
+    def count(self, item: Node | Relationship) -> int:
+        """How many nodes of a label or relationships of a type there are."""
+        statement = statements.count_nodes(item) if isinstance(item, Node) else statements.count_relationships(item)
+        return int(self.query(statement)["count"][0])
+
+    def _read(
+        self, cypher: str, parameters: Mapping[str, Any], timeout_s: float, limit: int
+    ) -> tuple[list[str], list[neo4j.Record]]:
+        outcome: list[Any] = []
+        worker = threading.Thread(
+            target=self._read_into, args=(outcome, cypher, parameters, timeout_s, limit), daemon=True
+        )
+        worker.start()
+        worker.join(timeout_s + GRACE_S)
+        if worker.is_alive():  # the server does not keep the timeout
+            if self.connection.directory is not None:
+                server.restart(self.connection.directory)
+            worker.join(GRACE_S)
+            raise QueryTimeout(f"the query ran longer than {timeout_s:g} s and was ended")
+        if isinstance(outcome[0], BaseException):
+            raise outcome[0]
+        keys, records = outcome
+        return keys, records
+
+    def _read_into(
+        self, outcome: list[Any], cypher: str, parameters: Mapping[str, Any], timeout_s: float, limit: int
+    ) -> None:
+        """Fill `outcome` with keys and records, or with the one exception."""
+        connection = self.connection
+        try:
+            with (
+                _driver(connection.uri, connection.reader, connection.reader_password)
+                if connection.reader
+                else _driver(connection.uri, connection.username, connection.password)
+            ) as driver:
+                session = driver.session(database=connection.database, default_access_mode=neo4j.READ_ACCESS)
+                with session, session.begin_transaction(timeout=timeout_s) as transaction:
+                    result = transaction.run(cast(LiteralString, cypher), dict(parameters))
+                    outcome += [list(result.keys()), result.fetch(limit)]
+        except (Neo4jError, DriverError) as reason:
+            outcome[:] = [_translated(reason, connection.uri, timeout_s)]
+        except Exception as reason:  # whatever it is belongs to the caller's thread
+            outcome[:] = [reason]
+
+
+def _driver(uri: str, username: str | None, password: str | None) -> neo4j.Driver:
+    try:
+        return neo4j.GraphDatabase.driver(
+            uri, auth=(username or "", password or ""), notifications_min_severity="OFF", connection_timeout=10
+        )
+    except (DriverError, ValueError) as reason:
+        raise ServerError(f"NEO4J_URI={uri}: {reason}") from reason
+
+
+def _translated(reason: Exception, uri: str, timeout_s: float | None = None) -> GraphError:
+    """The driver's error as one of ours."""
+    code = getattr(reason, "code", None) or ""
+    said = str(getattr(reason, "message", None) or reason)
+    if isinstance(reason, ServiceUnavailable):
+        return ServerError(f"{uri}: the graph server does not answer ({said})")
+    if code.endswith(("AccessMode", "Security.Forbidden")):
+        return ReadOnlyError(f"this would write, and only reading is allowed here: {said}")
+    if "TransactionTimedOut" in code or "Terminated" in code or "imeout" in code:
+        return QueryTimeout(f"the query ran longer than {timeout_s:g} s and was ended" if timeout_s else said)
+    if isinstance(reason, ClientError):
+        return QueryError(said)
+    return GraphError(said)
+
+
+def plain(value: Any) -> Any:
+    """A driver's value as plain Python: nodes, relationships and paths as dicts, times as ISO 8601 text."""
+    if isinstance(value, NodeValue):
+        return {"labels": sorted(value.labels), **{key: plain(item) for key, item in value.items()}}
+    if isinstance(value, RelationshipValue):
+        return {"type": value.type, **{key: plain(item) for key, item in value.items()}}
+    if isinstance(value, PathValue):
+        return {"nodes": [plain(n) for n in value.nodes], "relationships": [plain(r) for r in value.relationships]}
+    if isinstance(value, list):
+        return [plain(item) for item in value]
+    if isinstance(value, dict):
+        return {key: plain(item) for key, item in value.items()}
+    if hasattr(value, "iso_format"):
+        return value.iso_format()
+    return value
+
+
+def _add_to_graph(graph: nx.MultiDiGraph, value: Any) -> None:
+    if isinstance(value, NodeValue):
+        graph.add_node(value.element_id, **plain(value))
+    elif isinstance(value, RelationshipValue):
+        ends = value.start_node, value.end_node
+        for node in ends:
+            if node is not None and (node.labels or node.element_id not in graph):
+                _add_to_graph(graph, node)
+        if ends[0] is not None and ends[1] is not None:
+            graph.add_edge(ends[0].element_id, ends[1].element_id, key=value.element_id, **plain(value))
+    elif isinstance(value, PathValue):
+        for item in [*value.nodes, *value.relationships]:
+            _add_to_graph(graph, item)
+    elif isinstance(value, list):
+        for item in value:
+            _add_to_graph(graph, item)

@@ -1,0 +1,108 @@
+"""The autoencoder in numpy: the same embeddings and surprises as torch within 1e-5, without importing torch.
+
+Everything a trained model is, is in `Weights`: arrays by the names torch gives them, and the shape. Message passing is a mean over
+sorted segments. Leaves out training, and with it dropout and masking.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[Any]
+Relation = tuple[str, str, str]
+
+
+@dataclass(frozen=True)
+class Weights:
+    """A trained model: `shape` as in `autoencoder.Shape` (a dict, as JSON gives it), `arrays` as in its state dict."""
+
+    shape: Mapping[str, Any]
+    arrays: Mapping[str, Array]
+
+
+def encode(weights: Weights, x: Mapping[str, Array], row: Mapping[str, Array], pairs: Mapping[Relation, Array]) -> dict[str, Array]:
+    """Embeddings of every node in every role it can fill: role -> float32 [nodes, dim].
+
+    x, row: per node type, float32 [nodes, features] and int64 [nodes]; pairs: int64 [2, pairs] per relation, one direction"""
+    a = weights.arrays
+    means = [mean for relation, ends in pairs.items() for mean in _both_ways(relation, ends)]
+    h = {t: relu(_linear(a, f"inputs.{t}", x[t]) + _residual(a[f"ids.{t}.weight"], row[t])) for t in x}
+    for layer in range(weights.shape["layers"]):
+        received = {t: np.zeros_like(h[t]) for t in h}
+        for (source, name, target), mean in means:
+            key = f"messages.{layer}.convs.<{source}___{name}___{target}>.lin_l.weight"
+            received[target] += mean(h[source], len(h[target])) @ a[key].T
+        h = {t: relu(_linear(a, f"selves.{layer}.{t}", h[t]) + received[t]) for t in h}
+    return {role: _linear(a, f"outputs.{role}", h[t]) for role, t in weights.shape["roles"].items()}
+
+
+def decode(weights: Weights, z: Mapping[str, Array], nodes: Array, features: Array) -> Array:
+    """Log odds that each edge is made up, float32 [edges]. nodes: int64 [edges, roles], -1 where unknown."""
+    a = weights.arrays
+    standard = standardised(weights, features)
+    hidden = relu(_linear(a, "hidden", np.concatenate([*products(weights, z, nodes), standard], axis=1)))
+    logit: Array = (_linear(a, "linear", standard) + hidden @ a["out.weight"].T)[:, 0]
+    return logit
+
+
+def standardised(weights: Weights, features: Array) -> Array:
+    """Features as the decoder sees them, float32 [edges, features], each in [-5, 5]."""
+    a = weights.arrays
+    return np.clip((features - a["feature_mean"]) / a["feature_scale"], -5, 5)
+
+
+def products(weights: Weights, z: Mapping[str, Array], nodes: Array) -> list[Array]:
+    """Element-wise product of the embeddings of each two ends, float32 [edges, dim] each; zero where an end is unknown."""
+    roles: Sequence[str] = list(weights.shape["roles"])
+    ends = [z[role][np.maximum(nodes[:, i], 0)] * (nodes[:, i] >= 0)[:, None] for i, role in enumerate(roles)]
+    return [ends[i] * ends[j] for i in range(len(roles)) for j in range(i + 1, len(roles))]
+
+
+def surprise(logits: Array) -> Array:
+    """-log p(the edge happened by itself) in nats, from log odds: softplus. Higher is stranger."""
+    return np.logaddexp(np.float32(0), logits)
+
+
+def relu(x: Array) -> Array:
+    return np.maximum(x, 0)
+
+
+def _linear(arrays: Mapping[str, Array], name: str, x: Array) -> Array:
+    result: Array = x @ arrays[f"{name}.weight"].T + arrays[f"{name}.bias"]
+    return result
+
+
+def _residual(table: Array, row: Array) -> Array:
+    """Learned part of each node; zero for nodes the model was not trained on. [nodes, dim]"""
+    known = (row >= 0)[:, None]
+    if not len(table):
+        return np.zeros((len(row), table.shape[1]), np.float32)
+    return table[np.maximum(row, 0)] * known
+
+
+class _SegmentMean:
+    """Mean of the neighbours' rows for every node, from pairs sorted once."""
+
+    def __init__(self, source: Array, target: Array) -> None:
+        order = np.argsort(target, kind="stable")
+        self.source, ordered = source[order], target[order]
+        self.nodes, self.starts, self.counts = np.unique(ordered, return_index=True, return_counts=True)
+
+    def __call__(self, h: Array, nodes: int) -> Array:
+        result = np.zeros((nodes, h.shape[1]), np.float32)
+        if len(self.nodes):
+            result[self.nodes] = np.add.reduceat(h[self.source], self.starts, axis=0) / self.counts[:, None]
+        return result
+
+
+def _both_ways(relation: Relation, ends: Array) -> list[tuple[Relation, _SegmentMean]]:
+    source, name, target = relation
+    return [
+        (relation, _SegmentMean(ends[0], ends[1])),
+        ((target, f"rev_{name}", source), _SegmentMean(ends[1], ends[0])),
+    ]

@@ -1,0 +1,300 @@
+"""One contract, every server: the same tables give the same graph, whatever is behind Bolt."""
+
+import os
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pytest
+from graph_servers import connection  # noqa: F401 - a fixture
+
+from graphdb import (
+    Connection,
+    Node,
+    Property,
+    QueryError,
+    QueryTimeout,
+    ReadOnlyError,
+    Relationship,
+    Schema,
+    ServerError,
+    from_environment,
+    server,
+    statements,
+)
+from graphdb.store import Store
+
+# (:T_Person)-[:T_MET {day}]->(:T_Person)
+PERSON = Node("T_Person", "name", (Property("name", ""), Property("age", "years")), "a person", ("T_Friend",))
+MET = Relationship("T_MET", PERSON, PERSON, ("day",), (Property("day", ""), Property("count", "times")), "met on a day")
+SCHEMA = Schema((PERSON,), (MET,))
+PEOPLE = pa.table({"name": ["ann", "bob", "cy"], "age": [30, None, 50], "labels": [["T_Friend"], [], None]})
+MEETINGS = pa.table(
+    {"start": ["ann", "ann", "bob"], "end": ["bob", "bob", "cy"], "day": ["d1", "d2", "d1"], "count": [1, 2, 3]}
+)
+HOSTILE = "'}) DETACH DELETE n //"
+
+
+@pytest.fixture
+def store(connection: Connection) -> Iterator[Store]:  # noqa: F811
+    with Store(connection, batch_rows=2) as opened:
+        opened.delete("MATCH (n:T_Person) WITH n LIMIT $limit DETACH DELETE n RETURN count(*) AS deleted")
+        opened.ensure_schema(SCHEMA)
+        yield opened
+
+
+def loaded(store: Store) -> Store:
+    store.load_nodes(PERSON, PEOPLE)
+    store.load_relationships(MET, MEETINGS)
+    return store
+
+
+def content(store: Store) -> tuple[list[Any], list[Any]]:
+    nodes = store.query("MATCH (n:T_Person) RETURN n ORDER BY n.name")["n"].tolist()
+    edges = store.query("MATCH (a)-[r:T_MET]->(b) RETURN a.name AS a, b.name AS b, r.day AS day, r.count AS count")
+    return nodes, sorted(edges.values.tolist())
+
+
+def test_loads_what_the_tables_say(store: Store) -> None:
+    nodes, edges = content(loaded(store))
+    assert nodes == [
+        {"labels": ["T_Friend", "T_Person"], "name": "ann", "age": 30},
+        {"labels": ["T_Person"], "name": "bob"},
+        {"labels": ["T_Person"], "name": "cy", "age": 50},
+    ]
+    assert edges == [["ann", "bob", "d1", 1], ["ann", "bob", "d2", 2], ["bob", "cy", "d1", 3]]
+
+
+def test_loading_again_changes_nothing(store: Store) -> None:
+    once = content(loaded(store))
+    assert content(loaded(store)) == once
+    assert (store.count(PERSON), store.count(MET)) == (3, 3)
+    store.ensure_schema(SCHEMA)
+
+
+def test_loading_part_of_the_properties_keeps_the_others(store: Store) -> None:
+    loaded(store).load_nodes(PERSON, pa.table({"name": ["ann"]}))
+    assert content(store)[0][0]["age"] == 30
+
+
+def test_batches_are_bounded(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes, write = [], store._write
+
+    def counting(statement: str, parameters: Any, *rest: Any) -> int:
+        sizes.append(len(parameters["rows"]))
+        return write(statement, parameters, *rest)
+
+    monkeypatch.setattr(store, "_write", counting)
+    seen: list[int] = []
+    store.load_relationships(MET, MEETINGS, seen.append)
+    assert sizes == [2, 1] == seen
+
+
+def test_rows_without_their_nodes_are_passed_over(store: Store) -> None:
+    store.load_relationships(MET, MEETINGS)
+    assert store.count(MET) == 0
+
+
+def test_hostile_names_are_only_names(store: Store) -> None:
+    loaded(store).load_nodes(PERSON, pa.table({"name": [HOSTILE, "žluťoučký 🐎", 'a"b\\c']}))
+    assert store.count(PERSON) == 6
+    found = store.query("MATCH (n:T_Person {name: $name}) RETURN n.name AS name", {"name": HOSTILE})
+    assert found["name"].tolist() == [HOSTILE]
+
+
+def test_lists_and_times_come_back_plain(store: Store) -> None:
+    tagged = pa.table({"name": ["ann"], "tags": [["x", "y"]], "seen": [pd.Timestamp("2024-05-01T10:00:00Z")]})
+    store.load_nodes(PERSON, tagged)
+    found = store.query("MATCH (n:T_Person) RETURN n.tags AS tags, n.seen AS seen")
+    assert found["tags"][0] == ["x", "y"]
+    assert str(found["seen"][0]).startswith("2024-05-01T10:00:00")
+
+
+@pytest.mark.parametrize(
+    "cypher",
+    [
+        "CREATE (n:T_Person {name: 'eve'})",
+        "MERGE (n:T_Person {name: 'eve'}) RETURN n",
+        "MATCH (n:T_Person) SET n.age = 1",
+        "MATCH (n:T_Person) REMOVE n.age",
+        "MATCH (n:T_Person) DETACH DELETE n",
+        "MATCH (a:T_Person {name: 'ann'}), (b:T_Person {name: 'cy'}) CREATE (a)-[:T_MET {day: 'd9'}]->(b)",
+        "MATCH ()-[r:T_MET]->() DELETE r",
+        "CREATE INDEX t_age IF NOT EXISTS FOR (n:T_Person) ON (n.age)",
+    ],
+)
+def test_a_query_cannot_write(store: Store, cypher: str) -> None:
+    before = content(loaded(store))
+    with pytest.raises(ReadOnlyError):
+        store.query(cypher)
+    assert content(store) == before
+
+
+@pytest.mark.parametrize("cypher", ["DROP CONSTRAINT t_person_key IF EXISTS", "DROP INDEX t_met_day IF EXISTS"])
+def test_a_query_cannot_drop_the_schema(store: Store, cypher: str) -> None:
+    """Servers may refuse or ignore it; the schema stays."""
+    try:
+        store.query(cypher)
+    except (ReadOnlyError, QueryError):
+        pass
+    store.load_nodes(PERSON, pa.table({"name": ["ann"]}))
+    with pytest.raises(Exception, match=r"(?i)constraint|duplicate|unique|exists"):
+        store._write("CREATE (n:T_Person {name: 'ann'})", {})
+
+
+def test_a_query_that_is_wrong_says_so(store: Store) -> None:
+    with pytest.raises(QueryError):
+        store.query("MATCH (n RETURN n")
+
+
+def test_a_query_is_cut_at_its_limit(store: Store) -> None:
+    assert len(loaded(store).query("MATCH (n:T_Person) RETURN n", limit=2)) == 2
+
+
+def test_a_small_graph_comes_back_as_one(store: Store) -> None:
+    graph = loaded(store).graph("MATCH p = (:T_Person {name: 'ann'})-[:T_MET]->(:T_Person) RETURN p")
+    assert sorted(data["name"] for _, data in graph.nodes(data=True)) == ["ann", "bob"]
+    assert sorted(data["day"] for _, _, data in graph.edges(data=True)) == ["d1", "d2"]
+
+
+def test_prune_takes_old_days_then_lonely_nodes(store: Store) -> None:
+    gone = loaded(store).prune(SCHEMA, "day", "d2")
+    assert gone == 2
+    nodes, edges = content(store)
+    assert [node["name"] for node in nodes] == ["ann", "bob"]
+    assert edges == [["ann", "bob", "d2", 2]]
+
+
+def cpu_seconds(pid: int) -> float:
+    user, system = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[11:13]
+    return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+
+
+def test_a_query_that_runs_too_long_is_ended_in_the_server(store: Store) -> None:
+    names = [f"n{i}" for i in range(40)]
+    pairs = [(a, b) for a in names for b in names if a != b]
+    store.batch_rows = 2000
+    store.load_nodes(PERSON, pa.table({"name": names}))
+    store.load_relationships(
+        MET, pa.table({"start": [a for a, _ in pairs], "end": [b for _, b in pairs], "day": ["d1"] * len(pairs)})
+    )
+    began = time.monotonic()
+    with pytest.raises(QueryTimeout, match="longer than 1 s"):
+        store.query("MATCH p = (:T_Person {name: 'n0'})-[:T_MET*1..9]->(x) RETURN count(p) AS c", timeout_s=1)
+    assert time.monotonic() - began < 30
+    assert store.count(PERSON) == 40
+    if store.connection.directory is not None:
+        pid = server.status(store.connection.directory)["pid"]
+        time.sleep(2)
+        used = cpu_seconds(pid)
+        time.sleep(2)
+        assert cpu_seconds(pid) - used < 1, "the server is still at work"
+    else:
+        running = store.query("SHOW TRANSACTIONS YIELD currentQuery RETURN currentQuery AS q")["q"].tolist()
+        assert not [query for query in running if "*1..9" in query]
+
+
+def test_statements_are_what_they_should_be() -> None:
+    assert statements.constraints(SCHEMA) == [
+        "CREATE CONSTRAINT t_person_key IF NOT EXISTS FOR (n:T_Person) REQUIRE n.name IS UNIQUE"
+    ]
+    assert statements.indexes(SCHEMA) == ["CREATE INDEX t_met_day IF NOT EXISTS FOR ()-[r:T_MET]-() ON (r.day)"]
+    assert statements.upsert_nodes(PERSON, ("name", "age")) == (
+        "UNWIND $rows AS row MERGE (n:T_Person {name: row.name}) SET n.age = row.age"
+    )
+    assert statements.upsert_relationships(MET, ("day", "count")) == (
+        "UNWIND $rows AS row MATCH (a:T_Person {name: row.start}) MATCH (b:T_Person {name: row.end})"
+        " MERGE (a)-[r:T_MET {day: row.day}]->(b) SET r.count = row.count"
+    )
+
+
+@pytest.mark.parametrize("name", ["a b", "", "n}) DELETE n //", "1a", "é"])
+def test_names_that_could_carry_cypher_are_refused(name: str) -> None:
+    with pytest.raises(ValueError, match="not a name"):
+        Node(name, "name", (), "")
+    with pytest.raises(ValueError, match="not a name"):
+        Property(name, "")
+
+
+def test_identity_must_be_declared() -> None:
+    with pytest.raises(ValueError, match="not among its properties"):
+        Relationship("R", PERSON, PERSON, ("day",), (), "")
+
+
+# --- the bundled server ----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def bundled(tmp_path: Path) -> Iterator[Path]:
+    directory = tmp_path / "graph"
+    server.start(directory, heap="512m")
+    yield directory
+    server.stop(directory)
+
+
+def test_what_was_committed_survives_kill_9(bundled: Path) -> None:
+    with Store(server.connection(bundled)) as store:
+        store.ensure_schema(SCHEMA)
+        loaded(store)
+    server.kill(bundled)
+    assert not server.running(bundled)
+    with Store(server.start(bundled, heap="512m")) as store:
+        assert len(content(store)[1]) == 3
+        with pytest.raises(ReadOnlyError):
+            store.query("MATCH (n) DETACH DELETE n")
+
+
+def test_start_again_finds_it_and_stop_ends_it(bundled: Path) -> None:
+    pid = server.status(bundled)["pid"]
+    assert server.start(bundled).uri == server.connection(bundled).uri
+    assert server.status(bundled)["pid"] == pid
+    assert server.stop(bundled)
+    assert server.status(bundled) == {"running": False, "directory": str(bundled)}
+    assert not server.stop(bundled)
+    with pytest.raises(ServerError, match="not running"):
+        server.connection(bundled)
+
+
+def test_passwords_are_the_owners_alone(bundled: Path) -> None:
+    secrets = bundled / "credentials.json"
+    assert (secrets.stat().st_mode & 0o777, bundled.stat().st_mode & 0o777) == (0o600, 0o700)
+    connection = server.connection(bundled)  # noqa: F811
+    assert connection.password not in repr(connection)
+    listed = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout
+    for secret in (connection.password, connection.reader_password):
+        assert secret and secret not in listed
+        for name in ("server.json", "server.log"):
+            assert secret not in (bundled / name).read_text()
+
+
+def test_it_listens_on_loopback_alone(bundled: Path) -> None:
+    facts = server.status(bundled)
+    listening = subprocess.run(["ss", "-Hltn"], capture_output=True, text=True, check=True).stdout.splitlines()
+    addresses = {
+        line.split()[3].rsplit(":", 1)[0]
+        for line in listening
+        if line.split()[3].endswith((f":{facts['bolt_port']}", f":{facts['http_port']}"))
+    }
+    assert addresses and all("127.0.0.1" in address for address in addresses)
+
+
+def test_a_server_that_cannot_start_says_where_its_log_is(tmp_path: Path) -> None:
+    with pytest.raises(ServerError, match="its log is"):
+        server.start(tmp_path / "graph", heap="nonsense")
+
+
+def test_the_environment_names_a_server() -> None:
+    assert from_environment({}) is None
+    found = from_environment({"NEO4J_URI": "bolt://h:1", "NEO4J_PASSWORD": "s"})
+    assert found == Connection("bolt://h:1", "neo4j", "s", "neo4j")
+
+
+def test_an_unreachable_server_names_the_variable() -> None:
+    with pytest.raises(ServerError, match="NEO4J_URI"):
+        Store(Connection("bolt://127.0.0.1:1", "neo4j", "x", "neo4j"))
+    with pytest.raises(ServerError, match="NEO4J_URI"):
+        Store(Connection("nonsense", "neo4j", "x", "neo4j"))

@@ -1,0 +1,91 @@
+"""Surprise to p-value: how often would an entity as broad as this one be at least this strange on a normal day?
+
+A conformal rank (Vovk et al. 2005) within the tenth of users of similar breadth, on days the model did not train on; beyond the
+98th percentile a generalised Pareto tail (Pickands 1975) fitted by probability-weighted moments (Hosking and Wallis 1987), since
+ranks alone cannot say less than one in the number of scores. Scores of attacks that nobody noticed are in the pool too; a rank
+minds that little.
+Leaves out: dependence between the edges of a day; incidents are ranked, not tested.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[Any]
+GROUPS = 10
+TAIL = 0.02  # share of scores that the Pareto tail stands for
+SMALLEST_GROUP = 500  # scores; a smaller group is joined with its neighbour
+LEAST_P = 1e-12
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What normal scores look like by breadth. breadth, surprise: float32 [scores], day: int64 [scores]"""
+
+    breadth: Array
+    surprise: Array
+    day: Array
+
+    @classmethod
+    def empty(cls) -> Calibration:
+        return cls(np.zeros(0, np.float32), np.zeros(0, np.float32), np.zeros(0, np.int64))
+
+    def extended(self, breadth: Array, surprise: Array, day: int, window_days: int = 14) -> Calibration:
+        """With a scored day's scores added, and days older than the window dropped."""
+        days = np.concatenate([self.day, np.full(len(surprise), day, np.int64)])
+        keep = days > day - window_days
+        return Calibration(
+            np.concatenate([self.breadth, breadth])[keep].astype(np.float32),
+            np.concatenate([self.surprise, surprise])[keep].astype(np.float32),
+            days[keep],
+        )
+
+    def p_values(self, breadth: Array, surprise: Array) -> Array:
+        """p in (0, 1], float64 [edges]; small is strange. Without any calibration scores every p is 1."""
+        p = np.ones(len(surprise))
+        if not len(self.surprise):
+            return p
+        edges = self._group_edges()
+        pool_group, group = np.searchsorted(edges, self.breadth, "right"), np.searchsorted(edges, breadth, "right")
+        for number in np.unique(group):
+            mine = group == number
+            p[mine] = p_in_group(np.sort(self.surprise[pool_group == number]), surprise[mine])
+        return p
+
+    def _group_edges(self) -> Array:
+        """Breadths at which a new group begins: tenths of the scores, fewer where scores or breadths are few."""
+        groups = min(GROUPS, max(len(self.surprise) // SMALLEST_GROUP, 1))
+        quantiles = np.quantile(self.breadth, np.arange(1, groups) / groups)
+        edges = np.unique(quantiles)
+        return edges[edges > self.breadth.min()]
+
+
+def p_in_group(pool: Array, surprise: Array) -> Array:
+    """p of each surprise among sorted scores of the same group. [edges]"""
+    n = len(pool)
+    at_least = n - np.searchsorted(pool, surprise, "left")
+    p = (at_least + 1) / (n + 1)
+    threshold = pool[int((1 - TAIL) * n)]
+    excess = pool[pool > threshold] - threshold
+    far = surprise > threshold
+    if len(excess) >= 10 and far.any():
+        share = (len(excess) + 1) / (n + 1)
+        p[far] = share * pareto_tail(excess.astype(np.float64), surprise[far].astype(np.float64) - threshold)
+    return np.clip(p, LEAST_P, 1)
+
+
+def pareto_tail(excess: Array, x: Array) -> Array:
+    """P(excess > x) of the generalised Pareto distribution fitted to `excess` (sorted, positive). [edges]
+
+    The shape is held in [0, 0.5]: a bounded tail would call every new height impossible, a heavier one nothing strange."""
+    n = len(excess)
+    mean = excess.mean()
+    weighted = (excess * (1 - (np.arange(1, n + 1) - 0.35) / n)).mean()
+    shape = float(np.clip(2 - mean / max(mean - 2 * weighted, 1e-9), 0, 0.5))
+    scale = mean * (1 - shape)
+    tail: Array = np.exp(-x / scale) if shape < 1e-6 else (1 + shape * x / scale) ** (-1 / shape)
+    return tail

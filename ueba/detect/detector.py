@@ -1,0 +1,288 @@
+"""The detector: learn what is normal from the lake, score a day against what was known before it.
+
+`train` walks the days of the window in order. For each of the last days it notes, before learning the day, what its edges and
+as many made-up ones look like; the autoencoder learns to tell them apart. `score` gives edges their surprise, p-value and
+strangeness. A day is always described before it is learned, so nothing later than the day before can reach a score.
+Edges that were reported stay out of training. Leaves out files other than the model's own.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from models import checkpoint, inference
+from models.graph import Edges, Snapshot
+from ueba.config import Config, TrainConfig
+from ueba.detect import features, tensors
+from ueba.detect.calibration import Calibration
+from ueba.detect.history import EdgeBatch, Floats, History, Ints, Names, date_of, day_number
+from ueba.detect.negatives import FAMILIES, make_negatives
+from ueba.errors import WorkspaceError
+from ueba.ingest import lake
+
+Array = npt.NDArray[Any]
+Progress = Callable[[str, int, int], None]  # what is done, how far, of how many
+Reported = Callable[[dt.date], set[tuple[str, str | None, str]]]  # (user, source, target) in incidents of a day
+REPEATS = 0.1  # share of edges seen before that training keeps: they are most of a day, and easy
+CALIBRATION_DAYS = (2, 5)  # days before the end that are not trained on; three apart, so that one is a working day
+LEAST_DAYS = 4  # fewer days of history teach nothing
+
+
+def quiet(what: str, done: int, total: int) -> None:
+    """Progress for who does not watch."""
+
+
+def nothing_reported(day: dt.date) -> set[tuple[str, str | None, str]]:
+    """For a lake whose days were never scored."""
+    return set()
+
+
+@dataclass(frozen=True)
+class Score:
+    """What is said of each edge. float64 [edges] each.
+
+    surprise:    nats, -log p(the edge happened by itself); higher is stranger
+    p_value:     (0, 1], how often a user as broad is as strange; small is strange
+    strangeness: nats, surprise - log p_value, what incidents are ranked by: strange at all, and strange for this user
+    """
+
+    surprise: Array
+    p_value: Array
+
+    @property
+    def strangeness(self) -> Array:
+        result: Array = self.surprise - np.log(self.p_value)
+        return result
+
+
+@dataclass(frozen=True)
+class Detector:
+    """A trained model with all it needs to score. `users`, `places`: names in the order of the model's id tables."""
+
+    models: list[inference.Weights]
+    users: Names
+    places: Names
+    calibration: Calibration
+    facts: dict[str, Any]
+
+    def score(self, history: History, batch: EdgeBatch, day: int) -> tuple[Score, Floats]:
+        """Score a whole day's edges, and return with it their features [edges, features]. The day was not learned."""
+        described = features.describe(history, batch, day, features.today(history, batch))
+        surprise = self.surprise(history, batch, described)
+        return Score(surprise, self.calibration.p_values(breadth(history, batch), surprise)), described
+
+    def surprise(self, history: History, batch: EdgeBatch, described: Floats) -> Array:
+        """Surprise of described edges in nats, averaged over the models' log odds. float64 [edges]"""
+        graph = tensors.snapshot(history, _rows(self.users, history.users), _rows(self.places, history.places))
+        nodes = tensors.edge_nodes(batch)
+        logits = np.zeros(len(batch))
+        for weights in self.models:
+            z = inference.encode(weights, graph.x, graph.row, graph.pairs)
+            logits += inference.decode(weights, z, nodes, described)
+        return inference.surprise(logits / len(self.models))
+
+    def recalibrated(self, history: History, batch: EdgeBatch, day: int, surprise: Array) -> Detector:
+        """With a scored day added to what is known of normal scores. `history` is as of before the day."""
+        calibration = self.calibration.extended(breadth(history, batch), surprise, day)
+        return replace(self, calibration=calibration)
+
+    def save(self, folder: Path) -> None:
+        """Replace the model in a folder in one step."""
+        temporary = folder.with_name(f".{folder.name}.tmp")
+        shutil.rmtree(temporary, ignore_errors=True)
+        temporary.mkdir(parents=True)
+        checkpoint.save_models(self.models, temporary)
+        pool = {name: getattr(self.calibration, name).tolist() for name in ("breadth", "surprise", "day")}
+        (temporary / "calibration.json").write_text(json.dumps(pool))
+        names = {"users": self.users.names, "places": self.places.names}
+        (temporary / "names.json").write_text(json.dumps(names))
+        (temporary / "facts.json").write_text(json.dumps(self.facts, indent=1))
+        old = folder.with_name(f".{folder.name}.old")
+        shutil.rmtree(old, ignore_errors=True)
+        if folder.exists():
+            folder.rename(old)
+        temporary.rename(folder)
+        shutil.rmtree(old, ignore_errors=True)
+
+    @classmethod
+    def load(cls, folder: Path) -> Detector:
+        """Raises WorkspaceError if there is no model, or it is damaged."""
+        if not folder.exists():
+            raise WorkspaceError(f"{folder}: there is no model yet; make one with `ueba train`")
+        try:
+            models = checkpoint.load_models(folder)
+            pool = json.loads((folder / "calibration.json").read_text())
+            names = json.loads((folder / "names.json").read_text())
+            facts = json.loads((folder / "facts.json").read_text())
+        except (checkpoint.DamagedModel, OSError, ValueError) as reason:
+            raise WorkspaceError(f"the model is damaged ({reason}); make a new one with `ueba train`") from reason
+        calibration = Calibration(
+            np.array(pool["breadth"], np.float32), np.array(pool["surprise"], np.float32), np.array(pool["day"], np.int64)
+        )
+        return cls(models, Names(names["users"]), Names(names["places"]), calibration, facts)
+
+
+def breadth(history: History, batch: EdgeBatch) -> Floats:
+    """Distinct targets that each edge's user ever had, float32 [edges]."""
+    return history.sides["user_target"][0].breadth[batch.user]
+
+
+def _rows(trained: Names, now: Names) -> Ints:
+    """Row in the model's id table of every entity of a history; -1 for those it was not trained on."""
+    return trained.find(now.names)
+
+
+# --- walking the lake ------------------------------------------------------------------------------------------
+
+
+def walk(
+    root: Path, history: History, first: dt.date, last: dt.date, reported: Reported = nothing_reported
+) -> Iterator[tuple[dt.date, EdgeBatch, pa.Table]]:
+    """Each day from `first` to `last` that has edges, before it is learned; when the caller comes back, the day is learned."""
+    for day in lake.days(root):
+        if not first <= day <= last:
+            continue
+        table = lake.read_pairs(root, day, day)
+        batch = history.encode(table)
+        yield day, batch, table
+        history.learn(day_number(day), batch, suspects(table, reported(day)))
+        history.batches += batches_of(root, day)
+
+
+def batches_of(root: Path, day: dt.date) -> list[str]:
+    """What the lake holds of a day: `<day>/<file>` of each batch, in order."""
+    return sorted(f"{day}/{path.name}" for path in lake.stored(root, day, day))
+
+
+def suspects(table: pa.Table, reported: set[tuple[str, str | None, str]]) -> npt.NDArray[np.bool_]:
+    """Which of a day's edges are among those reported. bool [edges]"""
+    if not reported:
+        return np.zeros(len(table), bool)
+    columns = (table[name].to_pylist() for name in ("user", "source", "target"))
+    return np.fromiter((edge in reported for edge in zip(*columns, strict=True)), bool, len(table))
+
+
+def window_start(day: dt.date, config: Config) -> dt.date:
+    """The first day that counts for what is known before `day`."""
+    return day - dt.timedelta(days=config.history.window_days)
+
+
+def history_before(
+    root: Path, day: dt.date, config: Config, stored: Path, reported: Reported = nothing_reported
+) -> History:
+    """What was known before a day. A stored history is carried on if what it learned is still what the lake holds;
+    otherwise (late data, another setting) it is made anew."""
+    last, start = day - dt.timedelta(days=1), window_start(day, config)
+    history = _still_true(root, stored, last, start, config)
+    if history is None:
+        history = History(config.history.half_life_days)
+    else:
+        start = max(start, date_of(history.last_day) + dt.timedelta(days=1))
+    for _ in walk(root, history, start, last, reported):
+        pass
+    return history
+
+
+def _still_true(root: Path, stored: Path, last: dt.date, start: dt.date, config: Config) -> History | None:
+    if not (stored / "history.json").exists():
+        return None
+    history = History.load(stored)
+    learned_until = date_of(history.last_day)
+    if learned_until > last or history.half_life_days != config.history.half_life_days or not history.batches:
+        return None
+    began = dt.date.fromisoformat(history.batches[0].split("/")[0])
+    held = [batch for day in lake.days(root) if began <= day <= learned_until for batch in batches_of(root, day)]
+    earlier = [day for day in lake.days(root) if start <= day < began]
+    return history if held == history.batches and not earlier else None
+
+
+# --- training --------------------------------------------------------------------------------------------------
+
+
+def train(
+    root: Path, until: dt.date, config: Config, progress: Progress = quiet, reported: Reported = nothing_reported
+) -> tuple[Detector, History]:
+    """A detector that knows the lake's days up to `until`, and the history after that day.
+
+    Raises WorkspaceError where there are too few days."""
+    start = window_start(until + dt.timedelta(days=1), config)
+    days = [day for day in lake.days(root) if start <= day <= until]
+    if len(days) < LEAST_DAYS:
+        raise WorkspaceError(
+            f"{root}: {len(days)} days of edges up to {until}, at least {LEAST_DAYS} are needed; `ueba ingest` more logs"
+        )
+    positive = days[max(len(days) // 2, len(days) - config.train.positive_days) :]
+    held_out = [positive[-back] for back in CALIBRATION_DAYS if back < len(positive)] or positive[-1:]
+    history, examples, normal = History(config.history.half_life_days), [], []
+    rng = np.random.default_rng(config.train.seed)
+    for done, (day, batch, table) in enumerate(walk(root, history, days[0], until, reported)):
+        progress("read", done, len(days))
+        if day in held_out:
+            described = features.describe(history, batch, day_number(day), features.today(history, batch))
+            normal.append((_frozen(history), batch, described, day_number(day), breadth(history, batch)))
+        elif day in positive:
+            trusted = batch.take(~suspects(table, reported(day)))
+            examples.append(_examples(history, trusted, day_number(day), config.train, rng))
+    progress("read", len(days), len(days))
+    models = _train_models(examples, history, config.train, progress)
+    facts = {"trained_until": until.isoformat(), "first_day": days[0].isoformat(), "seeds": config.train.seeds}
+    users, places = Names(history.users.names), Names(history.places.names)
+    detector = Detector(models, users, places, Calibration.empty(), facts)
+    for before, batch, described, number, broad in normal:
+        logits = np.zeros(len(batch))
+        for weights in models:
+            z = inference.encode(weights, before.x, before.row, before.pairs)
+            logits += inference.decode(weights, z, tensors.edge_nodes(batch), described)
+        pool = detector.calibration.extended(broad, inference.surprise(logits / len(models)), number)
+        detector = replace(detector, calibration=pool)
+    return detector, history
+
+
+def _frozen(history: History) -> Snapshot:
+    """The message graph as of now, every entity in the id table by its own number: names only ever get added."""
+    return tensors.snapshot(history, np.arange(len(history.users)), np.arange(len(history.places)))
+
+
+def _examples(history: History, batch: EdgeBatch, day: int, config: TrainConfig, rng: np.random.Generator) -> tuple[Snapshot, Edges]:
+    """(message graph before the day, the day's edges and made-up ones)."""
+    seen = features.today(history, batch)
+    described = features.describe(history, batch, day, seen)
+    new = described[:, features.FEATURE_NAMES.index("parts_new")] > 0
+    kept = new | (rng.random(len(batch)) < REPEATS)
+    size = max(int(config.negatives * len(batch) / len(FAMILIES)), 100)
+    made_up = make_negatives(history, batch, size, rng)
+    nodes = np.concatenate([tensors.edge_nodes(batch)[kept], tensors.edge_nodes(made_up)])
+    all_features = np.concatenate([described[kept], features.describe(history, made_up, day, seen)])
+    label = np.repeat(np.array([0, 1], np.float32), [kept.sum(), len(made_up)])
+    return _frozen(history), Edges(nodes, all_features, label)
+
+
+def _train_models(
+    examples: list[tuple[Snapshot, Edges]], history: History, config: TrainConfig, progress: Progress
+) -> list[inference.Weights]:
+    from models.training import TrainingConfig
+    from models.training import train as train_one
+
+    total, done = config.seeds * config.steps, 0
+
+    def step(loss: float) -> None:
+        nonlocal done
+        done += 1
+        progress("train", done, total)
+
+    nodes = {"user": len(history.users), "place": len(history.places)}
+    settings = TrainingConfig(steps=config.steps)
+    seeds = range(config.seed, config.seed + config.seeds)
+    return [
+        checkpoint.weights_of(train_one(examples, tensors.ROLES, nodes, settings, seed, step)) for seed in seeds
+    ]

@@ -1,0 +1,137 @@
+"""A scored day: its strangest edges and its incidents, with reasons that a person can check.
+
+An edge's finding carries the facts it was judged by, in words: what is new, how often this user does new things, what else was
+unusual, and whether an entity had no history, in which case the score is a back-off to its group.
+Leaves out exact contributions of the model's parts.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from ueba.config import Config
+from ueba.detect import incidents
+from ueba.detect.detector import Detector
+from ueba.detect.features import FEATURE_NAMES
+from ueba.detect.history import EdgeBatch, Floats, History, day_number
+from ueba.errors import WorkspaceError
+from ueba.workspace import write_json
+
+SCHEMA_VERSION = 1
+EDGE_COLUMNS = ("day", "user", "source", "target", "surprise", "p_value", "incident")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """edges: the strangest edges of the day, strangest first, with `reasons`; incidents: best first, JSON values only."""
+
+    day: dt.date
+    edges: pd.DataFrame
+    incidents: list[dict[str, Any]]
+
+
+def find(detector: Detector, history: History, day: dt.date, batch: EdgeBatch, table: pa.Table, config: Config) -> tuple[Finding, Detector]:
+    """Score a day that was not learned yet. Returns what was found, and the detector with the day in its calibration."""
+    score, described = detector.score(history, batch, day_number(day))
+    columns = ["user", "source", "target", "target_kind", "count", "failures", "first_seen", "last_seen", "logon_types"]
+    edges = table.select(columns).to_pandas().astype({"source": object})
+    edges["source"] = edges["source"].where(edges["source"].notna(), None)
+    edges["surprise"], edges["p_value"], edges["strangeness"] = score.surprise, score.p_value, score.strangeness
+    edges["row"] = np.arange(len(edges))
+    strangest, found = incidents.incidents(day, edges, config.incidents.candidates, config.incidents.budget)
+    strangest.insert(0, "day", day)
+    strangest["reasons"] = [reasons(described[row], edge) for row, edge in zip(strangest.pop("row"), strangest.to_dict("records"), strict=True)]
+    for incident in found:
+        mine = strangest[strangest["incident"] == incident["id"]]
+        incident["reasons"] = mine.iloc[0]["reasons"]
+        incident["backoff"] = any("no history" in reason for some in mine["reasons"] for reason in some)
+        incident["schema_version"] = SCHEMA_VERSION
+        incident["model"] = detector.facts
+    return Finding(day, strangest, found), detector.recalibrated(history, batch, day_number(day), score.surprise)
+
+
+def reasons(described: Floats, edge: dict[str, Any]) -> list[str]:
+    """Why an edge is strange, strongest first. `described`: its features [features]."""
+    value = dict(zip(FEATURE_NAMES, described.tolist(), strict=True))
+    user, source, target = edge["user"], edge["source"] or "an unknown machine", edge["target"]
+    names = {"user": user, "source": source, "target": target}
+    said: list[str] = []
+    for relation, verb in (("user_target", "reached"), ("user_source", "acted from"), ("source_target", "reached")):
+        a, b = relation.split("_")
+        if value[f"{relation}.new"]:
+            nats = value[f"{relation}.surprise_{b}_given_{a}"]
+            novelty = 1 / (1 + np.exp(-value[f"{relation}.novelty_{a}"]))
+            said.append(
+                f"{names[a]} never {verb} {names[b]} before ({nats:.1f} nats; {novelty:.0%} of its partners on a day are new)"
+            )
+    for relation, whom in (("user_target", "user"), ("source_target", "source"), ("user_source", "source")):
+        new, record = value[f"{relation}.new_today_{whom}"], value[f"{relation}.record_{whom}"]
+        if new > np.log(3) and record > 0.5:
+            other = relation.replace(whom, "").strip("_")
+            said.append(f"{names[whom]} met {np.expm1(new):.0f} new {other}s this day; its most so far was {np.expm1(new - record):.0f}")
+    if value["hour_surprise_worst"] > 5:
+        said.append(f"at an hour when {user} is rarely active ({value['hour_surprise_worst']:.1f} nats)")
+    if value["type_surprise_user"] > 4:
+        said.append(f"{', '.join(edge['logon_types'])}: not how {user} logs on ({value['type_surprise_user']:.1f} nats)")
+    if value["failures"] > 0.5:
+        said.append(f"{value['failures']:.0%} of {edge['count']} attempts failed")
+    for whom, feature in (("user", "user_target.unknown_user"), ("source", "source_target.unknown_source"), ("target", "user_target.unknown_target")):
+        if value[feature] and names[whom] is not None:
+            said.append(f"{names[whom]} has no history as a {whom}: scored through its group (back-off)")
+    return said or ["known to each other, but in an unusual combination"]
+
+
+# --- on disk ---------------------------------------------------------------------------------------------------
+
+
+def save(finding: Finding, folder: Path) -> None:
+    """`day=<day>.parquet` and `day=<day>.json`; scoring a day again replaces both."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"day={finding.day}.parquet"
+    temporary = folder / f".{path.name}.tmp"
+    pq.write_table(pa.Table.from_pandas(finding.edges, preserve_index=False), temporary)
+    temporary.replace(path)
+    write_json(folder / f"day={finding.day}.json", finding.incidents)
+
+
+def scored_days(folder: Path) -> list[dt.date]:
+    """Days that have findings, in order."""
+    return sorted(dt.date.fromisoformat(path.stem.removeprefix("day=")) for path in folder.glob("day=*.json"))
+
+
+def load_incidents(folder: Path, first: dt.date | None = None, last: dt.date | None = None) -> list[dict[str, Any]]:
+    """Incidents of some days, both ends included, by day and rank."""
+    days = [d for d in scored_days(folder) if (first is None or d >= first) and (last is None or d <= last)]
+    return [incident for day in days for incident in json.loads((folder / f"day={day}.json").read_text())]
+
+
+def load_edges(folder: Path, day: dt.date) -> pd.DataFrame:
+    """The strangest edges of a scored day."""
+    path = folder / f"day={day}.parquet"
+    if not path.exists():
+        raise WorkspaceError(f"{day} was not scored; days that were: {_listed(scored_days(folder))}")
+    table = pq.read_table(path).to_pandas().astype({"source": object, "incident": object})
+    return table.where(table.notna(), None)
+
+
+def reported(folder: Path, day: dt.date) -> set[tuple[str, str | None, str]]:
+    """(user, source, target) of every edge in an incident of a day; empty if the day was not scored."""
+    path = folder / f"day={day}.parquet"
+    if not path.exists():
+        return set()
+    edges = load_edges(folder, day)
+    mine = edges[edges["incident"].notna()]
+    return set(zip(mine["user"], mine["source"], mine["target"], strict=True))
+
+
+def _listed(days: list[dt.date]) -> str:
+    return f"{days[0]} to {days[-1]}" if days else "none yet; run `ueba score --day DAY` or `ueba nightly`"
