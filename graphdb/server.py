@@ -142,6 +142,7 @@ def _launch(directory: Path, heap: str, bolt_port: int | None = None, http_port:
     _write_passwords(directory)
     facts = {"bolt_port": bolt_port or _free_port(), "http_port": http_port or _free_port(), "heap": heap}
     log_path = directory / "server.log"
+    (directory / "ready").unlink(missing_ok=True)
     with open(log_path, "wb") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", "graphdb.server", str(directory)],
@@ -157,9 +158,7 @@ def _launch(directory: Path, heap: str, bolt_port: int | None = None, http_port:
     process.returncode = process.returncode if process.returncode is not None else 0
     if not (directory / "ready").exists():
         last = log_path.read_text(errors="replace").strip().splitlines()[-1:]
-        raise ServerError(
-            f"the bundled graph server did not start: {' '.join(last) or 'no answer'}; its log is {log_path}"
-        )
+        raise ServerError(f"the bundled graph server did not start: {' '.join(last) or 'no answer'}; its log is {log_path}")
 
 
 def _write_passwords(directory: Path) -> None:
@@ -202,7 +201,6 @@ def _serve(directory: Path) -> None:
     """Run until SIGTERM. Settings come on standard input, passwords from the owner's file, nothing on the command line."""
     from arcadedb_embedded.server import ArcadeDBServer
 
-    (directory / "ready").unlink(missing_ok=True)
     lock = open(directory / "server.lock", "w")  # noqa: SIM115 - held until the process ends
     fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     facts = json.loads(sys.stdin.read())

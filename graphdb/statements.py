@@ -20,13 +20,8 @@ def constraints(schema: Schema) -> list[str]:
 
 def indexes(schema: Schema) -> list[str]:
     """An index on the first identifying property of each relationship type: a day is found without a scan."""
-    found = {
-        relationship.type: relationship.identity[0] for relationship in schema.relationships if relationship.identity
-    }
-    return [
-        f"CREATE INDEX {kind.lower()}_{name} IF NOT EXISTS FOR ()-[r:{kind}]-() ON (r.{name})"
-        for kind, name in found.items()
-    ]
+    found = {relationship.type: relationship.identity[0] for relationship in schema.relationships if relationship.identity}
+    return [f"CREATE INDEX {kind.lower()}_{name} IF NOT EXISTS FOR ()-[r:{kind}]-() ON (r.{name})" for kind, name in found.items()]
 
 
 def upsert_nodes(node: Node, properties: tuple[str, ...]) -> str:
@@ -65,9 +60,7 @@ def delete_matching(kind: str, name: str) -> str:
 
 def delete_nodes(node: Node, name: str) -> str:
     """Nodes whose property equals `$value` with their relationships, at most `$limit` of them. Returns how many went."""
-    return (
-        f"MATCH (n:{node.label}) WHERE n.{name} = $value WITH n LIMIT $limit DETACH DELETE n RETURN count(*) AS deleted"
-    )
+    return f"MATCH (n:{node.label}) WHERE n.{name} = $value WITH n LIMIT $limit DETACH DELETE n RETURN count(*) AS deleted"
 
 
 def delete_lonely(node: Node) -> str:

@@ -40,7 +40,8 @@ class Store:
         self.connection, self.batch_rows = connection, batch_rows
         self._driver = _driver(connection.uri, connection.username, connection.password)
         try:
-            self._driver.verify_connectivity(database=connection.database)
+            with self._driver.session(database=connection.database) as session:
+                session.run("RETURN 1").consume()
         except AuthError as reason:
             self.close()
             raise ServerError(
@@ -100,9 +101,7 @@ class Store:
     def prune(self, schema: Schema, name: str, before: Any) -> int:
         """Delete relationships whose property lies below a value, then nodes left without any. Returns relationships gone."""
         kinds = dict.fromkeys(
-            relationship.type
-            for relationship in schema.relationships
-            if name in {known.name for known in relationship.properties}
+            relationship.type for relationship in schema.relationships if name in {known.name for known in relationship.properties}
         )
         gone = sum(self.delete(statements.delete_relationships(kind, name), before=before) for kind in kinds)
         for node in schema.nodes:
@@ -113,9 +112,7 @@ class Store:
         for batch in table.to_batches(max_chunksize=self.batch_rows):
             yield batch.to_pylist()
 
-    def _write(
-        self, statement: str, parameters: Mapping[str, Any], progress: Progress | None = None, rows: int = 0
-    ) -> int:
+    def _write(self, statement: str, parameters: Mapping[str, Any], progress: Progress | None = None, rows: int = 0) -> int:
         """Run one statement in one transaction. Returns the number it returns, or 0."""
 
         def work(transaction: neo4j.ManagedTransaction) -> int:
@@ -123,9 +120,7 @@ class Store:
                 record = transaction.run(cast(LiteralString, statement), dict(parameters)).single()
             except Neo4jError as reason:
                 if "OutOfMemory" in (reason.code or ""):  # the driver would repeat it, to the same end
-                    raise GraphError(
-                        "the graph server ran out of memory; give it more, or load smaller batches"
-                    ) from reason
+                    raise GraphError("the graph server ran out of memory; give it more, or load smaller batches") from reason
                 raise
             return int(record[0]) if record is not None and len(record) else 0
 
@@ -171,9 +166,7 @@ class Store:
         self, cypher: str, parameters: Mapping[str, Any], timeout_s: float, limit: int
     ) -> tuple[list[str], list[neo4j.Record]]:
         outcome: list[Any] = []
-        worker = threading.Thread(
-            target=self._read_into, args=(outcome, cypher, parameters, timeout_s, limit), daemon=True
-        )
+        worker = threading.Thread(target=self._read_into, args=(outcome, cypher, parameters, timeout_s, limit), daemon=True)
         worker.start()
         worker.join(timeout_s + GRACE_S)
         if worker.is_alive():  # the server does not keep the timeout
@@ -186,9 +179,7 @@ class Store:
         keys, records = outcome
         return keys, records
 
-    def _read_into(
-        self, outcome: list[Any], cypher: str, parameters: Mapping[str, Any], timeout_s: float, limit: int
-    ) -> None:
+    def _read_into(self, outcome: list[Any], cypher: str, parameters: Mapping[str, Any], timeout_s: float, limit: int) -> None:
         """Fill `outcome` with keys and records, or with the one exception."""
         connection = self.connection
         try:

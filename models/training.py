@@ -100,7 +100,12 @@ def relation_roles(relation: Relation, roles: Sequence[str]) -> tuple[int, int]:
 
 
 def _loss(
-    model: GraphAutoencoder, snapshot: Snapshot, edges: Edges, picked: Array, config: TrainingConfig, rng: np.random.Generator
+    model: GraphAutoencoder,
+    snapshot: Snapshot,
+    edges: Edges,
+    picked: Array,
+    config: TrainingConfig,
+    rng: np.random.Generator,
 ) -> Tensor:
     nodes = edges.nodes[picked]
     visible, hidden = split_pairs(snapshot, nodes, model.shape, config.masked, rng)
@@ -120,9 +125,7 @@ def _link_loss(z: Mapping[str, Tensor], pairs: Array, relation: Relation, batch:
     left_role, right_role = relation[1].split("_")
     picked = rng.integers(0, pairs.shape[1], min(batch, pairs.shape[1]))
     left, right = pairs[0, picked], pairs[1, picked]
-    false_right = np.where(
-        rng.random(len(right)) < 0.5, rng.permutation(right), rng.integers(0, len(z[right_role]), len(right))
-    )
+    false_right = np.where(rng.random(len(right)) < 0.5, rng.permutation(right), rng.integers(0, len(z[right_role]), len(right)))
     a = z[left_role][torch.as_tensor(left)]  # [pairs, dim]
     true = (a * z[right_role][torch.as_tensor(right)]).sum(1)
     false = (a * z[right_role][torch.as_tensor(false_right)]).sum(1)

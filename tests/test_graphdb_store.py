@@ -33,9 +33,7 @@ PERSON = Node("T_Person", "name", (Property("name", ""), Property("age", "years"
 MET = Relationship("T_MET", PERSON, PERSON, ("day",), (Property("day", ""), Property("count", "times")), "met on a day")
 SCHEMA = Schema((PERSON,), (MET,))
 PEOPLE = pa.table({"name": ["ann", "bob", "cy"], "age": [30, None, 50], "labels": [["T_Friend"], [], None]})
-MEETINGS = pa.table(
-    {"start": ["ann", "ann", "bob"], "end": ["bob", "bob", "cy"], "day": ["d1", "d2", "d1"], "count": [1, 2, 3]}
-)
+MEETINGS = pa.table({"start": ["ann", "ann", "bob"], "end": ["bob", "bob", "cy"], "day": ["d1", "d2", "d1"], "count": [1, 2, 3]})
 HOSTILE = "'}) DETACH DELETE n //"
 
 

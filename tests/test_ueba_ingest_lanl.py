@@ -130,9 +130,7 @@ def test_bytes_that_are_not_utf8_are_shown(tmp_path):
 @pytest.mark.parametrize("last", [True, False])
 def test_line_ends(tmp_path, ending, last):
     text = ROAD.replace("\n", ending)
-    report = ingest(
-        write(tmp_path / "auth.txt", text if last else text.removesuffix(ending)), "lanl", tmp_path / "lake"
-    )
+    report = ingest(write(tmp_path / "auth.txt", text if last else text.removesuffix(ending)), "lanl", tmp_path / "lake")
     assert (report.lines, report.events) == (8, 6)
 
 
@@ -217,10 +215,7 @@ def test_a_file_without_logons_is_no_error(tmp_path):
     log = line().replace("LogOn", "LogOff")
     report = ingest(write(tmp_path / "log", log), "lanl", tmp_path / "lake")
     assert (report.events, report.edges, report.days) == (0, 0, ())
-    assert (
-        everything(tmp_path / "lake") == []
-        and lake.read_pairs(tmp_path / "lake", dt.date.min, dt.date.max).num_rows == 0
-    )
+    assert everything(tmp_path / "lake") == [] and lake.read_pairs(tmp_path / "lake", dt.date.min, dt.date.max).num_rows == 0
 
 
 def test_missing_file_directory_and_unknown_format(tmp_path):

@@ -125,9 +125,7 @@ def test_json_pointers_values_and_constants(tmp_path):
         [values.logon_type]
         Network = [3, "net"]
     """
-    lines = [
-        {"at": "2024-01-01T00:00:00Z", "who": [{"the.name": "a"}], "to": "b", "type": kind} for kind in (3, "NET", 9)
-    ]
+    lines = [{"at": "2024-01-01T00:00:00Z", "who": [{"the.name": "a"}], "to": "b", "type": kind} for kind in (3, "NET", 9)]
     ingest(log(tmp_path, "\n".join(map(json.dumps, lines))), mapping(tmp_path, text), tmp_path / "lake")
     edges = everything(tmp_path / "lake")
     assert [(edge["logon_type"], edge["count"], edge["failures"]) for edge in edges] == [("9", 1, 1), ("Network", 2, 2)]
@@ -173,9 +171,7 @@ def test_a_missing_mapping(tmp_path):
 def test_another_mapping_replaces_the_batch(tmp_path):
     first = ingest(log(tmp_path, VPN), mapping(tmp_path, f"format = 'csv'\n{GOOD}"), tmp_path / "lake")
     again = ingest(log(tmp_path, VPN), mapping(tmp_path, f"format = 'csv'\n# same\n{GOOD}"), tmp_path / "lake")
-    other = ingest(
-        log(tmp_path, VPN), mapping(tmp_path, f"format = 'csv'\n{GOOD}source = 'from_host'"), tmp_path / "lake"
-    )
+    other = ingest(log(tmp_path, VPN), mapping(tmp_path, f"format = 'csv'\n{GOOD}source = 'from_host'"), tmp_path / "lake")
     assert (first.already_ingested, again.already_ingested, other.already_ingested) == (False, True, False)
     assert {edge["source"] for edge in everything(tmp_path / "lake")} == {"lt-0412", None}
 

@@ -177,9 +177,7 @@ def test_lanl_file_round_trip(world, tmp_path: Path):
         assert rows.shape == (len(events), 9)
     assert gzip.open(tmp_path / "auth.txt.gz").read() == (tmp_path / "auth.txt").read_bytes()
     original = events.to_pandas()
-    assert (
-        pd.to_datetime(rows.iloc[:, 0], unit="s", origin=EPOCH.replace(tzinfo=None), utc=True) == original.time
-    ).all()
+    assert (pd.to_datetime(rows.iloc[:, 0], unit="s", origin=EPOCH.replace(tzinfo=None), utc=True) == original.time).all()
     for position, column in enumerate(["user", "user", "source", "target"], start=1):
         assert (rows.iloc[:, position] == original[column]).all()
     assert set(rows.iloc[:, 7]) == {"LogOn", "TGT", "TGS"}
@@ -208,9 +206,7 @@ def test_csv_and_labels_files(world, tmp_path: Path):
         write_labels(labels, tmp_path / "labels.csv", epoch)
         read = pd.read_csv(tmp_path / "labels.csv")
         assert list(read.columns) == LABEL_COLUMNS
-        when = pd.to_datetime(
-            read.time, utc=True, **({} if epoch is None else {"unit": "s", "origin": EPOCH.replace(tzinfo=None)})
-        )
+        when = pd.to_datetime(read.time, utc=True, **({} if epoch is None else {"unit": "s", "origin": EPOCH.replace(tzinfo=None)}))
         assert (when == labels.to_pandas().time).all()
         assert (read.campaign == labels.to_pandas().campaign).all()
 

@@ -159,9 +159,7 @@ def hire(organisation: Organisation, rng: np.random.Generator) -> People:
     return People(
         name=name,
         user=np.char.add(name, f"@{organisation.domain}"),
-        workstation=np.array(
-            [f"{DEPARTMENTS[d]}-ws-{i + 1:03d}" for d, i in zip(department, place_in_department, strict=True)]
-        ),
+        workstation=np.array([f"{DEPARTMENTS[d]}-ws-{i + 1:03d}" for d, i in zip(department, place_in_department, strict=True)]),
         department=department,
         role=rng.choice(3, n, p=[0.15, 0.5, 0.35]),
         team=team,
@@ -198,9 +196,7 @@ def furnish(organisation: Organisation, people: People) -> Places:
     return Places(*columns)
 
 
-def plan_projects(
-    organisation: Organisation, people: People, places: Places, rng: np.random.Generator
-) -> list[Project]:
+def plan_projects(organisation: Organisation, people: People, places: Places, rng: np.random.Generator) -> list[Project]:
     """A project takes about half of two or three teams, mostly of different departments."""
     own_places = np.flatnonzero(places.department < 0).reshape(-1, 4)  # [projects, places of one]
     projects = []

@@ -1,11 +1,11 @@
 """Where things are kept: one folder, `--workspace`, `UEBA_WORKSPACE` or `./ueba-workspace`.
 
-    lake/        daily edges, see `ueba.ingest.lake`
-    history/     what was normal as of the last day learned
-    model/       the model in use, see `ueba.detect.detector`
-    findings/    day=YYYY-MM-DD.json, the incidents of each scored day, and day=YYYY-MM-DD.parquet, its strangest edges
-    graph/       the bundled graph server: data, log, passwords
-    runs/        one JSON file a run: inputs, counts, timings
+lake/        daily edges, see `ueba.ingest.lake`
+history/     what was normal as of the last day learned
+model/       the model in use, see `ueba.detect.detector`
+findings/    day=YYYY-MM-DD.json, the incidents of each scored day, and day=YYYY-MM-DD.parquet, its strangest edges
+graph/       the bundled graph server: data, log, passwords
+runs/        one JSON file a run: inputs, counts, timings
 """
 
 from __future__ import annotations

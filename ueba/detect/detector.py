@@ -127,7 +127,9 @@ class Detector:
         except (checkpoint.DamagedModel, OSError, ValueError) as reason:
             raise WorkspaceError(f"the model is damaged ({reason}); make a new one with `ueba train`") from reason
         calibration = Calibration(
-            np.array(pool["breadth"], np.float32), np.array(pool["surprise"], np.float32), np.array(pool["day"], np.int64)
+            np.array(pool["breadth"], np.float32),
+            np.array(pool["surprise"], np.float32),
+            np.array(pool["day"], np.int64),
         )
         return cls(models, Names(names["users"]), Names(names["places"]), calibration, facts)
 
@@ -177,9 +179,7 @@ def window_start(day: dt.date, config: Config) -> dt.date:
     return day - dt.timedelta(days=config.history.window_days)
 
 
-def history_before(
-    root: Path, day: dt.date, config: Config, stored: Path, reported: Reported = nothing_reported
-) -> History:
+def history_before(root: Path, day: dt.date, config: Config, stored: Path, reported: Reported = nothing_reported) -> History:
     """What was known before a day. A stored history is carried on if what it learned is still what the lake holds;
     otherwise (late data, another setting) it is made anew."""
     last, start = day - dt.timedelta(days=1), window_start(day, config)
@@ -253,7 +253,9 @@ def _frozen(history: History) -> Snapshot:
     return tensors.snapshot(history, np.arange(len(history.users)), np.arange(len(history.places)))
 
 
-def _examples(history: History, batch: EdgeBatch, day: int, config: TrainConfig, rng: np.random.Generator) -> tuple[Snapshot, Edges]:
+def _examples(
+    history: History, batch: EdgeBatch, day: int, config: TrainConfig, rng: np.random.Generator
+) -> tuple[Snapshot, Edges]:
     """(message graph before the day, the day's edges and made-up ones)."""
     seen = features.today(history, batch)
     described = features.describe(history, batch, day, seen)
@@ -283,6 +285,4 @@ def _train_models(
     nodes = {"user": len(history.users), "place": len(history.places)}
     settings = TrainingConfig(steps=config.steps)
     seeds = range(config.seed, config.seed + config.seeds)
-    return [
-        checkpoint.weights_of(train_one(examples, tensors.ROLES, nodes, settings, seed, step)) for seed in seeds
-    ]
+    return [checkpoint.weights_of(train_one(examples, tensors.ROLES, nodes, settings, seed, step)) for seed in seeds]

@@ -8,7 +8,6 @@ Leaves out exact contributions of the model's parts.
 from __future__ import annotations
 
 import datetime as dt
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ueba.config import Config
-from ueba.detect import incidents
+from ueba.detect import archive, incidents
 from ueba.detect.detector import Detector
 from ueba.detect.features import FEATURE_NAMES
 from ueba.detect.history import EdgeBatch, Floats, History, day_number
@@ -39,7 +38,9 @@ class Finding:
     incidents: list[dict[str, Any]]
 
 
-def find(detector: Detector, history: History, day: dt.date, batch: EdgeBatch, table: pa.Table, config: Config) -> tuple[Finding, Detector]:
+def find(
+    detector: Detector, history: History, day: dt.date, batch: EdgeBatch, table: pa.Table, config: Config
+) -> tuple[Finding, Detector]:
     """Score a day that was not learned yet. Returns what was found, and the detector with the day in its calibration."""
     score, described = detector.score(history, batch, day_number(day))
     columns = ["user", "source", "target", "target_kind", "count", "failures", "first_seen", "last_seen", "logon_types"]
@@ -49,7 +50,9 @@ def find(detector: Detector, history: History, day: dt.date, batch: EdgeBatch, t
     edges["row"] = np.arange(len(edges))
     strangest, found = incidents.incidents(day, edges, config.incidents.candidates, config.incidents.budget)
     strangest.insert(0, "day", day)
-    strangest["reasons"] = [reasons(described[row], edge) for row, edge in zip(strangest.pop("row"), strangest.to_dict("records"), strict=True)]
+    strangest["reasons"] = [
+        reasons(described[row], edge) for row, edge in zip(strangest.pop("row"), strangest.to_dict("records"), strict=True)
+    ]
     for incident in found:
         mine = strangest[strangest["incident"] == incident["id"]]
         incident["reasons"] = mine.iloc[0]["reasons"]
@@ -77,14 +80,20 @@ def reasons(described: Floats, edge: dict[str, Any]) -> list[str]:
         new, record = value[f"{relation}.new_today_{whom}"], value[f"{relation}.record_{whom}"]
         if new > np.log(3) and record > 0.5:
             other = relation.replace(whom, "").strip("_")
-            said.append(f"{names[whom]} met {np.expm1(new):.0f} new {other}s this day; its most so far was {np.expm1(new - record):.0f}")
+            said.append(
+                f"{names[whom]} met {np.expm1(new):.0f} new {other}s this day; its most so far was {np.expm1(new - record):.0f}"
+            )
     if value["hour_surprise_worst"] > 5:
         said.append(f"at an hour when {user} is rarely active ({value['hour_surprise_worst']:.1f} nats)")
     if value["type_surprise_user"] > 4:
         said.append(f"{', '.join(edge['logon_types'])}: not how {user} logs on ({value['type_surprise_user']:.1f} nats)")
     if value["failures"] > 0.5:
         said.append(f"{value['failures']:.0%} of {edge['count']} attempts failed")
-    for whom, feature in (("user", "user_target.unknown_user"), ("source", "source_target.unknown_source"), ("target", "user_target.unknown_target")):
+    for whom, feature in (
+        ("user", "user_target.unknown_user"),
+        ("source", "source_target.unknown_source"),
+        ("target", "user_target.unknown_target"),
+    ):
         if value[feature] and names[whom] is not None:
             said.append(f"{names[whom]} has no history as a {whom}: scored through its group (back-off)")
     return said or ["known to each other, but in an unusual combination"]
@@ -103,22 +112,11 @@ def save(finding: Finding, folder: Path) -> None:
     write_json(folder / f"day={finding.day}.json", finding.incidents)
 
 
-def scored_days(folder: Path) -> list[dt.date]:
-    """Days that have findings, in order."""
-    return sorted(dt.date.fromisoformat(path.stem.removeprefix("day=")) for path in folder.glob("day=*.json"))
-
-
-def load_incidents(folder: Path, first: dt.date | None = None, last: dt.date | None = None) -> list[dict[str, Any]]:
-    """Incidents of some days, both ends included, by day and rank."""
-    days = [d for d in scored_days(folder) if (first is None or d >= first) and (last is None or d <= last)]
-    return [incident for day in days for incident in json.loads((folder / f"day={day}.json").read_text())]
-
-
 def load_edges(folder: Path, day: dt.date) -> pd.DataFrame:
     """The strangest edges of a scored day."""
     path = folder / f"day={day}.parquet"
     if not path.exists():
-        raise WorkspaceError(f"{day} was not scored; days that were: {_listed(scored_days(folder))}")
+        raise WorkspaceError(f"{day} was not scored; days that were: {archive.listed(folder)}")
     table = pq.read_table(path).to_pandas().astype({"source": object, "incident": object})
     return table.where(table.notna(), None)
 
@@ -133,5 +131,6 @@ def reported(folder: Path, day: dt.date) -> set[tuple[str, str | None, str]]:
     return set(zip(mine["user"], mine["source"], mine["target"], strict=True))
 
 
-def _listed(days: list[dt.date]) -> str:
-    return f"{days[0]} to {days[-1]}" if days else "none yet; run `ueba score --day DAY` or `ueba nightly`"
+def load(folder: Path, day: dt.date) -> Finding:
+    """What `save` wrote of a day."""
+    return Finding(day, load_edges(folder, day), archive.load_incidents(folder, day, day))

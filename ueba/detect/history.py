@@ -262,9 +262,7 @@ class History:
         for table in tables:
             table *= np.float32(factor)
 
-    def _learn_pairs(
-        self, relation: str, day: int, left: Ints, right: Ints, trusted: npt.NDArray[np.bool_]
-    ) -> None:
+    def _learn_pairs(self, relation: str, day: int, left: Ints, right: Ints, trusted: npt.NDArray[np.bool_]) -> None:
         all_keys = pair_keys(left, right)
         keys = np.unique(all_keys[all_keys >= 0])
         pairs = self.pairs[relation]
@@ -280,8 +278,7 @@ class History:
         for side, shift in zip(self.sides[relation], (32, 0), strict=True):
             size = len(side.days)
             partners, new, new_habit = (
-                np.bincount(some >> shift & 0xFFFFFFFF, minlength=size).astype(np.float32)
-                for some in (keys, fresh, habitual)
+                np.bincount(some >> shift & 0xFFFFFFFF, minlength=size).astype(np.float32) for some in (keys, fresh, habitual)
             )
             settled = side.first_day < day  # on its first day every partner of an entity is new: that tells nothing
             side.days += partners > 0

@@ -51,8 +51,7 @@ def incidents(day: dt.date, edges: pd.DataFrame, candidates: int, budget: int) -
     scores = strangest["strangeness"].groupby(component).apply(lambda values: score(values.to_numpy()))
     best = scores.sort_values(ascending=False, kind="stable").head(budget)
     found = [
-        _incident(day, rank, value, strangest[component == number])
-        for rank, (number, value) in enumerate(best.items(), start=1)
+        _incident(day, rank, value, strangest[component == number]) for rank, (number, value) in enumerate(best.items(), start=1)
     ]
     name = dict(zip(best.index, (incident["id"] for incident in found), strict=True))
     strangest["incident"] = pd.Series(component).map(name).astype(object).where(lambda ids: ids.notna(), None)

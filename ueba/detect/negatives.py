@@ -126,9 +126,7 @@ def _own_machine_popular_target(day: _Day, history: History, size: int) -> EdgeB
 def _other_credential_usual_target(day: _Day, history: History, size: int) -> EdgeBatch:
     campaign = _campaigns(size, day.rng)
     victim, stolen = _first_of(campaign, day.edges(size)), day.edges(size)
-    return _assemble(
-        day, stolen, day.batch.user[stolen], day.batch.source[victim], day.batch.target[stolen], campaign
-    )
+    return _assemble(day, stolen, day.batch.user[stolen], day.batch.source[victim], day.batch.target[stolen], campaign)
 
 
 def _other_credential_any_target(day: _Day, history: History, size: int) -> EdgeBatch:

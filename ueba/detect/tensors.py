@@ -14,9 +14,7 @@ from models.graph import Relation, Snapshot
 from ueba.detect.history import NEVER, RELATIONS, USER_KINDS, EdgeBatch, Floats, History, Ints
 
 ROLES = {"user": "user", "source": "place", "target": "place"}  # role in an edge -> node type
-GRAPH_RELATIONS: dict[str, Relation] = {
-    name: (ROLES[name.split("_")[0]], name, ROLES[name.split("_")[1]]) for name in RELATIONS
-}
+GRAPH_RELATIONS: dict[str, Relation] = {name: (ROLES[name.split("_")[0]], name, ROLES[name.split("_")[1]]) for name in RELATIONS}
 
 
 def edge_nodes(batch: EdgeBatch) -> Ints:
@@ -26,10 +24,7 @@ def edge_nodes(batch: EdgeBatch) -> Ints:
 
 def snapshot(history: History, user_rows: Ints, place_rows: Ints) -> Snapshot:
     """The message graph of a history. rows: int64 [entities], an entity's row in the model's id table, -1 if it has none."""
-    pairs = {
-        GRAPH_RELATIONS[name]: np.stack([table.key >> 32, table.key & 0xFFFFFFFF])
-        for name, table in history.pairs.items()
-    }
+    pairs = {GRAPH_RELATIONS[name]: np.stack([table.key >> 32, table.key & 0xFFFFFFFF]) for name, table in history.pairs.items()}
     return Snapshot(
         x={"user": user_features(history), "place": place_features(history)},
         row={"user": user_rows, "place": place_rows},

@@ -87,8 +87,7 @@ def stored_report(root: Path, batch: str, settings: dict[str, Any]) -> IngestRep
 def reported(connection: duckdb.DuckDBPyConnection, feed: Feed, format: str) -> IngestReport:
     """Account for every line. Nothing that reads as the format is an InputError."""
     reasons = connection.execute(
-        "SELECT dropped, sum(count)::BIGINT, min(example) FROM edges WHERE dropped IS NOT NULL"
-        " GROUP BY 1 ORDER BY 2 DESC, 1"
+        "SELECT dropped, sum(count)::BIGINT, min(example) FROM edges WHERE dropped IS NOT NULL GROUP BY 1 ORDER BY 2 DESC, 1"
     ).fetchall()
     dropped = {reason: lines for reason, lines, _ in reasons}
     examples = {reason: example(feed.path, first) for reason, _, first in reasons}
@@ -96,9 +95,7 @@ def reported(connection: duckdb.DuckDBPyConnection, feed: Feed, format: str) -> 
     if not understood and set(dropped) != {events.HEADER}:
         said = "; ".join(f"{reason}: {lines}" for reason, lines in dropped.items())
         shown = next(iter(examples.values()))
-        raise InputError(
-            f"{feed.path}: no line reads as {format} ({said}), as\n  {shown}\nsay what it is with --format"
-        )
+        raise InputError(f"{feed.path}: no line reads as {format} ({said}), as\n  {shown}\nsay what it is with --format")
     measures = connection.execute(
         "SELECT coalesce(sum(count), 0)::BIGINT, count(*), min(first_seen), max(last_seen),"
         ' list_sort(list(DISTINCT day)), count(DISTINCT "user"), count(DISTINCT source), count(DISTINCT target)'

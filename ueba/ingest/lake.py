@@ -106,9 +106,7 @@ def read_pairs(lake: Path, from_day: dt.date, to_day: dt.date, *, memory_limit: 
     return query(lake, from_day, to_day, edges.pairs, memory_limit)
 
 
-def query(
-    lake: Path, from_day: dt.date, to_day: dt.date, stage: Callable[[ir.Table], ir.Table], memory_limit: str
-) -> pa.Table:
+def query(lake: Path, from_day: dt.date, to_day: dt.date, stage: Callable[[ir.Table], ir.Table], memory_limit: str) -> pa.Table:
     """Some days' edges through an expression, over all batches."""
     chosen = [str(path) for path in stored(lake, from_day, to_day)]
     with connect(memory_limit) as connection:

@@ -26,9 +26,7 @@ BLOCK = 1 << 20  # bytes read at once
 LINES = pa.schema([("line", pa.int64()), ("text", pa.string())])  # line: from 1; text: with its newline
 MAGIC = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd", b"BZh": "bz2"}
 
-Progress = Callable[
-    [int, int, int | None], None
-]  # lines, bytes read of the file as stored, its size (a pipe: lines, None)
+Progress = Callable[[int, int, int | None], None]  # lines, bytes read of the file as stored, its size (a pipe: lines, None)
 
 
 class Feed:
@@ -73,9 +71,7 @@ class Feed:
                 self._hash.update(block)
                 yield block
         except (OSError, EOFError) as reason:
-            raise InputError(
-                f"{self.path}: cannot be read to its end ({reason}); was it copied completely?"
-            ) from reason
+            raise InputError(f"{self.path}: cannot be read to its end ({reason}); was it copied completely?") from reason
 
     def _batches(self) -> Iterator[pa.RecordBatch]:
         try:

@@ -67,9 +67,7 @@ def load(path: str) -> dict[str, Any]:
     try:
         given = tomllib.loads(Path(path).read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as reason:
-        raise UsageError(
-            f"{path}: cannot be read ({reason}); --format takes a format's name or a mapping file"
-        ) from reason
+        raise UsageError(f"{path}: cannot be read ({reason}); --format takes a format's name or a mapping file") from reason
     except tomllib.TOMLDecodeError as reason:
         raise UsageError(f"{path}: is not TOML: {reason}") from reason
     check_keys(path, "", given, DEFAULTS)
@@ -133,9 +131,7 @@ def is_time_format(text: str) -> bool:
 
 def read(lines: ir.Table, first: str, mapping: dict[str, Any], path: str) -> ir.Table:
     """lines -> events"""
-    rows, cases, values = (
-        csv_values(lines, first, mapping, path) if mapping["format"] == "csv" else json_values(lines, mapping)
-    )
+    rows, cases, values = csv_values(lines, first, mapping, path) if mapping["format"] == "csv" else json_values(lines, mapping)
     found = rows.mutate(**{f"_{name}": values[str(column)] for name, column in mapping["columns"].items()})
     text = {name: blank_to_null(found[f"_{name}"]) for name in mapping["columns"]}
     time = parsed_time(text.pop("time"), mapping["time_format"], mapping["timezone"])
@@ -171,10 +167,7 @@ def blank_to_null(text: ir.StringValue) -> ir.StringValue:
 
 def replaced(name: str, value: ir.StringValue, values: dict[str, dict[str, list[Any]]]) -> ir.StringValue:
     """A column with the mapping's `values` put in."""
-    table = [
-        (value.lower().isin([str(text).lower() for text in read]), written)
-        for written, read in values.get(name, {}).items()
-    ]
+    table = [(value.lower().isin([str(text).lower() for text in read]), written) for written, read in values.get(name, {}).items()]
     if name == "outcome":
         table = table or [(value.lower() == written, written) for written in ALLOWED["outcome"]]
         return ibis.cases(*table, else_="unknown")
@@ -190,9 +183,7 @@ def parsed_time(text: ir.StringValue, format: str, timezone: str) -> ir.Timestam
         parsed = try_strptime(text, format)
         return at_utc(parsed) if "%z" in format or "%Z" in format else as_utc(parsed, timezone)
     told = ibis.ifelse(text.re_search(OFFSET), text, None).try_cast(dtypes.Timestamp(timezone="UTC"))
-    return ibis.coalesce(
-        at_utc(told), as_utc(ibis.ifelse(text.re_search(OFFSET), None, text).try_cast("timestamp(6)"), timezone)
-    )
+    return ibis.coalesce(at_utc(told), as_utc(ibis.ifelse(text.re_search(OFFSET), None, text).try_cast("timestamp(6)"), timezone))
 
 
 def as_utc(time: ir.TimestampValue, timezone: str) -> ir.TimestampValue:
@@ -210,11 +201,7 @@ def csv_values(
 ) -> tuple[ir.Table, list[events.Case], dict[str, ir.StringValue]]:
     """The fields of each line by column name; quotes as RFC 4180 has them."""
     delimiter = mapping["delimiter"]
-    header = (
-        split_csv(first, delimiter)
-        if mapping["header"]
-        else [str(n + 1) for n in range(len(split_csv(first, delimiter)))]
-    )
+    header = split_csv(first, delimiter) if mapping["header"] else [str(n + 1) for n in range(len(split_csv(first, delimiter)))]
     wanted = {f"columns.{name}": str(column) for name, column in mapping["columns"].items()}
     for key, column in (wanted | {f"keep.{name}": name for name in mapping["keep"]}).items():
         if column not in header:
@@ -240,14 +227,10 @@ def split_csv(line: str, delimiter: str) -> list[str]:
 
 
 def unquoted(field: ir.StringValue) -> ir.StringValue:
-    return ibis.ifelse(
-        field.startswith('"') & field.endswith('"'), field.substr(1, field.length() - 2).replace('""', '"'), field
-    )
+    return ibis.ifelse(field.startswith('"') & field.endswith('"'), field.substr(1, field.length() - 2).replace('""', '"'), field)
 
 
-def json_values(
-    lines: ir.Table, mapping: dict[str, Any]
-) -> tuple[ir.Table, list[events.Case], dict[str, ir.StringValue]]:
+def json_values(lines: ir.Table, mapping: dict[str, Any]) -> tuple[ir.Table, list[events.Case], dict[str, ir.StringValue]]:
     """What stands at each JSON path of a line, as text."""
     rows = lines.mutate(json=ibis.ifelse(json_valid(lines.text), lines.text, None))
     paths = [*mapping["columns"].values(), *mapping["keep"]]

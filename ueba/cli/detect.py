@@ -1,0 +1,199 @@
+"""Commands that find: train, score, incidents, explain, nightly, backtest."""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+from pathlib import Path
+
+import click
+
+from ueba.cli import output
+from ueba.cli.output import Day
+from ueba.cli.setup import Settings, pass_settings
+
+INCIDENT_COLUMNS = ("day", "rank", "id", "score", "p_value", "edges", "users", "machines", "reasons")
+EDGE_COLUMNS = ("day", "user", "source", "target", "surprise", "p_value", "incident", "reasons")
+
+
+@click.command()
+@click.option("--until", type=Day(), help="Last day to learn from.  [default: the last but one in the lake]")
+@pass_settings
+def train(settings: Settings, until: dt.date | None) -> None:
+    """Learn what is normal from the lake.
+
+    \b
+    The last day is left out unless --until names it, so that it can be scored.
+    Example:
+      ueba train --until 2026-01-20
+    """
+    from ueba import stages
+
+    with settings.workspace.locked(), output.progress() as report:
+        until = until or stages.last_day(settings.workspace) - dt.timedelta(days=1)
+        model = stages.train(settings.workspace, until, settings.config, report)
+    settings.workspace.record_run("train", model.facts)
+    output.note(f"trained on {model.facts['first_day']} to {model.facts['trained_until']}; next: ueba score --day DAY")
+
+
+@click.command()
+@click.argument("file", required=False)
+@click.option("--format", "log_format", default="lanl", show_default=True, metavar="lanl|FILE.toml", help="Of FILE.")
+@click.option("--day", type=Day(), help="Score this day of the lake, and keep its incidents.")
+@click.option("--output-format", type=click.Choice(output.FORMATS), default="table", show_default=True)
+@click.option("--limit", default=20, show_default=True, help="Rows of a table; the other formats print all.")
+@pass_settings
+def score(settings: Settings, file: str | None, log_format: str, day: dt.date | None, output_format: str, limit: int) -> None:
+    """Score new edges: every edge of a log FILE (- is standard input), or a day of the lake.
+
+    \b
+    Edges of a FILE are scored and printed, and nothing is kept. A day's incidents are kept, see `ueba incidents`.
+    Without either, the last day of the lake is scored.
+    Example:
+      ueba score new.csv --format configs/sources/vpn_csv.toml --output-format jsonl
+      ueba score --day 2026-01-21
+    """
+    from ueba import stages
+    from ueba.errors import UsageError
+
+    if file is not None and day is not None:
+        raise UsageError("give a FILE or --day, not both: `ueba ingest` the file first to score it as a day of the lake")
+    if file is None:
+        with settings.workspace.locked():
+            day = day or stages.last_day(settings.workspace)
+            found = [stages.score(settings.workspace, day, settings.config)]
+        output.note(f"{day}: {len(found[0].incidents)} incidents kept; see `ueba incidents --day {day}`")
+    else:
+        found = list(stages.score_file(settings.workspace, file, log_format, settings.config))
+    rows = [row for finding in found for row in finding.edges[list(EDGE_COLUMNS)].to_dict("records")]
+    rows.sort(key=lambda row: -row["surprise"])
+    output.emit(
+        [{"schema_version": 1, **row} for row in rows[: limit if output_format == "table" else None]],
+        output_format,
+        EDGE_COLUMNS,
+    )
+
+
+@click.command()
+@click.option("--day", type=Day(), help="Only this day.")
+@click.option("--from", "first", type=Day(), help="First day.")
+@click.option("--to", "last", type=Day(), help="Last day.")
+@click.option("--limit", default=10, show_default=True, help="Incidents of a day to show, worst first.")
+@output.format_option
+@pass_settings
+def incidents(
+    settings: Settings, day: dt.date | None, first: dt.date | None, last: dt.date | None, limit: int, output_format: str
+) -> None:
+    """List the incidents of scored days, ranked. Without days: the last scored day.
+
+    \b
+    Example:
+      ueba incidents --from 2026-01-18 --limit 3
+    """
+    from ueba.detect import archive
+    from ueba.errors import WorkspaceError
+
+    folder = settings.workspace.findings
+    scored = archive.scored_days(folder)
+    if not scored:
+        raise WorkspaceError(f"{settings.workspace.root}: no day was scored yet; run `ueba score --day DAY` or `ueba nightly`")
+    if day is None and first is None and last is None:
+        day = scored[-1]
+    if day is not None and day not in scored:
+        raise WorkspaceError(f"{day} was not scored; days that were: {archive.listed(folder)}")
+    found = archive.load_incidents(folder, day or first, day or last)
+    output.emit([incident for incident in found if incident["rank"] <= limit], output_format, INCIDENT_COLUMNS)
+
+
+@click.command()
+@click.argument("incident_id", metavar="ID")
+@click.option("--picture", type=click.Path(dir_okay=False, path_type=Path), help="Write the incident's graph as an HTML page.")
+@output.format_option
+@pass_settings
+def explain(settings: Settings, incident_id: str, picture: Path | None, output_format: str) -> None:
+    """Say why an incident was reported: each of its edges with the reasons. ID may be cut short.
+
+    \b
+    Example:
+      ueba explain 20260121-3fa9c1d2 --picture incident.html
+    """
+    from ueba.detect import archive, findings
+
+    incident = archive.find_incident(settings.workspace.findings, incident_id)
+    edges = findings.load_edges(settings.workspace.findings, dt.date.fromisoformat(incident["day"]))
+    mine = edges[edges["incident"] == incident["id"]]
+    rows = [{**row, "reasons": list(row["reasons"])} for row in mine.to_dict("records")]
+    if output_format == "table":
+        click.echo(f"incident {incident['id']}: rank {incident['rank']} on {incident['day']}, score {incident['score']:.1f} nats")
+        if incident["backoff"]:
+            click.echo("some of its entities have no history: their score is a back-off to their group")
+    output.emit(rows, output_format, ("user", "source", "target", "first_seen", "count", "surprise", "p_value", "reasons"))
+    if picture is not None:
+        from ueba.investigate.picture import draw
+
+        draw(incident, mine, picture)
+        output.note(f"picture: {picture}")
+
+
+@click.command()
+@click.argument("files", nargs=-1)
+@click.option("--format", "log_format", default="lanl", show_default=True, metavar="lanl|FILE.toml", help="Of FILES.")
+@output.format_option
+@pass_settings
+def nightly(settings: Settings, files: tuple[str, ...], log_format: str, output_format: str) -> None:
+    """What cron runs: ingest FILES that arrived, load the graph, score the last day, train. Again changes nothing.
+
+    \b
+    Example:
+      ueba nightly /var/log/auth-2026-01-21.csv --format configs/sources/vpn_csv.toml
+    """
+    from ueba.nightly import nightly as run
+
+    with output.progress() as report:
+        facts = run(settings.workspace, files, log_format, settings.config, os.environ, report)
+    stages = ", ".join(f"{stage} {seconds:.1f} s" for stage, seconds in facts["seconds"].items())
+    output.note(f"{facts['day']}: {len(facts['incidents'])} incidents; {stages}")
+    output.emit(facts["incidents"], output_format, INCIDENT_COLUMNS)
+
+
+@click.command()
+@click.option("--train-until", type=Day(), required=True, help="Last day of the first training.")
+@click.option("--from", "first", type=Day(), required=True, help="First day to score.")
+@click.option("--to", "last", type=Day(), required=True, help="Last day to score.")
+@click.option("--budget", type=click.IntRange(1), default=10, show_default=True, help="Incidents a day.")
+@click.option("--retrain-days", type=click.IntRange(1), default=7, show_default=True, help="Days between trainings.")
+@click.option("--output", "folder", type=click.Path(file_okay=False, path_type=Path), required=True)
+@pass_settings
+def backtest(
+    settings: Settings,
+    train_until: dt.date,
+    first: dt.date,
+    last: dt.date,
+    budget: int,
+    retrain_days: int,
+    folder: Path,
+) -> None:
+    """Walk forward through past days: score each with what was known before it, then learn it.
+
+    \b
+    Writes edges.parquet (the strangest edges of each day) and incidents.parquet to --output.
+    Example:
+      ueba backtest --train-until 2026-01-14 --from 2026-01-15 --to 2026-01-28 --budget 10 --output backtest
+    """
+    from dataclasses import replace
+
+    from ueba import backtest as walk
+
+    config = replace(settings.config, incidents=replace(settings.config.incidents, budget=budget))
+    with output.progress() as report:
+        result = walk.backtest(settings.workspace.lake, train_until, first, last, config, retrain_days, report)
+    walk.write(result, folder)
+    settings.workspace.record_run("backtest", {"seconds": result.seconds, "trainings": result.trainings})
+    days = result.edges["day"].nunique()
+    output.note(
+        f"{days} days, {len(result.incidents)} incidents in {folder}; {len(result.trainings)} trainings"
+        f" {result.seconds['train']:.1f} s, scoring {result.seconds['score']:.1f} s"
+    )
+
+
+COMMANDS = (train, score, incidents, explain, nightly, backtest)

@@ -1,0 +1,122 @@
+"""Commands about the graph: load, query, server."""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+
+import click
+
+from ueba.cli import output
+from ueba.cli.output import Day
+from ueba.cli.setup import Settings, pass_settings
+
+
+@click.group()
+def graph() -> None:
+    """The user-machine-resource graph: Neo4j where NEO4J_URI names one, else the bundled server."""
+
+
+@graph.command()
+@click.option("--from", "first", type=Day(), help="First day.  [default: graph.window_days before the last]")
+@click.option("--to", "last", type=Day(), help="Last day.  [default: the last in the lake]")
+@pass_settings
+def load(settings: Settings, first: dt.date | None, last: dt.date | None) -> None:
+    """Load the lake's days into the graph. Loading again changes nothing.
+
+    \b
+    Example:
+      ueba graph load --from 2026-01-01 --to 2026-01-14
+    """
+    from ueba import graph as graphs
+    from ueba import stages
+
+    last = last or stages.last_day(settings.workspace)
+    first = first or last - dt.timedelta(days=settings.config.graph.window_days)
+    with output.progress() as report, graphs.connect(settings.workspace, settings.config, os.environ) as store:
+        counts = graphs.load(store, settings.workspace, first, last, report)
+    output.note(", ".join(f"{rows:,} {name}" for name, rows in counts.items()))
+
+
+@graph.command()
+@click.argument("cypher")
+@click.option("--param", "parameters", multiple=True, metavar="NAME=VALUE", help="A parameter of the query, as text.")
+@click.option(
+    "--timeout",
+    type=float,
+    help="Seconds after which it is ended, in the server too.  [default: graph.query_timeout_s]",
+)
+@click.option("--limit", type=click.IntRange(1), default=1000, show_default=True, help="Rows at most.")
+@output.format_option
+@pass_settings
+def query(
+    settings: Settings, cypher: str, parameters: tuple[str, ...], timeout: float | None, limit: int, output_format: str
+) -> None:
+    """Ask the graph in CYPHER. It can only read: the server refuses anything else.
+
+    \b
+    Example:
+      ueba graph query 'MATCH (u:User)-[r:LOGGED_ON]->(m:Machine) WHERE u.name = $user
+                        RETURN m.name AS machine, r.day AS day' --param user=mlopez@corp.example
+    """
+    from ueba import graph as graphs
+    from ueba.errors import UsageError
+
+    given = dict(parameter.partition("=")[::2] for parameter in parameters)
+    if any("=" not in parameter for parameter in parameters):
+        raise UsageError("--param takes NAME=VALUE")
+    with graphs.connect(settings.workspace, settings.config, os.environ) as store:
+        found = store.query(cypher, given, timeout or settings.config.graph.query_timeout_s, limit)
+    output.emit(found.to_dict("records"), output_format, [str(name) for name in found.columns])
+
+
+@graph.group()
+def server() -> None:
+    """The bundled graph server: a process of its own, on loopback, with a generated password."""
+
+
+@server.command()
+@pass_settings
+def start(settings: Settings) -> None:
+    """Start it, or find it running.
+
+    \b
+    Example:
+      ueba graph server start
+    """
+    from graphdb import server as bundled
+
+    click.echo(bundled.start(settings.workspace.graph, settings.config.graph.heap).uri)
+    output.note(f"passwords are in {settings.workspace.graph / 'credentials.json'}; only you can read it")
+
+
+@server.command()
+@pass_settings
+def stop(settings: Settings) -> None:
+    """Stop it. What was loaded stays.
+
+    \b
+    Example:
+      ueba graph server stop
+    """
+    from graphdb import server as bundled
+
+    output.note("stopped" if bundled.stop(settings.workspace.graph) else "it was not running")
+
+
+@server.command()
+@output.format_option
+@pass_settings
+def status(settings: Settings, output_format: str) -> None:
+    """Say whether it runs, and where.
+
+    \b
+    Example:
+      ueba graph server status --format json
+    """
+    from graphdb import server as bundled
+
+    output.emit([bundled.status(settings.workspace.graph)], output_format)
+
+
+COMMANDS = (graph,)

@@ -1,0 +1,120 @@
+"""How results and progress are shown. `--format table|json|jsonl|csv`; a record carries its schema version where it has one."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import datetime as dt
+import json
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+Progress = Callable[[str, int, int], None]
+FORMATS = ("table", "json", "jsonl", "csv")
+
+
+def format_option(function: Any) -> Any:
+    """`--format`: a table for people, the others for programs."""
+    return click.option(
+        "--format",
+        "output_format",
+        type=click.Choice(FORMATS),
+        default="table",
+        show_default=True,
+        help="How to print the result.",
+    )(function)
+
+
+class Day(click.ParamType):
+    """An ISO date."""
+
+    name = "YYYY-MM-DD"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> dt.date:
+        if isinstance(value, dt.date):
+            return value
+        try:
+            return dt.date.fromisoformat(value)
+        except ValueError:
+            self.fail(f"{value!r} is not a date; write it as YYYY-MM-DD", param, ctx)
+
+
+def emit(rows: Sequence[Mapping[str, Any]], output_format: str, columns: Sequence[str] | None = None) -> None:
+    """Print records. `columns`: what a table and CSV show; JSON shows all."""
+    shown = list(columns or (rows[0] if rows else ()))
+    if output_format == "json":
+        click.echo(json.dumps(list(rows), indent=1, default=str, ensure_ascii=False))
+    elif output_format == "jsonl":
+        for row in rows:
+            click.echo(json.dumps(row, default=str, ensure_ascii=False))
+    elif output_format == "csv":
+        writer = csv.writer(sys.stdout, lineterminator="\n")
+        writer.writerow(shown)
+        writer.writerows([[_cell(row.get(name), " ") for name in shown] for row in rows])
+    else:
+        _table(rows, shown)
+
+
+def _table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> None:
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for name in columns:
+        table.add_column(name.replace("_", " "), overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(_cell(row.get(name), "\n" if name == "reasons" else ", ")) for name in columns))
+    console = Console(width=None if sys.stdout.isatty() else 160)
+    console.print(table)
+
+
+def _cell(value: Any, joiner: str) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, float):
+        return f"{value:.3g}"
+    if isinstance(value, list | tuple):
+        some = [_cell(item, " ") for item in value[:6]]
+        return joiner.join(some) + (f"{joiner}and {len(value) - 6} more" if len(value) > 6 else "")
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in str(value))
+
+
+def note(message: str) -> None:
+    """A line for the person at the terminal, on standard error."""
+    click.echo(message, err=True)
+
+
+@contextlib.contextmanager
+def progress() -> Iterator[Progress]:
+    """Bars on standard error, one for each stage; plain lines where that is no terminal."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import Progress as Bars
+
+    console = Console(stderr=True)
+    bars = Bars(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), console=console)
+    stages: dict[str, Any] = {}
+
+    def report(what: str, done: int, total: int) -> None:
+        if what not in stages or (done == 0 and bars.tasks[stages[what]].finished):
+            stages[what] = bars.add_task(what, total=total)
+        bars.update(stages[what], completed=done, total=total)
+
+    with bars:
+        yield report
+
+
+def read_progress(report: Progress, path: str) -> Callable[[int, int, int | None], None]:
+    """Ingest's (lines, bytes, size) as a bar in megabytes."""
+    name = Path(path).name
+
+    def step(lines: int, done: int, size: int | None) -> None:
+        report(f"read {name}", done >> 20, max((size or done) >> 20, 1))
+
+    return step

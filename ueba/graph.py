@@ -1,0 +1,161 @@
+"""The lake's edges and the day's incidents into the graph, a day at a time. Loading again changes nothing.
+
+Which server: the one NEO4J_URI names, else the bundled one in the workspace, started when it is needed and left running.
+Leaves out statements and connections; those are `graphdb`.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from graphdb import Node, Relationship, from_environment, server, statements
+from graphdb.store import Store
+from ueba import ontology
+from ueba.config import Config
+from ueba.detect import findings
+from ueba.ingest import lake
+from ueba.workspace import Workspace
+
+Progress = Callable[[str, int, int], None]
+_LABELS = {"service": ["ServiceAccount"], "machine": ["MachineAccount"]}
+
+
+def connect(workspace: Workspace, config: Config, environment: Mapping[str, str]) -> Store:
+    """An open store. Raises graphdb.ServerError if no server can be had."""
+    connection = from_environment(environment) or server.start(workspace.graph, config.graph.heap)
+    return Store(connection, config.graph.batch_rows)
+
+
+def load(store: Store, workspace: Workspace, first: dt.date, last: dt.date, progress: Progress) -> dict[str, int]:
+    """Upsert the lake's days from `first` to `last`. Returns rows loaded by label and relationship type."""
+    days = [day for day in lake.days(workspace.lake) if first <= day <= last]
+    store.ensure_schema(ontology.SCHEMA)
+    counts: dict[str, int] = {"days": len(days)}
+    for done, day in enumerate(days):
+        progress("load", done, len(days))
+        for item, table in day_tables(lake.read_pairs(workspace.lake, day, day), day):
+            rows = store.load_nodes(item, table) if isinstance(item, Node) else store.load_relationships(item, table)
+            name = item.label if isinstance(item, Node) else item.type
+            counts[name] = counts.get(name, 0) + rows
+    progress("load", len(days), len(days))
+    return counts
+
+
+def day_tables(edges: pa.Table, day: dt.date) -> list[tuple[Node | Relationship, pa.Table]]:
+    """A day's edges as the rows of each label and relationship type, nodes first."""
+    to_machine = pc.equal(edges["target_kind"], "machine")
+    sourced = pc.is_valid(edges["source"])
+    machines, resources = edges.filter(to_machine), edges.filter(pc.invert(to_machine))
+    tables: list[tuple[Node | Relationship, pa.Table]] = [
+        (ontology.USER, _users(edges)),
+        (ontology.MACHINE, _names(edges.filter(sourced)["source"], machines["target"])),
+        (ontology.RESOURCE, _names(resources["target"])),
+        (ontology.LOGGED_ON, _reached(machines, day)),
+        (ontology.ACCESSED, _reached(resources, day)),
+        (ontology.USED, _used(edges.filter(sourced), day)),
+    ]
+    for relationship, some in ((ontology.REACHED_MACHINE, machines), (ontology.REACHED_RESOURCE, resources)):
+        known = some.filter(pc.is_valid(some["source"]))
+        elsewhere = known.filter(pc.not_equal(known["source"], known["target"]))
+        tables.append((relationship, _hops(elsewhere, day)))
+    return [(item, table) for item, table in tables if len(table)]
+
+
+def _names(*columns: pa.ChunkedArray) -> pa.Table:
+    every = pa.chunked_array([chunk for column in columns for chunk in column.chunks], pa.string())
+    return pa.table({"name": pc.unique(every).sort()})
+
+
+def _users(edges: pa.Table) -> pa.Table:
+    users = edges.group_by("user").aggregate([("user_kind", "min")]).sort_by("user")
+    kinds = users["user_kind_min"]
+    labels = pa.array([_LABELS.get(kind, []) for kind in kinds.to_pylist()], pa.list_(pa.string()))
+    return pa.table({"name": users["user"], "kind": kinds, "labels": labels})
+
+
+def _reached(edges: pa.Table, day: dt.date) -> pa.Table:
+    columns = ["logon_types", "auth_packages", "count", "failures", "first_seen", "last_seen"]
+    fixed = {
+        "start": edges["user"],
+        "end": edges["target"],
+        "day": _repeated(day, edges),
+        "source": pc.fill_null(edges["source"], ""),
+    }
+    return pa.table({**fixed, **{name: edges[name] for name in columns}})
+
+
+def _used(edges: pa.Table, day: dt.date) -> pa.Table:
+    used = edges.group_by(["user", "source"]).aggregate([("count", "sum")]).sort_by([("user", "ascending")])
+    return pa.table({"start": used["user"], "end": used["source"], "day": _repeated(day, used), "count": used["count_sum"]})
+
+
+def _hops(edges: pa.Table, day: dt.date) -> pa.Table:
+    names = {"start": "source", "end": "target", "user": "user"}
+    rest = {name: edges[name] for name in ("count", "first_seen", "last_seen")}
+    return pa.table({**{new: edges[old] for new, old in names.items()}, "day": _repeated(day, edges), **rest})
+
+
+def _repeated(day: dt.date, rows: pa.Table) -> pa.Array:
+    return pa.array([day.isoformat()] * len(rows), pa.string())
+
+
+# --- incidents -------------------------------------------------------------------------------------------------
+
+
+def write_findings(store: Store, finding: findings.Finding) -> None:
+    """Write a day's incidents, and surprise and p-value on its strangest edges. What an earlier scoring of the day said goes."""
+    store.ensure_schema(ontology.SCHEMA)
+    day = finding.day.isoformat()
+    store.delete(statements.delete_nodes(ontology.INCIDENT, "day"), value=day)
+    for relationship, kind in ((ontology.LOGGED_ON, "machine"), (ontology.ACCESSED, "resource")):
+        mine = finding.edges[finding.edges["target_kind"] == kind]
+        if len(mine):
+            store.load_relationships(relationship, _scores(mine, day))
+    if not finding.incidents:
+        return
+    run = finding.incidents[0]["model"]
+    runs = [{"id": run["trained_until"], "trained_until": run["trained_until"], "seeds": run["seeds"]}]
+    store.load_nodes(ontology.MODEL_RUN, pa.Table.from_pylist(runs))
+    keep = ("id", "day", "rank", "score", "p_value", "edges", "reasons")
+    rows = [{name: incident[name] for name in keep} for incident in finding.incidents]
+    store.load_nodes(ontology.INCIDENT, pa.Table.from_pylist(rows))
+    scored = [{"start": incident["id"], "end": run["trained_until"]} for incident in finding.incidents]
+    store.load_relationships(ontology.SCORED_BY, pa.Table.from_pylist(scored))
+    _write_involved(store, finding.edges[finding.edges["incident"].notna()])
+
+
+def _scores(edges: pd.DataFrame, day: str) -> pa.Table:
+    return pa.table(
+        {
+            "start": pa.array(edges["user"], pa.string()),
+            "end": pa.array(edges["target"], pa.string()),
+            "day": [day] * len(edges),
+            "source": pa.array(edges["source"].fillna(""), pa.string()),
+            "surprise": pa.array(edges["surprise"], pa.float64()),
+            "p_value": pa.array(edges["p_value"], pa.float64()),
+            "incident": pa.array(edges["incident"], pa.string()),
+        }
+    )
+
+
+def _write_involved(store: Store, edges: pd.DataFrame) -> None:
+    to_machine = edges["target_kind"] == "machine"
+    involved: list[tuple[Relationship, str, pd.DataFrame, str]] = [
+        (ontology.INVOLVES_USER, "user", edges, "user"),
+        (ontology.INVOLVES_MACHINE, "source", edges[edges["source"].notna()], "source"),
+        (ontology.INVOLVES_MACHINE, "target", edges[to_machine], "target"),
+        (ontology.INVOLVES_RESOURCE, "target", edges[~to_machine], "target"),
+    ]
+    for relationship, role, some, column in involved:
+        ends: list[dict[str, Any]] = [
+            {"start": incident, "end": name, "role": role}
+            for incident, name in sorted(set(zip(some["incident"], some[column], strict=True)))
+        ]
+        if ends:
+            store.load_relationships(relationship, pa.Table.from_pylist(ends))

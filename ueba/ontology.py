@@ -1,0 +1,103 @@
+"""What stands in the graph, declared once. `graphdb` makes the statements; `ueba.graph` fills it.
+
+Relationships are one per day, so that a path can respect time. Days are ISO dates as text, which both order and print well;
+times are UTC.
+"""
+
+from __future__ import annotations
+
+from graphdb import Node, Property, Relationship, Schema
+
+_NAME = Property("name", "as the log spells it, unified")
+_DAY = Property("day", "ISO date, UTC")
+_COUNT = Property("count", "events on the day")
+_FIRST = Property("first_seen", "UTC")
+_LAST = Property("last_seen", "UTC")
+
+# (:User), some (:ServiceAccount) or (:MachineAccount)
+USER = Node(
+    "User",
+    "name",
+    (_NAME, Property("kind", "human, service, machine or anonymous")),
+    "an account",
+    extra_labels=("ServiceAccount", "MachineAccount"),
+)
+# (:Machine)
+MACHINE = Node("Machine", "name", (_NAME,), "a computer, acted from or reached")
+# (:Resource)
+RESOURCE = Node("Resource", "name", (_NAME,), "a share, application, role or the like")
+# (:ModelRun)
+MODEL_RUN = Node(
+    "ModelRun",
+    "id",
+    (
+        Property("id", "the last day trained on"),
+        Property("trained_until", "ISO date"),
+        Property("seeds", "models averaged"),
+    ),
+    "a trained model",
+)
+# (:Incident)
+INCIDENT = Node(
+    "Incident",
+    "id",
+    (
+        Property("id", "stable: scoring the day again gives the same"),
+        _DAY,
+        Property("rank", "1 is the day's worst"),
+        Property("score", "nats, higher is stranger"),
+        Property("p_value", "of its strangest edge"),
+        Property("edges", "how many strange edges it holds"),
+        Property("reasons", "in words, strongest first"),
+    ),
+    "what one analyst would look at together",
+)
+
+_REACHED = (
+    _DAY,
+    Property("source", "machine acted from; empty if unknown"),
+    Property("logon_types", "how, sorted"),
+    Property("auth_packages", "with what, sorted"),
+    _COUNT,
+    Property("failures", "of the events"),
+    _FIRST,
+    _LAST,
+    Property("surprise", "nats, if the day was scored and the edge was among its strangest"),
+    Property("p_value", "likewise"),
+    Property("incident", "id, if it is in one"),
+)
+# (:User)-[:LOGGED_ON {day, source}]->(:Machine)
+LOGGED_ON = Relationship("LOGGED_ON", USER, MACHINE, ("day", "source"), _REACHED, "an account reached a machine")
+# (:User)-[:ACCESSED {day, source}]->(:Resource)
+ACCESSED = Relationship("ACCESSED", USER, RESOURCE, ("day", "source"), _REACHED, "an account reached a resource")
+# (:User)-[:USED {day}]->(:Machine)
+USED = Relationship("USED", USER, MACHINE, ("day",), (_DAY, _COUNT), "an account acted from a machine")
+
+_HOP = (_DAY, Property("user", "the account"), _COUNT, _FIRST, _LAST)
+# (:Machine)-[:REACHED {day, user}]->(:Machine)
+REACHED_MACHINE = Relationship("REACHED", MACHINE, MACHINE, ("day", "user"), _HOP, "from a machine to another")
+# (:Machine)-[:REACHED {day, user}]->(:Resource)
+REACHED_RESOURCE = Relationship("REACHED", MACHINE, RESOURCE, ("day", "user"), _HOP, "from a machine to a resource")
+
+_ROLE = (Property("role", "user, source or target"),)
+# (:Incident)-[:INVOLVES {role}]->(:User | :Machine | :Resource)
+INVOLVES_USER = Relationship("INVOLVES", INCIDENT, USER, ("role",), _ROLE, "an account in an incident")
+INVOLVES_MACHINE = Relationship("INVOLVES", INCIDENT, MACHINE, ("role",), _ROLE, "a machine in an incident")
+INVOLVES_RESOURCE = Relationship("INVOLVES", INCIDENT, RESOURCE, ("role",), _ROLE, "a resource in an incident")
+# (:Incident)-[:SCORED_BY]->(:ModelRun)
+SCORED_BY = Relationship("SCORED_BY", INCIDENT, MODEL_RUN, (), (), "which model found it")
+
+SCHEMA = Schema(
+    nodes=(USER, MACHINE, RESOURCE, INCIDENT, MODEL_RUN),
+    relationships=(
+        LOGGED_ON,
+        ACCESSED,
+        USED,
+        REACHED_MACHINE,
+        REACHED_RESOURCE,
+        INVOLVES_USER,
+        INVOLVES_MACHINE,
+        INVOLVES_RESOURCE,
+        SCORED_BY,
+    ),
+)

@@ -1,0 +1,99 @@
+"""The steps of the road on a workspace: each reads what the one before it kept, and keeps its own.
+
+`nightly` calls them in order, the command line one at a time. Leaves out the graph; that is `ueba.graph`.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import tempfile
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from ueba.config import Config
+from ueba.detect import detector, findings
+from ueba.detect.detector import Detector, Progress, quiet
+from ueba.detect.history import History
+from ueba.errors import WorkspaceError
+from ueba.ingest import IngestReport, ingest, lake
+from ueba.workspace import Workspace
+
+
+def read(workspace: Workspace, path: str, log_format: str, config: Config, **options: Any) -> IngestReport:
+    """One log file into the lake."""
+    epoch = dt.datetime.fromisoformat(config.ingest.epoch).replace(tzinfo=None)
+    memory = config.ingest.memory_limit
+    return ingest(path, log_format, workspace.lake, **{"epoch": epoch, "memory_limit": memory, **options})
+
+
+def score(workspace: Workspace, day: dt.date, config: Config) -> findings.Finding:
+    """Score a day of the lake with what was known before it, and keep what was found."""
+    model = Detector.load(workspace.model)
+    if not is_fit_for(workspace, day):
+        raise WorkspaceError(
+            f"the model has learned from days up to {model.facts['trained_until']}, so {day} would be scored by what came"
+            f" after it; `ueba train --until` an earlier day, or `ueba backtest`"
+        )
+    table = lake.read_pairs(workspace.lake, day, day)
+    if not len(table):
+        raise WorkspaceError(f"no edges on {day}; `ueba ingest` its logs first")
+    finding = score_edges(workspace, model, day, table, config)
+    findings.save(finding, workspace.findings)
+    return finding
+
+
+def is_fit_for(workspace: Workspace, day: dt.date) -> bool:
+    """Whether there is a model, and it has learned nothing from a day or later."""
+    if not workspace.model.exists():
+        return False
+    until: str = Detector.load(workspace.model).facts["trained_until"]
+    return until < day.isoformat()
+
+
+def score_file(workspace: Workspace, path: str, log_format: str, config: Config) -> Iterator[findings.Finding]:
+    """Every edge of a log file, a day at a time, scored by what the lake knew before that day. Nothing is kept."""
+    model = Detector.load(workspace.model)
+    with tempfile.TemporaryDirectory() as folder:
+        aside = Workspace(Path(folder))
+        read(aside, path, log_format, config)
+        for day in lake.days(aside.lake):
+            table = lake.read_pairs(aside.lake, day, day)
+            everything = replace(config, incidents=replace(config.incidents, candidates=len(table)))
+            yield score_edges(workspace, model, day, table, everything)
+
+
+def score_edges(workspace: Workspace, model: Detector, day: dt.date, table: pa.Table, config: Config) -> findings.Finding:
+    """Score a day's edges with what the lake knew before it."""
+    history = known_before(workspace, day, config)
+    finding, _ = findings.find(model, history, day, history.encode(table), table, config)
+    return finding
+
+
+def known_before(workspace: Workspace, day: dt.date, config: Config) -> History:
+    """The history as of a day, carried on from the one kept."""
+    return detector.history_before(workspace.lake, day, config, workspace.history, reported_in(workspace))
+
+
+def train(workspace: Workspace, until: dt.date, config: Config, progress: Progress = quiet) -> Detector:
+    """Train on the lake's days up to one, and keep the model and the history."""
+    model, history = detector.train(workspace.lake, until, config, progress, reported_in(workspace))
+    model.save(workspace.model)
+    history.save(workspace.history)
+    return model
+
+
+def reported_in(workspace: Workspace) -> detector.Reported:
+    """What was in the incidents of a day; such edges are not learned from."""
+    return lambda day: findings.reported(workspace.findings, day)
+
+
+def last_day(workspace: Workspace) -> dt.date:
+    """The last day that has edges."""
+    days = lake.days(workspace.lake)
+    if not days:
+        raise WorkspaceError(f"{workspace.lake}: no edges yet; `ueba ingest` a log file first")
+    return days[-1]
