@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, LiteralString, Self, cast
+from typing import Any, Self
 
 import neo4j
 import networkx as nx
@@ -117,7 +117,7 @@ class Store:
 
         def work(transaction: neo4j.ManagedTransaction) -> int:
             try:
-                record = transaction.run(cast(LiteralString, statement), dict(parameters)).single()
+                record = transaction.run(statement, dict(parameters)).single()
             except Neo4jError as reason:
                 if "OutOfMemory" in (reason.code or ""):  # the driver would repeat it, to the same end
                     raise GraphError("the graph server ran out of memory; give it more, or load smaller batches") from reason
@@ -190,7 +190,7 @@ class Store:
             ) as driver:
                 session = driver.session(database=connection.database, default_access_mode=neo4j.READ_ACCESS)
                 with session, session.begin_transaction(timeout=timeout_s) as transaction:
-                    result = transaction.run(cast(LiteralString, cypher), dict(parameters))
+                    result = transaction.run(cypher, dict(parameters))
                     outcome += [list(result.keys()), result.fetch(limit)]
         except (Neo4jError, DriverError) as reason:
             outcome[:] = [_translated(reason, connection.uri, timeout_s)]

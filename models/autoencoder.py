@@ -50,9 +50,14 @@ class GraphAutoencoder(nn.Module):
     def __init__(self, shape: Shape, feature_mean: Tensor, feature_scale: Tensor, id_dropout: float = 0.3) -> None:
         super().__init__()
         self.shape, self.id_dropout, dim = shape, id_dropout, shape.dim
+        self.feature_mean: Tensor
+        self.feature_scale: Tensor
         self.register_buffer("feature_mean", feature_mean)
         self.register_buffer("feature_scale", feature_scale)
-        self.ids = nn.ModuleDict({t: nn.Embedding(n, dim) for t, n in shape.nodes.items()})
+        tables = {t: nn.Embedding(n, dim) for t, n in shape.nodes.items()}
+        for table in tables.values():
+            nn.init.normal_(table.weight, std=0.1)
+        self.ids = nn.ModuleDict(tables)
         self.inputs = nn.ModuleDict({t: nn.Linear(n, dim) for t, n in shape.node_features.items()})
         both_ways = [way for relation in shape.relations for way in (relation, mirrored(relation))]
         self.messages = nn.ModuleList(
@@ -66,14 +71,13 @@ class GraphAutoencoder(nn.Module):
         self.linear = nn.Linear(shape.features, 1)
         self.hidden = nn.Linear(len(shape.role_pairs) * dim + shape.features, shape.hidden)
         self.out = nn.Linear(shape.hidden, 1, bias=False)
-        for table in self.ids.values():
-            nn.init.normal_(table.weight, std=0.1)
 
     def encode(self, graph: HeteroData) -> dict[str, Tensor]:
         """Embeddings of every node in every role it can fill: role -> [nodes, dim]."""
         h = {t: self.inputs[t](graph[t].x) + self._id_residual(t, graph[t].row) for t in self.shape.node_features}
         h = {t: torch.relu(x) for t, x in h.items()}
         for messages, selves in zip(self.messages, self.selves, strict=True):
+            assert isinstance(selves, nn.ModuleDict)
             received = messages(h, graph.edge_index_dict)
             h = {t: torch.relu(selves[t](x) + received[t]) for t, x in h.items()}
         return {role: self.outputs[role](h[t]) for role, t in self.shape.roles.items()}

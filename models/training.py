@@ -84,11 +84,12 @@ def split_pairs(
     """Which pairs carry messages and which are hidden, bool [pairs] per relation. Pairs that are about to be judged are hidden
     from the messages always."""
     roles = list(shape.roles)
-    visible, hidden = {}, {}
+    visible: dict[Relation, Array] = {}
+    hidden: dict[Relation, Array] = {}
     for relation, pairs in snapshot.pairs.items():
         ends = relation_roles(relation, roles)
-        shown = rng.random(pairs.shape[1]) >= masked
-        hidden[relation] = ~shown
+        shown: Array = rng.random(pairs.shape[1]) >= masked
+        hidden[relation] = np.logical_not(shown)
         visible[relation] = shown & without(pairs, nodes, ends)
     return visible, hidden
 

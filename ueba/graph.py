@@ -18,7 +18,7 @@ from graphdb import Node, Relationship, from_environment, server, statements
 from graphdb.store import Store
 from ueba import ontology
 from ueba.config import Config
-from ueba.detect import findings
+from ueba.detect import archive, findings
 from ueba.ingest import lake
 from ueba.workspace import Workspace
 
@@ -33,7 +33,7 @@ def connect(workspace: Workspace, config: Config, environment: Mapping[str, str]
 
 
 def load(store: Store, workspace: Workspace, first: dt.date, last: dt.date, progress: Progress) -> dict[str, int]:
-    """Upsert the lake's days from `first` to `last`. Returns rows loaded by label and relationship type."""
+    """Upsert the lake's days from `first` to `last` and what was found on them. Returns rows by label and relationship type."""
     days = [day for day in lake.days(workspace.lake) if first <= day <= last]
     store.ensure_schema(ontology.SCHEMA)
     counts: dict[str, int] = {"days": len(days)}
@@ -43,6 +43,8 @@ def load(store: Store, workspace: Workspace, first: dt.date, last: dt.date, prog
             rows = store.load_nodes(item, table) if isinstance(item, Node) else store.load_relationships(item, table)
             name = item.label if isinstance(item, Node) else item.type
             counts[name] = counts.get(name, 0) + rows
+        if day in archive.scored_days(workspace.findings):
+            write_findings(store, findings.load(workspace.findings, day))
     progress("load", len(days), len(days))
     return counts
 

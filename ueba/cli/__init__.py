@@ -25,19 +25,21 @@ class Ueba(click.Group):
         try:
             return super().invoke(ctx)
         except UebaError as error:
-            raise _shown(str(error), error.exit_code) from error
+            raise _Shown(str(error), error.exit_code) from error
         except (OSError, MemoryError) as error:
-            raise _shown(f"{type(error).__name__}: {error}", 1) from error
+            raise _Shown(f"{type(error).__name__}: {error}", 1) from error
         except Exception as error:
             if type(error).__module__.startswith("graphdb."):
-                raise _shown(str(error), getattr(error, "exit_code", 1)) from error
+                raise _Shown(str(error), getattr(error, "exit_code", 1)) from error
             raise
 
 
-def _shown(message: str, exit_code: int) -> click.ClickException:
-    shown = click.ClickException(message)
-    shown.exit_code = exit_code
-    return shown
+class _Shown(click.ClickException):
+    """A message with an exit code of its own."""
+
+    def __init__(self, message: str, exit_code: int) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code  # type: ignore[misc]
 
 
 @click.group(cls=Ueba, context_settings={"help_option_names": ["-h", "--help"], "auto_envvar_prefix": "UEBA"})

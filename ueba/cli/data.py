@@ -33,8 +33,8 @@ def ingest(settings: Settings, files: tuple[str, ...], log_format: str, epoch: s
     if epoch is not None:
         try:
             options["epoch"] = dt.datetime.fromisoformat(epoch)
-        except ValueError as reason:
-            raise UsageError(f"--epoch {epoch}: not a date; write it as YYYY-MM-DD") from reason
+        except ValueError as error:
+            raise UsageError(f"--epoch {epoch}: not a date; write it as YYYY-MM-DD") from error
     reports = []
     with settings.workspace.locked(), output.progress() as report:
         for path in files:

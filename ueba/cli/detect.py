@@ -54,6 +54,7 @@ def score(settings: Settings, file: str | None, log_format: str, day: dt.date | 
       ueba score --day 2026-01-21
     """
     from ueba import stages
+    from ueba.detect.findings import records
     from ueba.errors import UsageError
 
     if file is not None and day is not None:
@@ -65,7 +66,7 @@ def score(settings: Settings, file: str | None, log_format: str, day: dt.date | 
         output.note(f"{day}: {len(found[0].incidents)} incidents kept; see `ueba incidents --day {day}`")
     else:
         found = list(stages.score_file(settings.workspace, file, log_format, settings.config))
-    rows = [row for finding in found for row in finding.edges[list(EDGE_COLUMNS)].to_dict("records")]
+    rows = [row for finding in found for row in records(finding.edges[list(EDGE_COLUMNS)])]
     rows.sort(key=lambda row: -row["surprise"])
     output.emit(
         [{"schema_version": 1, **row} for row in rows[: limit if output_format == "table" else None]],
@@ -122,7 +123,7 @@ def explain(settings: Settings, incident_id: str, picture: Path | None, output_f
     incident = archive.find_incident(settings.workspace.findings, incident_id)
     edges = findings.load_edges(settings.workspace.findings, dt.date.fromisoformat(incident["day"]))
     mine = edges[edges["incident"] == incident["id"]]
-    rows = [{**row, "reasons": list(row["reasons"])} for row in mine.to_dict("records")]
+    rows = [{**row, "reasons": list(row["reasons"])} for row in findings.records(mine)]
     if output_format == "table":
         click.echo(f"incident {incident['id']}: rank {incident['rank']} on {incident['day']}, score {incident['score']:.1f} nats")
         if incident["backoff"]:

@@ -67,7 +67,11 @@ def query(
         raise UsageError("--param takes NAME=VALUE")
     with graphs.connect(settings.workspace, settings.config, os.environ) as store:
         found = store.query(cypher, given, timeout or settings.config.graph.query_timeout_s, limit)
-    output.emit(found.to_dict("records"), output_format, [str(name) for name in found.columns])
+    output.emit(
+        [{str(k): v for k, v in row.items()} for row in found.to_dict("records")],
+        output_format,
+        [str(name) for name in found.columns],
+    )
 
 
 @graph.group()

@@ -29,7 +29,7 @@ def format_option(function: Any) -> Any:
     )(function)
 
 
-class Day(click.ParamType):
+class Day(click.ParamType[dt.date]):
     """An ISO date."""
 
     name = "YYYY-MM-DD"

@@ -61,7 +61,8 @@ class Calibration:
         groups = min(GROUPS, max(len(self.surprise) // SMALLEST_GROUP, 1))
         quantiles = np.quantile(self.breadth, np.arange(1, groups) / groups)
         edges = np.unique(quantiles)
-        return edges[edges > self.breadth.min()]
+        above: Array = edges[edges > self.breadth.min()]
+        return above
 
 
 def p_in_group(pool: Array, surprise: Array) -> Array:

@@ -219,7 +219,8 @@ def train(
     days = [day for day in lake.days(root) if start <= day <= until]
     if len(days) < LEAST_DAYS:
         raise WorkspaceError(
-            f"{root}: {len(days)} days of edges up to {until}, at least {LEAST_DAYS} are needed; `ueba ingest` more logs"
+            f"{root}: {len(days)} days of edges from {start} to {until}, at least {LEAST_DAYS} are needed;"
+            f" `ueba doctor` says which days the lake holds, `ueba ingest` adds to them"
         )
     positive = days[max(len(days) // 2, len(days) - config.train.positive_days) :]
     held_out = [positive[-back] for back in CALIBRATION_DAYS if back < len(positive)] or positive[-1:]

@@ -154,7 +154,8 @@ def _cache_surprise(together: Floats, total: Floats, novelty: Floats, arrivals: 
 def _arrivals(novel: Floats) -> Floats:
     """q: the probability that a new partner is this one, from who received new partners lately. [entities], sums to 1."""
     weight = novel + 0.1
-    return weight / weight.sum()
+    share: Floats = weight / weight.sum()
+    return share
 
 
 def _log_odds(rate: Floats) -> Floats:
@@ -206,4 +207,5 @@ def _profile_surprise(profile: Floats, entity: Ints, strength: float = 3.0) -> F
     counts = profile[entity]  # [edges, categories]
     if profile.shape[1] == HOURS:  # an hour is like its neighbours
         counts = 0.5 * counts + 0.25 * (np.roll(counts, 1, 1) + np.roll(counts, -1, 1))
-    return -np.log((counts + strength * prior) / (counts.sum(1, keepdims=True) + strength))
+    nats: Floats = -np.log((counts + strength * prior) / (counts.sum(1, keepdims=True) + strength))
+    return nats

@@ -51,7 +51,7 @@ def find(
     strangest, found = incidents.incidents(day, edges, config.incidents.candidates, config.incidents.budget)
     strangest.insert(0, "day", day)
     strangest["reasons"] = [
-        reasons(described[row], edge) for row, edge in zip(strangest.pop("row"), strangest.to_dict("records"), strict=True)
+        reasons(described[row], edge) for row, edge in zip(strangest.pop("row"), records(strangest), strict=True)
     ]
     for incident in found:
         mine = strangest[strangest["incident"] == incident["id"]]
@@ -60,6 +60,11 @@ def find(
         incident["schema_version"] = SCHEMA_VERSION
         incident["model"] = detector.facts
     return Finding(day, strangest, found), detector.recalibrated(history, batch, day_number(day), score.surprise)
+
+
+def records(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """Rows as dicts by column name."""
+    return [{str(name): value for name, value in row.items()} for row in table.to_dict("records")]
 
 
 def reasons(described: Floats, edge: dict[str, Any]) -> list[str]:
@@ -118,7 +123,8 @@ def load_edges(folder: Path, day: dt.date) -> pd.DataFrame:
     if not path.exists():
         raise WorkspaceError(f"{day} was not scored; days that were: {archive.listed(folder)}")
     table = pq.read_table(path).to_pandas().astype({"source": object, "incident": object})
-    return table.where(table.notna(), None)
+    plain: pd.DataFrame = table.where(table.notna(), None)
+    return plain
 
 
 def reported(folder: Path, day: dt.date) -> set[tuple[str, str | None, str]]:

@@ -96,7 +96,7 @@ class Side:
 
     def grow(self, size: int) -> None:
         for name in self.__dataclass_fields__:
-            fill = NEVER if name == "first_day" else 0
+            fill = float(NEVER) if name == "first_day" else 0
             setattr(self, name, grown(getattr(self, name), size, fill))
 
 
@@ -295,7 +295,8 @@ class History:
         """Entities that are compared with each other: same kind, breadth within a factor of two. int64 [entities]."""
         breadth = np.floor(np.log2(1 + self.sides[relation][side].breadth)).astype(np.int64).clip(0, 15)
         kind = self.user_kind if (side == 0 and relation.startswith("user")) else self.is_resource.astype(np.int64)
-        return kind * 16 + breadth
+        group: Ints = kind * 16 + breadth
+        return group
 
     def novelty_rates(self, relation: str, side: int, strength: float = 4.0) -> Floats:
         """Share of an entity's partners of a day that are new, in (0, 1): the Beta-Binomial posterior mean, whose prior is
@@ -363,8 +364,8 @@ def _shrunk(events: Floats, exposure: Floats, group: Ints, strength: float) -> F
     """(events + strength * group rate) / (exposure + strength), the group rate itself shrunk to the overall one."""
     overall = (events.sum() + 1) / (exposure.sum() + 10)
     in_group = (np.bincount(group, events) + 10 * overall) / (np.bincount(group, exposure) + 10)
-    rate = (events + strength * in_group[group]) / (exposure + strength)
-    return rate.astype(np.float32)
+    rate: Floats = ((events + strength * in_group[group]) / (exposure + strength)).astype(np.float32)
+    return rate
 
 
 def _wider(table: npt.NDArray[Any], columns: int) -> npt.NDArray[Any]:

@@ -4,7 +4,7 @@ Edges that share their source machine or their user are one incident: connected 
 edge to both. Targets do not join: everybody meets at the domain controller. An incident scores as its strangest edge, and a
 little more for each edge that supports it, so that a chain outranks a stray. Its identity is made of the day and what it is about,
 so that scoring again gives the same incident.
-Grouping alerts by shared entities is as in Hopper (Ho et al. 2021) and in graph-based alert triage; leaves out incidents that span days.
+Grouping alerts by what they share is as in Hopper (Ho et al. 2021). Leaves out incidents that span days.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import numpy.typing as npt
 import pandas as pd
 
 Array = npt.NDArray[Any]
+STRANGE_P = 0.02  # an edge less strange than this joins no incident, unless the day has few that are stranger
 SUPPORT = 1.0  # nats; weight of the edges beside the strangest
 
 
@@ -47,14 +48,16 @@ def incidents(day: dt.date, edges: pd.DataFrame, candidates: int, budget: int) -
     order = ["strangeness", "user", "source", "target"]
     strangest = edges.sort_values(order, ascending=[False, True, True, True], kind="stable").head(candidates)
     strangest = strangest.reset_index(drop=True)
-    component = group(strangest)
-    scores = strangest["strangeness"].groupby(component).apply(lambda values: score(values.to_numpy()))
+    grouped = strangest[(strangest["p_value"] <= STRANGE_P) | (strangest.index < budget)]
+    component = group(grouped)
+    scores = grouped["strangeness"].groupby(component).apply(lambda values: score(values.to_numpy()))
     best = scores.sort_values(ascending=False, kind="stable").head(budget)
     found = [
-        _incident(day, rank, value, strangest[component == number]) for rank, (number, value) in enumerate(best.items(), start=1)
+        _incident(day, rank, value, grouped[component == number]) for rank, (number, value) in enumerate(best.items(), start=1)
     ]
     name = dict(zip(best.index, (incident["id"] for incident in found), strict=True))
-    strangest["incident"] = pd.Series(component).map(name).astype(object).where(lambda ids: ids.notna(), None)
+    named = pd.Series(component, grouped.index).map(name).reindex(strangest.index).astype(object)
+    strangest["incident"] = named.where(named.notna(), None)
     return strangest, found
 
 

@@ -78,7 +78,8 @@ def _is_real(edges: EdgeBatch, batch: EdgeBatch, history: History) -> npt.NDArra
         known &= history.pairs[relation].find(keys)[1] | np.isin(keys, pair_keys(*batch.pairs(relation)))
     usual = (history.user_hours[edges.user] * (edges.hours > 0)).sum(1) > 0
     usual &= (history.user_types[edges.user] * edges.types).sum(1) > 0
-    return known & usual
+    real: npt.NDArray[np.bool_] = known & usual
+    return real
 
 
 def _campaigns(size: int, rng: np.random.Generator, fewest: int = 1, most: int = 8) -> Ints:
@@ -108,7 +109,8 @@ def _network_types(day: _Day, real: EdgeBatch) -> npt.NDArray[np.bool_]:
     remote = np.flatnonzero((day.batch.source != day.batch.target) & (day.batch.source >= 0))
     if not len(remote):
         return real.types
-    return day.batch.types[day.rng.choice(remote, len(real))]
+    types: npt.NDArray[np.bool_] = day.batch.types[day.rng.choice(remote, len(real))]
+    return types
 
 
 def _own_machine_any_target(day: _Day, history: History, size: int) -> EdgeBatch:

@@ -63,4 +63,5 @@ def _side_features(history: History, relation: str, side: int) -> Floats:
 
 def _profile(hours: Floats) -> Floats:
     """Share of activity by hour; zeros where there is none. [entities, 24]"""
-    return 4 * hours / np.maximum(hours.sum(1, keepdims=True), 1)
+    share: Floats = 4 * hours / np.maximum(hours.sum(1, keepdims=True), 1)
+    return share

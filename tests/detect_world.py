@@ -1,0 +1,30 @@
+"""Small lakes and edge tables for tests of detection."""
+
+import datetime as dt
+from collections.abc import Sequence
+
+import pyarrow as pa
+
+HOURS = 24
+
+
+def edge_table(day: dt.date, rows: Sequence[tuple[str, str | None, str]], hour: int = 9, logon_type: str = "Network") -> pa.Table:
+    """Rows (user, source, target) as `lake.read_pairs` gives a day."""
+    seen = dt.datetime.combine(day, dt.time(hour))
+    return pa.table(
+        {
+            "day": pa.array([day] * len(rows), pa.date32()),
+            "user": [user for user, _, _ in rows],
+            "source": pa.array([source for _, source, _ in rows], pa.string()),
+            "target": [target for _, _, target in rows],
+            "target_kind": ["machine"] * len(rows),
+            "count": pa.array([1] * len(rows), pa.int64()),
+            "failures": pa.array([0] * len(rows), pa.int64()),
+            "first_seen": pa.array([seen] * len(rows), pa.timestamp("us")),
+            "last_seen": pa.array([seen] * len(rows), pa.timestamp("us")),
+            "hours": pa.array([[int(h == hour) for h in range(HOURS)]] * len(rows), pa.list_(pa.int32())),
+            "logon_types": pa.array([[logon_type]] * len(rows), pa.list_(pa.string())),
+            "auth_packages": pa.array([["Kerberos"]] * len(rows), pa.list_(pa.string())),
+            "user_kind": ["human"] * len(rows),
+        }
+    )

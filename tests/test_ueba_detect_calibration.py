@@ -1,0 +1,107 @@
+"""p-values against what they must be: flat for narrow and broad, ordered, and right in the tail of a known distribution."""
+
+import datetime as dt
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from ueba.detect.calibration import Calibration, p_in_group, pareto_tail
+from ueba.detect.incidents import group, incidents, score
+
+DAY = dt.date(2024, 5, 1)
+
+
+def pool(rng: np.random.Generator, size: int) -> tuple[np.ndarray, np.ndarray]:
+    breadth = rng.lognormal(1.5, 1, size).round()
+    return breadth, rng.exponential(1 + breadth / 10)  # broad users are stranger on normal days
+
+
+def test_p_is_flat_for_narrow_and_broad_users_alike() -> None:
+    rng = np.random.default_rng(0)
+    calibration = Calibration.empty().extended(*pool(rng, 40_000), day=0)
+    breadth, surprise = pool(rng, 40_000)
+    p = calibration.p_values(breadth, surprise)
+    for tenth in np.array_split(np.argsort(breadth, kind="stable"), 10):
+        assert 0.005 <= (p[tenth] <= 0.01).mean() <= 0.02
+    assert 0.0005 <= (p <= 0.001).mean() <= 0.002
+
+
+def test_without_groups_broad_users_would_be_flagged_more() -> None:
+    """The correction does something: one pool for all is far from flat on the same data."""
+    rng = np.random.default_rng(0)
+    breadth, surprise = pool(rng, 40_000)
+    p = p_in_group(np.sort(surprise), surprise)
+    broadest = np.argsort(breadth)[-4000:]
+    assert (p[broadest] <= 0.01).mean() > 0.02
+
+
+def test_p_orders_as_surprise_does() -> None:
+    rng = np.random.default_rng(1)
+    calibration = Calibration.empty().extended(np.ones(5000), rng.exponential(size=5000), day=0)
+    p = calibration.p_values(np.ones(200), np.linspace(0, 30, 200))
+    assert (np.diff(p) <= 1e-12).all() and (p > 0).all() and (p <= 1).all()
+
+
+def test_the_tail_of_a_known_distribution() -> None:
+    excess = np.sort(np.random.default_rng(2).exponential(2.0, 20_000))
+    np.testing.assert_allclose(pareto_tail(excess, np.array([2.0, 6.0])), np.exp([-1.0, -3.0]), rtol=0.1)
+
+
+def test_old_days_leave_the_pool() -> None:
+    calibration = Calibration.empty().extended(np.ones(3), np.ones(3), day=0).extended(np.ones(2), np.ones(2), day=14)
+    assert calibration.day.tolist() == [14, 14]
+
+
+def test_nothing_known_means_nothing_is_strange() -> None:
+    assert Calibration.empty().p_values(np.ones(2), np.array([1.0, 50.0])).tolist() == [1.0, 1.0]
+
+
+# --- incidents -------------------------------------------------------------------------------------------------
+
+
+def edges(*rows: tuple[str, str | None, str, float]) -> pd.DataFrame:
+    table = pd.DataFrame([row[:3] for row in rows], columns=["user", "source", "target"], dtype=object)
+    table["strangeness"] = [row[3] for row in rows]
+    return table.assign(surprise=table["strangeness"], p_value=np.exp(-table["strangeness"]))
+
+
+CHAIN = (
+    ("ann", "pc1", "srv", 9.0),
+    ("ann", "pc2", "db", 8.0),
+    ("bob", "pc2", "mail", 7.0),
+    ("cy", None, "srv", 8.5),
+    ("dan", None, "x", 5.0),
+)
+
+
+def test_edges_join_by_user_and_by_source_but_not_by_target() -> None:
+    number = group(edges(*CHAIN)).tolist()
+    assert number[0] == number[1] == number[2]
+    assert len({number[0], number[3], number[4]}) == 3  # the same target, or unknown sources, do not join
+
+
+def test_incidents_are_ranked_named_and_cut() -> None:
+    strangest, found = incidents(DAY, edges(*CHAIN), candidates=10, budget=2)
+    assert [incident["users"] for incident in found] == [["ann", "bob"], ["cy"]]
+    assert [incident["rank"] for incident in found] == [1, 2]
+    assert found[0]["machines"] == ["db", "mail", "pc1", "pc2", "srv"]
+    assert strangest["incident"].tolist() == [found[0]["id"], found[1]["id"], found[0]["id"], found[0]["id"], None]
+
+
+def test_the_same_day_gives_the_same_names_in_any_order() -> None:
+    once, again = incidents(DAY, edges(*CHAIN), 10, 3)[1], incidents(DAY, edges(*CHAIN[::-1]), 10, 3)[1]
+    assert once == again
+    assert once[0]["id"].startswith("20240501-")
+
+
+def test_edges_that_are_not_strange_join_nothing() -> None:
+    rows = [("ann", "pc1", f"m{i}", 9.0 - i / 100) for i in range(5)] + [("zoe", "pc1", "usual", 0.5)]
+    strangest, found = incidents(DAY, edges(*rows), candidates=10, budget=3)
+    assert found[0]["users"] == ["ann"] and strangest["incident"].iloc[-1] is None
+
+
+def test_support_adds_a_little_and_never_takes() -> None:
+    assert score(np.array([9.0])) == 9
+    assert 9 < score(np.array([9.0, 8.0])) < score(np.array([9.0, 8.0, 8.0])) < 9 + np.log(10) + 1e-9
+    assert score(np.array([8.0, 9.0])) == pytest.approx(score(np.array([9.0, 8.0])))
