@@ -88,7 +88,7 @@ def split_pairs(
     hidden: dict[Relation, Array] = {}
     for relation, pairs in snapshot.pairs.items():
         ends = relation_roles(relation, roles)
-        shown: Array = rng.random(pairs.shape[1]) >= masked
+        shown: Array = np.greater_equal(rng.random(pairs.shape[1]), masked)
         hidden[relation] = np.logical_not(shown)
         visible[relation] = shown & without(pairs, nodes, ends)
     return visible, hidden

@@ -38,15 +38,17 @@ def blank_to_null(name: ir.StringValue) -> ir.StringValue:
 
 def user(name: ir.StringValue) -> ir.StringValue:
     """`user@domain`, lower case; the name alone for a local account."""
-    plain = name.lower().re_replace(r"^(\s*\.\s*\\)+", "").re_replace(r"^[\s\\]+|[\s.]+$", "")
+    lower = name.lower()
+    plain = lower.re_replace(r"^(\s*\.\s*\\)+", "").re_replace(r"^[\s\\]+|[\s.]+$", "")
     turned = plain.re_replace(r"^([^\\@]+)\\([^@]*)$", r"\2@\1").re_replace(r"^[\s\\]+|[\s.]+$", "")
-    return blank_to_null(turned)
+    return blank_to_null(ibis.ifelse(lower.re_search(r"\\|^\s|[\s.]$"), turned, lower))
 
 
 def host(name: ir.StringValue) -> ir.StringValue:
     """Lower case, without leading backslashes and trailing dots; an IPv4 address in IPv6 clothes is an IPv4 address."""
-    plain = name.lower().re_replace(r"^[\s\\]+|[\s.]+$", "")
-    return blank_to_null(plain.re_replace(r"^(::ffff:)+(\d+\.\d+\.\d+\.\d+)$", r"\2"))
+    lower = name.lower()
+    plain = lower.re_replace(r"^[\s\\]+|[\s.]+$", "").re_replace(r"^(::ffff:)+(\d+\.\d+\.\d+\.\d+)$", r"\2")
+    return blank_to_null(ibis.ifelse(lower.re_search(r"^[\s\\:]|[\s.]$"), plain, lower))
 
 
 def resource(name: ir.StringValue) -> ir.StringValue:
@@ -55,20 +57,17 @@ def resource(name: ir.StringValue) -> ir.StringValue:
 
 
 def unify(events: ir.Table) -> ir.Table:
-    """events -> events with one spelling for each user, source and target."""
+    """events -> events with one spelling for each user, source and target. A name that is all dots and the like stays."""
     target = ibis.ifelse(events.target_kind == "resource", resource(events.target), host(events.target))
     source = host(events.source)
-    source = ibis.ifelse(source.isin(LOOPBACK) & (events.target_kind == "machine"), target, source)
-    named = events.mutate(user=user(events.user), actor=user(events.actor), source=source, target=target)
-    return named.mutate(
-        actor=ibis.ifelse(named.actor == named.user, ibis.null("string"), named.actor),
-        dropped=ibis.cases(
-            (named.dropped.notnull(), named.dropped),
-            (named.user.isnull(), "no user"),
-            (named.target.isnull(), "no target"),
-            else_=ibis.null("string"),
-        ),
+    loops = events.source.lower().isin(LOOPBACK) & (events.target_kind == "machine")
+    named = events.mutate(
+        user=ibis.coalesce(user(events.user), events.user),
+        actor=user(events.actor),
+        source=ibis.ifelse(loops, target, source),
+        target=ibis.coalesce(target, events.target),
     )
+    return named.mutate(actor=ibis.ifelse(named.actor == named.user, ibis.null("string"), named.actor))
 
 
 def user_kind(name: ir.StringValue) -> ir.StringValue:

@@ -1,0 +1,308 @@
+"""The road from a log to incidents on a small simulated organisation: training, scoring, walking forward, nights, the graph."""
+
+import datetime as dt
+import gzip
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+from click.testing import CliRunner, Result
+from graph_servers import connection  # noqa: F401 - a fixture
+
+from graphdb import Connection
+from graphdb.store import Store
+from ueba import backtest, graph, ontology, simulate, stages
+from ueba.cli import main
+from ueba.config import Config, IncidentConfig, TrainConfig
+from ueba.detect import archive, findings
+from ueba.detect.detector import quiet
+from ueba.errors import UebaError, UsageError, WorkspaceError
+from ueba.nightly import nightly
+from ueba.workspace import Workspace
+
+CONFIG = Config(train=TrainConfig(steps=12, seeds=1), incidents=IncidentConfig(budget=5))
+HOSTILE = "'}) DETACH DELETE n //"
+LAST = dt.date(2026, 1, 16)
+DAY = dt.timedelta(days=1)
+
+
+@pytest.fixture(scope="module")
+def logs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Twelve days of LANL lines from 2026-01-05, a file a day, the last with a hostile user."""
+    folder = tmp_path_factory.mktemp("logs")
+    events, _ = simulate.simulate(simulate.Organisation(users=60, days=12, attack_days=3, campaigns=1))
+    simulate.write_lanl(events, folder / "all.txt.gz", dt.datetime(1970, 1, 1))
+    by_day: dict[dt.date, list[str]] = {}
+    for line in gzip.open(folder / "all.txt.gz", "rt").read().splitlines():
+        by_day.setdefault(dt.date(1970, 1, 1) + DAY * (int(line.split(",")[0]) // 86400), []).append(line)
+    by_day[LAST].append(f"{(LAST - dt.date(1970, 1, 1)).days * 86400},{HOSTILE}@X,{HOSTILE}@X,C1,C2,NTLM,Network,LogOn,Success")
+    for day, lines in by_day.items():
+        (folder / f"{day}.txt").write_text("\n".join(lines) + "\n")
+    return folder
+
+
+def day_files(logs: Path) -> list[str]:
+    return [str(path) for path in sorted(logs.glob("2026-*.txt"))]
+
+
+@pytest.fixture(scope="module")
+def trained(logs: Path, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    """A workspace that has read everything and learned all but the last day."""
+    workspace = Workspace(tmp_path_factory.mktemp("trained"))
+    for path in day_files(logs):
+        stages.read(workspace, path, "lanl", CONFIG)
+    stages.train(workspace, LAST - DAY, CONFIG)
+    return workspace
+
+
+@pytest.fixture
+def workspace(trained: Workspace, tmp_path: Path) -> Workspace:
+    """A copy of it that a test may change."""
+    shutil.copytree(trained.root, tmp_path / "ws")
+    return Workspace(tmp_path / "ws")
+
+
+def test_a_scored_day_has_ranked_incidents_with_reasons(workspace: Workspace) -> None:
+    finding = stages.score(workspace, LAST, CONFIG)
+    assert [incident["rank"] for incident in finding.incidents] == list(range(1, len(finding.incidents) + 1))
+    assert 1 <= len(finding.incidents) <= 5
+    scores = [incident["score"] for incident in finding.incidents]
+    assert scores == sorted(scores, reverse=True)
+    assert all(incident["reasons"] for incident in finding.incidents)
+    assert finding.edges["surprise"].ge(0).all() and finding.edges["p_value"].between(0, 1).all()
+    assert archive.load_incidents(workspace.findings) == finding.incidents
+
+
+def test_unknown_entities_are_scored_and_said_to_be(workspace: Workspace) -> None:
+    finding = stages.score(workspace, LAST, replace(CONFIG, incidents=IncidentConfig(candidates=10_000)))
+    stranger = finding.edges[finding.edges["user"].str.startswith(HOSTILE)].iloc[0]
+    said = " ".join(stranger["reasons"])
+    assert "no history as a user" in said and "no history as a source" in said and "back-off" in said
+    assert stranger["surprise"] > finding.edges["surprise"].median()
+
+
+def test_scoring_again_says_the_same(workspace: Workspace) -> None:
+    once, again = stages.score(workspace, LAST, CONFIG), stages.score(workspace, LAST, CONFIG)
+    assert once.incidents == again.incidents
+    assert once.edges.drop(columns="reasons").equals(again.edges.drop(columns="reasons"))
+
+
+def test_a_day_that_was_learned_is_not_scored(workspace: Workspace) -> None:
+    with pytest.raises(WorkspaceError, match="would be scored by what came after it"):
+        stages.score(workspace, LAST - DAY, CONFIG)
+
+
+def test_training_twice_gives_the_same_model(workspace: Workspace, trained: Workspace) -> None:
+    stages.train(workspace, LAST - DAY, CONFIG)
+    for name in ("model/model-0.safetensors", "model/calibration.json", "history/history.safetensors"):
+        assert (workspace.root / name).read_bytes() == (trained.root / name).read_bytes()
+
+
+def test_late_data_makes_the_history_anew(workspace: Workspace, logs: Path, tmp_path: Path) -> None:
+    carried_on = stages.known_before(workspace, LAST, CONFIG)
+    late = tmp_path / "late.txt"
+    late.write_text(Path(day_files(logs)[3]).read_text().splitlines()[0].replace("Success", "Fail") + "\n")
+    stages.read(workspace, str(late), "lanl", CONFIG)
+    made_anew = stages.known_before(workspace, LAST, CONFIG)
+    assert len(made_anew.batches) == len(carried_on.batches) + 1
+    shutil.rmtree(workspace.history)
+    assert stages.known_before(workspace, LAST, CONFIG).batches == made_anew.batches
+
+
+def test_scoring_a_file_keeps_nothing(workspace: Workspace, logs: Path) -> None:
+    before = sorted(path for path in workspace.root.rglob("*") if path.is_file())
+    found = list(stages.score_file(workspace, day_files(logs)[-1], "lanl", CONFIG))
+    assert [finding.day for finding in found] == [LAST]
+    assert sorted(path for path in workspace.root.rglob("*") if path.is_file()) == before
+    stored = stages.score(workspace, LAST, CONFIG)
+    both = found[0].edges.head(50).merge(stored.edges, on=["user", "source", "target"], suffixes=("", "_day"))
+    assert len(both) >= 50
+    assert (both["surprise"] - both["surprise_day"]).abs().max() < 1e-6
+
+
+# --- walking forward -------------------------------------------------------------------------------------------
+
+
+def walked(workspace: Workspace, last: dt.date) -> backtest.Backtest:
+    return backtest.backtest(workspace.lake, LAST - 4 * DAY, LAST - 3 * DAY, last, CONFIG, retrain_days=2)
+
+
+def test_a_backtest_writes_the_columns_that_others_compute_on(trained: Workspace, tmp_path: Path) -> None:
+    result = walked(trained, LAST)
+    assert result.trainings == [str(LAST - 4 * DAY), str(LAST - 2 * DAY)]
+    backtest.write(result, tmp_path)
+    edges = pq.read_table(tmp_path / "edges.parquet")
+    assert edges.column_names == ["day", "user", "source", "target", "surprise", "p_value", "incident"]
+    incidents = pq.read_table(tmp_path / "incidents.parquet").to_pandas()
+    assert list(incidents.columns) == ["day", "incident", "rank", "score", "users", "machines"]
+    named = set(edges["incident"].to_pylist()) - {None}
+    assert named == set(incidents["incident"])
+    per_day = edges.to_pandas().groupby("day").size()
+    assert len(per_day) == 4 and (per_day >= 400).all()
+
+
+def test_the_future_changes_nothing_before_it(trained: Workspace) -> None:
+    """The first days of a longer walk are those of a shorter one."""
+    short, long = walked(trained, LAST - DAY), walked(trained, LAST)
+    size = len(short.edges)
+    assert long.edges.head(size).equals(short.edges)
+
+
+def test_days_out_of_order_are_refused(trained: Workspace) -> None:
+    with pytest.raises(UsageError, match="--train-until"):
+        backtest.backtest(trained.lake, LAST, LAST, LAST, CONFIG)
+
+
+# --- the graph -------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def store(connection: Connection) -> Iterator[Store]:  # noqa: F811
+    with Store(connection) as opened:
+        for node in ontology.SCHEMA.nodes:
+            opened.delete(f"MATCH (n:{node.label}) WITH n LIMIT $limit DETACH DELETE n RETURN count(*) AS deleted")
+        yield opened
+
+
+def counts(store: Store) -> list[int]:
+    return [store.count(item) for item in (*ontology.SCHEMA.nodes, *ontology.SCHEMA.relationships)]
+
+
+def test_the_graph_says_what_the_lake_says(store: Store, workspace: Workspace) -> None:
+    finding = stages.score(workspace, LAST, CONFIG)
+    loaded = graph.load(store, workspace, LAST, LAST, quiet)
+    once = counts(store)
+    graph.load(store, workspace, LAST, LAST, quiet)
+    assert counts(store) == once
+    assert store.count(ontology.LOGGED_ON) == loaded["LOGGED_ON"]
+    hostile = store.query("MATCH (u:User)-[r:LOGGED_ON]->(m:Machine {name: 'C2'}) RETURN u.name AS name, r.source AS source")
+    assert hostile.values.tolist() == [[f"{HOSTILE}@X", "C1"]]
+    worst = store.query("MATCH (i:Incident {rank: 1})-[:SCORED_BY]->(r:ModelRun) RETURN i.id AS id, r.id AS run")
+    assert worst.values.tolist() == [[finding.incidents[0]["id"], str(LAST - DAY)]]
+    scored = store.query(
+        "MATCH (u:User)-[r:LOGGED_ON|ACCESSED]->() WHERE r.incident = $id RETURN DISTINCT u.name AS name",
+        {"id": finding.incidents[0]["id"]},
+    )
+    assert sorted(scored["name"]) == finding.incidents[0]["users"]
+    machine_accounts = store.query("MATCH (u:MachineAccount) RETURN u.name AS name")["name"]
+    assert len(machine_accounts) and all("$@" in name for name in machine_accounts)
+
+
+def test_a_night_then_the_same_night_again(connection: Connection, logs: Path, tmp_path: Path) -> None:  # noqa: F811
+    environment = {"NEO4J_URI": connection.uri, "NEO4J_USERNAME": connection.username, "NEO4J_PASSWORD": connection.password}
+    environment["NEO4J_DATABASE"] = connection.database
+    workspace = Workspace(tmp_path)
+    first = nightly(workspace, day_files(logs), "lanl", CONFIG, environment)
+    assert first["day"] == str(LAST) and first["incidents"]
+    assert list(first["seconds"]) == ["ingest", "load", "train before", "score", "train", "write"]
+    with Store(connection) as store:
+        once = counts(store)
+        again = nightly(workspace, day_files(logs), "lanl", CONFIG, environment)
+        assert again["incidents"] == first["incidents"]
+        assert counts(store) == once
+    assert all(report["already_ingested"] for report in again["ingested"])
+    assert len(list(workspace.runs.glob("*-nightly.json"))) == 2
+
+
+# --- the command line ------------------------------------------------------------------------------------------
+
+
+def run(workspace: Path, *arguments: str, code: int = 0, **options: object) -> Result:
+    result = CliRunner().invoke(main, ["--workspace", str(workspace), *arguments], **options)
+    assert result.exit_code == code, result.output
+    assert "Traceback" not in result.output
+    return result
+
+
+def test_incidents_and_explain_from_the_command_line(workspace: Workspace, tmp_path: Path) -> None:
+    stages.score(workspace, LAST, CONFIG)
+    listed = [json.loads(line) for line in run(workspace.root, "incidents", "--format", "jsonl").stdout.splitlines()]
+    assert listed == archive.load_incidents(workspace.findings)
+    assert listed[0]["schema_version"] == 1
+    picture = tmp_path / "picture.html"
+    told = run(workspace.root, "explain", listed[0]["id"][:13], "--picture", str(picture))
+    assert listed[0]["id"] in told.stdout
+    page = picture.read_text()
+    assert listed[0]["users"][0] in page and "<script src" not in page
+    assert run(workspace.root, "incidents", "--format", "csv").stdout.startswith("day,rank,id,score")
+
+
+def test_score_reads_a_pipe(workspace: Workspace, logs: Path) -> None:
+    piped = run(workspace.root, "score", "-", "--output-format", "jsonl", input=Path(day_files(logs)[-1]).read_bytes())
+    edges = [json.loads(line) for line in piped.stdout.splitlines()]
+    assert edges and all(edge["p_value"] > 0 and edge["reasons"] for edge in edges)
+    assert any(edge["user"].startswith(HOSTILE) for edge in edges)
+
+
+def test_what_is_missing_is_said_with_the_next_command(tmp_path: Path) -> None:
+    for arguments, said in (
+        (["incidents"], "ueba score"),
+        (["explain", "x"], "ueba incidents"),
+        (["train"], "ueba ingest"),
+        (["score"], "ueba ingest"),
+        (["ingest", str(tmp_path / "none.txt"), "--format", "lanl"], "none.txt"),
+    ):
+        assert said in run(tmp_path / "empty", *arguments, code=1).output
+    assert "--train-until" in run(tmp_path, "backtest", "--from", "2026-01-01", code=2).output
+    assert "YYYY-MM-DD" in run(tmp_path, "train", "--until", "yesterday", code=2).output
+
+
+def test_bad_files_leave_the_workspace_as_it_was(workspace: Workspace, logs: Path, tmp_path: Path) -> None:
+    before = {path: path.read_bytes() for path in workspace.lake.rglob("*") if path.is_file()}
+    bad = {
+        "empty.txt": b"",
+        "binary.txt": bytes(range(256)) * 100,
+        "cut.txt.gz": (logs / "all.txt.gz").read_bytes()[:2000],
+        "other.txt": b"hello\nworld\n",
+    }
+    for name, content in bad.items():
+        (tmp_path / name).write_bytes(content)
+        assert name in run(workspace.root, "ingest", str(tmp_path / name), "--format", "lanl", code=1).output
+    run(workspace.root, "ingest", str(logs / "all.txt.gz"), "--format", "nonsense", code=2)
+    assert {path: path.read_bytes() for path in workspace.lake.rglob("*") if path.is_file()} == before
+
+
+def test_settings_tell_where_they_come_from(tmp_path: Path) -> None:
+    settings = tmp_path / "ueba.toml"
+    settings.write_text("[incidents]\nbudget = 25\n")
+    shown = run(tmp_path, "--config", str(settings), "config", "show", "--format", "json", env={"UEBA_TRAIN_SEEDS": "5"})
+    rows = {row["setting"]: (row["value"], row["source"]) for row in json.loads(shown.stdout)}
+    assert rows["incidents.budget"] == (25, str(settings))
+    assert rows["train.seeds"] == (5, "UEBA_TRAIN_SEEDS")
+    assert rows["train.steps"][1] == "default"
+    for text, said in (("[incident]\na=1", "unknown section"), ("[train]\nstep=1", "unknown key"), ("[train]\nsteps='x'", "whole")):
+        settings.write_text(text)
+        assert said in run(tmp_path, "--config", str(settings), "config", "show", code=2).output
+
+
+def test_every_command_has_help_with_an_example() -> None:
+    def walk(command: object, path: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+        for name, sub in getattr(command, "commands", {}).items():
+            yield from walk(sub, (*path, name)) if hasattr(sub, "commands") else [(*path, name)]
+
+    for path in walk(main, ()):
+        assert "Example:" in CliRunner().invoke(main, [*path, "--help"]).output, path
+
+
+def test_errors_have_exit_codes() -> None:
+    assert (UebaError.exit_code, UsageError.exit_code) == (1, 2)
+
+
+def test_findings_of_a_day_that_was_not_scored(tmp_path: Path) -> None:
+    assert findings.reported(tmp_path, LAST) == set()
+    with pytest.raises(WorkspaceError, match="was not scored"):
+        findings.load_edges(tmp_path, LAST)
+
+
+def test_the_doctor_looks_at_everything(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in os.environ if name.startswith("NEO4J_")]:
+        monkeypatch.delenv(name)
+    rows = json.loads(run(workspace.root, "doctor", "--format", "json").stdout)
+    assert {row["state"] for row in rows} == {"ok"}
+    (workspace.model / "model-0.safetensors").write_bytes(b"x")
+    assert "damaged" in run(workspace.root, "doctor", code=1).output
