@@ -43,6 +43,7 @@ def train(
     progress: Callable[[float], None] = lambda loss: None,
 ) -> GraphAutoencoder:
     """Train one model on (graph before a day, edges of the day). `nodes`: rows of the id table per type."""
+    torch.set_num_threads(1)  # as fast as more on graphs of this size, the same sums every time, and no fight over cores
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
     mean, scale = _standardisation([edges for _, edges in days])

@@ -5,6 +5,8 @@ import gzip
 import json
 import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -233,7 +235,11 @@ def test_incidents_and_explain_from_the_command_line(workspace: Workspace, tmp_p
 
 
 def test_score_reads_a_pipe(workspace: Workspace, logs: Path) -> None:
-    piped = run(workspace.root, "score", "-", "--output-format", "jsonl", input=Path(day_files(logs)[-1]).read_bytes())
+    command = [sys.executable, "-c", "from ueba.cli import main; main()", "--workspace", str(workspace.root)]
+    lines = Path(day_files(logs)[-1]).read_text()
+    piped = subprocess.run(
+        [*command, "score", "-", "--output-format", "jsonl"], input=lines, capture_output=True, text=True, check=True
+    )
     edges = [json.loads(line) for line in piped.stdout.splitlines()]
     assert edges and all(edge["p_value"] > 0 and edge["reasons"] for edge in edges)
     assert any(edge["user"].startswith(HOSTILE) for edge in edges)

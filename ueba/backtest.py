@@ -81,8 +81,7 @@ def backtest(
             model, trained_for = train(day - dt.timedelta(days=1)), day
             began = time.perf_counter()
         finding, model = findings.find(model, history, day, batch, table, config)
-        reported_edges = finding.edges[finding.edges["incident"].notna()]
-        told[day] = set(zip(reported_edges["user"], reported_edges["source"], reported_edges["target"], strict=True))
+        told[day] = findings.suspicious(finding.edges)
         result.append(finding)
         progress("score", done + 1, len(days))
     seconds["score"] += time.perf_counter() - began

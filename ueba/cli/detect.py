@@ -139,7 +139,7 @@ def explain(settings: Settings, incident_id: str, picture: Path | None, output_f
 @click.command()
 @click.argument("files", nargs=-1)
 @click.option("--format", "log_format", default="lanl", show_default=True, metavar="lanl|FILE.toml", help="Of FILES.")
-@output.format_option
+@click.option("--output-format", type=click.Choice(output.FORMATS), default="table", show_default=True)
 @pass_settings
 def nightly(settings: Settings, files: tuple[str, ...], log_format: str, output_format: str) -> None:
     """What cron runs: ingest FILES that arrived, load the graph, score the last day, train. Again changes nothing.

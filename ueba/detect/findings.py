@@ -128,12 +128,16 @@ def load_edges(folder: Path, day: dt.date) -> pd.DataFrame:
 
 
 def reported(folder: Path, day: dt.date) -> set[tuple[str, str | None, str]]:
-    """(user, source, target) of every edge in an incident of a day; empty if the day was not scored."""
-    path = folder / f"day={day}.parquet"
-    if not path.exists():
+    """What must not become a habit of a scored day, see `suspicious`; empty if the day was not scored."""
+    if not (folder / f"day={day}.parquet").exists():
         return set()
-    edges = load_edges(folder, day)
-    mine = edges[edges["incident"].notna()]
+    return suspicious(load_edges(folder, day))
+
+
+def suspicious(strangest: pd.DataFrame) -> set[tuple[str, str | None, str]]:
+    """(user, source, target) of the strangest edges of a day: the highest losses are trimmed from what is learned, in an incident
+    or not, so that what is learned does not depend on the alert budget."""
+    mine = strangest[(strangest["p_value"] <= incidents.STRANGE_P) | strangest["incident"].notna()]
     return set(zip(mine["user"], mine["source"], mine["target"], strict=True))
 
 

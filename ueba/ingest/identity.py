@@ -13,6 +13,8 @@ as one, and IP addresses as the host that held them at the time.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import ibis
 import ibis.expr.types as ir
 
@@ -31,6 +33,11 @@ SERVICE = (
 SERVICE_PATTERN = r"^(dwm|umfd)-\d+$|^svc|^service[-_.]|[-_.](svc|service)$|^serviceprincipal_"
 
 
+def once(value: ir.Value, stage: Callable[[ir.Value], ir.Value]) -> ir.Value:
+    """`stage(value)` with the value computed once: DuckDB copies an expression to wherever it is named, and runs each copy."""
+    return ibis.array([value]).map(stage)[0]
+
+
 def blank_to_null(name: ir.StringValue) -> ir.StringValue:
     """`?`, `-` and nothing are not names."""
     return ibis.ifelse(name.isin(BLANK), ibis.null("string"), name)
@@ -38,22 +45,29 @@ def blank_to_null(name: ir.StringValue) -> ir.StringValue:
 
 def user(name: ir.StringValue) -> ir.StringValue:
     """`user@domain`, lower case; the name alone for a local account."""
-    lower = name.lower()
-    plain = lower.re_replace(r"^(\s*\.\s*\\)+", "").re_replace(r"^[\s\\]+|[\s.]+$", "")
-    turned = plain.re_replace(r"^([^\\@]+)\\([^@]*)$", r"\2@\1").re_replace(r"^[\s\\]+|[\s.]+$", "")
-    return blank_to_null(ibis.ifelse(lower.re_search(r"\\|^\s|[\s.]$"), turned, lower))
+
+    def turned(lower: ir.StringValue) -> ir.StringValue:
+        plain = lower.re_replace(r"^(\s*\.\s*\\)+", "").re_replace(r"^[\s\\]+|[\s.]+$", "")
+        swapped = plain.re_replace(r"^([^\\@]+)\\([^@]*)$", r"\2@\1").re_replace(r"^[\s\\]+|[\s.]+$", "")
+        return ibis.ifelse(lower.re_search(r"\\|^\s|[\s.]$"), swapped, lower)
+
+    return once(once(name.lower(), turned), blank_to_null)
 
 
 def host(name: ir.StringValue) -> ir.StringValue:
     """Lower case, without leading backslashes and trailing dots; an IPv4 address in IPv6 clothes is an IPv4 address."""
-    lower = name.lower()
-    plain = lower.re_replace(r"^[\s\\]+|[\s.]+$", "").re_replace(r"^(::ffff:)+(\d+\.\d+\.\d+\.\d+)$", r"\2")
-    return blank_to_null(ibis.ifelse(lower.re_search(r"^[\s\\:]|[\s.]$"), plain, lower))
+
+    def bared(lower: ir.StringValue) -> ir.StringValue:
+        plain = lower.re_replace(r"^[\s\\]+|[\s.]+$", "")
+        plain = plain.re_replace(r"^(::ffff:)+(\d+\.\d+\.\d+\.\d+)$", r"\2")
+        return ibis.ifelse(lower.re_search(r"^[\s\\:]|[\s.]$"), plain, lower)
+
+    return once(once(name.lower(), bared), blank_to_null)
 
 
 def resource(name: ir.StringValue) -> ir.StringValue:
     """As written: a path or an application may care for case."""
-    return blank_to_null(name.re_replace(r"^\s+|\s+$", ""))
+    return once(name.re_replace(r"^\s+|\s+$", ""), blank_to_null)
 
 
 def unify(events: ir.Table) -> ir.Table:

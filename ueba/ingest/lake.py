@@ -115,7 +115,10 @@ def query(lake: Path, from_day: dt.date, to_day: dt.date, stage: Callable[[ir.Ta
         else:
             connection.register("stored", edges.SCHEMA.to_pyarrow().empty_table())
         expression = stage(ibis.table(edges.SCHEMA, name="stored"))
-        return connection.sql(ibis.to_sql(expression, dialect="duckdb")).to_arrow_table()
+        table = connection.sql(ibis.to_sql(expression, dialect="duckdb")).to_arrow_table()
+    # DuckDB adds integers up to 128 bits, which Arrow knows only as decimals.
+    plain = [field.with_type(pa.int64()) if pa.types.is_decimal(field.type) else field for field in table.schema]
+    return table.cast(pa.schema(plain))
 
 
 def connect(memory_limit: str, temporary: Path | None = None) -> duckdb.DuckDBPyConnection:

@@ -28,7 +28,7 @@ import ibis.expr.types as ir
 
 from ueba.errors import UsageError
 from ueba.ingest import events
-from ueba.ingest.identity import blank_to_null
+from ueba.ingest.identity import blank_to_null, once
 from ueba.ingest.sources import Source
 
 DEFAULTS: dict[str, Any] = {
@@ -166,17 +166,17 @@ def read(lines: ir.Table, first: str, mapping: dict[str, Any], path: str) -> ir.
 
 def told(text: ir.StringValue) -> ir.StringValue:
     """Without space around; null where the log says nothing."""
-    bare = ibis.ifelse(text.re_search(r"^\s|\s$"), text.strip(), text)  # strip is slow, and seldom needed
-    return blank_to_null(bare)
+    # strip is slow, and seldom needed
+    return once(once(text, lambda text: ibis.ifelse(text.re_search(r"^\s|\s$"), text.strip(), text)), blank_to_null)
 
 
 def replaced(name: str, value: ir.StringValue, values: dict[str, dict[str, list[Any]]]) -> ir.StringValue:
     """A column with the mapping's `values` put in."""
-    table = [(value.lower().isin([str(text).lower() for text in read]), written) for written, read in values.get(name, {}).items()]
+    table = {str(text).lower(): written for written, read in values.get(name, {}).items() for text in read}
     if name == "outcome":
-        table = table or [(value.lower() == written, written) for written in ALLOWED["outcome"]]
-        return ibis.cases(*table, else_="unknown")
-    return ibis.cases(*table, else_=value) if table else value
+        table = table or {written: written for written in ALLOWED["outcome"]}
+        return once(value.lower(), lambda text: text.cases(*table.items(), else_="unknown"))
+    return once(value, lambda text: text.lower().cases(*table.items(), else_=text)) if table else value
 
 
 def parsed_time(text: ir.StringValue, format: str, timezone: str) -> ir.TimestampValue:
@@ -187,8 +187,13 @@ def parsed_time(text: ir.StringValue, format: str, timezone: str) -> ir.Timestam
     if format != "iso8601":
         parsed = try_strptime(text, format)
         return at_utc(parsed) if "%z" in format or "%Z" in format else as_utc(parsed, timezone)
-    zoned = ibis.ifelse(text.re_search(OFFSET), text, None).try_cast(dtypes.Timestamp(timezone="UTC"))
-    return ibis.coalesce(at_utc(zoned), as_utc(ibis.ifelse(text.re_search(OFFSET), None, text).try_cast("timestamp(6)"), timezone))
+    return once(text, lambda text: iso_time(text, timezone))
+
+
+def iso_time(text: ir.StringValue, timezone: str) -> ir.TimestampValue:
+    """A time that tells its offset is cast with it; DuckDB's cast without a zone would ignore the offset."""
+    zoned = at_utc(text.try_cast(dtypes.Timestamp(timezone="UTC")))
+    return ibis.ifelse(text.re_search(OFFSET), zoned, as_utc(text.try_cast("timestamp(6)"), timezone))
 
 
 def as_utc(time: ir.TimestampValue, timezone: str) -> ir.TimestampValue:
@@ -232,7 +237,8 @@ def split_csv(line: str, delimiter: str) -> list[str]:
 
 
 def unquoted(field: ir.StringValue) -> ir.StringValue:
-    return ibis.ifelse(field.startswith('"') & field.endswith('"'), field.substr(1, field.length() - 2).replace('""', '"'), field)
+    inside = field.substr(1, field.length() - 2).replace('""', '"')
+    return ibis.ifelse(field.startswith('"') & field.endswith('"'), inside, field)
 
 
 def json_values(lines: ir.Table, mapping: dict[str, Any]) -> tuple[ir.Table, list[events.Case], dict[str, ir.StringValue]]:
