@@ -160,5 +160,5 @@ def test_one_machine_one_spelling():
         "ws7",
         None,
     ]
-    (found,) = identity.unify(table([row | {"user": "-"}])).to_pyarrow().to_pylist()
-    assert found["dropped"] == "no user"
+    (found,) = identity.unify(table([row | {"user": "\\.", "target": ".."}])).to_pyarrow().to_pylist()
+    assert (found["user"], found["target"]) == ("\\.", "..")  # an event keeps its user and its target
