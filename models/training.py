@@ -23,7 +23,7 @@ from models.graph import Array, Edges, Relation, Snapshot, hetero_data, without
 class TrainingConfig:
     """How long and how hard to train."""
 
-    steps: int = 120  # one snapshot and one batch each
+    steps: int = 100  # one snapshot and one batch each
     batch: int = 16384  # edges judged in a step
     learning_rate: float = 0.01  # peak, with cosine decay
     weight_decay: float = 1e-4

@@ -295,6 +295,11 @@ def test_a_failing_progress_is_the_error_that_is_raised(tmp_path):
         ingest(write(tmp_path / "a", ROAD), "lanl", tmp_path / "lake", progress=stop)
 
 
+def test_standard_output_is_left_alone(tmp_path):
+    with lake.connect("100MB", tmp_path) as connection:
+        assert connection.execute("SELECT current_setting('enable_progress_bar')").fetchone() == (False,)
+
+
 REAL = [text.encode() for text in ROAD.splitlines()]
 
 

@@ -32,8 +32,8 @@ class TrainConfig:
     positive_days: int = 7  # the last days of the window, whose edges are told from made-up ones
     seeds: int = 3  # models that are averaged
     seed: int = 0  # of the first of them
-    steps: int = 150  # of training, each one day and one batch
-    negatives: float = 1.0  # made-up edges for each real edge of a day
+    steps: int = 100  # of training, each one day and one batch
+    negatives: float = 0.35  # made-up edges for each real edge of a day
 
 
 @dataclass(frozen=True)

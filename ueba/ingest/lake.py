@@ -125,5 +125,5 @@ def connect(memory_limit: str, temporary: Path | None = None) -> duckdb.DuckDBPy
     """A DuckDB of our own, in memory, that spills to `temporary`. Times have no zone and mean UTC."""
     config: dict[str, Any] = {"memory_limit": memory_limit, "preserve_insertion_order": "false"}
     connection = duckdb.connect(config=config | ({"temp_directory": str(temporary)} if temporary else {}))
-    connection.execute("SET TimeZone = 'UTC'")
+    connection.execute("SET TimeZone = 'UTC'; SET enable_progress_bar = false")  # a bar would go to standard output
     return connection
