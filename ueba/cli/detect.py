@@ -66,9 +66,6 @@ def score(settings: Settings, file: str | None, log_format: str, day: dt.date | 
         output.note(f"{day}: {len(found[0].incidents)} incidents kept; see `ueba incidents --day {day}`")
     else:
         found = list(stages.score_file(settings.workspace, file, log_format, settings.config))
-        learned = [str(finding.day) for finding in found if not stages.is_fit_for(settings.workspace, finding.day)]
-        if learned:
-            output.note(f"the model has learned from {', '.join(learned)} already: what happened then looks less strange to it")
     rows = [row for finding in found for row in records(finding.edges[list(EDGE_COLUMNS)])]
     rows.sort(key=lambda row: -row["surprise"])
     output.emit(
