@@ -13,7 +13,8 @@ from dataclasses import dataclass
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 
 
-def _check(*names: str) -> None:
+def check_names(*names: str) -> None:
+    """Raises ValueError for a name that could carry Cypher."""
     for name in names:
         if not _NAME.fullmatch(name):
             raise ValueError(f"{name!r} is not a name: letters, digits and _ only, a letter first")
@@ -27,7 +28,7 @@ class Property:
     description: str
 
     def __post_init__(self) -> None:
-        _check(self.name)
+        check_names(self.name)
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class Node:
     extra_labels: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        _check(self.label, self.key, *self.extra_labels)
+        check_names(self.label, self.key, *self.extra_labels)
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ class Relationship:
     description: str
 
     def __post_init__(self) -> None:
-        _check(self.type, *self.identity)
+        check_names(self.type, *self.identity)
         missing = set(self.identity) - {known.name for known in self.properties}
         if missing:
             raise ValueError(f"{self.type}: {sorted(missing)} tell it apart but are not among its properties")

@@ -31,6 +31,7 @@ from graphdb.errors import ServerError
 DATABASE = "graph"
 READER = "reader"
 START_TIMEOUT_S = 60
+_LISTED = 1000  # characters of a query's text that the server lists in full
 
 
 @dataclass(frozen=True)
@@ -92,12 +93,32 @@ def kill(directory: Path) -> None:
 
 
 def restart(directory: Path) -> Connection:
-    """Kill the server and start it on the same ports: the way to end a query that it cannot end itself."""
+    """Kill the server and start it on the same ports: the last way to end a query."""
     with _lock(directory / "start.lock"):
         facts = _facts(directory) or {}
         kill(directory)
         _launch(directory, facts.get("heap", "1g"), facts.get("bolt_port"), facts.get("http_port"))
         return connection(directory)
+
+
+def terminate(directory: Path, cypher: str, ran_s: float) -> bool:
+    """End what the read-only account has been running with this text for about that long. False if nothing was ended.
+
+    The server tells queries apart by its own ids, which the driver does not know; so the same text, run by somebody else for as
+    long, is ended too."""
+    facts = _facts(directory)
+    if facts is None or not running(directory):
+        return False
+    root = json.loads((directory / "credentials.json").read_text())["root"]
+    ended = False
+    with contextlib.suppress(OSError, ValueError):
+        for query in _command(facts["http_port"], root, "list queries")["result"]:
+            mine = query["user"] == READER and query["text"][:_LISTED] == cypher.strip()[:_LISTED]
+            if mine and query["elapsedMs"] >= (ran_s - 0.5) * 1000:
+                with contextlib.suppress(urllib.error.HTTPError):  # it ended by itself in between
+                    _command(facts["http_port"], root, f"terminate query {query['id']}")
+                    ended = True
+    return ended
 
 
 def running(directory: Path) -> bool:
@@ -169,6 +190,21 @@ def _write_passwords(directory: Path) -> None:
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with open(descriptor, "w") as file:
         file.write(content)
+
+
+def _command(http_port: int, password: str, command: str) -> dict[str, Any]:
+    """Run a server command over HTTP, past any proxy the environment names: it would be shown the password."""
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{http_port}/api/v1/server",
+        json.dumps({"command": command}).encode(),
+        {
+            "Content-Type": "application/json",
+            "Authorization": "Basic " + base64.b64encode(f"root:{password}".encode()).decode(),
+        },
+    )
+    with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=30) as response:
+        answer: dict[str, Any] = json.load(response)
+        return answer
 
 
 def _free_port() -> int:
@@ -251,17 +287,8 @@ def _allow_reading(directory: Path) -> None:
 def _make_reader(http_port: int, passwords: Mapping[str, str]) -> None:
     """The account that can only read; made anew where it is missing."""
     user = {"name": READER, "password": passwords["reader"], "databases": {DATABASE: [READER]}}
-    request = urllib.request.Request(
-        f"http://127.0.0.1:{http_port}/api/v1/server",
-        json.dumps({"command": f"create user {json.dumps(user)}"}).encode(),
-        {
-            "Content-Type": "application/json",
-            "Authorization": "Basic " + base64.b64encode(f"root:{passwords['root']}".encode()).decode(),
-        },
-    )
     try:
-        with urllib.request.urlopen(request, timeout=30):
-            pass
+        _command(http_port, passwords["root"], f"create user {json.dumps(user)}")
     except urllib.error.HTTPError as reason:
         said = reason.read().decode(errors="replace")
         if "already exist" not in said:

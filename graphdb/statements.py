@@ -7,7 +7,7 @@ large transaction. Leaves out running them; that is `store`.
 
 from __future__ import annotations
 
-from graphdb.schema import Node, Relationship, Schema
+from graphdb.schema import Node, Relationship, Schema, check_names
 
 
 def constraints(schema: Schema) -> list[str]:
@@ -18,10 +18,12 @@ def constraints(schema: Schema) -> list[str]:
     ]
 
 
-def indexes(schema: Schema) -> list[str]:
-    """An index on the first identifying property of each relationship type: a day is found without a scan."""
+def indexes(schema: Schema) -> dict[str, str]:
+    """By relationship type, an index on its first identifying property: a day is found without a scan."""
     found = {relationship.type: relationship.identity[0] for relationship in schema.relationships if relationship.identity}
-    return [f"CREATE INDEX {kind.lower()}_{name} IF NOT EXISTS FOR ()-[r:{kind}]-() ON (r.{name})" for kind, name in found.items()]
+    return {
+        kind: f"CREATE INDEX {kind.lower()}_{name} IF NOT EXISTS FOR ()-[r:{kind}]-() ON (r.{name})" for kind, name in found.items()
+    }
 
 
 def upsert_nodes(node: Node, properties: tuple[str, ...]) -> str:
@@ -78,6 +80,7 @@ def count_relationships(relationship: Relationship) -> str:
 
 
 def _set(variable: str, names: tuple[str, ...]) -> str:
+    check_names(*names)  # they are a table's columns, which no declaration has checked
     if not names:
         return ""
     return " SET " + ", ".join(f"{variable}.{name} = row.{name}" for name in names)

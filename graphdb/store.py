@@ -3,7 +3,8 @@
 Loading goes in batches of bounded size, each a transaction that the driver repeats when the server says that the trouble is
 transient. Asking is read-only: Neo4j refuses writes in a read transaction, and the bundled server refuses them to the account that
 is used for reading; nothing here reads the text of a query to find out. A query that runs too long is ended in the server too: by
-the transaction's timeout where the server keeps it, else by starting the bundled server anew, which keeps what was committed.
+the transaction's timeout where the server keeps it, by a command to the bundled server, and if that fails by starting the bundled
+server anew, which keeps what was committed.
 
 Leaves out what the graph is about, and graphs that do not fit in memory: `query` and `graph` are cut at a limit.
 """
@@ -22,6 +23,7 @@ from neo4j.exceptions import AuthError, ClientError, DriverError, Neo4jError, Se
 from neo4j.graph import Node as NodeValue
 from neo4j.graph import Path as PathValue
 from neo4j.graph import Relationship as RelationshipValue
+from neo4j.spatial import Point
 
 from graphdb import server, statements
 from graphdb.errors import GraphError, QueryError, QueryTimeout, ReadOnlyError, ServerError
@@ -65,12 +67,19 @@ class Store:
     # --- writing -----------------------------------------------------------------------------------------------
 
     def ensure_schema(self, schema: Schema) -> None:
-        """Constraints, then indexes; what is there already stays."""
-        for statement in [*statements.constraints(schema), *statements.indexes(schema)]:
+        """Constraints, then indexes on the relationship types that have any; what is there already stays.
+
+        On an empty type Neo4j would plan the first load through the index, which is many times slower. So call this again after the
+        first load."""
+        for statement in statements.constraints(schema):
             self._write(statement, {})
+        for kind, statement in statements.indexes(schema).items():
+            if len(self.query(f"MATCH ()-[r:{kind}]->() RETURN 1 AS one LIMIT 1")):
+                self._write(statement, {})
 
     def load_nodes(self, node: Node, table: pa.Table, progress: Progress | None = None) -> int:
         """Upsert a row per node: the key, any properties, and `labels`, a list of extra labels. Returns the rows loaded."""
+        _check_filled(node.label, table, (node.key,))
         properties = tuple(name for name in table.column_names if name != "labels")
         statement = statements.upsert_nodes(node, properties)
         for rows in self._batches(table):
@@ -83,6 +92,7 @@ class Store:
 
     def load_relationships(self, relationship: Relationship, table: pa.Table, progress: Progress | None = None) -> int:
         """Upsert a row per relationship: `start`, `end` and properties. Returns the rows loaded."""
+        _check_filled(relationship.type, table, relationship.identity)
         properties = tuple(name for name in table.column_names if name not in ("start", "end"))
         statement = statements.upsert_relationships(relationship, properties)
         for rows in self._batches(table):
@@ -140,7 +150,8 @@ class Store:
     ) -> pd.DataFrame:
         """Rows of a read-only query, at most `limit` of them, as plain values.
 
-        Raises ReadOnlyError if it would write, QueryTimeout if it was ended, QueryError if the server does not accept it."""
+        Raises ReadOnlyError if it would write, QueryTimeout if it was ended, QueryError if the server does not accept it.
+        A query cut at the limit before the server refused it writes nothing either."""
         keys, records = self._read(cypher, parameters or {}, timeout_s, limit)
         rows = [[plain(record[index]) for index in range(len(keys))] for record in records]
         return pd.DataFrame(rows, columns=pd.Index(keys), dtype=object)
@@ -168,12 +179,17 @@ class Store:
         outcome: list[Any] = []
         worker = threading.Thread(target=self._read_into, args=(outcome, cypher, parameters, timeout_s, limit), daemon=True)
         worker.start()
-        worker.join(timeout_s + GRACE_S)
-        if worker.is_alive():  # the server does not keep the timeout
-            if self.connection.directory is not None:
-                server.restart(self.connection.directory)
+        directory = self.connection.directory
+        worker.join(timeout_s + (GRACE_S if directory is None else 0))
+        if worker.is_alive() and directory is not None:  # the bundled server does not keep the timeout
+            server.terminate(directory, cypher, timeout_s)
             worker.join(GRACE_S)
+            if worker.is_alive():
+                server.restart(directory)
+                worker.join(GRACE_S)
             raise QueryTimeout(f"the query ran longer than {timeout_s:g} s and was ended")
+        if worker.is_alive():
+            raise QueryTimeout(f"the query ran longer than {timeout_s:g} s; the server was told to end it and has not yet answered")
         if isinstance(outcome[0], BaseException):
             raise outcome[0]
         keys, records = outcome
@@ -183,15 +199,19 @@ class Store:
         """Fill `outcome` with keys and records, or with the one exception."""
         connection = self.connection
         try:
-            with (
+            driver = (
                 _driver(connection.uri, connection.reader, connection.reader_password)
                 if connection.reader
                 else _driver(connection.uri, connection.username, connection.password)
-            ) as driver:
-                session = driver.session(database=connection.database, default_access_mode=neo4j.READ_ACCESS)
-                with session, session.begin_transaction(timeout=timeout_s) as transaction:
+            )
+            with driver.session(database=connection.database, default_access_mode=neo4j.READ_ACCESS) as session:
+                with driver:  # closed first: a session that closes has the server work out the rows beyond the limit
+                    transaction = session.begin_transaction(timeout=timeout_s)
                     result = transaction.run(cypher, dict(parameters))
-                    outcome += [list(result.keys()), result.fetch(limit)]
+                    keys, records = list(result.keys()), result.fetch(limit)
+                    if len(records) < limit:
+                        transaction.commit()  # some writes are refused only here; a result that was cut is never committed
+            outcome += [keys, records]
         except (Neo4jError, DriverError) as reason:
             outcome[:] = [_translated(reason, connection.uri, timeout_s)]
         except Exception as reason:  # whatever it is belongs to the caller's thread
@@ -205,6 +225,15 @@ def _driver(uri: str, username: str | None, password: str | None) -> neo4j.Drive
         )
     except (DriverError, ValueError) as reason:
         raise ServerError(f"NEO4J_URI={uri}: {reason}") from reason
+
+
+def _check_filled(what: str, table: pa.Table, names: tuple[str, ...]) -> None:
+    """Raises GraphError where a row lacks what tells it apart: one server refuses such a row, the other loads it as it is."""
+    for name in names:
+        if name not in table.column_names:
+            raise GraphError(f"{what}: its rows have no column {name!r}, which tells them apart")
+        if table[name].null_count:
+            raise GraphError(f"{what}: {name} tells its rows apart and is null in {table[name].null_count} of {len(table)}")
 
 
 def _translated(reason: Exception, uri: str, timeout_s: float | None = None) -> GraphError:
@@ -223,13 +252,15 @@ def _translated(reason: Exception, uri: str, timeout_s: float | None = None) -> 
 
 
 def plain(value: Any) -> Any:
-    """A driver's value as plain Python: nodes, relationships and paths as dicts, times as ISO 8601 text."""
+    """A driver's value as plain Python: nodes, relationships, paths and points as dicts, times as ISO 8601 text."""
     if isinstance(value, NodeValue):
         return {"labels": sorted(value.labels), **{key: plain(item) for key, item in value.items()}}
     if isinstance(value, RelationshipValue):
         return {"type": value.type, **{key: plain(item) for key, item in value.items()}}
     if isinstance(value, PathValue):
         return {"nodes": [plain(n) for n in value.nodes], "relationships": [plain(r) for r in value.relationships]}
+    if isinstance(value, Point):
+        return {"srid": value.srid, "coordinates": list(value)}
     if isinstance(value, list):
         return [plain(item) for item in value]
     if isinstance(value, dict):

@@ -43,6 +43,8 @@ def load(store: Store, workspace: Workspace, first: dt.date, last: dt.date, prog
             rows = store.load_nodes(item, table) if isinstance(item, Node) else store.load_relationships(item, table)
             name = item.label if isinstance(item, Node) else item.type
             counts[name] = counts.get(name, 0) + rows
+        if done == 0:
+            store.ensure_schema(ontology.SCHEMA)  # indexes come with the first rows
         if day in archive.scored_days(workspace.findings):
             write_findings(store, findings.load(workspace.findings, day))
     progress("load", len(days), len(days))
