@@ -1,7 +1,7 @@
 """A walk forward through the past: each day is scored with what was known before it, and only then learned from.
 
-No node list from the future, no threshold from the tested days, no label. Incidents that were reported stay out of training, as
-they would in service. Writes what others compute on; these columns stay:
+No node list from the future, no threshold from the tested days, no label. The strangest edges of a scored day stay out of
+training, as they would in service. Writes what others compute on; these columns stay:
 
     edges.parquet      day, user, source, target, surprise, p_value, incident (null where none): at least the 400 strangest a day
     incidents.parquet  day, incident, rank, score, users, machines
@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import datetime as dt
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
@@ -29,12 +29,12 @@ LEAST_EDGES = 400
 
 @dataclass
 class Backtest:
-    """What a backtest did. seconds by stage; days: per day, how many edges there were and incidents were reported."""
+    """What a backtest did. seconds: by stage; trainings: the last day of each, ISO dates."""
 
     edges: pd.DataFrame
     incidents: pd.DataFrame
-    seconds: dict[str, float] = field(default_factory=dict)
-    trainings: list[str] = field(default_factory=list)
+    seconds: dict[str, float]
+    trainings: list[str]
 
 
 def backtest(
@@ -73,7 +73,7 @@ def backtest(
 
     model = train(train_until)
     trained_for = first
-    history = detector.history_before(root, first, config, Path("/nonexistent"), reported)
+    history = detector.history_before(root, first, config, reported=reported)
     began = time.perf_counter()
     for done, (day, batch, table) in enumerate(detector.walk(root, history, first, last, reported)):
         if (day - trained_for).days >= retrain_days:

@@ -7,7 +7,7 @@ Leaves out statements and connections; those are `graphdb`.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
@@ -19,10 +19,10 @@ from graphdb.store import Store
 from ueba import ontology
 from ueba.config import Config
 from ueba.detect import archive, findings
+from ueba.detect.detector import Progress
 from ueba.ingest import lake
 from ueba.workspace import Workspace
 
-Progress = Callable[[str, int, int], None]
 _LABELS = {"service": ["ServiceAccount"], "machine": ["MachineAccount"]}
 
 
@@ -35,6 +35,7 @@ def connect(workspace: Workspace, config: Config, environment: Mapping[str, str]
 def load(store: Store, workspace: Workspace, first: dt.date, last: dt.date, progress: Progress) -> dict[str, int]:
     """Upsert the lake's days from `first` to `last` and what was found on them. Returns rows by label and relationship type."""
     days = [day for day in lake.days(workspace.lake) if first <= day <= last]
+    scored = set(archive.scored_days(workspace.findings))
     store.ensure_schema(ontology.SCHEMA)
     counts: dict[str, int] = {"days": len(days)}
     for done, day in enumerate(days):
@@ -43,10 +44,10 @@ def load(store: Store, workspace: Workspace, first: dt.date, last: dt.date, prog
             rows = store.load_nodes(item, table) if isinstance(item, Node) else store.load_relationships(item, table)
             name = item.label if isinstance(item, Node) else item.type
             counts[name] = counts.get(name, 0) + rows
+        if day in scored:
+            write_findings(store, findings.load(workspace.findings, day))
         if done == 0:
             store.ensure_schema(ontology.SCHEMA)  # indexes come with the first rows
-        if day in archive.scored_days(workspace.findings):
-            write_findings(store, findings.load(workspace.findings, day))
     progress("load", len(days), len(days))
     return counts
 
@@ -113,8 +114,8 @@ def _repeated(day: dt.date, rows: pa.Table) -> pa.Array:
 
 
 def write_findings(store: Store, finding: findings.Finding) -> None:
-    """Write a day's incidents, and surprise and p-value on its strangest edges. What an earlier scoring of the day said goes."""
-    store.ensure_schema(ontology.SCHEMA)
+    """Write a day's incidents, and surprise and p-value on its strangest edges. What an earlier scoring of the day said goes.
+    The day's edges were loaded before."""
     day = finding.day.isoformat()
     store.delete(statements.delete_nodes(ontology.INCIDENT, "day"), value=day)
     for relationship, kind in ((ontology.LOGGED_ON, "machine"), (ontology.ACCESSED, "resource")):

@@ -43,9 +43,9 @@ def nightly(
                 timed(seconds, "train before", lambda: stages.train(workspace, before, config, progress))
             finding = timed(seconds, "score", lambda: stages.score(workspace, yesterday, config))
             timed(seconds, "train", lambda: stages.train(workspace, yesterday, config, progress))
-        else:
+            timed(seconds, "write", lambda: graph.write_findings(store, finding))
+        else:  # loading the day has written it
             finding = findings.load(workspace.findings, yesterday)
-        timed(seconds, "write", lambda: graph.write_findings(store, finding))
         pruned = store.prune(ontology.SCHEMA, "day", recent.isoformat())
     facts = {
         "day": yesterday.isoformat(),

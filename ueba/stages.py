@@ -33,7 +33,7 @@ def read(workspace: Workspace, path: str, log_format: str, config: Config, **opt
 def score(workspace: Workspace, day: dt.date, config: Config) -> findings.Finding:
     """Score a day of the lake with what was known before it, and keep what was found."""
     model = Detector.load(workspace.model)
-    if not is_fit_for(workspace, day):
+    if not model.learned_before(day):
         raise WorkspaceError(
             f"the model has learned from days up to {model.facts['trained_until']}, so {day} would be scored by what came"
             f" after it; `ueba train --until` an earlier day, or `ueba backtest`"
@@ -47,11 +47,8 @@ def score(workspace: Workspace, day: dt.date, config: Config) -> findings.Findin
 
 
 def is_fit_for(workspace: Workspace, day: dt.date) -> bool:
-    """Whether there is a model, and it has learned nothing from a day or later."""
-    if not workspace.model.exists():
-        return False
-    until: str = Detector.load(workspace.model).facts["trained_until"]
-    return until < day.isoformat()
+    """Whether there is a model that may score a day."""
+    return workspace.model.exists() and Detector.load(workspace.model).learned_before(day)
 
 
 def score_file(workspace: Workspace, path: str, log_format: str, config: Config) -> Iterator[findings.Finding]:
@@ -87,7 +84,7 @@ def train(workspace: Workspace, until: dt.date, config: Config, progress: Progre
 
 
 def reported_in(workspace: Workspace) -> detector.Reported:
-    """What was in the incidents of a day; such edges are not learned from."""
+    """What was too strange on a scored day to be learned from."""
     return lambda day: findings.reported(workspace.findings, day)
 
 

@@ -54,7 +54,7 @@ def score(settings: Settings, file: str | None, log_format: str, day: dt.date | 
       ueba score --day 2026-01-21
     """
     from ueba import stages
-    from ueba.detect.findings import records
+    from ueba.detect.findings import SCHEMA_VERSION, records
     from ueba.errors import UsageError
 
     if file is not None and day is not None:
@@ -69,7 +69,7 @@ def score(settings: Settings, file: str | None, log_format: str, day: dt.date | 
     rows = [row for finding in found for row in records(finding.edges[list(EDGE_COLUMNS)])]
     rows.sort(key=lambda row: -row["surprise"])
     output.emit(
-        [{"schema_version": 1, **row} for row in rows[: limit if output_format == "table" else None]],
+        [{"schema_version": SCHEMA_VERSION, **row} for row in rows[: limit if output_format == "table" else None]],
         output_format,
         EDGE_COLUMNS,
     )

@@ -60,6 +60,7 @@ def query(
                         RETURN m.name AS machine, r.day AS day' --param user=mlopez@corp.example
     """
     from ueba import graph as graphs
+    from ueba.detect.findings import records
     from ueba.errors import UsageError
 
     given = dict(parameter.partition("=")[::2] for parameter in parameters)
@@ -68,7 +69,7 @@ def query(
     with graphs.connect(settings.workspace, settings.config, os.environ) as store:
         found = store.query(cypher, given, timeout or settings.config.graph.query_timeout_s, limit)
     output.emit(
-        [{str(k): v for k, v in row.items()} for row in found.to_dict("records")],
+        records(found),
         output_format,
         [str(name) for name in found.columns],
     )

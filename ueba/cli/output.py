@@ -9,11 +9,13 @@ import json
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-Progress = Callable[[str, int, int], None]
+if TYPE_CHECKING:
+    from ueba.detect.detector import Progress
+
 FORMATS = ("table", "json", "jsonl", "csv")
 
 

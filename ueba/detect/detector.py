@@ -3,7 +3,7 @@
 `train` walks the days of the window in order. For each of the last days it notes, before learning the day, what its edges and
 as many made-up ones look like; the autoencoder learns to tell them apart. `score` gives edges their surprise, p-value and
 strangeness. A day is always described before it is learned, so nothing later than the day before can reach a score.
-Edges that were reported stay out of training. Leaves out files other than the model's own.
+The strangest edges of scored days stay out of training. Leaves out files other than the model's own.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ from models.graph import Edges, Snapshot
 from ueba.config import Config, TrainConfig
 from ueba.detect import features, tensors
 from ueba.detect.calibration import Calibration
-from ueba.detect.history import EdgeBatch, Floats, History, Ints, Names, date_of, day_number
+from ueba.detect.history import EdgeBatch, Floats, History, Names, date_of, day_number
 from ueba.detect.negatives import FAMILIES, make_negatives
 from ueba.errors import WorkspaceError
 from ueba.ingest import lake
 
 Array = npt.NDArray[Any]
 Progress = Callable[[str, int, int], None]  # what is done, how far, of how many
-Reported = Callable[[dt.date], set[tuple[str, str | None, str]]]  # (user, source, target) in incidents of a day
+Reported = Callable[[dt.date], set[tuple[str, str | None, str]]]  # (user, source, target) too strange to learn from, of a day
 REPEATS = 0.1  # share of edges seen before that training keeps: they are most of a day, and easy
 CALIBRATION_DAYS = (2, 5)  # days before the end that are not trained on; three apart, so that one is a working day
 LEAST_DAYS = 4  # fewer days of history teach nothing
@@ -83,13 +83,13 @@ class Detector:
 
     def surprise(self, history: History, batch: EdgeBatch, described: Floats) -> Array:
         """Surprise of described edges in nats, averaged over the models' log odds. float64 [edges]"""
-        graph = tensors.snapshot(history, _rows(self.users, history.users), _rows(self.places, history.places))
-        nodes = tensors.edge_nodes(batch)
-        logits = np.zeros(len(batch))
-        for weights in self.models:
-            z = inference.encode(weights, graph.x, graph.row, graph.pairs)
-            logits += inference.decode(weights, z, nodes, described)
-        return inference.surprise(logits / len(self.models))
+        rows = self.users.find(history.users.names), self.places.find(history.places.names)
+        return averaged_surprise(self.models, tensors.snapshot(history, *rows), batch, described)
+
+    def learned_before(self, day: dt.date) -> bool:
+        """Whether it has learned nothing from a day or later, so that it may score it."""
+        until: str = self.facts["trained_until"]
+        return until < day.isoformat()
 
     def recalibrated(self, history: History, batch: EdgeBatch, day: int, surprise: Array) -> Detector:
         """With a scored day added to what is known of normal scores. `history` is as of before the day."""
@@ -139,9 +139,13 @@ def breadth(history: History, batch: EdgeBatch) -> Floats:
     return history.sides["user_target"][0].breadth[batch.user]
 
 
-def _rows(trained: Names, now: Names) -> Ints:
-    """Row in the model's id table of every entity of a history; -1 for those it was not trained on."""
-    return trained.find(now.names)
+def averaged_surprise(models: list[inference.Weights], graph: Snapshot, batch: EdgeBatch, described: Floats) -> Array:
+    """Surprise in nats of edges against a message graph, from the mean of the models' log odds. float64 [edges]"""
+    logits = np.zeros(len(batch))
+    for weights in models:
+        z = inference.encode(weights, graph.x, graph.row, graph.pairs)
+        logits += inference.decode(weights, z, tensors.edge_nodes(batch), described)
+    return inference.surprise(logits / len(models))
 
 
 # --- walking the lake ------------------------------------------------------------------------------------------
@@ -179,11 +183,13 @@ def window_start(day: dt.date, config: Config) -> dt.date:
     return day - dt.timedelta(days=config.history.window_days)
 
 
-def history_before(root: Path, day: dt.date, config: Config, stored: Path, reported: Reported = nothing_reported) -> History:
-    """What was known before a day. A stored history is carried on if what it learned is still what the lake holds;
+def history_before(
+    root: Path, day: dt.date, config: Config, stored: Path | None = None, reported: Reported = nothing_reported
+) -> History:
+    """What was known before a day. A stored history is carried on if there is one and the lake still holds what it learned;
     otherwise (late data, another setting) it is made anew."""
     last, start = day - dt.timedelta(days=1), window_start(day, config)
-    history = _still_true(root, stored, last, start, config)
+    history = _still_true(root, stored, last, start, config) if stored else None
     if history is None:
         history = History(config.history.half_life_days)
     else:
@@ -240,12 +246,8 @@ def train(
     users, places = Names(history.users.names), Names(history.places.names)
     detector = Detector(models, users, places, Calibration.empty(), facts)
     for before, batch, described, number, broad in normal:
-        logits = np.zeros(len(batch))
-        for weights in models:
-            z = inference.encode(weights, before.x, before.row, before.pairs)
-            logits += inference.decode(weights, z, tensors.edge_nodes(batch), described)
-        pool = detector.calibration.extended(broad, inference.surprise(logits / len(models)), number)
-        detector = replace(detector, calibration=pool)
+        surprise = averaged_surprise(models, before, batch, described)
+        detector = replace(detector, calibration=detector.calibration.extended(broad, surprise, number))
     return detector, history
 
 

@@ -8,7 +8,7 @@ Leaves out: whether a made-up edge happens to be real; such edges are dropped.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -16,16 +16,6 @@ import numpy.typing as npt
 from ueba.detect.history import HOURS, EdgeBatch, History, Ints, pair_keys
 
 Pick = npt.NDArray[np.int64]
-FAMILIES = (
-    "own_machine_any_target",
-    "own_machine_popular_target",
-    "other_credential_usual_target",
-    "other_credential_any_target",
-    "any_machine_any_target",
-    "own_machine_any_hour",
-    "own_machine_other_type",
-    "burst",
-)
 
 
 class _Day:
@@ -54,19 +44,15 @@ def make_negatives(history: History, batch: EdgeBatch, per_family: int, rng: np.
         return batch.take(np.zeros(0, np.int64))
     made: list[EdgeBatch] = []
     next_campaign = 0
-    for family in FAMILIES:
-        edges = _MAKERS[family](day, history, per_family)
-        edges = _renumber(edges, next_campaign)
+    for make in _MAKERS:
+        edges = make(day, per_family)
+        edges = replace(edges, campaign=edges.campaign + next_campaign)
         next_campaign = int(edges.campaign.max(initial=next_campaign)) + 1
         made.append(edges)
     everything = EdgeBatch(
         **{name: np.concatenate([getattr(part, name) for part in made]) for name in EdgeBatch.__dataclass_fields__}
     )
     return everything.take(~_is_real(everything, batch, history))
-
-
-def _renumber(edges: EdgeBatch, start: int) -> EdgeBatch:
-    return EdgeBatch(**{**edges.__dict__, "campaign": edges.campaign + start})
 
 
 def _is_real(edges: EdgeBatch, batch: EdgeBatch, history: History) -> npt.NDArray[np.bool_]:
@@ -86,11 +72,6 @@ def _campaigns(size: int, rng: np.random.Generator, fewest: int = 1, most: int =
     """Campaign number of each edge: runs of `fewest` to `most` edges. int64 [size]"""
     lengths = rng.integers(fewest, most + 1, size)
     return np.repeat(np.arange(size), lengths)[:size]
-
-
-def _first_of(campaign: Ints, values: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """One value per campaign, the same on all its edges."""
-    return values[campaign]
 
 
 def _assemble(day: _Day, like: Pick, user: Ints, source: Ints, target: Ints, campaign: Ints) -> EdgeBatch:
@@ -113,76 +94,77 @@ def _network_types(day: _Day, real: EdgeBatch) -> npt.NDArray[np.bool_]:
     return types
 
 
-def _own_machine_any_target(day: _Day, history: History, size: int) -> EdgeBatch:
+def _own_machine_any_target(day: _Day, size: int) -> EdgeBatch:
     campaign = _campaigns(size, day.rng)
-    like = _first_of(campaign, day.edges(size))
+    like = day.edges(size)[campaign]
     return _assemble(day, like, day.batch.user[like], day.batch.source[like], day.any_target(size), campaign)
 
 
-def _own_machine_popular_target(day: _Day, history: History, size: int) -> EdgeBatch:
+def _own_machine_popular_target(day: _Day, size: int) -> EdgeBatch:
     campaign = _campaigns(size, day.rng)
-    like = _first_of(campaign, day.edges(size))
+    like = day.edges(size)[campaign]
     return _assemble(day, like, day.batch.user[like], day.batch.source[like], day.popular_target(size), campaign)
 
 
-def _other_credential_usual_target(day: _Day, history: History, size: int) -> EdgeBatch:
+def _other_credential_usual_target(day: _Day, size: int) -> EdgeBatch:
     campaign = _campaigns(size, day.rng)
-    victim, stolen = _first_of(campaign, day.edges(size)), day.edges(size)
+    victim, stolen = day.edges(size)[campaign], day.edges(size)
     return _assemble(day, stolen, day.batch.user[stolen], day.batch.source[victim], day.batch.target[stolen], campaign)
 
 
-def _other_credential_any_target(day: _Day, history: History, size: int) -> EdgeBatch:
+def _other_credential_any_target(day: _Day, size: int) -> EdgeBatch:
     campaign = _campaigns(size, day.rng)
-    victim, stolen = _first_of(campaign, day.edges(size)), day.edges(size)
+    victim, stolen = day.edges(size)[campaign], day.edges(size)
     return _assemble(day, stolen, day.batch.user[stolen], day.batch.source[victim], day.any_target(size), campaign)
 
 
-def _any_machine_any_target(day: _Day, history: History, size: int) -> EdgeBatch:
+def _any_machine_any_target(day: _Day, size: int) -> EdgeBatch:
     """A machine on which the credential was used today, as source or as target: the next hop of a chain."""
     campaign = _campaigns(size, day.rng)
-    like = _first_of(campaign, day.edges(size))
+    like = day.edges(size)[campaign]
     source = np.where(day.rng.random(size) < 0.5, day.batch.source[like], day.batch.target[like])
     return _assemble(day, like, day.batch.user[like], source, day.any_target(size), campaign)
 
 
-def _own_machine_any_hour(day: _Day, history: History, size: int) -> EdgeBatch:
+def _own_machine_any_hour(day: _Day, size: int) -> EdgeBatch:
     campaign = _campaigns(size, day.rng)
-    like = _first_of(campaign, day.edges(size))
+    like = day.edges(size)[campaign]
     usual = day.rng.random(size) < 0.5
     target = np.where(usual, day.batch.target[like], day.popular_target(size))
     edges = _assemble(day, like, day.batch.user[like], day.batch.source[like], target, campaign)
     hours = np.zeros_like(edges.hours)
     hours[np.arange(size), day.rng.integers(0, HOURS, size)] = 1
-    return EdgeBatch(**{**edges.__dict__, "hours": hours})
+    return replace(edges, hours=hours)
 
 
-def _own_machine_other_type(day: _Day, history: History, size: int) -> EdgeBatch:
+def _own_machine_other_type(day: _Day, size: int) -> EdgeBatch:
     campaign = _campaigns(size, day.rng)
-    like = _first_of(campaign, day.edges(size))
+    like = day.edges(size)[campaign]
     edges = _assemble(day, like, day.batch.user[like], day.batch.source[like], day.popular_target(size), campaign)
     types = np.zeros_like(edges.types)
     types[np.arange(size), day.rng.integers(0, types.shape[1], size)] = True
-    return EdgeBatch(**{**edges.__dict__, "types": types})
+    return replace(edges, types=types)
 
 
-def _burst(day: _Day, history: History, size: int) -> EdgeBatch:
+def _burst(day: _Day, size: int) -> EdgeBatch:
     """One machine, one or several credentials, 8 to 150 targets in a day."""
     campaign = _campaigns(size, day.rng, 8, 150)
-    like = _first_of(campaign, day.edges(size))
+    like = day.edges(size)[campaign]
     several = day.rng.random(size) < 0.5
     other = day.edges(size)
-    many = _first_of(campaign, several.astype(np.int64)).astype(bool)
+    many = several[campaign]
     user = np.where(many, day.batch.user[other], day.batch.user[like])
     return _assemble(day, like, user, day.batch.source[like], day.any_target(size), campaign)
 
 
-_MAKERS: dict[str, Callable[[_Day, History, int], EdgeBatch]] = {
-    "own_machine_any_target": _own_machine_any_target,
-    "own_machine_popular_target": _own_machine_popular_target,
-    "other_credential_usual_target": _other_credential_usual_target,
-    "other_credential_any_target": _other_credential_any_target,
-    "any_machine_any_target": _any_machine_any_target,
-    "own_machine_any_hour": _own_machine_any_hour,
-    "own_machine_other_type": _own_machine_other_type,
-    "burst": _burst,
-}
+_MAKERS = (
+    _own_machine_any_target,
+    _own_machine_popular_target,
+    _other_credential_usual_target,
+    _other_credential_any_target,
+    _any_machine_any_target,
+    _own_machine_any_hour,
+    _own_machine_other_type,
+    _burst,
+)
+FAMILIES = tuple(make.__name__.lstrip("_") for make in _MAKERS)
