@@ -5,8 +5,6 @@ from collections.abc import Sequence
 
 import pyarrow as pa
 
-HOURS = 24
-
 
 def edge_table(day: dt.date, rows: Sequence[tuple[str, str | None, str]], hour: int = 9, logon_type: str = "Network") -> pa.Table:
     """Rows (user, source, target) as `lake.read_pairs` gives a day."""
@@ -22,7 +20,7 @@ def edge_table(day: dt.date, rows: Sequence[tuple[str, str | None, str]], hour: 
             "failures": pa.array([0] * len(rows), pa.int64()),
             "first_seen": pa.array([seen] * len(rows), pa.timestamp("us")),
             "last_seen": pa.array([seen] * len(rows), pa.timestamp("us")),
-            "hours": pa.array([[int(h == hour) for h in range(HOURS)]] * len(rows), pa.list_(pa.int32())),
+            "hours": pa.array([1 << hour] * len(rows), pa.int32()),
             "logon_types": pa.array([[logon_type]] * len(rows), pa.list_(pa.string())),
             "auth_packages": pa.array([["Kerberos"]] * len(rows), pa.list_(pa.string())),
             "user_kind": ["human"] * len(rows),

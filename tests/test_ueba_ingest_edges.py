@@ -51,7 +51,7 @@ def oracle(rows: list[dict]) -> dict[tuple, tuple]:
             sum(row["outcome"] == "failure" for row in group),
             min(row["time"] for row in group),
             max(row["time"] for row in group),
-            [sum(row["time"].hour == hour for row in group) for hour in range(24)],
+            sum(1 << hour for hour in {row["time"].hour for row in group}),
         )
         if len(key) > 1
         else (len(group), f"{min(row['line'] for row in group):012d}:x")

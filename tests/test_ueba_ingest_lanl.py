@@ -10,6 +10,7 @@ import json
 import random
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -43,8 +44,8 @@ def everything(root: Path) -> list[dict]:
     return lake.read(root, dt.date.min, dt.date.max).to_pylist()
 
 
-def hours(**counts: int) -> list[int]:
-    return [counts.get(f"h{hour}", 0) for hour in range(24)]
+def hours(*with_events: int) -> int:
+    return sum(1 << hour for hour in with_events)
 
 
 def line(second: int = 5, user: str = "U1@DOM1") -> str:
@@ -63,19 +64,19 @@ def test_edges_by_hand(tmp_path):
             "failures": 1,
             "first_seen": one,
             "last_seen": one.replace(hour=23),
-            "hours": hours(h0=2, h23=1),
+            "hours": hours(0, 23),
         },
         {"day": two.date(), "user": "C7$@DOM1", "source": None, "target": "C2"}
         | {"target_kind": "machine", "action": "service_ticket", "logon_type": None, "auth_package": None}
         | {"count": 1, "failures": 0, "first_seen": two.replace(second=1), "last_seen": two.replace(second=1)}
-        | {"hours": hours(h0=1)},
+        | {"hours": hours(0)},
         {"day": two.date(), "user": "U1@DOM1", "source": "C1", "target": "C2"}
         | kerberos
-        | {"count": 1, "failures": 0, "first_seen": two, "last_seen": two, "hours": hours(h0=1)},
+        | {"count": 1, "failures": 0, "first_seen": two, "last_seen": two, "hours": hours(0)},
         {"day": two.date(), "user": "U2@DOM1", "source": "C3", "target": "C3"}
         | {"target_kind": "machine", "action": "logon", "logon_type": "Batch"}
         | {"auth_package": "MICROSOFT_AUTHENTICATION_PACKAGE_V1_0", "count": 1, "failures": 0}
-        | {"first_seen": two.replace(second=2), "last_seen": two.replace(second=2), "hours": hours(h0=1)},
+        | {"first_seen": two.replace(second=2), "last_seen": two.replace(second=2), "hours": hours(0)},
     ]
     assert (report.lines, report.events, report.edges) == (8, 6, 4)
     assert report.dropped == {"not 9 fields": 1, "not a logon: LogOff": 1}
@@ -273,7 +274,7 @@ def test_pairs_by_hand(tmp_path):
     assert lake.read_pairs(tmp_path / "lake", day, day).to_pylist() == [
         {"day": day, "user": "U1@DOM1", "source": "C1", "target": "C2", "target_kind": "machine"}
         | {"count": 3, "failures": 1, "first_seen": dt.datetime(1970, 1, 1, 0, 0, 5)}
-        | {"last_seen": dt.datetime(1970, 1, 1, 2, 0, 1), "hours": hours(h0=1, h2=2)}
+        | {"last_seen": dt.datetime(1970, 1, 1, 2, 0, 1), "hours": hours(0, 2)}
         | {"logon_types": ["Batch", "Network"], "auth_packages": ["Kerberos", "NTLM"], "user_kind": "human"}
     ]
     assert lake.read_pairs(tmp_path / "lake", dt.date(1970, 1, 2), dt.date(1970, 1, 2)).num_rows == 0
@@ -285,6 +286,29 @@ def test_progress_and_many_blocks(tmp_path):
     report = ingest(write(tmp_path / "a", text), "lanl", tmp_path / "lake", progress=lambda *step: seen.append(step))
     assert report.events == 60_000 and len(seen) > 3
     assert seen[-1] == (60_000, len(text), len(text))
+
+
+@pytest.mark.parametrize("size", [1, 100, 1000])
+def test_where_a_log_is_cut_does_not_matter(tmp_path, monkeypatch, size):
+    text = ROAD + "".join(line(second % 3 * 86400 + second, f"U{second % 7}@DOM1") for second in range(60)) + ROAD
+    whole = ingest(write(tmp_path / "a", text), "lanl", tmp_path / "whole")
+    monkeypatch.setattr("ueba.ingest.read.BLOCK", size)
+    monkeypatch.setattr("ueba.ingest.read.SLICE", size)
+    cut = ingest(tmp_path / "a", "lanl", tmp_path / "cut")
+    assert everything(tmp_path / "cut") == everything(tmp_path / "whole")
+    assert replace(cut, seconds=0) == replace(whole, seconds=0)
+    assert cut.edges == len(everything(tmp_path / "cut"))
+
+
+def test_a_lake_of_another_version_says_what_to_do(tmp_path):
+    report = ingest(write(tmp_path / "a", ROAD), "lanl", tmp_path / "lake")
+    before = everything(tmp_path / "lake")
+    manifest = lake.manifest_path(tmp_path / "lake", report.batch)
+    manifest.write_text(manifest.read_text().replace('"lake_version": 2', '"lake_version": 1'))
+    with pytest.raises(WorkspaceError, match="ingest it again"):
+        everything(tmp_path / "lake")
+    assert not ingest(tmp_path / "a", "lanl", tmp_path / "lake").already_ingested
+    assert everything(tmp_path / "lake") == before
 
 
 def test_a_failing_progress_is_the_error_that_is_raised(tmp_path):

@@ -181,7 +181,7 @@ def _new_in_campaign(batch: EdgeBatch, entity: Ints, partner: Ints, fresh: npt.N
 
 def _describe_edges(history: History, batch: EdgeBatch) -> list[npt.NDArray[Any]]:
     hour = _profile_surprise(history.user_hours, batch.user)
-    at = batch.hours > 0
+    at = batch.hours
     type_user = _profile_surprise(history.user_types, batch.user)
     type_target = _profile_surprise(history.place_types, batch.target)
     kind = history.user_kind[batch.user]

@@ -43,7 +43,7 @@ class EdgeBatch:
     """A day's edges as integers. One row per (user, source, target).
 
     user, source, target: int64 [edges], ids in a History; source is -1 where the log does not tell
-    hours:     float32 [edges, 24], events by hour of the day, UTC
+    hours:     bool [edges, 24], hours of the day with events, UTC
     types:     bool [edges, types], which logon types were used
     count, failures: float32 [edges], events
     campaign:  int64 [edges], -1 for real edges; made-up edges of one made-up attacker share a number
@@ -52,7 +52,7 @@ class EdgeBatch:
     user: Ints
     source: Ints
     target: Ints
-    hours: Floats
+    hours: npt.NDArray[np.bool_]
     types: npt.NDArray[np.bool_]
     count: Floats
     failures: Floats
@@ -197,7 +197,7 @@ class History:
         self._note_kinds(edges, user, target)
         types = np.zeros((len(edges), max(len(self.types), 1)), bool)
         types[type_lists.value_parent_indices().to_numpy(), flat] = True
-        hours = edges["hours"].combine_chunks().flatten().to_numpy().reshape(-1, HOURS).astype(np.float32)
+        hours = (edges["hours"].to_numpy()[:, None] >> np.arange(HOURS) & 1).astype(bool)
         return EdgeBatch(
             user=user,
             source=source,
@@ -244,7 +244,7 @@ class History:
         trusted = np.ones(len(batch), bool) if suspect is None else ~suspect
         for relation in RELATIONS:
             self._learn_pairs(relation, day, *batch.pairs(relation), trusted)
-        present = (batch.hours > 0).astype(np.float32)
+        present = batch.hours.astype(np.float32)
         np.add.at(self.user_hours, batch.user, present)
         np.add.at(self.place_hours, batch.target, present)
         types = _wider(batch.types, self.user_types.shape[1]).astype(np.float32)

@@ -62,7 +62,7 @@ def _is_real(edges: EdgeBatch, batch: EdgeBatch, history: History) -> npt.NDArra
     for relation in ("user_target", "user_source", "source_target"):
         keys = pair_keys(*edges.pairs(relation))
         known &= history.pairs[relation].find(keys)[1] | np.isin(keys, pair_keys(*batch.pairs(relation)))
-    usual = (history.user_hours[edges.user] * (edges.hours > 0)).sum(1) > 0
+    usual = (history.user_hours[edges.user] * edges.hours).sum(1) > 0
     usual &= (history.user_types[edges.user] * edges.types).sum(1) > 0
     real: npt.NDArray[np.bool_] = known & usual
     return real
@@ -78,8 +78,8 @@ def _assemble(day: _Day, like: Pick, user: Ints, source: Ints, target: Ints, cam
     """Edges with the hours, type and volume of real ones (`like`: rows of the day)."""
     real = day.batch.take(like)
     one_hour = np.zeros_like(real.hours)
-    busiest = real.hours.argmax(1)
-    one_hour[np.arange(len(like)), busiest] = 1
+    any_of_them = (real.hours * day.rng.random(real.hours.shape, np.float32)).argmax(1)
+    one_hour[np.arange(len(like)), any_of_them] = True
     count = day.rng.geometric(0.5, len(like)).astype(np.float32)
     failures = (day.rng.random(len(like)) < 0.05).astype(np.float32)
     return EdgeBatch(user, source, target, one_hour, _network_types(day, real), count, failures, campaign)
@@ -133,7 +133,7 @@ def _own_machine_any_hour(day: _Day, size: int) -> EdgeBatch:
     target = np.where(usual, day.batch.target[like], day.popular_target(size))
     edges = _assemble(day, like, day.batch.user[like], day.batch.source[like], target, campaign)
     hours = np.zeros_like(edges.hours)
-    hours[np.arange(size), day.rng.integers(0, HOURS, size)] = 1
+    hours[np.arange(size), day.rng.integers(0, HOURS, size)] = True
     return replace(edges, hours=hours)
 
 

@@ -28,6 +28,8 @@ import pyarrow as pa
 from ueba.errors import WorkspaceError
 from ueba.ingest import edges
 
+VERSION = 2  # of what the files hold
+
 
 @contextlib.contextmanager
 def writing(lake: Path) -> Iterator[Path]:
@@ -82,7 +84,10 @@ def files(lake: Path, manifest: dict[str, Any]) -> list[Path]:
 
 
 def stored(lake: Path, from_day: dt.date, to_day: dt.date) -> list[Path]:
-    """The files that hold the edges of some days, both ends included."""
+    """The files that hold the edges of some days, both ends included. Raises WorkspaceError where they are of another version."""
+    for manifest in manifests(lake):
+        if manifest["settings"].get("lake_version") != VERSION:
+            raise WorkspaceError(f"{manifest['report']['file']}: was ingested by another version; ingest it again")
     return [
         path
         for manifest in manifests(lake)

@@ -1,0 +1,126 @@
+"""One log file -> the edges of its days: read in slices, counted, accounted for line by line, written, published.
+
+Leaves out how lines are read (`read`), understood (`sources`) and counted (`edges`), and where edges are kept (`lake`).
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import json
+import os
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import ibis
+
+from ueba.errors import InputError
+from ueba.ingest import edges, events, identity, lake, sources
+from ueba.ingest.read import Feed
+from ueba.ingest.report import IngestReport
+
+
+def ingest(feed: Feed, format: str, root: Path, epoch: dt.datetime, memory_limit: str) -> IngestReport:
+    """Read a log into the lake at `root`. The same content twice changes nothing."""
+    started = time.monotonic()
+    source = sources.find(format, epoch)
+    with lake.writing(root) as temporary:
+        with lake.connect(memory_limit, temporary) as connection:
+            count_edges(connection, feed, source)
+            settings = source.settings | {"lake_version": lake.VERSION}
+            stored = stored_report(root, feed.digest, settings)
+            if stored:
+                return stored
+            report = reported(connection, feed, source.name)
+            rows = write_days(connection, report.days, temporary)
+        report = replace(report, edges=rows, seconds=round(time.monotonic() - started, 3))
+        how = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:8]
+        manifest = {"id": f"{feed.digest}-{how}", "settings": settings, "report": report.to_dict()}
+        lake.publish(root, temporary, manifest)
+        return report
+
+
+def count_edges(connection: duckdb.DuckDBPyConnection, feed: Feed, source: sources.Source) -> None:
+    """Read the whole file into the table `slices`: the daily edges of each slice, dropped lines with them, and its number."""
+    found = source.events(ibis.table(events.LINES, name="lines"), feed.first)
+    counted = ibis.to_sql(edges.daily(found if source.canonical else identity.unify(found)), dialect="duckdb")
+    into = "CREATE TABLE slices AS"
+    for number, lines in enumerate(feed.slices()):
+        connection.register("lines", lines)
+        connection.execute(f"{into} SELECT *, {number} AS slice FROM ({counted})")
+        into = "INSERT INTO slices"
+
+
+def stored_report(root: Path, batch: str, settings: dict[str, Any]) -> IngestReport | None:
+    """The report of an earlier ingest of the same content with the same settings."""
+    path = lake.manifest_path(root, batch)
+    manifest = json.loads(path.read_text()) if path.exists() else {}
+    if manifest.get("settings") != settings:
+        return None
+    return IngestReport.from_dict(manifest["report"] | {"already_ingested": True})
+
+
+def reported(connection: duckdb.DuckDBPyConnection, feed: Feed, format: str) -> IngestReport:
+    """Account for every line; the edges are not counted yet. Nothing that reads as the format is an InputError."""
+    reasons = connection.execute(
+        "SELECT dropped, sum(count)::BIGINT, min(example) FROM slices WHERE dropped IS NOT NULL GROUP BY 1 ORDER BY 2 DESC, 1"
+    ).fetchall()
+    dropped = {reason: lines for reason, lines, _ in reasons}
+    examples = {reason: example(feed.path, first) for reason, _, first in reasons}
+    understood = sum(dropped.values()) < feed.lines or any(reason.startswith(events.NOT_A_LOGON) for reason in dropped)
+    if not understood and set(dropped) != {events.HEADER}:
+        said = "; ".join(f"{reason}: {lines}" for reason, lines in dropped.items())
+        shown = next(iter(examples.values()))
+        raise InputError(f"{feed.path}: no line reads as {format} ({said}), as\n  {shown}\nsay what it is with --format")
+    measures = connection.execute(
+        "SELECT coalesce(sum(count), 0)::BIGINT, min(first_seen), max(last_seen),"
+        ' list_sort(list(DISTINCT day)), count(DISTINCT "user"), count(DISTINCT source), count(DISTINCT target)'
+        " FROM slices WHERE dropped IS NULL"
+    ).fetchone()
+    assert measures is not None
+    counted, first, last, days, users, sources_, targets = measures
+    if counted + sum(dropped.values()) != feed.lines:
+        raise AssertionError(f"{feed.lines} lines became {counted} events and {sum(dropped.values())} dropped lines")
+    return IngestReport(
+        file=feed.path,
+        format=format,
+        batch=feed.digest,
+        lines=feed.lines,
+        events=counted,
+        edges=0,
+        dropped=dropped,
+        examples=examples,
+        first=first,
+        last=last,
+        days=tuple(days or ()),
+        users=users,
+        sources=sources_,
+        targets=targets,
+        seconds=0.0,
+    )
+
+
+def example(path: str, numbered: str) -> str:
+    """`file:line: text`, harmless on a terminal and in JSON."""
+    number, _, text = numbered.partition(":")
+    return f"{path}:{int(number)}: {''.join(c if c.isprintable() else repr(c)[1:-1] for c in text)}"
+
+
+def write_days(connection: duckdb.DuckDBPyConnection, days: tuple[dt.date, ...], directory: Path) -> int:
+    """`<day>.parquet` for each day, several at once: DuckDB gives one file of this size one thread. Returns the rows written."""
+    connection.execute("CREATE VIEW edges AS SELECT * EXCLUDE (dropped, example, slice) FROM slices WHERE dropped IS NULL")
+    merged = ibis.to_sql(edges.merged(ibis.table(edges.SCHEMA, name="edges")), dialect="duckdb")
+    cut = {day for (day,) in connection.execute("SELECT day FROM slices GROUP BY day HAVING min(slice) < max(slice)").fetchall()}
+
+    def write(day: dt.date) -> int:
+        path = str(directory / f"{day}.parquet").replace("'", "''")
+        rows = f"({merged})" if day in cut else "edges"
+        copied = f"COPY (FROM {rows} WHERE day = DATE '{day}') TO '{path}' (FORMAT parquet, PARQUET_VERSION V2)"
+        return int(connection.cursor().execute(copied).fetchall()[0][0])
+
+    with ThreadPoolExecutor(os.cpu_count()) as writers:
+        return sum(writers.map(write, days))
