@@ -36,7 +36,7 @@ _LISTED = 1000  # characters of a query's text that the server lists in full
 
 @dataclass(frozen=True)
 class Connection:
-    """Where a graph is and how to log in. directory: of the bundled server, None for another."""
+    """Where a graph is and how to log in. directory, pid: of the bundled server, None for another."""
 
     uri: str
     username: str
@@ -45,6 +45,7 @@ class Connection:
     reader: str | None = None
     reader_password: str | None = field(default=None, repr=False)
     directory: Path | None = None
+    pid: int | None = None
 
 
 def from_environment(environment: Mapping[str, str]) -> Connection | None:
@@ -73,14 +74,17 @@ def start(directory: Path, heap: str = "1g") -> Connection:
 
 def stop(directory: Path, timeout_s: float = 30) -> bool:
     """Stop the server; False if none ran. One that does not stop in time is killed: it recovers on the next start."""
-    facts = _facts(directory)
-    if facts is None or not running(directory):
+    if not running(directory):
         return False
-    with contextlib.suppress(ProcessLookupError):
-        os.kill(facts["pid"], signal.SIGTERM)
-    if not _wait(lambda: not running(directory), timeout_s):
-        kill(directory)
-    return True
+    with _lock(directory / "start.lock"):
+        facts = _facts(directory)
+        if facts is None or not running(directory):
+            return False
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(facts["pid"], signal.SIGTERM)
+        if not _wait(lambda: not running(directory), timeout_s):
+            kill(directory)
+        return True
 
 
 def kill(directory: Path) -> None:
@@ -92,12 +96,14 @@ def kill(directory: Path) -> None:
         _wait(lambda: not running(directory), 10)
 
 
-def restart(directory: Path) -> Connection:
-    """Kill the server and start it on the same ports: the last way to end a query."""
+def restart(directory: Path, pid: int | None) -> Connection:
+    """Kill the server process `pid` and start another on the same ports: the last way to end a query. Whoever comes second finds
+    that it was done."""
     with _lock(directory / "start.lock"):
         facts = _facts(directory) or {}
-        kill(directory)
-        _launch(directory, facts.get("heap", "1g"), facts.get("bolt_port"), facts.get("http_port"))
+        if facts.get("pid") == pid or not running(directory):
+            kill(directory)
+            _launch(directory, facts.get("heap", "1g"), facts.get("bolt_port"), facts.get("http_port"))
         return connection(directory)
 
 
@@ -142,7 +148,7 @@ def connection(directory: Path) -> Connection:
         raise ServerError(f"{directory}: the bundled graph server is not running")
     passwords = json.loads((directory / "credentials.json").read_text())
     uri = f"bolt://127.0.0.1:{facts['bolt_port']}"
-    return Connection(uri, "root", passwords["root"], DATABASE, READER, passwords["reader"], directory)
+    return Connection(uri, "root", passwords["root"], DATABASE, READER, passwords["reader"], directory, facts["pid"])
 
 
 def status(directory: Path) -> dict[str, Any]:
@@ -164,7 +170,7 @@ def _launch(directory: Path, heap: str, bolt_port: int | None = None, http_port:
     facts = {"bolt_port": bolt_port or _free_port(), "http_port": http_port or _free_port(), "heap": heap}
     log_path = directory / "server.log"
     (directory / "ready").unlink(missing_ok=True)
-    with open(log_path, "wb") as log:
+    with open(log_path, "ab") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", "graphdb.server", str(directory)],
             stdin=subprocess.PIPE, stdout=log, stderr=log, start_new_session=True, cwd="/",

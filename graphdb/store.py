@@ -185,7 +185,7 @@ class Store:
             server.terminate(directory, cypher, timeout_s)
             worker.join(GRACE_S)
             if worker.is_alive():
-                server.restart(directory)
+                self.connection = server.restart(directory, self.connection.pid)
                 worker.join(GRACE_S)
             raise QueryTimeout(f"the query ran longer than {timeout_s:g} s and was ended")
         if worker.is_alive():

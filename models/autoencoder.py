@@ -47,9 +47,11 @@ class Shape:
 class GraphAutoencoder(nn.Module):
     """`encode` a message graph, `decode` edges. Logits are log odds of an edge being made up: higher is stranger."""
 
-    def __init__(self, shape: Shape, feature_mean: Tensor, feature_scale: Tensor, id_dropout: float = 0.3) -> None:
+    def __init__(self, shape: Shape, feature_mean: Tensor, feature_scale: Tensor, id_dropout: float = 0.3, seed: int = 0) -> None:
+        """seed: of what is dropped; first weights come from torch's own generator."""
         super().__init__()
         self.shape, self.id_dropout, dim = shape, id_dropout, shape.dim
+        self._random = torch.Generator().manual_seed(seed)
         self.feature_mean: Tensor
         self.feature_scale: Tensor
         self.register_buffer("feature_mean", feature_mean)
@@ -86,7 +88,7 @@ class GraphAutoencoder(nn.Module):
         """The learned part of each node, [nodes, dim]; zero for nodes the model was not trained on."""
         known = row >= 0
         if self.training:
-            known = known & (torch.rand(len(row)) >= self.id_dropout)
+            known = known & (torch.rand(len(row), generator=self._random) >= self.id_dropout)
         residual: Tensor = self.ids[node_type](row.clamp(min=0)) * known.unsqueeze(1)
         return residual
 

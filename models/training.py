@@ -3,13 +3,18 @@
 Each step takes one snapshot (the graph before a day, and that day's edges), hides half of its pairs and every pair that is
 about to be judged, encodes what is left, and adds two losses: binary cross-entropy on the judged edges, and reconstruction of
 hidden pairs against random ones (masked graph autoencoding, Li et al. 2023, "What's behind the mask").
-Deterministic for a seed on one machine. Leaves out early stopping: the number of steps is small and fixed.
+Deterministic for a seed on one machine, however many are trained at a time.
+Leaves out early stopping: the number of steps is small and fixed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import os
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -17,6 +22,8 @@ from torch import Tensor, nn
 
 from models.autoencoder import GraphAutoencoder, Shape
 from models.graph import Array, Edges, Relation, Snapshot, hetero_data, without
+
+_INITIALISING = threading.Lock()  # torch draws first weights from one generator for all threads
 
 
 @dataclass(frozen=True)
@@ -44,7 +51,6 @@ def train(
 ) -> GraphAutoencoder:
     """Train one model on (graph before a day, edges of the day). `nodes`: rows of the id table per type."""
     torch.set_num_threads(1)  # as fast as more on graphs of this size, the same sums every time, and no fight over cores
-    torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
     mean, scale = _standardisation([edges for _, edges in days])
     first = days[0][0]
@@ -57,7 +63,9 @@ def train(
         dim=config.dim,
         hidden=config.hidden,
     )
-    model = GraphAutoencoder(shape, torch.as_tensor(mean), torch.as_tensor(scale)).train()
+    with _INITIALISING:
+        torch.manual_seed(seed)
+        model = GraphAutoencoder(shape, torch.as_tensor(mean), torch.as_tensor(scale), seed=seed).train()
     optimiser = torch.optim.AdamW(model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, config.learning_rate, total_steps=config.steps)
     sizes = np.array([len(edges) for _, edges in days], float)
@@ -73,10 +81,28 @@ def train(
     return model.eval()
 
 
+def train_several(
+    days: Sequence[tuple[Snapshot, Edges]],
+    roles: Mapping[str, str],
+    nodes: Mapping[str, int],
+    config: TrainingConfig,
+    seeds: Iterable[int],
+    progress: Callable[[float], None] = lambda loss: None,
+) -> list[GraphAutoencoder]:
+    """A model for each seed, as many at a time as there are cores. `progress` is told each step's loss, from any thread."""
+    one = partial(train, days, roles, nodes, config, progress=progress)
+    with ThreadPoolExecutor(os.cpu_count()) as threads:
+        return list(threads.map(one, seeds))
+
+
 def _standardisation(edges: Sequence[Edges]) -> tuple[Array, Array]:
-    """Mean and scale of each feature over happened and made-up edges together, float32 [features] each."""
+    """Mean and scale of each feature over happened and made-up edges together, float32 [features] each.
+
+    What never varied teaches nothing, so later it shall not count: its scale is beyond any value."""
     features = np.concatenate([part.features for part in edges]).astype(np.float64)
-    return features.mean(0).astype(np.float32), (features.std(0) + 1e-3).astype(np.float32)
+    deviation = features.std(0)
+    scale = np.where(deviation < 1e-6, 1e9, deviation + 1e-3)
+    return features.mean(0).astype(np.float32), scale.astype(np.float32)
 
 
 def split_pairs(

@@ -10,7 +10,7 @@ import torch
 
 from models import checkpoint, inference
 from models.graph import Edges, Snapshot, hetero_data, is_among, mirrored, without
-from models.training import TrainingConfig, split_pairs, train
+from models.training import TrainingConfig, split_pairs, train, train_several
 
 ROLES = {"a": "left", "b": "right", "c": "right"}
 RELATIONS = {("left", "a_b", "right"): (0, 1), ("left", "a_c", "right"): (0, 2), ("right", "b_c", "right"): (1, 2)}
@@ -84,6 +84,28 @@ def test_the_seed_decides(trained) -> None:
     same = [torch.equal(p, q) for p, q in zip(model.parameters(), again.parameters(), strict=True)]
     assert all(same)
     assert not all(torch.equal(p, q) for p, q in zip(model.parameters(), other.parameters(), strict=True))
+
+
+def test_a_feature_that_never_varied_does_not_count() -> None:
+    snapshot, edges = world()
+    features = edges.features.copy()
+    features[:, 2] = 7
+    model = train([(snapshot, Edges(edges.nodes, features, edges.label))], ROLES, NODES, TrainingConfig(steps=3, batch=32), seed=1)
+    other = features.copy()
+    other[:, 2] = -7
+    graph, nodes = hetero_data(snapshot), torch.as_tensor(edges.nodes)
+    torch.testing.assert_close(model(graph, nodes, torch.as_tensor(features)), model(graph, nodes, torch.as_tensor(other)))
+
+
+def test_how_many_are_trained_at_a_time_does_not_matter(trained) -> None:
+    snapshot, edges, model = trained
+    steps: list[float] = []
+    seeds = (3, 1, 2, 1)
+    several = train_several([(snapshot, edges)], ROLES, NODES, TrainingConfig(steps=5, batch=32), seeds, steps.append)
+    assert len(steps) == len(seeds) * 5
+    for other, seed in zip(several, seeds, strict=True):
+        same = all(torch.equal(p, q) for p, q in zip(model.parameters(), other.parameters(), strict=True))
+        assert same == (seed == 1)
 
 
 def test_the_order_of_edges_and_pairs_does_not_matter(trained) -> None:

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from ueba.detect.calibration import Calibration, p_in_group, pareto_tail
-from ueba.detect.incidents import group, incidents, score
+from ueba.detect.incidents import LEAST_SURPRISE, group, incidents, score
 
 DAY = dt.date(2024, 5, 1)
 
@@ -99,6 +99,13 @@ def test_edges_that_are_not_strange_join_nothing() -> None:
     rows = [("ann", "pc1", f"m{i}", 9.0 - i / 100) for i in range(5)] + [("zoe", "pc1", "usual", 0.5)]
     strangest, found = incidents(DAY, edges(*rows), candidates=10, budget=3)
     assert found[0]["users"] == ["ann"] and strangest["incident"].iloc[-1] is None
+
+
+def test_a_quiet_day_has_no_incident() -> None:
+    strangest, found = incidents(DAY, edges(("ann", "pc1", "srv", LEAST_SURPRISE - 0.1), ("bob", "pc2", "db", 0.1)), 10, 10)
+    assert not found and len(strangest) == 2 and strangest["incident"].isna().all()
+    _, found = incidents(DAY, edges(("ann", "pc1", "srv", LEAST_SURPRISE), ("bob", "pc2", "db", 0.1)), 10, 10)
+    assert [incident["users"] for incident in found] == [["ann"]]
 
 
 def test_support_adds_a_little_and_never_takes() -> None:

@@ -81,6 +81,7 @@ def test_a_scored_day_has_ranked_incidents_with_reasons(workspace: Workspace) ->
 
 
 def test_unknown_entities_are_scored_and_said_to_be(workspace: Workspace) -> None:
+    stages.train(workspace, LAST - DAY, replace(CONFIG, train=TrainConfig(steps=40, seeds=1)))
     finding = stages.score(workspace, LAST, replace(CONFIG, incidents=IncidentConfig(candidates=10_000)))
     stranger = finding.edges[finding.edges["user"].str.startswith(HOSTILE)].iloc[0]
     said = " ".join(stranger["reasons"])

@@ -13,6 +13,7 @@ import json
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -275,17 +276,15 @@ def _examples(
 def _train_models(
     examples: list[tuple[Snapshot, Edges]], history: History, config: TrainConfig, progress: Progress
 ) -> list[inference.Weights]:
-    from models.training import TrainingConfig
-    from models.training import train as train_one
+    from models.training import TrainingConfig, train_several
 
-    total, done = config.seeds * config.steps, 0
+    total, done = config.seeds * config.steps, count(1)
 
     def step(loss: float) -> None:
-        nonlocal done
-        done += 1
-        progress("train", done, total)
+        progress("train", next(done), total)
 
     nodes = {"user": len(history.users), "place": len(history.places)}
     settings = TrainingConfig(steps=config.steps)
     seeds = range(config.seed, config.seed + config.seeds)
-    return [checkpoint.weights_of(train_one(examples, tensors.ROLES, nodes, settings, seed, step)) for seed in seeds]
+    trained = train_several(examples, tensors.ROLES, nodes, settings, seeds, step)
+    return [checkpoint.weights_of(model) for model in trained]

@@ -2,7 +2,8 @@
 
 Edges that share their source machine or their user are one incident: connected components (networkx) of the graph that joins each
 edge to both. Targets do not join: everybody meets at the domain controller. An incident scores as its strangest edge, and a
-little more for each edge that supports it, so that a chain outranks a stray. Its identity is made of the day and what it is about,
+little more for each edge that supports it, so that a chain outranks a stray. The budget is a limit and not a quota: what the model
+itself takes for ordinary is no incident, however quiet the day. Its identity is made of the day and what it is about,
 so that scoring again gives the same incident.
 Grouping alerts by what they share is as in Hopper (Ho et al. 2021). Leaves out incidents that span days.
 """
@@ -20,6 +21,7 @@ import pandas as pd
 
 Array = npt.NDArray[Any]
 STRANGE_P = 0.02  # an edge less strange than this joins no incident, unless the day has few that are stranger
+LEAST_SURPRISE = 4.0  # nats of an incident's strangest edge: one chance in fifty that it happened by itself
 SUPPORT = 1.0  # nats; weight of the edges beside the strangest
 
 
@@ -50,6 +52,8 @@ def incidents(day: dt.date, edges: pd.DataFrame, candidates: int, budget: int) -
     strangest = strangest.reset_index(drop=True)
     grouped = strangest[(strangest["p_value"] <= STRANGE_P) | (strangest.index < budget)]
     component = group(grouped)
+    worth_a_look = grouped["surprise"].groupby(component).transform("max") >= LEAST_SURPRISE
+    grouped, component = grouped[worth_a_look], component[worth_a_look]
     scores = grouped["strangeness"].groupby(component).apply(lambda values: score(values.to_numpy()))
     best = scores.sort_values(ascending=False, kind="stable").head(budget)
     found = [

@@ -13,7 +13,7 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from ueba.detect.history import HOURS, EdgeBatch, History, Ints, pair_keys
+from ueba.detect.history import HOURS, NEVER, EdgeBatch, History, Ints, pair_keys
 
 Pick = npt.NDArray[np.int64]
 
@@ -21,8 +21,19 @@ Pick = npt.NDArray[np.int64]
 class _Day:
     """The day's real edges and ways to draw from them."""
 
-    def __init__(self, batch: EdgeBatch, rng: np.random.Generator) -> None:
+    def __init__(self, history: History, batch: EdgeBatch, rng: np.random.Generator) -> None:
         self.batch, self.rng = batch, rng
+        unknown = [
+            (history.sides[relation][side].first_day == NEVER)[end] & (end >= 0)
+            for relation, side, end in (
+                ("user_target", 0, batch.user),
+                ("user_source", 1, batch.source),
+                ("user_target", 1, batch.target),
+            )
+        ]
+        self.new_users, self.new_sources, self.new_targets = (
+            np.unique(end[new]) for end, new in zip((batch.user, batch.source, batch.target), unknown, strict=True)
+        )
         self.targets = np.unique(batch.target)
         self.sourced = np.flatnonzero(batch.source >= 0)  # edges whose source is known
 
@@ -39,7 +50,7 @@ class _Day:
 
 def make_negatives(history: History, batch: EdgeBatch, per_family: int, rng: np.random.Generator) -> EdgeBatch:
     """About `per_family` made-up edges of each family in `FAMILIES` for one day. Empty if the day has no known source."""
-    day = _Day(batch, rng)
+    day = _Day(history, batch, rng)
     if not len(day.sourced):
         return batch.take(np.zeros(0, np.int64))
     made: list[EdgeBatch] = []
@@ -157,6 +168,21 @@ def _burst(day: _Day, size: int) -> EdgeBatch:
     return _assemble(day, like, user, day.batch.source[like], day.any_target(size), campaign)
 
 
+def _strangers(day: _Day, size: int) -> EdgeBatch:
+    """A credential, a machine, a target that nobody knows, or several of them at once: not all who arrive are welcome."""
+    campaign = _campaigns(size, day.rng)
+    like = day.edges(size)[campaign]
+    which = day.rng.integers(1, 8, size)[campaign]
+
+    def end(bit: int, known: Ints, new: Ints) -> Ints:
+        return np.where(which & bit > 0, day.rng.choice(new, size)[campaign], known) if len(new) else known
+
+    user = end(1, day.batch.user[like], day.new_users)
+    source = end(2, day.batch.source[like], day.new_sources)
+    target = end(4, day.any_target(size), day.new_targets)
+    return _assemble(day, like, user, source, target, campaign)
+
+
 _MAKERS = (
     _own_machine_any_target,
     _own_machine_popular_target,
@@ -166,5 +192,6 @@ _MAKERS = (
     _own_machine_any_hour,
     _own_machine_other_type,
     _burst,
+    _strangers,
 )
 FAMILIES = tuple(make.__name__.lstrip("_") for make in _MAKERS)
