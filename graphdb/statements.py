@@ -1,7 +1,8 @@
 """Schema to Cypher: pure functions from a declaration to a statement. Every statement runs on Neo4j 5 and on the bundled server.
 
 Rows travel as the parameter `$rows`. Loading upserts: MERGE on what tells a node or relationship apart, then SET, so that the
-same rows twice change nothing. Deleting is bounded by `$limit` and repeated by the caller, since one large delete holds one
+same rows twice change nothing. Times travel as ISO 8601 text and become times in the server: the driver takes many times as long
+to write them. Deleting is bounded by `$limit` and repeated by the caller, since one large delete holds one
 large transaction. Leaves out running them; that is `store`.
 """
 
@@ -26,11 +27,12 @@ def indexes(schema: Schema) -> dict[str, str]:
     }
 
 
-def upsert_nodes(node: Node, properties: tuple[str, ...]) -> str:
-    """Rows have the node's key and the named properties. Properties that are not named stay as they are."""
+def upsert_nodes(node: Node, properties: tuple[str, ...], times: tuple[str, ...] = ()) -> str:
+    """Rows have the node's key and the named properties. Properties that are not named stay as they are. times: those that are
+    times without zone, as text."""
     return (
         f"UNWIND $rows AS row MERGE (n:{node.label} {{{node.key}: row.{node.key}}})"
-        f"{_set('n', tuple(name for name in properties if name != node.key))}"
+        f"{_set('n', tuple(name for name in properties if name != node.key), times)}"
     )
 
 
@@ -39,15 +41,30 @@ def add_label(node: Node, label: str) -> str:
     return f"UNWIND $rows AS row MATCH (n:{node.label} {{{node.key}: row.{node.key}}}) SET n:{label}"
 
 
-def upsert_relationships(relationship: Relationship, properties: tuple[str, ...]) -> str:
+def upsert_relationships(relationship: Relationship, properties: tuple[str, ...], times: tuple[str, ...] = ()) -> str:
     """Rows have `start`, `end` and the named properties. Rows whose ends are not in the graph are passed over."""
+    return _relationships("MERGE", relationship, properties, times)
+
+
+def create_relationships(relationship: Relationship, properties: tuple[str, ...], times: tuple[str, ...] = ()) -> str:
+    """The same for relationships that are not there yet: they are made without looking, which near a hub takes long."""
+    return _relationships("CREATE", relationship, properties, times)
+
+
+def _relationships(verb: str, relationship: Relationship, properties: tuple[str, ...], times: tuple[str, ...]) -> str:
     start, end = relationship.start, relationship.end
     identity = ", ".join(f"{name}: row.{name}" for name in relationship.identity)
     return (
         f"UNWIND $rows AS row MATCH (a:{start.label} {{{start.key}: row.start}}) MATCH (b:{end.label} {{{end.key}: row.end}})"
-        f" MERGE (a)-[r:{relationship.type}{f' {{{identity}}}' if identity else ''}]->(b)"
-        f"{_set('r', tuple(name for name in properties if name not in relationship.identity))}"
+        f" {verb} (a)-[r:{relationship.type}{f' {{{identity}}}' if identity else ''}]->(b)"
+        f"{_set('r', tuple(name for name in properties if name not in relationship.identity), times)}"
     )
+
+
+def any_relationship(kind: str, name: str) -> str:
+    """A row if some relationship's property equals `$value`."""
+    check_names(kind, name)
+    return f"MATCH ()-[r:{kind}]->() WHERE r.{name} = $value RETURN 1 AS found LIMIT 1"
 
 
 def delete_relationships(kind: str, name: str) -> str:
@@ -79,8 +96,9 @@ def count_relationships(relationship: Relationship) -> str:
     return f"MATCH (:{start})-[r:{relationship.type}]->(:{end}) RETURN count(r) AS count"
 
 
-def _set(variable: str, names: tuple[str, ...]) -> str:
+def _set(variable: str, names: tuple[str, ...], times: tuple[str, ...]) -> str:
     check_names(*names)  # they are a table's columns, which no declaration has checked
     if not names:
         return ""
-    return " SET " + ", ".join(f"{variable}.{name} = row.{name}" for name in names)
+    values = {name: f"localdatetime(row.{name})" if name in times else f"row.{name}" for name in names}
+    return " SET " + ", ".join(f"{variable}.{name} = {value}" for name, value in values.items())

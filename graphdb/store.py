@@ -19,6 +19,7 @@ import neo4j
 import networkx as nx
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 from neo4j.exceptions import AuthError, ClientError, DriverError, Neo4jError, ServiceUnavailable
 from neo4j.graph import Node as NodeValue
 from neo4j.graph import Path as PathValue
@@ -81,8 +82,9 @@ class Store:
         """Upsert a row per node: the key, any properties, and `labels`, a list of extra labels. Returns the rows loaded."""
         _check_filled(node.label, table, (node.key,))
         properties = tuple(name for name in table.column_names if name != "labels")
-        statement = statements.upsert_nodes(node, properties)
-        for rows in self._batches(table):
+        written, times = _times_as_text(table)
+        statement = statements.upsert_nodes(node, properties, times)
+        for rows in self._batches(written):
             self._write(statement, {"rows": rows}, progress, len(rows))
             for label in node.extra_labels if "labels" in table.column_names else ():
                 mine = [row for row in rows if label in (row["labels"] or ())]
@@ -90,14 +92,24 @@ class Store:
                     self._write(statements.add_label(node, label), {"rows": mine})
         return len(table)
 
-    def load_relationships(self, relationship: Relationship, table: pa.Table, progress: Progress | None = None) -> int:
-        """Upsert a row per relationship: `start`, `end` and properties. Returns the rows loaded."""
+    def load_relationships(
+        self, relationship: Relationship, table: pa.Table, progress: Progress | None = None, *, new: bool = False
+    ) -> int:
+        """Upsert a row per relationship: `start`, `end` and properties. Returns the rows loaded.
+
+        new: the caller knows that none of them is in the graph, and that each is in the table once; near hubs much faster."""
         _check_filled(relationship.type, table, relationship.identity)
         properties = tuple(name for name in table.column_names if name not in ("start", "end"))
-        statement = statements.upsert_relationships(relationship, properties)
-        for rows in self._batches(table):
+        written, times = _times_as_text(table)
+        make = statements.create_relationships if new else statements.upsert_relationships
+        statement = make(relationship, properties, times)
+        for rows in self._batches(written):
             self._write(statement, {"rows": rows}, progress, len(rows))
         return len(table)
+
+    def has_any(self, relationship: Relationship, name: str, value: Any) -> bool:
+        """Whether some relationship of the type has this value of a property."""
+        return len(self.query(statements.any_relationship(relationship.type, name), {"value": value})) > 0
 
     def delete(self, statement: str, **parameters: Any) -> int:
         """Repeat one of the deleting `statements` until nothing is left. Returns how many went."""
@@ -225,6 +237,15 @@ def _driver(uri: str, username: str | None, password: str | None) -> neo4j.Drive
         )
     except (DriverError, ValueError) as reason:
         raise ServerError(f"NEO4J_URI={uri}: {reason}") from reason
+
+
+def _times_as_text(table: pa.Table) -> tuple[pa.Table, tuple[str, ...]]:
+    """The table with its times without zone as ISO 8601 text, and their names."""
+    times = tuple(field.name for field in table.schema if pa.types.is_timestamp(field.type) and field.type.tz is None)
+    for name in times:
+        text = pc.strftime(table[name].cast(pa.timestamp("us")), "%Y-%m-%dT%H:%M:%S")
+        table = table.set_column(table.column_names.index(name), name, text)
+    return table, times
 
 
 def _check_filled(what: str, table: pa.Table, names: tuple[str, ...]) -> None:

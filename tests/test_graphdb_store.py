@@ -1,5 +1,6 @@
 """One contract, every server: the same tables give the same graph, whatever is behind Bolt."""
 
+import datetime as dt
 import os
 import subprocess
 import threading
@@ -8,10 +9,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import neo4j
 import pandas as pd
 import pyarrow as pa
 import pytest
 from graph_servers import connection  # noqa: F401 - a fixture
+from neo4j.exceptions import TransientError
 
 from graphdb import (
     Connection,
@@ -79,6 +82,43 @@ def test_loading_again_changes_nothing(store: Store) -> None:
 def test_loading_part_of_the_properties_keeps_the_others(store: Store) -> None:
     loaded(store).load_nodes(PERSON, pa.table({"name": ["ann"]}))
     assert content(store)[0][0]["age"] == 30
+
+
+def test_what_is_new_is_made_without_looking(store: Store) -> None:
+    store.load_nodes(PERSON, PEOPLE)
+    assert not store.has_any(MET, "day", "d1")
+    store.load_relationships(MET, MEETINGS, new=True)
+    assert store.has_any(MET, "day", "d1") and not store.has_any(MET, "day", HOSTILE)
+    assert content(store) == content(loaded(store))
+
+
+def test_times_are_times_in_the_server(store: Store) -> None:
+    first, second = dt.datetime(2024, 3, 1, 8, 15, 2, 500_000), dt.datetime(1970, 1, 1)
+    times = pa.array([first, second, None], pa.timestamp("us"))
+    loaded(store).load_relationships(MET, MEETINGS.append_column("count_at", times))
+    store.load_nodes(PERSON, pa.table({"name": ["ann"], "born": pa.array([second], pa.timestamp("ns"))}))
+    found = store.query(
+        "MATCH (a)-[r:T_MET]->(b) RETURN r.day AS day, r.count_at AS at, r.count_at.year AS year, a.born.year AS born"
+        " ORDER BY a.name, day"
+    )
+    assert found["at"].str[:26].tolist() == ["2024-03-01T08:15:02.500000", "1970-01-01T00:00:00.000000", None]
+    assert found["year"].tolist() == [2024, 1970, None] and found["born"].tolist() == [1970, 1970, None]
+
+
+def test_a_server_out_of_memory_is_not_asked_again(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Full(TransientError):
+        code = "Neo.TransientError.General.OutOfMemoryError"
+
+    tried: list[str] = []
+
+    def run(self: Any, statement: str, *_: Any) -> None:
+        tried.append(statement)
+        raise Full
+
+    monkeypatch.setattr(neo4j.ManagedTransaction, "run", run)
+    with pytest.raises(GraphError, match="smaller batches"):
+        store.load_nodes(PERSON, PEOPLE)
+    assert len(tried) == 1
 
 
 def test_batches_are_bounded(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -251,6 +291,9 @@ def test_statements_are_what_they_should_be() -> None:
     assert statements.upsert_relationships(MET, ("day", "count")) == (
         "UNWIND $rows AS row MATCH (a:T_Person {name: row.start}) MATCH (b:T_Person {name: row.end})"
         " MERGE (a)-[r:T_MET {day: row.day}]->(b) SET r.count = row.count"
+    )
+    assert statements.create_relationships(MET, ("day", "at"), ("at",)).endswith(
+        " CREATE (a)-[r:T_MET {day: row.day}]->(b) SET r.at = localdatetime(row.at)"
     )
 
 

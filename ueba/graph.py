@@ -23,6 +23,7 @@ from ueba.detect.detector import Progress
 from ueba.ingest import lake
 from ueba.workspace import Workspace
 
+TABLES = 8  # of a day, at most: steps of the progress bar
 _LABELS = {"service": ["ServiceAccount"], "machine": ["MachineAccount"]}
 
 
@@ -39,16 +40,21 @@ def load(store: Store, workspace: Workspace, first: dt.date, last: dt.date, prog
     store.ensure_schema(ontology.SCHEMA)
     counts: dict[str, int] = {"days": len(days)}
     for done, day in enumerate(days):
-        progress("load", done, len(days))
-        for item, table in day_tables(lake.read_pairs(workspace.lake, day, day), day):
-            rows = store.load_nodes(item, table) if isinstance(item, Node) else store.load_relationships(item, table)
-            name = item.label if isinstance(item, Node) else item.type
+        tables = day_tables(lake.read_pairs(workspace.lake, day, day), day)
+        types = {item.type: item for item, _ in tables if isinstance(item, Relationship)}
+        new = {name: not store.has_any(item, "day", day.isoformat()) for name, item in types.items()}
+        for number, (item, table) in enumerate(tables):
+            progress("load", done * TABLES + number, len(days) * TABLES)
+            if isinstance(item, Node):
+                name, rows = item.label, store.load_nodes(item, table)
+            else:
+                name, rows = item.type, store.load_relationships(item, table, new=new[item.type])
             counts[name] = counts.get(name, 0) + rows
         if day in scored:
             write_findings(store, findings.load(workspace.findings, day))
         if done == 0:
             store.ensure_schema(ontology.SCHEMA)  # indexes come with the first rows
-    progress("load", len(days), len(days))
+    progress("load", len(days) * TABLES, len(days) * TABLES)
     return counts
 
 
