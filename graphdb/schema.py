@@ -35,13 +35,15 @@ class Property:
 class Node:
     """A label whose nodes are told apart by one key property.
 
-    extra_labels: labels that some of its nodes carry as well; rows name theirs in a column `labels`"""
+    extra_labels: labels that some of its nodes carry as well; rows name theirs in a column `labels`
+    alone: its nodes have no relationships, so that having none is no reason to prune them"""
 
     label: str
     key: str
     properties: tuple[Property, ...]
     description: str
     extra_labels: tuple[str, ...] = ()
+    alone: bool = False
 
     def __post_init__(self) -> None:
         check_names(self.label, self.key, *self.extra_labels)

@@ -61,6 +61,12 @@ def _relationships(verb: str, relationship: Relationship, properties: tuple[str,
     )
 
 
+def node_property(node: Node, name: str) -> str:
+    """The property of the node whose key is `$key`."""
+    check_names(name)
+    return f"MATCH (n:{node.label} {{{node.key}: $key}}) RETURN n.{name} AS value"
+
+
 def any_relationship(kind: str, name: str) -> str:
     """A row if some relationship's property equals `$value`."""
     check_names(kind, name)
@@ -70,6 +76,11 @@ def any_relationship(kind: str, name: str) -> str:
 def delete_relationships(kind: str, name: str) -> str:
     """Relationships whose property is below `$before`, at most `$limit` of them. Returns how many went."""
     return f"MATCH ()-[r:{kind}]->() WHERE r.{name} < $before WITH r LIMIT $limit DELETE r RETURN count(*) AS deleted"
+
+
+def delete_nodes_below(node: Node, name: str) -> str:
+    """Nodes whose property is below `$before` with their relationships, at most `$limit` of them. Returns how many went."""
+    return f"MATCH (n:{node.label}) WHERE n.{name} < $before WITH n LIMIT $limit DETACH DELETE n RETURN count(*) AS deleted"
 
 
 def delete_matching(kind: str, name: str) -> str:

@@ -107,6 +107,11 @@ class Store:
             self._write(statement, {"rows": rows}, progress, len(rows))
         return len(table)
 
+    def property_of(self, node: Node, key: str, name: str) -> Any:
+        """A node's property; None if it has none, or there is no such node."""
+        found = self.query(statements.node_property(node, name), {"key": key})
+        return found["value"][0] if len(found) else None
+
     def has_any(self, relationship: Relationship, name: str, value: Any) -> bool:
         """Whether some relationship of the type has this value of a property."""
         return len(self.query(statements.any_relationship(relationship.type, name), {"value": value})) > 0
@@ -121,13 +126,17 @@ class Store:
                 return total
 
     def prune(self, schema: Schema, name: str, before: Any) -> int:
-        """Delete relationships whose property lies below a value, then nodes left without any. Returns relationships gone."""
+        """Delete relationships whose property lies below a value, then nodes left without any; and nodes that stand alone if theirs
+        lies below it. Returns relationships gone."""
         kinds = dict.fromkeys(
             relationship.type for relationship in schema.relationships if name in {known.name for known in relationship.properties}
         )
         gone = sum(self.delete(statements.delete_relationships(kind, name), before=before) for kind in kinds)
         for node in schema.nodes:
-            self.delete(statements.delete_lonely(node))
+            if not node.alone:
+                self.delete(statements.delete_lonely(node))
+            elif name in {known.name for known in node.properties}:
+                self.delete(statements.delete_nodes_below(node, name), before=before)
         return gone
 
     def _batches(self, table: pa.Table) -> Iterator[list[dict[str, Any]]]:

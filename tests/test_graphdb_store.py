@@ -248,6 +248,15 @@ def test_prune_takes_old_days_then_lonely_nodes(store: Store) -> None:
     assert edges == [["ann", "bob", "d2", 2]]
 
 
+def test_prune_judges_nodes_that_stand_alone_by_themselves(store: Store) -> None:
+    day = Node("T_Day", "day", (Property("day", ""), Property("files", "")), "a day", alone=True)
+    store.delete("MATCH (n:T_Day) WITH n LIMIT $limit DETACH DELETE n RETURN count(*) AS deleted")
+    store.load_nodes(day, pa.table({"day": ["d1", "d2"], "files": [["a"], ["b", "c"]]}))
+    assert store.property_of(day, "d1", "files") == ["a"]
+    store.prune(Schema((PERSON, day), (MET,)), "day", "d2")
+    assert [store.property_of(day, key, "files") for key in ("d1", "d2", HOSTILE)] == [None, ["b", "c"], None]
+
+
 def cpu_seconds(pid: int) -> float:
     user, system = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[11:13]
     return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")

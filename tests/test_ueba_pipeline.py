@@ -180,7 +180,10 @@ def test_the_graph_says_what_the_lake_says(store: Store, workspace: Workspace) -
     finding = stages.score(workspace, LAST, CONFIG)
     loaded = graph.load(store, workspace, LAST, LAST, quiet)
     once = counts(store)
-    graph.load(store, workspace, LAST, LAST, quiet)
+    assert graph.load(store, workspace, LAST, LAST, quiet) == {"days": 1}
+    assert counts(store) == once
+    store.delete("MATCH (n:LoadedDay) WITH n LIMIT $limit DELETE n RETURN count(*) AS deleted")  # as if cut off before its end
+    assert graph.load(store, workspace, LAST, LAST, quiet) == loaded
     assert counts(store) == once
     assert store.count(ontology.LOGGED_ON) == loaded["LOGGED_ON"]
     hostile = store.query("MATCH (u:User)-[r:LOGGED_ON]->(m:Machine {name: 'C2'}) RETURN u.name AS name, r.source AS source")

@@ -7,6 +7,7 @@ Leaves out statements and connections; those are `graphdb`.
 from __future__ import annotations
 
 import datetime as dt
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -19,7 +20,7 @@ from graphdb.store import Store
 from ueba import ontology
 from ueba.config import Config
 from ueba.detect import archive, findings
-from ueba.detect.detector import Progress
+from ueba.detect.detector import Progress, batches_of
 from ueba.ingest import lake
 from ueba.workspace import Workspace
 
@@ -34,28 +35,33 @@ def connect(workspace: Workspace, config: Config, environment: Mapping[str, str]
 
 
 def load(store: Store, workspace: Workspace, first: dt.date, last: dt.date, progress: Progress) -> dict[str, int]:
-    """Upsert the lake's days from `first` to `last` and what was found on them. Returns rows by label and relationship type."""
+    """Upsert the lake's days from `first` to `last` and what was found on them. A day that was loaded before, from the same files,
+    is passed over. Returns rows by label and relationship type."""
     days = [day for day in lake.days(workspace.lake) if first <= day <= last]
     scored = set(archive.scored_days(workspace.findings))
     store.ensure_schema(ontology.SCHEMA)
-    counts: dict[str, int] = {"days": len(days)}
+    counts: Counter[str] = Counter(days=len(days))
     for done, day in enumerate(days):
-        tables = day_tables(lake.read_pairs(workspace.lake, day, day), day)
-        types = {item.type: item for item, _ in tables if isinstance(item, Relationship)}
-        new = {name: not store.has_any(item, "day", day.isoformat()) for name, item in types.items()}
-        for number, (item, table) in enumerate(tables):
-            progress("load", done * TABLES + number, len(days) * TABLES)
-            if isinstance(item, Node):
-                name, rows = item.label, store.load_nodes(item, table)
-            else:
-                name, rows = item.type, store.load_relationships(item, table, new=new[item.type])
-            counts[name] = counts.get(name, 0) + rows
+        progress("load", done * TABLES, len(days) * TABLES)
+        batches = batches_of(workspace.lake, day)
+        if store.property_of(ontology.LOADED_DAY, day.isoformat(), "batches") != batches:
+            tables = day_tables(lake.read_pairs(workspace.lake, day, day), day)
+            types = {item.type: item for item, _ in tables if isinstance(item, Relationship)}
+            new = {name: not store.has_any(item, "day", day.isoformat()) for name, item in types.items()}
+            for number, (item, table) in enumerate(tables):
+                progress("load", done * TABLES + number, len(days) * TABLES)
+                if isinstance(item, Node):
+                    counts[item.label] += store.load_nodes(item, table)
+                else:
+                    counts[item.type] += store.load_relationships(item, table, new=new[item.type])
+            loaded = {"day": [day.isoformat()], "batches": pa.array([batches], pa.list_(pa.string()))}
+            store.load_nodes(ontology.LOADED_DAY, pa.table(loaded))
         if day in scored:
             write_findings(store, findings.load(workspace.findings, day))
         if done == 0:
             store.ensure_schema(ontology.SCHEMA)  # indexes come with the first rows
     progress("load", len(days) * TABLES, len(days) * TABLES)
-    return counts
+    return dict(counts)
 
 
 def day_tables(edges: pa.Table, day: dt.date) -> list[tuple[Node | Relationship, pa.Table]]:

@@ -52,6 +52,14 @@ INCIDENT = Node(
     ),
     "what one analyst would look at together",
 )
+# (:LoadedDay)
+LOADED_DAY = Node(
+    "LoadedDay",
+    "day",
+    (_DAY, Property("batches", "the lake's files that the day's relationships were made of")),
+    "a day that was loaded to its end",
+    alone=True,
+)
 
 _REACHED = (
     _DAY,
@@ -88,7 +96,7 @@ INVOLVES_RESOURCE = Relationship("INVOLVES", INCIDENT, RESOURCE, ("role",), _ROL
 SCORED_BY = Relationship("SCORED_BY", INCIDENT, MODEL_RUN, (), (), "which model found it")
 
 SCHEMA = Schema(
-    nodes=(USER, MACHINE, RESOURCE, INCIDENT, MODEL_RUN),
+    nodes=(USER, MACHINE, RESOURCE, INCIDENT, MODEL_RUN, LOADED_DAY),
     relationships=(
         LOGGED_ON,
         ACCESSED,
