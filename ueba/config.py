@@ -38,7 +38,7 @@ class TrainConfig:
 
 @dataclass(frozen=True)
 class IncidentConfig:
-    budget: int = 10  # incidents a day that are worth a person's time
+    budget: int = 10  # incidents a day at most; a quiet day has fewer
     candidates: int = 400  # the strangest edges of a day, of which incidents are made
 
 
