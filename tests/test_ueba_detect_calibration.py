@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from ueba.detect.calibration import Calibration, p_in_group, pareto_tail
-from ueba.detect.incidents import LEAST_SURPRISE, group, incidents, score
+from ueba.detect.incidents import group, incidents, score, usual_score
 
 DAY = dt.date(2024, 5, 1)
 
@@ -101,11 +101,14 @@ def test_edges_that_are_not_strange_join_nothing() -> None:
     assert found[0]["users"] == ["ann"] and strangest["incident"].iloc[-1] is None
 
 
-def test_a_quiet_day_has_no_incident() -> None:
-    strangest, found = incidents(DAY, edges(("ann", "pc1", "srv", LEAST_SURPRISE - 0.1), ("bob", "pc2", "db", 0.1)), 10, 10)
+def test_a_quiet_day_has_fewer_incidents() -> None:
+    usual = [usual_score(edges(*CHAIN), 10, budget) for budget in (1, 2, 3, 4)]
+    assert usual == [pytest.approx(9 + np.log1p(np.exp(-1) + np.exp(-2))), 8.5, 5.0, 0.0]
+    quiet = edges(("ann", "pc1", "srv", 8.6), ("bob", "pc2", "db", 8.4))
+    strangest, found = incidents(DAY, quiet, 10, 2, least_score=usual[1])
+    assert [incident["users"] for incident in found] == [["ann"]] and strangest["incident"].tolist() == [found[0]["id"], None]
+    strangest, found = incidents(DAY, quiet, 10, 1, least_score=usual[0])
     assert not found and len(strangest) == 2 and strangest["incident"].isna().all()
-    _, found = incidents(DAY, edges(("ann", "pc1", "srv", LEAST_SURPRISE), ("bob", "pc2", "db", 0.1)), 10, 10)
-    assert [incident["users"] for incident in found] == [["ann"]]
 
 
 def test_support_adds_a_little_and_never_takes() -> None:

@@ -95,6 +95,7 @@ def backtest(
 
 def write(result: Backtest, folder: Path) -> None:
     """`edges.parquet` and `incidents.parquet`, see the module's table."""
+    found = result.incidents.reindex(columns=["day", "id", "rank", "score", "users", "machines"])
     folder.mkdir(parents=True, exist_ok=True)
     edge_schema = pa.schema(
         [
@@ -110,12 +111,12 @@ def write(result: Backtest, folder: Path) -> None:
     pq.write_table(pa.Table.from_pandas(result.edges, edge_schema, preserve_index=False), folder / "edges.parquet")
     incidents = pa.table(
         {
-            "day": pa.array([dt.date.fromisoformat(day) for day in result.incidents["day"]], pa.date32()),
-            "incident": pa.array(result.incidents["id"], pa.string()),
-            "rank": pa.array(result.incidents["rank"], pa.int64()),
-            "score": pa.array(result.incidents["score"], pa.float64()),
-            "users": pa.array(result.incidents["users"], pa.list_(pa.string())),
-            "machines": pa.array(result.incidents["machines"], pa.list_(pa.string())),
+            "day": pa.array([dt.date.fromisoformat(day) for day in found["day"]], pa.date32()),
+            "incident": pa.array(found["id"], pa.string()),
+            "rank": pa.array(found["rank"], pa.int64()),
+            "score": pa.array(found["score"], pa.float64()),
+            "users": pa.array(found["users"], pa.list_(pa.string())),
+            "machines": pa.array(found["machines"], pa.list_(pa.string())),
         }
     )
     pq.write_table(incidents, folder / "incidents.parquet")

@@ -19,12 +19,13 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 import pyarrow as pa
 
 from models import checkpoint, inference
 from models.graph import Edges, Snapshot
 from ueba.config import Config, TrainConfig
-from ueba.detect import features, tensors
+from ueba.detect import features, incidents, tensors
 from ueba.detect.calibration import Calibration
 from ueba.detect.history import EdgeBatch, Floats, History, Names, date_of, day_number
 from ueba.detect.negatives import FAMILIES, make_negatives
@@ -86,6 +87,11 @@ class Detector:
         """Surprise of described edges in nats, averaged over the models' log odds. float64 [edges]"""
         rows = self.users.find(history.users.names), self.places.find(history.places.names)
         return averaged_surprise(self.models, tensors.snapshot(history, *rows), batch, described)
+
+    def least_score(self, budget: int) -> float:
+        """What an incident scores at least, if the model was trained for this budget; else 0."""
+        usual: dict[str, float] = self.facts["usual_score"]
+        return usual.get(str(budget), 0.0)
 
     def learned_before(self, day: dt.date) -> bool:
         """Whether it has learned nothing from a day or later, so that it may score it."""
@@ -243,13 +249,30 @@ def train(
             examples.append(_examples(history, trusted, day_number(day), config.train, rng))
     progress("read", len(days), len(days))
     models = _train_models(examples, history, config.train, progress)
-    facts = {"trained_until": until.isoformat(), "first_day": days[0].isoformat(), "seeds": config.train.seeds}
+    facts: dict[str, Any] = {"trained_until": until.isoformat(), "first_day": days[0].isoformat(), "seeds": config.train.seeds}
     users, places = Names(history.users.names), Names(history.places.names)
     detector = Detector(models, users, places, Calibration.empty(), facts)
-    for before, batch, described, number, broad in normal:
-        surprise = averaged_surprise(models, before, batch, described)
+    surprises = [averaged_surprise(models, before, batch, described) for before, batch, described, _, _ in normal]
+    for (_, _, _, number, broad), surprise in zip(normal, surprises, strict=True):
         detector = replace(detector, calibration=detector.calibration.extended(broad, surprise, number))
+    usual = [
+        incidents.usual_score(
+            _scored(batch, Score(surprise, detector.calibration.p_values(broad, surprise))),
+            config.incidents.candidates,
+            config.incidents.budget,
+        )
+        for (_, batch, _, _, broad), surprise in zip(normal, surprises, strict=True)
+    ]
+    facts["usual_score"] = {str(config.incidents.budget): max(usual)}
     return detector, history
+
+
+def _scored(batch: EdgeBatch, score: Score) -> pd.DataFrame:
+    """Edges by their numbers, as incidents are made of them."""
+    source = batch.source.astype(object)
+    source[batch.source < 0] = None
+    columns = {"user": batch.user, "source": source, "target": batch.target}
+    return pd.DataFrame(columns | {"surprise": score.surprise, "p_value": score.p_value, "strangeness": score.strangeness})
 
 
 def _frozen(history: History) -> Snapshot:

@@ -48,7 +48,8 @@ def find(
     edges["source"] = edges["source"].where(edges["source"].notna(), None)
     edges["surprise"], edges["p_value"], edges["strangeness"] = score.surprise, score.p_value, score.strangeness
     edges["row"] = np.arange(len(edges))
-    strangest, found = incidents.incidents(day, edges, config.incidents.candidates, config.incidents.budget)
+    limits = config.incidents.candidates, config.incidents.budget, detector.least_score(config.incidents.budget)
+    strangest, found = incidents.incidents(day, edges, *limits)
     strangest.insert(0, "day", day)
     strangest["reasons"] = [
         reasons(described[row], edge) for row, edge in zip(strangest.pop("row"), records(strangest), strict=True)

@@ -2,9 +2,9 @@
 
 Edges that share their source machine or their user are one incident: connected components (networkx) of the graph that joins each
 edge to both. Targets do not join: everybody meets at the domain controller. An incident scores as its strangest edge, and a
-little more for each edge that supports it, so that a chain outranks a stray. The budget is a limit and not a quota: what the model
-itself takes for ordinary is no incident, however quiet the day. Its identity is made of the day and what it is about,
-so that scoring again gives the same incident.
+little more for each edge that supports it, so that a chain outranks a stray. The budget is a limit and not a quota: it means a
+score, that of the last incident within it on a normal working day, and a quiet day has fewer that reach it. Its identity is made
+of the day and what it is about, so that scoring again gives the same incident.
 Grouping alerts by what they share is as in Hopper (Ho et al. 2021). Leaves out incidents that span days.
 """
 
@@ -21,7 +21,6 @@ import pandas as pd
 
 Array = npt.NDArray[Any]
 STRANGE_P = 0.02  # an edge less strange than this joins no incident, unless the day has few that are stranger
-LEAST_SURPRISE = 4.0  # nats of an incident's strangest edge: one chance in fifty that it happened by itself
 SUPPORT = 1.0  # nats; weight of the edges beside the strangest
 
 
@@ -44,25 +43,40 @@ def score(strangeness: Array) -> float:
     return float(ordered[0] + SUPPORT * np.log1p(np.exp(ordered[1:10] - ordered[0]).sum()))
 
 
-def incidents(day: dt.date, edges: pd.DataFrame, candidates: int, budget: int) -> tuple[pd.DataFrame, list[dict[str, Any]]]:
-    """The day's `candidates` strangest edges (strangest first, with a column `incident`: null beyond the budget) and the day's
-    incidents, best first. Columns of edges: user, source, target, surprise, p_value, strangeness."""
+def incidents(
+    day: dt.date, edges: pd.DataFrame, candidates: int, budget: int, least_score: float = 0.0
+) -> tuple[pd.DataFrame, list[dict[str, Any]]]:
+    """The day's `candidates` strangest edges (strangest first, with a column `incident`: null where in none) and the day's
+    incidents, best first: at most `budget`, none below `least_score`. Columns of edges: user, source, target, surprise, p_value,
+    strangeness."""
+    strangest, component, scores = _ranked(edges, candidates, budget)
+    best = scores[scores >= least_score].head(budget)
+    found = [
+        _incident(day, rank, value, strangest[component == number]) for rank, (number, value) in enumerate(best.items(), start=1)
+    ]
+    name = dict(zip(best.index, (incident["id"] for incident in found), strict=True))
+    named = pd.Series(component).map(name).astype(object)
+    strangest["incident"] = named.where(named.notna(), None)
+    return strangest, found
+
+
+def usual_score(edges: pd.DataFrame, candidates: int, budget: int) -> float:
+    """What the last incident within the budget scores on a day like this one; 0 if the day does not use the budget up."""
+    _, _, scores = _ranked(edges, candidates, budget)
+    return float(scores.iloc[budget - 1]) if len(scores) >= budget else 0.0
+
+
+def _ranked(edges: pd.DataFrame, candidates: int, budget: int) -> tuple[pd.DataFrame, Array, pd.Series[float]]:
+    """The strangest edges, strangest first; the number of each one's component, -1 for those that are not strange enough for
+    one; and the components' scores, best first."""
     order = ["strangeness", "user", "source", "target"]
     strangest = edges.sort_values(order, ascending=[False, True, True, True], kind="stable").head(candidates)
     strangest = strangest.reset_index(drop=True)
-    grouped = strangest[(strangest["p_value"] <= STRANGE_P) | (strangest.index < budget)]
-    component = group(grouped)
-    worth_a_look = grouped["surprise"].groupby(component).transform("max") >= LEAST_SURPRISE
-    grouped, component = grouped[worth_a_look], component[worth_a_look]
-    scores = grouped["strangeness"].groupby(component).apply(lambda values: score(values.to_numpy()))
-    best = scores.sort_values(ascending=False, kind="stable").head(budget)
-    found = [
-        _incident(day, rank, value, grouped[component == number]) for rank, (number, value) in enumerate(best.items(), start=1)
-    ]
-    name = dict(zip(best.index, (incident["id"] for incident in found), strict=True))
-    named = pd.Series(component, grouped.index).map(name).reindex(strangest.index).astype(object)
-    strangest["incident"] = named.where(named.notna(), None)
-    return strangest, found
+    strange = ((strangest["p_value"] <= STRANGE_P) | (strangest.index < budget)).to_numpy()
+    component = np.full(len(strangest), -1)
+    component[strange] = group(strangest[strange])
+    scores = strangest["strangeness"][strange].groupby(component[strange]).apply(lambda values: score(values.to_numpy()))
+    return strangest, component, scores.sort_values(ascending=False, kind="stable")
 
 
 def _incident(day: dt.date, rank: int, value: float, edges: pd.DataFrame) -> dict[str, Any]:
