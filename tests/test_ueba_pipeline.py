@@ -199,6 +199,22 @@ def test_the_graph_says_what_the_lake_says(store: Store, workspace: Workspace) -
     assert len(machine_accounts) and all("$@" in name for name in machine_accounts)
 
 
+def test_a_day_without_incidents_is_a_result(store: Store, workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert stages.score(workspace, LAST, CONFIG).incidents
+    graph.load(store, workspace, LAST, LAST, quiet)
+    monkeypatch.setattr("ueba.detect.detector.Detector.least_score", lambda *_: 1e9)
+    assert not stages.score(workspace, LAST, CONFIG).incidents
+    graph.load(store, workspace, LAST, LAST, quiet)
+    assert store.count(ontology.INCIDENT) == 0
+    scored = store.query("MATCH ()-[r:LOGGED_ON|ACCESSED]->() WHERE r.surprise IS NOT NULL RETURN r.incident AS incident")
+    assert len(scored) and scored["incident"].isna().all()
+    assert "no incident" in run(workspace.root, "incidents").stderr
+    assert run(workspace.root, "incidents", "--format", "json").stdout == "[]\n"
+    days = ("--train-until", str(LAST - 2 * DAY), "--from", str(LAST - DAY), "--to", str(LAST))
+    run(workspace.root, "backtest", *days, "--output", str(workspace.root / "backtest"))
+    assert pq.read_table(workspace.root / "backtest" / "incidents.parquet").num_rows == 0
+
+
 def test_a_night_then_the_same_night_again(connection: Connection, logs: Path, tmp_path: Path) -> None:  # noqa: F811
     environment = {"NEO4J_URI": connection.uri, "NEO4J_USERNAME": connection.username, "NEO4J_PASSWORD": connection.password}
     environment["NEO4J_DATABASE"] = connection.database

@@ -95,7 +95,8 @@ def backtest(
 
 def write(result: Backtest, folder: Path) -> None:
     """`edges.parquet` and `incidents.parquet`, see the module's table."""
-    found = result.incidents.reindex(columns=["day", "id", "rank", "score", "users", "machines"])
+    names = ("day", "id", "rank", "score", "users", "machines")
+    found = {name: result.incidents[name].tolist() if len(result.incidents) else [] for name in names}
     folder.mkdir(parents=True, exist_ok=True)
     edge_schema = pa.schema(
         [
