@@ -25,6 +25,7 @@ from ueba.errors import UsageError, WorkspaceError
 from ueba.ingest import lake
 
 LEAST_EDGES = 400
+INCIDENT_COLUMNS = ["day", "id", "rank", "score", "users", "machines"]
 
 
 @dataclass
@@ -87,7 +88,7 @@ def backtest(
     seconds["score"] += time.perf_counter() - began
     return Backtest(
         edges=pd.concat([finding.edges[list(findings.EDGE_COLUMNS)] for finding in result], ignore_index=True),
-        incidents=pd.DataFrame([incident for finding in result for incident in finding.incidents]),
+        incidents=pd.DataFrame([incident for finding in result for incident in finding.incidents], columns=INCIDENT_COLUMNS),
         seconds={stage: round(value, 2) for stage, value in seconds.items()},
         trainings=trainings,
     )
@@ -95,8 +96,6 @@ def backtest(
 
 def write(result: Backtest, folder: Path) -> None:
     """`edges.parquet` and `incidents.parquet`, see the module's table."""
-    names = ("day", "id", "rank", "score", "users", "machines")
-    found = {name: result.incidents[name].tolist() if len(result.incidents) else [] for name in names}
     folder.mkdir(parents=True, exist_ok=True)
     edge_schema = pa.schema(
         [
@@ -112,12 +111,12 @@ def write(result: Backtest, folder: Path) -> None:
     pq.write_table(pa.Table.from_pandas(result.edges, edge_schema, preserve_index=False), folder / "edges.parquet")
     incidents = pa.table(
         {
-            "day": pa.array([dt.date.fromisoformat(day) for day in found["day"]], pa.date32()),
-            "incident": pa.array(found["id"], pa.string()),
-            "rank": pa.array(found["rank"], pa.int64()),
-            "score": pa.array(found["score"], pa.float64()),
-            "users": pa.array(found["users"], pa.list_(pa.string())),
-            "machines": pa.array(found["machines"], pa.list_(pa.string())),
+            "day": pa.array([dt.date.fromisoformat(day) for day in result.incidents["day"]], pa.date32()),
+            "incident": pa.array(result.incidents["id"], pa.string()),
+            "rank": pa.array(result.incidents["rank"], pa.int64()),
+            "score": pa.array(result.incidents["score"], pa.float64()),
+            "users": pa.array(result.incidents["users"], pa.list_(pa.string())),
+            "machines": pa.array(result.incidents["machines"], pa.list_(pa.string())),
         }
     )
     pq.write_table(incidents, folder / "incidents.parquet")

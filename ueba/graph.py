@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -43,25 +44,32 @@ def load(store: Store, workspace: Workspace, first: dt.date, last: dt.date, prog
     counts: Counter[str] = Counter(days=len(days))
     for done, day in enumerate(days):
         progress("load", done * TABLES, len(days) * TABLES)
-        batches = batches_of(workspace.lake, day)
-        if store.property_of(ontology.LOADED_DAY, day.isoformat(), "batches") != batches:
-            tables = day_tables(lake.read_pairs(workspace.lake, day, day), day)
-            types = {item.type: item for item, _ in tables if isinstance(item, Relationship)}
-            new = {name: not store.has_any(item, "day", day.isoformat()) for name, item in types.items()}
-            for number, (item, table) in enumerate(tables):
-                progress("load", done * TABLES + number, len(days) * TABLES)
-                if isinstance(item, Node):
-                    counts[item.label] += store.load_nodes(item, table)
-                else:
-                    counts[item.type] += store.load_relationships(item, table, new=new[item.type])
-            loaded = {"day": [day.isoformat()], "batches": pa.array([batches], pa.list_(pa.string()))}
-            store.load_nodes(ontology.LOADED_DAY, pa.table(loaded))
+        for number, (name, rows) in enumerate(load_day(store, workspace.lake, day), start=1):
+            progress("load", done * TABLES + number, len(days) * TABLES)
+            counts[name] += rows
         if day in scored:
             write_findings(store, findings.load(workspace.findings, day))
         if done == 0:
             store.ensure_schema(ontology.SCHEMA)  # indexes come with the first rows
     progress("load", len(days) * TABLES, len(days) * TABLES)
     return dict(counts)
+
+
+def load_day(store: Store, root: Path, day: dt.date) -> Iterator[tuple[str, int]]:
+    """Upsert one day of the lake, unless it was loaded from the same files. Yields label or type and rows as each table is in."""
+    batches = batches_of(root, day)
+    if store.property_of(ontology.LOADED_DAY, day.isoformat(), "batches") == batches:
+        return
+    tables = day_tables(lake.read_pairs(root, day, day), day)
+    types = {item.type: item for item, _ in tables if isinstance(item, Relationship)}
+    new = {name: not store.has_any(item, "day", day.isoformat()) for name, item in types.items()}
+    for item, table in tables:
+        if isinstance(item, Node):
+            yield item.label, store.load_nodes(item, table)
+        else:
+            yield item.type, store.load_relationships(item, table, new=new[item.type])
+    loaded = {"day": [day.isoformat()], "batches": pa.array([batches], pa.list_(pa.string()))}
+    store.load_nodes(ontology.LOADED_DAY, pa.table(loaded))
 
 
 def day_tables(edges: pa.Table, day: dt.date) -> list[tuple[Node | Relationship, pa.Table]]:

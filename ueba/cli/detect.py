@@ -104,7 +104,7 @@ def incidents(
         raise WorkspaceError(f"{day} was not scored; days that were: {archive.listed(folder)}")
     found = archive.load_incidents(folder, day or first, day or last)
     if not found:
-        output.note("no incident: nothing scores as much as the last one within the budget does on a normal working day")
+        output.note(f"no incident on the days asked for; days that were scored: {archive.listed(folder)}")
     output.emit([incident for incident in found if incident["rank"] <= limit], output_format, INCIDENT_COLUMNS)
 
 

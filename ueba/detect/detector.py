@@ -249,22 +249,22 @@ def train(
             examples.append(_examples(history, trusted, day_number(day), config.train, rng))
     progress("read", len(days), len(days))
     models = _train_models(examples, history, config.train, progress)
-    facts: dict[str, Any] = {"trained_until": until.isoformat(), "first_day": days[0].isoformat(), "seeds": config.train.seeds}
-    users, places = Names(history.users.names), Names(history.places.names)
-    detector = Detector(models, users, places, Calibration.empty(), facts)
     surprises = [averaged_surprise(models, before, batch, described) for before, batch, described, _, _ in normal]
-    for (_, _, _, number, broad), surprise in zip(normal, surprises, strict=True):
-        detector = replace(detector, calibration=detector.calibration.extended(broad, surprise, number))
+    calibration = Calibration.empty()
+    for (*_, number, broad), surprise in zip(normal, surprises, strict=True):
+        calibration = calibration.extended(broad, surprise, number)
+    limits = config.incidents.candidates, config.incidents.budget
     usual = [
-        incidents.usual_score(
-            _scored(batch, Score(surprise, detector.calibration.p_values(broad, surprise))),
-            config.incidents.candidates,
-            config.incidents.budget,
-        )
+        incidents.usual_score(_scored(batch, Score(surprise, calibration.p_values(broad, surprise))), *limits)
         for (_, batch, _, _, broad), surprise in zip(normal, surprises, strict=True)
     ]
-    facts["usual_score"] = {str(config.incidents.budget): max(usual)}
-    return detector, history
+    facts = {
+        "trained_until": until.isoformat(),
+        "first_day": days[0].isoformat(),
+        "seeds": config.train.seeds,
+        "usual_score": {str(config.incidents.budget): max(usual)},
+    }
+    return Detector(models, Names(history.users.names), Names(history.places.names), calibration, facts), history
 
 
 def _scored(batch: EdgeBatch, score: Score) -> pd.DataFrame:

@@ -181,13 +181,12 @@ def _new_in_campaign(batch: EdgeBatch, entity: Ints, partner: Ints, fresh: npt.N
 
 def _describe_edges(history: History, batch: EdgeBatch) -> list[npt.NDArray[Any]]:
     hour = _profile_surprise(history.user_hours, batch.user)
-    at = batch.hours
     type_user = _profile_surprise(history.user_types, batch.user)
     type_target = _profile_surprise(history.place_types, batch.target)
     kind = history.user_kind[batch.user]
     return [
-        (hour * at).sum(1) / np.maximum(at.sum(1), 1),
-        (hour * at).max(1),
+        (hour * batch.hours).sum(1) / np.maximum(batch.hours.sum(1), 1),
+        (hour * batch.hours).max(1),
         (type_user * batch.types).max(1),
         (type_target * batch.types).max(1),
         np.log1p(batch.count),

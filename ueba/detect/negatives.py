@@ -23,17 +23,15 @@ class _Day:
 
     def __init__(self, history: History, batch: EdgeBatch, rng: np.random.Generator) -> None:
         self.batch, self.rng = batch, rng
-        unknown = [
-            (history.sides[relation][side].first_day == NEVER)[end] & (end >= 0)
-            for relation, side, end in (
-                ("user_target", 0, batch.user),
-                ("user_source", 1, batch.source),
-                ("user_target", 1, batch.target),
-            )
-        ]
-        self.new_users, self.new_sources, self.new_targets = (
-            np.unique(end[new]) for end, new in zip((batch.user, batch.source, batch.target), unknown, strict=True)
-        )
+
+        def new(end: Ints, relation: str, side: int) -> Ints:
+            present = np.unique(end[end >= 0])
+            strangers: Ints = present[history.sides[relation][side].first_day[present] == NEVER]
+            return strangers
+
+        self.new_users = new(batch.user, "user_target", 0)
+        self.new_sources = new(batch.source, "user_source", 1)
+        self.new_targets = new(batch.target, "user_target", 1)
         self.targets = np.unique(batch.target)
         self.sourced = np.flatnonzero(batch.source >= 0)  # edges whose source is known
 

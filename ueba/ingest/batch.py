@@ -35,9 +35,9 @@ def ingest(feed: Feed, format: str, root: Path, epoch: dt.datetime, memory_limit
             stored = stored_report(root, feed.digest, settings)
             if stored:
                 return stored
-            report = reported(connection, feed, source.name)
-            rows = write_days(connection, report.days, temporary)
-        report = replace(report, edges=rows, seconds=round(time.monotonic() - started, 3))
+            rows = write_days(connection, temporary)
+            report = reported(connection, feed, source.name, rows)
+        report = replace(report, seconds=round(time.monotonic() - started, 3))
         how = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:8]
         manifest = {"id": f"{feed.digest}-{how}", "settings": settings, "report": report.to_dict()}
         lake.publish(root, temporary, manifest)
@@ -64,8 +64,8 @@ def stored_report(root: Path, batch: str, settings: dict[str, Any]) -> IngestRep
     return IngestReport.from_dict(manifest["report"] | {"already_ingested": True})
 
 
-def reported(connection: duckdb.DuckDBPyConnection, feed: Feed, format: str) -> IngestReport:
-    """Account for every line; the edges are not counted yet. Nothing that reads as the format is an InputError."""
+def reported(connection: duckdb.DuckDBPyConnection, feed: Feed, format: str, rows: int) -> IngestReport:
+    """Account for every line, of which `rows` daily edges were made. Nothing that reads as the format is an InputError."""
     reasons = connection.execute(
         "SELECT dropped, sum(count)::BIGINT, min(example) FROM slices WHERE dropped IS NOT NULL GROUP BY 1 ORDER BY 2 DESC, 1"
     ).fetchall()
@@ -91,7 +91,7 @@ def reported(connection: duckdb.DuckDBPyConnection, feed: Feed, format: str) -> 
         batch=feed.digest,
         lines=feed.lines,
         events=counted,
-        edges=0,
+        edges=rows,
         dropped=dropped,
         examples=examples,
         first=first,
@@ -110,17 +110,19 @@ def example(path: str, numbered: str) -> str:
     return f"{path}:{int(number)}: {''.join(c if c.isprintable() else repr(c)[1:-1] for c in text)}"
 
 
-def write_days(connection: duckdb.DuckDBPyConnection, days: tuple[dt.date, ...], directory: Path) -> int:
+def write_days(connection: duckdb.DuckDBPyConnection, directory: Path) -> int:
     """`<day>.parquet` for each day, several at once: DuckDB gives one file of this size one thread. Returns the rows written."""
     connection.execute("CREATE VIEW edges AS SELECT * EXCLUDE (dropped, example, slice) FROM slices WHERE dropped IS NULL")
     merged = ibis.to_sql(edges.merged(ibis.table(edges.SCHEMA, name="edges")), dialect="duckdb")
-    cut = {day for (day,) in connection.execute("SELECT day FROM slices GROUP BY day HAVING min(slice) < max(slice)").fetchall()}
+    days = connection.execute(
+        "SELECT day, min(slice) < max(slice) FROM slices WHERE dropped IS NULL GROUP BY day ORDER BY day"
+    ).fetchall()
 
-    def write(day: dt.date) -> int:
+    def write(day: dt.date, is_cut: bool) -> int:
         path = str(directory / f"{day}.parquet").replace("'", "''")
-        rows = f"({merged})" if day in cut else "edges"
+        rows = f"({merged})" if is_cut else "edges"
         copied = f"COPY (FROM {rows} WHERE day = DATE '{day}') TO '{path}' (FORMAT parquet, PARQUET_VERSION V2)"
         return int(connection.cursor().execute(copied).fetchall()[0][0])
 
     with ThreadPoolExecutor(os.cpu_count()) as writers:
-        return sum(writers.map(write, days))
+        return sum(writers.map(lambda found: write(*found), days))

@@ -56,14 +56,14 @@ def daily(events: ir.Table) -> ir.Table:
     time = ibis.ifelse(kept, events.time, None)
     example = ibis.ifelse(kept, None, events.line.cast("string").lpad(12, "0") + ":" + events.text.left(EXAMPLE))
     rows = events.select(
-        "dropped", "outcome", time=time, day=time.date(), hour=ibis.literal(1) << time.hour(), example=example, **keys
+        "dropped", "outcome", time=time, day=time.date(), hours=ibis.literal(1) << time.hour(), example=example, **keys
     )
     return rows.group_by(*KEY, "dropped").aggregate(
         count=rows.count(),
         failures=rows.count(where=rows.outcome == "failure"),
         first_seen=rows.time.min(),
         last_seen=rows.time.max(),
-        hours=rows.hour.bit_or().cast("int32"),
+        hours=rows.hours.bit_or().cast("int32"),
         example=rows.example.min(),
     )
 

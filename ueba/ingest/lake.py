@@ -85,12 +85,13 @@ def files(lake: Path, manifest: dict[str, Any]) -> list[Path]:
 
 def stored(lake: Path, from_day: dt.date, to_day: dt.date) -> list[Path]:
     """The files that hold the edges of some days, both ends included. Raises WorkspaceError where they are of another version."""
-    for manifest in manifests(lake):
+    held = manifests(lake)
+    for manifest in held:
         if manifest["settings"].get("lake_version") != VERSION:
             raise WorkspaceError(f"{manifest['report']['file']}: was ingested by another version; ingest it again")
     return [
         path
-        for manifest in manifests(lake)
+        for manifest in held
         for path, day in zip(files(lake, manifest), manifest["report"]["days"], strict=True)
         if from_day.isoformat() <= day <= to_day.isoformat()
     ]

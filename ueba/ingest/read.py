@@ -75,6 +75,7 @@ class Feed:
     def close(self) -> None:
         self._reader.shutdown(cancel_futures=True)
         if self.path != "-":
+            self._stored.close()
             self._file.close()
 
     def _read(self) -> Iterator[bytes]:
