@@ -3,7 +3,9 @@
 Encoder: mean message passing over every relation and its mirror (GraphSAGE, Hamilton et al. 2017), from node features plus a
 learned id residual that is dropped at random in training, so that a node without one is no surprise to the model.
 Decoder: conditioned on the edge's own features as well as on the embeddings of its ends (products of each two ends), so that how
-broad an entity is becomes part of what is reconstructed. A linear path beside the hidden layer keeps it robust.
+broad an entity is becomes part of what is reconstructed. Beside the hidden layer stands a sum of one piecewise-linear function of
+each feature (an additive model on the encoding of Gorishniy et al. 2022, "On embeddings for numerical features in tabular deep
+learning"): it bends where trees would cut, keeps the whole robust, and says exactly what each feature adds.
 The idea of reconstructing links from embeddings is Kipf and Welling's (2016, "Variational graph auto-encoders").
 Leaves out: time, names, and what an edge is.
 """
@@ -34,6 +36,7 @@ class Shape:
     dim: int = 32  # of an embedding
     hidden: int = 64  # of the decoder
     layers: int = 2  # of message passing
+    bins: int = 16  # pieces of each feature's function
 
     def __post_init__(self) -> None:  # what JSON gives back
         object.__setattr__(self, "relations", tuple(tuple(relation) for relation in self.relations))
@@ -47,15 +50,26 @@ class Shape:
 class GraphAutoencoder(nn.Module):
     """`encode` a message graph, `decode` edges. Logits are log odds of an edge being made up: higher is stranger."""
 
-    def __init__(self, shape: Shape, feature_mean: Tensor, feature_scale: Tensor, id_dropout: float = 0.3, seed: int = 0) -> None:
-        """seed: of what is dropped; first weights come from torch's own generator."""
+    def __init__(
+        self,
+        shape: Shape,
+        feature_mean: Tensor,
+        feature_scale: Tensor,
+        feature_knots: Tensor,
+        id_dropout: float = 0.3,
+        seed: int = 0,
+    ) -> None:
+        """feature_mean, feature_scale: [features]; feature_knots: [features, bins + 1], ascending, where each feature's function
+        bends; seed: of what is dropped; first weights come from torch's own generator."""
         super().__init__()
         self.shape, self.id_dropout, dim = shape, id_dropout, shape.dim
         self._random = torch.Generator().manual_seed(seed)
         self.feature_mean: Tensor
         self.feature_scale: Tensor
+        self.feature_knots: Tensor
         self.register_buffer("feature_mean", feature_mean)
         self.register_buffer("feature_scale", feature_scale)
+        self.register_buffer("feature_knots", feature_knots)
         tables = {t: nn.Embedding(n, dim) for t, n in shape.nodes.items()}
         for table in tables.values():
             nn.init.normal_(table.weight, std=0.1)
@@ -71,6 +85,7 @@ class GraphAutoencoder(nn.Module):
         )
         self.outputs = nn.ModuleDict({role: nn.Linear(dim, dim) for role in shape.roles})
         self.linear = nn.Linear(shape.features, 1)
+        self.pieces = nn.Parameter(torch.zeros(shape.features, shape.bins))  # what each feature gains from knot to knot
         self.hidden = nn.Linear(len(shape.role_pairs) * dim + shape.features, shape.hidden)
         self.out = nn.Linear(shape.hidden, 1, bias=False)
 
@@ -100,7 +115,14 @@ class GraphAutoencoder(nn.Module):
         standard = ((features - self.feature_mean) / self.feature_scale).clamp(-5, 5)
         hidden = torch.relu(self.hidden(torch.cat([*products, standard], dim=1)))
         logit: Tensor = self.linear(standard) + self.out(hidden)  # [edges, 1]
-        return logit.squeeze(1)
+        return logit.squeeze(1) + self._additive(features)
+
+    def _additive(self, features: Tensor) -> Tensor:
+        """Sum of each feature's piecewise-linear function, [edges]."""
+        low, high = self.feature_knots[:, :-1], self.feature_knots[:, 1:]
+        width = torch.where(high > low, high - low, torch.inf)  # an empty piece adds nothing
+        passed = ((features.unsqueeze(2) - low) / width).clamp(0, 1)  # [edges, features, bins]
+        return torch.einsum("efb,fb->e", passed, self.pieces)
 
     def forward(self, graph: HeteroData, nodes: Tensor, features: Tensor) -> Tensor:
         """Surprise in nats, [edges]: -log p(the edge happened by itself)."""

@@ -47,7 +47,17 @@ def decode(weights: Weights, z: Mapping[str, Array], nodes: Array, features: Arr
     standard = standardised(weights, features)
     hidden = relu(_linear(a, "hidden", np.concatenate([*products(weights, z, nodes), standard], axis=1)))
     logit: Array = (_linear(a, "linear", standard) + hidden @ a["out.weight"].T)[:, 0]
-    return logit
+    additive: Array = logit + contributions(weights, features).sum(1)
+    return additive
+
+
+def contributions(weights: Weights, features: Array) -> Array:
+    """What each feature's own piecewise-linear function adds to the log odds, float32 [edges, features]."""
+    knots, pieces = weights.arrays["feature_knots"], weights.arrays["pieces"]
+    gains = np.cumsum(np.where(np.diff(knots) > 0, pieces, 0), axis=1)
+    level = np.pad(gains, ((0, 0), (1, 0)))  # [features, bins + 1]
+    columns = [np.interp(features[:, j], knots[j], level[j]) for j in range(len(knots))]
+    return np.stack(columns, axis=1).astype(np.float32)
 
 
 def standardised(weights: Weights, features: Array) -> Array:

@@ -39,6 +39,7 @@ class TrainingConfig:
     link_batch: int = 8192  # pairs rebuilt in a step, per relation
     dim: int = 32
     hidden: int = 64
+    bins: int = 16  # pieces of each feature's own function
 
 
 def train(
@@ -52,7 +53,9 @@ def train(
     """Train one model on (graph before a day, edges of the day). `nodes`: rows of the id table per type."""
     torch.set_num_threads(1)  # as fast as more on graphs of this size, the same sums every time, and no fight over cores
     rng = np.random.default_rng(seed)
-    mean, scale = _standardisation([edges for _, edges in days])
+    features = np.concatenate([edges.features for _, edges in days])
+    mean, scale = _standardisation(features)
+    knots = np.quantile(features, np.linspace(0, 1, config.bins + 1), axis=0).T.astype(np.float32)
     first = days[0][0]
     shape = Shape(
         node_features={t: x.shape[1] for t, x in first.x.items()},
@@ -62,10 +65,11 @@ def train(
         features=len(mean),
         dim=config.dim,
         hidden=config.hidden,
+        bins=config.bins,
     )
     with _INITIALISING:
         torch.manual_seed(seed)
-        model = GraphAutoencoder(shape, torch.as_tensor(mean), torch.as_tensor(scale), seed=seed).train()
+        model = GraphAutoencoder(shape, *map(torch.as_tensor, (mean, scale, knots)), seed=seed).train()
     optimiser = torch.optim.AdamW(model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, config.learning_rate, total_steps=config.steps)
     sizes = np.array([len(edges) for _, edges in days], float)
@@ -95,14 +99,13 @@ def train_several(
         return list(threads.map(one, seeds))
 
 
-def _standardisation(edges: Sequence[Edges]) -> tuple[Array, Array]:
+def _standardisation(features: Array) -> tuple[Array, Array]:
     """Mean and scale of each feature over happened and made-up edges together, float32 [features] each.
 
     What never varied teaches nothing, so later it shall not count: its scale is beyond any value."""
-    features = np.concatenate([part.features for part in edges]).astype(np.float64)
-    deviation = features.std(0)
+    deviation = features.std(0, dtype=np.float64)
     scale = np.where(deviation < 1e-6, 1e9, deviation + 1e-3)
-    return features.mean(0).astype(np.float32), scale.astype(np.float32)
+    return features.mean(0, dtype=np.float64).astype(np.float32), scale.astype(np.float32)
 
 
 def split_pairs(

@@ -52,8 +52,10 @@ EDGE_FEATURES = (
     Feature("parts_new", "count", "how many of the three pairs are new"),
     Feature("hour_surprise_user", "nats", "-log p(hour | user), mean over the edge's hours, shrunk to everybody's hours"),
     Feature("hour_surprise_worst", "nats", "the same for the strangest hour of the edge"),
+    Feature("odd_hours_user", "log count", "edges of the user on this day at an hour that is rare for the user"),
     Feature("type_surprise_user", "nats", "-log p(logon type | user), of the strangest type"),
     Feature("type_surprise_target", "nats", "-log p(logon type | target), of the strangest type"),
+    Feature("odd_types_user", "log count", "edges of the user on this day by a logon type that is rare for the user"),
     Feature("events", "log count", "events on this edge"),
     Feature("failures", "share", "of the events that failed"),
     Feature("no_source", "0/1", "the log does not tell the source"),
@@ -72,15 +74,23 @@ def _features() -> tuple[Feature, ...]:
     return (*table, *EDGE_FEATURES)
 
 
+ODD_NATS = 4.0  # an hour or a logon type of which an entity has less than a fiftieth of its activity is odd for it
+
 FEATURES = _features()
 FEATURE_NAMES = tuple(feature.name for feature in FEATURES)
 
 
 @dataclass(frozen=True)
 class Today:
-    """New partners of each entity on one day: float32 [entities] for each side of each relation."""
+    """What each entity does on one day besides the edge that is looked at.
+
+    new: new partners, float32 [entities] for each side of each relation
+    odd_hours, odd_types: edges at an hour or by a logon type rare for the user, float32 [users]
+    """
 
     new: dict[str, tuple[Floats, Floats]]
+    odd_hours: Floats
+    odd_types: Floats
 
 
 def today(history: History, batch: EdgeBatch) -> Today:
@@ -95,7 +105,23 @@ def today(history: History, batch: EdgeBatch) -> Today:
             np.bincount(fresh >> 32, minlength=left).astype(np.float32),
             np.bincount(fresh & 0xFFFFFFFF, minlength=right).astype(np.float32),
         )
-    return Today(new)
+    odd = (
+        np.bincount(batch.user[rows], minlength=len(history.users)).astype(np.float32)
+        for rows in (odd_hours(history, batch), odd_types(history, batch))
+    )
+    return Today(new, *odd)
+
+
+def odd_hours(history: History, batch: EdgeBatch) -> npt.NDArray[np.bool_]:
+    """Edges with an hour that is rare for their user. bool [edges]"""
+    odd: npt.NDArray[np.bool_] = (_profile_surprise(history.user_hours, batch.user) * batch.hours).max(1) > ODD_NATS
+    return odd
+
+
+def odd_types(history: History, batch: EdgeBatch) -> npt.NDArray[np.bool_]:
+    """Edges with a logon type that is rare for their user. bool [edges]"""
+    odd: npt.NDArray[np.bool_] = (_profile_surprise(history.user_types, batch.user) * batch.types).max(1) > ODD_NATS
+    return odd
 
 
 def describe(history: History, batch: EdgeBatch, day: int, seen_today: Today) -> Floats:
@@ -106,7 +132,7 @@ def describe(history: History, batch: EdgeBatch, day: int, seen_today: Today) ->
         pair_columns = _describe_pairs(history, batch, relation, day, seen_today)
         parts_new += pair_columns[0]
         columns += pair_columns
-    columns += [parts_new, *_describe_edges(history, batch)]
+    columns += [parts_new, *_describe_edges(history, batch, seen_today)]
     return np.stack(columns, axis=1).astype(np.float32)
 
 
@@ -179,15 +205,18 @@ def _new_in_campaign(batch: EdgeBatch, entity: Ints, partner: Ints, fresh: npt.N
     return result
 
 
-def _describe_edges(history: History, batch: EdgeBatch) -> list[npt.NDArray[Any]]:
+def _describe_edges(history: History, batch: EdgeBatch, seen: Today) -> list[npt.NDArray[Any]]:
     hour = _profile_surprise(history.user_hours, batch.user)
     type_user = _profile_surprise(history.user_types, batch.user)
+    worst_hour, worst_type = (hour * batch.hours).max(1), (type_user * batch.types).max(1)
     type_target = _profile_surprise(history.place_types, batch.target)
     kind = history.user_kind[batch.user]
     return [
         (hour * batch.hours).sum(1) / np.maximum(batch.hours.sum(1), 1),
-        (hour * batch.hours).max(1),
-        (type_user * batch.types).max(1),
+        worst_hour,
+        np.log1p(seen.odd_hours[batch.user] + _in_campaign(batch, worst_hour > ODD_NATS)),
+        worst_type,
+        np.log1p(seen.odd_types[batch.user] + _in_campaign(batch, worst_type > ODD_NATS)),
         (type_target * batch.types).max(1),
         np.log1p(batch.count),
         batch.failures / np.maximum(batch.count, 1),
@@ -196,6 +225,15 @@ def _describe_edges(history: History, batch: EdgeBatch) -> list[npt.NDArray[Any]
         history.is_resource[batch.target],
         *(kind == index for index in range(len(USER_KINDS))),
     ]
+
+
+def _in_campaign(batch: EdgeBatch, counted: npt.NDArray[np.bool_]) -> Floats:
+    """For made-up edges: how many edges of the same user in the same made-up campaign are counted. 0 for real edges. [edges]"""
+    made_up = batch.campaign >= 0
+    group = np.where(made_up, (batch.campaign << 32) | batch.user, -1)
+    _, number = np.unique(group, return_inverse=True)
+    result: Floats = np.where(made_up, np.bincount(number, counted & made_up)[number], 0).astype(np.float32)
+    return result
 
 
 def _profile_surprise(profile: Floats, entity: Ints, strength: float = 3.0) -> Floats:

@@ -13,7 +13,8 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from ueba.detect.history import HOURS, NEVER, EdgeBatch, History, Ints, pair_keys
+from ueba.detect.features import odd_hours, odd_types
+from ueba.detect.history import HOURS, NEVER, RELATIONS, EdgeBatch, History, Ints, pair_keys
 
 Pick = npt.NDArray[np.int64]
 
@@ -34,9 +35,21 @@ class _Day:
         self.new_targets = new(batch.target, "user_target", 1)
         self.targets = np.unique(batch.target)
         self.sourced = np.flatnonzero(batch.source >= 0)  # edges whose source is known
+        remote = (batch.source >= 0) & (batch.source != batch.target)
+        novel = remote & ~is_known(history, "source_target", batch)
+        self.manners = np.flatnonzero(novel if novel.any() else remote if remote.any() else batch.user >= 0)
+        self.by_user = np.argsort(batch.user, kind="stable")
 
     def edges(self, size: int) -> Pick:
         return self.rng.choice(self.sourced, size)
+
+    def of_same_user(self, rows: Pick) -> Pick:
+        """For each edge a random one of the same user."""
+        user = self.batch.user[rows]
+        ordered = self.batch.user[self.by_user]
+        first, last = np.searchsorted(ordered, user, "left"), np.searchsorted(ordered, user, "right")
+        picked: Pick = self.by_user[first + (self.rng.random(len(rows)) * (last - first)).astype(np.int64)]
+        return picked
 
     def any_target(self, size: int) -> Ints:
         return self.rng.choice(self.targets, size)
@@ -44,6 +57,11 @@ class _Day:
     def popular_target(self, size: int) -> Ints:
         """Targets as often as they have visitors."""
         return self.batch.target[self.rng.integers(0, len(self.batch), size)]
+
+
+def is_known(history: History, relation: str, edges: EdgeBatch) -> npt.NDArray[np.bool_]:
+    """Whether both ends were ever seen together. bool [edges]"""
+    return history.pairs[relation].find(pair_keys(*edges.pairs(relation)))[1]
 
 
 def make_negatives(history: History, batch: EdgeBatch, per_family: int, rng: np.random.Generator) -> EdgeBatch:
@@ -61,20 +79,16 @@ def make_negatives(history: History, batch: EdgeBatch, per_family: int, rng: np.
     everything = EdgeBatch(
         **{name: np.concatenate([getattr(part, name) for part in made]) for name in EdgeBatch.__dataclass_fields__}
     )
-    return everything.take(~_is_real(everything, batch, history))
+    return everything.take(~_is_ordinary(everything, batch, history))
 
 
-def _is_real(edges: EdgeBatch, batch: EdgeBatch, history: History) -> npt.NDArray[np.bool_]:
-    """Made-up edges that say nothing: the user was on that target from that source before, at a usual hour and by a usual way.
-    Families that change only the hour or the type are kept."""
-    known = np.ones(len(edges), bool)
-    for relation in ("user_target", "user_source", "source_target"):
+def _is_ordinary(edges: EdgeBatch, batch: EdgeBatch, history: History) -> npt.NDArray[np.bool_]:
+    """Made-up edges that say nothing: every two of user, source and target know each other, at a usual hour and by a usual way."""
+    ordinary = ~(odd_hours(history, edges) | odd_types(history, edges))
+    for relation in RELATIONS:
         keys = pair_keys(*edges.pairs(relation))
-        known &= history.pairs[relation].find(keys)[1] | np.isin(keys, pair_keys(*batch.pairs(relation)))
-    usual = (history.user_hours[edges.user] * edges.hours).sum(1) > 0
-    usual &= (history.user_types[edges.user] * edges.types).sum(1) > 0
-    real: npt.NDArray[np.bool_] = known & usual
-    return real
+        ordinary &= is_known(history, relation, edges) | np.isin(keys, pair_keys(*batch.pairs(relation)))
+    return ordinary
 
 
 def _campaigns(size: int, rng: np.random.Generator, fewest: int = 1, most: int = 8) -> Ints:
@@ -84,23 +98,13 @@ def _campaigns(size: int, rng: np.random.Generator, fewest: int = 1, most: int =
 
 
 def _assemble(day: _Day, like: Pick, user: Ints, source: Ints, target: Ints, campaign: Ints) -> EdgeBatch:
-    """Edges with the hours, type and volume of real ones (`like`: rows of the day)."""
-    real = day.batch.take(like)
-    one_hour = np.zeros_like(real.hours)
-    any_of_them = (real.hours * day.rng.random(real.hours.shape, np.float32)).argmax(1)
-    one_hour[np.arange(len(like)), any_of_them] = True
-    count = day.rng.geometric(0.5, len(like)).astype(np.float32)
-    failures = (day.rng.random(len(like)) < 0.05).astype(np.float32)
-    return EdgeBatch(user, source, target, one_hour, _network_types(day, real), count, failures, campaign)
-
-
-def _network_types(day: _Day, real: EdgeBatch) -> npt.NDArray[np.bool_]:
-    """Logon types as edges between two machines have them."""
-    remote = np.flatnonzero((day.batch.source != day.batch.target) & (day.batch.source >= 0))
-    if not len(remote):
-        return real.types
-    types: npt.NDArray[np.bool_] = day.batch.types[day.rng.choice(remote, len(real))]
-    return types
+    """Edges at an hour of real ones (`like`: rows of the day), in the manner (type, volume, failures) in which machines that never
+    met do meet on this day: what tells a made-up edge shall be who and where, not how often."""
+    one_hour = np.zeros((len(like), HOURS), bool)
+    hours = day.batch.hours[like]
+    one_hour[np.arange(len(like)), (hours * day.rng.random(hours.shape, np.float32)).argmax(1)] = True
+    manner = day.batch.take(day.rng.choice(day.manners, len(like)))
+    return EdgeBatch(user, source, target, one_hour, manner.types, manner.count, manner.failures, campaign)
 
 
 def _own_machine_any_target(day: _Day, size: int) -> EdgeBatch:
@@ -116,15 +120,24 @@ def _own_machine_popular_target(day: _Day, size: int) -> EdgeBatch:
 
 
 def _other_credential_usual_target(day: _Day, size: int) -> EdgeBatch:
+    """One or several stolen credentials, each to where it is used today."""
     campaign = _campaigns(size, day.rng)
-    victim, stolen = day.edges(size)[campaign], day.edges(size)
-    return _assemble(day, stolen, day.batch.user[stolen], day.batch.source[victim], day.batch.target[stolen], campaign)
+    victim, stolen = day.edges(size)[campaign], _stolen(day, campaign)
+    usual = day.of_same_user(stolen)
+    return _assemble(day, stolen, day.batch.user[stolen], day.batch.source[victim], day.batch.target[usual], campaign)
 
 
 def _other_credential_any_target(day: _Day, size: int) -> EdgeBatch:
     campaign = _campaigns(size, day.rng)
-    victim, stolen = day.edges(size)[campaign], day.edges(size)
+    victim, stolen = day.edges(size)[campaign], _stolen(day, campaign)
     return _assemble(day, stolen, day.batch.user[stolen], day.batch.source[victim], day.any_target(size), campaign)
+
+
+def _stolen(day: _Day, campaign: Ints) -> Pick:
+    """An edge of a stolen credential for each edge: in half the campaigns always the same credential."""
+    size = len(campaign)
+    one = day.rng.random(size) < 0.5
+    return np.where(one[campaign], day.edges(size)[campaign], day.edges(size))
 
 
 def _any_machine_any_target(day: _Day, size: int) -> EdgeBatch:
@@ -136,14 +149,19 @@ def _any_machine_any_target(day: _Day, size: int) -> EdgeBatch:
 
 
 def _own_machine_any_hour(day: _Day, size: int) -> EdgeBatch:
+    """Usual edges of one user that in one hour of the day have more events than the real ones, and some new ones in that hour."""
     campaign = _campaigns(size, day.rng)
-    like = day.edges(size)[campaign]
-    usual = day.rng.random(size) < 0.5
+    like = day.of_same_user(day.edges(size)[campaign])
+    usual = (day.rng.random(size) < 0.7) & (day.batch.source[like] >= 0)
     target = np.where(usual, day.batch.target[like], day.popular_target(size))
     edges = _assemble(day, like, day.batch.user[like], day.batch.source[like], target, campaign)
-    hours = np.zeros_like(edges.hours)
-    hours[np.arange(size), day.rng.integers(0, HOURS, size)] = True
-    return replace(edges, hours=hours)
+    hour = (day.rng.integers(0, HOURS, size)[campaign] + day.rng.integers(0, 2, size)) % HOURS
+    hours = day.batch.hours[like] & usual[:, None]
+    hours[np.arange(size), hour] = True
+    types = np.where(usual[:, None], day.batch.types[like], edges.types)
+    count = edges.count + np.where(usual, day.batch.count[like], 0)
+    failures = edges.failures + np.where(usual, day.batch.failures[like], 0)
+    return replace(edges, hours=hours, types=types, count=count, failures=failures)
 
 
 def _own_machine_other_type(day: _Day, size: int) -> EdgeBatch:
@@ -151,7 +169,7 @@ def _own_machine_other_type(day: _Day, size: int) -> EdgeBatch:
     like = day.edges(size)[campaign]
     edges = _assemble(day, like, day.batch.user[like], day.batch.source[like], day.popular_target(size), campaign)
     types = np.zeros_like(edges.types)
-    types[np.arange(size), day.rng.integers(0, types.shape[1], size)] = True
+    types[np.arange(size), day.rng.integers(0, types.shape[1], size)[campaign]] = True
     return replace(edges, types=types)
 
 
