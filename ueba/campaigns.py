@@ -25,13 +25,15 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import ibis
+import ibis.expr.types as ir
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
 from ueba.errors import UsageError, WorkspaceError
-from ueba.ingest import batch, lake
+from ueba.ingest import batch, edges, identity, lake
 
 Strings = npt.NDArray[np.str_]
 Ints = npt.NDArray[np.int64]
@@ -81,6 +83,12 @@ class Scene:
     def audience(self) -> Ints:
         """Accounts that reach a place, [places]."""
         return np.bincount(self.uses[1], minlength=len(self.places))
+
+    @cached_property
+    def guests(self) -> Ints:
+        """People among the audience, [places]."""
+        who, where = self.uses
+        return np.bincount(where[self.kind[who] == "human"], minlength=len(self.places))
 
     @cached_property
     def breadth(self) -> Ints:
@@ -143,8 +151,8 @@ class Scene:
         return pool[np.argsort(near[pool], kind="stable")][: int(np.ceil(len(pool) / (1 + strength)))]
 
     def some(self, pool: Ints, count: int, rng: Rng) -> Ints:
-        """`count` of some places (all, if fewer), the more likely the more accounts reach them."""
-        weight = np.maximum(self.audience[pool], 1)
+        """`count` of some places (all, if fewer), the likelier the more people go there; seldom somebody's own machine."""
+        weight = np.maximum(self.guests[pool] - 2, 0.05)
         return rng.choice(pool, min(count, len(pool)), replace=False, p=weight / weight.sum()) if len(pool) else pool
 
     def stranger(self, user: int, rng: Rng, strength: float = 1.0) -> int:
@@ -173,10 +181,17 @@ class Scene:
         return np.flatnonzero(named if named.any() else restless)
 
 
-def observe(edges: pa.Table, groups: Mapping[str, str] | None = None) -> Scene:
+def seen(daily: ir.Table) -> ir.Table:
+    """Daily edges as `observe` takes them, at the finest grain: what was done is kept with how."""
+    merged = edges.merged(daily)
+    lists = {f"{name}s": ibis.array([merged[name]]) for name in ("logon_type", "auth_package")}
+    return merged.mutate(user_kind=identity.user_kind(merged.user), **lists)
+
+
+def observe(table: pa.Table, groups: Mapping[str, str] | None = None) -> Scene:
     """What is usual in a table of `lake.read_pairs`: user, source, target, user_kind, target_kind, hours, logon_types; action and
     auth_packages where they are. groups: the department of each user, as far as known."""
-    columns = {name: edges[name].combine_chunks() for name in ("user", "source", "target")}
+    columns = {name: table[name].combine_chunks() for name in ("user", "source", "target")}
     users, user = np.unique(columns["user"].to_numpy(zero_copy_only=False).astype(str), return_inverse=True)
     known = columns["source"].is_valid().to_numpy(zero_copy_only=False)
     source_name = columns["source"].fill_null("").to_numpy(zero_copy_only=False).astype(str)
@@ -185,14 +200,14 @@ def observe(edges: pa.Table, groups: Mapping[str, str] | None = None) -> Scene:
     source = np.full(len(user), -1)
     target, source[known] = number[: len(user)], number[len(user) :]
     kind = np.full(len(users), "human", dtype="<U9")
-    kind[user] = edges["user_kind"].to_numpy().astype(str)
+    kind[user] = table["user_kind"].to_numpy().astype(str)
     is_resource = np.zeros(len(places), bool)
-    is_resource[target] = edges["target_kind"].to_numpy() == "resource"
-    bits = edges["hours"].to_numpy()
+    is_resource[target] = table["target_kind"].to_numpy() == "resource"
+    bits = table["hours"].to_numpy()
     hours: Floats = np.stack([np.bincount(user, bits >> hour & 1, len(users)) for hour in range(HOURS)], axis=1).astype(float)
     departments = np.array([(groups or {}).get(str(name), "") for name in users], dtype=str)
     group = np.where(departments == "", -1, np.unique(departments, return_inverse=True)[1])
-    return Scene(users, places, kind, group, is_resource, user, source, target, hours, edges)
+    return Scene(users, places, kind, group, is_resource, user, source, target, hours, table)
 
 
 # ---- kinds ---------------------------------------------------------------------------------------------------------
@@ -407,8 +422,9 @@ def way(scene: Scene, place: int, rng: Rng) -> tuple[str, str | None, str | None
     row = int(rng.choice(remote if len(remote) else rows))
 
     def one_of(column: str) -> str | None:
-        values = scene.edges[column][row].as_py() if column in scene.edges.column_names else None
-        return str(rng.choice(values)) if values else None
+        values = scene.edges[column][row].as_py() if column in scene.edges.column_names else []
+        told = [value for value in values if value is not None]
+        return str(rng.choice(told)) if told else None
 
     if "action" in scene.edges.column_names:
         action = scene.edges["action"][row].as_py()
@@ -439,7 +455,7 @@ def inject(
     before = [day for day in lake.days(root) if first - dt.timedelta(days=OBSERVED_DAYS) <= day < first]
     if not before:
         raise WorkspaceError(f"{root}: no edges in the {OBSERVED_DAYS} days before {first}, from which campaigns are written")
-    scene = observe(lake.read_pairs(root, before[0], before[-1]), groups)
+    scene = observe(lake.query(root, before[0], before[-1], seen, "1GB"), groups)
     events = invent(scene, working_days(root, first, last), per_kind, strength, seed)
     copy_lake(root, copy)
     batch.keep(events.drop_columns(["kind", "campaign"]), f"campaigns, {seed=}, {strength=}", copy)
