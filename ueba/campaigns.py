@@ -133,8 +133,11 @@ class Scene:
         return alike
 
     def peers(self, user: int) -> Ints:
-        """The accounts of the same kind that are most like this one, nearest first; those that share nothing are not."""
+        """The accounts of the same kind that are most like this one, nearest first. Who shares nothing is not like it, and
+        administrators, who share something with everybody, are like each other only."""
         alike = np.where(self.kind == self.kind[user], self.resemblance(user), 0)
+        if user not in self.administrators:
+            alike[self.administrators] = 0
         nearest = np.argsort(-alike, kind="stable")[:PEERS]
         return nearest[alike[nearest] > 0]
 
