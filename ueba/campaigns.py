@@ -85,10 +85,20 @@ class Scene:
         return np.bincount(self.uses[1], minlength=len(self.places))
 
     @cached_property
-    def guests(self) -> Ints:
-        """People among the audience, [places]."""
+    def appeal(self) -> Floats:
+        """How likely people come to a place anew, up to a factor: how many came in the last third of the time, where the table
+        tells times, and a few for how many there are. [places]"""
         who, where = self.uses
-        return np.bincount(where[self.kind[who] == "human"], minlength=len(self.places))
+        human = self.kind[who] == "human"
+        appeal: Floats = np.maximum(np.bincount(where[human], minlength=len(self.places)) - 2, 0.5) / 10
+        if "first_seen" in self.edges.column_names:
+            time = self.edges["first_seen"].to_numpy().astype(np.int64)
+            first = np.full(len(who), time.max(initial=0))
+            keys = self.user * len(self.places) + self.target
+            np.minimum.at(first, np.searchsorted(who * len(self.places) + where, keys), time)
+            late = first > time.min(initial=0) + (time.max(initial=0) - time.min(initial=0)) * 2 // 3
+            appeal += np.bincount(where[human & late], minlength=len(self.places))
+        return appeal
 
     @cached_property
     def breadth(self) -> Ints:
@@ -155,7 +165,7 @@ class Scene:
 
     def some(self, pool: Ints, count: int, rng: Rng) -> Ints:
         """`count` of some places (all, if fewer), the likelier the more people go there; seldom somebody's own machine."""
-        weight = np.maximum(self.guests[pool] - 2, 0.05)
+        weight = self.appeal[pool]
         return rng.choice(pool, min(count, len(pool)), replace=False, p=weight / weight.sum()) if len(pool) else pool
 
     def stranger(self, user: int, rng: Rng, strength: float = 1.0) -> int:
@@ -401,7 +411,7 @@ def logons(scene: Scene, planned: Plan, seconds: Ints, name: str, campaign: int,
     time = np.minimum(seconds[step] + again * rng.integers(1, 600, len(step)), midnight + DAY_S - 1)
     target = planned.target[step]
     ways = [way(scene, int(place), rng) for place in planned.target]  # of a step
-    failed = rng.random(len(step)) < (0.3 if name == "burst" else 0.04)
+    failed = rng.random(len(step)) < (0.3 if name == "burst" else 0.02)
     columns = {
         "time": pa.array(time * 1_000_000).cast(pa.timestamp("us", "UTC")),
         "user": pa.array(scene.users[planned.user[step]].tolist(), pa.string()),

@@ -34,7 +34,7 @@ class Organisation:
     assignments: float = 0.08  # rate of beginning to use places of the own team, department or project, for a day or for good
     errands: float = 0.003  # rate of trips to places that nobody near uses
     late_work: float = 0.006  # rate of nights at work
-    desk_swaps: float = 0.02  # rate of days at a colleague's workstation
+    desk_swaps: float = 0.05  # rate of days at a colleague's workstation
     mistypes: float = 0.015  # failures in front of a person's logons
 
     def __post_init__(self) -> None:
