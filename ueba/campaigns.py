@@ -156,17 +156,22 @@ class Scene:
         found: Bools = np.logical_or.reduce([self.reach(int(each)) for each in (user, *self.peers(user))])
         return found
 
-    def unfamiliar(self, user: int, strength: float, machines_only: bool = False) -> Ints:
-        """Places that neither the account nor its peers reach: of these the farthest, a share of 1 / (1 + strength)."""
+    def unfamiliar(self, user: int, strength: float, least: int = 1, machines_only: bool = False) -> Ints:
+        """Places that neither the account nor its peers reach: the farthest, a share of 1 / (1 + strength), and `least` at least."""
         who, where = self.uses
         near = np.bincount(where, self.resemblance(user)[who], len(self.places)) / np.maximum(self.audience, 1)
         pool = np.flatnonzero((self.audience > 0) & ~self.familiar(user) & ~(self.is_resource & machines_only))
-        return pool[np.argsort(near[pool], kind="stable")][: int(np.ceil(len(pool) / (1 + strength)))]
+        return pool[np.argsort(near[pool], kind="stable")][: max(least, int(np.ceil(len(pool) / (1 + strength))))]
 
     def some(self, pool: Ints, count: int, rng: Rng) -> Ints:
         """`count` of some places (all, if fewer), the likelier the more people go there; seldom somebody's own machine."""
         weight = self.appeal[pool]
         return rng.choice(pool, min(count, len(pool)), replace=False, p=weight / weight.sum()) if len(pool) else pool
+
+    def own(self, user: int, count: int, rng: Rng) -> Ints:
+        """`count` of the places that an account reaches (all, if fewer), each as likely; not its own machine."""
+        usual = np.flatnonzero(self.reach(user))
+        return rng.permutation(usual[usual != self.home[user]])[:count]
 
     def stranger(self, user: int, rng: Rng, strength: float = 1.0) -> int:
         """Another person with a machine, of those least alike."""
@@ -247,21 +252,22 @@ def steps(low: int, high: int, strength: float, rng: Rng) -> int:
 
 def novel_target(scene: Scene, victim: int, strength: float, rng: Rng) -> Plan:
     """From the own machine to places that no colleague uses."""
-    targets = scene.some(scene.unfamiliar(victim, strength), steps(3, 8, strength, rng), rng)
+    count = steps(3, 8, strength, rng)
+    targets = scene.some(scene.unfamiliar(victim, strength, count), count, rng)
     return plan(victim, scene.home[victim], targets)
 
 
 def credential_switch(scene: Scene, victim: int, strength: float, rng: Rng) -> Plan:
     """The victim's credential, used on a stranger's machine, to where the victim usually goes."""
-    usual = np.flatnonzero(scene.reach(victim))
     foreign = scene.home[scene.stranger(victim, rng, strength)]
-    return plan(victim, foreign, scene.some(usual[usual != scene.home[victim]], steps(2, 7, strength, rng), rng))
+    return plan(victim, foreign, scene.own(victim, steps(2, 7, strength, rng), rng))
 
 
 def pivot_chain(scene: Scene, victim: int, strength: float, rng: Rng) -> Plan:
     """From machine to machine, each reached from the one before; half-way the credential may change."""
-    pool = scene.unfamiliar(victim, strength, machines_only=True)
-    hops = scene.some(pool[pool != scene.home[victim]], steps(3, 7, strength, rng), rng)
+    count = steps(3, 7, strength, rng)
+    pool = scene.unfamiliar(victim, strength, count + 1, machines_only=True)
+    hops = scene.some(pool[pool != scene.home[victim]], count, rng)
     second = victim if rng.random() < 0.4 else scene.stranger(victim, rng, strength)
     users = np.where(np.arange(len(hops)) < (len(hops) + 1) // 2, victim, second)
     return plan(users, np.concatenate([[scene.home[victim]], hops])[: len(hops)], hops)
@@ -276,7 +282,7 @@ def peer_mimic(scene: Scene, victim: int, strength: float, rng: Rng) -> Plan:
 def odd_hours(scene: Scene, victim: int, strength: float, rng: Rng) -> Plan:
     """Own places and some of the colleagues', from the own machine; what is strange is the hour."""
     own, familiar = scene.reach(victim), scene.familiar(victim)
-    usual = scene.some(np.flatnonzero(own), steps(2, 5, strength, rng), rng)
+    usual = scene.own(victim, steps(2, 5, strength, rng), rng)
     others = scene.some(np.flatnonzero(familiar & ~own), steps(1, 3, strength, rng), rng)
     return plan(victim, scene.home[victim], np.concatenate([usual, others]), "odd")
 
@@ -284,21 +290,22 @@ def odd_hours(scene: Scene, victim: int, strength: float, rng: Rng) -> Plan:
 def service_abuse(scene: Scene, victim: int, strength: float, rng: Rng) -> Plan:
     """A service account on somebody's workstation, to its own places and to others."""
     own = scene.reach(victim)
-    usual = scene.some(np.flatnonzero(own), steps(1, 4, strength, rng), rng)
+    usual = scene.own(victim, steps(1, 4, strength, rng), rng)
     others = scene.some(np.flatnonzero(~own & (scene.audience > 0)), steps(1, 4, strength, rng), rng)
     return plan(victim, scene.home[scene.stranger(victim, rng)], np.concatenate([usual, others]))
 
 
 def low_and_slow(scene: Scene, victim: int, strength: float, rng: Rng) -> Plan:
     """One place a day that no colleague uses, for a week or so."""
-    targets = scene.some(scene.unfamiliar(victim, strength), steps(4, 7, strength, rng), rng)
+    count = steps(4, 7, strength, rng)
+    targets = scene.some(scene.unfamiliar(victim, strength, count), count, rng)
     return plan(victim, scene.home[victim], targets, "daily")
 
 
 def admin_inside(scene: Scene, victim: int, strength: float, rng: Rng) -> Plan:
     """An administrator's own estate, but from a machine of it that nobody administers from, or at an hour it never has."""
     estate = np.flatnonzero(scene.reach(victim))
-    targets = scene.some(estate, steps(3, 10, strength, rng), rng)
+    targets = scene.own(victim, steps(3, 10, strength, rng), rng)
     acted_from = scene.source[scene.user == victim]
     odd = np.setdiff1d(estate[~scene.is_resource[estate]], np.concatenate([acted_from, targets]))
     if rng.random() < 0.5 and len(odd):
@@ -308,7 +315,8 @@ def admin_inside(scene: Scene, victim: int, strength: float, rng: Rng) -> Plan:
 
 def admin_outside(scene: Scene, victim: int, strength: float, rng: Rng) -> Plan:
     """An administrator's credential from the usual machine to where neither it nor its like go."""
-    targets = scene.some(scene.unfamiliar(victim, strength), steps(3, 10, strength, rng), rng)
+    count = steps(3, 10, strength, rng)
+    targets = scene.some(scene.unfamiliar(victim, strength, count), count, rng)
     return plan(victim, scene.home[victim], targets)
 
 

@@ -37,7 +37,7 @@ from ueba.simulate.cast import (
 )
 from ueba.simulate.organisation import EVER, Organisation
 
-TRUE_TO_TEAM = 0.5  # share of the places of the own department, role and team that a person uses
+TRUE_TO_TEAM = 0.6  # share of the places of the own department, role and team that a person uses
 ELSEWHERE = 1.0  # places of the own department beside these, on average
 ACTIONS = {"share": "share_access", "saas": "sso", "role": "assume_role"}  # by kind of place, else a logon
 PACKAGES = {"saas": "SAML", "role": "SAML"}
@@ -165,7 +165,7 @@ def team_habits(cast: Cast, usual: Bools, rng: np.random.Generator) -> Iterable[
     people, places = cast.people, cast.places
     who, where = np.nonzero(usual)
     last = people.moved[who] + rng.geometric(0.4, len(who))
-    yield visits(cast, who, where, rate=heavy_tailed(rng, len(who), 0.35), last=last)
+    yield visits(cast, who, where, rate=heavy_tailed(rng, len(who), 0.5), last=last)
     new = belonging(places, people.new_department, people.role, people.new_team) & (people.moved < EVER)[:, None]
     mover, place = np.nonzero(new & (rng.random(new.shape) < TRUE_TO_TEAM))
     first = people.moved[mover] + rng.geometric(0.4, len(mover)) - 1
