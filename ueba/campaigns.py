@@ -157,7 +157,7 @@ class Scene:
         return found
 
     def unfamiliar(self, user: int, strength: float, least: int = 1, machines_only: bool = False) -> Ints:
-        """Places that neither the account nor its peers reach: the farthest, a share of 1 / (1 + strength), and `least` at least."""
+        """Places that neither the account nor its peers reach: the farthest, a share of 1 / (1 + strength), `least` at least."""
         who, where = self.uses
         near = np.bincount(where, self.resemblance(user)[who], len(self.places)) / np.maximum(self.audience, 1)
         pool = np.flatnonzero((self.audience > 0) & ~self.familiar(user) & ~(self.is_resource & machines_only))
