@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -17,11 +18,15 @@ from typing import Any
 
 import duckdb
 import ibis
+import ibis.expr.types as ir
+import pyarrow as pa
 
 from ueba.errors import InputError
 from ueba.ingest import edges, events, identity, lake, sources
 from ueba.ingest.read import Feed
 from ueba.ingest.report import IngestReport
+
+MEMORY = "1GB"  # for events that were made
 
 
 def ingest(feed: Feed, format: str, root: Path, epoch: dt.datetime, memory_limit: str) -> IngestReport:
@@ -36,23 +41,59 @@ def ingest(feed: Feed, format: str, root: Path, epoch: dt.datetime, memory_limit
             if stored:
                 return stored
             rows = write_days(connection, temporary)
-            report = reported(connection, feed, source.name, rows)
+            report = reported(connection, feed.path, feed.lines, feed.digest, source.name, rows)
         report = replace(report, seconds=round(time.monotonic() - started, 3))
-        how = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:8]
-        manifest = {"id": f"{feed.digest}-{how}", "settings": settings, "report": report.to_dict()}
-        lake.publish(root, temporary, manifest)
+        publish(root, temporary, settings, report)
         return report
+
+
+def counted(made: pa.Table, stage: Callable[[ir.Table], ir.Table]) -> pa.Table:
+    """The edges of events that were made and not read, through an expression of edges. made: columns as `events` lists them."""
+    with lake.connect(MEMORY) as connection:
+        count_made(connection, made)
+        return connection.sql(ibis.to_sql(stage(ibis.table(edges.SCHEMA, name="edges")), dialect="duckdb")).to_arrow_table()
+
+
+def keep(made: pa.Table, name: str, root: Path) -> IngestReport:
+    """Events that were made and not read, as a batch of their own. made: columns as `events` lists them; name: for reports"""
+    with lake.writing(root) as temporary, lake.connect(MEMORY, temporary) as connection:
+        count_made(connection, made)
+        rows = write_days(connection, temporary)
+        digest = hashlib.sha256(str(made.to_pydict()).encode()).hexdigest()[:32]
+        report = reported(connection, name, len(made), digest, "events", rows)
+        publish(root, temporary, {"lake_version": lake.VERSION}, report)
+    return report
+
+
+def count_made(connection: duckdb.DuckDBPyConnection, made: pa.Table) -> None:
+    """Made events into the tables `slices` and `edges`, as if they were one slice of a file. Columns that they lack are null."""
+    columns = {column: made[column] if column in made.column_names else pa.nulls(len(made)) for column in events.COLUMNS}
+    connection.register("made", pa.table(columns).cast(events.SCHEMA.to_pyarrow()))
+    found = ibis.to_sql(edges.daily(ibis.table(events.SCHEMA, name="made")), dialect="duckdb")
+    connection.execute(f"CREATE TABLE slices AS SELECT *, 0 AS slice FROM ({found})")
+    view_edges(connection)
+
+
+def publish(root: Path, temporary: Path, settings: dict[str, Any], report: IngestReport) -> None:
+    how = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:8]
+    manifest = {"id": f"{report.batch}-{how}", "settings": settings, "report": report.to_dict()}
+    lake.publish(root, temporary, manifest)
 
 
 def count_edges(connection: duckdb.DuckDBPyConnection, feed: Feed, source: sources.Source) -> None:
     """Read the whole file into the table `slices`: the daily edges of each slice, dropped lines with them, and its number."""
     found = source.events(ibis.table(events.LINES, name="lines"), feed.first)
-    counted = ibis.to_sql(edges.daily(found if source.canonical else identity.unify(found)), dialect="duckdb")
+    daily = ibis.to_sql(edges.daily(found if source.canonical else identity.unify(found)), dialect="duckdb")
     into = "CREATE TABLE slices AS"
     for number, lines in enumerate(feed.slices()):
         connection.register("lines", lines)
-        connection.execute(f"{into} SELECT *, {number} AS slice FROM ({counted})")
+        connection.execute(f"{into} SELECT *, {number} AS slice FROM ({daily})")
         into = "INSERT INTO slices"
+    view_edges(connection)
+
+
+def view_edges(connection: duckdb.DuckDBPyConnection) -> None:
+    connection.execute("CREATE VIEW edges AS SELECT * EXCLUDE (dropped, example, slice) FROM slices WHERE dropped IS NULL")
 
 
 def stored_report(root: Path, batch: str, settings: dict[str, Any]) -> IngestReport | None:
@@ -64,18 +105,18 @@ def stored_report(root: Path, batch: str, settings: dict[str, Any]) -> IngestRep
     return IngestReport.from_dict(manifest["report"] | {"already_ingested": True})
 
 
-def reported(connection: duckdb.DuckDBPyConnection, feed: Feed, format: str, rows: int) -> IngestReport:
+def reported(connection: duckdb.DuckDBPyConnection, path: str, lines: int, digest: str, format: str, rows: int) -> IngestReport:
     """Account for every line, of which `rows` daily edges were made. Nothing that reads as the format is an InputError."""
     reasons = connection.execute(
         "SELECT dropped, sum(count)::BIGINT, min(example) FROM slices WHERE dropped IS NOT NULL GROUP BY 1 ORDER BY 2 DESC, 1"
     ).fetchall()
-    dropped = {reason: lines for reason, lines, _ in reasons}
-    examples = {reason: example(feed.path, first) for reason, _, first in reasons}
-    understood = sum(dropped.values()) < feed.lines or any(reason.startswith(events.NOT_A_LOGON) for reason in dropped)
+    dropped = {reason: number for reason, number, _ in reasons}
+    examples = {reason: example(path, first) for reason, _, first in reasons}
+    understood = sum(dropped.values()) < lines or any(reason.startswith(events.NOT_A_LOGON) for reason in dropped)
     if not understood and set(dropped) != {events.HEADER}:
-        said = "; ".join(f"{reason}: {lines}" for reason, lines in dropped.items())
+        said = "; ".join(f"{reason}: {number}" for reason, number in dropped.items())
         shown = next(iter(examples.values()))
-        raise InputError(f"{feed.path}: no line reads as {format} ({said}), as\n  {shown}\nsay what it is with --format")
+        raise InputError(f"{path}: no line reads as {format} ({said}), as\n  {shown}\nsay what it is with --format")
     measures = connection.execute(
         "SELECT coalesce(sum(count), 0)::BIGINT, min(first_seen), max(last_seen),"
         ' list_sort(list(DISTINCT day)), count(DISTINCT "user"), count(DISTINCT source), count(DISTINCT target)'
@@ -83,13 +124,13 @@ def reported(connection: duckdb.DuckDBPyConnection, feed: Feed, format: str, row
     ).fetchone()
     assert measures is not None
     counted, first, last, days, users, sources_, targets = measures
-    if counted + sum(dropped.values()) != feed.lines:
-        raise AssertionError(f"{feed.lines} lines became {counted} events and {sum(dropped.values())} dropped lines")
+    if counted + sum(dropped.values()) != lines:
+        raise AssertionError(f"{lines} lines became {counted} events and {sum(dropped.values())} dropped lines")
     return IngestReport(
-        file=feed.path,
+        file=path,
         format=format,
-        batch=feed.digest,
-        lines=feed.lines,
+        batch=digest,
+        lines=lines,
         events=counted,
         edges=rows,
         dropped=dropped,
@@ -112,7 +153,6 @@ def example(path: str, numbered: str) -> str:
 
 def write_days(connection: duckdb.DuckDBPyConnection, directory: Path) -> int:
     """`<day>.parquet` for each day, several at once: DuckDB gives one file of this size one thread. Returns the rows written."""
-    connection.execute("CREATE VIEW edges AS SELECT * EXCLUDE (dropped, example, slice) FROM slices WHERE dropped IS NULL")
     merged = ibis.to_sql(edges.merged(ibis.table(edges.SCHEMA, name="edges")), dialect="duckdb")
     days = connection.execute(
         "SELECT day, min(slice) < max(slice) FROM slices WHERE dropped IS NULL GROUP BY day ORDER BY day"
