@@ -284,10 +284,11 @@ def _why(role: dict[str, Any], kind: str) -> str:
     counts = f"counts {abs(less):.1f} nats {'less' if less > 0 else 'more'}" if abs(less) >= 0.05 else "counts the same"
     raw = f"{role['novelty_raw']:.1%}" if role["novelty_raw"] is not None else "none"
     peers = f"; its {role['peers']} peers': {role['novelty_of_peers']:.1%}" if role["peers"] and role["novelty_of_peers"] else ""
+    shrunk = f"shrunk to its peers: {role['novelty']:.1%}; typical: {role['novelty_typical']:.1%}"
     return (
         f"that it {role['role']} a new {role['partner']} costs {role['cost_of_new']:.1f} nats, for a typical {kind}"
-        f" {role['cost_of_new_typical']:.1f}: it {counts}. New on a day:"
-        f" {role['new_of_them']:.1f} of {role['partners_of_days']:.1f} {role['partner']}s ({raw}{peers}; shrunk to its peers: {role['novelty']:.1%}; typical: {role['novelty_typical']:.1%})"
+        f" {role['cost_of_new_typical']:.1f}: it {counts}. New on a day: {role['new_of_them']:.1f} of"
+        f" {role['partners_of_days']:.1f} {role['partner']}s ({raw}{peers}; {shrunk})"
     )
 
 
