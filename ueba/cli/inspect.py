@@ -26,7 +26,8 @@ def calibration(settings: Settings, first: dt.date | None, last: dt.date | None,
 
     \b
     Days that the model did not train on are scored again. Of their edges one in a hundred should have p at most 0.01, for broad and
-    narrow users and all kinds of account alike. Nothing is kept.
+    narrow users and all kinds of account alike. Attacks on these days, noticed or not, count as normal: choose days without.
+    Nothing is kept.
     Example:
       ueba calibration --picture calibration.svg
     """

@@ -34,7 +34,7 @@ CONFIDENCE_Z = 1.96  # 95 %
 DAYS = 5  # days inspected if nobody says which
 STALE_DAYS = 7  # a model older than this is said to be old
 P_THRESHOLDS = tuple(10.0**-power for power in range(1, 7))
-SCORE_STEP = 2.0  # nats between thresholds of an incident's score
+SCORE_THRESHOLDS = 10  # of an incident's score, about as many, at whole nats
 SHARE_COLUMNS = ("group", "breadth", "users", "edges", "share_p_0.01", "at_least", "at_most", "share_p_0.001", "judgement")
 PRICE_COLUMNS = ("measure", "threshold", "edges_a_day", "incidents_a_day", "most_incidents", "means")
 
@@ -142,7 +142,7 @@ def interval(share: float, n: float) -> tuple[float, float]:
     z2 = CONFIDENCE_Z**2
     middle = (share + z2 / (2 * n)) / (1 + z2 / n)
     half = CONFIDENCE_Z * np.sqrt(share * (1 - share) / n + z2 / (4 * n * n)) / (1 + z2 / n)
-    return max(float(middle - half), 0.0), min(float(middle + half), 1.0)
+    return (float(middle - half) if share else 0.0), (float(middle + half) if share < 1 else 1.0)
 
 
 def judgement(share: float, at_least: float, at_most: float, level: float) -> str:
@@ -171,9 +171,8 @@ def prices(edges: pd.DataFrame, config: Config, budget_score: float) -> pd.DataF
         rows.append(_price("p_value", threshold, [len(some) for some in strange], made, ""))
     scores = [incidents.scores(mine, config.incidents.candidates, config.incidents.budget) for mine in days]
     every = np.concatenate(scores)
-    thresholds = {
-        float(step * SCORE_STEP) for step in range(int(every.min() // SCORE_STEP) + 1, int(every.max() // SCORE_STEP) + 1)
-    }
+    step = max(int(np.ceil(np.ptp(every) / SCORE_THRESHOLDS)), 1)
+    thresholds = set(np.arange(np.ceil(every.min()), every.max() + 1, step).tolist())
     for threshold in sorted(thresholds | ({budget_score} if budget_score else set())):
         strange_edges = [int((mine["strangeness"] >= threshold).sum()) for mine in days]
         mark = f"the budget of {config.incidents.budget}" if threshold == budget_score else ""

@@ -293,11 +293,11 @@ def _why(role: dict[str, Any], kind: str) -> str:
 
 
 def _p_values(known: Known, number: int) -> list[dict[str, float]]:
-    """What p some surprises have for users as broad as this one, and for typical ones."""
+    """What p some surprises have for users as broad as this one, and for typical ones of its kind."""
     assert known.model
-    table = known.history.sides["user_target"][0]
-    seen = np.flatnonzero(table.first_day < NEVER)
-    typical = seen[np.argsort(table.breadth[seen], kind="stable")[len(seen) // 2]]
+    table, kind = known.history.sides["user_target"][0], known.history.user_kind
+    alike = np.flatnonzero((table.first_day < NEVER) & (kind == kind[number]))
+    typical = alike[np.argsort(table.breadth[alike], kind="stable")[len(alike) // 2]]
     broad = detector.breadth_rank(known.history, np.array([number, typical]))
     surprise = np.array(SURPRISES)
     mine, theirs = (known.model.calibration.p_values(np.full(len(surprise), each), surprise) for each in broad)
@@ -314,5 +314,5 @@ def _why_p(judged: list[dict[str, float]]) -> list[str]:
         return []
     return [
         f"a surprise of {rare['surprise']:g} nats has p {rare['p_value']:.2g} among users as broad as this one,"
-        f" {rare['p_value_typical']:.2g} among typical ones ({rare['breadth_typical']:.0f} targets)"
+        f" {rare['p_value_typical']:.2g} among typical ones of its kind ({rare['breadth_typical']:.0f} targets)"
     ]
