@@ -14,6 +14,13 @@ from ueba.cli import output
 from ueba.cli.output import Day
 from ueba.cli.setup import Settings, pass_settings
 
+TITLES = {
+    "breadth": "share of edges with p at most 0.01 and 0.001, by tenth of users by breadth",
+    "peers": "the same by peer group: kind of account and least breadth",
+    "prices": "what a threshold costs: edges and incidents on an average day, and the most incidents on one",
+}
+ROLE_COLUMNS = ("role", "breadth", "active_days", "novelty", "novelty_of_peers", "novelty_typical", "new_a_day", "most_new")
+
 
 @click.command()
 @click.option("--from", "first", type=Day(), help="First day.  [default: the last 5 after training, or those held out of it]")
@@ -39,7 +46,7 @@ def calibration(settings: Settings, first: dt.date | None, last: dt.date | None,
     with output.progress() as report:
         found = stages.inspect(settings.workspace, first, last, settings.config, report)
     output.note(f"days inspected: {', '.join(map(str, found.days))}; {found.how}")
-    output.emit_tables(found.tables(), output_format)
+    output.emit_tables(found.tables(), TITLES, output_format)
     if picture is not None:
         charts.draw_calibration(found, picture)
         output.note(f"picture: {picture}")
@@ -73,9 +80,6 @@ def entity(settings: Settings, name: str | None, day: dt.date | None, limit: int
         return
     for each in found:
         _show(each)
-
-
-ROLE_COLUMNS = ("role", "breadth", "active_days", "novelty", "novelty_of_peers", "novelty_typical", "new_a_day", "most_new")
 
 
 def _show(facts: dict[str, Any]) -> None:

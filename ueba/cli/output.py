@@ -61,15 +61,15 @@ def emit(rows: Sequence[Mapping[str, Any]], output_format: str, columns: Sequenc
         _table(rows, shown)
 
 
-def emit_tables(tables: Mapping[str, Sequence[Mapping[str, Any]]], output_format: str) -> None:
+def emit_tables(tables: Mapping[str, Sequence[Mapping[str, Any]]], titles: Mapping[str, str], output_format: str) -> None:
     """Print several tables under their titles; the other formats get their rows one after another, each with its `table`."""
     if output_format == "table":
-        for title, rows in tables.items():
-            click.echo(title)
+        for name, rows in tables.items():
+            click.echo(titles[name])
             emit(rows, output_format)
     else:
-        together = [{"table": title, **row} for title, rows in tables.items() for row in rows]
-        emit(together, output_format, list(dict.fromkeys(name for row in together for name in row)))
+        together = [{"table": name, **row} for name, rows in tables.items() for row in rows]
+        emit(together, output_format, list(dict.fromkeys(column for row in together for column in row)))
 
 
 def _table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> None:

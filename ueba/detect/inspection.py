@@ -51,13 +51,8 @@ class Inspection:
     prices: pd.DataFrame
 
     def tables(self) -> dict[str, list[dict[str, Any]]]:
-        """Title -> rows."""
-        titles = (
-            "share of edges with p at most 0.01 and 0.001, by tenth of users by breadth",
-            "the same by peer group: kind of account and least breadth",
-            "what a threshold costs on a day",
-        )
-        return dict(zip(titles, map(records, (self.breadth, self.peers, self.prices)), strict=True))
+        """Rows of each table."""
+        return {"breadth": records(self.breadth), "peers": records(self.peers), "prices": records(self.prices)}
 
 
 def inspect(edges: pd.DataFrame, how: str, config: Config, budget_score: float) -> Inspection:
@@ -106,7 +101,7 @@ def _share(name: str, edges: pd.DataFrame, alike: float) -> dict[str, Any]:
     at_least, at_most = interval(share, len(edges) / design_effect(edges["user"].to_numpy(), alike))
     return {
         "group": name,
-        "breadth": f"{edges['breadth'].min():.0f}-{edges['breadth'].max():.0f}",
+        "breadth": "-".join(f"{each:.0f}" for each in sorted({edges["breadth"].min(), edges["breadth"].max()})),
         "users": edges["user"].nunique(),
         "edges": len(edges),
         "share_p_0.01": share,
