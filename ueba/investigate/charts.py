@@ -58,10 +58,11 @@ def _shares(axes: Axes, table: pd.DataFrame, label: str, title: str) -> None:
             ends = [(share - mine["at_least"]).clip(lower=0), (mine["at_most"] - share).clip(lower=0)]
             axes.errorbar(mine.index, share, yerr=ends, fmt="o", color=colour, label=name, capsize=3)
     labels = ["all", *(name.replace(" ", "\n", 1).replace(" ", "") for name in table[label][1:])]
-    axes.set(yscale="log", title=title, ylabel=f"share of edges with p ≤ {LEVELS[0]}")
+    axes.set(yscale="log", ylabel=f"share of edges with p ≤ {LEVELS[0]}")
     axes.set_ylim(LEAST_SHARE * 0.8, max(4 * LEVELS[0], 1.2 * table["at_most"].max()))
-    axes.set_xticks(table.index, labels)
-    axes.legend(loc="lower left", frameon=False, ncols=len(COLOURS))
+    axes.set_xticks(table.index, labels, fontsize=7 if len(table) > 12 else None)
+    axes.set_title(title, loc="left")
+    axes.legend(loc="lower right", bbox_to_anchor=(1, 1), frameon=False, ncols=len(COLOURS))
 
 
 def _prices(axes: Axes, table: pd.DataFrame, measure: str, title: str) -> None:
