@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-HEAVY = ("torch", "torch_geometric", "pandas", "duckdb", "ibis", "neo4j")
+HEAVY = ("torch", "torch_geometric", "pandas", "duckdb", "ibis", "neo4j", "matplotlib")
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["incidents"], ["incidents", "--help"], ["graph", "server", "--help"]])

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
@@ -15,11 +16,12 @@ from typing import Any
 import pyarrow as pa
 
 from ueba.config import Config
-from ueba.detect import detector, findings
+from ueba.detect import detector, findings, inspection
 from ueba.detect.detector import Detector, Progress, quiet
-from ueba.detect.history import History
+from ueba.detect.history import History, date_of
 from ueba.errors import WorkspaceError
 from ueba.ingest import IngestReport, ingest, lake
+from ueba.investigate.entity import Known
 from ueba.workspace import Workspace
 
 
@@ -81,6 +83,28 @@ def train(workspace: Workspace, until: dt.date, config: Config, progress: Progre
     model.save(workspace.model)
     history.save(workspace.history)
     return model
+
+
+def inspect(
+    workspace: Workspace, first: dt.date | None, last: dt.date | None, config: Config, progress: Progress = quiet
+) -> inspection.Inspection:
+    """Whether the model's p-values keep their word, on days it did not train on; see `inspection.days_to_inspect`."""
+    model = Detector.load(workspace.model)
+    days, how = inspection.days_to_inspect(lake.days(workspace.lake), model, first, last)
+    reported = reported_in(workspace)
+    edges = inspection.score_again(workspace.lake, model, days, config, workspace.history, reported, progress)
+    return inspection.inspect(edges, how, config, model.least_score(config.incidents.budget))
+
+
+def known_of(workspace: Workspace, day: dt.date | None, config: Config) -> Known:
+    """What is known of every entity before a day, by default after the last one learned, or the last of the lake if none was.
+    The model is there only if it learned nothing from that day or later."""
+    last = last_day(workspace)
+    if day is None:
+        learned = workspace.history / "history.json"
+        day = (date_of(json.loads(learned.read_text())["last_day"]) if learned.exists() else last) + dt.timedelta(days=1)
+    model = Detector.load(workspace.model) if is_fit_for(workspace, day) else None
+    return Known(known_before(workspace, day, config), day, model)
 
 
 def reported_in(workspace: Workspace) -> detector.Reported:

@@ -61,6 +61,17 @@ def emit(rows: Sequence[Mapping[str, Any]], output_format: str, columns: Sequenc
         _table(rows, shown)
 
 
+def emit_tables(tables: Mapping[str, Sequence[Mapping[str, Any]]], titles: Mapping[str, str], output_format: str) -> None:
+    """Print several tables under their titles; the other formats get their rows one after another, each with its `table`."""
+    if output_format == "table":
+        for name, rows in tables.items():
+            click.echo(titles[name])
+            emit(rows, output_format)
+    else:
+        together = [{"table": name, **row} for name, rows in tables.items() for row in rows]
+        emit(together, output_format, list(dict.fromkeys(column for row in together for column in row)))
+
+
 def _table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> None:
     from rich import box
     from rich.console import Console
@@ -84,6 +95,11 @@ def _cell(value: Any, joiner: str) -> str:
     if isinstance(value, list | tuple):
         some = [_cell(item, " ") for item in value[:6]]
         return joiner.join(some) + (f"{joiner}and {len(value) - 6} more" if len(value) > 6 else "")
+    return plain(value)
+
+
+def plain(value: Any) -> str:
+    """Text for a terminal: what a log smuggled into a name is shown and not obeyed."""
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in str(value))
 
 

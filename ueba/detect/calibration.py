@@ -1,9 +1,10 @@
 """Surprise to p-value: how often would an entity as broad as this one be at least this strange on a normal day?
 
-A conformal rank (Vovk et al. 2005) within the tenth of users of similar breadth, on days the model did not train on; beyond the
-98th percentile a generalised Pareto tail (Pickands 1975) fitted by probability-weighted moments (Hosking and Wallis 1987), since
-ranks alone cannot say less than one in the number of scores. Scores of attacks that nobody noticed are in the pool too; a rank
-minds that little.
+A conformal rank (Vovk et al. 2005) among scores of users of similar breadth, a tenth of them, on days the model did not train on.
+Breadth is a user's place among all users of its day: the number of targets only ever grows, and tomorrow's users of a number would
+be narrower ones than those it was calibrated by. Beyond the 98th percentile a generalised Pareto tail (Pickands 1975) fitted by
+probability-weighted moments (Hosking and Wallis 1987), since ranks alone cannot say less than one in the number of scores. Scores
+of attacks that nobody noticed are in the pool too; a rank minds that little.
 Leaves out: dependence between the edges of a day; incidents are ranked, not tested.
 """
 
@@ -24,9 +25,14 @@ LEAST_P = 1e-12
 
 @dataclass(frozen=True)
 class Calibration:
-    """What normal scores look like by breadth. breadth, surprise: float32 [scores], day: int64 [scores]"""
+    """What normal scores look like by breadth.
 
-    breadth: Array
+    rank:     float32 [scores], share of users narrower than the edge's, see `detector.breadth_rank`
+    surprise: float32 [scores], nats
+    day:      int64 [scores]
+    """
+
+    rank: Array
     surprise: Array
     day: Array
 
@@ -34,34 +40,39 @@ class Calibration:
     def empty(cls) -> Calibration:
         return cls(np.zeros(0, np.float32), np.zeros(0, np.float32), np.zeros(0, np.int64))
 
-    def extended(self, breadth: Array, surprise: Array, day: int, window_days: int = 14) -> Calibration:
+    def extended(self, rank: Array, surprise: Array, day: int, window_days: int = 14) -> Calibration:
         """With a scored day's scores added, and days older than the window dropped."""
         days = np.concatenate([self.day, np.full(len(surprise), day, np.int64)])
         keep = days > day - window_days
         return Calibration(
-            np.concatenate([self.breadth, breadth])[keep].astype(np.float32),
+            np.concatenate([self.rank, rank])[keep].astype(np.float32),
             np.concatenate([self.surprise, surprise])[keep].astype(np.float32),
             days[keep],
         )
 
-    def p_values(self, breadth: Array, surprise: Array) -> Array:
+    def without(self, day: int) -> Calibration:
+        """All but a day's scores, so that the day can be judged by others."""
+        keep = self.day != day
+        return Calibration(self.rank[keep], self.surprise[keep], self.day[keep])
+
+    def p_values(self, rank: Array, surprise: Array) -> Array:
         """p in (0, 1], float64 [edges]; small is strange. Without any calibration scores every p is 1."""
         p = np.ones(len(surprise))
         if not len(self.surprise):
             return p
         edges = self._group_edges()
-        pool_group, group = np.searchsorted(edges, self.breadth, "right"), np.searchsorted(edges, breadth, "right")
+        pool_group, group = np.searchsorted(edges, self.rank, "right"), np.searchsorted(edges, rank, "right")
         for number in np.unique(group):
             mine = group == number
             p[mine] = p_in_group(np.sort(self.surprise[pool_group == number]), surprise[mine])
         return p
 
     def _group_edges(self) -> Array:
-        """Breadths at which a new group begins: tenths of the scores, fewer where scores or breadths are few."""
+        """Ranks at which a new group begins: tenths of the scores, fewer where scores or ranks are few."""
         groups = min(GROUPS, max(len(self.surprise) // SMALLEST_GROUP, 1))
-        quantiles = np.quantile(self.breadth, np.arange(1, groups) / groups)
+        quantiles = np.quantile(self.rank, np.arange(1, groups) / groups)
         edges = np.unique(quantiles)
-        above: Array = edges[edges > self.breadth.min()]
+        above: Array = edges[edges > self.rank.min()]
         return above
 
 

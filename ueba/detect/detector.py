@@ -27,7 +27,7 @@ from models.graph import Edges, Snapshot
 from ueba.config import Config, TrainConfig
 from ueba.detect import features, incidents, tensors
 from ueba.detect.calibration import Calibration
-from ueba.detect.history import EdgeBatch, Floats, History, Names, date_of, day_number
+from ueba.detect.history import EdgeBatch, Floats, History, Ints, Names, date_of, day_number
 from ueba.detect.negatives import FAMILIES, make_negatives
 from ueba.errors import WorkspaceError
 from ueba.ingest import lake
@@ -81,7 +81,7 @@ class Detector:
         """Score a whole day's edges, and return with it their features [edges, features]. The day was not learned."""
         described = features.describe(history, batch, day, features.today(history, batch))
         surprise = self.surprise(history, batch, described)
-        return Score(surprise, self.calibration.p_values(breadth(history, batch), surprise)), described
+        return Score(surprise, self.calibration.p_values(breadth_rank(history, batch.user), surprise)), described
 
     def surprise(self, history: History, batch: EdgeBatch, described: Floats) -> Array:
         """Surprise of described edges in nats, averaged over the models' log odds. float64 [edges]"""
@@ -100,7 +100,7 @@ class Detector:
 
     def recalibrated(self, history: History, batch: EdgeBatch, day: int, surprise: Array) -> Detector:
         """With a scored day added to what is known of normal scores. `history` is as of before the day."""
-        calibration = self.calibration.extended(breadth(history, batch), surprise, day)
+        calibration = self.calibration.extended(breadth_rank(history, batch.user), surprise, day)
         return replace(self, calibration=calibration)
 
     def save(self, folder: Path) -> None:
@@ -109,7 +109,7 @@ class Detector:
         shutil.rmtree(temporary, ignore_errors=True)
         temporary.mkdir(parents=True)
         checkpoint.save_models(self.models, temporary)
-        pool = {name: getattr(self.calibration, name).tolist() for name in ("breadth", "surprise", "day")}
+        pool = {name: getattr(self.calibration, name).tolist() for name in ("rank", "surprise", "day")}
         (temporary / "calibration.json").write_text(json.dumps(pool))
         names = {"users": self.users.names, "places": self.places.names}
         (temporary / "names.json").write_text(json.dumps(names))
@@ -131,19 +131,21 @@ class Detector:
             pool = json.loads((folder / "calibration.json").read_text())
             names = json.loads((folder / "names.json").read_text())
             facts = json.loads((folder / "facts.json").read_text())
-        except (checkpoint.DamagedModel, OSError, ValueError) as reason:
-            raise WorkspaceError(f"the model is damaged ({reason}); make a new one with `ueba train`") from reason
-        calibration = Calibration(
-            np.array(pool["breadth"], np.float32),
-            np.array(pool["surprise"], np.float32),
-            np.array(pool["day"], np.int64),
-        )
-        return cls(models, Names(names["users"]), Names(names["places"]), calibration, facts)
+            scores = (np.array(pool["rank"], np.float32), np.array(pool["surprise"], np.float32), np.array(pool["day"], np.int64))
+        except (checkpoint.DamagedModel, OSError, ValueError, KeyError) as reason:
+            raise WorkspaceError(
+                f"the model is damaged or of another version ({reason}); make a new one with `ueba train`"
+            ) from reason
+        return cls(models, Names(names["users"]), Names(names["places"]), Calibration(*scores), facts)
 
 
-def breadth(history: History, batch: EdgeBatch) -> Floats:
-    """Distinct targets that each edge's user ever had, float32 [edges]."""
-    return history.sides["user_target"][0].breadth[batch.user]
+def breadth_rank(history: History, user: Ints) -> Floats:
+    """Share of users who had fewer distinct targets than each of some, ties counted half, float32 [users]."""
+    targets = history.sides["user_target"][0].breadth
+    every, mine = np.sort(targets[targets > 0]), targets[user]
+    below, upto = (np.searchsorted(every, mine, side) for side in ("left", "right"))
+    rank: Floats = ((below + upto) / (2 * max(len(every), 1))).astype(np.float32)
+    return rank
 
 
 def averaged_surprise(models: list[inference.Weights], graph: Snapshot, batch: EdgeBatch, described: Floats) -> Array:
@@ -243,7 +245,7 @@ def train(
         progress("read", done, len(days))
         if day in held_out:
             described = features.describe(history, batch, day_number(day), features.today(history, batch))
-            normal.append((_frozen(history), batch, described, day_number(day), breadth(history, batch)))
+            normal.append((_frozen(history), batch, described, day_number(day), breadth_rank(history, batch.user)))
         elif day in positive:
             trusted = batch.take(~suspects(table, reported(day)))
             examples.append(_examples(history, trusted, day_number(day), config.train, rng))

@@ -62,8 +62,13 @@ def incidents(
 
 def usual_score(edges: pd.DataFrame, candidates: int, budget: int) -> float:
     """What the last incident within the budget scores on a day like this one; 0 if the day does not use the budget up."""
-    _, _, scores = _ranked(edges, candidates, budget)
-    return float(scores.iloc[budget - 1]) if len(scores) >= budget else 0.0
+    reached = scores(edges, candidates, budget)
+    return float(reached[budget - 1]) if len(reached) >= budget else 0.0
+
+
+def scores(edges: pd.DataFrame, candidates: int, budget: int) -> Array:
+    """What each of a day's incidents scores, best first, within the budget or not. float64 [incidents]"""
+    return _ranked(edges, candidates, budget)[2].to_numpy()
 
 
 def _ranked(edges: pd.DataFrame, candidates: int, budget: int) -> tuple[pd.DataFrame, Array, pd.Series[float]]:

@@ -1,0 +1,155 @@
+"""What is known of an entity, on worlds where it can be counted by hand."""
+
+import datetime as dt
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from detect_world import edge_table
+from small_workspace import DAY, LAST, run, trained  # noqa: F401 - a fixture
+
+from ueba.cli.inspect import sparkline
+from ueba.detect.detector import Detector
+from ueba.detect.history import History, day_number
+from ueba.errors import WorkspaceError
+from ueba.ingest import lake
+from ueba.investigate.entity import Entity, Known, describe, find, listing, similarity
+from ueba.workspace import Workspace
+
+FIRST = dt.date(2024, 5, 1)
+FOREVER = 1e9  # half-life: nothing fades
+
+Rows = list[tuple[str, str | None, str]]
+CURIOUS: list[Rows] = [
+    [("ann", "pc1", "x1"), ("bob", "pc2", "x1")],
+    [("ann", "pc1", "x1"), ("ann", "pc1", "x2"), ("bob", "pc2", "x1")],
+    [("ann", "pc1", "x1"), ("ann", "pc1", "x2"), ("ann", "pc1", "x3"), ("ann", "pc9", "x4"), ("bob", "pc2", "x1")],
+]
+
+
+def known(days: list[Rows]) -> Known:
+    history = History(FOREVER)
+    for number, rows in enumerate(days):
+        history.learn(day_number(FIRST) + number, history.encode(edge_table(FIRST + number * DAY, rows)))
+        history.batches.append(f"{FIRST + number * DAY}/batch=1.parquet")
+    return Known(history, FIRST + len(days) * DAY, None)
+
+
+def facts(world: Known, name: str) -> dict[str, object]:
+    [entity] = find(world, name)
+    return describe(world, entity)
+
+
+def test_a_novelty_rate_can_be_counted() -> None:
+    """After her first day ann met 6 targets on her days, 3 of them new; bob met 2, none new."""
+    ann = facts(known(CURIOUS), "ann")
+    targets, sources = ann["roles"]
+    assert (targets["new_of_them"], targets["partners_of_days"], targets["novelty_raw"]) == pytest.approx((3, 6, 0.5))
+    assert (targets["breadth"], targets["most_new"], sources["breadth"]) == (4, pytest.approx(2), 2)
+    assert 0.3 < targets["novelty"] <= 0.5
+    assert targets["cost_of_new"] == pytest.approx(-np.log(targets["novelty"]))
+    assert (ann["first_seen"], ann["last_seen"]) == ("2024-05-01", "2024-05-03")
+    assert ann["active_days"] == pytest.approx(3) and ann["days_that_count"] == pytest.approx(3)
+    assert [(usual["name"], usual["days"]) for usual in targets["usual"][:2]] == [
+        ("x1", pytest.approx(3)),
+        ("x2", pytest.approx(2)),
+    ]
+    assert ann["hours_utc"][9] == 1 and ann["logon_types"] == {"Network": 1.0}
+    assert "3.0 of 6.0 targets (50.0%" in ann["why"][0]
+    bob = facts(known(CURIOUS), "bob")
+    assert bob["roles"][0]["cost_of_new"] > targets["cost_of_new"] and "nats more" in bob["why"][0]
+
+
+def test_peers_are_shrunk_to_and_told() -> None:
+    """cal and dee are as broad; of the 4 targets of their later days one was new."""
+    days: list[Rows] = [
+        [("cal", None, "x1"), ("dee", None, "x1"), ("dee", None, "x2")],
+        [("cal", None, "x1"), ("cal", None, "x2"), ("dee", None, "x1"), ("dee", None, "x2")],
+    ]
+    role = facts(known(days), "cal")["roles"][0]
+    assert (role["peers"], role["novelty_of_peers"]) == (1, pytest.approx(0.25))
+    assert 0.25 < role["novelty"] < role["novelty_raw"] == pytest.approx(0.5)
+
+
+def test_the_same_team_comes_first() -> None:
+    teams = [
+        (f"{team}{person}", None, f"{team}-server{n}") for team in "ab" for person in range(3) for n in range(person, person + 3)
+    ]
+    everybody = [(user, None, "mail") for user, _, _ in teams]
+    world = known([teams + everybody])
+    nearest = facts(world, "a0")["nearest"]
+    assert [each["name"] for each in nearest[:2]] == ["a1", "a2"]
+    # a0 and a1 both have a-server1, a-server2 and mail, of five: with a-server0 and a-server3
+    assert (nearest[0]["shared"], nearest[0]["similarity"]) == (3, pytest.approx(3 / 5))
+    assert {each["name"] for each in nearest[2:]} == {"b0", "b1", "b2"}  # only the mail server
+
+
+def test_a_machine_is_known_in_each_of_its_roles() -> None:
+    world = known([[("ann", "pc1", "x1"), ("bob", "pc1", "x1"), ("bob", "x1", "pc1")]])
+    roles = {(role["role"], role["partner"]): role["breadth"] for role in facts(world, "pc1")["roles"]}
+    assert roles == {
+        ("is reached by", "user"): 1,
+        ("is reached from", "source"): 1,
+        ("is acted from by", "user"): 2,
+        ("leads to", "target"): 1,
+    }
+
+
+def test_names_are_found_in_any_case_and_in_both_tables() -> None:
+    world = known([[("Ann", "pc1", "x1"), ("pc1", "pc1", "x1"), ("BOB", None, "x1"), ("bob", None, "x1")]])
+    assert find(world, "Ann") == find(world, "aNN") == [Entity(True, 0)]
+    assert [entity.is_user for entity in find(world, "pc1")] == [True, False]
+    assert find(world, "bob") != find(world, "BOB")
+    for name, said in (("Bob", "BOB or bob"), ("pc2", "pc1"), ("an", "Ann"), ("zzz", "without a name lists them")):
+        with pytest.raises(WorkspaceError, match=said):
+            find(world, name)
+
+
+def test_the_list_has_everything_the_broadest_first() -> None:
+    rows = listing(known(CURIOUS))
+    assert {row["name"] for row in rows} == {"ann", "bob", "pc1", "pc2", "pc9", "x1", "x2", "x3", "x4"}
+    assert (rows[0]["name"], rows[0]["breadth"], rows[0]["kind"]) == ("ann", 4, "human account")
+    assert {row["name"]: str(row["last_seen"]) for row in rows}["pc2"] == "2024-05-03"
+
+
+def test_bars() -> None:
+    assert sparkline([0, 0.25, 0.5]) == " ▄█" and sparkline([0.0] * 3) == "   "
+
+
+# --- on a workspace --------------------------------------------------------------------------------------------
+
+
+def test_similarity_is_a_cosine(trained: Workspace) -> None:  # noqa: F811
+    model, history = Detector.load(trained.model), History.load(trained.history)
+    alike = similarity(model, history, 3, "user")
+    assert alike[3] == pytest.approx(1, abs=1e-5) and (np.abs(alike) <= 1 + 1e-5).all()
+    twice = replace(model, models=model.models * 2)
+    np.testing.assert_allclose(similarity(twice, history, 3, "user"), alike, rtol=1e-5)
+
+
+def test_from_the_command_line(trained: Workspace, tmp_path: Path) -> None:  # noqa: F811
+    before = {path: path.stat().st_mtime_ns for path in trained.root.rglob("*") if path.is_file()}
+    listed = json.loads(run(trained.root, "entity", "--format", "json").stdout)
+    user = next(row["name"] for row in listed if row["kind"] == "human account")
+    [told] = json.loads(run(trained.root, "entity", user.upper(), "--format", "json").stdout)
+    assert told["name"] == user and told["before"] == str(LAST) and told["nearest_by"] == "embedding"
+    table = run(trained.root, "entity", user).stdout
+    assert "why its novelties count" in table and f"{told['roles'][0]['novelty']:.1%}" in table
+    for row in told["p_values"]:
+        assert 0 < row["p_value"] <= 1
+    [earlier] = json.loads(run(trained.root, "entity", user, "--day", str(LAST - 3 * DAY), "--format", "json").stdout)
+    assert earlier["nearest_by"] == "shared targets" and not earlier["p_values"]  # the model learned later days
+    assert earlier["last_seen"] < str(LAST - 3 * DAY)
+    assert len(run(trained.root, "entity", "--limit", "3").stdout.splitlines()) < 9
+    assert "did you mean" in run(trained.root, "entity", user[:-1], code=1).output.lower()
+    assert "ueba ingest" in run(tmp_path, "entity", user, code=1).output
+    assert before == {path: path.stat().st_mtime_ns for path in trained.root.rglob("*") if path.is_file()}
+
+
+def test_without_a_history_or_model_the_lake_is_enough(trained: Workspace, tmp_path: Path) -> None:  # noqa: F811
+    (tmp_path / "lake").symlink_to(trained.lake)
+    user = lake.read_pairs(trained.lake, LAST, LAST)["user"][0].as_py()
+    [told] = json.loads(run(tmp_path, "entity", user, "--format", "json").stdout)
+    assert told["before"] == str(LAST + DAY) and told["last_seen"] == str(LAST)

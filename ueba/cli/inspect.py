@@ -1,0 +1,112 @@
+"""Commands that look at what was learned: calibration, entity."""
+
+from __future__ import annotations
+
+import datetime as dt
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ueba.cli import output
+from ueba.cli.output import Day
+from ueba.cli.setup import Settings, pass_settings
+
+TITLES = {
+    "breadth": "share of edges with p at most 0.01 and 0.001, by tenth of users by breadth",
+    "peers": "the same by peer group: kind of account and least breadth",
+    "prices": "what a threshold costs: edges and incidents on an average day, and the most incidents on one",
+}
+ROLE_COLUMNS = ("role", "breadth", "active_days", "novelty", "novelty_of_peers", "novelty_typical", "new_a_day", "most_new")
+
+
+@click.command()
+@click.option("--from", "first", type=Day(), help="First day.  [default: the last 5 after training, or those held out of it]")
+@click.option("--to", "last", type=Day(), help="Last day.")
+@click.option("--picture", type=click.Path(dir_okay=False, path_type=Path), help="Draw it too, as .svg or .png.")
+@output.format_option
+@pass_settings
+def calibration(settings: Settings, first: dt.date | None, last: dt.date | None, picture: Path | None, output_format: str) -> None:
+    """Check that p-values keep their word, and say what a threshold costs.
+
+    \b
+    Days that the model did not train on are scored again. Of their edges one in a hundred should have p at most 0.01, for broad and
+    narrow users and all kinds of account alike. Attacks on these days, noticed or not, count as normal: choose days without.
+    Nothing is kept.
+    Example:
+      ueba calibration --picture calibration.svg
+    """
+    from ueba import stages
+    from ueba.investigate import charts
+
+    if picture is not None:
+        charts.check(picture)
+    with output.progress() as report:
+        found = stages.inspect(settings.workspace, first, last, settings.config, report)
+    output.note(f"days inspected: {', '.join(map(str, found.days))}; {found.how}")
+    output.emit_tables(found.tables(), TITLES, output_format)
+    if picture is not None:
+        charts.draw_calibration(found, picture)
+        output.note(f"picture: {picture}")
+
+
+@click.command()
+@click.argument("name", required=False)
+@click.option("--day", type=Day(), help="As of this day, before it.  [default: after the last day learned]")
+@click.option("--limit", type=click.IntRange(1), default=20, show_default=True, help="Names to list if NAME is not given.")
+@output.format_option
+@pass_settings
+def entity(settings: Settings, name: str | None, day: dt.date | None, limit: int, output_format: str) -> None:
+    """Say what is known of a user, machine or resource, and why its novelties count less or more. Without NAME: list them.
+
+    \b
+    JSON holds everything; a name that is both a user and a machine gives two records.
+    Example:
+      ueba entity --limit 5
+      ueba entity mlopez@corp.example --day 2026-01-21
+    """
+    from ueba import stages
+    from ueba.investigate import entity as entities
+
+    known = stages.known_of(settings.workspace, day, settings.config)
+    if name is None:
+        output.emit(entities.listing(known)[: limit if output_format == "table" else None], output_format, entities.LIST_COLUMNS)
+        return
+    found = [entities.describe(known, each) for each in entities.find(known, name)]
+    if output_format != "table":
+        output.emit(found, output_format)
+        return
+    for each in found:
+        _show(each)
+
+
+def _show(facts: dict[str, Any]) -> None:
+    """An entity's facts for a person."""
+    click.echo(output.plain(f"{facts['name']}: {facts['kind']}, as known before {facts['before']}"))
+    click.echo(
+        f"seen {facts['first_seen']} to {facts['last_seen']}; active on {facts['active_days']:.1f} of"
+        f" {facts['days_that_count']:.1f} days (a day counts half after {facts['half_life_days']:g})"
+    )
+    click.echo(f"hours, UTC     0h {sparkline(facts['hours_utc'])} 23h")
+    click.echo(output.plain("logon types    " + ", ".join(f"{name} {share:.0%}" for name, share in facts["logon_types"].items())))
+    click.echo("\nin each role: distinct partners ever, share of a day's partners that are new, new partners a day")
+    output.emit([{**role, "role": f"{role['role']} {role['partner']}s"} for role in facts["roles"]], "table", ROLE_COLUMNS)
+    click.echo("with whom on most days (decayed)")
+    usual = [{"role": f"{role['role']} {role['partner']}s", **partner} for role in facts["roles"] for partner in role["usual"]]
+    output.emit(usual, "table", ("role", "name", "days", "last_seen"))
+    click.echo(f"most like it, by {facts['nearest_by']}")
+    output.emit(facts["nearest"], "table", ("name", "similarity", "shared", "breadth"))
+    click.echo("why its novelties count less or more")
+    for sentence in facts["why"]:
+        click.echo(f"- {output.plain(sentence)}")
+
+
+def sparkline(shares: Sequence[float]) -> str:
+    """A bar for each share, the largest full."""
+    most = max(shares) or 1.0
+    return "".join(" ▁▂▃▄▅▆▇█"[math.ceil(8 * share / most)] for share in shares)
+
+
+COMMANDS = (calibration, entity)

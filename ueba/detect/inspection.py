@@ -1,0 +1,247 @@
+"""Does a p-value keep its word? Days that the model did not train on are scored again, and what was promised is counted.
+
+Of normal edges one in a hundred should have p <= 0.01, whatever the account (conformal validity, Vovk et al. 2005); `shares` counts
+how many do, among users of similar breadth and in each peer group. Edges of a user resemble each other, so they are worth
+fewer than they are: an interval is Wilson's (1927) for the number of edges divided by Kish's (1965) design effect. `prices`
+says what a threshold would cost: edges and incidents a day. A day's p-values come from the calibration scores of other days.
+Leaves out labels: attacks are counted as the normal edges they pretend to be, which raises the smallest shares a little.
+
+    edges, a row each      day, user, source (None if unknown), target, kind (of USER_KINDS), breadth (distinct targets the user
+                           ever had before the day), surprise, p_value, strangeness
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from ueba.config import Config
+from ueba.detect import detector, incidents
+from ueba.detect.detector import Detector, Progress, Reported, nothing_reported, quiet
+from ueba.detect.history import USER_KINDS, date_of, day_number
+from ueba.errors import WorkspaceError
+
+Array = npt.NDArray[Any]
+LEVELS = (0.01, 0.001)  # p at or below which edges are counted; the first is judged
+TOLERANCE = 2.0  # a share within this factor of what it should be is even
+CONFIDENCE_Z = 1.96  # 95 %
+DAYS = 5  # days inspected if nobody says which
+STALE_DAYS = 7  # a model older than this is said to be old
+P_THRESHOLDS = tuple(10.0**-power for power in range(1, 7))
+SCORE_THRESHOLDS = 10  # of an incident's score, about as many, at whole nats
+SHARE_COLUMNS = ("group", "breadth", "users", "edges", "share_p_0.01", "at_least", "at_most", "share_p_0.001", "judgement")
+PRICE_COLUMNS = ("measure", "threshold", "edges_a_day", "incidents_a_day", "most_incidents", "means")
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """`breadth`, `peers`: shares by tenth of breadth and by peer group; `prices`: what thresholds cost. days: those inspected;
+    how: what is to be known about them."""
+
+    days: list[dt.date]
+    how: str
+    breadth: pd.DataFrame
+    peers: pd.DataFrame
+    prices: pd.DataFrame
+
+    def tables(self) -> dict[str, list[dict[str, Any]]]:
+        """Rows of each table."""
+        return {"breadth": records(self.breadth), "peers": records(self.peers), "prices": records(self.prices)}
+
+
+def inspect(edges: pd.DataFrame, how: str, config: Config, budget_score: float) -> Inspection:
+    """All that is counted of scored edges. budget_score: what the budget means as a score of incidents, 0 if unknown."""
+    return Inspection(
+        days=sorted(edges["day"].unique()),
+        how=how,
+        breadth=shares(edges, breadth_tenths(edges)),
+        peers=shares(edges, peer_groups(edges)),
+        prices=prices(edges, config, budget_score),
+    )
+
+
+def records(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """Rows as dicts by column name."""
+    return [{str(name): value for name, value in row.items()} for row in table.to_dict("records")]
+
+
+# --- shares ----------------------------------------------------------------------------------------------------
+
+
+def breadth_tenths(edges: pd.DataFrame) -> pd.Series[str]:
+    """The tenth of users, by breadth on a day, to which each edge's user belongs; fewer groups where many are equally broad."""
+    users = edges.drop_duplicates(["day", "user"])["breadth"]
+    limits = np.unique(np.quantile(users, np.arange(1, 10) / 10))
+    number = np.searchsorted(limits[limits > users.min()], edges["breadth"], "right")
+    return pd.Series([f"{each + 1:2d} of {number.max() + 1}" for each in number], index=edges.index)
+
+
+def peer_groups(edges: pd.DataFrame) -> pd.Series[str]:
+    """Kind of account and breadth within a factor of two, as `History.peer_groups`, in order of both."""
+    power = np.floor(np.log2(1 + edges["breadth"])).astype(int).clip(0, 15)
+    return pd.Series([f"{kind} {2**e - 1:4d}+" for kind, e in zip(edges["kind"], power, strict=True)], index=edges.index)
+
+
+def shares(edges: pd.DataFrame, group: pd.Series[str]) -> pd.DataFrame:
+    """Share of edges with p at most each level in every group and in all, columns SHARE_COLUMNS. Columns of `edges` that are
+    read: user, breadth, p_value."""
+    alike = likeness((edges["p_value"] <= LEVELS[0]).to_numpy(), edges["user"].to_numpy())
+    rows = [_share("all", edges, alike), *(_share(str(name), mine, alike) for name, mine in edges.groupby(group))]
+    return pd.DataFrame(rows, columns=list(SHARE_COLUMNS))
+
+
+def _share(name: str, edges: pd.DataFrame, alike: float) -> dict[str, Any]:
+    share, tail = ((edges["p_value"] <= level).mean() for level in LEVELS)
+    at_least, at_most = interval(share, len(edges) / design_effect(edges["user"].to_numpy(), alike))
+    return {
+        "group": name,
+        "breadth": "-".join(f"{each:.0f}" for each in sorted({edges["breadth"].min(), edges["breadth"].max()})),
+        "users": edges["user"].nunique(),
+        "edges": len(edges),
+        "share_p_0.01": share,
+        "at_least": at_least,
+        "at_most": at_most,
+        "share_p_0.001": tail,
+        "judgement": judgement(share, at_least, at_most, LEVELS[0]),
+    }
+
+
+def likeness(strange: Array, user: Array) -> float:
+    """Correlation between the edges of a user, in [0, 1]. strange: bool [edges]; user: ids [edges].
+
+    What Kish's design effect, 1 + (edges of an edge's user - 1) * likeness, must be to give the variance between users."""
+    _, user, edges = np.unique(user, return_inverse=True, return_counts=True)
+    share = strange.mean()
+    chance = len(strange) * share * (1 - share)
+    resembling = (edges**2).sum() / len(strange) - 1
+    if not chance or not resembling:
+        return 0.0
+    effect = (np.bincount(user, strange - share) ** 2).sum() / chance
+    return float(np.clip((effect - 1) / resembling, 0, 1))
+
+
+def design_effect(user: Array, alike: float) -> float:
+    """How many edges are worth one that is independent of the others."""
+    edges = np.unique(user, return_counts=True)[1]
+    return float(1 + ((edges**2).sum() / edges.sum() - 1) * alike)
+
+
+def interval(share: float, n: float) -> tuple[float, float]:
+    """Wilson's 95 % interval of a share of n independent edges."""
+    z2 = CONFIDENCE_Z**2
+    middle = (share + z2 / (2 * n)) / (1 + z2 / n)
+    half = CONFIDENCE_Z * np.sqrt(share * (1 - share) / n + z2 / (4 * n * n)) / (1 + z2 / n)
+    return (float(middle - half) if share else 0.0), (float(middle + half) if share < 1 else 1.0)
+
+
+def judgement(share: float, at_least: float, at_most: float, level: float) -> str:
+    """`even` within TOLERANCE of the level, `within chance` if the interval reaches that far, else `too many` or `too few`."""
+    low, high = level / TOLERANCE, level * TOLERANCE
+    if low <= share <= high:
+        return "even"
+    if at_least <= high and at_most >= low:
+        return "within chance"
+    return "too many" if share > high else "too few"
+
+
+# --- prices ----------------------------------------------------------------------------------------------------
+
+
+def prices(edges: pd.DataFrame, config: Config, budget_score: float) -> pd.DataFrame:
+    """What thresholds mean a day on average, and the most incidents of one day, columns PRICE_COLUMNS.
+
+    p_value: every edge with p at most the threshold; these make incidents by shared user or source.
+    score:   edges as strange as the threshold, in nats; incidents, made of each day's candidates, that score as much."""
+    days = [mine for _, mine in edges.groupby("day")]
+    rows = []
+    for threshold in P_THRESHOLDS:
+        strange = [mine[mine["p_value"] <= threshold] for mine in days]
+        made = [len(set(incidents.group(some).tolist())) for some in strange]
+        rows.append(_price("p_value", threshold, [len(some) for some in strange], made, ""))
+    scores = [incidents.scores(mine, config.incidents.candidates, config.incidents.budget) for mine in days]
+    every = np.concatenate(scores)
+    step = max(int(np.ceil(np.ptp(every) / SCORE_THRESHOLDS)), 1)
+    thresholds = set(np.arange(np.ceil(every.min()), every.max() + 1, step).tolist())
+    for threshold in sorted(thresholds | ({budget_score} if budget_score else set())):
+        strange_edges = [int((mine["strangeness"] >= threshold).sum()) for mine in days]
+        mark = f"the budget of {config.incidents.budget}" if threshold == budget_score else ""
+        rows.append(_price("score", threshold, strange_edges, [int((some >= threshold).sum()) for some in scores], mark))
+    return pd.DataFrame(rows, columns=list(PRICE_COLUMNS))
+
+
+def _price(measure: str, threshold: float, edges: list[int], made: list[int], mark: str) -> dict[str, Any]:
+    per_day = float(np.mean(edges)), float(np.mean(made)), max(made)
+    return dict(zip(PRICE_COLUMNS, (measure, threshold, *per_day, mark), strict=True))
+
+
+# --- scoring again ---------------------------------------------------------------------------------------------
+
+
+def days_to_inspect(
+    held: list[dt.date], model: Detector, first: dt.date | None = None, last: dt.date | None = None
+) -> tuple[list[dt.date], str]:
+    """Days of those the lake holds that the model did not train on, and what is to be known about them.
+
+    Without `first` and `last`: the last DAYS after its training, or if there are none those held out. Raises WorkspaceError where
+    there is no such day."""
+    after = [day for day in held if model.learned_before(day)]
+    held_out = [
+        day for day in map(date_of, np.unique(model.calibration.day).tolist()) if day in held and not model.learned_before(day)
+    ]
+    if first is None and last is None:
+        chosen = after[-DAYS:] or held_out
+    else:
+        chosen = [day for day in held_out + after if (first or day) <= day <= (last or day)]
+    if not chosen:
+        raise WorkspaceError(
+            f"no day there that the model did not train on: it was trained until {model.facts['trained_until']} and held out"
+            f" {', '.join(map(str, held_out)) or 'no day'}; the lake ends on {held[-1] if held else 'no day'};"
+            f" `ueba ingest` a later day"
+        )
+    until = dt.date.fromisoformat(model.facts["trained_until"])
+    if chosen[0] <= until:
+        return chosen, f"held out of a training that went on until {until}, each calibrated by the others"
+    age = (chosen[-1] - until).days
+    stale = f"; a model {age} days old is not what `ueba nightly` would use, see --from and --to" if age > STALE_DAYS else ""
+    return chosen, f"the model was trained until {until}{stale}"
+
+
+def score_again(
+    root: Path,
+    model: Detector,
+    days: list[dt.date],
+    config: Config,
+    stored: Path | None = None,
+    reported: Reported = nothing_reported,
+    progress: Progress = quiet,
+) -> pd.DataFrame:
+    """Every edge of some days of the lake, each day by what was known before it and calibrated by other days.
+
+    Raises WorkspaceError for a day without calibration scores of another."""
+    history = detector.history_before(root, days[0], config, stored, reported)
+    tables: list[pd.DataFrame] = []
+    for day, batch, _ in detector.walk(root, history, days[0], days[-1], reported):
+        if day not in days:
+            continue
+        progress("score", len(tables), len(days))
+        others = model.calibration.without(day_number(day))
+        if not len(others.surprise):
+            raise WorkspaceError(
+                f"{day} is the only day the model is calibrated by; `ueba ingest` a day after it was trained, and ask again"
+            )
+        score, _ = replace(model, calibration=others).score(history, batch, day_number(day))
+        source = batch.source.astype(object)
+        source[batch.source < 0] = None
+        columns = {"day": day, "user": batch.user, "source": source, "target": batch.target}
+        columns |= {"kind": np.array(USER_KINDS)[history.user_kind[batch.user]]}
+        columns |= {"breadth": history.sides["user_target"][0].breadth[batch.user]}
+        columns |= {"surprise": score.surprise, "p_value": score.p_value, "strangeness": score.strangeness}
+        tables.append(pd.DataFrame(columns))
+    progress("score", len(days), len(days))
+    return pd.concat(tables, ignore_index=True)

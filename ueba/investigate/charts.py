@@ -1,0 +1,78 @@
+"""The calibration as a picture: shares by breadth and by peer group beside what they should be, and the price of a threshold.
+
+Drawn by matplotlib without its state machine, so that no display is needed. Leaves out styles.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from ueba.detect.inspection import LEVELS, TOLERANCE, Inspection
+from ueba.errors import UsageError
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+SUFFIXES = (".svg", ".png")
+COLOURS = {"even": "#3d7ea6", "within chance": "#9aa5ab", "too many": "#d1495b", "too few": "#e0a030"}
+LEAST_SHARE = LEVELS[0] / 20  # where the axis ends; what lies below is drawn on it
+
+
+def check(path: Path) -> None:
+    """Raises UsageError for a file that is no picture we draw."""
+    if path.suffix.lower() not in SUFFIXES:
+        raise UsageError(f"--picture {path}: give it a name that ends in {' or '.join(SUFFIXES)}")
+
+
+def draw_calibration(inspection: Inspection, path: Path) -> None:
+    """Write the picture; its form is that of the file's suffix, see `check`."""
+    from matplotlib import rc_context
+    from matplotlib.figure import Figure
+
+    with rc_context({"svg.hashsalt": "ueba", "font.size": 9}):
+        figure = Figure(figsize=(10, 10), layout="constrained")
+        axes = figure.subplot_mosaic([["breadth", "breadth"], ["peers", "peers"], ["p_value", "score"]])
+        _shares(axes["breadth"], inspection.breadth, "breadth", "by distinct targets of the user, a tenth of the users each")
+        _shares(axes["peers"], inspection.peers, "group", "by peer group: kind of account and least distinct targets")
+        _prices(axes["p_value"], inspection.prices, "p_value", "threshold of an edge's p")
+        _prices(axes["score"], inspection.prices, "score", "threshold of score, nats")
+        axes["p_value"].set_xscale("log")
+        axes["p_value"].invert_xaxis()
+        days = inspection.days
+        figure.suptitle(f"calibration on {len(days)} days, {days[0]} to {days[-1]}")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        figure.savefig(path, dpi=120, metadata={"Date": None} if path.suffix.lower() == ".svg" else None)
+
+
+def _shares(axes: Axes, table: pd.DataFrame, label: str, title: str) -> None:
+    """A dot a group with its interval, over the band in which a share is even."""
+    axes.axhspan(LEVELS[0] / TOLERANCE, LEVELS[0] * TOLERANCE, color="#e8eef1", zorder=0)
+    axes.axhline(LEVELS[0], color="black", linewidth=0.8, zorder=1)
+    for name, colour in COLOURS.items():
+        mine = table[table["judgement"] == name]
+        if len(mine):
+            share = mine["share_p_0.01"].clip(lower=LEAST_SHARE)
+            ends = [(share - mine["at_least"]).clip(lower=0), (mine["at_most"] - share).clip(lower=0)]
+            axes.errorbar(mine.index, share, yerr=ends, fmt="o", color=colour, label=name, capsize=3)
+    labels = ["all", *(name.replace(" ", "\n", 1).replace(" ", "") for name in table[label][1:])]
+    axes.set(yscale="log", ylabel=f"share of edges with p ≤ {LEVELS[0]}")
+    axes.set_ylim(LEAST_SHARE * 0.8, max(4 * LEVELS[0], 1.2 * table["at_most"].max()))
+    axes.set_xticks(table.index, labels, fontsize=7 if len(table) > 12 else None)
+    axes.set_title(title, loc="left")
+    axes.legend(loc="lower right", bbox_to_anchor=(1, 1), frameon=False, ncols=len(COLOURS))
+
+
+def _prices(axes: Axes, table: pd.DataFrame, measure: str, title: str) -> None:
+    """Edges and incidents a day for each threshold; the one that the budget means is marked."""
+    mine = table[table["measure"] == measure]
+    axes.plot(mine["threshold"], mine["edges_a_day"], "o-", color="#9aa5ab", label="edges")
+    axes.plot(mine["threshold"], mine["incidents_a_day"], "o-", color="#3d7ea6", label="incidents")
+    for threshold, means in mine.loc[mine["means"] != "", ["threshold", "means"]].itertuples(index=False):
+        axes.axvline(threshold, color="#d1495b", linewidth=0.8, label=means)
+    axes.set(xlabel=title, ylabel="a day, on average")
+    axes.set_yscale("symlog", linthresh=1)
+    axes.set_ylim(bottom=0)
+    axes.legend(loc="upper right", frameon=False)

@@ -1,0 +1,318 @@
+"""What is known of one user, machine or resource before a day, and why its novelties count less or more than another's.
+
+Everything is read from the history (`ueba.detect.history`), by the formulas that judge: a novelty rate is the Beta-Binomial
+posterior mean with the peer group as its prior, and that a partner is new costs -log of that rate in the cache model of
+`ueba.detect.features`; which partner it is costs the same for everybody and is left out. With a model, the nearest entities are
+those whose embeddings point the same way; without, those that share most partners (Jaccard 1901). Leaves out single events; those
+are in the lake and the graph.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import difflib
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from models import inference
+from ueba.detect import detector, tensors
+from ueba.detect.detector import Detector
+from ueba.detect.history import NEVER, USER_KINDS, Floats, History, Ints, date_of
+from ueba.errors import WorkspaceError
+
+SCHEMA_VERSION = 1
+LIST_COLUMNS = ("name", "kind", "breadth", "active_days", "first_seen", "last_seen")
+FEW = 5  # nearest entities, usual partners
+SURPRISES = (0.5, 1.0, 2.0, 4.0, 8.0)  # nats, of which p is told
+
+# (relation, side) -> (what it is in this role, one partner). The first that an entity has is the one it is known by.
+Role = tuple[str, int]
+USER_ROLES: dict[Role, tuple[str, str]] = {
+    ("user_target", 0): ("reaches", "target"),
+    ("user_source", 0): ("acts from", "source"),
+}
+PLACE_ROLES: dict[Role, tuple[str, str]] = {
+    ("user_target", 1): ("is reached by", "user"),
+    ("source_target", 1): ("is reached from", "source"),
+    ("user_source", 1): ("is acted from by", "user"),
+    ("source_target", 0): ("leads to", "target"),
+}
+
+
+@dataclass(frozen=True)
+class Known:
+    """What is known before a day. `model` is None where there is none, or it has learned from that day or later."""
+
+    history: History
+    day: dt.date
+    model: Detector | None
+
+
+@dataclass(frozen=True)
+class Entity:
+    """One by its number: in `users`, or in `places`."""
+
+    is_user: bool
+    id: int
+
+    @property
+    def roles(self) -> dict[Role, tuple[str, str]]:
+        return USER_ROLES if self.is_user else PLACE_ROLES
+
+
+# --- by name ---------------------------------------------------------------------------------------------------
+
+
+def find(known: Known, name: str) -> list[Entity]:
+    """Users and places of this name, in this spelling or, if there is none, in one other.
+
+    Raises WorkspaceError with close names."""
+    users, places = known.history.users, known.history.places
+    spellings = {name} & {*users.names, *places.names} or {
+        each for each in (*users.names, *places.names) if each.casefold() == name.casefold()
+    }
+    if len(spellings) != 1:
+        close = sorted(spellings) or _close(name, [*users.names, *places.names])
+        meant = f" Did you mean {' or '.join(close)}?" if close else ""
+        raise WorkspaceError(f"no entity is called {name!r} before {known.day}.{meant} `ueba entity` without a name lists them")
+    ids = [(True, *users.find([*spellings])), (False, *places.find([*spellings]))]
+    return [Entity(is_user, int(number)) for is_user, number in ids if number >= 0]
+
+
+def _close(name: str, names: list[str]) -> list[str]:
+    """A few names that begin so, or else are spelled much alike."""
+    folded = {each.casefold(): each for each in names}
+    begin = sorted(each for each in folded if each.startswith(name.casefold()))
+    return [folded[each] for each in begin[:FEW] or difflib.get_close_matches(name.casefold(), folded, FEW)]
+
+
+def listing(known: Known) -> list[dict[str, Any]]:
+    """Every entity, the broadest first, columns LIST_COLUMNS."""
+    rows = []
+    for is_user, names in ((True, known.history.users), (False, known.history.places)):
+        roles = USER_ROLES if is_user else PLACE_ROLES
+        first, last = (_seen(known.history, roles, which) for which in ("first", "last"))
+        breadth, days = (_most(known.history, roles, what) for what in ("breadth", "days"))
+        kinds = _kinds(known.history, is_user)
+        rows += [
+            dict(zip(LIST_COLUMNS, (name, kind, int(b), round(float(d), 1), date_of(int(f)), date_of(int(until))), strict=True))
+            for name, kind, b, d, f, until in zip(names.names, kinds, breadth, days, first, last, strict=True)
+            if f < NEVER
+        ]
+    return sorted(rows, key=lambda row: (-row["breadth"], row["name"]))
+
+
+def _kinds(history: History, is_user: bool) -> list[str]:
+    if is_user:
+        return [f"{USER_KINDS[kind]} account" for kind in history.user_kind]
+    return ["resource" if is_resource else "machine" for is_resource in history.is_resource]
+
+
+def _most(history: History, roles: dict[Role, tuple[str, str]], what: str) -> Floats:
+    """The largest of a number over an entity's roles. [entities]"""
+    most: Floats = np.max([getattr(history.sides[relation][side], what) for relation, side in roles], axis=0)
+    return most
+
+
+def _seen(history: History, roles: dict[Role, tuple[str, str]], which: str) -> Ints:
+    """First or last day number of each entity in any role. int64 [entities]"""
+    if which == "first":
+        earliest: Ints = np.min([history.sides[relation][side].first_day for relation, side in roles], axis=0)
+        return earliest
+    latest = np.zeros(history.sizes(next(iter(roles))[0])[next(iter(roles))[1]], np.int64)
+    for relation, side in roles:
+        np.maximum.at(latest, ends(history, relation)[side], history.pairs[relation].last_day)
+    return latest
+
+
+def ends(history: History, relation: str) -> tuple[Ints, Ints]:
+    """Both ends of every pair ever seen. int64 [pairs] each."""
+    key = history.pairs[relation].key
+    return key >> 32, key & 0xFFFFFFFF
+
+
+# --- what is known ---------------------------------------------------------------------------------------------
+
+
+def describe(known: Known, entity: Entity) -> dict[str, Any]:
+    """Everything that is known of an entity, JSON values only. Counts of days are decayed; `days_that_count` is their maximum."""
+    history, number = known.history, entity.id
+    roles = {role: words for role, words in entity.roles.items() if history.sides[role[0]][role[1]].first_day[number] < NEVER}
+    main = next(iter(roles))
+    hours, types = (history.user_hours, history.user_types) if entity.is_user else (history.place_hours, history.place_types)
+    told = [_role(history, number, role, *words) for role, words in roles.items()]
+    judged = _p_values(known, number) if entity.is_user and known.model else []
+    kind = _kinds(history, entity.is_user)[number]
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "name": (history.users if entity.is_user else history.places).names[number],
+        "kind": kind,
+        "before": known.day.isoformat(),
+        "first_seen": date_of(int(_seen(history, roles, "first")[number])).isoformat(),
+        "last_seen": date_of(int(_seen(history, roles, "last")[number])).isoformat(),
+        "active_days": float(_most(history, roles, "days")[number]),
+        "days_that_count": _days_that_count(history),
+        "half_life_days": history.half_life_days,
+        "roles": told,
+        "hours_utc": _shares(hours[number]),
+        "logon_types": _named_shares(history.types.names, types[number]),
+        "nearest_by": "embedding" if known.model else f"shared {roles[main][1]}s",
+        "nearest": nearest(known, number, main),
+        "p_values": judged,
+        "why": [_why(role, kind) for role in told] + _why_p(judged),
+    }
+
+
+def _role(history: History, number: int, role: Role, verb: str, partner: str) -> dict[str, Any]:
+    """An entity in one role: how broad, how often something new, beside its peers and what is typical of its kind."""
+    relation, side = role
+    table = history.sides[relation][side]
+    group = history.peer_groups(relation, side)
+    rate, expected = history.novelty_rates(relation, side), history.new_per_day(relation, side)
+    seen = table.first_day < NEVER
+    peers = seen & (group == group[number])
+    alike = seen & (group // 16 == group[number] // 16)  # of the same kind
+    trials = float(table.trials[peers].sum())
+    return {
+        "role": verb,
+        "partner": partner,
+        "breadth": int(table.breadth[number]),
+        "active_days": float(table.days[number]),
+        "partners_of_days": float(table.trials[number]),
+        "new_of_them": float(table.novel[number]),
+        "novelty_raw": float(table.novel[number] / table.trials[number]) if table.trials[number] else None,
+        "novelty": float(rate[number]),
+        "novelty_of_peers": float(table.novel[peers].sum()) / trials if trials else None,
+        "peers": int(peers.sum()) - 1,
+        "novelty_typical": float(np.median(rate[alike])),
+        "cost_of_new": float(-np.log(rate[number])),
+        "cost_of_new_typical": float(-np.log(np.median(rate[alike]))),
+        "new_a_day": float(expected[number]),
+        "most_new": float(table.most_new[number]),
+        "usual": _usual(history, number, role),
+    }
+
+
+def _usual(history: History, number: int, role: Role) -> list[dict[str, Any]]:
+    """The partners it was with on most days."""
+    relation, side = role
+    pairs = history.pairs[relation]
+    names = history.users if relation.startswith("user") and side == 1 else history.places
+    mine = np.flatnonzero(ends(history, relation)[side] == number)
+    best = mine[np.argsort(-pairs.count[mine], kind="stable")][:FEW]
+    partners = ends(history, relation)[1 - side]
+    return [
+        {
+            "name": names.names[partners[row]],
+            "days": float(pairs.count[row]),
+            "last_seen": date_of(int(pairs.last_day[row])).isoformat(),
+        }
+        for row in best
+    ]
+
+
+def _days_that_count(history: History) -> float:
+    """Decayed number of days that were learned: the most active days anybody can have."""
+    days = {dt.date.fromisoformat(batch.split("/")[0]) for batch in history.batches}
+    return float(sum(0.5 ** ((date_of(history.last_day) - day).days / history.half_life_days) for day in days))
+
+
+def _shares(counts: Floats) -> list[float]:
+    total = float(counts.sum())
+    return [round(float(count) / total, 4) if total else 0.0 for count in counts]
+
+
+def _named_shares(names: list[str], counts: Floats) -> dict[str, float]:
+    """Shares above zero by name, largest first."""
+    shares = dict(zip(names, _shares(counts), strict=False))
+    return {name: share for name, share in sorted(shares.items(), key=lambda item: -item[1]) if share > 0}
+
+
+# --- who is alike ----------------------------------------------------------------------------------------------
+
+
+def nearest(known: Known, number: int, role: Role) -> list[dict[str, Any]]:
+    """The entities most like one, with their similarity in [-1, 1] and how many partners they share."""
+    relation, side = role
+    history = known.history
+    shared = shared_partners(history, number, role)
+    breadth = history.sides[relation][side].breadth
+    if known.model is None:
+        alike = shared / np.maximum(breadth + breadth[number] - shared, 1)
+    else:
+        alike = similarity(known.model, history, number, relation.split("_")[side])
+    alike[(history.sides[relation][side].first_day == NEVER) | ((shared == 0) & (known.model is None))] = -np.inf
+    alike[number] = -np.inf
+    best = np.argsort(-alike, kind="stable")[:FEW]
+    names = history.users if relation.startswith("user") and side == 0 else history.places
+    return [
+        {"name": names.names[each], "similarity": float(alike[each]), "shared": int(shared[each]), "breadth": int(breadth[each])}
+        for each in best
+        if np.isfinite(alike[each])
+    ]
+
+
+def shared_partners(history: History, number: int, role: Role) -> Floats:
+    """How many of an entity's partners every other has met too. [entities]"""
+    relation, side = role
+    both = ends(history, relation)
+    mine = both[1 - side][both[side] == number]
+    met = np.isin(both[1 - side], mine)
+    return np.bincount(both[side][met], minlength=history.sizes(relation)[side]).astype(np.float32)
+
+
+def similarity(model: Detector, history: History, number: int, role: str) -> npt.NDArray[np.float64]:
+    """Cosine of every entity's embedding in a role with one's, averaged over the models. [entities]"""
+    graph = tensors.snapshot(history, model.users.find(history.users.names), model.places.find(history.places.names))
+    total = np.zeros(len(graph.x[tensors.ROLES[role]]))
+    for weights in model.models:
+        z = inference.encode(weights, graph.x, graph.row, graph.pairs)[role]
+        direction = z / np.maximum(np.linalg.norm(z, axis=1, keepdims=True), 1e-9)
+        total += direction @ direction[number]
+    return total / len(model.models)
+
+
+# --- why -------------------------------------------------------------------------------------------------------
+
+
+def _why(role: dict[str, Any], kind: str) -> str:
+    """How much a new partner counts in a role, in numbers."""
+    less = role["cost_of_new_typical"] - role["cost_of_new"]
+    counts = f"counts {abs(less):.1f} nats {'less' if less > 0 else 'more'}" if abs(less) >= 0.05 else "counts the same"
+    raw = f"{role['novelty_raw']:.1%}" if role["novelty_raw"] is not None else "none"
+    peers = f"; its {role['peers']} peers': {role['novelty_of_peers']:.1%}" if role["peers"] and role["novelty_of_peers"] else ""
+    shrunk = f"shrunk to its peers: {role['novelty']:.1%}; typical: {role['novelty_typical']:.1%}"
+    return (
+        f"that it {role['role']} a new {role['partner']} costs {role['cost_of_new']:.1f} nats, for a typical {kind}"
+        f" {role['cost_of_new_typical']:.1f}: it {counts}. New on a day: {role['new_of_them']:.1f} of"
+        f" {role['partners_of_days']:.1f} {role['partner']}s ({raw}{peers}; {shrunk})"
+    )
+
+
+def _p_values(known: Known, number: int) -> list[dict[str, float]]:
+    """What p some surprises have for users as broad as this one, and for typical ones of its kind."""
+    assert known.model
+    table, kind = known.history.sides["user_target"][0], known.history.user_kind
+    alike = np.flatnonzero((table.first_day < NEVER) & (kind == kind[number]))
+    typical = alike[np.argsort(table.breadth[alike], kind="stable")[len(alike) // 2]]
+    broad = detector.breadth_rank(known.history, np.array([number, typical]))
+    surprise = np.array(SURPRISES)
+    mine, theirs = (known.model.calibration.p_values(np.full(len(surprise), each), surprise) for each in broad)
+    return [
+        {"surprise": float(s), "p_value": float(p), "p_value_typical": float(q), "breadth_typical": float(table.breadth[typical])}
+        for s, p, q in zip(surprise, mine, theirs, strict=True)
+    ]
+
+
+def _why_p(judged: list[dict[str, float]]) -> list[str]:
+    """The first surprise that is rare for a typical user."""
+    rare = next((row for row in judged if row["p_value_typical"] <= 0.01), None)
+    if rare is None:
+        return []
+    return [
+        f"a surprise of {rare['surprise']:g} nats has p {rare['p_value']:.2g} among users as broad as this one,"
+        f" {rare['p_value_typical']:.2g} among typical ones of its kind ({rare['breadth_typical']:.0f} targets)"
+    ]
