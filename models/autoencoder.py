@@ -57,12 +57,13 @@ class GraphAutoencoder(nn.Module):
         feature_scale: Tensor,
         feature_knots: Tensor,
         id_dropout: float = 0.3,
+        dropout: float = 0.2,
         seed: int = 0,
     ) -> None:
         """feature_mean, feature_scale: [features]; feature_knots: [features, bins + 1], ascending, where each feature's function
         bends; seed: of what is dropped; first weights come from torch's own generator."""
         super().__init__()
-        self.shape, self.id_dropout, dim = shape, id_dropout, shape.dim
+        self.shape, self.id_dropout, self.dropout, dim = shape, id_dropout, dropout, shape.dim
         self._random = torch.Generator().manual_seed(seed)
         self.feature_mean: Tensor
         self.feature_scale: Tensor
@@ -113,9 +114,16 @@ class GraphAutoencoder(nn.Module):
         there = [(nodes[:, i] >= 0).unsqueeze(1) for i in range(len(ends))]
         products = [ends[i] * ends[j] * (there[i] & there[j]) for i, j in self.shape.role_pairs]
         standard = ((features - self.feature_mean) / self.feature_scale).clamp(-5, 5)
-        hidden = torch.relu(self.hidden(torch.cat([*products, standard], dim=1)))
+        hidden = self._dropped(torch.relu(self.hidden(torch.cat([*products, standard], dim=1))))
         logit: Tensor = self.linear(standard) + self.out(hidden)  # [edges, 1]
         return logit.squeeze(1) + self._additive(features)
+
+    def _dropped(self, hidden: Tensor) -> Tensor:
+        """Hidden units left out at random in training, the others raised to the same sum."""
+        if not self.training:
+            return hidden
+        kept = torch.rand(hidden.shape, generator=self._random) >= self.dropout
+        return hidden * kept / (1 - self.dropout)
 
     def _additive(self, features: Tensor) -> Tensor:
         """Sum of each feature's piecewise-linear function, [edges]."""

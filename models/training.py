@@ -30,8 +30,10 @@ _INITIALISING = threading.Lock()  # torch draws first weights from one generator
 class TrainingConfig:
     """How long and how hard to train."""
 
+    warm_up_steps: int = 300  # on the edges' features alone, before the graph
+    warm_up_rate: float = 0.005
     steps: int = 100  # one snapshot and one batch each
-    batch: int = 16384  # edges judged in a step
+    batch: int = 8192  # edges judged in a step
     learning_rate: float = 0.01  # peak, with cosine decay
     weight_decay: float = 1e-4
     masked: float = 0.5  # share of pairs hidden in a step
@@ -70,9 +72,10 @@ def train(
     with _INITIALISING:
         torch.manual_seed(seed)
         model = GraphAutoencoder(shape, *map(torch.as_tensor, (mean, scale, knots)), seed=seed).train()
+    sizes = np.array([len(edges) for _, edges in days], float)
+    _warm_up(model, [edges for _, edges in days], config, rng)
     optimiser = torch.optim.AdamW(model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, config.learning_rate, total_steps=config.steps)
-    sizes = np.array([len(edges) for _, edges in days], float)
     for _ in range(config.steps):
         snapshot, edges = days[rng.choice(len(days), p=sizes / sizes.sum())]
         picked = rng.choice(len(edges), min(config.batch, len(edges)), replace=False)
@@ -83,6 +86,26 @@ def train(
         schedule.step()
         progress(float(loss.detach()))
     return model.eval()
+
+
+def _warm_up(model: GraphAutoencoder, days: Sequence[Edges], config: TrainingConfig, rng: np.random.Generator) -> None:
+    """Teach the decoder what features alone tell, which costs little: the graph then learns what they leave unsaid."""
+    if not config.warm_up_steps:
+        return
+    optimiser = torch.optim.AdamW(model.parameters(), lr=config.warm_up_rate, weight_decay=1e-3)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, config.warm_up_rate, total_steps=config.warm_up_steps)
+    features = torch.as_tensor(np.concatenate([edges.features for edges in days]))
+    label = torch.as_tensor(np.concatenate([edges.label for edges in days]))
+    no_nodes = {role: torch.zeros(1, config.dim) for role in model.shape.roles}
+    for _ in range(config.warm_up_steps):
+        picked = torch.as_tensor(rng.integers(0, len(label), 4096))
+        unknown = torch.full((len(picked), len(no_nodes)), -1)
+        logit = model.decode(no_nodes, unknown, features[picked])
+        loss = nn.functional.binary_cross_entropy_with_logits(logit, label[picked])
+        optimiser.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimiser.step()
+        schedule.step()
 
 
 def train_several(

@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from ueba.detect import peers
 from ueba.detect.history import HOURS, NEVER, RELATIONS, USER_KINDS, EdgeBatch, Floats, History, Ints, pair_keys
 
 
@@ -45,6 +46,8 @@ PAIR_FEATURES = (
     Feature("excess_{b}", "log ratio", "new partners of the {b} on this day against its expected number"),
     Feature("record_{a}", "log ratio", "new partners of the {a} on this day against the most it had in a day"),
     Feature("record_{b}", "log ratio", "new partners of the {b} on this day against the most it had in a day"),
+    Feature("peers_{a}", "share", "of the {a}'s peers that know the {b}"),
+    Feature("peers_{b}", "share", "of the {b}'s peers that know the {a}"),
     Feature("unknown_{a}", "0/1", "the {a} has no history: scored through its group"),
     Feature("unknown_{b}", "0/1", "the {b} has no history: scored through its group"),
 )
@@ -141,6 +144,7 @@ def _describe_pairs(history: History, batch: EdgeBatch, relation: str, day: int,
     present = (left >= 0) & (right >= 0)
     a, b = np.where(present, left, 0), np.where(present, right, 0)
     pairs, (side_a, side_b) = history.pairs[relation], history.sides[relation]
+    met, sizes = (pairs.key >> 32, pairs.key & 0xFFFFFFFF), history.sizes(relation)
     position, known = pairs.find(pair_keys(a, b))
     together = np.where(known, pairs.count[position] if len(pairs.key) else 0, 0).astype(np.float32)
     last_day = np.where(known, pairs.last_day[position] if len(pairs.key) else 0, day)
@@ -165,6 +169,8 @@ def _describe_pairs(history: History, batch: EdgeBatch, relation: str, day: int,
         np.log1p(new_b) - np.log1p(history.new_per_day(relation, 1)[b]),
         np.log1p(new_a) - np.log1p(side_a.most_new[a]),
         np.log1p(new_b) - np.log1p(side_b.most_new[b]),
+        peers.support(met, sizes, (a, b)),
+        peers.support(met[::-1], sizes[::-1], (b, a)),
         side_a.first_day[a] == NEVER,
         side_b.first_day[b] == NEVER,
     ]
