@@ -17,6 +17,7 @@ from typing import Any
 
 import duckdb
 import ibis
+import pyarrow as pa
 
 from ueba.errors import InputError
 from ueba.ingest import edges, events, identity, lake, sources
@@ -36,12 +37,33 @@ def ingest(feed: Feed, format: str, root: Path, epoch: dt.datetime, memory_limit
             if stored:
                 return stored
             rows = write_days(connection, temporary)
-            report = reported(connection, feed, source.name, rows)
+            report = reported(connection, feed.path, feed.lines, feed.digest, source.name, rows)
         report = replace(report, seconds=round(time.monotonic() - started, 3))
-        how = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:8]
-        manifest = {"id": f"{feed.digest}-{how}", "settings": settings, "report": report.to_dict()}
-        lake.publish(root, temporary, manifest)
+        publish(root, temporary, settings, report)
         return report
+
+
+def keep(made: pa.Table, name: str, root: Path) -> IngestReport:
+    """Events that were made and not read, as a batch of their own. made: columns as `events` lists them, absent ones null."""
+    columns = {column: made[column] if column in made.column_names else pa.nulls(len(made)) for column in events.COLUMNS}
+    everything = pa.table(columns).cast(events.SCHEMA.to_pyarrow())
+    digest = hashlib.sha256()
+    for column in everything.itercolumns():
+        digest.update(repr(column.to_pylist()).encode())
+    with lake.writing(root) as temporary, lake.connect("1GB", temporary) as connection:
+        connection.register("made", everything)
+        counted = ibis.to_sql(edges.daily(ibis.table(events.SCHEMA, name="made")), dialect="duckdb")
+        connection.execute(f"CREATE TABLE slices AS SELECT *, 0 AS slice FROM ({counted})")
+        rows = write_days(connection, temporary)
+        report = reported(connection, name, len(made), digest.hexdigest()[:32], "events", rows)
+        publish(root, temporary, {"lake_version": lake.VERSION}, report)
+    return report
+
+
+def publish(root: Path, temporary: Path, settings: dict[str, Any], report: IngestReport) -> None:
+    how = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:8]
+    manifest = {"id": f"{report.batch}-{how}", "settings": settings, "report": report.to_dict()}
+    lake.publish(root, temporary, manifest)
 
 
 def count_edges(connection: duckdb.DuckDBPyConnection, feed: Feed, source: sources.Source) -> None:
@@ -64,18 +86,18 @@ def stored_report(root: Path, batch: str, settings: dict[str, Any]) -> IngestRep
     return IngestReport.from_dict(manifest["report"] | {"already_ingested": True})
 
 
-def reported(connection: duckdb.DuckDBPyConnection, feed: Feed, format: str, rows: int) -> IngestReport:
+def reported(connection: duckdb.DuckDBPyConnection, path: str, lines: int, digest: str, format: str, rows: int) -> IngestReport:
     """Account for every line, of which `rows` daily edges were made. Nothing that reads as the format is an InputError."""
     reasons = connection.execute(
         "SELECT dropped, sum(count)::BIGINT, min(example) FROM slices WHERE dropped IS NOT NULL GROUP BY 1 ORDER BY 2 DESC, 1"
     ).fetchall()
-    dropped = {reason: lines for reason, lines, _ in reasons}
-    examples = {reason: example(feed.path, first) for reason, _, first in reasons}
-    understood = sum(dropped.values()) < feed.lines or any(reason.startswith(events.NOT_A_LOGON) for reason in dropped)
+    dropped = {reason: number for reason, number, _ in reasons}
+    examples = {reason: example(path, first) for reason, _, first in reasons}
+    understood = sum(dropped.values()) < lines or any(reason.startswith(events.NOT_A_LOGON) for reason in dropped)
     if not understood and set(dropped) != {events.HEADER}:
-        said = "; ".join(f"{reason}: {lines}" for reason, lines in dropped.items())
+        said = "; ".join(f"{reason}: {number}" for reason, number in dropped.items())
         shown = next(iter(examples.values()))
-        raise InputError(f"{feed.path}: no line reads as {format} ({said}), as\n  {shown}\nsay what it is with --format")
+        raise InputError(f"{path}: no line reads as {format} ({said}), as\n  {shown}\nsay what it is with --format")
     measures = connection.execute(
         "SELECT coalesce(sum(count), 0)::BIGINT, min(first_seen), max(last_seen),"
         ' list_sort(list(DISTINCT day)), count(DISTINCT "user"), count(DISTINCT source), count(DISTINCT target)'
@@ -83,13 +105,13 @@ def reported(connection: duckdb.DuckDBPyConnection, feed: Feed, format: str, row
     ).fetchone()
     assert measures is not None
     counted, first, last, days, users, sources_, targets = measures
-    if counted + sum(dropped.values()) != feed.lines:
-        raise AssertionError(f"{feed.lines} lines became {counted} events and {sum(dropped.values())} dropped lines")
+    if counted + sum(dropped.values()) != lines:
+        raise AssertionError(f"{lines} lines became {counted} events and {sum(dropped.values())} dropped lines")
     return IngestReport(
-        file=feed.path,
+        file=path,
         format=format,
-        batch=feed.digest,
-        lines=feed.lines,
+        batch=digest,
+        lines=lines,
         events=counted,
         edges=rows,
         dropped=dropped,

@@ -24,6 +24,7 @@ import duckdb
 import ibis
 import ibis.expr.types as ir
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from ueba.errors import WorkspaceError
 from ueba.ingest import edges
@@ -100,6 +101,11 @@ def stored(lake: Path, from_day: dt.date, to_day: dt.date) -> list[Path]:
 def days(lake: Path) -> list[dt.date]:
     """Days that have edges, in order."""
     return sorted({dt.date.fromisoformat(day) for manifest in manifests(lake) for day in manifest["report"]["days"]})
+
+
+def size(lake: Path, day: dt.date) -> int:
+    """Rows that are stored of a day, over all batches."""
+    return sum(pq.read_metadata(path).num_rows for path in stored(lake, day, day))
 
 
 def read(lake: Path, from_day: dt.date, to_day: dt.date, *, memory_limit: str = "1GB") -> pa.Table:
