@@ -1,0 +1,166 @@
+"""How well detection works, as one table: campaigns that an analyst would find, beside simpler methods and beside the detector with a
+part taken out.
+
+    protocol   a walk over the lake; what every row sees of a day, on disk
+    rows       the list of rows, and how one is run, in a process of its own; `baselines`, `neural` and `model` are what they run
+    triage     surprise -> p-values -> incidents, by the product's own code and the same for all
+    measure    incidents and labels -> what was found; the only place that sees labels, with
+    results    a row's numbers
+    picture    campaigns found against incidents a day
+
+Each row is fitted once, on the days until `train_until`. Then day after day is scored with what was known before it, and only then
+learned. Leaves out retraining on the way; that is `ueba.backtest`.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import multiprocessing
+import tempfile
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ueba.config import Config
+from ueba.errors import WorkspaceError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from ueba.evaluate.protocol import Prepared
+    from ueba.evaluate.rows import Row
+    from ueba.evaluate.triage import Triaged
+
+Progress = Callable[[str, int, int], None]
+LEAST_DAYS = 3  # to score, where the caller does not say which
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """rows: a record each, see `results`; facts: days, campaigns, red_days, campaigns_by_kind."""
+
+    rows: list[dict[str, Any]]
+    facts: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Span:
+    """The last day to train on, and the first and last to score."""
+
+    train_until: dt.date
+    first: dt.date
+    last: dt.date
+
+
+def span(days: Sequence[dt.date], train_until: dt.date | None, first: dt.date | None, last: dt.date | None) -> Span:
+    """What is not said: the last quarter of the days is scored, at least three, and all before is trained on."""
+    if not days:
+        raise WorkspaceError("the lake has no edges yet; `ueba ingest` a log file first")
+    held_out = max(len(days) // 4, LEAST_DAYS)
+    if first is None:
+        first = days[-held_out:][0] if train_until is None else train_until + dt.timedelta(days=1)
+    return Span(train_until or first - dt.timedelta(days=1), first, last or days[-1])
+
+
+def evaluate(
+    root: Path,
+    labels: pd.DataFrame,
+    when: Span,
+    config: Config,
+    rows: Sequence[Row],
+    seeds: int = 3,
+    jobs: int = 1,
+    output: Path | None = None,
+    progress: Progress = lambda what, done, total: None,
+) -> Evaluation:
+    """Run rows on a lake and measure them by labels (with `day`, see `measure.with_days`).
+
+    jobs: rows at a time; more than one makes seconds mean little. output: a folder that keeps what each row reported.
+    Raises UsageError and WorkspaceError for days that do not fit, InputError for labels that do not."""
+    with tempfile.TemporaryDirectory(prefix="ueba-evaluate-") as scratch:
+        folder = Path(scratch)
+        days, scores = folder / "days", folder / "scores"
+        days.mkdir()
+        runs = _run(root, days, scores, when, config, rows, seeds, jobs, progress)
+        return _measured(days, runs, labels, config, rows, output, progress)
+
+
+def _run(
+    root: Path,
+    days: Path,
+    scores: Path,
+    when: Span,
+    config: Config,
+    rows: Sequence[Row],
+    seeds: int,
+    jobs: int,
+    progress: Progress,
+) -> dict[tuple[str, int], Any]:
+    """Scores of every row and seed, by name and seed. Each is made by a process of its own, which ends with it."""
+    from ueba.evaluate import protocol
+    from ueba.evaluate.rows import run, scores_of
+
+    with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), max_tasks_per_child=1) as pool:
+        progress("prepare", 0, 1)
+        pool.submit(protocol.prepare, root, days, when.train_until, when.first, when.last, config, seeds).result()
+        progress("prepare", 1, 1)
+        waiting: dict[tuple[str, int], Future[Any]] = {}
+        for row in map(scores_of, rows):
+            for seed in range(seeds if row.seeded else 1):
+                key = row.name, seed
+                if key not in waiting:
+                    waiting[key] = pool.submit(run, row.name, days, scores / row.name / str(seed), config.train, seed)
+        done: dict[tuple[str, int], Any] = {}
+        for key, future in waiting.items():
+            progress("fit and score", len(done), len(waiting))
+            done[key] = future.result()
+        progress("fit and score", len(done), len(waiting))
+    return done
+
+
+def _measured(
+    days: Path,
+    runs: dict[tuple[str, int], Any],
+    labels: pd.DataFrame,
+    config: Config,
+    rows: Sequence[Row],
+    output: Path | None,
+    progress: Progress,
+) -> Evaluation:
+    from ueba.evaluate import results
+    from ueba.evaluate.protocol import Prepared
+    from ueba.evaluate.rows import scores_of
+    from ueba.evaluate.triage import triage
+
+    prepared = Prepared.load(days)
+    there = results.truth(prepared, labels)
+    records = []
+    for done, row in enumerate(rows):
+        progress("measure", done, len(rows))
+        mine = {seed: run for (name, seed), run in runs.items() if name == scores_of(row).name}
+        found = []
+        for seed, run in mine.items():
+            triaged = triage(prepared, run, row, config.incidents)
+            found.append(results.result(triaged, there, run))
+            if output is not None:
+                keep(triaged, prepared, output / row.name.replace(" ", "-") / f"seed-{seed}")
+        records.append(results.summary(row, found))
+    progress("measure", len(rows), len(rows))
+    return Evaluation(records, there.facts)
+
+
+def keep(triaged: Triaged, prepared: Prepared, folder: Path, budget: int = 10) -> None:
+    """Edges in incidents and the incidents themselves at one budget, as a backtest writes them: `scripts/found FOLDER` reads both."""
+    import numpy as np
+
+    mine = triaged.reported[triaged.reported["budget"] == budget]
+    places = np.array([*prepared.places, None], object)  # the last one for -1
+    edges = mine[["day", "surprise", "p_value", "incident"]].assign(
+        user=np.array(prepared.users, object)[mine["user"]], source=places[mine["source"]], target=places[mine["target"]]
+    )
+    folder.mkdir(parents=True, exist_ok=True)
+    edges[["day", "user", "source", "target", "surprise", "p_value", "incident"]].to_parquet(folder / "edges.parquet", index=False)
+    incidents = mine[["day", "incident", "rank", "score"]].drop_duplicates("incident")
+    incidents.to_parquet(folder / "incidents.parquet", index=False)
