@@ -41,7 +41,16 @@ def test_the_libraries_know_nothing_of_the_others(package: str, others: tuple[st
         assert not [name for name in imported(path) if name.split(".")[0] in others], path
 
 
-LAYERS = ("ueba.errors", "ueba.config", "ueba.ontology", "ueba.ingest", "ueba.detect", "ueba.investigate", "ueba.cli")
+LAYERS = (
+    "ueba.errors",
+    "ueba.config",
+    "ueba.ontology",
+    "ueba.ingest",
+    "ueba.detect",
+    "ueba.investigate",
+    "ueba.evaluate",
+    "ueba.cli",
+)
 
 
 def test_imports_point_down_only() -> None:

@@ -1,5 +1,5 @@
-"""How well detection works, as one table: campaigns that an analyst would find, beside simpler methods and beside the detector with a
-part taken out.
+"""How well detection works, as one table: campaigns that an analyst would find, beside simpler methods and beside the detector
+with a part taken out.
 
     protocol   a walk over the lake; what every row sees of a day, on disk
     rows       the list of rows, and how one is run, in a process of its own; `baselines`, `neural` and `model` are what they run
@@ -34,12 +34,13 @@ if TYPE_CHECKING:
     from ueba.evaluate.triage import Triaged
 
 Progress = Callable[[str, int, int], None]
+SAME_KIND = {"night_use": "odd_hours"}  # what others call a kind of `ueba.campaigns`
 LEAST_DAYS = 3  # to score, where the caller does not say which
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """rows: a record each, see `results`; facts: days, campaigns, red_days, campaigns_by_kind."""
+    """rows: a record each, see `results`; facts: days, campaigns, red_days, campaigns_by_kind, resembles."""
 
     rows: list[dict[str, Any]]
     facts: dict[str, Any]
@@ -62,6 +63,23 @@ def span(days: Sequence[dt.date], train_until: dt.date | None, first: dt.date | 
     if first is None:
         first = days[-held_out:][0] if train_until is None else train_until + dt.timedelta(days=1)
     return Span(train_until or first - dt.timedelta(days=1), first, last or days[-1])
+
+
+def injected(root: Path, copy: Path, when: Span, per_kind: int, strength: float, seed: int) -> tuple[Path, pd.DataFrame]:
+    """A copy of a lake with campaigns hidden in its scored days, and their labels, see `ueba.campaigns`."""
+    from ueba import campaigns
+    from ueba.evaluate import measure
+
+    labels = campaigns.inject(root, copy, when.first, when.last, per_kind, strength, seed)
+    return copy, measure.with_days(labels)
+
+
+def resembles(kind: str) -> str:
+    """The family of made-up edges that is the same idea as a kind of campaign: what training saw of it. ? for kinds of others."""
+    from ueba.campaigns import KINDS
+
+    known = KINDS.get(SAME_KIND.get(kind, kind))
+    return "?" if known is None else known.resembles or "never"
 
 
 def evaluate(
@@ -148,14 +166,15 @@ def _measured(
                 keep(triaged, prepared, output / row.name.replace(" ", "-") / f"seed-{seed}")
         records.append(results.summary(row, found))
     progress("measure", len(rows), len(rows))
-    return Evaluation(records, there.facts)
+    kinds = {kind: resembles(kind) for kind in there.facts["campaigns_by_kind"]}
+    return Evaluation(records, {**there.facts, "resembles": kinds})
 
 
 def keep(triaged: Triaged, prepared: Prepared, folder: Path, budget: int = 10) -> None:
-    """Edges in incidents and the incidents themselves at one budget, as a backtest writes them: `scripts/found FOLDER` reads both."""
+    """Incidents of one budget and their edges, as a backtest writes them: `scripts/found FOLDER labels.csv` reads both."""
     import numpy as np
 
-    mine = triaged.reported[triaged.reported["budget"] == budget]
+    mine = triaged.listed[triaged.listed["budget"] == budget]
     places = np.array([*prepared.places, None], object)  # the last one for -1
     edges = mine[["day", "surprise", "p_value", "incident"]].assign(
         user=np.array(prepared.users, object)[mine["user"]], source=places[mine["source"]], target=places[mine["target"]]

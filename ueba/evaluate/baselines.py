@@ -17,7 +17,7 @@ import numpy.typing as npt
 from models.graph import Snapshot
 from ueba.detect.features import FEATURE_NAMES
 from ueba.detect.history import HOURS, RELATIONS, EdgeBatch, Floats, Ints, pair_keys
-from ueba.detect.tensors import GRAPH_RELATIONS
+from ueba.detect.tensors import GRAPH_RELATIONS, ROLES
 from ueba.evaluate.protocol import Day, Score, Training
 
 Array = npt.NDArray[Any]
@@ -48,8 +48,9 @@ def over_pairs(batch: EdgeBatch, nats: Callable[[str, Ints, Ints], Array]) -> Ar
 def _rarity(day: Day, described: Floats, relation: str) -> Array:
     """-log of the share of entities on the left that ever met the one on the right, [edges]."""
     left, right = relation.split("_")
-    entities = len(day.graph.x["user" if left == "user" else "place"])
-    return np.log1p(entities) - column(described, f"{relation}.breadth_{right}")
+    entities = len(day.graph.x[ROLES[left]])
+    rare: Array = np.log1p(entities) - column(described, f"{relation}.breadth_{right}")
+    return rare
 
 
 def first_seen(training: Training) -> Score:
@@ -58,7 +59,7 @@ def first_seen(training: Training) -> Score:
     def score(day: Day) -> Array:
         described = day.features
         new = [column(described, f"{relation}.new") * _rarity(day, described, relation) for relation in RELATIONS]
-        return np.sum(new, axis=0)
+        return sum(new, np.zeros(len(described)))
 
     return score
 
@@ -81,7 +82,7 @@ def cache(training: Training) -> Score:
 
     def score(day: Day) -> Array:
         described = day.features
-        return np.sum([column(described, name) for name in names], axis=0)
+        return sum((column(described, name) for name in names), np.zeros(len(described)))
 
     return score
 
@@ -119,7 +120,8 @@ def decayed_counts(training: Training, half_life_days: float = 14.0) -> Score:
             counts.value *= fade
             seen = counts.value[rows, 0]
             counts.value[np.unique(rows)] += 1
-            return -np.log((seen + 0.1) / (days + 0.2))
+            rare: Array = np.log(days + 0.2) - np.log(seen + 0.1)
+            return rare
 
         result = over_pairs(day.batch, nats)
         days += 1
@@ -199,7 +201,8 @@ def svd(training: Training) -> Score:
 
 
 def _rank(adjacency: Any) -> int:
-    return max(min(FACTORS, min(adjacency.shape) - 1), 1)
+    left, right = adjacency.shape
+    return max(1, min(FACTORS, int(left) - 1, int(right) - 1))
 
 
 def _factorised(factors: Callable[[Any], tuple[Array, Array]], nats: Callable[[Array], Array]) -> Score:
@@ -218,7 +221,8 @@ def _factorised(factors: Callable[[Any], tuple[Array, Array]], nats: Callable[[A
 
         def of_pairs(relation: str, left: Ints, right: Ints) -> Array:
             a, b = (side[np.minimum(ends, len(side) - 1)] for side, ends in zip(known[relation], (left, right), strict=True))
-            return nats((a * b).sum(1))
+            found: Array = nats((a * b).sum(1))
+            return found
 
         return over_pairs(day.batch, of_pairs)
 
@@ -235,7 +239,7 @@ def _adjacency(graph: Snapshot, relation: str) -> Any:
 
 def _with_mean(side: Array) -> Array:
     """The mean factors in place of all zeros, and in a last row for entities that come later."""
-    present = (np.abs(side) > 1e-12).any(1)
+    present: Array = np.abs(side).max(1) > 1e-12
     mean = side[present].mean(0)
     result: Array = np.vstack([np.where(present[:, None], side, mean), mean])
     return result
@@ -260,7 +264,7 @@ def linear(training: Training) -> Score:
     model = LogisticRegression(max_iter=1000, tol=1e-3).fit(standard(described), label)
 
     def score(day: Day) -> Array:
-        log_odds: Array = model.decision_function(standard(day.features))
-        return np.logaddexp(0, log_odds)
+        nats: Array = np.logaddexp(0, model.decision_function(standard(day.features)))
+        return nats
 
     return score

@@ -1,9 +1,9 @@
 """What was found of what was there: campaigns in incidents, and how well edges are ordered.
 
-*Labels* are a table of events: time (seconds since 1970, or ISO 8601), user, source, target, kind, campaign, malicious. A campaign
-below zero has no number: -2 is a real red team, whose days are counted instead. malicious = 0 marks what is odd and harmless, as the
-sweep of an administrator. A campaign is *found* when one of its edges is in an incident within the budget of its day; an incident of
-more than 40 edges of which fewer than a fifth are malicious finds nothing: nobody would find it in there.
+*Labels* are a table of events: time (seconds since 1970, or ISO 8601), user, source, target, kind, campaign, malicious. A
+campaign below zero has no number: -2 is a real red team, whose days are counted instead. malicious = 0 marks what is odd and
+harmless, as the sweep of an administrator. A campaign is *found* when one of its edges is in an incident within the budget of its
+day; an incident of more than 40 edges of which fewer than a fifth are malicious finds nothing: nobody would find it in there.
 Only this module and what prints its numbers see labels.
 """
 
@@ -123,13 +123,11 @@ def false_positives(malicious: Array, strangeness: Array, recall: float = 0.5) -
 
 def p_flatness(p_value: Array, breadth: Array) -> float:
     """The worst factor by which the share of normal edges with p <= 0.01 misses 0.01, over tenths of users by breadth; 1 is flat.
-    [edges] both, normal ones only."""
+    [edges] both, normal ones only. Each tenth begins with half an edge in 50, so that few edges say little."""
     limits = np.unique(np.quantile(breadth, np.arange(1, 10) / 10))
     tenth = np.searchsorted(limits, breadth, "left")
-    share = np.bincount(tenth, p_value <= STRANGE_P) / np.maximum(np.bincount(tenth), 1)
-    share = share[np.bincount(tenth) > 0]
-    with np.errstate(divide="ignore"):
-        return float(np.maximum(share / STRANGE_P, STRANGE_P / share).max())
+    share = (np.bincount(tenth, p_value <= STRANGE_P) + 50 * STRANGE_P) / (np.bincount(tenth) + 50)
+    return float(np.maximum(share / STRANGE_P, STRANGE_P / share).max())
 
 
 def broadest(user: Array, breadth: Array, share: float = 0.01) -> Array:

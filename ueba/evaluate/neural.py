@@ -39,7 +39,8 @@ def joined(pairs: Mapping[str, tuple[Ints, Ints]]) -> Tensor:
     """All pairs of all relations as one undirected graph, int64 [2, both directions]."""
     known = {relation: (left >= 0) & (right >= 0) for relation, (left, right) in pairs.items()}
     parts = [numbers(relation, left[known[relation]], right[known[relation]]) for relation, (left, right) in pairs.items()]
-    return to_undirected(torch.as_tensor(np.unique(np.concatenate(parts, axis=1), axis=1)))
+    both_ways: Tensor = to_undirected(torch.as_tensor(np.unique(np.concatenate(parts, axis=1), axis=1)))
+    return both_ways
 
 
 def known_graph(day: Day) -> Tensor:
@@ -60,7 +61,7 @@ def nodes(users: int, places: int) -> int:
 def contrast(graph: Tensor) -> tuple[Tensor, Tensor]:
     """Some pairs of a graph, and the same with one end replaced by any node of the graph. int64 [2, pairs] each"""
     true = graph[:, torch.randint(graph.shape[1], (min(LINKS, graph.shape[1]),))]
-    present = graph[0].unique()
+    present = torch.unique(graph[0])
     return true, torch.stack([true[0], present[torch.randint(len(present), (true.shape[1],))]])
 
 
@@ -69,7 +70,8 @@ def dot_nats(z: Array, batch: EdgeBatch) -> Array:
 
     def nats(relation: str, left: Ints, right: Ints) -> Array:
         a, b = numbers(relation, left, right)
-        return np.logaddexp(0, -(z[a] * z[b]).sum(1))
+        result: Array = np.logaddexp(0, -(z[a] * z[b]).sum(1))
+        return result
 
     return over_pairs(batch, nats)
 
@@ -97,7 +99,7 @@ def start(seed: int) -> None:
     torch.manual_seed(seed)
 
 
-def vgae(training: Training, steps: int = 80) -> Score:
+def vgae(training: Training, steps: int = 200) -> Score:
     """Kipf and Welling (2016), "Variational graph auto-encoders", PyG's: trained on all pairs known on the last day of training;
     a day is scored with the pairs known before it."""
     start(training.seed)

@@ -96,7 +96,8 @@ class Day:
         if self.use != "learn":
             graph = tensors.snapshot(history, np.arange(len(history.users)), np.arange(len(history.places)))
             pairs = {relation[1]: ends.astype(np.int32) for relation, ends in graph.pairs.items()}
-            np.savez(self._part("graph.npz"), **graph.x, **pairs)
+            parts: dict[str, Any] = {**graph.x, **pairs}
+            np.savez(self._part("graph.npz"), **parts)
 
     def write_examples(self, history: History, batch: EdgeBatch, config: TrainConfig, rng: np.random.Generator, seed: int) -> None:
         """What the detector would train on, and the same with plain corruption."""

@@ -2,11 +2,13 @@
 
 The names of the numbers, with the unit or range:
 
-    found_N        campaigns with an edge in an incident, at N incidents a day at most
-    precision_N    share of the incidents with a malicious edge
+    found_N        campaigns with an edge among the first N incidents of a day; the budget is filled every day
+    precision_N    share of these incidents with a malicious edge
+    reported_found, reported_precision, reported_a_day
+                   the same at 10, of the incidents that the product would report: on a quiet day there are fewer than the budget
     red_days_N     days with a red team on which one of its edges was in an incident
     benign_10      share of the incidents about what labels call harmless (an administrator's sweep, a scanner)
-    false_a_day    other edges a day that are at least as strange as the stranger half of the malicious ones: at 50 % recall of edges
+    false_a_day    other edges a day that are at least as strange as the stranger half of the malicious ones: 50 % recall of edges
     ap, auc        average precision and area under the ROC of edges
     broad_10       share of the edges in incidents that belong to the broadest 1 % of the day's users
     p_flat         worst factor between the share of normal edges with p <= 0.01 and 0.01, over tenths of user breadth; 1 is best
@@ -27,6 +29,7 @@ from ueba.evaluate import measure
 from ueba.evaluate.measure import BUDGETS, KEY, USUAL
 from ueba.evaluate.protocol import Array, Prepared
 from ueba.evaluate.rows import Row, Run
+from ueba.evaluate.triage import BUDGETS as CURVE
 from ueba.evaluate.triage import Triaged
 
 UNKNOWN, NOT_IN_LAKE = -1, -2  # numbers of a machine that the log does not tell, and of a name that the lake does not have
@@ -96,30 +99,33 @@ class Result:
 
 def result(triaged: Triaged, truth: Truth, run: Run) -> Result:
     """All numbers of a run, see the module's table."""
-    within = {
-        budget: measure.judged(reported, truth.malicious) for budget, reported in triaged.reported.groupby("budget", sort=True)
+    at = {budget: measure.judged(listed, truth.malicious) for budget, listed in triaged.listed.groupby("budget", sort=True)}
+    usual = at[USUAL]
+    reported = usual[usual["reported"]]
+    numbers: dict[str, float] = {f"found_{budget}": len(measure.campaigns_found(at[budget])) for budget in BUDGETS}
+    numbers |= {f"precision_{budget}": measure.precision(at[budget]) for budget in BUDGETS}
+    numbers |= {
+        "reported_found": len(measure.campaigns_found(reported)),
+        "reported_precision": measure.precision(reported),
+        "reported_a_day": reported["incident"].nunique() / truth.days,
     }
-    nothing = measure.judged(triaged.reported.head(0), truth.malicious)
-    at = {budget: within.get(budget, nothing) for budget in BUDGETS}
-    numbers: dict[str, float] = {f"found_{budget}": len(measure.campaigns_found(part)) for budget, part in at.items()}
-    numbers |= {f"precision_{budget}": measure.precision(part) for budget, part in at.items()}
     if measure.red_team_days(truth.malicious):
-        numbers |= {f"red_days_{budget}": measure.red_team_days(part) for budget, part in at.items()}
+        numbers |= {f"red_days_{budget}": measure.red_team_days(at[budget]) for budget in BUDGETS}
     if len(truth.benign):
-        numbers["benign_10"] = measure.benign_share(at[USUAL], truth.benign)
-    usual = at[USUAL].merge(truth.broad.assign(broad=True), on=["day", "user"], how="left")
+        numbers["benign_10"] = measure.benign_share(usual, truth.benign)
+    owned = usual.merge(truth.broad.assign(broad=True), on=["day", "user"], how="left")
     normal = ~truth.edge_malicious
     numbers |= {
         "false_a_day": measure.false_positives(truth.edge_malicious, triaged.strangeness) / truth.days,
         "ap": measure.average_precision(truth.edge_malicious, triaged.strangeness),
         "auc": measure.roc_area(truth.edge_malicious, triaged.strangeness),
-        "broad_10": float(usual["broad"].notna().mean()) if len(usual) else 0.0,
+        "broad_10": float(owned["broad"].notna().mean()),
         "p_flat": measure.p_flatness(triaged.p_value[normal], truth.edge_breadth[normal]),
         "seconds": run.seconds,
         "megabytes": run.megabytes,
     }
-    kinds = measure.campaigns_found(at[USUAL]).value_counts()
-    curve = {int(budget): len(measure.campaigns_found(part)) for budget, part in within.items()}
+    kinds = measure.campaigns_found(usual).value_counts()
+    curve = {budget: len(measure.campaigns_found(at[budget])) for budget in CURVE}
     return Result(numbers, {str(kind): int(number) for kind, number in kinds.items()}, curve)
 
 

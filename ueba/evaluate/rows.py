@@ -75,7 +75,9 @@ def chosen(names: Iterable[str]) -> tuple[Row, ...]:
     wanted = set(names)
     unknown = wanted - {row.name for row in ROWS}
     if unknown:
-        raise UsageError(f"--rows {', '.join(sorted(unknown))}: there is no such row; there are {', '.join(row.name for row in ROWS)}")
+        raise UsageError(
+            f"--rows {', '.join(sorted(unknown))}: there is no such row; there are {', '.join(row.name for row in ROWS)}"
+        )
     return tuple(row for row in ROWS if row.name in wanted or not wanted)
 
 

@@ -1,12 +1,14 @@
 """From surprise to incidents, as the product does it and the same for every row, so that the table compares scores.
 
 Surprise becomes a p-value among users of similar breadth, first by the days held out of training, then by each scored day as well;
-strange edges become incidents; of these a day has as many as the budget at most, and none that scores below what the last one within
-the budget does on a held-out day. Leaves out reasons.
+strange edges become incidents, best first. A budget of N is filled: the first N of each day. Besides, at the usual budget, it is
+said which of them the product would report: none that scores below what the last one within the budget does on a held-out day.
+Leaves out reasons.
 """
 
 from __future__ import annotations
 
+import datetime as dt
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,19 +22,20 @@ from ueba.detect.history import EdgeBatch
 from ueba.evaluate.protocol import Array, Prepared
 from ueba.evaluate.rows import Row, Run
 
+USUAL = 10  # incidents a day
 BUDGETS = (1, 2, 3, 5, 7, 10, 15, 20, 25, 30, 40, 50)  # incidents a day
 
 
 @dataclass(frozen=True)
 class Triaged:
     """strangeness, p_value: float64 [edges of all scored days, in order]
-    reported: edges in incidents of each budget: budget, day, user, source, target (numbers, -1 if unknown), surprise, p_value,
-    incident, rank, score
+    listed: edges in incidents of each budget: budget, day, user, source, target (numbers, -1 if unknown), surprise, p_value,
+    incident, rank, score; reported: whether the product would
     """
 
     strangeness: Array
     p_value: Array
-    reported: pd.DataFrame
+    listed: pd.DataFrame
 
 
 def triage(prepared: Prepared, run: Run, row: Row, config: IncidentConfig) -> Triaged:
@@ -43,23 +46,36 @@ def triage(prepared: Prepared, run: Run, row: Row, config: IncidentConfig) -> Tr
     normal = [
         strangest(day.batch, *judge(pool, day.breadth, run.surprise(day), row), row, config) for day in prepared.of_use("calibrate")
     ]
-    least = {budget: max(incidents.usual_score(edges, len(edges), budget) for edges in normal) for budget in BUDGETS}
-    scores, reported = [], []
+    least = max(incidents.usual_score(edges, len(edges), USUAL) for edges in normal)
+    scores, listed = [], []
     for day in prepared.of_use("score"):
         breadth, surprise = day.breadth, run.surprise(day)
         score, strangeness = judge(pool, breadth, surprise, row)
-        edges = strangest(day.batch, score, strangeness, row, config)
         scores.append((strangeness, score.p_value))
-        for budget in BUDGETS:
-            listed, found = incidents.incidents(day.date, edges, len(edges), budget, least[budget])
-            known = pd.DataFrame(found, columns=["id", "rank", "score"]).rename(columns={"id": "incident"})
-            mine = listed[listed["incident"].notna()].merge(known, on="incident")
-            reported.append(mine.assign(budget=budget, day=day.date))
+        listed.append(incidents_of(day.date, strangest(day.batch, score, strangeness, row, config), least))
         pool = pool.extended(breadth, surprise, day.number)
-    everything = pd.concat(reported, ignore_index=True)
-    names = {"own_user": "user", "own_source": "source"}
-    columns = ["budget", "day", "own_user", "own_source", "target", "surprise", "p_value", "incident", "rank", "score"]
-    return Triaged(*(np.concatenate(part) for part in zip(*scores, strict=True)), everything[columns].rename(columns=names))
+    strangeness, p_value = (np.concatenate(part) for part in zip(*scores, strict=True))
+    return Triaged(strangeness, p_value, pd.concat(listed, ignore_index=True))
+
+
+def incidents_of(day: dt.date, edges: pd.DataFrame, least: float) -> pd.DataFrame:
+    """A day's incidents at every budget, see `Triaged.listed`."""
+    deepest = listing(day, edges, max(BUDGETS))
+    # More edges take part in a larger budget's incidents only where a day has few that are strange.
+    same = (edges["p_value"].head(max(BUDGETS)) <= incidents.STRANGE_P).all()
+    parts = {budget: deepest[deepest["rank"] <= budget] if same else listing(day, edges, budget) for budget in BUDGETS}
+    _, reported = incidents.incidents(day, edges, len(edges), USUAL, least)
+    everything = pd.concat([part.assign(budget=budget, day=day) for budget, part in parts.items()], ignore_index=True)
+    everything["reported"] = everything["incident"].isin([incident["id"] for incident in reported])
+    own = {"own_user": "user", "own_source": "source"}
+    return everything.drop(columns=["user", "source", "strangeness"]).rename(columns=own)
+
+
+def listing(day: dt.date, edges: pd.DataFrame, budget: int) -> pd.DataFrame:
+    """Edges in the incidents of a day that fill the budget, with the incident's rank and score."""
+    strangest, found = incidents.incidents(day, edges, len(edges), budget)
+    ranked = pd.DataFrame(found, columns=["id", "rank", "score"]).rename(columns={"id": "incident"})
+    return strangest[strangest["incident"].notna()].merge(ranked, on="incident")
 
 
 def judge(pool: Calibration, breadth: Array, surprise: Array, row: Row) -> tuple[Score, Array]:
