@@ -39,7 +39,7 @@ then learned. All scores go through the same calibration and grouping; no thresh
 found, prec @N: campaigns found, and share of incidents that are malicious, in the first N of each day. reported: those of 10 that
 the product would report. red days: on which a red team was found. benign: share of incidents about what is labelled harmless.
 false a day: other edges as strange as the stranger half of the malicious ones. AP, AUC: of edges. broad 1 %: share of alerts on
-the broadest 1 % of users. p flat: worst factor by which p <= 0.01 misses 1 % in a tenth of users by breadth. s, MB: fit and score."""
+the broadest 1 % of users. p flat: worst factor by which p <= 0.01 misses 1 % in a tenth of users by breadth. s, MB: fit, score."""
 
 
 @click.command()

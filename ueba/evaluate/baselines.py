@@ -259,7 +259,8 @@ def linear(training: Training) -> Score:
     scale = np.where(scale < 1e-6, np.inf, scale + 1e-3)  # what never varied teaches nothing
 
     def standard(values: Floats) -> Array:
-        return np.clip((values - mean) / scale, -5, 5)
+        values = (values - mean) / scale
+        return values.clip(-5, 5)
 
     model = LogisticRegression(max_iter=1000, tol=1e-3).fit(standard(described), label)
 

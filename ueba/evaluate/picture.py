@@ -5,6 +5,7 @@ Drawn by matplotlib without a display. The legend is in the order of the lines a
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -30,10 +31,11 @@ def draw(rows: Sequence[Mapping[str, Any]], campaigns: int, path: Path) -> None:
     figure = Figure(figsize=(10, 6), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots()
-    ordered = sorted(rows, key=lambda row: -row["curve"][USUAL])
-    for number, row in enumerate(ordered):
+    drawn: Counter[str] = Counter()
+    for row in sorted(rows, key=lambda row: -row["curve"][USUAL]):
         line, width = STYLES[row["kind"]]
-        colour = "black" if row["kind"] == "model" else f"C{number % 10}"
+        colour = "black" if row["kind"] == "model" else f"C{drawn[row['kind']]}"
+        drawn[row["kind"]] += 1
         label = f"{row['row']}  {row['curve'][USUAL]:.0f}"
         axes.plot(list(row["curve"]), list(row["curve"].values()), line, linewidth=width, color=colour, label=label)
     axes.axvline(USUAL, color="0.8", linewidth=1, zorder=0)
