@@ -47,6 +47,8 @@ LAYERS = (
     "ueba.ontology",
     "ueba.ingest",
     "ueba.detect",
+    "ueba.campaigns",
+    "ueba.simulate",
     "ueba.investigate",
     "ueba.evaluate",
     "ueba.cli",

@@ -25,6 +25,7 @@ from ueba.detect import archive, findings
 from ueba.detect.detector import quiet
 from ueba.errors import UebaError, UsageError, WorkspaceError
 from ueba.nightly import nightly
+from ueba.simulate import writers
 from ueba.workspace import Workspace
 
 CONFIG = Config(train=TrainConfig(steps=12, seeds=1), incidents=IncidentConfig(budget=5))
@@ -37,8 +38,8 @@ DAY = dt.timedelta(days=1)
 def logs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Twelve days of LANL lines from 2026-01-05, a file a day, the last with a hostile user."""
     folder = tmp_path_factory.mktemp("logs")
-    events, _ = simulate.simulate(simulate.Organisation(users=60, days=12, attack_days=3, campaigns=1))
-    simulate.write_lanl(events, folder / "all.txt.gz", dt.datetime(1970, 1, 1))
+    events = simulate.simulate(simulate.Organisation(users=60, days=12, attack_days=3, campaigns=1)).events
+    writers.write_lanl(events, folder / "all.txt.gz", dt.datetime(1970, 1, 1, tzinfo=dt.UTC))
     by_day: dict[dt.date, list[str]] = {}
     for line in gzip.open(folder / "all.txt.gz", "rt").read().splitlines():
         by_day.setdefault(dt.date(1970, 1, 1) + DAY * (int(line.split(",")[0]) // 86400), []).append(line)

@@ -25,13 +25,15 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import ibis
+import ibis.expr.types as ir
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
 from ueba.errors import UsageError, WorkspaceError
-from ueba.ingest import batch, lake
+from ueba.ingest import batch, edges, identity, lake
 
 Strings = npt.NDArray[np.str_]
 Ints = npt.NDArray[np.int64]
@@ -83,6 +85,22 @@ class Scene:
         return np.bincount(self.uses[1], minlength=len(self.places))
 
     @cached_property
+    def appeal(self) -> Floats:
+        """How likely people come to a place anew, up to a factor: how many came in the last third of the time, where the table
+        tells times, and a few for how many there are. [places]"""
+        who, where = self.uses
+        human = self.kind[who] == "human"
+        appeal: Floats = np.maximum(np.bincount(where[human], minlength=len(self.places)) - 2, 0.5) / 10
+        if "first_seen" in self.edges.column_names:
+            time = self.edges["first_seen"].to_numpy().astype(np.int64)
+            first = np.full(len(who), time.max(initial=0))
+            keys = self.user * len(self.places) + self.target
+            np.minimum.at(first, np.searchsorted(who * len(self.places) + where, keys), time)
+            late = first > time.min(initial=0) + (time.max(initial=0) - time.min(initial=0)) * 2 // 3
+            appeal += np.bincount(where[human & late], minlength=len(self.places))
+        return appeal
+
+    @cached_property
     def breadth(self) -> Ints:
         """Places that an account reaches, [users]."""
         return np.bincount(self.uses[0], minlength=len(self.users))
@@ -125,8 +143,11 @@ class Scene:
         return alike
 
     def peers(self, user: int) -> Ints:
-        """The accounts of the same kind that are most like this one, nearest first; those that share nothing are not."""
+        """The accounts of the same kind that are most like this one, nearest first. Who shares nothing is not like it, and
+        administrators, who share something with everybody, are like each other only."""
         alike = np.where(self.kind == self.kind[user], self.resemblance(user), 0)
+        if user not in self.administrators:
+            alike[self.administrators] = 0
         nearest = np.argsort(-alike, kind="stable")[:PEERS]
         return nearest[alike[nearest] > 0]
 
@@ -135,17 +156,22 @@ class Scene:
         found: Bools = np.logical_or.reduce([self.reach(int(each)) for each in (user, *self.peers(user))])
         return found
 
-    def unfamiliar(self, user: int, strength: float, machines_only: bool = False) -> Ints:
-        """Places that neither the account nor its peers reach: of these the farthest, a share of 1 / (1 + strength)."""
+    def unfamiliar(self, user: int, strength: float, least: int = 1, machines_only: bool = False) -> Ints:
+        """Places that neither the account nor its peers reach: the farthest, a share of 1 / (1 + strength), and `least` at least."""
         who, where = self.uses
         near = np.bincount(where, self.resemblance(user)[who], len(self.places)) / np.maximum(self.audience, 1)
         pool = np.flatnonzero((self.audience > 0) & ~self.familiar(user) & ~(self.is_resource & machines_only))
-        return pool[np.argsort(near[pool], kind="stable")][: int(np.ceil(len(pool) / (1 + strength)))]
+        return pool[np.argsort(near[pool], kind="stable")][: max(least, int(np.ceil(len(pool) / (1 + strength))))]
 
     def some(self, pool: Ints, count: int, rng: Rng) -> Ints:
-        """`count` of some places (all, if fewer), the more likely the more accounts reach them."""
-        weight = np.maximum(self.audience[pool], 1)
+        """`count` of some places (all, if fewer), the likelier the more people go there; seldom somebody's own machine."""
+        weight = self.appeal[pool]
         return rng.choice(pool, min(count, len(pool)), replace=False, p=weight / weight.sum()) if len(pool) else pool
+
+    def own(self, user: int, count: int, rng: Rng) -> Ints:
+        """`count` of the places that an account reaches (all, if fewer), each as likely; not its own machine."""
+        usual = np.flatnonzero(self.reach(user))
+        return rng.permutation(usual[usual != self.home[user]])[:count]
 
     def stranger(self, user: int, rng: Rng, strength: float = 1.0) -> int:
         """Another person with a machine, of those least alike."""
@@ -173,10 +199,17 @@ class Scene:
         return np.flatnonzero(named if named.any() else restless)
 
 
-def observe(edges: pa.Table, groups: Mapping[str, str] | None = None) -> Scene:
+def seen(daily: ir.Table) -> ir.Table:
+    """Daily edges as `observe` takes them, at the finest grain: what was done is kept with how."""
+    merged = edges.merged(daily)
+    lists = {f"{name}s": ibis.array([merged[name]]) for name in ("logon_type", "auth_package")}
+    return merged.mutate(user_kind=identity.user_kind(merged.user), **lists)
+
+
+def observe(table: pa.Table, groups: Mapping[str, str] | None = None) -> Scene:
     """What is usual in a table of `lake.read_pairs`: user, source, target, user_kind, target_kind, hours, logon_types; action and
     auth_packages where they are. groups: the department of each user, as far as known."""
-    columns = {name: edges[name].combine_chunks() for name in ("user", "source", "target")}
+    columns = {name: table[name].combine_chunks() for name in ("user", "source", "target")}
     users, user = np.unique(columns["user"].to_numpy(zero_copy_only=False).astype(str), return_inverse=True)
     known = columns["source"].is_valid().to_numpy(zero_copy_only=False)
     source_name = columns["source"].fill_null("").to_numpy(zero_copy_only=False).astype(str)
@@ -185,14 +218,14 @@ def observe(edges: pa.Table, groups: Mapping[str, str] | None = None) -> Scene:
     source = np.full(len(user), -1)
     target, source[known] = number[: len(user)], number[len(user) :]
     kind = np.full(len(users), "human", dtype="<U9")
-    kind[user] = edges["user_kind"].to_numpy().astype(str)
+    kind[user] = table["user_kind"].to_numpy().astype(str)
     is_resource = np.zeros(len(places), bool)
-    is_resource[target] = edges["target_kind"].to_numpy() == "resource"
-    bits = edges["hours"].to_numpy()
+    is_resource[target] = table["target_kind"].to_numpy() == "resource"
+    bits = table["hours"].to_numpy()
     hours: Floats = np.stack([np.bincount(user, bits >> hour & 1, len(users)) for hour in range(HOURS)], axis=1).astype(float)
     departments = np.array([(groups or {}).get(str(name), "") for name in users], dtype=str)
     group = np.where(departments == "", -1, np.unique(departments, return_inverse=True)[1])
-    return Scene(users, places, kind, group, is_resource, user, source, target, hours, edges)
+    return Scene(users, places, kind, group, is_resource, user, source, target, hours, table)
 
 
 # ---- kinds ---------------------------------------------------------------------------------------------------------
@@ -219,21 +252,22 @@ def steps(low: int, high: int, strength: float, rng: Rng) -> int:
 
 def novel_target(scene: Scene, victim: int, strength: float, rng: Rng) -> Plan:
     """From the own machine to places that no colleague uses."""
-    targets = scene.some(scene.unfamiliar(victim, strength), steps(3, 8, strength, rng), rng)
+    count = steps(3, 8, strength, rng)
+    targets = scene.some(scene.unfamiliar(victim, strength, count), count, rng)
     return plan(victim, scene.home[victim], targets)
 
 
 def credential_switch(scene: Scene, victim: int, strength: float, rng: Rng) -> Plan:
     """The victim's credential, used on a stranger's machine, to where the victim usually goes."""
-    usual = np.flatnonzero(scene.reach(victim))
     foreign = scene.home[scene.stranger(victim, rng, strength)]
-    return plan(victim, foreign, scene.some(usual[usual != scene.home[victim]], steps(2, 7, strength, rng), rng))
+    return plan(victim, foreign, scene.own(victim, steps(2, 7, strength, rng), rng))
 
 
 def pivot_chain(scene: Scene, victim: int, strength: float, rng: Rng) -> Plan:
     """From machine to machine, each reached from the one before; half-way the credential may change."""
-    pool = scene.unfamiliar(victim, strength, machines_only=True)
-    hops = scene.some(pool[pool != scene.home[victim]], steps(3, 7, strength, rng), rng)
+    count = steps(3, 7, strength, rng)
+    pool = scene.unfamiliar(victim, strength, count + 1, machines_only=True)
+    hops = scene.some(pool[pool != scene.home[victim]], count, rng)
     second = victim if rng.random() < 0.4 else scene.stranger(victim, rng, strength)
     users = np.where(np.arange(len(hops)) < (len(hops) + 1) // 2, victim, second)
     return plan(users, np.concatenate([[scene.home[victim]], hops])[: len(hops)], hops)
@@ -248,7 +282,7 @@ def peer_mimic(scene: Scene, victim: int, strength: float, rng: Rng) -> Plan:
 def odd_hours(scene: Scene, victim: int, strength: float, rng: Rng) -> Plan:
     """Own places and some of the colleagues', from the own machine; what is strange is the hour."""
     own, familiar = scene.reach(victim), scene.familiar(victim)
-    usual = scene.some(np.flatnonzero(own), steps(2, 5, strength, rng), rng)
+    usual = scene.own(victim, steps(2, 5, strength, rng), rng)
     others = scene.some(np.flatnonzero(familiar & ~own), steps(1, 3, strength, rng), rng)
     return plan(victim, scene.home[victim], np.concatenate([usual, others]), "odd")
 
@@ -256,21 +290,22 @@ def odd_hours(scene: Scene, victim: int, strength: float, rng: Rng) -> Plan:
 def service_abuse(scene: Scene, victim: int, strength: float, rng: Rng) -> Plan:
     """A service account on somebody's workstation, to its own places and to others."""
     own = scene.reach(victim)
-    usual = scene.some(np.flatnonzero(own), steps(1, 4, strength, rng), rng)
+    usual = scene.own(victim, steps(1, 4, strength, rng), rng)
     others = scene.some(np.flatnonzero(~own & (scene.audience > 0)), steps(1, 4, strength, rng), rng)
     return plan(victim, scene.home[scene.stranger(victim, rng)], np.concatenate([usual, others]))
 
 
 def low_and_slow(scene: Scene, victim: int, strength: float, rng: Rng) -> Plan:
     """One place a day that no colleague uses, for a week or so."""
-    targets = scene.some(scene.unfamiliar(victim, strength), steps(4, 7, strength, rng), rng)
+    count = steps(4, 7, strength, rng)
+    targets = scene.some(scene.unfamiliar(victim, strength, count), count, rng)
     return plan(victim, scene.home[victim], targets, "daily")
 
 
 def admin_inside(scene: Scene, victim: int, strength: float, rng: Rng) -> Plan:
     """An administrator's own estate, but from a machine of it that nobody administers from, or at an hour it never has."""
     estate = np.flatnonzero(scene.reach(victim))
-    targets = scene.some(estate, steps(3, 10, strength, rng), rng)
+    targets = scene.own(victim, steps(3, 10, strength, rng), rng)
     acted_from = scene.source[scene.user == victim]
     odd = np.setdiff1d(estate[~scene.is_resource[estate]], np.concatenate([acted_from, targets]))
     if rng.random() < 0.5 and len(odd):
@@ -280,7 +315,8 @@ def admin_inside(scene: Scene, victim: int, strength: float, rng: Rng) -> Plan:
 
 def admin_outside(scene: Scene, victim: int, strength: float, rng: Rng) -> Plan:
     """An administrator's credential from the usual machine to where neither it nor its like go."""
-    targets = scene.some(scene.unfamiliar(victim, strength), steps(3, 10, strength, rng), rng)
+    count = steps(3, 10, strength, rng)
+    targets = scene.some(scene.unfamiliar(victim, strength, count), count, rng)
     return plan(victim, scene.home[victim], targets)
 
 
@@ -383,7 +419,7 @@ def logons(scene: Scene, planned: Plan, seconds: Ints, name: str, campaign: int,
     time = np.minimum(seconds[step] + again * rng.integers(1, 600, len(step)), midnight + DAY_S - 1)
     target = planned.target[step]
     ways = [way(scene, int(place), rng) for place in planned.target]  # of a step
-    failed = rng.random(len(step)) < (0.3 if name == "burst" else 0.04)
+    failed = rng.random(len(step)) < (0.3 if name == "burst" else 0.02)
     columns = {
         "time": pa.array(time * 1_000_000).cast(pa.timestamp("us", "UTC")),
         "user": pa.array(scene.users[planned.user[step]].tolist(), pa.string()),
@@ -407,8 +443,9 @@ def way(scene: Scene, place: int, rng: Rng) -> tuple[str, str | None, str | None
     row = int(rng.choice(remote if len(remote) else rows))
 
     def one_of(column: str) -> str | None:
-        values = scene.edges[column][row].as_py() if column in scene.edges.column_names else None
-        return str(rng.choice(values)) if values else None
+        values = scene.edges[column][row].as_py() if column in scene.edges.column_names else []
+        told = [value for value in values if value is not None]
+        return str(rng.choice(told)) if told else None
 
     if "action" in scene.edges.column_names:
         action = scene.edges["action"][row].as_py()
@@ -439,7 +476,7 @@ def inject(
     before = [day for day in lake.days(root) if first - dt.timedelta(days=OBSERVED_DAYS) <= day < first]
     if not before:
         raise WorkspaceError(f"{root}: no edges in the {OBSERVED_DAYS} days before {first}, from which campaigns are written")
-    scene = observe(lake.read_pairs(root, before[0], before[-1]), groups)
+    scene = observe(lake.query(root, before[0], before[-1], seen, "1GB"), groups)
     events = invent(scene, working_days(root, first, last), per_kind, strength, seed)
     copy_lake(root, copy)
     batch.keep(events.drop_columns(["kind", "campaign"]), f"campaigns, {seed=}, {strength=}", copy)

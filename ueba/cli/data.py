@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -59,23 +60,37 @@ def ingest(settings: Settings, files: tuple[str, ...], log_format: str, epoch: s
 @click.option("--users", default=260, show_default=True, help="People; service and administrator accounts come on top.")
 @click.option("--days", default=24, show_default=True, help="Days, of which the last eight hide attacks.")
 @click.option("--seed", default=0, show_default=True, help="The same seed gives the same organisation.")
-def simulate(folder: Path, users: int, days: int, seed: int) -> None:
-    """Simulate an organisation with hidden attacks: auth.txt.gz (LANL format), events.csv and labels.csv.
+@click.option("--campaigns", default=3, show_default=True, help="Hidden attacks of each kind.")
+@click.option("--strength", default=1.0, show_default=True, help="How visible they are: more steps, farther from colleagues.")
+@click.option(
+    "--format",
+    "formats",
+    type=click.Choice(["lanl", "csv", "windows", "ocsf"]),
+    multiple=True,
+    default=("lanl", "csv"),
+    show_default=True,
+    help="What to write; give it several times for several.",
+)
+def simulate(folder: Path, formats: tuple[str, ...], **settings: Any) -> None:
+    """Simulate an organisation with hidden attacks. Writes its log, labels.csv and people.csv.
 
     \b
+    The log is auth.txt.gz (lanl), events.csv (csv), windows.jsonl.gz (windows) and ocsf.jsonl.gz (ocsf).
     Example:
       ueba simulate --output simulated && ueba ingest simulated/auth.txt.gz --format lanl
+      ueba simulate --output simulated --users 1000 --days 40 --strength 0.5 --format windows --format ocsf
     """
     from ueba import simulate as simulation
+    from ueba.simulate import formats as known
+    from ueba.simulate import writers
 
-    organisation = simulation.Organisation(users=users, days=days, seed=seed)
-    events, labels = simulation.simulate(organisation)
+    world = simulation.simulate(simulation.Organisation(**settings))
     folder.mkdir(parents=True, exist_ok=True)
-    epoch = dt.datetime(1970, 1, 1)
-    simulation.write_lanl(events, folder / "auth.txt.gz", epoch)
-    simulation.write_csv(events, folder / "events.csv")
-    simulation.write_labels(labels, folder / "labels.csv")
-    output.note(f"{len(events):,} events of {days} days in {folder}; {len(labels):,} of them are labelled in labels.csv")
+    for log_format in formats:
+        known.write(world.events, log_format, folder)
+    writers.write_labels(world.labels, folder / "labels.csv")
+    writers.write_staff(world.staff, folder / "people.csv")
+    output.note(f"{len(world.events):,} events in {folder}; {len(world.labels):,} of them are labelled in labels.csv")
 
 
 COMMANDS = (ingest, simulate)

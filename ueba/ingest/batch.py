@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -17,12 +18,15 @@ from typing import Any
 
 import duckdb
 import ibis
+import ibis.expr.types as ir
 import pyarrow as pa
 
 from ueba.errors import InputError
 from ueba.ingest import edges, events, identity, lake, sources
 from ueba.ingest.read import Feed
 from ueba.ingest.report import IngestReport
+
+MEMORY = "1GB"  # for events that were made
 
 
 def ingest(feed: Feed, format: str, root: Path, epoch: dt.datetime, memory_limit: str) -> IngestReport:
@@ -43,21 +47,31 @@ def ingest(feed: Feed, format: str, root: Path, epoch: dt.datetime, memory_limit
         return report
 
 
+def counted(made: pa.Table, stage: Callable[[ir.Table], ir.Table]) -> pa.Table:
+    """The edges of events that were made and not read, through an expression of edges. made: columns as `events` lists them."""
+    with lake.connect(MEMORY) as connection:
+        count_made(connection, made)
+        return connection.sql(ibis.to_sql(stage(ibis.table(edges.SCHEMA, name="edges")), dialect="duckdb")).to_arrow_table()
+
+
 def keep(made: pa.Table, name: str, root: Path) -> IngestReport:
-    """Events that were made and not read, as a batch of their own. made: columns as `events` lists them, absent ones null."""
-    columns = {column: made[column] if column in made.column_names else pa.nulls(len(made)) for column in events.COLUMNS}
-    everything = pa.table(columns).cast(events.SCHEMA.to_pyarrow())
-    digest = hashlib.sha256()
-    for column in everything.itercolumns():
-        digest.update(repr(column.to_pylist()).encode())
-    with lake.writing(root) as temporary, lake.connect("1GB", temporary) as connection:
-        connection.register("made", everything)
-        counted = ibis.to_sql(edges.daily(ibis.table(events.SCHEMA, name="made")), dialect="duckdb")
-        connection.execute(f"CREATE TABLE slices AS SELECT *, 0 AS slice FROM ({counted})")
+    """Events that were made and not read, as a batch of their own. made: columns as `events` lists them; name: for reports"""
+    with lake.writing(root) as temporary, lake.connect(MEMORY, temporary) as connection:
+        count_made(connection, made)
         rows = write_days(connection, temporary)
-        report = reported(connection, name, len(made), digest.hexdigest()[:32], "events", rows)
+        digest = hashlib.sha256(str(made.to_pydict()).encode()).hexdigest()[:32]
+        report = reported(connection, name, len(made), digest, "events", rows)
         publish(root, temporary, {"lake_version": lake.VERSION}, report)
     return report
+
+
+def count_made(connection: duckdb.DuckDBPyConnection, made: pa.Table) -> None:
+    """Made events into the tables `slices` and `edges`, as if they were one slice of a file. Columns that they lack are null."""
+    columns = {column: made[column] if column in made.column_names else pa.nulls(len(made)) for column in events.COLUMNS}
+    connection.register("made", pa.table(columns).cast(events.SCHEMA.to_pyarrow()))
+    found = ibis.to_sql(edges.daily(ibis.table(events.SCHEMA, name="made")), dialect="duckdb")
+    connection.execute(f"CREATE TABLE slices AS SELECT *, 0 AS slice FROM ({found})")
+    view_edges(connection)
 
 
 def publish(root: Path, temporary: Path, settings: dict[str, Any], report: IngestReport) -> None:
@@ -75,6 +89,11 @@ def count_edges(connection: duckdb.DuckDBPyConnection, feed: Feed, source: sourc
         connection.register("lines", lines)
         connection.execute(f"{into} SELECT *, {number} AS slice FROM ({counted})")
         into = "INSERT INTO slices"
+    view_edges(connection)
+
+
+def view_edges(connection: duckdb.DuckDBPyConnection) -> None:
+    connection.execute("CREATE VIEW edges AS SELECT * EXCLUDE (dropped, example, slice) FROM slices WHERE dropped IS NULL")
 
 
 def stored_report(root: Path, batch: str, settings: dict[str, Any]) -> IngestReport | None:
@@ -134,7 +153,6 @@ def example(path: str, numbered: str) -> str:
 
 def write_days(connection: duckdb.DuckDBPyConnection, directory: Path) -> int:
     """`<day>.parquet` for each day, several at once: DuckDB gives one file of this size one thread. Returns the rows written."""
-    connection.execute("CREATE VIEW edges AS SELECT * EXCLUDE (dropped, example, slice) FROM slices WHERE dropped IS NULL")
     merged = ibis.to_sql(edges.merged(ibis.table(edges.SCHEMA, name="edges")), dialect="duckdb")
     days = connection.execute(
         "SELECT day, min(slice) < max(slice) FROM slices WHERE dropped IS NULL GROUP BY day ORDER BY day"

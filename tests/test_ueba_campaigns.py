@@ -1,0 +1,320 @@
+"""Campaigns on a small scene drawn by hand: four departments, an administrator of two, a service account."""
+
+import datetime as dt
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+import pytest
+
+from ueba import campaigns
+from ueba.campaigns import KINDS, Scene, inject, invent, observe
+from ueba.detect.negatives import FAMILIES
+from ueba.errors import UsageError, WorkspaceError
+from ueba.ingest import ingest, lake
+
+DAYS = [dt.date(2026, 1, 12) + dt.timedelta(days=number) for number in range(8)]
+OFFICE = range(8, 17)
+NIGHT = range(24)
+
+
+def rows() -> Iterator[tuple[str, str, str, range]]:
+    """user, source, target, hours: 12 clerks of each department use most of their ten servers, and one file share, by day."""
+    for department, number in itertools.product("abcd", range(12)):
+        user, desk = f"{department}{number}@x", f"{department}-ws{number}"
+        for server in range(10):
+            if (server + number) % 4:
+                yield user, desk, f"{department}-srv{server}", OFFICE
+        yield user, desk, f"{department}-share", OFFICE
+    for department, server in itertools.product("ab", range(10)):
+        yield "boss@x", "jump", f"{department}-srv{server}", OFFICE
+    for server in range(4):
+        yield "svc-backup@x", "backup", f"a-srv{server}", NIGHT
+
+
+@pytest.fixture(scope="module")
+def scene() -> Scene:
+    user, source, target, hours = zip(*rows(), strict=True)
+    table = {
+        "user": user,
+        "source": source,
+        "target": target,
+        "user_kind": ["service" if name.startswith("svc") else "human" for name in user],
+        "target_kind": ["resource" if "share" in name else "machine" for name in target],
+        "hours": pa.array([sum(1 << hour for hour in when) for when in hours], pa.int32()),
+        "logon_types": [["Network"]] * len(user),
+        "auth_packages": [["Kerberos"]] * len(user),
+        "count": [1] * len(user),
+    }
+    return observe(pa.table(table))
+
+
+@pytest.fixture(scope="module")
+def attacks(scene: Scene) -> pd.DataFrame:
+    table = pd.concat([invent(scene, DAYS, 1, seed=seed).to_pandas().assign(seed=seed) for seed in range(20)])
+    return table.assign(day=table.time.dt.date, hour=table.time.dt.hour)
+
+
+def each(attacks: pd.DataFrame, kind: str) -> Iterator[pd.DataFrame]:
+    chosen = attacks[attacks.kind == kind]
+    assert len(chosen)
+    return (campaign for _, campaign in chosen.groupby("seed"))
+
+
+def usual(user: str) -> set[str]:
+    return {target for name, _, target, _ in rows() if name == user}
+
+
+def desk(user: str) -> str:
+    return next(source for name, source, _, _ in rows() if name == user)
+
+
+def department(name: str) -> str:
+    return name[0]
+
+
+def number(scene: Scene, user: str) -> int:
+    return scene.users.tolist().index(user)
+
+
+def test_what_is_seen_of_an_account(scene: Scene) -> None:
+    user = number(scene, "a0@x")
+    assert scene.places[scene.home[user]] == "a-ws0"
+    assert set(scene.places[scene.reach(user)]) == usual("a0@x")
+    assert set(scene.users[scene.peers(user)]) <= {f"a{number}@x" for number in range(12)}
+    familiar = set(scene.places[scene.familiar(user)])
+    assert {f"a-srv{number}" for number in range(10)} < familiar
+    assert set(scene.users[scene.services]) == {"svc-backup@x"}
+    assert "boss@x" in scene.users[scene.administrators]
+    assert "boss@x" not in scene.users[scene.people]
+    assert scene.hours[user].nonzero()[0].tolist() == list(OFFICE)
+
+
+def test_resemblance_by_hand() -> None:
+    """a and b share `one` (audience 3), a has `two` besides (audience 1), c only `one`: (1/3) / sqrt(4/3 * 1/3) = 1/2."""
+    table = {"user": ["a", "a", "b", "c"], "source": ["s"] * 4, "target": ["one", "two", "one", "one"]}
+    table |= {"user_kind": ["human"] * 4, "target_kind": ["machine"] * 4, "logon_types": [["Network"]] * 4}
+    table["hours"] = pa.array([1] * 4, pa.int32())
+    found = observe(pa.table(table), {"a": "x", "c": "x"})
+    assert found.resemblance(0) == pytest.approx([0, 0.5, 1.5])
+
+
+def test_every_kind_says_what_it_is() -> None:
+    assert {kind.resembles for kind in KINDS.values()} <= {"", *FAMILIES}
+    for kind in KINDS.values():
+        assert kind.meaning
+        assert all(technique.startswith("T1") for technique in kind.techniques)
+
+
+def test_events_read_as_events(attacks: pd.DataFrame) -> None:
+    assert set(attacks.kind) == set(KINDS)
+    assert set(attacks.day) <= set(DAYS)
+    assert ((attacks.target_kind == "resource") == attacks.target.str.contains("share")).all()
+    assert set(attacks.logon_type) == {"Network"}
+    assert set(attacks.outcome) == {"success", "failure"}
+    assert attacks.groupby("seed").time.is_monotonic_increasing.all()
+
+
+def test_each_campaign_has_its_own_victim(scene: Scene) -> None:
+    for seed in range(5):
+        made = invent(scene, DAYS, 2, seed=seed).to_pandas()
+        own = made[made.kind.isin(["novel_target", "low_and_slow", "peer_mimic", "odd_hours", "credential_switch"])]
+        assert own.groupby("user").campaign.nunique().max() == 1
+        assert (made.groupby("campaign").kind.nunique() == 1).all()
+
+
+def test_novel_target(attacks: pd.DataFrame) -> None:
+    for campaign in each(attacks, "novel_target"):
+        (user,) = set(campaign.user)
+        assert set(campaign.source) == {desk(user)}
+        assert not set(campaign.target.map(department)) & {department(user)}
+        assert campaign.day.nunique() == 1 and 3 <= campaign.target.nunique() <= 8
+
+
+def test_low_and_slow(attacks: pd.DataFrame) -> None:
+    for campaign in each(attacks, "low_and_slow"):
+        (user,) = set(campaign.user)
+        assert (campaign.groupby("day").target.nunique() == 1).all()
+        assert 4 <= campaign.day.nunique() == campaign.target.nunique()
+        assert not set(campaign.target.map(department)) & {department(user)}
+
+
+def test_credential_switch(attacks: pd.DataFrame) -> None:
+    for campaign in each(attacks, "credential_switch"):
+        (user,), (source,) = set(campaign.user), set(campaign.source)
+        assert source != desk(user)
+        assert set(campaign.target) <= usual(user)
+
+
+def test_peer_mimic(attacks: pd.DataFrame) -> None:
+    for campaign in each(attacks, "peer_mimic"):
+        (user,), (source,) = set(campaign.user), set(campaign.source)
+        assert source != desk(user)
+        assert set(campaign.target.map(department)) == {department(user)}
+        assert not set(campaign.target) & usual(user)
+
+
+def test_pivot_chain(attacks: pd.DataFrame) -> None:
+    for campaign in each(attacks, "pivot_chain"):
+        hops = campaign.drop_duplicates(["source", "target"])
+        if len(hops) == campaign.groupby("target").ngroups:  # repeated events do not reorder the first ones
+            follows = dict(zip(hops.source, hops.target, strict=True))
+            place = desk(next(user for user in campaign.user if desk(user) in follows))
+            for _ in range(len(follows)):
+                place = follows[place]
+            assert set(campaign.target_kind) == {"machine"} and place not in follows
+
+
+def test_odd_hours(attacks: pd.DataFrame) -> None:
+    for campaign in each(attacks, "odd_hours"):
+        (user,) = set(campaign.user)
+        assert set(campaign.source) == {desk(user)}
+        assert set(campaign.target.map(department)) == {department(user)}
+        assert campaign.time.min().hour not in OFFICE
+
+
+@pytest.mark.parametrize("kind", [name for name in KINDS if name not in ("odd_hours", "admin_inside", "service_abuse")])
+def test_others_begin_at_usual_hours(attacks: pd.DataFrame, kind: str) -> None:
+    for campaign in each(attacks, kind):
+        assert campaign.time.min().hour in range(7, 18)
+
+
+def test_service_abuse(attacks: pd.DataFrame) -> None:
+    for campaign in each(attacks, "service_abuse"):
+        assert set(campaign.user) == {"svc-backup@x"}
+        (source,) = set(campaign.source)
+        assert "-ws" in source or source == "jump"
+        assert set(campaign.target) & usual("svc-backup@x") and set(campaign.target) - usual("svc-backup@x")
+
+
+def test_administrators(scene: Scene, attacks: pd.DataFrame) -> None:
+    admins = set(scene.users[scene.administrators])
+    for campaign in each(attacks, "admin_inside"):
+        (user,), (source,) = set(campaign.user), set(campaign.source)
+        assert user in admins and set(campaign.target) <= usual(user)
+        assert source != desk(user) or campaign.time.min().hour not in OFFICE
+    for campaign in each(attacks, "admin_outside"):
+        (user,) = set(campaign.user)
+        assert user in admins and not set(campaign.target) & usual(user)
+        assert set(campaign.source) == {desk(user)}
+
+
+def test_burst(attacks: pd.DataFrame) -> None:
+    for campaign in each(attacks, "burst"):
+        assert campaign.source.nunique() == 1
+        assert campaign.target.nunique() >= 20
+        assert campaign.time.max() - campaign.time.min() < pd.Timedelta(hours=2)
+
+
+def test_seeded(scene: Scene) -> None:
+    assert invent(scene, DAYS, 2, seed=3).equals(invent(scene, DAYS, 2, seed=3))
+    assert not invent(scene, DAYS, 2, seed=3).equals(invent(scene, DAYS, 2, seed=4))
+
+
+def test_strength_orders_the_number_of_steps(scene: Scene) -> None:
+    def steps(strength: float) -> pd.Series:
+        made = pd.concat([invent(scene, DAYS, 1, strength, seed).to_pandas().assign(seed=seed) for seed in range(12)])
+        return made.drop_duplicates(["seed", "kind", "source", "target"]).groupby("kind").target.count()
+
+    weak, plain, strong = steps(0.4), steps(1.0), steps(2.0)
+    few = {"peer_mimic"}  # colleagues have hardly more places than these
+    assert (weak < plain).all()
+    assert (plain < strong).drop(few).all() and (plain <= strong).all()
+
+
+def test_strength_goes_farther_from_colleagues() -> None:
+    """Three servers that a's peers do not use: b, who is somewhat like a, uses one; strangers use the others."""
+    edges = [("a", "own"), ("a", "common"), ("b", "common"), ("b", "near")]
+    edges += [(f"peer{number}", target) for number in range(12) for target in ("own", "common")]
+    edges += [(f"other{number}", target) for number in range(3) for target in ("far1", "far2")]
+    user, target = zip(*edges, strict=True)
+    table = {"user": user, "source": user, "target": target, "user_kind": ["human"] * len(edges)}
+    table |= {"target_kind": ["machine"] * len(edges), "logon_types": [["Network"]] * len(edges)}
+    found = observe(pa.table(table | {"hours": pa.array([1] * len(edges), pa.int32())}))
+    assert set(found.places[found.unfamiliar(0, 0.01)]) == {"near", "far1", "far2"}
+    assert set(found.places[found.unfamiliar(0, 1.0)]) == {"far1", "far2"}
+
+
+@pytest.mark.parametrize(("days", "strength"), [([], 1.0), (DAYS, 0.0), (DAYS, -1.0)])
+def test_impossible_wishes_are_errors(scene: Scene, days: list[dt.date], strength: float) -> None:
+    with pytest.raises(UsageError, match="need a day"):
+        invent(scene, days, 1, strength)
+
+
+def test_an_account_that_never_sleeps_stands_for_a_service_where_names_do_not_tell(scene: Scene) -> None:
+    user, source, target, hours = zip(*rows(), strict=True)
+    table = {"user": [name.replace("svc-", "q") for name in user], "source": source, "target": target}
+    table |= {"user_kind": ["human"] * len(user), "target_kind": ["machine"] * len(user)}
+    table["hours"] = pa.array([sum(1 << hour for hour in when) for when in hours], pa.int32())
+    found = observe(pa.table(table | {"logon_types": [["Network"]] * len(user)}))
+    assert found.users[found.services].tolist() == ["qbackup@x"]
+
+
+# ---- into a lake ---------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Ten days of the scene in a lake."""
+    folder = tmp_path_factory.mktemp("lake")
+    lines = []
+    for day, (user, source, target, hours) in itertools.product(range(10), rows()):
+        second = day * 86_400 + hours[day % len(hours)] * 3600
+        lines.append(f"{second},{user},{user},{source},{target},Kerberos,Network,LogOn,Success")
+    (folder / "auth.txt").write_text("\n".join(lines) + "\n")
+    ingest(folder / "auth.txt", "lanl", folder / "lake", epoch=dt.datetime(2026, 1, 5))
+    return folder / "lake"
+
+
+FIRST, LAST = dt.date(2026, 1, 12), dt.date(2026, 1, 14)
+
+
+def content(folder: Path) -> dict[Path, bytes]:
+    return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_injecting_adds_the_campaigns_and_nothing_else(root: Path, tmp_path: Path) -> None:
+    before = content(root)
+    labels = inject(root, tmp_path / "copy", FIRST, LAST, per_kind=1)
+    assert content(root) == before
+    assert list(labels.columns) == list(campaigns.LABEL_COLUMNS)
+    assert set(labels.kind) == set(KINDS) and (labels.malicious == 1).all()
+    assert labels.time.dt.date.between(FIRST, LAST).all()
+
+    def counts(folder: Path) -> pd.Series:
+        pairs = lake.read_pairs(folder, dt.date(2026, 1, 1), dt.date(2026, 1, 31)).to_pandas()
+        return pairs.set_index(["day", "user", "source", "target"])["count"]
+
+    added = labels.assign(day=labels.time.dt.date).groupby(["day", "user", "source", "target"]).size()
+    expected = counts(root).add(added, fill_value=0).astype(int)
+    pd.testing.assert_series_equal(counts(tmp_path / "copy").sort_index(), expected.sort_index(), check_names=False)
+
+
+def test_injecting_is_seeded(root: Path, tmp_path: Path) -> None:
+    one, again, other = (
+        inject(root, tmp_path / name, FIRST, LAST, 1, seed=seed) for name, seed in zip("abc", (0, 0, 1), strict=True)
+    )
+    pd.testing.assert_frame_equal(one, again)
+    assert not one.equals(other)
+    assert content(tmp_path / "a") == content(tmp_path / "b")
+
+
+def test_a_quiet_day_hides_nothing(root: Path, tmp_path: Path) -> None:
+    """A Sunday with a single edge."""
+    line = f"{13 * 86_400},a1@x,a1@x,a-ws1,a-srv2,Kerberos,Network,LogOn,Success\n"
+    campaigns.copy_lake(root, tmp_path / "with")
+    (tmp_path / "sunday.txt").write_text(line)
+    ingest(tmp_path / "sunday.txt", "lanl", tmp_path / "with", epoch=dt.datetime(2026, 1, 5))
+    sunday = dt.date(2026, 1, 18)
+    assert campaigns.working_days(tmp_path / "with", FIRST, sunday) == [FIRST + dt.timedelta(days=number) for number in range(3)]
+
+
+def test_what_cannot_be_injected(root: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="already there"):
+        inject(root, tmp_path, FIRST, LAST, 1)
+    with pytest.raises(WorkspaceError, match="days before"):
+        inject(root, tmp_path / "a", dt.date(2026, 1, 5), LAST, 1)
+    with pytest.raises(WorkspaceError, match="no edges from"):
+        inject(root, tmp_path / "b", dt.date(2026, 1, 20), dt.date(2026, 1, 21), 1)
