@@ -14,11 +14,13 @@ learned. Leaves out retraining on the way; that is `ueba.backtest`.
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import multiprocessing
 import tempfile
-from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,8 +31,10 @@ from ueba.errors import WorkspaceError
 if TYPE_CHECKING:
     import pandas as pd
 
+    from ueba.evaluate import results
     from ueba.evaluate.protocol import Prepared
-    from ueba.evaluate.rows import Row
+    from ueba.evaluate.results import Truth
+    from ueba.evaluate.rows import Row, Run
     from ueba.evaluate.triage import Triaged
 
 Progress = Callable[[str, int, int], None]
@@ -97,77 +101,83 @@ def evaluate(
 
     jobs: rows at a time; more than one makes seconds mean little. output: a folder that keeps what each row reported.
     Raises UsageError and WorkspaceError for days that do not fit, InputError for labels that do not."""
-    with tempfile.TemporaryDirectory(prefix="ueba-evaluate-") as scratch:
-        folder = Path(scratch)
-        days, scores = folder / "days", folder / "scores"
+    from ueba.evaluate import protocol, results
+    from ueba.evaluate.rows import scores_of
+
+    with tempfile.TemporaryDirectory(prefix="ueba-evaluate-") as scratch, processes(jobs) as pool:
+        days = Path(scratch) / "days"
         days.mkdir()
-        runs = _run(root, days, scores, when, config, rows, seeds, jobs, progress)
-        return _measured(days, runs, labels, config, rows, output, progress)
+        progress("prepare", 0, 1)
+        pool.submit(protocol.prepare, root, days, when.train_until, when.first, when.last, config, seeds).result()
+        prepared = protocol.Prepared.load(days)
+        truth = pool.submit(results.truth, prepared, labels).result()
+        progress("prepare", 1, 1)
+        runs = run_all(pool, prepared, Path(scratch) / "scores", config, rows, seeds, progress)
+        records = []
+        for done, row in enumerate(rows):
+            progress("measure", done, len(rows))
+            found = [
+                measured(row, run, seed, prepared, truth, config, output)
+                for (name, seed), run in runs.items()
+                if name == scores_of(row).name
+            ]
+            records.append(results.summary(row, found))
+        progress("measure", len(rows), len(rows))
+    kinds = {kind: resembles(kind) for kind in truth.facts["campaigns_by_kind"]}
+    return Evaluation(records, {**truth.facts, "resembles": kinds})
 
 
-def _run(
-    root: Path,
-    days: Path,
-    scores: Path,
-    when: Span,
+@contextlib.contextmanager
+def processes(jobs: int) -> Iterator[ProcessPoolExecutor]:
+    """Each task in a new process, which ends with it: so its memory is its own, and this one's stays small."""
+    pool = ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), max_tasks_per_child=1)
+    try:
+        yield pool
+    except BrokenProcessPool as reason:
+        raise WorkspaceError(
+            "a row's process was ended from outside, most likely for want of memory; use fewer --jobs, or name fewer --rows"
+        ) from reason
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def run_all(
+    pool: ProcessPoolExecutor,
+    prepared: Prepared,
+    folder: Path,
     config: Config,
     rows: Sequence[Row],
     seeds: int,
-    jobs: int,
     progress: Progress,
-) -> dict[tuple[str, int], Any]:
-    """Scores of every row and seed, by name and seed. Each is made by a process of its own, which ends with it."""
-    from ueba.evaluate import protocol
-    from ueba.evaluate.rows import run, scores_of
+) -> dict[tuple[str, int], Run]:
+    """Scores of every row and seed, by name and seed. Rows that differ only in what is done with scores share them."""
+    from ueba.evaluate.rows import fit_and_score, scores_of
 
-    with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), max_tasks_per_child=1) as pool:
-        progress("prepare", 0, 1)
-        pool.submit(protocol.prepare, root, days, when.train_until, when.first, when.last, config, seeds).result()
-        progress("prepare", 1, 1)
-        waiting: dict[tuple[str, int], Future[Any]] = {}
-        for row in map(scores_of, rows):
-            for seed in range(seeds if row.seeded else 1):
-                key = row.name, seed
-                if key not in waiting:
-                    waiting[key] = pool.submit(run, row.name, days, scores / row.name / str(seed), config.train, seed)
-        done: dict[tuple[str, int], Any] = {}
-        for key, future in waiting.items():
-            progress("fit and score", len(done), len(waiting))
-            done[key] = future.result()
-        progress("fit and score", len(done), len(waiting))
-    return done
+    fitted = {scores_of(row).name: scores_of(row) for row in rows}
+    waiting = {
+        (name, seed): pool.submit(fit_and_score, row, prepared, folder / name / str(seed), config.train, seed)
+        for name, row in fitted.items()
+        for seed in range(seeds if row.seeded else 1)
+    }
+    runs: dict[tuple[str, int], Run] = {}
+    for key, future in waiting.items():
+        progress("fit and score", len(runs), len(waiting))
+        runs[key] = future.result()
+    progress("fit and score", len(runs), len(waiting))
+    return runs
 
 
-def _measured(
-    days: Path,
-    runs: dict[tuple[str, int], Any],
-    labels: pd.DataFrame,
-    config: Config,
-    rows: Sequence[Row],
-    output: Path | None,
-    progress: Progress,
-) -> Evaluation:
+def measured(
+    row: Row, run: Run, seed: int, prepared: Prepared, truth: Truth, config: Config, output: Path | None
+) -> results.Result:
+    """One row with one seed, from its scores to its numbers; what it reported is kept in `output`."""
     from ueba.evaluate import results
-    from ueba.evaluate.protocol import Prepared
-    from ueba.evaluate.rows import scores_of
     from ueba.evaluate.triage import triage
 
-    prepared = Prepared.load(days)
-    there = results.truth(prepared, labels)
-    records = []
-    for done, row in enumerate(rows):
-        progress("measure", done, len(rows))
-        mine = {seed: run for (name, seed), run in runs.items() if name == scores_of(row).name}
-        found = []
-        for seed, run in mine.items():
-            triaged = triage(prepared, run, row, config.incidents)
-            found.append(results.result(triaged, there, run))
-            if output is not None:
-                keep(triaged, prepared, output / row.name.replace(" ", "-") / f"seed-{seed}")
-        records.append(results.summary(row, found))
-    progress("measure", len(rows), len(rows))
-    kinds = {kind: resembles(kind) for kind in there.facts["campaigns_by_kind"]}
-    return Evaluation(records, {**there.facts, "resembles": kinds})
+    triaged = triage(prepared, run, row, config.incidents)
+    if output is not None:
+        keep(triaged, prepared, output / row.name.replace(" ", "-") / f"seed-{seed}")
+    return results.result(triaged, truth, run)
 
 
 def keep(triaged: Triaged, prepared: Prepared, folder: Path, budget: int = 10) -> None:

@@ -103,13 +103,8 @@ class Run:
         return stored
 
 
-def run(name: str, prepared: Path, folder: Path, config: TrainConfig, seed: int) -> Run:
-    """Fit a row and score the days held out to calibrate with and the days to be scored. The row is named, for another process."""
-    row = next(row for row in ROWS if row.name == name)
-    return fit_and_score(row, Prepared.load(prepared), folder, config, seed)
-
-
 def fit_and_score(row: Row, prepared: Prepared, folder: Path, config: TrainConfig, seed: int) -> Run:
+    """Fit a row and score the days held out to calibrate with and the days to be scored."""
     folder.mkdir(parents=True)
     began = time.perf_counter()
     score = row.fit(prepared.training(config, seed))
