@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from ueba.errors import UsageError
+from ueba.evaluate.measure import USUAL
 
 SUFFIXES = (".svg", ".png", ".pdf")
 STYLES = {"baseline": (":", 1.3), "model": ("-", 3.0), "ablation": ("--", 1.3)}  # line and its width, points
-USUAL = 10  # incidents a day
 
 
 def check(path: Path) -> None:

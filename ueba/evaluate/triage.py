@@ -19,10 +19,10 @@ from ueba.detect import incidents
 from ueba.detect.calibration import Calibration
 from ueba.detect.detector import Score
 from ueba.detect.history import EdgeBatch
+from ueba.evaluate.measure import USUAL
 from ueba.evaluate.protocol import Array, Prepared
 from ueba.evaluate.rows import Row, Run
 
-USUAL = 10  # incidents a day
 BUDGETS = (1, 2, 3, 5, 7, 10, 15, 20, 25, 30, 40, 50)  # incidents a day
 
 
