@@ -141,6 +141,26 @@ def test_low_and_slow(attacks: pd.DataFrame) -> None:
         assert not set(campaign.target.map(department)) & {department(user)}
 
 
+def test_low_and_slow_has_no_more_steps_than_days(scene: Scene) -> None:
+    made = invent(scene, DAYS[:2], 1, strength=3.0).to_pandas()
+    slow = made[made.kind == "low_and_slow"]
+    assert slow.target.nunique() == slow.time.dt.date.nunique() == 2
+
+
+def test_places_that_people_come_to_lately_are_chosen() -> None:
+    """Thirty days: both have five visitors, who came to `old` on the first day and to `new` on the last, and `own` has one."""
+    edges = (
+        [(f"u{number}", "old", 1) for number in range(5)] + [(f"u{number}", "new", 30) for number in range(5)] + [("u0", "own", 1)]
+    )
+    user, target, day = zip(*edges, strict=True)
+    table = {"user": user, "source": user, "target": target, "user_kind": ["human"] * 11, "target_kind": ["machine"] * 11}
+    table |= {"logon_types": [["Network"]] * 11, "hours": pa.array([1] * 11, pa.int32())}
+    table["first_seen"] = pa.array([dt.datetime(2026, 1, each) for each in day], pa.timestamp("us"))
+    found = observe(pa.table(table))
+    appeal = dict(zip(found.places.tolist(), found.appeal.tolist(), strict=True))
+    assert {name: appeal[name] for name in ("old", "new", "own")} == pytest.approx({"old": 0.3, "new": 5.3, "own": 0.05})
+
+
 def test_credential_switch(attacks: pd.DataFrame) -> None:
     for campaign in each(attacks, "credential_switch"):
         (user,), (source,) = set(campaign.user), set(campaign.source)
@@ -309,6 +329,11 @@ def test_a_quiet_day_hides_nothing(root: Path, tmp_path: Path) -> None:
     ingest(tmp_path / "sunday.txt", "lanl", tmp_path / "with", epoch=dt.datetime(2026, 1, 5))
     sunday = dt.date(2026, 1, 18)
     assert campaigns.working_days(tmp_path / "with", FIRST, sunday) == [FIRST + dt.timedelta(days=number) for number in range(3)]
+
+
+def test_no_campaigns_is_a_copy(root: Path, tmp_path: Path) -> None:
+    assert not len(inject(root, tmp_path / "copy", FIRST, LAST, per_kind=0))
+    assert lake.read_pairs(tmp_path / "copy", FIRST, LAST).equals(lake.read_pairs(root, FIRST, LAST))
 
 
 def test_what_cannot_be_injected(root: Path, tmp_path: Path) -> None:

@@ -91,12 +91,13 @@ class Scene:
         who, where = self.uses
         human = self.kind[who] == "human"
         appeal: Floats = np.maximum(np.bincount(where[human], minlength=len(self.places)) - 2, 0.5) / 10
-        if "first_seen" in self.edges.column_names:
+        if "first_seen" in self.edges.column_names and len(who):
             time = self.edges["first_seen"].to_numpy().astype(np.int64)
-            first = np.full(len(who), time.max(initial=0))
+            begin, end = time.min(), time.max()
+            first = np.full(len(who), end)  # [pairs]
             keys = self.user * len(self.places) + self.target
             np.minimum.at(first, np.searchsorted(who * len(self.places) + where, keys), time)
-            late = first > time.min(initial=0) + (time.max(initial=0) - time.min(initial=0)) * 2 // 3
+            late = first > begin + (end - begin) * 2 // 3
             appeal += np.bincount(where[human & late], minlength=len(self.places))
         return appeal
 
@@ -157,7 +158,7 @@ class Scene:
         return found
 
     def unfamiliar(self, user: int, strength: float, least: int = 1, machines_only: bool = False) -> Ints:
-        """Places that neither the account nor its peers reach: the farthest, a share of 1 / (1 + strength), and `least` at least."""
+        """Places that neither the account nor its peers reach: the farthest, a share of 1 / (1 + strength), `least` at least."""
         who, where = self.uses
         near = np.bincount(where, self.resemblance(user)[who], len(self.places)) / np.maximum(self.audience, 1)
         pool = np.flatnonzero((self.audience > 0) & ~self.familiar(user) & ~(self.is_resource & machines_only))
@@ -203,7 +204,7 @@ def seen(daily: ir.Table) -> ir.Table:
     """Daily edges as `observe` takes them, at the finest grain: what was done is kept with how."""
     merged = edges.merged(daily)
     lists = {f"{name}s": ibis.array([merged[name]]) for name in ("logon_type", "auth_package")}
-    return merged.mutate(user_kind=identity.user_kind(merged.user), **lists)
+    return merged.mutate(user_kind=identity.user_kind(merged.user), **lists).order_by(*edges.KEY)
 
 
 def observe(table: pa.Table, groups: Mapping[str, str] | None = None) -> Scene:
@@ -384,6 +385,9 @@ def invent(scene: Scene, days: Sequence[dt.date], per_kind: int, strength: float
         victims = [int(victim) for victim in rng.permutation(each.pool(scene)) if int(victim) not in taken]
         for victim in victims[:per_kind]:
             planned = each.plan(scene, victim, strength, rng)
+            if planned.when == "daily":
+                user, source, target = (ends[: len(days)] for ends in (planned.user, planned.source, planned.target))
+                planned = Plan(user, source, target, planned.when)
             seconds = schedule(scene, planned, victim, each.gap_s, days_s, rng)
             parts.append(logons(scene, planned, seconds, name, campaign, rng))
             taken.add(victim)
@@ -401,8 +405,8 @@ def schedule(scene: Scene, planned: Plan, victim: int, gap_s: float, days_s: Int
     count = len(planned.target)
     begin_s = int(rng.choice(HOURS, p=active / active.sum())) * 3600 + rng.uniform(0, 3600)
     if planned.when == "daily":
-        first = rng.integers(0, max(len(days_s) - count, 0) + 1)
-        day_s = days_s[np.minimum(first + np.arange(count), len(days_s) - 1)]
+        first = int(rng.integers(len(days_s) - count + 1))
+        day_s = days_s[first : first + count]
         offset_s = begin_s + rng.uniform(-1800, 1800, count)
     else:
         day_s = np.full(count, rng.choice(days_s))
@@ -479,7 +483,8 @@ def inject(
     scene = observe(lake.query(root, before[0], before[-1], seen, "1GB"), groups)
     events = invent(scene, working_days(root, first, last), per_kind, strength, seed)
     copy_lake(root, copy)
-    batch.keep(events.drop_columns(["kind", "campaign"]), f"campaigns, {seed=}, {strength=}", copy)
+    if len(events):
+        batch.keep(events.drop_columns(["kind", "campaign"]), f"campaigns, {seed=}, {strength=}", copy)
     frame: pd.DataFrame = labels(events).to_pandas()
     return frame
 

@@ -83,11 +83,11 @@ def publish(root: Path, temporary: Path, settings: dict[str, Any], report: Inges
 def count_edges(connection: duckdb.DuckDBPyConnection, feed: Feed, source: sources.Source) -> None:
     """Read the whole file into the table `slices`: the daily edges of each slice, dropped lines with them, and its number."""
     found = source.events(ibis.table(events.LINES, name="lines"), feed.first)
-    counted = ibis.to_sql(edges.daily(found if source.canonical else identity.unify(found)), dialect="duckdb")
+    daily = ibis.to_sql(edges.daily(found if source.canonical else identity.unify(found)), dialect="duckdb")
     into = "CREATE TABLE slices AS"
     for number, lines in enumerate(feed.slices()):
         connection.register("lines", lines)
-        connection.execute(f"{into} SELECT *, {number} AS slice FROM ({counted})")
+        connection.execute(f"{into} SELECT *, {number} AS slice FROM ({daily})")
         into = "INSERT INTO slices"
     view_edges(connection)
 
