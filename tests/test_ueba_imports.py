@@ -8,10 +8,12 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-HEAVY = ("torch", "torch_geometric", "pandas", "duckdb", "ibis", "neo4j", "matplotlib")
+HEAVY = ("torch", "torch_geometric", "pandas", "duckdb", "ibis", "neo4j", "matplotlib", "sklearn")
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["incidents"], ["incidents", "--help"], ["graph", "server", "--help"]])
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["incidents"], ["incidents", "--help"], ["evaluate", "--help"], ["graph", "server", "--help"]]
+)
 def test_quick_commands_import_nothing_heavy(arguments: list[str], tmp_path: Path) -> None:
     """By the list of modules, not by the clock."""
     (tmp_path / "findings").mkdir()
@@ -50,6 +52,7 @@ LAYERS = (
     "ueba.campaigns",
     "ueba.simulate",
     "ueba.investigate",
+    "ueba.evaluate",
     "ueba.cli",
 )
 

@@ -237,8 +237,7 @@ def train(
             f"{root}: {len(days)} days of edges from {start} to {until}, at least {LEAST_DAYS} are needed;"
             f" `ueba doctor` says which days the lake holds, `ueba ingest` adds to them"
         )
-    positive = days[max(len(days) // 2, len(days) - config.train.positive_days) :]
-    held_out = [positive[-back] for back in CALIBRATION_DAYS if back < len(positive)] or positive[-1:]
+    positive, held_out = split(days, config.train)
     history, examples, normal = History(config.history.half_life_days), [], []
     rng = np.random.default_rng(config.train.seed)
     for done, (day, batch, table) in enumerate(walk(root, history, days[0], until, reported)):
@@ -248,9 +247,9 @@ def train(
             normal.append((_frozen(history), batch, described, day_number(day), breadth_rank(history, batch.user)))
         elif day in positive:
             trusted = batch.take(~suspects(table, reported(day)))
-            examples.append(_examples(history, trusted, day_number(day), config.train, rng))
+            examples.append(make_examples(history, trusted, day_number(day), config.train, rng))
     progress("read", len(days), len(days))
-    models = _train_models(examples, history, config.train, progress)
+    models = train_models(examples, len(history.users), len(history.places), config.train, progress)
     surprises = [averaged_surprise(models, before, batch, described) for before, batch, described, _, _ in normal]
     calibration = Calibration.empty()
     for (*_, number, broad), surprise in zip(normal, surprises, strict=True):
@@ -269,6 +268,12 @@ def train(
     return Detector(models, Names(history.users.names), Names(history.places.names), calibration, facts), history
 
 
+def split(days: list[dt.date], config: TrainConfig) -> tuple[list[dt.date], list[dt.date]]:
+    """Of the days of a training: those whose edges are told from made-up ones, and of these the ones held out to calibrate with."""
+    positive = days[max(len(days) // 2, len(days) - config.positive_days) :]
+    return positive, [positive[-back] for back in CALIBRATION_DAYS if back < len(positive)] or positive[-1:]
+
+
 def _scored(batch: EdgeBatch, score: Score) -> pd.DataFrame:
     """Edges by their numbers, as incidents are made of them."""
     source = batch.source.astype(object)
@@ -282,8 +287,13 @@ def _frozen(history: History) -> Snapshot:
     return tensors.snapshot(history, np.arange(len(history.users)), np.arange(len(history.places)))
 
 
-def _examples(
-    history: History, batch: EdgeBatch, day: int, config: TrainConfig, rng: np.random.Generator
+def make_examples(
+    history: History,
+    batch: EdgeBatch,
+    day: int,
+    config: TrainConfig,
+    rng: np.random.Generator,
+    make_up: Callable[[History, EdgeBatch, int, np.random.Generator], EdgeBatch] = make_negatives,
 ) -> tuple[Snapshot, Edges]:
     """(message graph before the day, the day's edges and made-up ones)."""
     seen = features.today(history, batch)
@@ -291,16 +301,17 @@ def _examples(
     new = described[:, features.FEATURE_NAMES.index("parts_new")] > 0
     kept = new | (rng.random(len(batch)) < REPEATS)
     size = max(int(config.negatives * len(batch) / len(FAMILIES)), 100)
-    made_up = make_negatives(history, batch, size, rng)
+    made_up = make_up(history, batch, size, rng)
     nodes = np.concatenate([tensors.edge_nodes(batch)[kept], tensors.edge_nodes(made_up)])
     all_features = np.concatenate([described[kept], features.describe(history, made_up, day, seen)])
     label = np.repeat(np.array([0, 1], np.float32), [kept.sum(), len(made_up)])
     return _frozen(history), Edges(nodes, all_features, label)
 
 
-def _train_models(
-    examples: list[tuple[Snapshot, Edges]], history: History, config: TrainConfig, progress: Progress
+def train_models(
+    examples: list[tuple[Snapshot, Edges]], users: int, places: int, config: TrainConfig, progress: Progress = quiet
 ) -> list[inference.Weights]:
+    """A model for each seed. users, places: rows of the id tables; later entities have none."""
     from models.training import TrainingConfig, train_several
 
     total, done = config.seeds * config.steps, count(1)
@@ -308,7 +319,7 @@ def _train_models(
     def step(loss: float) -> None:
         progress("train", next(done), total)
 
-    nodes = {"user": len(history.users), "place": len(history.places)}
+    nodes = {"user": users, "place": places}
     settings = TrainingConfig(steps=config.steps)
     seeds = range(config.seed, config.seed + config.seeds)
     trained = train_several(examples, tensors.ROLES, nodes, settings, seeds, step)

@@ -1,0 +1,67 @@
+"""The detector as a row of the table, and with a part taken out. All that the table needs of `ueba.detect.detector` is here and in
+`protocol`: how examples are made, how models are trained, and how their surprise is averaged.
+
+graph=False    no pairs, node features of zero and no id rows, in training and in scoring
+history=False  what is computed from the past is zero; the trainer ignores features that never vary
+threats=False  real edges with an end replaced at random in place of what an attacker would do
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from models.graph import Edges, Snapshot
+from ueba.detect import detector
+from ueba.detect.features import FEATURE_NAMES, FEATURES, PAIR_FEATURES
+from ueba.detect.history import RELATIONS, Floats
+from ueba.evaluate.protocol import Array, Day, Score, Training
+
+FROM_THE_PAST = [
+    number
+    for number, name in enumerate(FEATURE_NAMES)
+    if number < len(RELATIONS) * len(PAIR_FEATURES) or name == "parts_new" or "surprise" in name
+]
+assert len(FEATURES) > len(FROM_THE_PAST)
+
+
+def detect(training: Training, graph: bool = True, history: bool = True, threats: bool = True) -> Score:
+    """Train the detector, with all its parts or without some."""
+
+    def seen(before: Snapshot) -> Snapshot:
+        rows = {"user": training.users, "place": training.places}
+        row = {kind: np.where(ids < rows[kind], ids, -1) for kind, ids in before.row.items()}
+        return replace(before, row=row) if graph else empty(before)
+
+    def described(features: Floats) -> Floats:
+        return features if history else without_history(features)
+
+    def examples(day: Day) -> tuple[Snapshot, Edges]:
+        edges = day.examples(training.seed, threats)
+        return seen(day.graph), replace(edges, features=described(edges.features))
+
+    days = [examples(day) for day in training.with_examples]
+    models = detector.train_models(days, training.users, training.places, training.config)
+    del days
+
+    def score(day: Day) -> Array:
+        return detector.averaged_surprise(models, seen(day.graph), day.batch, described(day.features))
+
+    return score
+
+
+def empty(graph: Snapshot) -> Snapshot:
+    """The same nodes, of which nothing is known."""
+    return Snapshot(
+        x={kind: np.zeros_like(x) for kind, x in graph.x.items()},
+        row={kind: np.full(len(row), -1) for kind, row in graph.row.items()},
+        pairs={relation: pairs[:, :0] for relation, pairs in graph.pairs.items()},
+    )
+
+
+def without_history(features: Floats) -> Floats:
+    """Features with zeros for all that is known from the past, [edges, features]."""
+    present = features.copy()
+    present[:, FROM_THE_PAST] = 0
+    return present

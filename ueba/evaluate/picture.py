@@ -1,0 +1,46 @@
+"""Campaigns found against incidents a day, a line for each row: what another incident a day is worth.
+
+Drawn by matplotlib without a display. The legend is in the order of the lines at ten a day.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ueba.errors import UsageError
+from ueba.evaluate.measure import USUAL
+
+SUFFIXES = (".svg", ".png", ".pdf")
+STYLES = {"baseline": (":", 1.3), "model": ("-", 3.0), "ablation": ("--", 1.3)}  # line and its width, points
+
+
+def check(path: Path) -> None:
+    """Raises UsageError for a kind of file that cannot be drawn: before the work, and not after it."""
+    if path.suffix not in SUFFIXES:
+        raise UsageError(f"--picture {path}: name a file that ends in {', '.join(SUFFIXES)}")
+
+
+def draw(rows: Sequence[Mapping[str, Any]], campaigns: int, path: Path) -> None:
+    """Draw records of `results.summary`; campaigns: how many there were."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(10, 6), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots()
+    drawn: Counter[str] = Counter()
+    for row in sorted(rows, key=lambda row: -row["curve"][USUAL]):
+        line, width = STYLES[row["kind"]]
+        colour = "black" if row["kind"] == "model" else f"C{drawn[row['kind']]}"
+        drawn[row["kind"]] += 1
+        label = f"{row['row']}  {row['curve'][USUAL]:.0f}"
+        axes.plot(list(row["curve"]), list(row["curve"].values()), line, linewidth=width, color=colour, label=label)
+    axes.axvline(USUAL, color="0.8", linewidth=1, zorder=0)
+    axes.axhline(campaigns, color="0.8", linewidth=1, zorder=0)
+    axes.set(xlabel="incidents a day", ylabel=f"campaigns found, of {campaigns}", xlim=(0, None), ylim=(0, campaigns * 1.03))
+    axes.spines[["top", "right"]].set_visible(False)
+    figure.legend(loc="outside right upper", frameon=False, title=f"found at {USUAL} a day")
+    figure.savefig(path, dpi=150)
