@@ -71,7 +71,8 @@ def train(
     )
     with _INITIALISING:
         torch.manual_seed(seed)
-        model = GraphAutoencoder(shape, *map(torch.as_tensor, (mean, scale, knots)), seed=seed).train()
+        model = GraphAutoencoder(shape, torch.as_tensor(mean), torch.as_tensor(scale), torch.as_tensor(knots), seed=seed)
+        model.train()
     sizes = np.array([len(edges) for _, edges in days], float)
     _warm_up(model, [edges for _, edges in days], config, rng)
     optimiser = torch.optim.AdamW(model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)

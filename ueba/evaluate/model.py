@@ -1,7 +1,7 @@
 """The detector as a row of the table, and with a part taken out. All that the table needs of `ueba.detect.detector` is here and in
 `protocol`: how examples are made, how models are trained, and how their surprise is averaged.
 
-graph=False    no pairs, node features of zero and no id rows, in training and in scoring
+graph=False    no pairs, node features of zero, no id rows and no peers, in training and in scoring
 history=False  what is computed from the past is zero; the trainer ignores features that never vary
 threats=False  real edges with an end replaced at random in place of what an attacker would do
 """
@@ -21,8 +21,9 @@ from ueba.evaluate.protocol import Array, Day, Score, Training
 FROM_THE_PAST = [
     number
     for number, name in enumerate(FEATURE_NAMES)
-    if number < len(RELATIONS) * len(PAIR_FEATURES) or name == "parts_new" or "surprise" in name
+    if number < len(RELATIONS) * len(PAIR_FEATURES) or name == "parts_new" or "surprise" in name or "odd_" in name
 ]
+FROM_THE_GRAPH = [number for number, name in enumerate(FEATURE_NAMES) if ".peers_" in name]
 assert len(FEATURES) > len(FROM_THE_PAST)
 
 
@@ -35,7 +36,7 @@ def detect(training: Training, graph: bool = True, history: bool = True, threats
         return replace(before, row=row) if graph else empty(before)
 
     def described(features: Floats) -> Floats:
-        return features if history else without_history(features)
+        return without(features, ([] if history else FROM_THE_PAST) + ([] if graph else FROM_THE_GRAPH))
 
     def examples(day: Day) -> tuple[Snapshot, Edges]:
         edges = day.examples(training.seed, threats)
@@ -60,8 +61,8 @@ def empty(graph: Snapshot) -> Snapshot:
     )
 
 
-def without_history(features: Floats) -> Floats:
-    """Features with zeros for all that is known from the past, [edges, features]."""
-    present = features.copy()
-    present[:, FROM_THE_PAST] = 0
-    return present
+def without(features: Floats, columns: list[int]) -> Floats:
+    """Features with zeros in some columns, [edges, features]."""
+    rest = features.copy()
+    rest[:, columns] = 0
+    return rest

@@ -4,7 +4,7 @@ A day is described by the history before it and only then learned, as in `ueba.d
 is known, so that all rows see the same past. The parts of a day, in a folder `day=YYYY-MM-DD`:
 
     batch             EdgeBatch; entities are integers, in order of first sight
-    breadth           float32 [edges], distinct targets the user ever had
+    breadth           float32 [edges], rank of the user by distinct targets, 0 to 1
     features          float32 [edges, features]                          days that are scored or calibrated with
     graph             message graph before the day, every entity in row  these, and days with examples
     examples-SEED     the day's edges and made-up ones, `models.graph.Edges`
@@ -89,7 +89,7 @@ class Day:
         """All but the examples, of a day that the history has not learned."""
         self._part("").mkdir()
         np.savez(self._part("batch.npz"), **vars(batch))
-        np.save(self._part("breadth.npy"), detector.breadth(history, batch))
+        np.save(self._part("breadth.npy"), detector.breadth_rank(history, batch.user))
         if self.use in ("calibrate", "score"):
             described = features.describe(history, batch, self.number, features.today(history, batch))
             np.save(self._part("features.npy"), described)

@@ -83,7 +83,7 @@ def judge(pool: Calibration, breadth: Array, surprise: Array, row: Row) -> tuple
     if row.calibrated:
         score = Score(surprise, pool.p_values(breadth, surprise))
         return score, score.strangeness
-    everybody = Calibration(np.zeros_like(pool.breadth), pool.surprise, pool.day)
+    everybody = Calibration(np.zeros_like(pool.rank), pool.surprise, pool.day)
     return Score(surprise, everybody.p_values(np.zeros_like(breadth), surprise)), surprise
 
 
