@@ -9,6 +9,7 @@ from click.testing import CliRunner, Result
 from ueba import simulate, stages
 from ueba.cli import main
 from ueba.config import Config, IncidentConfig, TrainConfig
+from ueba.simulate import writers
 from ueba.workspace import Workspace
 
 CONFIG = Config(train=TrainConfig(steps=12, seeds=1), incidents=IncidentConfig(budget=5))
@@ -19,8 +20,8 @@ DAY = dt.timedelta(days=1)
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     workspace = Workspace(tmp_path_factory.mktemp("small"))
-    events, _ = simulate.simulate(simulate.Organisation(users=60, days=12, attack_days=3, campaigns=1))
-    simulate.write_lanl(events, workspace.root / "auth.txt.gz", dt.datetime(1970, 1, 1))
+    events = simulate.simulate(simulate.Organisation(users=60, days=12, attack_days=3, campaigns=1)).events
+    writers.write_lanl(events, workspace.root / "auth.txt.gz", dt.datetime(1970, 1, 1, tzinfo=dt.UTC))
     stages.read(workspace, str(workspace.root / "auth.txt.gz"), "lanl", CONFIG)
     stages.train(workspace, LAST - DAY, CONFIG)
     return workspace
