@@ -30,11 +30,11 @@ _INITIALISING = threading.Lock()  # torch draws first weights from one generator
 class TrainingConfig:
     """How long and how hard to train."""
 
-    warm_up_steps: int = 300  # on the edges' features alone, before the graph
+    warm_up_steps: int = 200  # on the edges' features alone, before the graph
     warm_up_rate: float = 0.005
     steps: int = 100  # one snapshot and one batch each
     batch: int = 8192  # edges judged in a step
-    learning_rate: float = 0.01  # peak, with cosine decay
+    learning_rate: float = 0.007  # peak, with cosine decay
     weight_decay: float = 1e-4
     masked: float = 0.5  # share of pairs hidden in a step
     link_weight: float = 0.5  # of the reconstruction loss beside the discrimination loss

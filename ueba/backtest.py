@@ -61,6 +61,7 @@ def backtest(
     told: dict[dt.date, set[tuple[str, str | None, str]]] = {}
     result: list[findings.Finding] = []
     trainings: list[str] = []
+    evidence: list[tuple[dt.date, pd.Series]] = []
 
     def reported(day: dt.date) -> set[tuple[str, str | None, str]]:
         return told.get(day, set())
@@ -81,7 +82,8 @@ def backtest(
             seconds["score"] += time.perf_counter() - began
             model, trained_for = train(day - dt.timedelta(days=1)), day
             began = time.perf_counter()
-        finding, model = findings.find(model, history, day, batch, table, config)
+        finding, model = findings.find(model, history, day, batch, table, config, evidence)
+        evidence.append((day, findings.evidence(finding.edges)))
         told[day] = findings.suspicious(finding.edges)
         result.append(finding)
         progress("score", done + 1, len(days))

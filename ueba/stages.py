@@ -68,7 +68,8 @@ def score_file(workspace: Workspace, path: str, log_format: str, config: Config)
 def score_edges(workspace: Workspace, model: Detector, day: dt.date, table: pa.Table, config: Config) -> findings.Finding:
     """Score a day's edges with what the lake knew before it."""
     history = known_before(workspace, day, config)
-    finding, _ = findings.find(model, history, day, history.encode(table), table, config)
+    earlier = findings.evidence_before(workspace.findings, day)
+    finding, _ = findings.find(model, history, day, history.encode(table), table, config, earlier)
     return finding
 
 

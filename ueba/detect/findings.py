@@ -8,6 +8,7 @@ Leaves out exact contributions of the model's parts.
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ueba.config import Config
-from ueba.detect import archive, incidents
+from ueba.detect import archive, incidents, persistence
 from ueba.detect.detector import Detector
 from ueba.detect.features import FEATURE_NAMES
 from ueba.detect.history import EdgeBatch, Floats, History, day_number
@@ -38,8 +39,17 @@ class Finding:
     incidents: list[dict[str, Any]]
 
 
+Evidence = Sequence[tuple[dt.date, pd.Series]]  # earlier days and what they left with their users, see `persistence`
+
+
 def find(
-    detector: Detector, history: History, day: dt.date, batch: EdgeBatch, table: pa.Table, config: Config
+    detector: Detector,
+    history: History,
+    day: dt.date,
+    batch: EdgeBatch,
+    table: pa.Table,
+    config: Config,
+    earlier: Evidence = (),
 ) -> tuple[Finding, Detector]:
     """Score a day that was not learned yet. Returns what was found, and the detector with the day in its calibration."""
     score, described = detector.score(history, batch, day_number(day))
@@ -47,6 +57,11 @@ def find(
     edges = table.select(columns).to_pandas().astype({"source": object})
     edges["source"] = edges["source"].where(edges["source"].notna(), None)
     edges["surprise"], edges["p_value"], edges["strangeness"] = score.surprise, score.p_value, score.strangeness
+    past = persistence.carried(earlier, day)
+    edges["carried"] = past.reindex(edges["user"], fill_value=0.0).to_numpy()
+    edges["strangeness"] = persistence.strengthened(
+        score.strangeness, score.p_value, edges["user"].to_numpy(), past, incidents.STRANGE_P
+    )
     edges["row"] = np.arange(len(edges))
     limits = config.incidents.candidates, config.incidents.budget, detector.least_score(config.incidents.budget)
     strangest, found = incidents.incidents(day, edges, *limits)
@@ -102,6 +117,8 @@ def reasons(described: Floats, edge: dict[str, Any]) -> list[str]:
     ):
         if value[feature] and names[whom] is not None:
             said.append(f"{names[whom]} has no history as a {whom}: scored through its group (back-off)")
+    if edge["carried"] > 0 and edge["p_value"] <= incidents.STRANGE_P:
+        said.append(f"{user} was strange on the days before as well ({edge['carried']:.1f} nats)")
     return said or ["known to each other, but in an unusual combination"]
 
 
@@ -133,6 +150,17 @@ def reported(folder: Path, day: dt.date) -> set[tuple[str, str | None, str]]:
     if not (folder / f"day={day}.parquet").exists():
         return set()
     return suspicious(load_edges(folder, day))
+
+
+def evidence_before(folder: Path, day: dt.date) -> Evidence:
+    """What the scored days before one left with their users."""
+    days = [before for before in archive.scored_days(folder) if 0 < (day - before).days <= persistence.DAYS]
+    return [(before, evidence(load_edges(folder, before))) for before in days]
+
+
+def evidence(strangest: pd.DataFrame) -> pd.Series[float]:
+    """What a day's strangest edges say of their users, nats by user."""
+    return persistence.evidence(strangest["user"].to_numpy(), strangest["p_value"].to_numpy())
 
 
 def suspicious(strangest: pd.DataFrame) -> set[tuple[str, str | None, str]]:

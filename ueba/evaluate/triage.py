@@ -1,8 +1,9 @@
 """From surprise to incidents, as the product does it and the same for every row, so that the table compares scores.
 
 Surprise becomes a p-value among users of similar breadth, first by the days held out of training, then by each scored day as well;
-strange edges become incidents, best first. A budget of N is filled: the first N of each day. Besides, at the usual budget, it is
-said which of them the product would report: none that scores below what the last one within the budget does on a held-out day.
+what a user's days before left is added; strange edges become incidents, best first. A budget of N is filled: the first N of a
+day. Besides, at the usual budget, it is said which of them the product would report: none that scores below the last one within
+the budget on a held-out day.
 Leaves out reasons.
 """
 
@@ -15,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from ueba.config import IncidentConfig
-from ueba.detect import incidents
+from ueba.detect import incidents, persistence
 from ueba.detect.calibration import Calibration
 from ueba.detect.detector import Score
 from ueba.detect.history import EdgeBatch
@@ -48,9 +49,13 @@ def triage(prepared: Prepared, run: Run, row: Row, config: IncidentConfig) -> Tr
     ]
     least = max(incidents.usual_score(edges, len(edges), USUAL) for edges in normal)
     scores, listed = [], []
+    evidence: list[tuple[dt.date, pd.Series]] = []
     for day in prepared.of_use("score"):
         breadth, surprise = day.breadth, run.surprise(day)
         score, strangeness = judge(pool, breadth, surprise, row)
+        past = persistence.carried(evidence, day.date)
+        strangeness = persistence.strengthened(strangeness, score.p_value, day.batch.user, past, incidents.STRANGE_P)
+        evidence.append((day.date, persistence.evidence(day.batch.user, score.p_value)))
         scores.append((strangeness, score.p_value))
         listed.append(incidents_of(day.date, strangest(day.batch, score, strangeness, row, config), least))
         pool = pool.extended(breadth, surprise, day.number)

@@ -1,0 +1,52 @@
+"""Who is like whom, on two teams worked out by hand, and against the definition written plainly."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import sparse
+
+from ueba.detect import peers
+
+# Users 0, 1, 2 are one team on places 0, 1; users 3, 4 another on 2, 3. Place 1 is not yet known to user 2.
+TEAMS = (np.array([0, 0, 1, 1, 2, 3, 3, 4, 4]), np.array([0, 1, 0, 1, 0, 2, 3, 2, 3]))
+
+
+def test_what_the_team_knows_is_supported() -> None:
+    asked = (np.array([2, 2, 3, 0]), np.array([1, 2, 0, 1]))
+    support = peers.support(TEAMS, (5, 4), asked)
+    # Both peers of user 2 know place 1, none knows place 2. Nobody like user 3 knows place 0. User 0's peers are 1 and 2, with
+    # cosines 1 and |p0|^2 / (|p0| |p2|): profiles (1/sqrt 3, 1/sqrt 2) and (1/sqrt 3, 0); only user 1 knows place 1.
+    cosine = (1 / 3) / (np.sqrt(1 / 3 + 1 / 2) * np.sqrt(1 / 3))
+    assert support.tolist() == pytest.approx([1.0, 0.0, 0.0, 1 / (1 + cosine)], abs=1e-6)
+
+
+def test_who_is_alone_has_no_peers() -> None:
+    assert peers.support((np.array([0]), np.array([0])), (3, 2), (np.array([0, 2]), np.array([1, 0]))).tolist() == [0.0, 0.0]
+    nothing = np.zeros(0, np.int64)
+    assert peers.support((nothing, nothing), (2, 2), (np.array([1]), np.array([1]))).tolist() == [0.0]
+
+
+def test_where_everybody_goes_makes_nobody_alike(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(peers, "LARGEST_AUDIENCE", 2)
+    met = sparse.csr_matrix(np.array([[1, 1, 0], [1, 0, 1], [1, 1, 1]], np.float32))
+    peer, weight = peers.nearest(met, np.array([0, 1]))
+    assert peer[:, 0].tolist() == [2, 2]  # user 0 shares only place 0 with user 1
+    assert weight[:, :2].tolist() == [[1.0, 0.0], [1.0, 0.0]]
+
+
+@given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)), min_size=1, max_size=30, unique=True))
+def test_support_equals_its_definition(pairs: list[tuple[int, int]]) -> None:
+    met = np.zeros((6, 6))
+    for left, right in pairs:
+        met[left, right] = 1
+    audience = met.sum(0)
+    profile = met * np.where(audience > 1, 1 / np.sqrt(np.maximum(audience, 1)), 0)
+    length = np.linalg.norm(profile, axis=1, keepdims=True)
+    alike = (profile / np.maximum(length, 1e-9)) @ (profile / np.maximum(length, 1e-9)).T
+    np.fill_diagonal(alike, 0)
+    expected = (alike @ met) / np.maximum(alike.sum(1, keepdims=True), 1e-9)
+    left, right = np.divmod(np.arange(36), 6)
+    known = np.array(pairs).T
+    got = peers.support((known[0], known[1]), (6, 6), (left, right))
+    np.testing.assert_allclose(got, expected.ravel(), atol=1e-5)
