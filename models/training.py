@@ -33,12 +33,12 @@ class TrainingConfig:
     warm_up_steps: int = 200  # on the edges' features alone, before the graph
     warm_up_rate: float = 0.005
     steps: int = 100  # one snapshot and one batch each
-    batch: int = 8192  # edges judged in a step
+    batch: int = 4096  # edges judged in a step
     learning_rate: float = 0.007  # peak, with cosine decay
     weight_decay: float = 1e-4
     masked: float = 0.5  # share of pairs hidden in a step
     link_weight: float = 0.5  # of the reconstruction loss beside the discrimination loss
-    link_batch: int = 8192  # pairs rebuilt in a step, per relation
+    link_batch: int = 4096  # pairs rebuilt in a step, per relation
     dim: int = 32
     hidden: int = 64
     bins: int = 16  # pieces of each feature's own function
@@ -99,7 +99,7 @@ def _warm_up(model: GraphAutoencoder, days: Sequence[Edges], config: TrainingCon
     label = torch.as_tensor(np.concatenate([edges.label for edges in days]))
     no_nodes = {role: torch.zeros(1, config.dim) for role in model.shape.roles}
     for _ in range(config.warm_up_steps):
-        picked = torch.as_tensor(rng.integers(0, len(label), 4096))
+        picked = torch.as_tensor(rng.integers(0, len(label), config.batch))
         unknown = torch.full((len(picked), len(no_nodes)), -1)
         logit = model.decode(no_nodes, unknown, features[picked])
         loss = nn.functional.binary_cross_entropy_with_logits(logit, label[picked])

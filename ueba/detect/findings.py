@@ -27,6 +27,9 @@ from ueba.errors import WorkspaceError
 from ueba.workspace import write_json
 
 SCHEMA_VERSION = 1
+NO_HABIT_P = (
+    0.001  # an edge at most as likely does not become a habit of its entities; a milder limit unlearns honest change as well
+)
 EDGE_COLUMNS = ("day", "user", "source", "target", "surprise", "p_value", "incident")
 
 
@@ -166,7 +169,7 @@ def evidence(strangest: pd.DataFrame) -> pd.Series[float]:
 def suspicious(strangest: pd.DataFrame) -> set[tuple[str, str | None, str]]:
     """(user, source, target) of the strangest edges of a day: the highest losses are trimmed from what is learned, in an incident
     or not, so that what is learned does not depend on the alert budget."""
-    mine = strangest[(strangest["p_value"] <= incidents.STRANGE_P) | strangest["incident"].notna()]
+    mine = strangest[(strangest["p_value"] <= NO_HABIT_P) | strangest["incident"].notna()]
     return set(zip(mine["user"], mine["source"], mine["target"], strict=True))
 
 
