@@ -97,8 +97,10 @@ def reasons(described: Floats, edge: dict[str, Any]) -> list[str]:
         if value[f"{relation}.new"]:
             nats = value[f"{relation}.surprise_{b}_given_{a}"]
             novelty = 1 / (1 + np.exp(-value[f"{relation}.novelty_{a}"]))
+            peers = value[f"{relation}.peers_{a}"]
             said.append(
-                f"{names[a]} never {verb} {names[b]} before ({nats:.1f} nats; {novelty:.0%} of its partners on a day are new)"
+                f"{names[a]} never {verb} {names[b]} before ({nats:.1f} nats; {novelty:.0%} of its partners on a day are new,"
+                f" {peers:.0%} of its peers know {names[b]})"
             )
     for relation, whom in (("user_target", "user"), ("source_target", "source"), ("user_source", "source")):
         new, record = value[f"{relation}.new_today_{whom}"], value[f"{relation}.record_{whom}"]
