@@ -2,6 +2,7 @@
 `protocol`: how examples are made, how models are trained, and how their surprise is averaged.
 
 graph=False    no pairs, node features of zero, no id rows and no peers, in training and in scoring
+peers=False    whether those like an entity know the other end is not told
 history=False  what is computed from the past is zero; the trainer ignores features that never vary
 threats=False  real edges with an end replaced at random in place of what an attacker would do
 """
@@ -23,11 +24,11 @@ FROM_THE_PAST = [
     for number, name in enumerate(FEATURE_NAMES)
     if number < len(RELATIONS) * len(PAIR_FEATURES) or name == "parts_new" or "surprise" in name or "odd_" in name
 ]
-FROM_THE_GRAPH = [number for number, name in enumerate(FEATURE_NAMES) if ".peers_" in name]
+PEERS = [number for number, name in enumerate(FEATURE_NAMES) if ".peers_" in name]
 assert len(FEATURES) > len(FROM_THE_PAST)
 
 
-def detect(training: Training, graph: bool = True, history: bool = True, threats: bool = True) -> Score:
+def detect(training: Training, graph: bool = True, peers: bool = True, history: bool = True, threats: bool = True) -> Score:
     """Train the detector, with all its parts or without some."""
 
     def seen(before: Snapshot) -> Snapshot:
@@ -36,7 +37,7 @@ def detect(training: Training, graph: bool = True, history: bool = True, threats
         return replace(before, row=row) if graph else empty(before)
 
     def described(features: Floats) -> Floats:
-        return without(features, ([] if history else FROM_THE_PAST) + ([] if graph else FROM_THE_GRAPH))
+        return without(features, ([] if history else FROM_THE_PAST) + ([] if graph and peers else PEERS))
 
     def examples(day: Day) -> tuple[Snapshot, Edges]:
         edges = day.examples(training.seed, threats)

@@ -39,7 +39,8 @@ def euler(training: Training) -> Score:
 @dataclass(frozen=True)
 class Row:
     """kind: baseline, model or ablation. seeded: another seed gives another result. streams: is given every day, and learns it.
-    calibrated: ranked by p-value too, and not by surprise alone. grouped: edges are grouped into incidents."""
+    calibrated: ranked by p-value too, and not by surprise alone. remembers: what a user's days before left counts.
+    grouped: edges are grouped into incidents."""
 
     name: str
     kind: str
@@ -47,6 +48,7 @@ class Row:
     seeded: bool = False
     streams: bool = False
     calibrated: bool = True
+    remembers: bool = True
     grouped: bool = True
 
 
@@ -63,9 +65,11 @@ ROWS = (
     Row("linear", BASELINE, baselines.linear, seeded=True),
     Row("ueba", MODEL, model.detect, seeded=True),
     Row("no graph", ABLATION, partial(model.detect, graph=False), seeded=True),
+    Row("no peers", ABLATION, partial(model.detect, peers=False), seeded=True),
     Row("no history", ABLATION, partial(model.detect, history=False), seeded=True),
     Row("no threats", ABLATION, partial(model.detect, threats=False), seeded=True),
     Row("no calibration", ABLATION, model.detect, seeded=True, calibrated=False),
+    Row("no days before", ABLATION, model.detect, seeded=True, remembers=False),
     Row("no incidents", ABLATION, model.detect, seeded=True, grouped=False),
 )
 

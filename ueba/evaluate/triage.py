@@ -55,7 +55,8 @@ def triage(prepared: Prepared, run: Run, row: Row, config: IncidentConfig) -> Tr
         score, strangeness = judge(pool, breadth, surprise, row)
         past = persistence.carried(evidence, day.date)
         strangeness = persistence.strengthened(strangeness, score.p_value, day.batch.user, past, incidents.STRANGE_P)
-        evidence.append((day.date, persistence.evidence(day.batch.user, score.p_value)))
+        if row.remembers:
+            evidence.append((day.date, persistence.evidence(day.batch.user, score.p_value)))
         scores.append((strangeness, score.p_value))
         listed.append(incidents_of(day.date, strangest(day.batch, score, strangeness, row, config), least))
         pool = pool.extended(breadth, surprise, day.number)
