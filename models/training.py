@@ -73,40 +73,41 @@ def train(
         torch.manual_seed(seed)
         model = GraphAutoencoder(shape, torch.as_tensor(mean), torch.as_tensor(scale), torch.as_tensor(knots), seed=seed)
         model.train()
-    sizes = np.array([len(edges) for _, edges in days], float)
-    _warm_up(model, [edges for _, edges in days], config, rng)
+    label = np.concatenate([edges.label for _, edges in days])
+    _warm_up(model, torch.as_tensor(features), torch.as_tensor(label), config, rng)
     optimiser = torch.optim.AdamW(model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, config.learning_rate, total_steps=config.steps)
+    sizes = np.array([len(edges) for _, edges in days], float)
     for _ in range(config.steps):
         snapshot, edges = days[rng.choice(len(days), p=sizes / sizes.sum())]
         picked = rng.choice(len(edges), min(config.batch, len(edges)), replace=False)
         loss = _loss(model, snapshot, edges, picked, config, rng)
-        optimiser.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        optimiser.step()
-        schedule.step()
+        _descend(loss, optimiser, schedule)
         progress(float(loss.detach()))
     return model.eval()
 
 
-def _warm_up(model: GraphAutoencoder, days: Sequence[Edges], config: TrainingConfig, rng: np.random.Generator) -> None:
-    """Teach the decoder what features alone tell, which costs little: the graph then learns what they leave unsaid."""
+def _descend(loss: Tensor, optimiser: torch.optim.Optimizer, schedule: torch.optim.lr_scheduler.LRScheduler) -> None:
+    """One step of the weights and of the learning rate."""
+    optimiser.zero_grad()
+    loss.backward()  # type: ignore[no-untyped-call]
+    optimiser.step()
+    schedule.step()
+
+
+def _warm_up(model: GraphAutoencoder, features: Tensor, label: Tensor, config: TrainingConfig, rng: np.random.Generator) -> None:
+    """Teach the decoder what features alone tell, which costs little: the graph then learns what they leave unsaid.
+    features: [edges, features], label: [edges], of all days together."""
     if not config.warm_up_steps:
         return
     optimiser = torch.optim.AdamW(model.parameters(), lr=config.warm_up_rate, weight_decay=1e-3)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, config.warm_up_rate, total_steps=config.warm_up_steps)
-    features = torch.as_tensor(np.concatenate([edges.features for edges in days]))
-    label = torch.as_tensor(np.concatenate([edges.label for edges in days]))
     no_nodes = {role: torch.zeros(1, config.dim) for role in model.shape.roles}
     for _ in range(config.warm_up_steps):
         picked = torch.as_tensor(rng.integers(0, len(label), config.batch))
         unknown = torch.full((len(picked), len(no_nodes)), -1)
         logit = model.decode(no_nodes, unknown, features[picked])
-        loss = nn.functional.binary_cross_entropy_with_logits(logit, label[picked])
-        optimiser.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        optimiser.step()
-        schedule.step()
+        _descend(nn.functional.binary_cross_entropy_with_logits(logit, label[picked]), optimiser, schedule)
 
 
 def train_several(

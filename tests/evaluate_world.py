@@ -32,7 +32,7 @@ def world(folder: Path, shuffled: bool = False) -> Prepared:
             batch = batch.take(permutation())
         day.write(history, batch)
         if use == "train":
-            day.write_examples(history, batch, CONFIG, np.random.default_rng(number), seed=0)
+            day.write_examples(history, batch, CONFIG, [np.random.default_rng(number)])
         if use != "score":
             known = len(history.users), len(history.places)
         history.learn(day.number, batch)

@@ -244,10 +244,12 @@ def train(
         progress("read", done, len(days))
         if day in held_out:
             described = features.describe(history, batch, day_number(day), features.today(history, batch))
-            normal.append((_frozen(history), batch, described, day_number(day), breadth_rank(history, batch.user)))
+            normal.append((frozen(history), batch, described, day_number(day), breadth_rank(history, batch.user)))
         elif day in positive:
             trusted = batch.take(~suspects(table, reported(day)))
-            examples.append(make_examples(history, trusted, day_number(day), config.train, rng))
+            seen = features.today(history, trusted)
+            described = features.describe(history, trusted, day_number(day), seen)
+            examples.append((frozen(history), make_examples(history, trusted, day_number(day), seen, described, config.train, rng)))
     progress("read", len(days), len(days))
     models = train_models(examples, len(history.users), len(history.places), config.train, progress)
     surprises = [averaged_surprise(models, before, batch, described) for before, batch, described, _, _ in normal]
@@ -256,7 +258,7 @@ def train(
         calibration = calibration.extended(broad, surprise, number)
     limits = config.incidents.candidates, config.incidents.budget
     usual = [
-        incidents.usual_score(_scored(batch, Score(surprise, calibration.p_values(broad, surprise))), *limits)
+        incidents.usual_score(scored(batch, Score(surprise, calibration.p_values(broad, surprise))), *limits)
         for (_, batch, _, _, broad), surprise in zip(normal, surprises, strict=True)
     ]
     facts = {
@@ -274,7 +276,7 @@ def split(days: list[dt.date], config: TrainConfig) -> tuple[list[dt.date], list
     return positive, [positive[-back] for back in CALIBRATION_DAYS if back < len(positive)] or positive[-1:]
 
 
-def _scored(batch: EdgeBatch, score: Score) -> pd.DataFrame:
+def scored(batch: EdgeBatch, score: Score) -> pd.DataFrame:
     """Edges by their numbers, as incidents are made of them."""
     source = batch.source.astype(object)
     source[batch.source < 0] = None
@@ -282,7 +284,7 @@ def _scored(batch: EdgeBatch, score: Score) -> pd.DataFrame:
     return pd.DataFrame(columns | {"surprise": score.surprise, "p_value": score.p_value, "strangeness": score.strangeness})
 
 
-def _frozen(history: History) -> Snapshot:
+def frozen(history: History) -> Snapshot:
     """The message graph as of now, every entity in the id table by its own number: names only ever get added."""
     return tensors.snapshot(history, np.arange(len(history.users)), np.arange(len(history.places)))
 
@@ -291,13 +293,13 @@ def make_examples(
     history: History,
     batch: EdgeBatch,
     day: int,
+    seen: features.Today,
+    described: Floats,
     config: TrainConfig,
     rng: np.random.Generator,
     make_up: Callable[[History, EdgeBatch, int, np.random.Generator], EdgeBatch] = make_negatives,
-) -> tuple[Snapshot, Edges]:
-    """(message graph before the day, the day's edges and made-up ones)."""
-    seen = features.today(history, batch)
-    described = features.describe(history, batch, day, seen)
+) -> Edges:
+    """A day's edges (`described`: their features) and made-up ones. The day was not learned."""
     new = described[:, features.FEATURE_NAMES.index("parts_new")] > 0
     kept = new | (rng.random(len(batch)) < REPEATS)
     size = max(int(config.negatives * len(batch) / len(FAMILIES)), 100)
@@ -305,7 +307,7 @@ def make_examples(
     nodes = np.concatenate([tensors.edge_nodes(batch)[kept], tensors.edge_nodes(made_up)])
     all_features = np.concatenate([described[kept], features.describe(history, made_up, day, seen)])
     label = np.repeat(np.array([0, 1], np.float32), [kept.sum(), len(made_up)])
-    return _frozen(history), Edges(nodes, all_features, label)
+    return Edges(nodes, all_features, label)
 
 
 def train_models(

@@ -144,7 +144,7 @@ def _describe_pairs(history: History, batch: EdgeBatch, relation: str, day: int,
     present = (left >= 0) & (right >= 0)
     a, b = np.where(present, left, 0), np.where(present, right, 0)
     pairs, (side_a, side_b) = history.pairs[relation], history.sides[relation]
-    met, sizes = (pairs.key >> 32, pairs.key & 0xFFFFFFFF), history.sizes(relation)
+    met, sizes = pairs.ends, history.sizes(relation)
     position, known = pairs.find(pair_keys(a, b))
     together = np.where(known, pairs.count[position] if len(pairs.key) else 0, 0).astype(np.float32)
     last_day = np.where(known, pairs.last_day[position] if len(pairs.key) else 0, day)

@@ -114,6 +114,11 @@ class Pairs:
     count: Floats = field(default_factory=lambda: np.zeros(0, np.float32))
     last_day: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
 
+    @property
+    def ends(self) -> tuple[Ints, Ints]:
+        """Left and right of every pair. int64 [pairs] each"""
+        return self.key >> 32, self.key & 0xFFFFFFFF
+
     def find(self, key: Ints) -> tuple[Ints, npt.NDArray[np.bool_]]:
         """Position of each key, and whether it is there. [keys] each."""
         if not len(self.key):

@@ -24,6 +24,7 @@ import pandas as pd
 from ueba.config import Config
 from ueba.detect import detector, incidents
 from ueba.detect.detector import Detector, Progress, Reported, nothing_reported, quiet
+from ueba.detect.findings import records
 from ueba.detect.history import USER_KINDS, date_of, day_number
 from ueba.errors import WorkspaceError
 
@@ -64,11 +65,6 @@ def inspect(edges: pd.DataFrame, how: str, config: Config, budget_score: float) 
         peers=shares(edges, peer_groups(edges)),
         prices=prices(edges, config, budget_score),
     )
-
-
-def records(table: pd.DataFrame) -> list[dict[str, Any]]:
-    """Rows as dicts by column name."""
-    return [{str(name): value for name, value in row.items()} for row in table.to_dict("records")]
 
 
 # --- shares ----------------------------------------------------------------------------------------------------
@@ -236,12 +232,8 @@ def score_again(
                 f"{day} is the only day the model is calibrated by; `ueba ingest` a day after it was trained, and ask again"
             )
         score, _ = replace(model, calibration=others).score(history, batch, day_number(day))
-        source = batch.source.astype(object)
-        source[batch.source < 0] = None
-        columns = {"day": day, "user": batch.user, "source": source, "target": batch.target}
-        columns |= {"kind": np.array(USER_KINDS)[history.user_kind[batch.user]]}
-        columns |= {"breadth": history.sides["user_target"][0].breadth[batch.user]}
-        columns |= {"surprise": score.surprise, "p_value": score.p_value, "strangeness": score.strangeness}
-        tables.append(pd.DataFrame(columns))
+        kind = np.array(USER_KINDS)[history.user_kind[batch.user]]
+        breadth = history.sides["user_target"][0].breadth[batch.user]
+        tables.append(detector.scored(batch, score).assign(day=day, kind=kind, breadth=breadth))
     progress("score", len(days), len(days))
     return pd.concat(tables, ignore_index=True)

@@ -12,7 +12,7 @@ from __future__ import annotations
 import numpy as np
 from scipy import sparse
 
-from ueba.detect.history import Floats, Ints
+from ueba.detect.history import Floats, Ints, Pairs, pair_keys
 
 PEERS = 20  # of an entity, those most like it
 LARGEST_AUDIENCE = 300  # partners with more than this many say nothing about who is like whom
@@ -25,11 +25,9 @@ def support(known: tuple[Ints, Ints], sizes: tuple[int, int], asked: tuple[Ints,
     met = sparse.csr_matrix((np.ones(len(known[0]), np.float32), known), sizes)
     some, place = np.unique(asked[0], return_inverse=True)
     peer, weight = nearest(met, some)
-    pairs = np.sort((known[0] << 32) | known[1])
-    wanted = (peer[place] << 32) | asked[1][:, None]  # [asked, PEERS]
-    position = np.minimum(np.searchsorted(pairs, wanted), max(len(pairs) - 1, 0))
-    knows = pairs[position] == wanted if len(pairs) else np.zeros(wanted.shape, bool)
-    share: Floats = (weight[place] * knows).sum(1).astype(np.float32)
+    wanted = pair_keys(peer[place], asked[1][:, None])  # [asked, PEERS]
+    _, knows = Pairs(key=np.sort(pair_keys(*known))).find(wanted.ravel())
+    share: Floats = (weight[place] * knows.reshape(wanted.shape)).sum(1).astype(np.float32)
     return share
 
 

@@ -24,7 +24,7 @@ def edge_nodes(batch: EdgeBatch) -> Ints:
 
 def snapshot(history: History, user_rows: Ints, place_rows: Ints) -> Snapshot:
     """The message graph of a history. rows: int64 [entities], an entity's row in the model's id table, -1 if it has none."""
-    pairs = {GRAPH_RELATIONS[name]: np.stack([table.key >> 32, table.key & 0xFFFFFFFF]) for name, table in history.pairs.items()}
+    pairs = {GRAPH_RELATIONS[name]: np.stack(table.ends) for name, table in history.pairs.items()}
     return Snapshot(
         x={"user": user_features(history), "place": place_features(history)},
         row={"user": user_rows, "place": place_rows},

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -30,7 +30,7 @@ from ueba.config import Config, TrainConfig
 from ueba.detect import detector, features, tensors
 from ueba.detect.detector import Progress, quiet
 from ueba.detect.history import EdgeBatch, Floats, History, day_number
-from ueba.detect.negatives import FAMILIES
+from ueba.detect.negatives import FAMILIES, make_negatives
 from ueba.errors import UsageError, WorkspaceError
 from ueba.ingest import lake
 
@@ -94,16 +94,21 @@ class Day:
             described = features.describe(history, batch, self.number, features.today(history, batch))
             np.save(self._part("features.npy"), described)
         if self.use != "learn":
-            graph = tensors.snapshot(history, np.arange(len(history.users)), np.arange(len(history.places)))
+            graph = detector.frozen(history)
             pairs = {relation[1]: ends.astype(np.int32) for relation, ends in graph.pairs.items()}
             parts: dict[str, Any] = {**graph.x, **pairs}
             np.savez(self._part("graph.npz"), **parts)
 
-    def write_examples(self, history: History, batch: EdgeBatch, config: TrainConfig, rng: np.random.Generator, seed: int) -> None:
-        """What the detector would train on, and the same with plain corruption."""
-        for kind, made in (("examples", {}), ("uniform", {"make_up": corrupted})):
-            _, edges = detector.make_examples(history, batch, self.number, config, rng, **made)
-            np.savez(self._part(f"{kind}-{seed}.npz"), **vars(edges))
+    def write_examples(
+        self, history: History, batch: EdgeBatch, config: TrainConfig, generators: Sequence[np.random.Generator]
+    ) -> None:
+        """What the detector would train on, and the same with plain corruption, for each seed."""
+        seen = features.today(history, batch)
+        real = features.describe(history, batch, self.number, seen)
+        for seed, rng in enumerate(generators):
+            for kind, make_up in (("examples", make_negatives), ("uniform", corrupted)):
+                edges = detector.make_examples(history, batch, self.number, seen, real, config, rng, make_up)
+                np.savez(self._part(f"{kind}-{seed}.npz"), **vars(edges))
 
 
 def corrupted(history: History, batch: EdgeBatch, per_family: int, rng: np.random.Generator) -> EdgeBatch:
@@ -207,8 +212,7 @@ def prepare(
         day_on_disk = Day(folder, day, planned[day])
         day_on_disk.write(history, batch)
         if day_on_disk.use == "train":
-            for seed, rng in enumerate(generators):
-                day_on_disk.write_examples(history, batch, config.train, rng, seed)
+            day_on_disk.write_examples(history, batch, config.train, generators)
         if day <= train_until:
             known = len(history.users), len(history.places)
     progress("read", len(planned), len(planned))

@@ -124,14 +124,8 @@ def _seen(history: History, roles: dict[Role, tuple[str, str]], which: str) -> I
         return earliest
     latest = np.zeros(history.sizes(next(iter(roles))[0])[next(iter(roles))[1]], np.int64)
     for relation, side in roles:
-        np.maximum.at(latest, ends(history, relation)[side], history.pairs[relation].last_day)
+        np.maximum.at(latest, history.pairs[relation].ends[side], history.pairs[relation].last_day)
     return latest
-
-
-def ends(history: History, relation: str) -> tuple[Ints, Ints]:
-    """Both ends of every pair ever seen. int64 [pairs] each."""
-    key = history.pairs[relation].key
-    return key >> 32, key & 0xFFFFFFFF
 
 
 # --- what is known ---------------------------------------------------------------------------------------------
@@ -201,9 +195,9 @@ def _usual(history: History, number: int, role: Role) -> list[dict[str, Any]]:
     relation, side = role
     pairs = history.pairs[relation]
     names = history.users if relation.startswith("user") and side == 1 else history.places
-    mine = np.flatnonzero(ends(history, relation)[side] == number)
+    mine = np.flatnonzero(pairs.ends[side] == number)
     best = mine[np.argsort(-pairs.count[mine], kind="stable")][:FEW]
-    partners = ends(history, relation)[1 - side]
+    partners = pairs.ends[1 - side]
     return [
         {
             "name": names.names[partners[row]],
@@ -258,7 +252,7 @@ def nearest(known: Known, number: int, role: Role) -> list[dict[str, Any]]:
 def shared_partners(history: History, number: int, role: Role) -> Floats:
     """How many of an entity's partners every other has met too. [entities]"""
     relation, side = role
-    both = ends(history, relation)
+    both = history.pairs[relation].ends
     mine = both[1 - side][both[side] == number]
     met = np.isin(both[1 - side], mine)
     return np.bincount(both[side][met], minlength=history.sizes(relation)[side]).astype(np.float32)
