@@ -58,9 +58,7 @@ the broadest 1 % of users. p flat: worst factor by which p <= 0.01 misses 1 % in
 @click.option("--rows", "names", multiple=True, metavar="NAME", help="Only this row of the table; may be given again.")
 @click.option("--seeds", type=click.IntRange(1), default=3, show_default=True, help="Repetitions of rows with chance in them.")
 @click.option("--jobs", type=click.IntRange(1), default=1, show_default=True, help="Rows at a time; seconds mean little beyond 1.")
-@click.option(
-    "--picture", type=click.Path(dir_okay=False, path_type=Path), help="Draw found against incidents a day: .svg or .png."
-)
+@click.option("--picture", type=output.Picture(), help="Draw found against incidents a day: .svg or .png.")
 @click.option("--output", "folder", type=click.Path(file_okay=False, path_type=Path), help="Keep each row's incidents here.")
 @output.format_option
 @pass_settings
@@ -96,8 +94,6 @@ def evaluate(
     from ueba.ingest import lake
 
     chosen, root = rows.chosen(names), settings.workspace.lake
-    if picture is not None:
-        pictures.check(picture)
     when = evaluation.span(lake.days(root), train_until, first, last)
     with tempfile.TemporaryDirectory(prefix="ueba-evaluate-") as scratch, output.progress() as report:
         if labels_path is not None:

@@ -25,7 +25,7 @@ ROLE_COLUMNS = ("role", "breadth", "active_days", "novelty", "novelty_of_peers",
 @click.command()
 @click.option("--from", "first", type=Day(), help="First day.  [default: the last 5 after training, or those held out of it]")
 @click.option("--to", "last", type=Day(), help="Last day.")
-@click.option("--picture", type=click.Path(dir_okay=False, path_type=Path), help="Draw it too, as .svg or .png.")
+@click.option("--picture", type=output.Picture(), help="Draw it too, as .svg or .png.")
 @output.format_option
 @pass_settings
 def calibration(settings: Settings, first: dt.date | None, last: dt.date | None, picture: Path | None, output_format: str) -> None:
@@ -41,8 +41,6 @@ def calibration(settings: Settings, first: dt.date | None, last: dt.date | None,
     from ueba import stages
     from ueba.investigate import charts
 
-    if picture is not None:
-        charts.check(picture)
     with output.progress() as report:
         found = stages.inspect(settings.workspace, first, last, settings.config, report)
     output.note(f"days inspected: {', '.join(map(str, found.days))}; {found.how}")

@@ -169,6 +169,12 @@ def _column_ids(names: Names, column: pa.ChunkedArray) -> Ints:
     return np.where(index < 0, UNKNOWN, ids[np.maximum(index, 0)] if len(ids) else UNKNOWN)
 
 
+def breadth_power(breadth: npt.ArrayLike) -> Ints:
+    """The power of two that 1 + breadth reaches, up to 15: similarly broad, within a factor of two. int64 [entities]"""
+    power: Ints = np.floor(np.log2(1 + np.asarray(breadth))).astype(np.int64).clip(0, 15)
+    return power
+
+
 class History:
     """All that is known before a day. `learn` takes days in order; `features` reads the tables."""
 
@@ -298,7 +304,7 @@ class History:
 
     def peer_groups(self, relation: str, side: int) -> Ints:
         """Entities that are compared with each other: same kind, breadth within a factor of two. int64 [entities]."""
-        breadth = np.floor(np.log2(1 + self.sides[relation][side].breadth)).astype(np.int64).clip(0, 15)
+        breadth = breadth_power(self.sides[relation][side].breadth)
         kind = self.user_kind if (side == 0 and relation.startswith("user")) else self.is_resource.astype(np.int64)
         group: Ints = kind * 16 + breadth
         return group

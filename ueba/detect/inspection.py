@@ -25,7 +25,7 @@ from ueba.config import Config
 from ueba.detect import detector, incidents
 from ueba.detect.detector import Detector, Progress, Reported, nothing_reported, quiet
 from ueba.detect.findings import records
-from ueba.detect.history import USER_KINDS, date_of, day_number
+from ueba.detect.history import USER_KINDS, breadth_power, date_of, day_number
 from ueba.errors import WorkspaceError
 
 Array = npt.NDArray[Any]
@@ -80,8 +80,8 @@ def breadth_tenths(edges: pd.DataFrame) -> pd.Series[str]:
 
 def peer_groups(edges: pd.DataFrame) -> pd.Series[str]:
     """Kind of account and breadth within a factor of two, as `History.peer_groups`, in order of both."""
-    power = np.floor(np.log2(1 + edges["breadth"])).astype(int).clip(0, 15)
-    return pd.Series([f"{kind} {2**e - 1:4d}+" for kind, e in zip(edges["kind"], power, strict=True)], index=edges.index)
+    power = breadth_power(edges["breadth"])
+    return pd.Series([f"{kind} {2**e - 1:4d}+" for kind, e in zip(edges["kind"], power.tolist(), strict=True)], index=edges.index)
 
 
 def shares(edges: pd.DataFrame, group: pd.Series[str]) -> pd.DataFrame:

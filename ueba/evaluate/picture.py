@@ -10,17 +10,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ueba.errors import UsageError
 from ueba.evaluate.measure import USUAL
 
-SUFFIXES = (".svg", ".png", ".pdf")
 STYLES = {"baseline": (":", 1.3), "model": ("-", 3.0), "ablation": ("--", 1.3)}  # line and its width, points
-
-
-def check(path: Path) -> None:
-    """Raises UsageError for a kind of file that cannot be drawn: before the work, and not after it."""
-    if path.suffix not in SUFFIXES:
-        raise UsageError(f"--picture {path}: name a file that ends in {', '.join(SUFFIXES)}")
 
 
 def draw(rows: Sequence[Mapping[str, Any]], campaigns: int, path: Path) -> None:

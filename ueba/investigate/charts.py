@@ -11,24 +11,16 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from ueba.detect.inspection import LEVELS, TOLERANCE, Inspection
-from ueba.errors import UsageError
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-SUFFIXES = (".svg", ".png")
 COLOURS = {"even": "#3d7ea6", "within chance": "#9aa5ab", "too many": "#d1495b", "too few": "#e0a030"}
 LEAST_SHARE = LEVELS[0] / 20  # where the axis ends; what lies below is drawn on it
 
 
-def check(path: Path) -> None:
-    """Raises UsageError for a file that is no picture we draw."""
-    if path.suffix.lower() not in SUFFIXES:
-        raise UsageError(f"--picture {path}: give it a name that ends in {' or '.join(SUFFIXES)}")
-
-
 def draw_calibration(inspection: Inspection, path: Path) -> None:
-    """Write the picture; its form is that of the file's suffix, see `check`."""
+    """Write the picture; its form is that of the file's suffix."""
     from matplotlib import rc_context
     from matplotlib.figure import Figure
 
