@@ -102,9 +102,10 @@ def test_edges_that_are_not_strange_join_nothing() -> None:
 
 
 def test_a_quiet_day_has_fewer_incidents() -> None:
-    usual = [usual_score(edges(*CHAIN), 10, budget) for budget in (1, 2, 3, 4)]
-    assert usual == [pytest.approx(9 + np.log1p(np.exp(-1) + np.exp(-2))), 8.5, 5.0, 0.0]
-    quiet = edges(("ann", "pc1", "srv", 8.6), ("bob", "pc2", "db", 8.4))
+    working_day = edges(*((f"user{n}", f"pc{n}", "srv", 9.0 - n) for n in range(5)))  # five incidents: 9, 8, 7, 6, 5
+    usual = [usual_score(working_day, 10, budget) for budget in (1, 2, 5, 6)]
+    assert usual == [7, 5, 5, 0]  # three times the budget, the last there is, and a budget that is not used up
+    quiet = edges(("ann", "pc1", "srv", 5.1), ("bob", "pc2", "db", 4.9))
     strangest, found = incidents(DAY, quiet, 10, 2, least_score=usual[1])
     assert [incident["users"] for incident in found] == [["ann"]] and strangest["incident"].tolist() == [found[0]["id"], None]
     strangest, found = incidents(DAY, quiet, 10, 1, least_score=usual[0])

@@ -1,6 +1,7 @@
 """History and features on a world of two users and three machines, worked out by hand."""
 
 import datetime as dt
+import json
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 from detect_world import edge_table
 
 from ueba.detect import features
-from ueba.detect.history import History, date_of, day_number
+from ueba.detect.history import HELD_P, NO_HABIT_P, History, date_of, day_number
 from ueba.errors import WorkspaceError
 
 DAY = dt.date(2024, 5, 1)
@@ -109,13 +110,32 @@ def test_the_order_of_edges_does_not_matter() -> None:
     assert describe(forward, day, rows) == describe(backward, day, rows)
 
 
-def test_reported_edges_are_remembered_but_are_no_habit() -> None:
-    suspects = np.array([False, True, False])  # ann on pc2
+@pytest.mark.parametrize("p_value", [HELD_P, NO_HABIT_P])
+def test_what_is_new_in_a_strange_edge_is_held_until_it_comes_again(p_value: float) -> None:
+    p_values = np.array([1.0, p_value, 1.0])  # ann on pc2
+    days = [DAY + dt.timedelta(days=n) for n in range(4)]
+    history, habit = learned(FIRST), float(p_value > NO_HABIT_P)
+    breadth = of(history, "user_target", 0, "breadth", "ann")
+    history.learn(day_number(days[1]), history.encode(edge_table(days[1], SECOND)), p_values)
+    assert of(history, "user_target", 0, "novel", "ann") == habit
+    assert of(history, "user_target", 0, "breadth", "ann") == breadth
+    assert of(history, "user_target", 0, "most_new", "ann") == 1  # she has been seen to do as much in a day, habit or not
+    assert of(history, "source_target", 0, "most_new", "pc1") == 0 == of(history, "source_target", 0, "novel", "pc1")
+    assert describe(history, days[2], [("ann", "pc1", "pc2")])[0]["user_target.new"] == 1
+    history.learn(day_number(days[2]), history.encode(edge_table(days[2], SECOND)), p_values)
+    assert describe(history, days[3], [("ann", "pc1", "pc2")])[0]["user_target.new"] == 0
+    assert of(history, "user_target", 0, "breadth", "ann") == breadth + 1
+    assert of(history, "user_target", 0, "novel", "ann") == pytest.approx(habit * 0.5 ** (1 / history.half_life_days))  # not twice
+
+
+def test_the_hours_of_very_strange_edges_are_nobodys() -> None:
     day = DAY + dt.timedelta(days=1)
-    history = learned(FIRST)
-    history.learn(day_number(day), history.encode(edge_table(day, SECOND)), suspects)
-    assert of(history, "user_target", 0, "novel", "ann") == 0
-    assert describe(history, DAY + dt.timedelta(days=2), [("ann", "pc1", "pc2")])[0]["user_target.new"] == 0
+    history, other = learned(FIRST), learned(FIRST)
+    batch, same = (each.encode(edge_table(day, SECOND)) for each in (history, other))
+    history.learn(day_number(day), batch, np.full(len(batch), NO_HABIT_P))
+    other.learn(day_number(day), same.take(np.zeros(0, np.int64)))
+    assert np.array_equal(history.user_hours, other.user_hours)
+    assert np.array_equal(history.user_types, other.user_types)
 
 
 def test_peer_groups_lend_their_rate_to_who_has_little_history() -> None:
@@ -132,6 +152,7 @@ def test_saved_and_loaded_history_goes_on_the_same(tmp_path: Path) -> None:
     history.batches = ["2024-05-01/batch=x.parquet"]
     history.save(tmp_path)
     loaded = History.load(tmp_path)
+    assert loaded is not None
     assert loaded.batches == history.batches
     day = DAY + dt.timedelta(days=1)
     for each in (history, loaded):
@@ -141,6 +162,15 @@ def test_saved_and_loaded_history_goes_on_the_same(tmp_path: Path) -> None:
     (tmp_path / "history.safetensors").write_bytes(b"x")
     with pytest.raises(WorkspaceError, match="damaged"):
         History.load(tmp_path)
+
+
+def test_a_history_of_another_format_is_not_carried_on(tmp_path: Path) -> None:
+    assert History.load(tmp_path) is None
+    learned(FIRST).save(tmp_path)
+    facts = json.loads((tmp_path / "history.json").read_text())
+    del facts["format"]
+    (tmp_path / "history.json").write_text(json.dumps(facts))
+    assert History.load(tmp_path) is None
 
 
 def test_every_feature_is_told_of_once() -> None:

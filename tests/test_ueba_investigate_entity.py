@@ -123,6 +123,7 @@ def test_bars() -> None:
 
 def test_similarity_is_a_cosine(trained: Workspace) -> None:  # noqa: F811
     model, history = Detector.load(trained.model), History.load(trained.history)
+    assert history is not None
     alike = similarity(model, history, 3, "user")
     assert alike[3] == pytest.approx(1, abs=1e-5) and (np.abs(alike) <= 1 + 1e-5).all()
     twice = replace(model, models=model.models * 2)

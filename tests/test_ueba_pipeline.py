@@ -321,7 +321,7 @@ def test_errors_have_exit_codes() -> None:
 
 
 def test_findings_of_a_day_that_was_not_scored(tmp_path: Path) -> None:
-    assert findings.reported(tmp_path, LAST) == set()
+    assert findings.suspects(tmp_path, LAST) == {}
     with pytest.raises(WorkspaceError, match="was not scored"):
         findings.load_edges(tmp_path, LAST)
 

@@ -58,26 +58,26 @@ def backtest(
     candidates = max(config.incidents.candidates, LEAST_EDGES)
     config = replace(config, incidents=replace(config.incidents, candidates=candidates))
     seconds = {"train": 0.0, "score": 0.0}
-    told: dict[dt.date, set[tuple[str, str | None, str]]] = {}
+    told: dict[dt.date, dict[detector.Edge, float]] = {}
     result: list[findings.Finding] = []
     trainings: list[str] = []
     evidence: list[tuple[dt.date, pd.Series]] = []
 
-    def reported(day: dt.date) -> set[tuple[str, str | None, str]]:
-        return told.get(day, set())
+    def suspects(day: dt.date) -> dict[detector.Edge, float]:
+        return told.get(day, {})
 
     def train(until: dt.date) -> detector.Detector:
         began = time.perf_counter()
-        trained, _ = detector.train(root, until, config, progress, reported)
+        trained, _ = detector.train(root, until, config, progress, suspects)
         seconds["train"] += time.perf_counter() - began
         trainings.append(until.isoformat())
         return trained
 
     model = train(train_until)
     trained_for = first
-    history = detector.history_before(root, first, config, reported=reported)
+    history = detector.history_before(root, first, config, suspects=suspects)
     began = time.perf_counter()
-    for done, (day, batch, table) in enumerate(detector.walk(root, history, first, last, reported)):
+    for done, (day, batch, table) in enumerate(detector.walk(root, history, first, last, suspects)):
         if (day - trained_for).days >= retrain_days:
             seconds["score"] += time.perf_counter() - began
             model, trained_for = train(day - dt.timedelta(days=1)), day

@@ -75,12 +75,12 @@ def score_edges(workspace: Workspace, model: Detector, day: dt.date, table: pa.T
 
 def known_before(workspace: Workspace, day: dt.date, config: Config) -> History:
     """The history as of a day, carried on from the one kept."""
-    return detector.history_before(workspace.lake, day, config, workspace.history, reported_in(workspace))
+    return detector.history_before(workspace.lake, day, config, workspace.history, suspects_in(workspace))
 
 
 def train(workspace: Workspace, until: dt.date, config: Config, progress: Progress = quiet) -> Detector:
     """Train on the lake's days up to one, and keep the model and the history."""
-    model, history = detector.train(workspace.lake, until, config, progress, reported_in(workspace))
+    model, history = detector.train(workspace.lake, until, config, progress, suspects_in(workspace))
     model.save(workspace.model)
     history.save(workspace.history)
     return model
@@ -92,8 +92,8 @@ def inspect(
     """Whether the model's p-values keep their word, on days it did not train on; see `inspection.days_to_inspect`."""
     model = Detector.load(workspace.model)
     days, how = inspection.days_to_inspect(lake.days(workspace.lake), model, first, last)
-    reported = reported_in(workspace)
-    edges = inspection.score_again(workspace.lake, model, days, config, workspace.history, reported, progress)
+    suspects = suspects_in(workspace)
+    edges = inspection.score_again(workspace.lake, model, days, config, workspace.history, suspects, progress)
     return inspection.inspect(edges, how, config, model.least_score(config.incidents.budget))
 
 
@@ -108,9 +108,9 @@ def known_of(workspace: Workspace, day: dt.date | None, config: Config) -> Known
     return Known(known_before(workspace, day, config), day, model)
 
 
-def reported_in(workspace: Workspace) -> detector.Reported:
-    """What was too strange on a scored day to be learned from."""
-    return lambda day: findings.reported(workspace.findings, day)
+def suspects_in(workspace: Workspace) -> detector.Suspects:
+    """What was strange on a scored day."""
+    return lambda day: findings.suspects(workspace.findings, day)
 
 
 def last_day(workspace: Workspace) -> dt.date:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
@@ -27,14 +27,15 @@ from models.graph import Edges, Snapshot
 from ueba.config import Config, TrainConfig
 from ueba.detect import features, incidents, tensors
 from ueba.detect.calibration import Calibration
-from ueba.detect.history import EdgeBatch, Floats, History, Ints, Names, date_of, day_number
+from ueba.detect.history import NO_HABIT_P, EdgeBatch, Floats, History, Ints, Names, date_of, day_number
 from ueba.detect.negatives import FAMILIES, make_negatives
 from ueba.errors import WorkspaceError
 from ueba.ingest import lake
 
 Array = npt.NDArray[Any]
 Progress = Callable[[str, int, int], None]  # what is done, how far, of how many
-Reported = Callable[[dt.date], set[tuple[str, str | None, str]]]  # (user, source, target) too strange to learn from, of a day
+Edge = tuple[str, str | None, str]  # user, source, target
+Suspects = Callable[[dt.date], Mapping[Edge, float]]  # the edges of a day that were strange when it was scored, and their p-values
 REPEATS = 0.1  # share of edges seen before that training keeps: they are most of a day, and easy
 CALIBRATION_DAYS = (2, 5)  # days before the end that are not trained on; three apart, so that one is a working day
 LEAST_DAYS = 4  # fewer days of history teach nothing
@@ -44,9 +45,9 @@ def quiet(what: str, done: int, total: int) -> None:
     """Progress for who does not watch."""
 
 
-def nothing_reported(day: dt.date) -> set[tuple[str, str | None, str]]:
+def no_suspects(day: dt.date) -> dict[Edge, float]:
     """For a lake whose days were never scored."""
-    return set()
+    return {}
 
 
 @dataclass(frozen=True)
@@ -161,7 +162,7 @@ def averaged_surprise(models: list[inference.Weights], graph: Snapshot, batch: E
 
 
 def walk(
-    root: Path, history: History, first: dt.date, last: dt.date, reported: Reported = nothing_reported
+    root: Path, history: History, first: dt.date, last: dt.date, suspects: Suspects = no_suspects
 ) -> Iterator[tuple[dt.date, EdgeBatch, pa.Table]]:
     """Each day from `first` to `last` that has edges, before it is learned; when the caller comes back, the day is learned."""
     for day in lake.days(root):
@@ -170,7 +171,7 @@ def walk(
         table = lake.read_pairs(root, day, day)
         batch = history.encode(table)
         yield day, batch, table
-        history.learn(day_number(day), batch, suspects(table, reported(day)))
+        history.learn(day_number(day), batch, p_values(table, suspects(day)))
         history.batches += batches_of(root, day)
 
 
@@ -179,12 +180,12 @@ def batches_of(root: Path, day: dt.date) -> list[str]:
     return sorted(f"{day}/{path.name}" for path in lake.stored(root, day, day))
 
 
-def suspects(table: pa.Table, reported: set[tuple[str, str | None, str]]) -> npt.NDArray[np.bool_]:
-    """Which of a day's edges are among those reported. bool [edges]"""
-    if not reported:
-        return np.zeros(len(table), bool)
+def p_values(table: pa.Table, suspects: Mapping[Edge, float]) -> Array:
+    """The p-value of each edge of a day when it was scored, 1 for those that are no suspects. float64 [edges]"""
+    if not suspects:
+        return np.ones(len(table))
     columns = (table[name].to_pylist() for name in ("user", "source", "target"))
-    return np.fromiter((edge in reported for edge in zip(*columns, strict=True)), bool, len(table))
+    return np.fromiter((suspects.get(edge, 1.0) for edge in zip(*columns, strict=True)), float, len(table))
 
 
 def window_start(day: dt.date, config: Config) -> dt.date:
@@ -193,7 +194,7 @@ def window_start(day: dt.date, config: Config) -> dt.date:
 
 
 def history_before(
-    root: Path, day: dt.date, config: Config, stored: Path | None = None, reported: Reported = nothing_reported
+    root: Path, day: dt.date, config: Config, stored: Path | None = None, suspects: Suspects = no_suspects
 ) -> History:
     """What was known before a day. A stored history is carried on if there is one and the lake still holds what it learned;
     otherwise (late data, another setting) it is made anew."""
@@ -203,15 +204,15 @@ def history_before(
         history = History(config.history.half_life_days)
     else:
         start = max(start, date_of(history.last_day) + dt.timedelta(days=1))
-    for _ in walk(root, history, start, last, reported):
+    for _ in walk(root, history, start, last, suspects):
         pass
     return history
 
 
 def _still_true(root: Path, stored: Path, last: dt.date, start: dt.date, config: Config) -> History | None:
-    if not (stored / "history.json").exists():
-        return None
     history = History.load(stored)
+    if history is None:
+        return None
     learned_until = date_of(history.last_day)
     if learned_until > last or history.half_life_days != config.history.half_life_days or not history.batches:
         return None
@@ -225,7 +226,7 @@ def _still_true(root: Path, stored: Path, last: dt.date, start: dt.date, config:
 
 
 def train(
-    root: Path, until: dt.date, config: Config, progress: Progress = quiet, reported: Reported = nothing_reported
+    root: Path, until: dt.date, config: Config, progress: Progress = quiet, suspects: Suspects = no_suspects
 ) -> tuple[Detector, History]:
     """A detector that knows the lake's days up to `until`, and the history after that day.
 
@@ -240,13 +241,13 @@ def train(
     positive, held_out = split(days, config.train)
     history, examples, normal = History(config.history.half_life_days), [], []
     rng = np.random.default_rng(config.train.seed)
-    for done, (day, batch, table) in enumerate(walk(root, history, days[0], until, reported)):
+    for done, (day, batch, table) in enumerate(walk(root, history, days[0], until, suspects)):
         progress("read", done, len(days))
         if day in held_out:
             described = features.describe(history, batch, day_number(day), features.today(history, batch))
             normal.append((frozen(history), batch, described, day_number(day), breadth_rank(history, batch.user)))
         elif day in positive:
-            trusted = batch.take(~suspects(table, reported(day)))
+            trusted = batch.take(p_values(table, suspects(day)) > NO_HABIT_P)
             seen = features.today(history, trusted)
             described = features.describe(history, trusted, day_number(day), seen)
             examples.append((frozen(history), make_examples(history, trusted, day_number(day), seen, described, config.train, rng)))

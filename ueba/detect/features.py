@@ -31,7 +31,7 @@ class Feature(NamedTuple):
 
 # For each relation; {a} and {b} are its two ends.
 PAIR_FEATURES = (
-    Feature("new", "0/1", "this {a} and {b} were never seen together"),
+    Feature("new", "0/1", "this {a} and {b} were never seen together, or once, in a strange edge"),
     Feature("surprise_{b}_given_{a}", "nats", "-log p({b} | {a}) of the cache model"),
     Feature("surprise_{a}_given_{b}", "nats", "-log p({a} | {b}) of the cache model"),
     Feature("surprise_least", "nats", "the smaller of the two surprises: strange from both ends"),

@@ -8,28 +8,26 @@ Leaves out exact contributions of the model's parts.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ueba.config import Config
 from ueba.detect import archive, incidents, persistence
-from ueba.detect.detector import Detector
+from ueba.detect.detector import Detector, Edge
 from ueba.detect.features import FEATURE_NAMES
-from ueba.detect.history import EdgeBatch, Floats, History, day_number
+from ueba.detect.history import HELD_P, RELATIONS, EdgeBatch, Floats, History, day_number, pair_keys
 from ueba.errors import WorkspaceError
 from ueba.workspace import write_json
 
 SCHEMA_VERSION = 1
-NO_HABIT_P = (
-    0.001  # an edge at most as likely does not become a habit of its entities; a milder limit unlearns honest change as well
-)
 EDGE_COLUMNS = ("day", "user", "source", "target", "surprise", "p_value", "incident")
 
 
@@ -69,8 +67,11 @@ def find(
     limits = config.incidents.candidates, config.incidents.budget, detector.least_score(config.incidents.budget)
     strangest, found = incidents.incidents(day, edges, *limits)
     strangest.insert(0, "day", day)
+    rows = strangest.pop("row").to_numpy()
+    held = held_before(history, batch.take(rows))
     strangest["reasons"] = [
-        reasons(described[row], edge) for row, edge in zip(strangest.pop("row"), records(strangest), strict=True)
+        reasons(described[row], edge, {relation for relation in held if held[relation][number]})
+        for number, (row, edge) in enumerate(zip(rows, records(strangest), strict=True))
     ]
     for incident in found:
         mine = strangest[strangest["incident"] == incident["id"]]
@@ -86,8 +87,14 @@ def records(table: pd.DataFrame) -> list[dict[str, Any]]:
     return [{str(name): value for name, value in row.items()} for row in table.to_dict("records")]
 
 
-def reasons(described: Floats, edge: dict[str, Any]) -> list[str]:
-    """Why an edge is strange, strongest first. `described`: its features [features]."""
+def held_before(history: History, batch: EdgeBatch) -> dict[str, npt.NDArray[np.bool_]]:
+    """For each relation: which edges have a pair that was seen once, in a strange edge. bool [edges]"""
+    return {relation: np.isin(pair_keys(*batch.pairs(relation)), history.pairs[relation].held) for relation in RELATIONS}
+
+
+def reasons(described: Floats, edge: dict[str, Any], held: Collection[str] = ()) -> list[str]:
+    """Why an edge is strange, strongest first. described: its features [features]; held: relations whose pair was seen once, in a
+    strange edge."""
     value = dict(zip(FEATURE_NAMES, described.tolist(), strict=True))
     user, source, target = edge["user"], edge["source"] or "an unknown machine", edge["target"]
     names = {"user": user, "source": source, "target": target}
@@ -98,8 +105,13 @@ def reasons(described: Floats, edge: dict[str, Any]) -> list[str]:
             nats = value[f"{relation}.surprise_{b}_given_{a}"]
             novelty = 1 / (1 + np.exp(-value[f"{relation}.novelty_{a}"]))
             peers = value[f"{relation}.peers_{a}"]
+            first = (
+                f"{names[a]} {verb} {names[b]} again, which was strange the first time"
+                if relation in held
+                else f"{names[a]} never {verb} {names[b]} before"
+            )
             said.append(
-                f"{names[a]} never {verb} {names[b]} before ({nats:.1f} nats; {novelty:.0%} of its partners on a day are new,"
+                f"{first} ({nats:.1f} nats; {novelty:.0%} of its partners on a day are new,"
                 f" {peers:.0%} of its peers know {names[b]})"
             )
     for relation, whom in (("user_target", "user"), ("source_target", "source"), ("user_source", "source")):
@@ -150,10 +162,10 @@ def load_edges(folder: Path, day: dt.date) -> pd.DataFrame:
     return plain
 
 
-def reported(folder: Path, day: dt.date) -> set[tuple[str, str | None, str]]:
-    """What must not become a habit of a scored day, see `suspicious`; empty if the day was not scored."""
+def suspects(folder: Path, day: dt.date) -> dict[Edge, float]:
+    """The strange edges of a scored day, see `suspicious`; none if the day was not scored."""
     if not (folder / f"day={day}.parquet").exists():
-        return set()
+        return {}
     return suspicious(load_edges(folder, day))
 
 
@@ -168,11 +180,11 @@ def evidence(strangest: pd.DataFrame) -> pd.Series[float]:
     return persistence.evidence(strangest["user"].to_numpy(), strangest["p_value"].to_numpy())
 
 
-def suspicious(strangest: pd.DataFrame) -> set[tuple[str, str | None, str]]:
-    """(user, source, target) of the strangest edges of a day: the highest losses are trimmed from what is learned, in an incident
-    or not, so that what is learned does not depend on the alert budget."""
-    mine = strangest[(strangest["p_value"] <= NO_HABIT_P) | strangest["incident"].notna()]
-    return set(zip(mine["user"], mine["source"], mine["target"], strict=True))
+def suspicious(strangest: pd.DataFrame) -> dict[Edge, float]:
+    """The p-value of each edge of a day that is not learned from as others are, see `History.learn`: what is strange enough for an
+    incident, in one or not, so that what is learned does not depend on the alert budget."""
+    mine = strangest[strangest["p_value"] <= HELD_P]
+    return dict(zip(zip(mine["user"], mine["source"], mine["target"], strict=True), mine["p_value"], strict=True))
 
 
 def load(folder: Path, day: dt.date) -> Finding:

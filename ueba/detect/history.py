@@ -34,6 +34,9 @@ Floats = npt.NDArray[np.float32]
 RELATIONS = ("user_target", "user_source", "source_target")
 USER_KINDS = ("human", "service", "machine", "anonymous")
 HOURS = 24
+HELD_P = 0.02  # what is new in an edge as strange as this is learned when it comes again
+NO_HABIT_P = 0.001  # an edge as strange is no habit of its user; a milder limit unlearns honest change as well
+FORMAT = 2  # of a stored history; one of another format is made anew from the lake
 UNKNOWN = -1  # the id of an entity that a log does not tell (a source of "?")
 EPOCH = dt.date(1970, 1, 1)
 
@@ -81,7 +84,7 @@ class Side:
     """What is known of the entities on one side of a relation. All [entities]; counts are decayed.
 
     days:     active days                    pair_days: sum over active days of distinct partners
-    breadth:  distinct partners, ever        first_day: day number first seen; a large number if never
+    breadth:  distinct partners learned      first_day: day number first seen; a large number if never
     trials:   pair_days after the first day  novel:     of those, how many were with a new partner
     most_new: the most new partners in one day after the first; fades by half in four half-lives
     """
@@ -105,14 +108,16 @@ NEVER = np.int64(2**40)
 
 @dataclass
 class Pairs:
-    """Every pair seen in one relation, sorted by key. [pairs]
+    """Every pair learned in one relation, sorted by key. [pairs]
 
     key: left << 32 | right     count: decayed days together     last_day: day number last together
+    held: int64 [held], keys of pairs that were in strange edges only, once; what comes again is learned
     """
 
     key: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
     count: Floats = field(default_factory=lambda: np.zeros(0, np.float32))
     last_day: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
+    held: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
 
     @property
     def ends(self) -> tuple[Ints, Ints]:
@@ -242,19 +247,22 @@ class History:
 
     # --- learning ----------------------------------------------------------------------------------------------
 
-    def learn(self, day: int, batch: EdgeBatch, suspect: npt.NDArray[np.bool_] | None = None) -> None:
+    def learn(self, day: int, batch: EdgeBatch, p_value: npt.NDArray[np.float64] | None = None) -> None:
         """Fade by the days that passed, then add a day's edges. Days come in order.
 
-        suspect: bool [edges], edges that were reported. They are remembered as seen, so that the same edge is not reported every
-        day, but do not count as a habit of the entities: an attacker's first day must not make the second one normal.
+        p_value: float64 [edges], what each had when it was scored. What is new at HELD_P or less is held the first time, so that an
+        attacker who comes back is as strange as on the first day; the second time it is learned, so that an honest change is not
+        strange for ever. Nor is it a habit of its machines to meet new partners, or, at NO_HABIT_P or less, of its user; hours and
+        types of such an edge are nobody's.
         Raises ValueError for a day that was already learned or lies before one."""
         if day <= self.last_day:
             raise ValueError(f"day {day} is not after the last day learned, {self.last_day}")
         if self.days_learned:
             self._fade(0.5 ** ((day - self.last_day) / self.half_life_days))
-        trusted = np.ones(len(batch), bool) if suspect is None else ~suspect
+        p_value = np.ones(len(batch)) if p_value is None else p_value
         for relation in RELATIONS:
-            self._learn_pairs(relation, day, *batch.pairs(relation), trusted)
+            self._learn_pairs(relation, day, *batch.pairs(relation), p_value)
+        batch = batch.take(p_value > NO_HABIT_P)
         present = batch.hours.astype(np.float32)
         np.add.at(self.user_hours, batch.user, present)
         np.add.at(self.place_hours, batch.target, present)
@@ -273,7 +281,7 @@ class History:
         for table in tables:
             table *= np.float32(factor)
 
-    def _learn_pairs(self, relation: str, day: int, left: Ints, right: Ints, trusted: npt.NDArray[np.bool_]) -> None:
+    def _learn_pairs(self, relation: str, day: int, left: Ints, right: Ints, p_value: npt.NDArray[np.float64]) -> None:
         all_keys = pair_keys(left, right)
         keys = np.unique(all_keys[all_keys >= 0])
         pairs = self.pairs[relation]
@@ -281,23 +289,30 @@ class History:
         pairs.count[position[known]] += 1
         pairs.last_day[position[known]] = day
         fresh = keys[~known]
-        at = np.searchsorted(pairs.key, fresh)
-        pairs.key = np.insert(pairs.key, at, fresh)
+        first_time = np.setdiff1d(fresh, pairs.held)
+        learned = fresh[np.isin(fresh, all_keys[p_value > HELD_P]) | np.isin(fresh, pairs.held)]
+        pairs.held = np.setdiff1d(np.union1d(pairs.held, fresh), learned)
+        at = np.searchsorted(pairs.key, learned)
+        pairs.key = np.insert(pairs.key, at, learned)
         pairs.count = np.insert(pairs.count, at, np.float32(1))
         pairs.last_day = np.insert(pairs.last_day, at, np.int64(day))
-        habitual = fresh[np.isin(fresh, all_keys[trusted])]
-        for side, shift in zip(self.sides[relation], (32, 0), strict=True):
+        for role, side, shift in zip(relation.split("_"), self.sides[relation], (32, 0), strict=True):
             size = len(side.days)
-            partners, new, new_habit = (
-                np.bincount(some >> shift & 0xFFFFFFFF, minlength=size).astype(np.float32) for some in (keys, fresh, habitual)
+            # People change what they do; whoever got hold of a machine goes on. So users learn new habits from stranger edges.
+            habitual = first_time[np.isin(first_time, all_keys[p_value > (NO_HABIT_P if role == "user" else HELD_P)])]
+            partners, new, new_learned, new_habit = (
+                np.bincount(some >> shift & 0xFFFFFFFF, minlength=size).astype(np.float32)
+                for some in (keys, fresh, learned, habitual)
             )
             settled = side.first_day < day  # on its first day every partner of an entity is new: that tells nothing
             side.days += partners > 0
             side.pair_days += partners
-            side.breadth += new
+            side.breadth += new_learned
             side.trials += partners * settled
             side.novel += new_habit * settled
-            side.most_new = np.maximum(side.most_new, new_habit * settled)
+            # Whoever once swept the network and was not stopped does so: a user's record counts strange edges too, a machine's not.
+            record = new if role == "user" else new_habit
+            side.most_new = np.maximum(side.most_new, record * settled)
             side.first_day = np.where((partners > 0) & ~settled, day, side.first_day)
 
     # --- what the tables say -----------------------------------------------------------------------------------
@@ -341,6 +356,7 @@ class History:
         arrays = {key: np.ascontiguousarray(getattr(owner, name)) for key, owner, name in self._arrays()}
         save_file(arrays, folder / "history.safetensors.tmp")
         facts = {
+            "format": FORMAT,
             "half_life_days": self.half_life_days,
             "last_day": self.last_day,
             "days_learned": self.days_learned,
@@ -355,9 +371,14 @@ class History:
             (folder / f"{name}.tmp").replace(folder / name)
 
     @classmethod
-    def load(cls, folder: Path) -> History:
-        """Read what `save` wrote. Raises WorkspaceError if the two files do not belong together."""
+    def load(cls, folder: Path) -> History | None:
+        """Read what `save` wrote; None if there is nothing of this format. Raises WorkspaceError if the two files do not belong
+        together."""
+        if not (folder / "history.json").exists():
+            return None
         facts = json.loads((folder / "history.json").read_text())
+        if facts.get("format") != FORMAT:
+            return None
         data = (folder / "history.safetensors").read_bytes()
         if hashlib.sha256(data).hexdigest() != facts["sha256"]:
             raise WorkspaceError(f"{folder} is damaged: delete that folder, it is rebuilt from the lake")

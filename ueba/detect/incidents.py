@@ -3,8 +3,8 @@
 Edges that share their source machine or their user are one incident: connected components (networkx) of the graph that joins each
 edge to both. Targets do not join: everybody meets at the domain controller. An incident scores as its strangest edge, and a
 little more for each edge that supports it, so that a chain outranks a stray. The budget is a limit and not a quota: it means a
-score, that of the last incident within it on a normal working day, and a quiet day has fewer that reach it. Its identity is made
-of the day and what it is about, so that scoring again gives the same incident.
+score, which three times as many incidents reach on a normal working day, and a quiet day may have fewer than the budget that reach
+it. Its identity is made of the day and what it is about, so that scoring again gives the same incident.
 Grouping alerts by what they share is as in Hopper (Ho et al. 2021). Leaves out incidents that span days.
 """
 
@@ -21,6 +21,7 @@ import pandas as pd
 
 Array = npt.NDArray[Any]
 STRANGE_P = 0.02  # an edge less strange than this joins no incident, unless the day has few that are stranger
+QUIET = 3  # times the budget: so many incidents of a normal working day reach what is reported on a quiet one
 SUPPORT = 1.0  # nats; weight of the edges beside the strangest
 
 
@@ -61,9 +62,10 @@ def incidents(
 
 
 def usual_score(edges: pd.DataFrame, candidates: int, budget: int) -> float:
-    """What the last incident within the budget scores on a day like this one; 0 if the day does not use the budget up."""
+    """What the last of QUIET times the budget scores on a day like this one, or the last there is; 0 if the day does not use the
+    budget up."""
     reached = scores(edges, candidates, budget)
-    return float(reached[budget - 1]) if len(reached) >= budget else 0.0
+    return float(reached[: QUIET * budget][-1]) if len(reached) >= budget else 0.0
 
 
 def scores(edges: pd.DataFrame, candidates: int, budget: int) -> Array:

@@ -23,7 +23,7 @@ import pandas as pd
 
 from ueba.config import Config
 from ueba.detect import detector, incidents
-from ueba.detect.detector import Detector, Progress, Reported, nothing_reported, quiet
+from ueba.detect.detector import Detector, Progress, Suspects, no_suspects, quiet
 from ueba.detect.findings import records
 from ueba.detect.history import USER_KINDS, breadth_power, date_of, day_number
 from ueba.errors import WorkspaceError
@@ -214,15 +214,15 @@ def score_again(
     days: list[dt.date],
     config: Config,
     stored: Path | None = None,
-    reported: Reported = nothing_reported,
+    suspects: Suspects = no_suspects,
     progress: Progress = quiet,
 ) -> pd.DataFrame:
     """Every edge of some days of the lake, each day by what was known before it and calibrated by other days.
 
     Raises WorkspaceError for a day without calibration scores of another."""
-    history = detector.history_before(root, days[0], config, stored, reported)
+    history = detector.history_before(root, days[0], config, stored, suspects)
     tables: list[pd.DataFrame] = []
-    for day, batch, _ in detector.walk(root, history, days[0], days[-1], reported):
+    for day, batch, _ in detector.walk(root, history, days[0], days[-1], suspects):
         if day not in days:
             continue
         progress("score", len(tables), len(days))
