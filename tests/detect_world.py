@@ -5,6 +5,12 @@ from collections.abc import Sequence
 
 import pyarrow as pa
 
+from ueba.detect.history import History, day_number
+
+DAY = dt.date(2024, 5, 1)
+FIRST = [("ann", "pc1", "srv"), ("ann", "pc1", "pc1"), ("bob", "pc2", "srv")]
+SECOND = [("ann", "pc1", "srv"), ("ann", "pc1", "pc2"), ("bob", None, "srv")]
+
 
 def edge_table(day: dt.date, rows: Sequence[tuple[str, str | None, str]], hour: int = 9, logon_type: str = "Network") -> pa.Table:
     """Rows (user, source, target) as `lake.read_pairs` gives a day."""
@@ -26,3 +32,12 @@ def edge_table(day: dt.date, rows: Sequence[tuple[str, str | None, str]], hour: 
             "user_kind": ["human"] * len(rows),
         }
     )
+
+
+def learned(*days: list[tuple[str, str | None, str]]) -> History:
+    """A history of consecutive days from DAY on, in which a day counts half after one."""
+    history = History(half_life_days=1)
+    for number, rows in enumerate(days):
+        day = DAY + dt.timedelta(days=number)
+        history.learn(day_number(day), history.encode(edge_table(day, rows)))
+    return history

@@ -6,23 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from detect_world import edge_table
+from detect_world import DAY, FIRST, SECOND, edge_table, learned
 
 from ueba.detect import features
 from ueba.detect.history import HELD_P, NO_HABIT_P, History, date_of, day_number
 from ueba.errors import WorkspaceError
-
-DAY = dt.date(2024, 5, 1)
-FIRST = [("ann", "pc1", "srv"), ("ann", "pc1", "pc1"), ("bob", "pc2", "srv")]
-SECOND = [("ann", "pc1", "srv"), ("ann", "pc1", "pc2"), ("bob", None, "srv")]
-
-
-def learned(*days: list[tuple[str, str | None, str]]) -> History:
-    history = History(half_life_days=1)
-    for number, rows in enumerate(days):
-        day = DAY + dt.timedelta(days=number)
-        history.learn(day_number(day), history.encode(edge_table(day, rows)))
-    return history
 
 
 def of(history: History, relation: str, side: int, name: str, entity: str) -> float:
