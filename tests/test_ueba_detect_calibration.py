@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from ueba.detect.calibration import Calibration, p_in_group, pareto_tail
-from ueba.detect.incidents import group, incidents, score, usual_score
+from ueba.detect.incidents import CROWD, group, incidents, score, usual_score
 
 DAY = dt.date(2024, 5, 1)
 
@@ -79,6 +79,14 @@ def test_edges_join_by_user_and_by_source_but_not_by_target() -> None:
     number = group(edges(*CHAIN)).tolist()
     assert number[0] == number[1] == number[2]
     assert len({number[0], number[3], number[4]}) == 3  # the same target, or unknown sources, do not join
+
+
+def test_a_crowd_falls_apart_into_what_surrounds_its_strangest_edges() -> None:
+    one_user = [("ann", f"pc{n}", "srv", 9.0) for n in range(CROWD + 1)]
+    assert set(group(edges(*one_user))) == {0}  # all share her: there is nothing to part
+    chain = [(f"user{n // 2}", f"pc{(n + 1) // 2}", "srv", 9.0 - n / 100) for n in range(CROWD + 2)]  # each on two, shared machines
+    assert set(group(edges(*chain[:CROWD]))) == {0}
+    assert group(edges(*chain)).tolist() == [n // 2 for n in range(CROWD + 2)]
 
 
 def test_incidents_are_ranked_named_and_cut() -> None:

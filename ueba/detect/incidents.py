@@ -1,7 +1,8 @@
 """The strangest edges of a day, grouped into what one analyst would look at together, ranked, and cut at the budget.
 
 Edges that share their source machine or their user are one incident: connected components (networkx) of the graph that joins each
-edge to both. Targets do not join: everybody meets at the domain controller. An incident scores as its strangest edge, and a
+edge to both. Targets do not join: everybody meets at the domain controller. Where shared machines chain half the network together,
+nobody could read the whole: it falls apart into what surrounds its strangest edges. An incident scores as its strangest edge, and a
 little more for each edge that supports it, so that a chain outranks a stray. The budget is a limit and not a quota: it means a
 score, which three times as many incidents reach on a normal working day, and a quiet day may have fewer than the budget that reach
 it. Its identity is made of the day and what it is about, so that scoring again gives the same incident.
@@ -12,6 +13,7 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
+from collections.abc import Iterator
 from typing import Any
 
 import networkx as nx
@@ -22,20 +24,35 @@ import pandas as pd
 Array = npt.NDArray[Any]
 STRANGE_P = 0.02  # an edge less strange than this joins no incident, unless the day has few that are stranger
 QUIET = 3  # times the budget: so many incidents of a normal working day reach what is reported on a quiet one
+CROWD = 40  # edges of an incident beyond which nobody would read it
 SUPPORT = 1.0  # nats; weight of the edges beside the strangest
 
 
 def group(edges: pd.DataFrame) -> Array:
-    """Number of the component of each edge, int64 [edges]; columns user, source (None if unknown)."""
+    """Number of the incident of each edge, int64 [edges]; columns user, source (None if unknown), strangest edges first."""
     graph = nx.Graph()
     for row, (user, source) in enumerate(zip(edges["user"], edges["source"], strict=True)):
         graph.add_edge(row, ("user", user))
         if source is not None:
             graph.add_edge(row, ("machine", source))
     number = np.zeros(len(edges), np.int64)
-    for component, nodes in enumerate(nx.connected_components(graph)):
-        number[[node for node in nodes if not isinstance(node, tuple)]] = component
+    joined = (sorted(node for node in nodes if not isinstance(node, tuple)) for nodes in nx.connected_components(graph))
+    parts = (part for rows in joined for part in (_parted(graph, rows) if len(rows) > CROWD else [rows]))
+    for index, part in enumerate(parts):
+        number[part] = index
     return number
+
+
+def _parted(graph: nx.Graph, rows: list[int]) -> Iterator[list[int]]:
+    """The rows around the first of them, that is, those that share its user or its machine; then those around the first that is
+    left, and so on."""
+    left = dict.fromkeys(rows)
+    while left:
+        first = next(iter(left))
+        around = [row for row in sorted({other for end in graph[first] for other in graph[end]}) if row in left]
+        yield around
+        for row in around:
+            del left[row]
 
 
 def score(strangeness: Array) -> float:

@@ -154,7 +154,7 @@ def prices(edges: pd.DataFrame, config: Config, budget_score: float) -> pd.DataF
 
     p_value: every edge with p at most the threshold; these make incidents by shared user or source.
     score:   edges as strange as the threshold, in nats; incidents, made of each day's candidates, that score as much."""
-    days = [mine for _, mine in edges.groupby("day")]
+    days = [mine.sort_values("strangeness", ascending=False, kind="stable") for _, mine in edges.groupby("day")]
     rows = []
     for threshold in P_THRESHOLDS:
         strange = [mine[mine["p_value"] <= threshold] for mine in days]
