@@ -114,6 +114,22 @@ def test_the_list_has_everything_the_broadest_first() -> None:
     assert {row["name"]: str(row["last_seen"]) for row in rows}["pc2"] == "2024-05-03"
 
 
+def test_who_was_only_seen_in_a_strange_edge_is_known_by_that() -> None:
+    first, day = LAST - DAY, LAST
+    history = History()
+    rows = [("ann", "pc1", "srv"), ("bob", "pc2", "srv")]
+    history.learn(day_number(first), history.encode(edge_table(first, rows)))
+    history.batches = [f"{first}/batch"]
+    strange = history.encode(edge_table(day, [("eve", "pc9", "srv"), rows[0]]))
+    history.learn(day_number(day), strange, np.array([0.001, 1.0]))
+    known = Known(history, day + DAY, None)
+    [facts] = [describe(known, each) for each in find(known, "eve")]
+    assert (facts["first_seen"], facts["last_seen"]) == (str(day), str(day))
+    assert [(role["held"], role["usual"], role["breadth"]) for role in facts["roles"]] == [(["srv"], [], 0), (["pc9"], [], 0)]
+    [ann] = [describe(known, each) for each in find(known, "ann")]
+    assert ann["last_seen"] == str(day) and not any(role["held"] for role in ann["roles"])
+
+
 def test_bars() -> None:
     assert sparkline([0, 0.25, 0.5]) == " ▄█" and sparkline([0.0] * 3) == "   "
 

@@ -94,6 +94,10 @@ def _show(facts: dict[str, Any]) -> None:
     click.echo("with whom on most days (decayed)")
     usual = [{"role": f"{role['role']} {role['partner']}s", **partner} for role in facts["roles"] for partner in role["usual"]]
     output.emit(usual, "table", ("role", "name", "days", "last_seen"))
+    held = [{"role": f"{role['role']} {role['partner']}s", "name": name} for role in facts["roles"] for name in role["held"]]
+    if held:
+        click.echo("met once, in a strange edge, and so news until it comes again")
+        output.emit(held, "table")
     click.echo(f"most like it, by {facts['nearest_by']}")
     output.emit(facts["nearest"], "table", ("name", "similarity", "shared", "breadth"))
     click.echo("why its novelties count less or more")

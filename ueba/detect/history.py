@@ -79,6 +79,11 @@ def pair_keys(left: Ints, right: Ints) -> Ints:
     return np.where((left < 0) | (right < 0), np.int64(UNKNOWN), (left << 32) | right)
 
 
+def pair_ends(key: Ints) -> tuple[Ints, Ints]:
+    """Left and right of pairs by their keys. int64 [pairs] each"""
+    return key >> 32, key & 0xFFFFFFFF
+
+
 @dataclass
 class Side:
     """What is known of the entities on one side of a relation. All [entities]; counts are decayed.
@@ -87,6 +92,7 @@ class Side:
     breadth:  distinct partners learned      first_day: day number first seen; a large number if never
     trials:   pair_days after the first day  novel:     of those, how many were with a new partner
     most_new: the most new partners in one day after the first; fades by half in four half-lives
+    last_day: day number last seen
     """
 
     days: Floats = field(default_factory=lambda: np.zeros(0, np.float32))
@@ -96,6 +102,7 @@ class Side:
     novel: Floats = field(default_factory=lambda: np.zeros(0, np.float32))
     most_new: Floats = field(default_factory=lambda: np.zeros(0, np.float32))
     first_day: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
+    last_day: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
 
     def grow(self, size: int) -> None:
         for name in self.__dataclass_fields__:
@@ -122,7 +129,7 @@ class Pairs:
     @property
     def ends(self) -> tuple[Ints, Ints]:
         """Left and right of every pair. int64 [pairs] each"""
-        return self.key >> 32, self.key & 0xFFFFFFFF
+        return pair_ends(self.key)
 
     def find(self, key: Ints) -> tuple[Ints, npt.NDArray[np.bool_]]:
         """Position of each key, and whether it is there. [keys] each."""
@@ -314,6 +321,7 @@ class History:
             record = new if role == "user" else new_habit
             side.most_new = np.maximum(side.most_new, record * settled)
             side.first_day = np.where((partners > 0) & ~settled, day, side.first_day)
+            side.last_day = np.where(partners > 0, day, side.last_day)
 
     # --- what the tables say -----------------------------------------------------------------------------------
 

@@ -20,7 +20,7 @@ import numpy.typing as npt
 from models import inference
 from ueba.detect import detector, tensors
 from ueba.detect.detector import Detector
-from ueba.detect.history import NEVER, USER_KINDS, Floats, History, Ints, date_of
+from ueba.detect.history import NEVER, USER_KINDS, Floats, History, Ints, date_of, pair_ends
 from ueba.errors import WorkspaceError
 
 SCHEMA_VERSION = 1
@@ -119,13 +119,13 @@ def _most(history: History, roles: dict[Role, tuple[str, str]], what: str) -> Fl
 
 def _seen(history: History, roles: dict[Role, tuple[str, str]], which: str) -> Ints:
     """First or last day number of each entity in any role. int64 [entities]"""
-    if which == "first":
-        earliest: Ints = np.min([history.sides[relation][side].first_day for relation, side in roles], axis=0)
-        return earliest
-    latest = np.zeros(history.sizes(next(iter(roles))[0])[next(iter(roles))[1]], np.int64)
-    for relation, side in roles:
-        np.maximum.at(latest, history.pairs[relation].ends[side], history.pairs[relation].last_day)
-    return latest
+    sides = [history.sides[relation][side] for relation, side in roles]
+    days: Ints = (
+        np.min([side.first_day for side in sides], axis=0)
+        if which == "first"
+        else np.max([side.last_day for side in sides], axis=0)
+    )
+    return days
 
 
 # --- what is known ---------------------------------------------------------------------------------------------
@@ -187,6 +187,7 @@ def _role(history: History, number: int, role: Role, verb: str, partner: str) ->
         "new_a_day": float(expected[number]),
         "most_new": float(table.most_new[number]),
         "usual": _usual(history, number, role),
+        "held": _held(history, number, role),
     }
 
 
@@ -194,18 +195,30 @@ def _usual(history: History, number: int, role: Role) -> list[dict[str, Any]]:
     """The partners it was with on most days."""
     relation, side = role
     pairs = history.pairs[relation]
-    names = history.users if relation.startswith("user") and side == 1 else history.places
+    names = _partner_names(history, role)
     mine = np.flatnonzero(pairs.ends[side] == number)
     best = mine[np.argsort(-pairs.count[mine], kind="stable")][:FEW]
     partners = pairs.ends[1 - side]
     return [
         {
-            "name": names.names[partners[row]],
+            "name": names[partners[row]],
             "days": float(pairs.count[row]),
             "last_seen": date_of(int(pairs.last_day[row])).isoformat(),
         }
         for row in best
     ]
+
+
+def _held(history: History, number: int, role: Role) -> list[str]:
+    """Partners that it met once, in a strange edge, and that are news until they come again."""
+    relation, side = role
+    ends = pair_ends(history.pairs[relation].held)
+    return sorted(_partner_names(history, role)[partner] for partner in ends[1 - side][ends[side] == number])
+
+
+def _partner_names(history: History, role: Role) -> list[str]:
+    relation, side = role
+    return (history.users if relation.startswith("user") and side == 1 else history.places).names
 
 
 def _days_that_count(history: History) -> float:
