@@ -296,8 +296,9 @@ class History:
         pairs.count[position[known]] += 1
         pairs.last_day[position[known]] = day
         fresh = keys[~known]
-        first_time = np.setdiff1d(fresh, pairs.held)
-        learned = fresh[np.isin(fresh, all_keys[p_value > HELD_P]) | np.isin(fresh, pairs.held)]
+        again = np.isin(fresh, pairs.held)
+        first_time = fresh[~again]
+        learned = fresh[np.isin(fresh, all_keys[p_value > HELD_P]) | again]
         pairs.held = np.setdiff1d(np.union1d(pairs.held, fresh), learned)
         at = np.searchsorted(pairs.key, learned)
         pairs.key = np.insert(pairs.key, at, learned)

@@ -2,8 +2,8 @@
 
 Surprise becomes a p-value among users of similar breadth, first by the days held out of training, then by each scored day as well;
 what a user's days before left is added; strange edges become incidents, best first. A budget of N is filled: the first N of a
-day. Besides, at the usual budget, it is said which of them the product would report: none that scores below the last one within
-the budget on a held-out day.
+day. Besides, at the usual budget, it is said which of them the product would report: none that scores below
+`incidents.usual_score` of the held-out days.
 Leaves out reasons.
 """
 

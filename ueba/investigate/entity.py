@@ -94,8 +94,8 @@ def listing(known: Known) -> list[dict[str, Any]]:
     rows = []
     for is_user, names in ((True, known.history.users), (False, known.history.places)):
         roles = USER_ROLES if is_user else PLACE_ROLES
-        first, last = (_seen(known.history, roles, which) for which in ("first", "last"))
-        breadth, days = (_most(known.history, roles, what) for what in ("breadth", "days"))
+        first = _first_seen(known.history, roles)
+        breadth, days, last = (_most(known.history, roles, what) for what in ("breadth", "days", "last_day"))
         kinds = _kinds(known.history, is_user)
         rows += [
             dict(zip(LIST_COLUMNS, (name, kind, int(b), round(float(d), 1), date_of(int(f)), date_of(int(until))), strict=True))
@@ -111,21 +111,16 @@ def _kinds(history: History, is_user: bool) -> list[str]:
     return ["resource" if is_resource else "machine" for is_resource in history.is_resource]
 
 
-def _most(history: History, roles: dict[Role, tuple[str, str]], what: str) -> Floats:
+def _most(history: History, roles: dict[Role, tuple[str, str]], what: str) -> npt.NDArray[Any]:
     """The largest of a number over an entity's roles. [entities]"""
-    most: Floats = np.max([getattr(history.sides[relation][side], what) for relation, side in roles], axis=0)
+    most: npt.NDArray[Any] = np.max([getattr(history.sides[relation][side], what) for relation, side in roles], axis=0)
     return most
 
 
-def _seen(history: History, roles: dict[Role, tuple[str, str]], which: str) -> Ints:
-    """First or last day number of each entity in any role. int64 [entities]"""
-    sides = [history.sides[relation][side] for relation, side in roles]
-    days: Ints = (
-        np.min([side.first_day for side in sides], axis=0)
-        if which == "first"
-        else np.max([side.last_day for side in sides], axis=0)
-    )
-    return days
+def _first_seen(history: History, roles: dict[Role, tuple[str, str]]) -> Ints:
+    """Day number on which each entity was first seen in any role. int64 [entities]"""
+    first: Ints = np.min([history.sides[relation][side].first_day for relation, side in roles], axis=0)
+    return first
 
 
 # --- what is known ---------------------------------------------------------------------------------------------
@@ -145,8 +140,8 @@ def describe(known: Known, entity: Entity) -> dict[str, Any]:
         "name": (history.users if entity.is_user else history.places).names[number],
         "kind": kind,
         "before": known.day.isoformat(),
-        "first_seen": date_of(int(_seen(history, roles, "first")[number])).isoformat(),
-        "last_seen": date_of(int(_seen(history, roles, "last")[number])).isoformat(),
+        "first_seen": date_of(int(_first_seen(history, roles)[number])).isoformat(),
+        "last_seen": date_of(int(_most(history, roles, "last_day")[number])).isoformat(),
         "active_days": float(_most(history, roles, "days")[number]),
         "days_that_count": _days_that_count(history),
         "half_life_days": history.half_life_days,
