@@ -1,9 +1,11 @@
 """Log files -> events -> daily edges in the lake. `ingest` is the road; each stage is one module.
 
-read      a file -> numbered lines           sources   lines -> events, one file per log family
-events    the contract of an event           identity  events -> events, one spelling for an entity
-edges     events -> daily edges              lake      daily edges <-> Parquet
-report    what became of every line          batch     the whole road for one file
+files     what was given -> files                    framing   a file -> records
+read      a file -> numbered records                 sources   records -> events, one file per log family
+events    the contract of an event                   fields    what sources read records with
+identity  events -> events, one spelling for a name  edges     events -> daily edges
+lake      daily edges <-> Parquet                    report    what became of every record
+batch     the whole road for one file
 """
 
 from __future__ import annotations
@@ -12,10 +14,13 @@ import contextlib
 import datetime as dt
 from pathlib import Path
 
+import pyarrow as pa
+
+from ueba.ingest import files
 from ueba.ingest.read import Feed, Progress
 from ueba.ingest.report import IngestReport
 
-__all__ = ["EPOCH", "IngestReport", "ingest"]
+__all__ = ["EPOCH", "IngestReport", "events_of", "ingest"]
 
 EPOCH = dt.datetime(1970, 1, 1)
 
@@ -30,7 +35,19 @@ def ingest(
     progress: Progress | None = None,
 ) -> IngestReport:
     """Read one log file (`-` is standard input) into the lake at `root`. The same content twice changes nothing."""
-    with contextlib.closing(Feed(str(path), progress)) as feed:
+    (file,) = files.find(str(path))
+    with contextlib.closing(Feed(file, progress)) as feed:
         from ueba.ingest import batch  # imports Ibis, which takes a while; the file is being read meanwhile
+        from ueba.ingest.sources import Options
 
-        return batch.ingest(feed, format, root, epoch, memory_limit)
+        return batch.ingest(feed, format, root, Options(epoch), memory_limit)
+
+
+def events_of(path: str | Path, format: str = "auto", *, year: int | None = None, timezone: str = "UTC") -> pa.Table:
+    """The events of one log file as its source finds them, dropped records too; columns as `ueba.ingest.events` lists them."""
+    (file,) = files.find(str(path))
+    with contextlib.closing(Feed(file)) as feed:
+        from ueba.ingest import batch
+        from ueba.ingest.sources import Options
+
+        return batch.events_of(feed, format, Options(year=year, timezone=timezone))

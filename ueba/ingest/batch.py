@@ -25,17 +25,37 @@ from ueba.errors import InputError
 from ueba.ingest import edges, events, identity, lake, sources
 from ueba.ingest.read import Feed
 from ueba.ingest.report import IngestReport
+from ueba.ingest.sources import AUTO, Options, Sample, Source
 
+DEFAULTS = Options()
 MEMORY = "1GB"  # for events that were made
 
 
-def ingest(feed: Feed, format: str, root: Path, epoch: dt.datetime, memory_limit: str) -> IngestReport:
+def chosen(feed: Feed, format: str, options: Options) -> tuple[Source, Sample]:
+    """How to read a file: as `--format` says, or as its first records show."""
+    sample = Sample(feed.path, feed.sample, feed.modified)
+    return sources.detect(sample, options) if format == AUTO else sources.find(format, options), sample
+
+
+def events_of(feed: Feed, format: str, options: Options = DEFAULTS) -> pa.Table:
+    """The events of one file before names are unified, dropped records with them; columns as `events` lists them."""
+    source, sample = chosen(feed, format, options)
+    found = ibis.to_sql(source.events(ibis.table(events.LINES, name="lines"), sample), dialect="duckdb")
+    made = []
+    with lake.connect(MEMORY) as connection:
+        for lines in feed.slices(source.is_csv):
+            connection.register("lines", lines)
+            made.append(connection.sql(f"SELECT * FROM ({found}) ORDER BY line").to_arrow_table())
+    return pa.concat_tables(made) if made else events.SCHEMA.to_pyarrow().empty_table()
+
+
+def ingest(feed: Feed, format: str, root: Path, options: Options, memory_limit: str) -> IngestReport:
     """Read a log into the lake at `root`. The same content twice changes nothing."""
     started = time.monotonic()
-    source = sources.find(format, epoch)
+    source, sample = chosen(feed, format, options)
     with lake.writing(root) as temporary:
         with lake.connect(memory_limit, temporary) as connection:
-            count_edges(connection, feed, source)
+            count_edges(connection, feed, source, sample)
             settings = source.settings | {"lake_version": lake.VERSION}
             stored = stored_report(root, feed.digest, settings)
             if stored:
@@ -80,12 +100,12 @@ def publish(root: Path, temporary: Path, settings: dict[str, Any], report: Inges
     lake.publish(root, temporary, manifest)
 
 
-def count_edges(connection: duckdb.DuckDBPyConnection, feed: Feed, source: sources.Source) -> None:
+def count_edges(connection: duckdb.DuckDBPyConnection, feed: Feed, source: Source, sample: Sample) -> None:
     """Read the whole file into the table `slices`: the daily edges of each slice, dropped lines with them, and its number."""
-    found = source.events(ibis.table(events.LINES, name="lines"), feed.first)
+    found = source.events(ibis.table(events.LINES, name="lines"), sample)
     daily = ibis.to_sql(edges.daily(found if source.canonical else identity.unify(found)), dialect="duckdb")
     into = "CREATE TABLE slices AS"
-    for number, lines in enumerate(feed.slices()):
+    for number, lines in enumerate(feed.slices(source.is_csv)):
         connection.register("lines", lines)
         connection.execute(f"{into} SELECT *, {number} AS slice FROM ({daily})")
         into = "INSERT INTO slices"

@@ -1,52 +1,83 @@
-"""An event: what every source makes of one line of a log. Who reached what, from where, how, and whether it worked.
+"""An event: what every source makes of one record of a log. Who reached what, from where, how, and whether it worked.
 
-| column       | type         | meaning                                                                               |
-|--------------|--------------|---------------------------------------------------------------------------------------|
-| time         | timestamp(6) | UTC, microseconds                                                                     |
-| user         | string       | the account that was used, `name@domain` where the log tells the domain               |
-| actor        | string       | the account that used it, if another; null if the same                                |
-| source       | string       | the machine acted from; null if unknown                                               |
-| target       | string       | the machine or resource reached                                                       |
-| target_kind  | string       | machine, resource                                                                     |
-| action       | string       | logon, ticket, service_ticket, explicit_credential, share_access, object_access, ...  |
-| logon_type   | string       | as the log names it (Network, Interactive, ...); null if unknown                      |
-| auth_package | string       | Kerberos, NTLM, Negotiate, ...; null if unknown                                       |
-| outcome      | string       | success, failure, unknown                                                             |
-| dropped      | string       | null, or why this line is not an event: one of few reasons, to be counted              |
-| line         | int64        | the number of the line, from 1                                                        |
-| text         | string       | the line itself                                                                       |
+| column         | type         | meaning                                                                             |
+|----------------|--------------|-------------------------------------------------------------------------------------|
+| time           | timestamp(6) | UTC, microseconds                                                                   |
+| user           | string       | the account that was used, `name@domain` or `DOMAIN\\name` where the log tells it    |
+| actor          | string       | the account that used it, if another; null if the same                              |
+| source         | string       | name of the machine acted from, its address if the log has no name; null if unknown |
+| target         | string       | the machine or resource reached                                                     |
+| target_kind    | string       | machine, resource                                                                   |
+| detail         | string       | what in the target: a file, a rule, a path in a share, an API call; null if nothing |
+| action         | string       | logon, ticket, service_ticket, explicit_credential, share_access, object_access,    |
+|                |              | mailbox_access, forward, send, consent, assume_role, sso; and evidence, see below   |
+| logon_type     | string       | Network, Interactive, RemoteInteractive, ... as Windows names them; null if unknown |
+| auth_package   | string       | Kerberos, NTLM, Negotiate, SAML, publickey, ...; null if unknown                    |
+| outcome        | string       | success, failure, unknown                                                           |
+| outcome_reason | string       | why it failed, as the log says it; null if it does not                              |
+| user_id        | string       | what the directory calls `user`: a SID, an object id, an e-mail address             |
+| source_ip      | string       | the address of `source`                                                             |
+| target_ip      | string       | the address of `target`                                                             |
+| reporter       | string       | the machine or service that wrote the log                                           |
+| session        | string       | the logon session on the reporter (`host:0x3e7`), to which later events refer       |
+| witness        | string       | where one logon may be seen several times, this is the view of: the host, the       |
+|                |              | controller, or the source; null where nobody else saw it                            |
+| code           | string       | the log's own name or number for such events                                        |
+| event_id       | string       | the log's own identity of this event: the same wherever it is exported again        |
+| dropped        | string       | null, or why this record is not an event: one of few reasons, to be counted         |
+| note           | string       | null, or what had to be assumed ("time without a zone"): one of few, to be counted  |
+| line           | int64        | the number of the line (of the record, in a JSON document), from 1                  |
+| text           | string       | the record itself                                                                   |
 
-A line is never lost: it is an event, or it is dropped for a reason, and then the other columns mean nothing. Lines come
-in as (line, text), see `read`. Leaves out: spelling of names (`identity`) and counting (`edges`).
+A record is never lost: it is an event, or it is dropped for a reason, and then the other columns mean nothing. Records come
+in as (line, text), see `read`. An event whose action is in EVIDENCE tells about entities and makes no edge: `privilege`, that
+`user` holds administrator rights on `target`; `lease`, that `source` has the address `source_ip`; such may lack what edges need.
+
+Leaves out: spelling of names (`identity`), who is who (`entities`), counting (`edges`).
 """
 
 from __future__ import annotations
+
+import datetime as dt
 
 import ibis
 import ibis.expr.types as ir
 
 from ueba.ingest.read import MAX_LINE
 
-COLUMNS = (
+KEPT = (
     "time",
     "user",
     "actor",
     "source",
     "target",
     "target_kind",
+    "detail",
     "action",
     "logon_type",
     "auth_package",
     "outcome",
-    "dropped",
-    "line",
-    "text",
+    "outcome_reason",
+    "user_id",
+    "source_ip",
+    "target_ip",
+    "reporter",
+    "session",
+    "witness",
+    "code",
+    "event_id",
 )
+COLUMNS = (*KEPT, "dropped", "note", "line", "text")
 LINES = ibis.schema({"line": "int64", "text": "string"})
 SCHEMA = ibis.schema({name: "string" for name in COLUMNS} | {"time": "timestamp(6)", "line": "int64"})
 
-NOT_A_LOGON = "not a logon"  # a reason that begins so is of a line that is well-formed, and of no interest
+PRIVILEGE, LEASE = "privilege", "lease"
+EVIDENCE = (PRIVILEGE, LEASE)
+HOST, CONTROLLER, SOURCE = WITNESSES = ("host", "controller", "source")
+
+NOT_A_LOGON = "not a logon"  # a reason that begins so is of a record that is well-formed, and of no interest
 HEADER = "header"  # the reason of a line that names the columns
+FIRST_YEAR = 1970  # before it, a clock was not set: Windows begins in 1601
 Case = tuple[ir.BooleanValue, str]
 
 
@@ -56,10 +87,27 @@ def strlen(text: str) -> int:  # type: ignore[empty-body]
 
 
 def finish(lines: ir.Table, cases: list[Case], **columns: ir.Value) -> ir.Table:
-    """lines and what a source found in them -> events. The first case that holds is why a line is dropped."""
+    """lines and what a source found in them -> events. The first case that holds is why a record is dropped; columns that neither
+    has are null. A time that is null was not understood; a user or target that is null is why a record is dropped."""
+    missing = [name for name in COLUMNS if name not in lines.columns and name != "dropped"]
+    given = {name: ibis.null(SCHEMA[name]) for name in missing} | columns
+    made = lines.mutate(**given)
+    makes_edge = made.action.isnull() | made.action.notin(EVIDENCE)
     unreadable: list[Case] = [
         (strlen(lines.text) > MAX_LINE, "line longer than 1 MB"),
         (lines.text == "", "empty line"),
     ]
-    found = lines.mutate(dropped=ibis.cases(*unreadable, *cases, else_=ibis.null("string")), **columns)
+    unusable: list[Case] = [
+        (made.time.isnull(), "time not understood"),
+        (made.time.year() < FIRST_YEAR, f"time before {FIRST_YEAR}"),
+        (made.time > latest(), "time in the future"),
+        (made.user.isnull() & makes_edge, "no user"),
+        (made.target.isnull() & makes_edge, "no target"),
+    ]
+    found = made.mutate(dropped=ibis.cases(*unreadable, *cases, *unusable, else_=ibis.null("string")))
     return found.select([found[name].cast(SCHEMA[name]) for name in COLUMNS])
+
+
+def latest() -> dt.datetime:
+    """After this time, UTC, a clock was wrong: a day from now, for zones that were not told."""
+    return dt.datetime.now(dt.UTC).replace(tzinfo=None, microsecond=0) + dt.timedelta(days=1)

@@ -1,70 +1,86 @@
-"""Any log file as numbered lines, read once: plain, gzip, zstd or bzip2 by its first bytes, `-` for standard input.
+"""Any log file as numbered records, read once: plain, gzip, zstd or bzip2 by its first bytes, `-` for standard input.
 
-On the way past the content is hashed (a batch is named by what it says, so `auth.txt` and `auth.txt.gz` are one batch),
-lines are counted, and made safe: a byte that is not UTF-8 and a NUL become `\\xNN`, CRLF becomes LF, and of a line over
-`MAX_LINE` only the beginning is kept, so that memory stays bounded whatever the file holds.
+A record is a line; or, where the content shows it, an element of a JSON document (an array, or one under a name that export
+tools use, or objects one after another over several lines), a CSV row with line ends inside quotes, a record of a Windows event
+log (EVTX), a row of a Parquet file (as JSON). Whatever it was, it leaves here as one line of text.
 
-Lines come in slices of bounded size, the next one read while the last one is worked on.
+On the way past the content is hashed (a file is named by what it says, so `auth.txt` and `auth.txt.gz` are one), records are
+counted, and made safe: UTF-16 becomes UTF-8, a byte that is not UTF-8 and a NUL become `\\xNN`, CRLF becomes LF, and of a record
+over `MAX_LINE` only the beginning is kept, so that memory stays bounded whatever the file holds.
 
-Leaves out: what a line means; that is `sources`. Records that span lines are not joined: one line is one record.
+Records come in slices of bounded size, the next one read while the last one is worked on. Leaves out: what a record means; that
+is `sources`. Which files there are, and archives: `files`.
 """
 
 from __future__ import annotations
 
+import codecs
 import hashlib
-import sys
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import chain
-from pathlib import Path
-from typing import IO
 
 import numpy as np
 import pyarrow as pa
 
 from ueba.errors import InputError
+from ueba.ingest import framing
+from ueba.ingest.files import File
 
-MAX_LINE = 1 << 20  # bytes; a longer line is not a log line
+MAX_LINE = framing.MAX_LINE
 BLOCK = 1 << 20  # bytes read at once
 SLICE = 1 << 26  # bytes of text in a slice: the larger, the fewer days are cut in two; two are in memory at a time
 LINES = pa.schema([("line", pa.int64()), ("text", pa.string())])  # line: from 1; text: without its newline
 MAGIC = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd", b"BZh": "bz2"}
+SAMPLE = 200  # records that show what a file is
 
-Progress = Callable[[int, int, int | None], None]  # lines, bytes read of the file as stored, its size (a pipe: lines, None)
+Progress = Callable[[int, int, int | None], None]  # records, bytes read of the file as stored, its size (a pipe: records, None)
 
 
 class Feed:
-    """The lines of one file, to be read once; a thread of its own begins at once. After the last of `slices`, `lines` and `digest`
-    stand for the whole file.
+    """The records of one file, to be read once. After the last of `slices`, `lines` and `digest` stand for the whole file.
 
-    first: the first line, before anything else is read (a header, for formats that have one)
+    sample: the first records, the last of them perhaps cut
     """
 
-    def __init__(self, path: str, progress: Progress | None = None) -> None:
-        self.path = path
+    def __init__(self, file: File, progress: Progress | None = None) -> None:
+        self.path = file.name
+        self.modified = file.modified
         self.lines = 0
+        self._size = file.size
         self._progress = progress
         self._hash = hashlib.sha256()
-        self._file, self._size = open_file(path)
+        try:
+            self._file = file.open()
+        except OSError as reason:
+            raise InputError(f"{self.path}: {reason.strerror or reason}") from reason
         # Arrow reads a file by itself a quarter faster than through Python.
-        self._stored = pa.OSFile(path) if self._size else pa.PythonFile(self._file, "r")
-        self._blocks = self._read()
+        self._stored = pa.OSFile(str(file.local)) if file.local else pa.PythonFile(self._file, "r")
         self._reader = ThreadPoolExecutor(1)
         try:
+            self._blocks = self._read()
             self._start = next(self._blocks, b"")
             if not self._start:
-                raise InputError(f"{path}: the file is empty; nothing to ingest")
+                raise InputError(f"{self.path}: the file is empty; nothing to ingest")
+            made = framing.converted(self._start, chain([self._start], self._blocks), self.path)
+            if made is not None:
+                self._blocks = made
+                self._start = next(made, b"")
         except InputError:
             self.close()
             raise
-        self.first = safe(self._start.split(b"\n", 1)[0][:MAX_LINE]).decode().rstrip("\r").removeprefix("\ufeff")
-        self._unread = self._slices()
-        self._upcoming = self._reader.submit(next, self._unread, None)
+        self._frame = framing.guessed(self._start)
+        first = b"".join(text for text, _ in self._frame([self._start])).split(b"\n")
+        self.sample = tuple(safe(each[:MAX_LINE]).decode().rstrip("\r").removeprefix("\ufeff") for each in first[:SAMPLE])
 
-    def slices(self) -> Iterator[pa.Table]:
-        """All lines as tables of `LINES`, in order. Raises InputError where the file cannot be read to its end."""
-        while (ready := self._upcoming.result()) is not None:
-            self._upcoming = self._reader.submit(next, self._unread, None)
+    def slices(self, is_csv: bool = False) -> Iterator[pa.Table]:
+        """All records as tables of `LINES`, in order. Raises InputError where the file cannot be read to its end."""
+        if is_csv:
+            self._frame = framing.csv_rows
+        unread = self._slices()
+        upcoming = self._reader.submit(next, unread, None)
+        while (ready := upcoming.result()) is not None:
+            upcoming = self._reader.submit(next, unread, None)
             yield ready
 
     @property
@@ -82,21 +98,26 @@ class Feed:
         try:
             kind = next((kind for magic, kind in MAGIC.items() if self._file.peek(4).startswith(magic)), None)  # type: ignore[attr-defined]
             stream = pa.CompressedInputStream(self._stored, kind) if kind else self._stored
-            while block := stream.read(BLOCK):
-                self._hash.update(block)
-                yield block
+            yield from utf8(self._hashed(iter(lambda: stream.read(BLOCK), b"")))
         except (OSError, EOFError) as reason:
             raise InputError(f"{self.path}: cannot be read to its end ({reason}); was it copied completely?") from reason
+
+    def _hashed(self, blocks: Iterable[bytes]) -> Iterator[bytes]:
+        for block in blocks:
+            self._hash.update(block)
+            yield block
 
     def _slices(self) -> Iterator[pa.Table]:
         batches: list[pa.RecordBatch] = []
         size = 0
-        for text in map(safe, whole_lines(chain([self._start], self._blocks))):
-            ends = np.flatnonzero(np.frombuffer(text, np.uint8) == ord("\n"))  # [lines]
+        for text, numbers in self._frame(chain([self._start], self._blocks)):
+            text = safe(text)
+            ends = np.flatnonzero(np.frombuffer(text, np.uint8) == ord("\n"))  # [records]
             offsets = np.zeros(len(ends) + 1, np.int32)
             offsets[1:] = ends - np.arange(len(ends))
             texts = pa.StringArray.from_buffers(len(ends), pa.py_buffer(offsets), pa.py_buffer(text.replace(b"\n", b"")))
-            numbers = np.arange(self.lines + 1, self.lines + 1 + len(ends))
+            if numbers is None:
+                numbers = np.arange(self.lines + 1, self.lines + 1 + len(ends))
             batches.append(pa.record_batch([pa.array(numbers), texts], schema=LINES))
             self.lines += len(ends)
             size += len(text)
@@ -109,30 +130,18 @@ class Feed:
             yield pa.Table.from_batches(batches)
 
 
-def open_file(path: str) -> tuple[IO[bytes], int | None]:
-    """The file and its size as stored; no size for standard input and pipes."""
-    if path == "-":
-        return sys.stdin.buffer, None
-    try:
-        if Path(path).is_dir():
-            raise InputError(f"{path}: is a directory; name the log files in it")
-        return open(path, "rb"), Path(path).stat().st_size or None  # noqa: SIM115
-    except OSError as reason:
-        raise InputError(f"{path}: {reason.strerror}") from reason
-
-
-def whole_lines(blocks: Iterable[bytes]) -> Iterator[bytes]:
-    """Blocks cut after a newline. Of a line over MAX_LINE, somewhat more is passed on: enough to see that it is one."""
-    rest = b""
-    for block in blocks:
-        end = block.rfind(b"\n") + 1
-        if end:
-            yield b"".join((rest, memoryview(block)[:end]))
-            rest = block[end:]
-        else:
-            rest = (rest + block)[: MAX_LINE + 1]
-    if rest:
-        yield rest + b"\n"
+def utf8(blocks: Iterator[bytes]) -> Iterator[bytes]:
+    """UTF-16 with a byte order mark, as PowerShell writes it, becomes UTF-8; anything else is passed on."""
+    start = next(blocks, b"")
+    name = {codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}.get(start[:2])
+    if name is None:
+        yield start
+        yield from blocks
+        return
+    decoder = codecs.getincrementaldecoder(name)("backslashreplace")
+    for block in chain([start[2:]], blocks):
+        yield decoder.decode(block).encode("utf-8", "backslashreplace")
+    yield decoder.decode(b"", final=True).encode("utf-8", "backslashreplace")
 
 
 def safe(text: bytes) -> bytes:

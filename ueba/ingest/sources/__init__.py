@@ -1,50 +1,144 @@
 """Log families, one file each: `ueba/ingest/sources/<name>.py` is `--format <name>`. Adding a file adds the format.
 
-Each has a function `source(format, epoch) -> Source` and, as the first line of its docstring, what `formats` shows.
-A format that ends in `.toml` is a mapping file, which `mapped` reads.
+Each has, and its docstring's first line is what `ueba list formats` shows:
+
+    def source(format: str, options: Options) -> Source     how to read it
+    def recognises(sample: Sample) -> int                   how many of the sample's records are surely of this family
+
+`--format auto` takes the family that recognises most; a format that ends in `.toml` is a mapping file, which `mapped` reads.
 """
 
 from __future__ import annotations
 
+import csv
 import datetime as dt
+import json
 import pkgutil
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from importlib import import_module
+from types import ModuleType
 from typing import Any
 
 import ibis.expr.types as ir
 
-from ueba.errors import UsageError
+from ueba.errors import InputError, UsageError
+
+AUTO = "auto"
+
+
+@dataclass(frozen=True)
+class Options:
+    """What logs leave out and the user may tell.
+
+    epoch:    what second 0 is in formats that count seconds, UTC without zone
+    year:     of times without a year; None: the latest that is not after the file was last written
+    timezone: of times without a zone, a name of the IANA database
+    """
+
+    epoch: dt.datetime = dt.datetime(1970, 1, 1)
+    year: int | None = None
+    timezone: str = "UTC"
+
+
+@dataclass(frozen=True)
+class Sample:
+    """What is known of a file before it is read.
+
+    path:     for messages
+    records:  its first records, the last of them perhaps cut; the first is a header, for formats that have one
+    modified: when the file was last written, UTC without zone; now for a pipe
+    """
+
+    path: str
+    records: tuple[str, ...]
+    modified: dt.datetime
+
+    @property
+    def first(self) -> str:
+        return self.records[0] if self.records else ""
+
+    @cached_property
+    def objects(self) -> list[dict[str, Any]]:
+        """The records that are JSON objects."""
+        parsed = map(parse_json, self.records)
+        return [record for record in parsed if isinstance(record, dict)]
+
+    @cached_property
+    def rows(self) -> list[dict[str, str]]:
+        """The records after the header as a CSV with commas has them, texts by column."""
+        try:
+            return list(csv.DictReader(self.records, restkey="", restval=""))
+        except csv.Error:
+            return []
+
+
+def parse_json(text: str) -> Any:
+    """None where it is not JSON."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None
 
 
 @dataclass(frozen=True)
 class Source:
     """How to read one log family.
 
-    name:      for reports
-    settings:  all that changes what comes out of the same file; JSON values
-    canonical: names are spelt one way already, and kept as written
-    events:    (lines, first line of the file) -> events
+    name:       for reports
+    settings:   all that changes what comes out of the same file; JSON values
+    events:     (records, sample of their file) -> events
+    canonical:  names are spelt one way already, and kept as written
+    by_header:  what comes out depends on the first line of the file (the names of its columns)
+    by_time:    what comes out depends on when the file was last written (a guessed year)
+    is_csv:     a record goes on after a line end inside quotes
+    fields:     the fields that are read, as a file's report names them: JSON paths or columns; empty if lines have no named fields
     """
 
     name: str
     settings: dict[str, Any]
-    canonical: bool
-    events: Callable[[ir.Table, str], ir.Table]
+    events: Callable[[ir.Table, Sample], ir.Table]
+    canonical: bool = False
+    by_header: bool = False
+    by_time: bool = False
+    is_csv: bool = False
+    fields: tuple[str, ...] = ()
 
 
 def formats() -> dict[str, str]:
     """Name and one line on each format."""
+    return {name: (module.__doc__ or "").splitlines()[0] for name, module in modules().items()}
+
+
+def modules() -> dict[str, ModuleType]:
     names = sorted(module.name for module in pkgutil.iter_modules(__path__))
-    return {name: (import_module(f"{__name__}.{name}").__doc__ or "").splitlines()[0] for name in names}
+    return {name: import_module(f"{__name__}.{name}") for name in names}
 
 
-def find(format: str, epoch: dt.datetime) -> Source:
+def find(format: str, options: Options) -> Source:
     """The source that `--format` names."""
     name = "mapped" if format.endswith(".toml") else format
-    if name not in formats() or (name == "mapped" and name == format):
+    if name not in modules() or (name == "mapped" and name == format):
         known = ", ".join(known for known in formats() if known != "mapped")
-        raise UsageError(f"--format {format}: unknown; use one of: {known}, or the path of a mapping file (*.toml)")
-    source: Source = import_module(f"{__name__}.{name}").source(format, epoch)
+        raise UsageError(f"--format {format}: unknown; use {AUTO}, one of: {known}, or the path of a mapping file (*.toml)")
+    source: Source = import_module(f"{__name__}.{name}").source(format, options)
     return source
+
+
+def detect(sample: Sample, options: Options) -> Source:
+    """The source whose records a file holds. Raises InputError where no family knows its own."""
+    found = {name: module.recognises(sample) for name, module in modules().items()}
+    best = max(found, key=lambda name: found[name])
+    if not found[best]:
+        known = ", ".join(known for known in formats() if known != "mapped")
+        raise InputError(
+            f"{sample.path}: no format recognises it, as\n  {printable(sample.first[:120])}\nsay what it is with --format:"
+            f" one of {known}, or a mapping file (*.toml, see configs/sources)"
+        )
+    return find(best, options)
+
+
+def printable(text: str) -> str:
+    """Harmless on a terminal and in JSON."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)

@@ -18,8 +18,9 @@ import ibis
 import ibis.expr.types as ir
 
 from ueba.ingest import events
+from ueba.ingest.fields import make_timestamp
 from ueba.ingest.identity import blank_to_null
-from ueba.ingest.sources import Source
+from ueba.ingest.sources import Options, Sample, Source
 
 FIELDS = 9
 ACTION = {"LogOn": "logon", "TGT": "ticket", "TGS": "service_ticket"}
@@ -30,10 +31,17 @@ TRUNCATED = "MICROSOFT_AUTH"  # the log cuts this package's name at various leng
 PACKAGE = "MICROSOFT_AUTHENTICATION_PACKAGE_V1_0"
 
 
-def source(format: str, epoch: dt.datetime) -> Source:
-    """Second 0 of the log is `epoch`, UTC without zone."""
-    settings = {"format": format, "epoch": epoch.isoformat()}
-    return Source(format, settings, canonical=True, events=lambda lines, first: read(lines, epoch))
+def source(format: str, options: Options) -> Source:
+    """Second 0 of the log is `options.epoch`."""
+    settings = {"format": format, "epoch": options.epoch.isoformat()}
+    return Source(format, settings, lambda lines, sample: read(lines, options.epoch), canonical=True)
+
+
+def recognises(sample: Sample) -> int:
+    """Lines of nine fields, of which the first is a number and the eighth an orientation."""
+    fields = [line.split(",") for line in sample.records]
+    known = (*ACTION, *NO_LOGON)
+    return sum(len(each) == FIELDS and each[0].isdigit() and each[7] in known for each in fields)
 
 
 def read(lines: ir.Table, epoch: dt.datetime) -> ir.Table:
@@ -58,8 +66,6 @@ def read(lines: ir.Table, epoch: dt.datetime) -> ir.Table:
             (rows.orientation.notin(tuple(ACTION)), "unknown orientation"),
             (rows.seconds.isnull(), "time is not a number"),
             ((rows.seconds < 0) | (rows.seconds > CENTURY), "time out of range"),
-            (rows.user.isnull(), "no user"),
-            (rows.target.isnull(), "no target"),
         ],
         time=make_timestamp(rows.seconds.clip(0, CENTURY) * 1_000_000 + microseconds),
         actor=ibis.ifelse(rows.actor == rows.user, None, rows.actor),
@@ -70,8 +76,3 @@ def read(lines: ir.Table, epoch: dt.datetime) -> ir.Table:
         auth_package=ibis.ifelse(package.startswith(TRUNCATED), PACKAGE, blank_to_null(package)),
         outcome=outcome.cases(*OUTCOME.items(), else_="unknown"),
     )
-
-
-@ibis.udf.scalar.builtin(signature=((int,), "timestamp(6)"))
-def make_timestamp(microseconds):  # type: ignore[no-untyped-def]
-    """Microseconds since 1970 as a time."""

@@ -16,20 +16,19 @@ Leaves out: CSV records that span lines, and times without a year.
 
 from __future__ import annotations
 
-import datetime as dt
 import tomllib
 import zoneinfo
 from pathlib import Path
 from typing import Any
 
 import ibis
-import ibis.expr.datatypes as dtypes
 import ibis.expr.types as ir
 
 from ueba.errors import UsageError
 from ueba.ingest import events
-from ueba.ingest.identity import blank_to_null, once
-from ueba.ingest.sources import Source
+from ueba.ingest.fields import csv_fields, json_fields, parsed_time, split_csv, told
+from ueba.ingest.identity import once
+from ueba.ingest.sources import Options, Sample, Source
 
 DEFAULTS: dict[str, Any] = {
     "format": "",
@@ -42,25 +41,32 @@ DEFAULTS: dict[str, Any] = {
     "values": {},
     "keep": {},
 }
-MAPPABLE = events.COLUMNS[: events.COLUMNS.index("dropped")]
+MAPPABLE = events.KEPT
 CONSTANTS = {"target_kind": "machine", "action": "logon"}
 ALLOWED = {
     "target_kind": ("machine", "resource"),
     "outcome": ("success", "failure", "unknown"),
 }
 FIRST_YEAR, LAST_YEAR = 1970, 2100
-OFFSET = r"\d\d:\d\d(:\d\d)?(\.\d+)?\s*(Z|z|UTC|[+-]\d\d(:?\d\d)?)$"  # the text of a time that tells its zone
 
 
-def source(format: str, epoch: dt.datetime) -> Source:
-    """The mapping file `format`. The epoch is of no use here: times are absolute."""
+def source(format: str, options: Options) -> Source:
+    """The mapping file `format`, which tells all that `options` could."""
     mapping = load(format)
+    is_csv = mapping["format"] == "csv"
     return Source(
         Path(format).name,
         {"mapping": mapping},
-        canonical=False,
-        events=lambda lines, first: read(lines, first, mapping, format),
+        lambda lines, sample: read(lines, sample.first, mapping, format),
+        by_header=is_csv,
+        is_csv=is_csv,
+        fields=tuple(str(column) for column in (*mapping["columns"].values(), *mapping["keep"])),
     )
+
+
+def recognises(sample: Sample) -> int:
+    """None: only its owner knows what the columns of a log mean."""
+    return 0
 
 
 def load(path: str) -> dict[str, Any]:
@@ -136,9 +142,8 @@ def read(lines: ir.Table, first: str, mapping: dict[str, Any], path: str) -> ir.
     found = rows.mutate(**{f"_{name}": values[str(column)] for name, column in mapping["columns"].items()})
     text = {name: told(found[f"_{name}"]) for name in mapping["columns"]}
     time = parsed_time(text.pop("time"), mapping["time_format"], mapping["timezone"])
-    missing = {name: ibis.null("string") for name in MAPPABLE if name != "time"}
     constants = {name: ibis.literal(value) for name, value in (CONSTANTS | mapping["constants"]).items()}
-    columns = missing | constants | {name: replaced(name, value, mapping["values"]) for name, value in text.items()}
+    columns = constants | {name: replaced(name, value, mapping["values"]) for name, value in text.items()}
     if "outcome" not in mapping["columns"] and "outcome" not in mapping["constants"]:
         columns["outcome"] = ibis.literal("unknown")
     timed = found.mutate(_at=time)
@@ -156,18 +161,10 @@ def read(lines: ir.Table, first: str, mapping: dict[str, Any], path: str) -> ir.
             (told(found["_time"]).isnull(), "no time"),
             (timed["_at"].isnull(), "time not understood"),
             ((timed["_at"].year() < FIRST_YEAR) | (timed["_at"].year() >= LAST_YEAR), "time out of range"),
-            (columns["user"].isnull(), "no user"),
-            (columns["target"].isnull(), "no target"),
         ],
         time=timed["_at"],
         **columns,
     )
-
-
-def told(text: ir.StringValue) -> ir.StringValue:
-    """Without space around; null where the log says nothing."""
-    # strip is slow, and seldom needed
-    return once(once(text, lambda text: ibis.ifelse(text.re_search(r"^\s|\s$"), text.strip(), text)), blank_to_null)
 
 
 def replaced(name: str, value: ir.StringValue, values: dict[str, dict[str, list[Any]]]) -> ir.StringValue:
@@ -177,33 +174,6 @@ def replaced(name: str, value: ir.StringValue, values: dict[str, dict[str, list[
         table = table or {written: written for written in ALLOWED["outcome"]}
         return once(value.lower(), lambda text: text.cases(*table.items(), else_="unknown"))
     return once(value, lambda text: text.lower().cases(*table.items(), else_=text)) if table else value
-
-
-def parsed_time(text: ir.StringValue, format: str, timezone: str) -> ir.TimestampValue:
-    """UTC; null where the text is not a time of that format."""
-    if format in ("epoch_s", "epoch_ms"):
-        microseconds = text.try_cast("float64") * (1e6 if format == "epoch_s" else 1e3)
-        return make_timestamp(ibis.ifelse(microseconds.abs() < 1e17, microseconds, None).round().cast("int64"))
-    if format != "iso8601":
-        parsed = try_strptime(text, format)
-        return at_utc(parsed) if "%z" in format or "%Z" in format else as_utc(parsed, timezone)
-    return once(text, lambda text: iso_time(text, timezone))
-
-
-def iso_time(text: ir.StringValue, timezone: str) -> ir.TimestampValue:
-    """A time that tells its offset is cast with it; DuckDB's cast without a zone would ignore the offset."""
-    zoned = at_utc(text.try_cast(dtypes.Timestamp(timezone="UTC")))
-    return ibis.ifelse(text.re_search(OFFSET), zoned, as_utc(text.try_cast("timestamp(6)"), timezone))
-
-
-def as_utc(time: ir.TimestampValue, timezone: str) -> ir.TimestampValue:
-    """A clock time somewhere, as UTC."""
-    return time if timezone == "UTC" else at_utc(in_zone(timezone, time))
-
-
-def at_utc(time: ir.TimestampValue) -> ir.TimestampValue:
-    """A time with a zone, as UTC without."""
-    return without_zone("UTC", time)
 
 
 def csv_values(
@@ -216,73 +186,15 @@ def csv_values(
     for key, column in (wanted | {f"keep.{name}": name for name in mapping["keep"]}).items():
         if column not in header:
             raise UsageError(f"{path}: {key}: the log has no column {column!r}; it has: {', '.join(header)[:200]}")
-    quoted = regexp_extract_all(delimiter + lines.text, csv_pattern(delimiter), 1)
-    rows = lines.mutate(field=ibis.ifelse(lines.text.contains('"'), quoted, lines.text.split(delimiter)))
+    rows, values = csv_fields(lines, header, delimiter)
     cases: list[events.Case] = [(rows.field.length() != len(header), f"not {len(header)} fields")]
     if mapping["header"]:
         cases.insert(0, ((rows.line == 1) | (rows.text == first), events.HEADER))
-    return rows, cases, {name: unquoted(rows.field[number]) for number, name in enumerate(header)}
-
-
-def csv_pattern(delimiter: str) -> str:
-    escaped = rf"\x{{{ord(delimiter):x}}}"
-    return rf'{escaped}("(?:[^"]|"")*"|[^{escaped}]*)'
-
-
-def split_csv(line: str, delimiter: str) -> list[str]:
-    """The header, as Python's csv reads it."""
-    import csv
-
-    return [name.strip() for name in next(csv.reader([line], delimiter=delimiter), [])]
-
-
-def unquoted(field: ir.StringValue) -> ir.StringValue:
-    inside = field.substr(1, field.length() - 2).replace('""', '"')
-    return ibis.ifelse(field.startswith('"') & field.endswith('"'), inside, field)
+    return rows, cases, values
 
 
 def json_values(lines: ir.Table, mapping: dict[str, Any]) -> tuple[ir.Table, list[events.Case], dict[str, ir.StringValue]]:
     """What stands at each JSON path of a line, as text."""
-    rows = lines.mutate(json=ibis.ifelse(json_valid(lines.text), lines.text, None))
-    paths = [*mapping["columns"].values(), *mapping["keep"]]
-    return (
-        rows,
-        [(rows.json.isnull(), "not JSON")],
-        {path: json_extract_string(rows.json, json_path(path)) for path in paths},
-    )
-
-
-def json_path(path: str) -> str:
-    """`user.name` as DuckDB has it; a path that begins with / is a JSON pointer already."""
-    return path if path.startswith("/") else "$" + "".join(f'."{part}"' for part in path.split("."))
-
-
-# Functions of DuckDB that Ibis has no name for.
-
-
-@ibis.udf.scalar.builtin  # type: ignore[untyped-decorator]
-def json_valid(text: str) -> bool: ...  # type: ignore[empty-body]
-
-
-@ibis.udf.scalar.builtin  # type: ignore[untyped-decorator]
-def json_extract_string(text: str, path: str) -> str: ...  # type: ignore[empty-body]
-
-
-@ibis.udf.scalar.builtin  # type: ignore[untyped-decorator]
-def regexp_extract_all(text: str, pattern: str, group: int) -> list[str]: ...  # type: ignore[empty-body]
-
-
-@ibis.udf.scalar.builtin(signature=((str, str), "timestamp(6)"))
-def try_strptime(text, format): ...  # type: ignore[no-untyped-def]
-
-
-@ibis.udf.scalar.builtin(signature=((int,), "timestamp(6)"))
-def make_timestamp(microseconds): ...  # type: ignore[no-untyped-def]
-
-
-@ibis.udf.scalar.builtin(name="timezone", signature=((str, "timestamp(6)"), dtypes.Timestamp(timezone="UTC")))
-def in_zone(zone, time): ...  # type: ignore[no-untyped-def]
-
-
-@ibis.udf.scalar.builtin(name="timezone", signature=((str, dtypes.Timestamp(timezone="UTC")), "timestamp(6)"))
-def without_zone(zone, time): ...  # type: ignore[no-untyped-def]
+    paths = [str(path) for path in (*mapping["columns"].values(), *mapping["keep"])]
+    rows = json_fields(lines, {f"_at_{path}": path for path in paths})
+    return rows, [(~rows.is_json, "not JSON")], {path: rows[f"_at_{path}"] for path in paths}

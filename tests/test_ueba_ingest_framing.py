@@ -1,0 +1,90 @@
+"""Where records begin and end, in texts cut anywhere."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ueba.ingest import framing
+
+NASTY = [{"n": n, "text": '"{}[],\\' + "\\" * (n % 3) + "\n" * (n % 2), "list": [{"a": {}}, []], "none": None} for n in range(20)]
+FORMS = {
+    "array": json.dumps(NASTY),
+    "indented array": json.dumps(NASTY, indent=2),
+    "under Records": json.dumps({"more": {"a": [1]}, "Records": NASTY, "after": 1}),
+    "concatenated": "".join(map(json.dumps, NASTY)),
+    "indented, one after another": "\n".join(json.dumps(each, indent=1) for each in NASTY),
+    "numbered, as evtx_dump writes them": "".join(f"Record {n}\n{json.dumps(each, indent=1)}\n" for n, each in enumerate(NASTY)),
+    "lines": "".join(json.dumps(each) + "\n" for each in NASTY),
+}
+
+
+def framed(frame: framing.Frame, text: bytes, size: int) -> list[bytes]:
+    blocks = (text[start : start + size] for start in range(0, len(text), size))
+    return b"".join(made for made, _ in frame(blocks)).splitlines()
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("size", [1, 2, 7, 100, 1_000_000])
+def test_json_records(form, size):
+    text = FORMS[form].encode()
+    assert [json.loads(each) for each in framed(framing.guessed(text), text, size)] == NASTY
+
+
+def test_a_json_document_that_breaks_off_ends_in_a_record_that_is_not_json():
+    text = json.dumps({"Records": NASTY[:3]}).encode()[:-20]
+    *whole, broken = framed(framing.guessed(text), text, 50)
+    assert [json.loads(each) for each in whole] == NASTY[:2]
+    with pytest.raises(ValueError):
+        json.loads(broken)
+
+
+def test_a_record_that_is_too_long_is_one_record():
+    huge = [{"a": "x" * (6 * framing.MAX_LINE)}, {"b": 1}]
+    text = json.dumps(huge).encode()
+    first, *_ = framed(framing.guessed(text), text, 1 << 20)
+    assert len(first) == framing.MAX_LINE + 1
+
+
+@given(
+    st.lists(st.dictionaries(st.text(max_size=3), st.text(max_size=5), max_size=3), max_size=8), st.integers(1, 40), st.booleans()
+)
+@settings(max_examples=150, deadline=None)
+def test_any_json_array_is_taken_apart(records, size, is_ascii):
+    text = json.dumps(records, ensure_ascii=is_ascii).encode("utf-8", "surrogatepass")
+    found = framed(framing.guessed(text), text, size)
+    assert [json.loads(each.decode("utf-8", "surrogatepass")) for each in found] == records
+
+
+@given(st.binary(max_size=200), st.sampled_from([b"[", b"{", b'{"Records":[', b"Record 1\n{"]), st.integers(1, 50))
+@settings(max_examples=150, deadline=None)
+def test_any_bytes_can_be_taken_apart(junk, start, size):
+    text = start + junk
+    made = framed(framing.guessed(text), text, size)
+    assert sum(map(len, made)) <= len(text)
+
+
+def test_csv_rows():
+    text = b'id,text\n1,"two\nlines"\n2,plain\n3,"a ""quoted""\n\none"\n4,last'
+    for size in (1, 3, 100):
+        blocks = [text[start : start + size] for start in range(0, len(text), size)]
+        made = list(framing.csv_rows(blocks))
+        assert b"".join(rows for rows, _ in made).splitlines() == [
+            b"id,text",
+            b'1,"two lines"',
+            b"2,plain",
+            b'3,"a ""quoted""  one"',
+            b"4,last",
+        ]
+        assert [number for _, numbers in made for number in numbers] == [1, 2, 4, 5, 8]
+
+
+def test_a_stray_quote_costs_one_row():
+    rows = [f'{n},"fine"' for n in range(10)]
+    rows[3] = '3,"stray'
+    text = "\n".join([*rows, "x" * (framing.MAX_LINE + 10), *rows]).encode() + b"\n"
+    made = framed(framing.csv_rows, text, 1000)
+    assert len(made) == 21 and made[3] == b'3,"stray'

@@ -1,0 +1,159 @@
+"""What sources read records with: the fields of a JSON record, the columns of a CSV line, times, addresses. Ibis expressions only.
+
+A JSON record is parsed once for all its fields. Leaves out what a field means; that is each source's.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping, Sequence
+
+import ibis
+import ibis.expr.datatypes as dtypes
+import ibis.expr.types as ir
+
+from ueba.ingest.identity import blank_to_null, once
+
+OFFSET = r"\d\d:\d\d(:\d\d)?(\.\d+)?\s*(Z|z|UTC|[+-]\d\d(:?\d\d)?)$"  # the text of a time that tells its zone
+ADDRESS = r"^(\d{1,3}\.\d{1,3}\.\d{1,3}\.\d{1,3}|[0-9a-fA-F]*:[0-9a-fA-F:]*:[0-9a-fA-F.:]*(%\w+)?)$"
+
+
+# --- JSON ------------------------------------------------------------------------------------------------------
+
+
+def json_fields(lines: ir.Table, paths: Mapping[str, str | Sequence[str]]) -> ir.Table:
+    """lines with a text column for each field, and `is_json`. A field is at the first of its paths that says something; `?`, `-`,
+    and empty texts say nothing.
+
+    paths: column -> `user.name`, or a JSON pointer (`/a/0/b.c`) where a key holds a dot or a list is in the way, or several such
+    """
+    wanted = [[given] if isinstance(given, str) else list(given) for given in paths.values()]
+    flat = list(dict.fromkeys(path for each in wanted for path in each))
+    rows = lines.mutate(is_json=json_valid(lines.text))
+    parsed = json_extract_strings(ibis.ifelse(rows.is_json, rows.text, "{}"), [json_path(path) for path in flat])
+    rows = rows.mutate(_json=parsed)
+    found = {path: blank_to_null(rows._json[number]) for number, path in enumerate(flat)}
+    columns = {name: ibis.coalesce(*(found[path] for path in each)) for name, each in zip(paths, wanted, strict=True)}
+    return rows.mutate(**columns).drop("_json")
+
+
+def json_path(path: str) -> str:
+    """`user.name` as DuckDB has it; a path that begins with / is a JSON pointer already."""
+    return path if path.startswith("/") else "$" + "".join(f'."{part}"' for part in path.split("."))
+
+
+# --- CSV -------------------------------------------------------------------------------------------------------
+
+
+def csv_fields(lines: ir.Table, header: Sequence[str], delimiter: str = ",") -> tuple[ir.Table, dict[str, ir.StringValue]]:
+    """lines with their list `field` (texts, quotes as RFC 4180 has them), and the value of each column of the header."""
+    quoted = regexp_extract_all(delimiter + lines.text, csv_pattern(delimiter), 1)
+    rows = lines.mutate(field=ibis.ifelse(lines.text.contains('"'), quoted, lines.text.split(delimiter)))
+    return rows, {name: unquoted(rows.field[number]) for number, name in enumerate(header)}
+
+
+def csv_pattern(delimiter: str) -> str:
+    escaped = rf"\x{{{ord(delimiter):x}}}"
+    return rf'{escaped}("(?:[^"]|"")*"|[^{escaped}]*)'
+
+
+def split_csv(line: str, delimiter: str = ",") -> list[str]:
+    """The header, as Python's csv reads it."""
+    try:
+        return [name.strip() for name in next(csv.reader([line], delimiter=delimiter), [])]
+    except csv.Error:
+        return []
+
+
+def unquoted(field: ir.StringValue) -> ir.StringValue:
+    inside = field.substr(1, field.length() - 2).replace('""', '"')
+    return ibis.ifelse(field.startswith('"') & field.endswith('"'), inside, field)
+
+
+def told(text: ir.StringValue) -> ir.StringValue:
+    """Without space around; null where the log says nothing."""
+    # strip is slow, and seldom needed
+    return once(once(text, lambda text: ibis.ifelse(text.re_search(r"^\s|\s$"), text.strip(), text)), blank_to_null)
+
+
+# --- times -----------------------------------------------------------------------------------------------------
+
+
+def parsed_time(text: ir.StringValue, format: str, timezone: str = "UTC") -> ir.TimestampValue:
+    """UTC; null where the text is not a time of that format: iso8601, epoch_s, epoch_ms, or a strptime pattern."""
+    if format in ("epoch_s", "epoch_ms"):
+        microseconds = text.try_cast("float64") * (1e6 if format == "epoch_s" else 1e3)
+        return make_timestamp(ibis.ifelse(microseconds.abs() < 1e17, microseconds, None).round().cast("int64"))
+    if format != "iso8601":
+        parsed = try_strptime(text, format)
+        return at_utc(parsed) if "%z" in format or "%Z" in format else as_utc(parsed, timezone)
+    return once(text, lambda text: iso_time(text, timezone))
+
+
+def iso_time(text: ir.StringValue, timezone: str = "UTC") -> ir.TimestampValue:
+    """A time that tells its offset is cast with it; DuckDB's cast without a zone would ignore the offset."""
+    zoned = at_utc(text.try_cast(dtypes.Timestamp(timezone="UTC")))
+    return ibis.ifelse(has_zone(text), zoned, as_utc(text.try_cast("timestamp(6)"), timezone))
+
+
+def has_zone(text: ir.StringValue) -> ir.BooleanValue:
+    return text.re_search(OFFSET)
+
+
+def as_utc(time: ir.TimestampValue, timezone: str) -> ir.TimestampValue:
+    """A clock time somewhere, as UTC."""
+    return time if timezone == "UTC" else at_utc(in_zone(timezone, time))
+
+
+def at_utc(time: ir.TimestampValue) -> ir.TimestampValue:
+    """A time with a zone, as UTC without."""
+    return without_zone("UTC", time)
+
+
+# --- addresses -------------------------------------------------------------------------------------------------
+
+
+def is_address(text: ir.StringValue) -> ir.BooleanValue:
+    """Whether a text is an IPv4 or IPv6 address and not a name."""
+    return text.re_search(ADDRESS)
+
+
+def without_port(text: ir.StringValue) -> ir.StringValue:
+    """`10.0.0.7:443` and `[2001:db8::1]:443` as addresses alone."""
+    return once(text, lambda t: t.re_replace(r"^\[(.*)\](:\d+)?$", r"\1").re_replace(r"^(\d+\.\d+\.\d+\.\d+):\d+$", r"\1"))
+
+
+# Functions of DuckDB that Ibis has no name for.
+
+
+@ibis.udf.scalar.builtin  # type: ignore[untyped-decorator]
+def json_valid(text: str) -> bool: ...  # type: ignore[empty-body]
+
+
+@ibis.udf.scalar.builtin  # type: ignore[untyped-decorator]
+def json_extract_string(text: str, path: str) -> str: ...  # type: ignore[empty-body]
+
+
+@ibis.udf.scalar.builtin(name="json_extract_string")  # type: ignore[untyped-decorator]
+def json_extract_strings(text: str, paths: list[str]) -> list[str]: ...  # type: ignore[empty-body]
+
+
+@ibis.udf.scalar.builtin  # type: ignore[untyped-decorator]
+def regexp_extract_all(text: str, pattern: str, group: int) -> list[str]: ...  # type: ignore[empty-body]
+
+
+@ibis.udf.scalar.builtin(signature=((str, str), "timestamp(6)"))
+def try_strptime(text, format): ...  # type: ignore[no-untyped-def]
+
+
+@ibis.udf.scalar.builtin(signature=((int,), "timestamp(6)"))
+def make_timestamp(microseconds):  # type: ignore[no-untyped-def]
+    """Microseconds since 1970 as a time."""
+
+
+@ibis.udf.scalar.builtin(name="timezone", signature=((str, "timestamp(6)"), dtypes.Timestamp(timezone="UTC")))
+def in_zone(zone, time): ...  # type: ignore[no-untyped-def]
+
+
+@ibis.udf.scalar.builtin(name="timezone", signature=((str, dtypes.Timestamp(timezone="UTC")), "timestamp(6)"))
+def without_zone(zone, time): ...  # type: ignore[no-untyped-def]
