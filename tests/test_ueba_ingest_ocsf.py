@@ -1,4 +1,4 @@
-"""OCSF records -> events, worked out by hand; what the simulation writes is read back; whatever is done to a record, it is counted."""
+"""OCSF records -> events, worked out by hand; what the simulation writes is read back; a mutilated record is counted."""
 
 from __future__ import annotations
 

@@ -18,7 +18,6 @@ import ibis.expr.types as ir
 
 from ueba.ingest import events
 from ueba.ingest.fields import account, address, any_time, has_zone, is_local, is_ticket_service, json_fields, kerberos_machine
-from ueba.ingest.identity import once
 from ueba.ingest.sources import Options, Sample, Source
 
 AUTHENTICATION, AUTHORIZATION, SMB, SSH, API, DATASTORE, FILES = 3002, 3003, 4006, 4007, 6003, 6005, 6006
