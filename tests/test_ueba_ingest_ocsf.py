@@ -110,6 +110,7 @@ DROPPED: list[tuple[Any, str]] = [
     (LOGON | {"class_uid": "many"}, "not an OCSF record"),
     (LOGON | {"class_uid": 4001}, "not a logon: another class"),
     (LOGON | {"activity_id": 2}, "not a logon: Logoff"),
+    (AWS | {"class_uid": 3002, "api": {"operation": "CredentialChallenge"}}, "not a logon: step of a sign-in"),
     (LOGON | {"class_uid": 3003, "activity_id": 2}, "not a logon: no privileges"),
     (ACCESS | {"class_uid": 4007, "activity_id": 6}, "not a logon: a connection goes on or ends"),
     (LOGON | {"time": -11644473600000}, "time not understood"),
@@ -223,8 +224,8 @@ READ: list[tuple[dict[str, Any], dict[str, Any]]] = [
         | {"class_uid": 6003, "activity_id": 2, "api": {"operation": "ListUsers", "service": {"name": "iam.amazonaws.com"}}}
         | {"actor": {"user": {"name": "Level6", "uid": "arn:aws:iam::1111:user/Level6", "uid_alt": "AIDA"}}},
         {
-            "user": "Level6",
-            "user_id": "arn:aws:iam::1111:user/Level6",
+            "user": "Level6@1111",
+            "user_id": "AIDA",
             "target": "iam.amazonaws.com",
             "detail": "ListUsers",
             "code": "ListUsers",
@@ -239,14 +240,14 @@ READ: list[tuple[dict[str, Any], dict[str, Any]]] = [
         | {"class_uid": 6003, "api": {"operation": "GetObject", "service": {"name": "s3.amazonaws.com"}}}
         | {"actor": {"user": {"uid": "arn:aws:sts::1111:assumed-role/Admin/x"}}, "status": None}
         | {"resources": [{"uid": "arn:aws:s3:::pay-bucket/2024/a.csv"}]},
-        {"target": "s3://pay-bucket", "detail": "2024/a.csv", "user": "arn:aws:sts::1111:assumed-role/Admin/x"},
+        {"target": "s3://pay-bucket", "detail": "GetObject", "user": "role/Admin@1111", "actor": "x"},
     ),
     (
         AWS
         | {"class_uid": 3002, "activity_id": 1, "api": {"operation": "AssumeRole"}}
         | {"actor": {"user": {"name": "dev", "uid": "arn:aws:iam::1111:user/dev"}}}
         | {"user": {"name": "session-1", "uid": "arn:aws:iam::1111:role/Admin"}},
-        {"action": "assume_role", "user": "dev", "target": "arn:aws:iam::1111:role/Admin", "target_kind": "resource"},
+        {"action": "assume_role", "user": "dev@1111", "target": "arn:aws:iam::1111:role/Admin", "target_kind": "resource"},
     ),
     (
         AWS
@@ -259,6 +260,19 @@ READ: list[tuple[dict[str, Any], dict[str, Any]]] = [
         | {"class_uid": 6003, "api": {"operation": "PutUser", "response": {"error": "AccessDenied"}}, "status": None}
         | {"actor": {"user": {"name": "dev"}}},
         {"outcome": "failure", "outcome_reason": "AccessDenied", "target": "CloudTrail"},
+    ),
+    (
+        AWS
+        | {"class_uid": 3002, "activity_id": 1, "api": {"operation": "ConsoleLogin"}, "is_mfa": False, "status": "Failure"}
+        | {"actor": {"user": {"uid": "AROA:a@corp.example", "uuid": "arn:aws:sts::1111:assumed-role/Admin/a@corp.example"}}},
+        {"action": "logon", "target": "AWS console 1111", "user": "a@corp.example", "user_id": None, "auth_package": "no MFA"}
+        | {"outcome": "failure", "target_kind": "resource", "actor": None},
+    ),
+    (
+        AWS
+        | {"class_uid": 6003, "api": {"operation": "Decrypt"}, "resources": [{"uid": "arn:aws:kms:eu-1:1111:key/k"}]}
+        | {"actor": {"user": {"uid": "arn:aws:iam::1111:root", "uid_alt": "1111"}}},
+        {"user": "root@1111", "target": "arn:aws:kms:eu-1:1111:key/k"},
     ),
 ]
 

@@ -5,7 +5,7 @@ values alone or in a list. What is reached is the application or Kerberos servic
 the host of the record, else `service`, else the gateway that observed it, else the cloud service that was logged on to.
 
 Traps: an alert repeats the fields of the events it is about; `host` is the collector where a module reads logs of elsewhere (such
-records have the tag `forwarded`, and another field for the target); of su and sudo, `user.effective` is the account that was used.
+records name the target elsewhere); of su and sudo, `user.effective` is the account that was used.
 Leaves out events of other categories, logoffs, changes of accounts, and documents of Winlogbeat (`winlog`), which are `windows`.
 Fields: https://www.elastic.co/docs/reference/ecs, modules: https://github.com/elastic/integrations.
 """
@@ -32,6 +32,7 @@ from ueba.ingest.fields import (
 )
 from ueba.ingest.identity import once
 from ueba.ingest.sources import Options, Sample, Source
+from ueba.ingest.sources.ocsf import aws_user
 
 FIELDS: dict[str, tuple[str, ...]] = {
     "at": ("@timestamp",),
@@ -42,6 +43,7 @@ FIELDS: dict[str, tuple[str, ...]] = {
     "event_code": ("event.code",),
     "dataset": ("event.dataset", "data_stream.dataset", "event.module"),
     "result": ("event.outcome",),
+    "entra_error": ("azure.signinlogs.properties.status.error_code", "azure.signinlogs.result_type"),
     "reason": ("event.reason", "error.message", "error.code"),
     "uid": ("event.id",),
     "ecs_version": ("ecs.version",),
@@ -49,6 +51,7 @@ FIELDS: dict[str, tuple[str, ...]] = {
     "user_name": ("okta.actor.alternate_id", "user.name", "client.user.name", "source.user.name", "user.email"),
     "user_domain": ("user.domain", "client.user.domain", "source.user.domain"),
     "user_uid": ("okta.actor.id", "user.id", "client.user.id", "source.user.id"),
+    "arn": ("aws.cloudtrail.user_identity.arn",),
     "used_name": ("user.effective.name",),
     "used_domain": ("user.effective.domain",),
     "used_uid": ("user.effective.id",),
@@ -99,7 +102,7 @@ SERVICES = {
     "zoom": "Zoom",
     "cisco_duo": "Duo",
 }
-AMAZON = "aws"  # its services are named by `event.provider`
+AMAZON, CONSOLE = "aws", "ConsoleLogin"  # its services are named by `event.provider`
 CLOUDS = (AMAZON, "gcp", *SERVICES)  # modules of which `host` is a collector
 LISTS = ("categories", "types", "okta_target", "host_ips")  # fields that hold more than one value
 KINDS = ("event",)  # others are alerts about events, states and errors of pipelines
@@ -107,6 +110,17 @@ CHANGES = ("change", "creation", "deletion", "group")  # types of an event that 
 LOGOFFS = ("logged-out", "logout", "logoff", "user.session.end", "session_closed", "user_logout")
 PROTOCOLS = {"kerberos": "Kerberos", "ntlm": "NTLM", "radius": "RADIUS", "ldap": "LDAP"}
 TICKETS = {"AS": "ticket", "TGS": "service_ticket"}
+INTERRUPTS = (
+    "50058",
+    "50072",
+    "50074",
+    "50076",
+    "50079",
+    "50125",
+    "50140",
+    "65001",
+    "16000",
+)  # Entra asks for more, and has not refused
 OUTCOME = {"success": "success", "failure": "failure"}
 OKTA_APPLICATION = r'"display_name"\s*:\s*"((?:[^"\\]|\\.)*)"[^{}]*"type"\s*:\s*"AppInstance"'
 OKTA_APPLICATION_LAST = r'"type"\s*:\s*"AppInstance"[^{}]*"display_name"\s*:\s*"((?:[^"\\]|\\.)*)"'
@@ -148,11 +162,12 @@ def read(lines: ir.Table) -> ir.Table:
         has_effective=(rows.used_name != rows.user_name).fill_null(False),
     )
     rows = rows.mutate(**reached(rows))
-    user = account(rows.user_name, rows.user_domain)
+    given = account(rows.user_name, rows.user_domain)
+    user = ibis.ifelse(rows.module == AMAZON, aws_user(rows.arn, given, rows.cloud_account), given)
     here = ibis.ifelse(rows.target_kind == "machine", rows.target, rows.host)
     remote = ibis.coalesce(rows.source_name, rows.source_address)
     stays = is_local(remote) | (remote.isnull() & rows.has_effective)
-    outcome = rows.result.cases(*OUTCOME.items(), else_="unknown")
+    outcome = ibis.ifelse(rows.entra_error.isin(INTERRUPTS), "unknown", rows.result.cases(*OUTCOME.items(), else_="unknown"))
     return events.finish(
         rows,
         [
@@ -203,11 +218,14 @@ def reached(rows: ir.Table) -> dict[str, ir.StringValue]:
         ibis.ifelse(rows.okta_target.contains("AppInstance"), okta_application(rows.okta_target), None),
         ibis.ifelse(is_service_ticket & by_kerberos.isnull(), rows.kerberos_service, None),
     )
+    is_console = (rows.module == AMAZON) & (rows.operation == CONSOLE)
+    own = rows.module.cases(*SERVICES.items(), else_=ibis.null("string"))
     machine = ibis.coalesce(by_kerberos, rows.machine, ibis.ifelse(is_cloud, None, rows.host))
     service = ibis.coalesce(
+        ibis.ifelse(is_console, "AWS console " + rows.cloud_account, None),
         ibis.ifelse(rows.module == AMAZON, rows.provider, None),
         rows.service,
-        rows.module.cases(*SERVICES.items(), else_=ibis.null("string")),
+        own,
     )
     is_machine = application.isnull() & (machine.notnull() | service.isnull())
     return {
@@ -217,7 +235,8 @@ def reached(rows: ir.Table) -> dict[str, ir.StringValue]:
             (rows.is_ticket, rows.operation.cases(*TICKETS.items(), else_="ticket")),
             (rows.role.notnull(), "assume_role"),
             (rows.has_effective, "explicit_credential"),
-            (is_machine, "logon"),
+            # to the service that the log is of, and not by it to another
+            (is_machine | (application.isnull() & (is_console | (service == own))), "logon"),
             else_="sso",
         ),
     }

@@ -5,9 +5,12 @@ Versions 1.0-rc to 1.6, as Amazon Security Lake, Splunk, Tenzir and others write
 its `service` (`HOST$`, `cifs/host`), or the account that is its service. An API call reaches the role it assumes, the bucket it
 touches, or its service. A file is the detail of its folder or site.
 
+Of AWS, a user is `name@account`; of a role's session the person, where the session is named by an address, else the role
+(`role/NAME@account`) and the session's name the actor; a console is `AWS console <account>`: as CloudTrail itself is read.
+
 Traps: `time` is in milliseconds by the schema, seconds in some logs; `status` may stand alone, without its number; `actor` of a
 Windows logon is the machine itself; a device is the machine that wrote the record under the profile `host`, else anything.
-Leaves out other classes, logoffs, and `is_mfa`, for which events have no place.
+Leaves out other classes, logoffs, and steps of an AWS sign-in.
 Fields: https://schema.ocsf.io, AWS mappings: https://github.com/ocsf/examples/tree/main/mappings/markdown/AWS.
 """
 
@@ -66,10 +69,15 @@ SSH_METHOD = {
     "6": "publickey",
 }
 WINDOWS_PACKAGES = ("NTLM", "Kerberos")  # a controller sees such a logon too
+AMAZON, CONSOLE = "AWS", "ConsoleLogin"
+STEPS = ("CheckMfa", "CredentialChallenge", "CredentialVerification")  # of a sign-in to AWS, which has a record of its own
+AWS_USER = r"^arn:[\w-]+:iam::(\d+):(?:user/(?:.*/)?)?([^/:]+)$"  # a user, or root
+AWS_ROLE = r"^arn:[\w-]+:sts::(\d+):assumed-role/([^/]+)/(.*)$"
+MFA = {"true": "MFA", "false": "no MFA"}
 OUTCOME = {"1": "success", "2": "failure", "success": "success", "failure": "failure", "failed": "failure"}
 
 ROLE = r'"roleArn"\s*:\s*"([^"]+)"'  # in the request of an API call, JSON in a text
-BUCKET = r"^arn:aws[a-z-]*:s3:::([^/]+)(?:/(.*))?$"
+BUCKET = r"^arn:[\w-]+:s3:::([^/]+)"
 SITE = r"^(https?://[^/]+/(?:sites|teams|personal)/[^/]+)"  # of SharePoint
 SHARE = r"^\\\\([^\\]+)\\([^\\]+)"  # \\host\share
 
@@ -90,10 +98,13 @@ FIELDS: dict[str, str | tuple[str, ...]] = {
     "user_uid": "user.uid",
     "actor_name": ("actor.user.name", "actor.user.email_addr", "identity.user.name"),
     "actor_domain": "actor.user.domain",
-    "actor_uid": ("actor.user.uid", "actor.user.uuid", "identity.user.uid", "actor.user.uid_alt"),
+    "actor_uid": ("actor.user.uid", "identity.user.uid"),
+    "actor_uuid": ("actor.user.uuid", "identity.user.uuid"),  # the ARN, in versions before 1.0
+    "actor_uid_alt": "actor.user.uid_alt",
     "source_name": ("src_endpoint.hostname", "src_endpoint.name", "src_endpoint.domain"),
     "source_address": "src_endpoint.ip",
     "is_remote": "is_remote",
+    "is_mfa": "is_mfa",
     "target_name": ("dst_endpoint.hostname", "dst_endpoint.name"),
     "target_address": "dst_endpoint.ip",
     "device": ("device.hostname", "device.name", "device.ip"),
@@ -148,9 +159,15 @@ def read(lines: ir.Table) -> ir.Table:
         is_hosted=rows.profiles.contains('"host"').fill_null(False),
         machine=ibis.coalesce(rows.target_name, address(rows.target_address)),
         source_ip=address(rows.source_address),
+        is_amazon=(rows.provider == AMAZON).fill_null(False),
+        is_console=(rows.operation == CONSOLE).fill_null(False),
+        arn=ibis.coalesce(
+            *(ibis.ifelse(each.startswith("arn:"), each, None) for each in (rows.actor_uid, rows.actor_uuid, rows.user_uid))
+        ),
         auth_package=ibis.coalesce(
             rows.protocol_id.cases(*PROTOCOL.items(), else_=rows.protocol_text),
             rows.method_id.cases(*SSH_METHOD.items(), else_=rows.method_text),
+            ibis.ifelse(rows.provider == AMAZON, rows.is_mfa.cases(*MFA.items(), else_=ibis.null("string")), None),
         ),
     )
     rows = rows.mutate(**who(rows))
@@ -168,6 +185,7 @@ def read(lines: ir.Table) -> ir.Table:
         [
             (~rows.is_json, "not JSON"),
             (rows.class_uid.isnull(), "not an OCSF record"),
+            (rows.is_amazon & rows.operation.isin(STEPS), f"{events.NOT_A_LOGON}: step of a sign-in"),
             (rows.class_uid.notin(CLASSES), f"{events.NOT_A_LOGON}: another class"),
             ((rows.class_uid == AUTHENTICATION) & (rows.activity == LOGOFF), f"{events.NOT_A_LOGON}: Logoff"),
             (
@@ -188,7 +206,7 @@ def read(lines: ir.Table) -> ir.Table:
         outcome=outcome,
         outcome_reason=ibis.ifelse(outcome == "failure", rows.reason, None),
         reporter=reporter,
-        session=ibis.ifelse(rows.is_logon, rows.device.lower() + ":" + rows.session_uid.lower(), None),
+        session=ibis.ifelse(rows.is_amazon, rows.session_uid, rows.device.lower() + ":" + rows.session_uid.lower()),
         witness=ibis.cases(
             (rows.is_ticket, events.CONTROLLER),
             (rows.is_logon & (rows.target_kind == "machine") & rows.auth_package.isin(WINDOWS_PACKAGES), events.HOST),
@@ -211,19 +229,39 @@ def who(rows: ir.Table) -> dict[str, ir.StringValue]:
     Of an authentication `user` is the account; `actor` is who asked for it, and stands alone in AWS logs, or is the machine
     itself in Windows logs. Of other classes it is `actor`."""
     is_same = rows.user_uid.isnull() | (rows.user_uid == rows.actor_uid)
-    actor = ibis.coalesce(account(rows.actor_name, rows.actor_domain), rows.actor_uid)
-    user = ibis.coalesce(
-        account(rows.user_name, rows.domain), ibis.ifelse(is_same, account(rows.actor_name, rows.actor_domain), None), rows.user_uid
-    )
+    named = account(rows.actor_name, rows.actor_domain)
+    actor = ibis.coalesce(named, rows.actor_uid, rows.actor_uid_alt)
+    user = ibis.coalesce(account(rows.user_name, rows.domain), ibis.ifelse(is_same, named, None), rows.user_uid)
     is_user = (rows.class_uid <= AUTHORIZATION) & ~rows.is_assume_role
     by_other = is_user & rows.user_name.notnull() & (rows.actor_name != rows.user_name) & ~rows.actor_name.endswith("$")
+    own_id = ibis.coalesce(rows.user_uid, ibis.ifelse(rows.user_name.isnull(), rows.actor_uid, None))
+    amazon = aws_user(rows.arn, ibis.coalesce(named, account(rows.user_name, rows.domain)), rows.cloud_account)
+    session = extract(rows.arn, AWS_ROLE, 3)
     return {
-        "user": ibis.ifelse(is_user, ibis.coalesce(user, actor), ibis.coalesce(actor, user)),
-        "user_id": ibis.ifelse(
-            is_user, ibis.coalesce(rows.user_uid, ibis.ifelse(rows.user_name.isnull(), rows.actor_uid, None)), rows.actor_uid
+        "user": ibis.ifelse(rows.is_amazon, amazon, ibis.ifelse(is_user, ibis.coalesce(user, actor), ibis.coalesce(actor, user))),
+        "user_id": ibis.cases(
+            (rows.is_amazon & session.contains("@"), ibis.null("string")),  # the role's, which is not the person's
+            (rows.is_amazon, ibis.coalesce(rows.actor_uid_alt.split(":")[0], rows.arn)),
+            (is_user, own_id),
+            else_=rows.actor_uid,
         ),
-        "actor": ibis.ifelse(by_other, account(rows.actor_name, rows.actor_domain), None),
+        "actor": ibis.cases(
+            (rows.is_amazon, ibis.ifelse(session.contains("@"), None, session)), (by_other, named), else_=ibis.null("string")
+        ),
     }
+
+
+def aws_user(arn: ir.StringValue, name: ir.StringValue, owner: ir.StringValue) -> ir.StringValue:
+    """The user that an ARN names, or a name without one in an account."""
+    session = extract(arn, AWS_ROLE, 3)
+    return ibis.coalesce(
+        ibis.ifelse(session.contains("@"), session, "role/" + extract(arn, AWS_ROLE, 2) + "@" + extract(arn, AWS_ROLE, 1)),
+        ibis.ifelse(name.re_search(r"[@\\]"), name, None),
+        extract(arn, AWS_USER, 2) + "@" + extract(arn, AWS_USER, 1),
+        name + "@" + owner,
+        name,
+        arn,
+    )
 
 
 def reached(rows: ir.Table) -> dict[str, ir.StringValue]:
@@ -243,8 +281,8 @@ def reached(rows: ir.Table) -> dict[str, ir.StringValue]:
         ibis.ifelse(rows.class_uid == AUTHENTICATION, rows.user_uid, None),
         rows.request.re_extract(ROLE, 1).nullif(""),
     )
-    bucket = extract(rows.resource, BUCKET, 1)
-    stored = ibis.ifelse(rows.provider == "AWS", "s3://" + rows.bucket, rows.bucket)
+    bucket, arn = extract(rows.resource, BUCKET, 1), ibis.ifelse(rows.resource.startswith("arn:"), rows.resource, None)
+    stored = ibis.ifelse(rows.is_amazon, "s3://" + rows.bucket, rows.bucket)
     url_host = extract(rows.url, r"^\w+://([^/:?#]+)", 1)
     is_folder = rows.file_type == FOLDER
     shared = ibis.coalesce(
@@ -252,9 +290,10 @@ def reached(rows: ir.Table) -> dict[str, ir.StringValue]:
     )
     resource = ibis.cases(
         (rows.is_assume_role, role),
+        (rows.is_console & rows.is_amazon, "AWS console " + rows.cloud_account),
         (rows.class_uid == AUTHENTICATION, ibis.coalesce(rows.service, rows.application)),
         (rows.class_uid == SMB, share(rows.machine, extract(rows.share, r"([^\\/]+)[\\/]*$", 1))),
-        (rows.class_uid == API, ibis.coalesce("s3://" + bucket, rows.application, rows.product_name)),
+        (rows.class_uid == API, ibis.coalesce("s3://" + bucket, arn, rows.application, rows.product_name)),
         (rows.class_uid == DATASTORE, ibis.coalesce(stored, rows.machine + "/" + rows.database, rows.database, rows.data_table)),
         (rows.class_uid == FILES, ibis.coalesce(shared, ibis.ifelse(is_folder, rows.file_path, rows.folder))),
         (rows.class_uid.isin(WEB), ibis.coalesce(url_host, rows.url_host, rows.target_name, rows.product_name)),
@@ -266,7 +305,7 @@ def reached(rows: ir.Table) -> dict[str, ir.StringValue]:
         "target_kind": ibis.ifelse(is_machine, "machine", "resource"),
         "detail": ibis.cases(
             (rows.is_assume_role | rows.is_logon, ibis.null("string")),
-            (rows.class_uid == API, ibis.coalesce(extract(rows.resource, BUCKET, 2), rows.operation)),
+            (rows.class_uid == API, rows.operation),
             (rows.class_uid == DATASTORE, ibis.coalesce(rows.data_table, rows.operation)),
             (rows.class_uid.isin(WEB), rows.url),
             ((rows.class_uid == FILES) & is_folder & shared.isnull(), ibis.null("string")),
@@ -275,7 +314,7 @@ def reached(rows: ir.Table) -> dict[str, ir.StringValue]:
         "action": ibis.cases(
             (rows.is_assume_role, "assume_role"),
             (rows.is_ticket, rows.activity.cases(*TICKETS.items(), else_="ticket")),
-            (rows.is_logon, ibis.ifelse(is_machine, "logon", "sso")),
+            (rows.is_logon, ibis.ifelse(is_machine | rows.is_console, "logon", "sso")),
             (rows.class_uid == AUTHORIZATION, events.PRIVILEGE),
             ((rows.class_uid == SMB) | ((rows.class_uid == FILES) & is_folder), "share_access"),
             else_="object_access",
