@@ -42,6 +42,17 @@ def json_path(path: str) -> str:
     return path if path.startswith("/") else "$" + "".join(f'."{part}"' for part in path.split("."))
 
 
+def json_list(text: ir.StringValue, keys: Sequence[str]) -> ir.ArrayValue:
+    """A field that is a list of objects, as structs of texts; empty where it is not a list. Keys keep their case."""
+
+    @ibis.udf.scalar.builtin(signature=((str, str), dtypes.Array(dtypes.Struct(dict.fromkeys(keys, dtypes.string)))))
+    def from_json(text, structure): ...  # type: ignore[no-untyped-def]
+
+    is_list = text.startswith("[") & json_valid(text)
+    structure = "[{" + ", ".join(f'"{key}": "VARCHAR"' for key in keys) + "}]"
+    return from_json(ibis.ifelse(is_list, text, "[]"), structure)
+
+
 # --- CSV -------------------------------------------------------------------------------------------------------
 
 

@@ -23,6 +23,7 @@ from ueba.errors import InputError
 
 MAX_LINE = 1 << 20  # bytes; a longer record is not a log record
 WRAPPERS = rb'"(Records|records|value|items|events|Events|results|data|logs|log|hits|resourceLogs)"\s*:\s*\[\s*(?=[{\]])'
+SEARCH = rb'\{\s*"(took|hits|_scroll_id|pit_id)"\s*:'  # an answer of Elasticsearch: hits in hits
 QUOTE, BACKSLASH, NEWLINE = ord('"'), ord("\\"), ord("\n")
 
 STRUCTURE = np.zeros(256, bool)
@@ -45,8 +46,9 @@ def guessed(start: bytes) -> Frame:
     if not text.startswith(b"{"):
         return lines
     wrapper = re.search(WRAPPERS, text)
-    if wrapper and depth_before(text[: wrapper.start()]) == 1:
-        return lambda blocks: json_elements(blocks, 2)
+    depth = depth_before(text[: wrapper.start()]) if wrapper else 0
+    if depth == 1 or (depth == 2 and re.match(SEARCH, text)):
+        return lambda blocks: json_elements(blocks, depth + 1)
     first = text.split(b"\n", 1)[0].rstrip()
     if first.endswith(b"}") and depth_before(first) == 0 and b"}{" not in first:
         return lines
@@ -117,7 +119,7 @@ def rows_at_start(text: bytes) -> tuple[bytes, npt.NDArray[np.int64], bool]:
 
 
 def json_elements(blocks: Iterable[bytes], base: int) -> Framed:
-    """The objects at a depth of brackets (0: one after another, 1: in an array, 2: in an array in an object), numbered from 1.
+    """The objects at a depth of brackets (0: one after another, 1: in an array, 2: in an array in an object, ...), numbered from 1.
     What stands between them is passed over; a document that breaks off ends with a record that is not JSON.
 
     A line end inside a string is not JSON: the string is taken to be closed there, so that one stray quote costs one record."""

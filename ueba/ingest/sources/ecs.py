@@ -27,6 +27,7 @@ from ueba.ingest.fields import (
     is_ticket_service,
     json_extract_string,
     json_fields,
+    json_list,
     json_valid,
     kerberos_machine,
 )
@@ -122,8 +123,6 @@ INTERRUPTS = (
     "16000",
 )  # Entra asks for more, and has not refused
 OUTCOME = {"success": "success", "failure": "failure"}
-OKTA_APPLICATION = r'"display_name"\s*:\s*"((?:[^"\\]|\\.)*)"[^{}]*"type"\s*:\s*"AppInstance"'
-OKTA_APPLICATION_LAST = r'"type"\s*:\s*"AppInstance"[^{}]*"display_name"\s*:\s*"((?:[^"\\]|\\.)*)"'
 NO_ZONE = "time without a zone: taken as UTC"
 
 
@@ -215,7 +214,7 @@ def reached(rows: ir.Table) -> dict[str, ir.StringValue]:
     application = ibis.coalesce(
         rows.role,
         rows.application,
-        ibis.ifelse(rows.okta_target.contains("AppInstance"), okta_application(rows.okta_target), None),
+        okta_application(rows.okta_target),
         ibis.ifelse(is_service_ticket & by_kerberos.isnull(), rows.kerberos_service, None),
     )
     is_console = (rows.module == AMAZON) & (rows.operation == CONSOLE)
@@ -243,9 +242,9 @@ def reached(rows: ir.Table) -> dict[str, ir.StringValue]:
 
 
 def okta_application(targets: ir.StringValue) -> ir.StringValue:
-    """The display name of the application among what an Okta event is about, a list of objects whose keys have any order."""
-    found = (targets.re_extract(pattern, 1).nullif("") for pattern in (OKTA_APPLICATION, OKTA_APPLICATION_LAST))
-    return ibis.coalesce(*found)
+    """The display name of the first application among what an Okta event is about."""
+    applications = json_list(targets, ("type", "display_name")).filter(lambda target: target["type"] == "AppInstance")
+    return applications[0]["display_name"]
 
 
 def first(text: ir.StringValue) -> ir.StringValue:
