@@ -5,7 +5,7 @@ to the thing that the record names plainly (a bucket, a secret, an instance, a r
 (`iam.amazonaws.com`); the call itself is the detail. `resource` lists what counts as named.
 
 Who a user is:
-    IAM user                         alice@123456789012
+    IAM user                         alice@123456789012; as it is, if the name has an @
     root                             root@123456789012
     a role's session                 the person, where the log names one: its source identity, or a session name with an @ (which
                                      IAM Identity Center and SAML providers set); else role/NAME@account, the session's name being
@@ -17,8 +17,8 @@ of a user is kept: its source is the service, null for `AWS Internal`.
 Traps: a denied AssumeRole has no parameters, its role is in the error message; the console's failure is in responseElements and not
 in errorCode; a wrong name at the console is hidden, so such a record has no user; a secret is called by its name and by an ARN
 that ends in six random characters, which are left out; sourceIPAddress may be a name.
-Leaves out: times of Athena and CloudTrail Lake tables (lower-case columns), EventBridge envelopes, and that an AssumeRole across
-accounts is logged in both.
+Leaves out: tables of Athena and CloudTrail Lake (columns in lower case), EventBridge envelopes, that an AssumeRole across accounts is
+logged in both, and whom a policy makes an administrator.
 Format: https://docs.aws.amazon.com/awscloudtrail/latest/userguide/cloudtrail-event-reference-record-contents.html and
 cloudtrail-event-reference-user-identity.html there.
 """
@@ -53,7 +53,7 @@ PATHS = PARAMETERS | {
     "kind": "eventType",
     "region": "awsRegion",
     "uuid": "eventID",
-    "owner": "recipientAccountId",
+    "owner": ("recipientAccountId", "userIdentity.accountId"),
     "address": "sourceIPAddress",
     "error": "errorCode",
     "message": "errorMessage",
@@ -81,12 +81,13 @@ CONSOLE, PORTAL, SWITCH = "ConsoleLogin", "UserAuthentication", "SwitchRole"
 ASSUME = {"AssumeRole": None, "AssumeRoleWithSAML": "SAML", "AssumeRoleWithWebIdentity": "OpenID Connect", SWITCH: None}
 TOKENS = ("GetSessionToken", "GetFederationToken")
 STEPS = ("CheckMfa", "CredentialChallenge", "CredentialVerification")
-SIGN_IN, STS, S3, IAM, SSM = (f"{name}.amazonaws.com" for name in ("signin", "sts", "s3", "iam", "ssm"))
+SIGN_IN, STS = "signin.amazonaws.com", "sts.amazonaws.com"
 SERVICE_ROLE = ":role/aws-service-role/"
 HIDDEN = "HIDDEN_DUE_TO_SECURITY_REASONS"
 ANONYMOUS = "ANONYMOUS_PRINCIPAL"
 INTERNAL = "AWS Internal"
 S3_ARN = r"^arn:[\w-]+:s3:::([^/]+).*$"
+SECRET_ARN = r"^(arn:.*)-\w{6}$"
 ROLE_SESSION = r"^arn:([\w-]+):sts::(\d+):assumed-role/([^/]+)/.*$"
 KEYS = ("eventVersion", "eventTime", "eventSource", "eventName", "awsRegion")
 
@@ -143,7 +144,7 @@ def read(lines: ir.Table) -> ir.Table:
         target=ibis.cases(
             (rows.is_sign_in & (rows.call == CONSOLE), "AWS console " + rows.owner),
             (rows.is_sign_in, "AWS access portal " + rows.owner),
-            (rows.is_switch, ibis.coalesce(rows.issuer_arn, rows.arn.re_replace(ROLE_SESSION, r"arn:\1:iam::\2:role/\3"))),
+            (rows.call == SWITCH, ibis.coalesce(rows.issuer_arn, rows.arn.re_replace(ROLE_SESSION, r"arn:\1:iam::\2:role/\3"))),
             (rows.is_role_taken, ibis.coalesce(rows.role, denied(rows.message), rows.resource)),
             else_=ibis.coalesce(resource(rows), rows.service),
         ),
@@ -217,43 +218,36 @@ def denied(message: ir.StringValue) -> ir.StringValue:
 
 def resource(rows: ir.Table) -> ir.StringValue:
     """What a call is about, where the record names one thing plainly: a bucket as s3://name, all else by its ARN."""
-    partition = ibis.cases(
-        (rows.region.startswith("cn-"), "aws-cn"), (rows.region.startswith("us-gov-"), "aws-us-gov"), else_="aws"
-    )
-    arn = "arn:" + partition + ":"
-    here = rows.region + ":" + rows.owner + ":"
+    region = rows.region
+    partition = ibis.cases((region.startswith("cn-"), "aws-cn"), (region.startswith("us-gov-"), "aws-us-gov"), else_="aws")
 
-    def named(
-        service: str, value: ir.StringValue, prefix: str, place: ir.StringValue = here
-    ) -> tuple[ir.BooleanValue, ir.StringValue]:
-        made = ibis.ifelse(
-            value.startswith("arn:"), value, arn + prefix.split(":")[0] + ":" + place + prefix.split(":", 1)[1] + value
-        )
-        return (rows.service == f"{service}.amazonaws.com") & value.notnull(), made
+    def named(service: str, thing: str, value: ir.StringValue, place: ir.StringValue = region) -> events.Case:
+        """What a service calls by its ARN, or by a last part to which `ec2:instance/` and the like lead."""
+        owner, prefix = thing.split(":", 1)
+        made = "arn:" + partition + f":{owner}:" + place + ":" + rows.owner + f":{prefix}" + value
+        return (rows.service == f"{service}.amazonaws.com") & value.notnull(), ibis.ifelse(is_arn(value), value, made)
 
-    account_wide = ":" + rows.owner + ":"
-    is_parameter = rows.call.contains("Parameter")
-    secret = ibis.coalesce(rows.secret, rows.name).re_replace(r"^(arn:.*)-\w{6}$", r"\1")
-    key = ibis.ifelse(rows.key.startswith("alias/"), rows.key, "key/" + rows.key)
-    arns = ibis.coalesce(rows.resource, denied(rows.message))
+    everywhere = ibis.literal("")
+    instance = ibis.ifelse(rows.instance.startswith("i-"), rows.instance, None)
+    parameter = ibis.ifelse(rows.call.contains("Parameter"), rows.name.re_replace("^/", ""), None)
+    arn = ibis.coalesce(rows.resource, denied(rows.message))
     return ibis.cases(
-        (rows.service.startswith("s3") & rows.bucket.notnull(), "s3://" + rows.bucket),
-        named("secretsmanager", secret, "secretsmanager:secret:"),
-        (rows.resource.startswith("arn:") & ~is_bucket(rows.resource), rows.resource),
-        (is_bucket(arns), arns.re_replace(S3_ARN, r"s3://\1")),
-        named("lambda", rows.function, "lambda:function:"),
-        named("dynamodb", rows.table, "dynamodb:table/"),
-        named("rds", rows.database, "rds:db:"),
-        named("rds", rows.snapshot, "rds:snapshot:"),
-        named("kms", ibis.ifelse(rows.key.startswith("arn:"), rows.key, key), "kms:"),
-        named("ssm", ibis.ifelse(is_parameter, rows.name, None).re_replace("^/", ""), "ssm:parameter/"),
-        named("ssm", ibis.ifelse(rows.instance.startswith("i-"), rows.instance, None), "ec2:instance/"),
-        named("ec2", rows.instance, "ec2:instance/"),
-        named("iam", rows.role_name, "iam:role/", account_wide),
-        named("iam", rows.user_name, "iam:user/", account_wide),
-        else_=denied(rows.message),
+        (rows.service.startswith("s3") & rows.bucket.notnull() & ~is_arn(rows.bucket), "s3://" + rows.bucket),
+        named("secretsmanager", "secretsmanager:secret:", ibis.coalesce(rows.secret, rows.name).re_replace(SECRET_ARN, r"\1")),
+        (arn.contains(":s3:::"), arn.re_replace(S3_ARN, r"s3://\1")),
+        (is_arn(arn), arn),
+        named("lambda", "lambda:function:", rows.function),
+        named("dynamodb", "dynamodb:table/", rows.table),
+        named("rds", "rds:db:", rows.database),
+        named("rds", "rds:snapshot:", rows.snapshot),
+        named("kms", "kms:", ibis.ifelse(is_arn(rows.key) | rows.key.startswith("alias/"), rows.key, "key/" + rows.key)),
+        named("ssm", "ssm:parameter/", parameter),
+        named("ssm", "ec2:instance/", instance),
+        named("ec2", "ec2:instance/", instance),
+        named("iam", "iam:role/", rows.role_name, everywhere),
+        named("iam", "iam:user/", rows.user_name, everywhere),
     )
 
 
-def is_bucket(arn: ir.StringValue) -> ir.BooleanValue:
-    return arn.startswith("arn:aws:s3:::")
+def is_arn(name: ir.StringValue) -> ir.BooleanValue:
+    return name.startswith("arn:")
