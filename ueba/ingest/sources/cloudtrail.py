@@ -17,8 +17,8 @@ of a user is kept: its source is the service, null for `AWS Internal`.
 Traps: a denied AssumeRole has no parameters, its role is in the error message; the console's failure is in responseElements and not
 in errorCode; a wrong name at the console is hidden, so such a record has no user; a secret is called by its name and by an ARN
 that ends in six random characters, which are left out; sourceIPAddress may be a name.
-Leaves out: tables of Athena and CloudTrail Lake (columns in lower case), EventBridge envelopes, that an AssumeRole across accounts is
-logged in both, and whom a policy makes an administrator.
+Leaves out: tables of Athena and CloudTrail Lake (columns in lower case), EventBridge envelopes, that an AssumeRole across
+accounts is logged in both, and whom a policy makes an administrator.
 Format: https://docs.aws.amazon.com/awscloudtrail/latest/userguide/cloudtrail-event-reference-record-contents.html and
 cloudtrail-event-reference-user-identity.html there.
 """
