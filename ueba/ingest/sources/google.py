@@ -63,7 +63,6 @@ def read(lines: ir.Table) -> ir.Table:
     """lines -> events"""
     rows = json_fields(lines, PATHS)
     rows = rows.mutate(parameters=json_list(rows.listed, PARAMETER), ip=address_only(rows.address))
-    rows = rows.mutate(names=rows.parameters.map(lambda each: each["name"]))
     is_login, is_admin = rows.application == "login", rows.application == "admin"
     rows = rows.mutate(
         ended=ibis.cases(
@@ -142,6 +141,6 @@ def read(lines: ir.Table) -> ir.Table:
 
 def parameter(rows: ir.Table, name: str) -> ir.StringValue:
     """What a parameter of the event says; of several values, all with spaces between."""
-    found = rows.parameters[rows.names.index(name)]
+    found = rows.parameters.filter(lambda each: each["name"] == name)[0]
     several = found["multiValue"].re_replace(r'^\["|"\]$', "").replace('","', " ")
     return ibis.coalesce(found["value"], several).nullif("")
