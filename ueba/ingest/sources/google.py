@@ -95,6 +95,7 @@ def read(lines: ir.Table) -> ir.Table:
             (rows.is_login & rows.happened.isin(CHALLENGES) & rows.did.isnull(), f"{events.NOT_A_LOGON}: step of a sign-on"),
             (rows.is_login & (rows.happened == "logout"), f"{events.NOT_A_LOGON}: logout"),
             (rows.did.isnull(), f"{events.NOT_A_LOGON}: other event"),
+            (rows.is_right & parameter(rows, "USER_EMAIL").isnull(), "no user"),
         ],
         time=iso_time(rows["at"]),
         user=ibis.cases(

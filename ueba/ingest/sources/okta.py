@@ -101,6 +101,7 @@ def read(lines: ir.Table, timezone: str) -> ir.Table:
             (rows.did.isnull(), f"{events.NOT_A_LOGON}: other event type"),
             ((rows.actor_type != PERSON) & ~rows.by_another, f"{events.NOT_A_LOGON}: actor is not a person"),
             ((rows.type == GRANT) & (rows.ended != "success"), f"{events.NOT_A_LOGON}: rights not granted"),
+            ((rows.type == GRANT) & known(rows.person.alternateId).isnull(), "no user"),
         ],
         time=iso_time(rows.published, timezone),
         user=known(ibis.ifelse(rows.by_another, rows.person.alternateId, rows.actor_name)),
