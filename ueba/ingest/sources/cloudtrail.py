@@ -201,6 +201,7 @@ def account_id(rows: ir.Table) -> ir.StringValue:
         (rows.center_id.notnull(), rows.center_id),
         (rows.is_switch | (rows.is_role & rows.person.notnull()), None),
         (rows.is_role, ibis.coalesce(rows.issuer_id, rows.principal.split(":")[0])),
+        (rows.identity == "AWSAccount", rows.principal.split(":")[0]),
         else_=ibis.coalesce(rows.principal, rows.arn.nullif("")),
     )
 
