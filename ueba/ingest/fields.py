@@ -42,6 +42,17 @@ def json_path(path: str) -> str:
     return path if path.startswith("/") else "$" + "".join(f'."{part}"' for part in path.split("."))
 
 
+def json_list(text: ir.StringValue, keys: Sequence[str]) -> ir.ArrayValue:
+    """A field that is a list of objects, as structs of texts; empty where it is not a list. Keys keep their case."""
+
+    @ibis.udf.scalar.builtin(signature=((str, str), dtypes.Array(dtypes.Struct(dict.fromkeys(keys, dtypes.string)))))
+    def from_json(text, structure): ...  # type: ignore[no-untyped-def]
+
+    is_list = text.startswith("[") & json_valid(text)
+    structure = "[{" + ", ".join(f'"{key}": "VARCHAR"' for key in keys) + "}]"
+    return from_json(ibis.ifelse(is_list, text, "[]"), structure)
+
+
 # --- CSV -------------------------------------------------------------------------------------------------------
 
 
@@ -121,6 +132,11 @@ def is_address(text: ir.StringValue) -> ir.BooleanValue:
 def without_port(text: ir.StringValue) -> ir.StringValue:
     """`10.0.0.7:443` and `[2001:db8::1]:443` as addresses alone."""
     return once(text, lambda t: t.re_replace(r"^\[(.*)\](:\d+)?$", r"\1").re_replace(r"^(\d+\.\d+\.\d+\.\d+):\d+$", r"\1"))
+
+
+def address_only(text: ir.StringValue) -> ir.StringValue:
+    """An address without port and IPv6 clothes; null for a name."""
+    return once(without_port(text), lambda t: ibis.ifelse(is_address(t), t.re_replace(r"(?i)^::ffff:(\d+\.)", r"\1"), None))
 
 
 # Functions of DuckDB that Ibis has no name for.

@@ -44,13 +44,20 @@ def guessed(start: bytes) -> Frame:
         return lambda blocks: json_elements(blocks, 0)
     if not text.startswith(b"{"):
         return lines
-    wrapper = re.search(WRAPPERS, text)
-    if wrapper and depth_before(text[: wrapper.start()]) == 1:
-        return lambda blocks: json_elements(blocks, 2)
     first = text.split(b"\n", 1)[0].rstrip()
-    if first.endswith(b"}") and depth_before(first) == 0 and b"}{" not in first:
+    is_whole = first.endswith(b"}") and depth_before(first) == 0
+    wrapper = re.search(WRAPPERS, first if is_whole else text)
+    if wrapper and is_around_all(wrapper):
+        return lambda blocks: json_elements(blocks, 2)
+    if is_whole and b"}{" not in first:
         return lines
     return (lambda blocks: json_elements(blocks, 0)) if depth_before(first) or b"}{" in first else lines
+
+
+def is_around_all(wrapper: re.Match[bytes]) -> bool:
+    """Whether a list is that of a document's records and not one of a record, as `events` is in a Google activity after objects."""
+    before = wrapper.string[: wrapper.start()]
+    return depth_before(before) == 1 and not (wrapper[1] == b"events" and b"{" in before[1:])
 
 
 # --- lines -----------------------------------------------------------------------------------------------------
