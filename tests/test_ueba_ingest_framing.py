@@ -34,6 +34,17 @@ def test_json_records(form, size):
     assert [json.loads(each) for each in framed(framing.guessed(text), text, size)] == NASTY
 
 
+def test_a_list_in_a_record_is_not_the_list_of_records():
+    records = [{"id": {"n": n}, "events": [{"name": "login"}]} for n in range(3)]
+    for some in (records, records[:1]):
+        text = "".join(json.dumps(each) + "\n" for each in some).encode()
+        assert [json.loads(each) for each in framed(framing.guessed(text), text, 50)] == some
+    plain = b'{"a": 1}\n{"value": [{"b": 2}]}\n'
+    assert framed(framing.guessed(plain), plain, 50) == plain.splitlines()
+    answer = json.dumps({"kind": "activities", "items": records}).encode()
+    assert [json.loads(each) for each in framed(framing.guessed(answer), answer, 50)] == records
+
+
 def test_a_json_document_that_breaks_off_ends_in_a_record_that_is_not_json():
     text = json.dumps({"Records": NASTY[:3]}).encode()[:-20]
     *whole, broken = framed(framing.guessed(text), text, 50)

@@ -18,7 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ueba.errors import InputError, UsageError, WorkspaceError
-from ueba.ingest import files, ingest, lake, sources
+from ueba.ingest import build, files, ingest, lake, sources
 from ueba.ingest.read import MAX_LINE, Feed
 
 DAY = 86400
@@ -41,7 +41,10 @@ def write(path: Path, text: str | bytes) -> Path:
 
 
 def everything(root: Path) -> list[dict]:
-    return lake.read(root, dt.date.min, dt.date.max).to_pylist()
+    """All edges, less that nobody else saw them."""
+    edges = lake.read(root, dt.date.min, dt.date.max)
+    assert set(edges["witnesses"].to_pylist()) <= {0}
+    return edges.drop_columns(["witnesses"]).to_pylist()
 
 
 def hours(*with_events: int) -> int:
@@ -179,7 +182,7 @@ def test_another_epoch_replaces_the_batch(tmp_path):
     ingest(file, "lanl", tmp_path / "lake")
     ingest(file, "lanl", tmp_path / "lake", epoch=dt.datetime(2015, 3, 1))
     assert lake.days(tmp_path / "lake") == [dt.date(2015, 3, 1), dt.date(2015, 3, 2)]
-    assert len(list((tmp_path / "lake").rglob("*.parquet"))) == 2
+    assert len(list((tmp_path / "lake").glob("edges/*/*"))) == 2 and len(list((tmp_path / "lake").glob("events/*"))) == 1
     assert sum(edge["count"] for edge in everything(tmp_path / "lake")) == 6
 
 
@@ -231,25 +234,25 @@ def test_missing_file_directory_and_unknown_format(tmp_path):
     assert "lanl" in sources.formats()
 
 
-def test_interrupted_ingest_leaves_nothing_to_be_seen(tmp_path, monkeypatch):
+@pytest.mark.parametrize("step", ["write_json", "publish", "index"])
+def test_interrupted_ingest_leaves_nothing_to_be_seen(tmp_path, monkeypatch, step):
+    """Killed before a manifest, before a batch, before the index: what is there is what was, and the next ingest puts it right."""
     root = tmp_path / "lake"
     ingest(write(tmp_path / "a", line()), "lanl", root)
     before = everything(root)
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
     with monkeypatch.context() as patch:
-        patch.setattr(lake, "manifest_path", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        patch.setattr(lake if step != "index" else build, step if step != "index" else "keep_entities", stop)
         with pytest.raises(KeyboardInterrupt):
-            lake.publish(root, filled(root), {"id": "b-1", "report": {"days": ["1970-01-01"], "batch": "b"}})
-    assert len(list(root.rglob("*.parquet"))) == 2 and everything(root) == before
-    ingest(write(tmp_path / "c", line(6)), "lanl", root)
-    assert len(list(root.rglob("*.parquet"))) == 2
+            ingest(write(tmp_path / "b", line(7)), "lanl", root)
+    assert everything(root) == before
+    ingest(write(tmp_path / "b", line(7)), "lanl", root)
+    assert sum(edge["count"] for edge in everything(root)) == 2
+    assert len(list(root.rglob("events/*/*.parquet"))) == 2 and len(list(root.rglob("edges/*/*.parquet"))) == 1
     assert not (root / ".tmp").exists()
-
-
-def filled(root: Path) -> Path:
-    temporary = root / ".tmp"
-    temporary.mkdir()
-    write(temporary / "1970-01-01.parquet", b"never read")
-    return temporary
 
 
 def test_one_writer_at_a_time(tmp_path):
@@ -275,7 +278,7 @@ def test_pairs_by_hand(tmp_path):
         {"day": day, "user": "U1@DOM1", "source": "C1", "target": "C2", "target_kind": "machine"}
         | {"count": 3, "failures": 1, "first_seen": dt.datetime(1970, 1, 1, 0, 0, 5)}
         | {"last_seen": dt.datetime(1970, 1, 1, 2, 0, 1), "hours": hours(0, 2)}
-        | {"logon_types": ["Batch", "Network"], "auth_packages": ["Kerberos", "NTLM"], "user_kind": "human"}
+        | {"logon_types": ["Batch", "Network"], "auth_packages": ["Kerberos", "NTLM"], "user_kind": "human", "witnesses": 0}
     ]
     assert lake.read_pairs(tmp_path / "lake", dt.date(1970, 1, 2), dt.date(1970, 1, 2)).num_rows == 0
 
@@ -300,15 +303,18 @@ def test_where_a_log_is_cut_does_not_matter(tmp_path, monkeypatch, size):
     assert cut.edges == len(everything(tmp_path / "cut"))
 
 
-def test_a_lake_of_another_version_says_what_to_do(tmp_path):
-    report = ingest(write(tmp_path / "a", ROAD), "lanl", tmp_path / "lake")
-    before = everything(tmp_path / "lake")
-    manifest = lake.manifest_path(tmp_path / "lake", report.batch)
-    manifest.write_text(manifest.read_text().replace('"lake_version": 2', '"lake_version": 1'))
-    with pytest.raises(WorkspaceError, match="ingest it again"):
-        everything(tmp_path / "lake")
-    assert not ingest(tmp_path / "a", "lanl", tmp_path / "lake").already_ingested
-    assert everything(tmp_path / "lake") == before
+@pytest.mark.parametrize("name", ["index.json", "batches/*.json"])
+def test_a_lake_of_another_version_says_what_to_do(tmp_path, name):
+    root = tmp_path / "lake"
+    ingest(write(tmp_path / "a", ROAD), "lanl", root)
+    for path in root.glob(name):
+        path.write_text(path.read_text().replace(f'"lake_version": {lake.VERSION}', '"lake_version": 2'))
+    if name != "index.json":
+        (root / "index.json").unlink()
+    with pytest.raises(WorkspaceError, match="ingest its log files again"):
+        everything(root)
+    with pytest.raises(WorkspaceError, match="ingest its log files again"):
+        ingest(tmp_path / "a", "lanl", root)
 
 
 def test_a_failing_progress_is_the_error_that_is_raised(tmp_path):

@@ -505,8 +505,8 @@ def working_days(root: Path, first: dt.date, last: dt.date) -> list[dt.date]:
 
 def copy_lake(root: Path, copy: Path) -> None:
     """The published files of a lake: hard links where the file system has them. Files of a lake are replaced, never written to."""
-    for manifest in lake.manifests(root):
-        for path in (*lake.files(root, manifest), lake.manifest_path(root, manifest["report"]["batch"])):
+    for path in root.rglob("*"):
+        if path.is_file() and not path.relative_to(root).parts[0].startswith("."):
             to = copy / path.relative_to(root)
             to.parent.mkdir(parents=True, exist_ok=True)
             try:

@@ -1,28 +1,60 @@
 """Log files -> events -> daily edges in the lake. `ingest` is the road; each stage is one module.
 
-files     what was given -> files                    framing   a file -> records
-read      a file -> numbered records                 sources   records -> events, one file per log family
-events    the contract of an event                   fields    what sources read records with
-identity  events -> events, one spelling for a name  edges     events -> daily edges
-lake      daily edges <-> Parquet                    report    what became of every record
-batch     the whole road for one file
+files      what was given -> files                  framing    a file -> records
+read       a file -> numbered records               sources    records -> events, one file per log family
+events     the contract of an event                 fields     what sources read records with
+identity   one spelling for a name                  batch      files -> events in the lake, and their reports
+evidence   what events tell of entities             entities   who is who, from all of it; given: tables of entities
+witnesses  one logon, one event                     edges      events -> daily edges
+build      the events of a day -> its edges         lake       all of it <-> Parquet
+report     what became of every record              silence    who stopped reporting
 """
 
 from __future__ import annotations
 
 import contextlib
 import datetime as dt
+from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 
 import pyarrow as pa
 
+from ueba.errors import InputError
 from ueba.ingest import files
 from ueba.ingest.read import Feed, Progress
 from ueba.ingest.report import IngestReport
 
-__all__ = ["EPOCH", "IngestReport", "events_of", "ingest"]
+__all__ = ["EPOCH", "IngestReport", "events_of", "ingest", "ingest_all"]
 
 EPOCH = dt.datetime(1970, 1, 1)
+
+
+def ingest_all(
+    given: Sequence[str],
+    format: str,
+    root: Path,
+    *,
+    epoch: dt.datetime = EPOCH,
+    year: int | None = None,
+    timezone: str = "UTC",
+    memory_limit: str = "1GB",
+    progress: Progress | None = None,
+) -> list[IngestReport]:
+    """Read log files, folders, archives, globs (`-` is standard input) into the lake at `root`, and make its edges anew.
+
+    The same content twice changes nothing; the order of files and what they repeat of each other does not matter. A file that
+    cannot be read has a report that says why; what is given and is not there is an InputError."""
+    from ueba.ingest import batch
+    from ueba.ingest.sources import AUTO, Options, find
+
+    options = Options(epoch, year, timezone)
+    if format != AUTO:
+        find(format, options)  # a wrong format is the error of the command, not of each file
+    found = chain.from_iterable(map(files.find, given))
+    first = next(found, None)
+    every = found if first is None else chain([first], found)
+    return batch.ingest(every, format, root, options, memory_limit, progress)
 
 
 def ingest(
@@ -34,13 +66,11 @@ def ingest(
     memory_limit: str = "1GB",
     progress: Progress | None = None,
 ) -> IngestReport:
-    """Read one log file (`-` is standard input) into the lake at `root`. The same content twice changes nothing."""
-    (file,) = files.find(str(path))
-    with contextlib.closing(Feed(file, progress)) as feed:
-        from ueba.ingest import batch  # imports Ibis, which takes a while; the file is being read meanwhile
-        from ueba.ingest.sources import Options
-
-        return batch.ingest(feed, format, root, Options(epoch), memory_limit)
+    """Read one log file. Raises InputError where it cannot be read."""
+    (report,) = ingest_all([str(path)], format, root, epoch=epoch, memory_limit=memory_limit, progress=progress)
+    if report.problem:
+        raise InputError(report.problem)
+    return report
 
 
 def events_of(path: str | Path, format: str = "auto", *, year: int | None = None, timezone: str = "UTC") -> pa.Table:

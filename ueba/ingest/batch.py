@@ -1,18 +1,19 @@
-"""One log file -> the edges of its days: read in slices, counted, accounted for line by line, written, published.
+"""Log files -> events in the lake, a batch at a time: read in slices, accounted for record by record, written, published.
 
-Leaves out how lines are read (`read`), understood (`sources`) and counted (`edges`), and where edges are kept (`lake`).
+A batch is as many files as fill a slice: a folder of thousands of small files makes few batches, a large file one of its own.
+Leaves out how records are read (`read`), understood (`sources`) and kept (`lake`), and what edges they make (`build`).
 """
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import hashlib
 import json
-import os
+import shutil
 import time
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,13 +23,18 @@ import ibis.expr.types as ir
 import pyarrow as pa
 
 from ueba.errors import InputError
-from ueba.ingest import edges, events, identity, lake, sources
-from ueba.ingest.read import Feed
+from ueba.ingest import build, edges, events, evidence, identity, lake, read, sources
+from ueba.ingest import report as reports_of
+from ueba.ingest.files import File
+from ueba.ingest.read import Feed, Progress
 from ueba.ingest.report import IngestReport
 from ueba.ingest.sources import AUTO, Options, Sample, Source
 
 DEFAULTS = Options()
 MEMORY = "1GB"  # for events that were made
+EXAMPLE = 120  # characters of a dropped record that a report shows
+FUTURE = "time in the future"
+GROUP_FILES = 2000  # files in a batch, at most
 
 
 def chosen(feed: Feed, format: str, options: Options) -> tuple[Source, Sample]:
@@ -49,140 +55,334 @@ def events_of(feed: Feed, format: str, options: Options = DEFAULTS) -> pa.Table:
     return pa.concat_tables(made) if made else events.SCHEMA.to_pyarrow().empty_table()
 
 
-def ingest(feed: Feed, format: str, root: Path, options: Options, memory_limit: str) -> IngestReport:
-    """Read a log into the lake at `root`. The same content twice changes nothing."""
-    started = time.monotonic()
-    source, sample = chosen(feed, format, options)
+# --- a batch ---------------------------------------------------------------------------------------------------
+
+
+MADE = Source("events", {}, lambda lines, sample: lines, canonical=True)  # of events that were made
+NOTHING = Source("", {}, lambda lines, sample: lines)  # of a file that could not be read
+
+
+@dataclass
+class Reading:
+    """One file of a batch: what is known of it when all its records were read. `known`: its content is in the lake already."""
+
+    name: str
+    source: Source
+    settings: dict[str, Any]
+    unread: tuple[str, ...]
+    digest: str = ""
+    lines: int = 0
+    seconds: float = 0.0
+    known: bool = False
+    problem: str = ""
+
+
+@dataclass
+class Batch:
+    """Files on their way into the lake. Records of small files are parsed together, as far as the same expression reads them."""
+
+    connection: duckdb.DuckDBPyConnection
+    folder: Path
+    files: list[Reading] = field(default_factory=list)
+    waiting: list[pa.Table] = field(default_factory=list)  # `lines` with `file`, for `parse`
+    parse: str = ""  # SQL
+    bytes: int = 0
+
+    @classmethod
+    def begin(cls, memory_limit: str, temporary: Path) -> Batch:
+        (temporary / "events").mkdir()
+        return cls(lake.connect(memory_limit, temporary), temporary / "events")
+
+    def read(self, feed: Feed, source: Source, sample: Sample) -> Reading:
+        """All records of a file."""
+        parse, number = parsing(source, sample), len(self.files)
+        if parse != self.parse:
+            self.flush()
+        self.parse = parse
+        reading = Reading(feed.path, source, source.settings | {"lake_version": lake.VERSION}, unread(sample, source))
+        self.files.append(reading)
+        for lines in feed.slices(source.is_csv):
+            self.waiting.append(lines.append_column(events.FILE, pa.repeat(pa.scalar(number, pa.int32()), len(lines))))
+            self.bytes += lines.nbytes
+            if sum(table.nbytes for table in self.waiting) > read.SLICE / 2:
+                self.flush()
+        reading.digest, reading.lines = feed.digest, feed.lines
+        return reading
+
+    def give_up(self, name: str, problem: str) -> Reading:
+        """The file that was being read has a problem; what was read of it does not count."""
+        if not self.files or self.files[-1].name != name or self.files[-1].digest:
+            self.files.append(Reading(name, NOTHING, {}, ()))
+        self.files[-1].problem = problem
+        return self.files[-1]
+
+    def flush(self) -> None:
+        """Parse what waits, and write it."""
+        if self.waiting:
+            self.connection.register("lines", pa.concat_tables(self.waiting))
+            self.write(self.parse)
+            self.connection.unregister("lines")
+            self.waiting = []
+
+    def write(self, rows: str) -> None:
+        """More Parquet files in the batch's folder, one for each thread."""
+        name = f"{len(list(self.folder.iterdir())):06}"
+        self.connection.execute(
+            f"COPY ({rows}) TO '{build.quoted(self.folder)}' (FORMAT parquet, PARQUET_VERSION V2, PER_THREAD_OUTPUT true,"
+            f" OVERWRITE_OR_IGNORE true, FILENAME_PATTERN '{name}-{{i}}')"
+        )
+
+    def is_full(self) -> bool:
+        return self.bytes > read.SLICE or len(self.files) >= GROUP_FILES
+
+    def publish(self, root: Path, temporary: Path) -> list[lake.Manifest]:
+        """Into the lake, visible at once. Returns its manifest, or nothing if it brings nothing new."""
+        self.flush()
+        kept = self.accounts()
+        manifests = []
+        if any(kept):
+            self.connection.execute(
+                f"COPY ({self.evidence()}) TO '{build.quoted(temporary / 'evidence.parquet')}' (FORMAT parquet)"
+            )
+            content = [[entry["digest"], entry["how"]["settings"]] for entry in kept if entry]
+            batch = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:32]
+            manifests = [{"lake_version": lake.VERSION, "id": batch, "number": next_number(root), "files": kept}]
+            lake.publish(root, temporary, manifests[0])
+        self.connection.close()
+        shutil.rmtree(self.folder, ignore_errors=True)
+        return manifests
+
+    def evidence(self) -> str:
+        """SQL: what the events tell of entities."""
+        if not any(self.folder.iterdir()):
+            return f"SELECT 0 AS file, * FROM ({evidence.EMPTY})"
+        formats = " ".join(f"WHEN {n} THEN '{build.quoted(reading.source.name)}'" for n, reading in enumerate(self.files))
+        canonical = ", ".join(str(n) for n, reading in enumerate(self.files) if reading.source.canonical) or "-1"
+        named = f"SELECT *, CASE file {formats} END AS format, file IN ({canonical}) AS canonical FROM {self.all}"
+        return evidence.query(f"({named} WHERE dropped IS NULL)")
+
+    @property
+    def all(self) -> str:
+        return f"read_parquet('{build.quoted(self.folder)}/*.parquet', hive_partitioning = false)"
+
+    def accounts(self) -> list[dict[str, Any] | None]:
+        """Each file as a manifest has it, every record accounted for; None for those that are known or have a problem."""
+        per_file: dict[str, dict[int, list[tuple[Any, ...]]]] = {}
+        if any(self.folder.iterdir()):
+            per_file = {
+                what: grouped(self.connection.execute(sql.format(all=self.all)).fetchall()) for what, sql in ACCOUNTS.items()
+            }
+        return [
+            None
+            if reading.known or reading.problem
+            else account(reading, {what: per_file.get(what, {}).get(number, []) for what in ACCOUNTS})
+            for number, reading in enumerate(self.files)
+        ]
+
+
+EVIDENT = ", ".join(f"'{action}'" for action in events.EVIDENCE)
+# What reports are made of: rows that begin with the number of the file.
+ACCOUNTS = {
+    "dropped": "SELECT file, dropped, count(*), min_by(example, line), min(line) FROM {all} WHERE dropped IS NOT NULL"
+    " GROUP BY 1, 2 ORDER BY 3 DESC, 2",
+    "notes": "SELECT file, note, count(*), min_by(example, line), min(line) FROM {all} WHERE note IS NOT NULL AND dropped IS NULL"
+    " GROUP BY 1, 2 ORDER BY 3 DESC, 2",
+    "days": "SELECT file, time::DATE::VARCHAR, min(time), max(time), count(*), count(event_id), count(witness),"
+    f" count(*) FILTER (action IN ({EVIDENT})) FROM {{all}} WHERE dropped IS NULL GROUP BY 1, 2 ORDER BY 2",
+    "names": 'SELECT file, count(DISTINCT "user"), count(DISTINCT source), count(DISTINCT target) FROM {all}'
+    " WHERE dropped IS NULL GROUP BY 1",
+    "hours": "SELECT file, date_trunc('hour', time), count(*) FROM {all} WHERE dropped IS NULL GROUP BY 1, 2",
+}
+
+
+def grouped(rows: list[tuple[Any, ...]]) -> dict[int, list[tuple[Any, ...]]]:
+    """Rows by their first value, without it."""
+    found: dict[int, list[tuple[Any, ...]]] = {}
+    for number, *values in rows:
+        found.setdefault(number, []).append(tuple(values))
+    return found
+
+
+def account(reading: Reading, rows: dict[str, list[tuple[Any, ...]]]) -> dict[str, Any] | None:
+    """One file as a manifest has it. It has a problem, and there is none, where nothing reads as the format."""
+    dropped = {reason: count for reason, count, _, _ in rows["dropped"]}
+    notes = {note: count for note, count, _, _ in rows["notes"]}
+    examples = {
+        reason: f"{reading.name}:{line}: {sources.printable(text or '')}"
+        for reason, _, text, line in (*rows["dropped"], *rows["notes"])
+    }
+    counts = [sum(day[n] for day in rows["days"]) for n in range(3, 7)] if rows["days"] else [0] * 4
+    events_, with_id, with_witness, evident = counts
+    if events_ + sum(dropped.values()) != reading.lines:
+        raise AssertionError(f"{reading.lines} records became {events_} events and {sum(dropped.values())} dropped ones")
+    understood = events_ or any(reason.startswith(events.NOT_A_LOGON) for reason in dropped)
+    if reading.lines and not understood and set(dropped) != {events.HEADER}:
+        said = "; ".join(f"{reason}: {count}" for reason, count in dropped.items())
+        shown = next(iter(examples.values()))
+        reading.problem = (
+            f"{reading.name}: no line reads as {reading.source.name} ({said}), as\n  {shown}\nsay what it is with --format"
+        )
+        return None
+    users, sources_, targets = rows["names"][0] if rows["names"] else (0, 0, 0)
+    report = IngestReport(
+        file=reading.name,
+        format=reading.source.name,
+        batch=reading.digest,
+        lines=reading.lines,
+        events=events_,
+        edges=0,
+        evidence=evident,
+        dropped=dropped,
+        notes=notes,
+        examples=examples,
+        unread_fields=reading.unread,
+        first=min((day[1] for day in rows["days"]), default=None),
+        last=max((day[2] for day in rows["days"]), default=None),
+        gaps=reports_of.gaps(dict(rows["hours"])),
+        days=tuple(dt.date.fromisoformat(day[0]) for day in rows["days"]),
+        users=users,
+        sources=sources_,
+        targets=targets,
+        seconds=reading.seconds,
+    )
+    source = reading.source
+    how = {"settings": reading.settings, "canonical": source.canonical, "has_ids": with_id > 0, "has_views": with_witness > 0}
+    spans = {day: [str(first), str(last), count] for day, first, last, count, *_ in rows["days"]}
+    return {"digest": reading.digest, "how": how, "spans": spans, "report": report.to_dict()}
+
+
+def next_number(root: Path) -> int:
+    return max((manifest["number"] for manifest in lake.manifests(root)), default=0) + 1
+
+
+COMPILED: dict[str, str] = {}  # SQL by what it depends on: a folder of small files asks for the same again and again
+
+
+def parsing(source: Source, sample: Sample) -> str:
+    """SQL: the table `lines` -> rows of a batch."""
+    seen = [source.settings, sample.first if source.by_header else "", str(sample.modified) if source.by_time else ""]
+    key = json.dumps([source.name, events.latest().isoformat()[:13], *seen], sort_keys=True)
+    if key not in COMPILED:
+        found = source.events(ibis.table(events.LINES | {events.FILE: "int32"}, name="lines"), sample)
+        found = found if source.canonical else identity.unify(found)
+        COMPILED[key] = rows_of(f"({ibis.to_sql(found, dialect='duckdb')})")
+    return COMPILED[key]
+
+
+def rows_of(found: str) -> str:
+    """SQL: events -> rows of a batch, of dropped ones only what a report shows."""
+    columns = ", ".join(f'CASE WHEN dropped IS NULL THEN "{name}" END AS "{name}"' for name in events.KEPT)
+    example = f"CASE WHEN dropped IS NOT NULL OR note IS NOT NULL THEN left(text, {EXAMPLE}) END AS example"
+    return f"SELECT {columns}, dropped, note, line, {example}, file FROM {found}"
+
+
+# --- many files ------------------------------------------------------------------------------------------------
+
+
+def ingest(
+    files: Iterable[File], format: str, root: Path, options: Options, memory_limit: str, progress: Progress | None = None
+) -> list[IngestReport]:
+    """Read files into the lake at `root`, and make its edges anew where they bring news. Returns the report of each file.
+
+    A file that cannot be read has a report that says why. The same content twice changes nothing."""
     with lake.writing(root) as temporary:
-        with lake.connect(memory_limit, temporary) as connection:
-            count_edges(connection, feed, source, sample)
-            settings = source.settings | {"lake_version": lake.VERSION}
-            stored = stored_report(root, feed.digest, settings)
-            if stored:
-                return stored
-            rows = write_days(connection, temporary)
-            report = reported(connection, feed.path, feed.lines, feed.digest, source.name, rows)
-        report = replace(report, seconds=round(time.monotonic() - started, 3))
-        publish(root, temporary, settings, report)
-        return report
+        known = stored_files(root)
+        batch = Batch.begin(memory_limit, temporary)
+        read_so_far: list[Reading] = []
+        new: list[lake.Manifest] = []
+        for file in files:
+            reading = read_file(batch, file, format, options, progress)
+            reading.known = is_known(known, reading)
+            read_so_far.append(reading)
+            if not reading.known:
+                known[reading.digest] = {"how": {"settings": reading.settings}, "report": {"dropped": {}}}
+            if batch.is_full():
+                new += batch.publish(root, temporary)
+                batch = Batch.begin(memory_limit, temporary)
+        new += batch.publish(root, temporary)
+        build.refresh(root, temporary, memory_limit)
+        for manifest in new:
+            build.count_edges(root, temporary, manifest)
+        known = stored_files(root)
+        return [final(reading, known.get(reading.digest)) for reading in read_so_far]
+
+
+def stored_files(root: Path) -> dict[str, dict[str, Any]]:
+    """Digest -> the file of that content that counts, as its manifest has it."""
+    held = lake.manifests(root)
+    counting = lake.live(held)
+    return {manifest["files"][n]["digest"]: manifest["files"][n] for manifest in held for n in counting[manifest["id"]]}
+
+
+def is_known(known: dict[str, dict[str, Any]], reading: Reading) -> bool:
+    """Whether the content of a file was read already, in the same way. What was in the future may have come."""
+    stored = known.get(reading.digest)
+    return bool(stored and stored["how"]["settings"] == reading.settings and FUTURE not in stored["report"]["dropped"])
+
+
+def final(reading: Reading, stored: dict[str, Any] | None) -> IngestReport:
+    if reading.problem or stored is None:
+        return reports_of.failed(reading.name, reading.problem or "")
+    return IngestReport.from_dict(stored["report"] | {"already_ingested": reading.known})
+
+
+def read_file(batch: Batch, file: File, format: str, options: Options, progress: Progress | None) -> Reading:
+    """One file into a batch. A file that cannot be read is there with a problem."""
+    started = time.monotonic()
+    try:
+        with contextlib.closing(Feed(file, progress)) as feed:
+            reading = batch.read(feed, *chosen(feed, format, options))
+    except InputError as problem:
+        return batch.give_up(file.name, str(problem))
+    reading.seconds = round(time.monotonic() - started, 3)
+    return reading
+
+
+def unread(sample: Sample, source: Source) -> tuple[str, ...]:
+    """Fields of the first records that the source does not read: `a.b` of JSON objects, columns of CSV."""
+    if not source.fields:
+        return ()
+    if source.is_csv:
+        found = {name for row in sample.rows[:1] for name in row if name}
+    else:
+        found = {path for each in sample.objects for path in leaves(each)}
+    known = {name.removeprefix("/").replace("/", ".") for name in source.fields}
+    return tuple(sorted(path for path in found if not any(path == each or path.startswith(f"{each}.") for each in known)))
+
+
+def leaves(value: dict[str, Any], prefix: str = "") -> Iterator[str]:
+    """Paths of what is no object."""
+    for name, inner in value.items():
+        if isinstance(inner, dict) and inner:
+            yield from leaves(inner, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}"
+
+
+# --- events that were made -------------------------------------------------------------------------------------
 
 
 def counted(made: pa.Table, stage: Callable[[ir.Table], ir.Table]) -> pa.Table:
     """The edges of events that were made and not read, through an expression of edges. made: columns as `events` lists them."""
     with lake.connect(MEMORY) as connection:
-        count_made(connection, made)
+        connection.register("made", complete(made))
+        connection.execute(f"CREATE VIEW edges AS {build.counted('SELECT *, 0 AS witnesses FROM made')}")
         return connection.sql(ibis.to_sql(stage(ibis.table(edges.SCHEMA, name="edges")), dialect="duckdb")).to_arrow_table()
 
 
-def keep(made: pa.Table, name: str, root: Path) -> IngestReport:
+def keep(made: pa.Table, name: str, root: Path) -> None:
     """Events that were made and not read, as a batch of their own. made: columns as `events` lists them; name: for reports"""
-    with lake.writing(root) as temporary, lake.connect(MEMORY, temporary) as connection:
-        count_made(connection, made)
-        rows = write_days(connection, temporary)
-        digest = hashlib.sha256(str(made.to_pydict()).encode()).hexdigest()[:32]
-        report = reported(connection, name, len(made), digest, "events", rows)
-        publish(root, temporary, {"lake_version": lake.VERSION}, report)
-    return report
+    digest = hashlib.sha256(str(made.to_pydict()).encode()).hexdigest()[:32]
+    with lake.writing(root) as temporary:
+        batch = Batch.begin(MEMORY, temporary)
+        batch.connection.register("made", complete(made))
+        batch.write(rows_of("(SELECT *, NULL AS dropped, NULL AS note, 0 AS line, NULL AS text, 0 AS file FROM made)"))
+        batch.files.append(Reading(name, MADE, {}, (), digest, len(made)))
+        batch.publish(root, temporary)
+        build.refresh(root, temporary, MEMORY)
 
 
-def count_made(connection: duckdb.DuckDBPyConnection, made: pa.Table) -> None:
-    """Made events into the tables `slices` and `edges`, as if they were one slice of a file. Columns that they lack are null."""
-    columns = {column: made[column] if column in made.column_names else pa.nulls(len(made)) for column in events.COLUMNS}
-    connection.register("made", pa.table(columns).cast(events.SCHEMA.to_pyarrow()))
-    found = ibis.to_sql(edges.daily(ibis.table(events.SCHEMA, name="made")), dialect="duckdb")
-    connection.execute(f"CREATE TABLE slices AS SELECT *, 0 AS slice FROM ({found})")
-    view_edges(connection)
-
-
-def publish(root: Path, temporary: Path, settings: dict[str, Any], report: IngestReport) -> None:
-    how = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:8]
-    manifest = {"id": f"{report.batch}-{how}", "settings": settings, "report": report.to_dict()}
-    lake.publish(root, temporary, manifest)
-
-
-def count_edges(connection: duckdb.DuckDBPyConnection, feed: Feed, source: Source, sample: Sample) -> None:
-    """Read the whole file into the table `slices`: the daily edges of each slice, dropped lines with them, and its number."""
-    found = source.events(ibis.table(events.LINES, name="lines"), sample)
-    daily = ibis.to_sql(edges.daily(found if source.canonical else identity.unify(found)), dialect="duckdb")
-    into = "CREATE TABLE slices AS"
-    for number, lines in enumerate(feed.slices(source.is_csv)):
-        connection.register("lines", lines)
-        connection.execute(f"{into} SELECT *, {number} AS slice FROM ({daily})")
-        into = "INSERT INTO slices"
-    view_edges(connection)
-
-
-def view_edges(connection: duckdb.DuckDBPyConnection) -> None:
-    connection.execute("CREATE VIEW edges AS SELECT * EXCLUDE (dropped, example, slice) FROM slices WHERE dropped IS NULL")
-
-
-def stored_report(root: Path, batch: str, settings: dict[str, Any]) -> IngestReport | None:
-    """The report of an earlier ingest of the same content with the same settings."""
-    path = lake.manifest_path(root, batch)
-    manifest = json.loads(path.read_text()) if path.exists() else {}
-    if manifest.get("settings") != settings:
-        return None
-    return IngestReport.from_dict(manifest["report"] | {"already_ingested": True})
-
-
-def reported(connection: duckdb.DuckDBPyConnection, path: str, lines: int, digest: str, format: str, rows: int) -> IngestReport:
-    """Account for every line, of which `rows` daily edges were made. Nothing that reads as the format is an InputError."""
-    reasons = connection.execute(
-        "SELECT dropped, sum(count)::BIGINT, min(example) FROM slices WHERE dropped IS NOT NULL GROUP BY 1 ORDER BY 2 DESC, 1"
-    ).fetchall()
-    dropped = {reason: number for reason, number, _ in reasons}
-    examples = {reason: example(path, first) for reason, _, first in reasons}
-    understood = sum(dropped.values()) < lines or any(reason.startswith(events.NOT_A_LOGON) for reason in dropped)
-    if not understood and set(dropped) != {events.HEADER}:
-        said = "; ".join(f"{reason}: {number}" for reason, number in dropped.items())
-        shown = next(iter(examples.values()))
-        raise InputError(f"{path}: no line reads as {format} ({said}), as\n  {shown}\nsay what it is with --format")
-    measures = connection.execute(
-        "SELECT coalesce(sum(count), 0)::BIGINT, min(first_seen), max(last_seen),"
-        ' list_sort(list(DISTINCT day)), count(DISTINCT "user"), count(DISTINCT source), count(DISTINCT target)'
-        " FROM slices WHERE dropped IS NULL"
-    ).fetchone()
-    assert measures is not None
-    counted, first, last, days, users, sources_, targets = measures
-    if counted + sum(dropped.values()) != lines:
-        raise AssertionError(f"{lines} lines became {counted} events and {sum(dropped.values())} dropped lines")
-    return IngestReport(
-        file=path,
-        format=format,
-        batch=digest,
-        lines=lines,
-        events=counted,
-        edges=rows,
-        dropped=dropped,
-        examples=examples,
-        first=first,
-        last=last,
-        days=tuple(days or ()),
-        users=users,
-        sources=sources_,
-        targets=targets,
-        seconds=0.0,
-    )
-
-
-def example(path: str, numbered: str) -> str:
-    """`file:line: text`, harmless on a terminal and in JSON."""
-    number, _, text = numbered.partition(":")
-    return f"{path}:{int(number)}: {''.join(c if c.isprintable() else repr(c)[1:-1] for c in text)}"
-
-
-def write_days(connection: duckdb.DuckDBPyConnection, directory: Path) -> int:
-    """`<day>.parquet` for each day, several at once: DuckDB gives one file of this size one thread. Returns the rows written."""
-    merged = ibis.to_sql(edges.merged(ibis.table(edges.SCHEMA, name="edges")), dialect="duckdb")
-    days = connection.execute(
-        "SELECT day, min(slice) < max(slice) FROM slices WHERE dropped IS NULL GROUP BY day ORDER BY day"
-    ).fetchall()
-
-    def write(day: dt.date, is_cut: bool) -> int:
-        path = str(directory / f"{day}.parquet").replace("'", "''")
-        rows = f"({merged})" if is_cut else "edges"
-        copied = f"COPY (FROM {rows} WHERE day = DATE '{day}') TO '{path}' (FORMAT parquet, PARQUET_VERSION V2)"
-        return int(connection.cursor().execute(copied).fetchall()[0][0])
-
-    with ThreadPoolExecutor(os.cpu_count()) as writers:
-        return sum(writers.map(lambda found: write(*found), days))
+def complete(made: pa.Table) -> pa.Table:
+    """With all columns of an event, null where they are missing."""
+    columns = {name: made[name] if name in made.column_names else pa.nulls(len(made)) for name in events.KEPT}
+    return pa.table(columns).cast(pa.schema([events.SCHEMA.to_pyarrow().field(name) for name in events.KEPT]))

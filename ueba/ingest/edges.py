@@ -15,10 +15,11 @@
 | first_seen   | timestamp(6) | UTC, microseconds                                                          |
 | last_seen    | timestamp(6) | UTC, microseconds                                                          |
 | hours        | int32        | a bit set: bit h (1 << h) says that there were events in hour h, UTC       |
+| witnesses    | int32        | a bit set of who saw it: 1 the host, 2 the controller, 4 the source; else 0 |
 
 The first eight are the key: one row each. `pairs` is the coarser grain that detection works at.
 
-Leaves out: actors, event ids, and single events; who needs them goes back to the log. Hours are a set and not counts: habits are
+Leaves out: actors, event ids, and single events; who needs them finds them in the lake's events. Hours are a set and not counts: habits are
 learned from the hours with events, and 24 counts cost as much to make and to store as all the rest of an edge.
 `daily` is linear in events, so it is one Ibis expression: DuckDB runs it on one machine, PySpark on a cluster.
 """
@@ -28,11 +29,13 @@ from __future__ import annotations
 import ibis
 import ibis.expr.types as ir
 
+from ueba.ingest import events as contract
 from ueba.ingest import identity
+from ueba.ingest.events import EVIDENCE
 
 KEY = ("day", "user", "source", "target", "target_kind", "action", "logon_type", "auth_package")
 PAIR = ("day", "user", "source", "target", "target_kind")
-EXAMPLE = 120  # characters of a dropped line that a report shows
+WITNESSED = ibis.schema({name: contract.SCHEMA[name] for name in contract.KEPT} | {"witnesses": "int32"})  # what `daily` counts
 SCHEMA = ibis.schema(
     {"day": "date"}
     | {name: "string" for name in KEY[1:]}
@@ -42,29 +45,22 @@ SCHEMA = ibis.schema(
         "first_seen": "timestamp(6)",
         "last_seen": "timestamp(6)",
         "hours": "int32",
+        "witnesses": "int32",
     }
 )
 
 
 def daily(events: ir.Table) -> ir.Table:
-    """events -> edges, and with them a row per reason of dropping: `dropped`, count, `example`; all else null.
-
-    example: number (12 digits) and beginning of the first line dropped for this reason, with a colon between
-    """
-    kept = events.dropped.isnull()
-    keys = {name: ibis.ifelse(kept, events[name], None) for name in KEY[1:]}
-    time = ibis.ifelse(kept, events.time, None)
-    example = ibis.ifelse(kept, None, events.line.cast("string").lpad(12, "0") + ":" + events.text.left(EXAMPLE))
-    rows = events.select(
-        "dropped", "outcome", time=time, day=time.date(), hours=ibis.literal(1) << time.hour(), example=example, **keys
-    )
-    return rows.group_by(*KEY, "dropped").aggregate(
+    """events of `witnesses.query` -> edges. Evidence makes none."""
+    rows = events.filter(events.action.isnull() | events.action.notin(EVIDENCE))
+    rows = rows.mutate(day=rows.time.date(), hours=ibis.literal(1) << rows.time.hour())
+    return rows.group_by(*KEY).aggregate(
         count=rows.count(),
         failures=rows.count(where=rows.outcome == "failure"),
         first_seen=rows.time.min(),
         last_seen=rows.time.max(),
         hours=rows.hours.bit_or().cast("int32"),
-        example=rows.example.min(),
+        witnesses=rows.witnesses.bit_or().cast("int32"),
     )
 
 
@@ -96,4 +92,5 @@ def totals(edges: ir.Table) -> dict[str, ir.Value]:
         "first_seen": edges.first_seen.min(),
         "last_seen": edges.last_seen.max(),
         "hours": edges.hours.bit_or().cast("int32"),
+        "witnesses": edges.witnesses.bit_or().cast("int32"),
     }

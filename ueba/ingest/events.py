@@ -69,6 +69,7 @@ KEPT = (
 )
 COLUMNS = (*KEPT, "dropped", "note", "line", "text")
 LINES = ibis.schema({"line": "int64", "text": "string"})
+FILE = "file"  # a column of lines that is carried along: the number of their file, where lines of several are read at once
 SCHEMA = ibis.schema({name: "string" for name in COLUMNS} | {"time": "timestamp(6)", "line": "int64"})
 
 PRIVILEGE, LEASE = "privilege", "lease"
@@ -105,7 +106,8 @@ def finish(lines: ir.Table, cases: list[Case], **columns: ir.Value) -> ir.Table:
         (made.target.isnull() & makes_edge, "no target"),
     ]
     found = made.mutate(dropped=ibis.cases(*unreadable, *cases, *unusable, else_=ibis.null("string")))
-    return found.select([found[name].cast(SCHEMA[name]) for name in COLUMNS])
+    carried = [found[FILE]] if FILE in lines.columns else []
+    return found.select([found[name].cast(SCHEMA[name]) for name in COLUMNS] + carried)
 
 
 def latest() -> dt.datetime:

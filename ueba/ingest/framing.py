@@ -23,7 +23,6 @@ from ueba.errors import InputError
 
 MAX_LINE = 1 << 20  # bytes; a longer record is not a log record
 WRAPPERS = rb'"(Records|records|value|items|events|Events|results|data|logs|log|hits|resourceLogs)"\s*:\s*\[\s*(?=[{\]])'
-SEARCH = rb'\{\s*"(took|hits|_scroll_id|pit_id)"\s*:'  # an answer of Elasticsearch: hits in hits
 QUOTE, BACKSLASH, NEWLINE = ord('"'), ord("\\"), ord("\n")
 
 STRUCTURE = np.zeros(256, bool)
@@ -45,14 +44,29 @@ def guessed(start: bytes) -> Frame:
         return lambda blocks: json_elements(blocks, 0)
     if not text.startswith(b"{"):
         return lines
-    wrapper = re.search(WRAPPERS, text)
-    depth = depth_before(text[: wrapper.start()]) if wrapper else 0
-    if depth == 1 or (depth == 2 and re.match(SEARCH, text)):
-        return lambda blocks: json_elements(blocks, depth + 1)
     first = text.split(b"\n", 1)[0].rstrip()
-    if first.endswith(b"}") and depth_before(first) == 0 and b"}{" not in first:
+    is_whole = first.endswith(b"}") and depth_before(first) == 0
+    wrapper = re.search(WRAPPERS, first if is_whole else text)
+    if wrapper and is_around_all(wrapper):
+        return lambda blocks: json_elements(blocks, 2)
+    if wrapper and is_search(wrapper):
+        return lambda blocks: json_elements(blocks, 3)
+    if is_whole and b"}{" not in first:
         return lines
     return (lambda blocks: json_elements(blocks, 0)) if depth_before(first) or b"}{" in first else lines
+
+
+def is_around_all(wrapper: re.Match[bytes]) -> bool:
+    """Whether a list is that of a document's records and not one of a record, as `events` is in a Google activity after objects."""
+    before = wrapper.string[: wrapper.start()]
+    return depth_before(before) == 1 and not (wrapper[1] == b"events" and b"{" in before[1:])
+
+
+def is_search(wrapper: re.Match[bytes]) -> bool:
+    """Whether a list is that of the hits of an answer of Elasticsearch, `{"took": 5, ..., "hits": {..., "hits": [...]}}`."""
+    before = wrapper.string[: wrapper.start()]
+    begins = re.match(rb'\{\s*"(took|hits|_scroll_id|pit_id)"', before)
+    return wrapper[1] == b"hits" and begins is not None and depth_before(before) == 2
 
 
 # --- lines -----------------------------------------------------------------------------------------------------

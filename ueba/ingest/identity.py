@@ -7,8 +7,8 @@
 Windows names are case-insensitive, so everything is lower case here. A source whose names are canonical already says so
 (`Source.canonical`) and keeps them as written: LANL's pseudonyms read `U7275@DOM1` in every file that goes with it.
 
-Leaves out, what takes a second look at the log: `ws7` and `ws7.corp.example` as one, `CORP` and `corp.example`
-as one, and IP addresses as the host that held them at the time.
+Leaves out what takes a look at other events: `ws7` and `ws7.corp.example` as one, `CORP` and `corp.example` as one, and IP
+addresses as the host that held them at the time. That is `entities`.
 """
 
 from __future__ import annotations
@@ -71,15 +71,20 @@ def resource(name: ir.StringValue) -> ir.StringValue:
 
 
 def unify(events: ir.Table) -> ir.Table:
-    """events -> events with one spelling for each user, source and target. A name that is all dots and the like stays."""
+    """events -> events with one spelling for each name and address. A name that is all dots and the like stays."""
     target = ibis.ifelse(events.target_kind == "resource", resource(events.target), host(events.target))
-    source = host(events.source)
+    source_ip = host(events.source_ip)
+    source_ip = ibis.ifelse(source_ip.isin(LOOPBACK), ibis.null("string"), source_ip)
     loops = events.source.lower().isin(LOOPBACK) & (events.target_kind == "machine")
     named = events.mutate(
         user=ibis.coalesce(user(events.user), events.user),
         actor=user(events.actor),
-        source=ibis.ifelse(loops, target, source),
+        source=ibis.ifelse(loops, target, ibis.coalesce(host(events.source), source_ip)),
         target=ibis.coalesce(target, events.target),
+        user_id=blank_to_null(events.user_id.lower()),
+        source_ip=source_ip,
+        target_ip=host(events.target_ip),
+        reporter=host(events.reporter),
     )
     return named.mutate(actor=ibis.ifelse(named.actor == named.user, ibis.null("string"), named.actor))
 

@@ -1,9 +1,18 @@
-"""Daily edges in Parquet, `edges/day=YYYY-MM-DD/batch=<id>.parquet`, and a manifest a batch, `batches/<hash>.json`.
+"""The lake: events and daily edges in Parquet, one folder.
 
-The id of a batch is the hash of its content and that of how it was read. The manifest is written last, by renaming, and
-names the files that count: without it a file is not there. So an interrupted ingest leaves nothing to be seen, and a
-batch read anew with other settings is replaced in one step. Leftovers go with the next ingest. Days are merged over
-batches when they are read.
+    events/batch=<id>/<n>.parquet           what was read: the columns of `events.KEPT`, `dropped`, `note`, `line`, `example`, `file`
+    evidence/batch=<id>.parquet             what a batch tells about who is who, see `evidence`
+    batches/<id>.json                       its manifest: which files, how they were read, what became of them
+    given/<name>.json                       tables of entities, see `given`
+    edges/day=YYYY-MM-DD/<digest>.parquet   daily edges, made from a day's events and what is known of entities, see `build`
+    entities.parquet                        who is who, see `entities`
+    index.json                              the edges that count: day -> file and number of rows
+
+In events, `file` is the number of a file in the manifest; records that were dropped are there too, with the reason and nothing else.
+
+A batch is there when its manifest is, edges are there when the index names them; both are written last, by renaming. So an
+interrupted ingest leaves nothing to be seen, and the next one removes what it left. A file is known by its content: read again with
+other settings, it takes the place of what was read before.
 
 Leaves out: object stores, compaction, and removal of old days.
 """
@@ -29,12 +38,13 @@ import pyarrow.parquet as pq
 from ueba.errors import WorkspaceError
 from ueba.ingest import edges
 
-VERSION = 2  # of what the files hold
+VERSION = 3  # of what the files hold
+Manifest = dict[str, Any]
 
 
 @contextlib.contextmanager
 def writing(lake: Path) -> Iterator[Path]:
-    """An empty directory inside the lake for one writer at a time; what an interrupted one left is removed before."""
+    """An empty directory inside the lake for one writer at a time; what an interrupted one left is removed before and after."""
     lake.mkdir(parents=True, exist_ok=True)
     with open(lake / ".lock", "w") as lock:
         try:
@@ -43,6 +53,7 @@ def writing(lake: Path) -> Iterator[Path]:
             raise WorkspaceError(f"{lake}: another ingest is writing; wait for it to end") from reason
         clean(lake)
         temporary = lake / ".tmp"
+        shutil.rmtree(temporary, ignore_errors=True)
         temporary.mkdir()
         try:
             yield temporary
@@ -51,61 +62,102 @@ def writing(lake: Path) -> Iterator[Path]:
 
 
 def clean(lake: Path) -> None:
-    """Remove all that no manifest names."""
-    shutil.rmtree(lake / ".tmp", ignore_errors=True)
-    named = {path for manifest in manifests(lake) for path in files(lake, manifest)}
-    for path in lake.glob("edges/day=*/*.parquet"):
+    """Remove all that no manifest and not the index names, and batches all of whose files were read again."""
+    held = manifests(lake)
+    counting = live(held)
+    named = {lake / entry["file"] for entry in index(lake).values()}
+    for manifest in held:
+        if counting[manifest["id"]]:
+            named |= {events_folder(lake, manifest["id"]), evidence_file(lake, manifest["id"])}
+        else:
+            manifest_path(lake, manifest["id"]).unlink()
+    for path in (*lake.glob("edges/day=*/*"), *lake.glob("events/*"), *lake.glob("evidence/*")):
         if path not in named:
-            path.unlink()
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
-def publish(lake: Path, temporary: Path, manifest: dict[str, Any]) -> None:
-    """Make a batch visible: `temporary` holds `<day>.parquet` for each of the manifest's days."""
-    for day, path in zip(manifest["report"]["days"], files(lake, manifest), strict=True):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        os.replace(temporary / f"{day}.parquet", path)
-    (lake / "batches").mkdir(exist_ok=True)
-    written = temporary / "manifest.json"
-    written.write_text(json.dumps(manifest, indent=2))
-    os.replace(written, manifest_path(lake, manifest["report"]["batch"]))
-    clean(lake)
+# --- batches ---------------------------------------------------------------------------------------------------
+
+
+def manifests(lake: Path) -> list[Manifest]:
+    """Every batch that is there, in the order in which they came: `id`, `number`, `files`, each with `digest`, `how` it was read,
+    `spans` (day -> first time, last time, events) and `report`; None for one whose content was known. Raises WorkspaceError where they are of another version."""
+    held = [json.loads(path.read_text()) for path in lake.glob("batches/*.json")]
+    if any(manifest.get("lake_version") != VERSION for manifest in held):
+        raise WorkspaceError(f"{lake}: was made by another version; remove it, and ingest its log files again")
+    return sorted(held, key=lambda manifest: (manifest["number"], manifest["id"]))
+
+
+def live(held: list[Manifest]) -> dict[str, list[int]]:
+    """Which files of each batch count: of the same content, the one that was read last."""
+    files = [(manifest["id"], number, file) for manifest in held for number, file in enumerate(manifest["files"]) if file]
+    last = {file["digest"]: (batch, number) for batch, number, file in files}
+    counting: dict[str, list[int]] = {manifest["id"]: [] for manifest in held}
+    for batch, number in last.values():
+        counting[batch].append(number)
+    return counting
+
+
+def publish(lake: Path, temporary: Path, manifest: Manifest) -> None:
+    """Make a batch visible: `temporary` holds the folder `events` and the file `evidence.parquet`."""
+    for name, path in (
+        ("events", events_folder(lake, manifest["id"])),
+        ("evidence.parquet", evidence_file(lake, manifest["id"])),
+    ):
+        path.parent.mkdir(exist_ok=True)
+        os.replace(temporary / name, path)
+    write_json(temporary, manifest_path(lake, manifest["id"]), manifest)
 
 
 def manifest_path(lake: Path, batch: str) -> Path:
     return lake / "batches" / f"{batch}.json"
 
 
-def manifests(lake: Path) -> list[dict[str, Any]]:
-    """Every batch that is there: `id`, `settings`, `report`."""
-    return [json.loads(path.read_text()) for path in sorted(lake.glob("batches/*.json"))]
+def events_folder(lake: Path, batch: str) -> Path:
+    return lake / "events" / f"batch={batch}"
 
 
-def files(lake: Path, manifest: dict[str, Any]) -> list[Path]:
-    return [lake / "edges" / f"day={day}" / f"batch={manifest['id']}.parquet" for day in manifest["report"]["days"]]
+def evidence_file(lake: Path, batch: str) -> Path:
+    return lake / "evidence" / f"batch={batch}.parquet"
+
+
+def write_json(temporary: Path, path: Path, content: Any) -> None:
+    """The old or the new, never half of it."""
+    path.parent.mkdir(exist_ok=True)
+    written = temporary / path.name
+    written.write_text(json.dumps(content, indent=1))
+    os.replace(written, path)
+
+
+# --- edges -----------------------------------------------------------------------------------------------------
+
+
+def index(lake: Path) -> dict[str, dict[str, Any]]:
+    """Day -> `file` of its edges, in the lake's folder, and `rows`. Raises WorkspaceError where it is of another version."""
+    path = lake / "index.json"
+    if not path.exists():
+        manifests(lake)  # where only they are, they may be of another version
+        return {}
+    stored = json.loads(path.read_text())
+    if stored["lake_version"] != VERSION:
+        raise WorkspaceError(f"{lake}: was made by another version; remove it, and ingest its log files again")
+    days: dict[str, dict[str, Any]] = stored["days"]
+    return days
 
 
 def stored(lake: Path, from_day: dt.date, to_day: dt.date) -> list[Path]:
-    """The files that hold the edges of some days, both ends included. Raises WorkspaceError where they are of another version."""
-    held = manifests(lake)
-    for manifest in held:
-        if manifest["settings"].get("lake_version") != VERSION:
-            raise WorkspaceError(f"{manifest['report']['file']}: was ingested by another version; ingest it again")
-    return [
-        path
-        for manifest in held
-        for path, day in zip(files(lake, manifest), manifest["report"]["days"], strict=True)
-        if from_day.isoformat() <= day <= to_day.isoformat()
-    ]
+    """The files that hold the edges of some days, both ends included: one a day, whose name changes when its edges do."""
+    return [lake / entry["file"] for day, entry in sorted(index(lake).items()) if from_day.isoformat() <= day <= to_day.isoformat()]
 
 
 def days(lake: Path) -> list[dt.date]:
     """Days that have edges, in order."""
-    return sorted({dt.date.fromisoformat(day) for manifest in manifests(lake) for day in manifest["report"]["days"]})
+    return sorted(dt.date.fromisoformat(day) for day in index(lake))
 
 
 def size(lake: Path, day: dt.date) -> int:
-    """Rows that are stored of a day, over all batches."""
-    return sum(pq.read_metadata(path).num_rows for path in stored(lake, day, day))
+    """Daily edges of a day."""
+    return int(index(lake).get(day.isoformat(), {"rows": 0})["rows"])
 
 
 def read(lake: Path, from_day: dt.date, to_day: dt.date, *, memory_limit: str = "1GB") -> pa.Table:
@@ -118,8 +170,14 @@ def read_pairs(lake: Path, from_day: dt.date, to_day: dt.date, *, memory_limit: 
     return query(lake, from_day, to_day, edges.pairs, memory_limit)
 
 
+def read_entities(lake: Path) -> pa.Table | None:
+    """Who is who, columns as `entities.TABLE` makes them; None where nothing is known."""
+    path = lake / "entities.parquet"
+    return pq.read_table(path) if path.exists() else None
+
+
 def query(lake: Path, from_day: dt.date, to_day: dt.date, stage: Callable[[ir.Table], ir.Table], memory_limit: str) -> pa.Table:
-    """Some days' edges through an expression, over all batches."""
+    """Some days' edges through an expression."""
     chosen = [str(path) for path in stored(lake, from_day, to_day)]
     with connect(memory_limit) as connection:
         if chosen:

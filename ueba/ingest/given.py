@@ -1,0 +1,127 @@
+"""A table of people and machines that somebody keeps (`--entities people.csv`) -> what it says of each.
+
+A row is one entity. Its name is in the first column that is called as USER_NAMES or HOST_NAMES; columns in ALIASES hold other names of it (several with
+`;` or spaces between); `kind` says what it is (human, service, machine account, anonymous; host for a machine), if it does not follow
+from the name's column; `groups`, `role` or `kind` with the word admin make an administrator. Everything else (department, manager,
+tier, owner, ...) is kept as it is. CSV with a header, JSON (lines or an array) or Parquet.
+
+The table replaces an earlier one of the same file name. Leaves out: when something was true; the table is believed for all time.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from ueba.errors import InputError
+
+USER_NAMES = ("user", "account", "username", "user_name", "samaccountname", "login", "upn", "userprincipalname", "name", "email")
+HOST_NAMES = ("host", "hostname", "machine", "computer", "device", "asset", "fqdn", "ip", "address")
+ALIASES = (
+    "aliases",
+    "alias",
+    "sid",
+    "objectsid",
+    "object_id",
+    "upn",
+    "userprincipalname",
+    "samaccountname",
+    "email",
+    "mail",
+    "fqdn",
+)
+ADDRESSES = ("ip", "ips", "address", "addresses", "ip_address")
+KINDS = {"human": "human", "person": "human", "service": "service", "machine": "machine", "anonymous": "anonymous"}
+HOST_KINDS = ("host", "computer", "server", "workstation", "device")
+ADMIN = re.compile(r"admin", re.IGNORECASE)
+
+
+def read(path: Path) -> list[dict[str, Any]]:
+    """kind (user, host), name, aliases, addresses, account_kind (or None), is_admin (or None), attributes of each row. Raises InputError."""
+    reader = {".json": "read_json", ".jsonl": "read_json", ".ndjson": "read_json", ".parquet": "read_parquet"}
+    function = reader.get(path.suffix.lower(), "read_csv")
+    options = ", header = true, all_varchar = true" if function == "read_csv" else ""
+    try:
+        table = duckdb.connect().sql(f"FROM {function}(?{options})", params=[str(path)])
+        columns = [name.strip().lower() for name in table.columns]
+        rows = [dict(zip(columns, row, strict=True)) for row in table.fetchall()]
+    except (duckdb.Error, OSError) as reason:
+        raise InputError(f"{path}: cannot be read as a table of entities ({reason})") from reason
+    name = next((column for column in columns if column in (*USER_NAMES, *HOST_NAMES)), None)
+    if name is None:
+        raise InputError(
+            f"{path}: no column names the entity; call one of {', '.join(columns)[:200]} user (for people) or host (for machines)"
+        )
+    found = [entity(row, name) for row in rows if text(row[name])]
+    if not found:
+        raise InputError(f"{path}: no row has a name in column {name}")
+    return found
+
+
+def entity(row: dict[str, Any], column: str) -> dict[str, Any]:
+    """One row, spelt as events are (`ueba.ingest.identity`), in plain Python: such tables are small."""
+    kind = text(row.get("kind") or row.get("type")).lower()
+    is_host = column in HOST_NAMES or kind in HOST_KINDS
+    spell = spelt_host if is_host else spelt_user
+    others = [each for name in ALIASES if name != column for each in several(row.get(name))]
+    groups = " ".join(text(row.get(name)) for name in ("groups", "group", "memberof", "role", "kind"))
+    plain = {name: text(value) for name, value in row.items() if name not in (column, *ALIASES, *ADDRESSES, "kind", "type")}
+    return {
+        "kind": "host" if is_host else "user",
+        "name": spell(text(row[column])),
+        "aliases": sorted({spell(each) for each in others} - {spell(text(row[column]))}),
+        "addresses": sorted({each.lower() for name in ADDRESSES if is_host for each in several(row.get(name))}),
+        "account_kind": None if is_host else next((KINDS[word] for word in KINDS if kind.startswith(word)), None),
+        "is_admin": bool(ADMIN.search(groups)) if groups.strip() else None,
+        "attributes": {name: value for name, value in plain.items() if value},
+    }
+
+
+def text(value: Any) -> str:
+    return "" if value is None else str(value).strip()
+
+
+def several(value: Any) -> list[str]:
+    """`a; b c` or a list, as texts."""
+    parts = value if isinstance(value, list) else re.split(r"[;,\s]+", text(value))
+    return [text(part) for part in parts if text(part)]
+
+
+def spelt_user(name: str) -> str:
+    """As `identity.user`."""
+    domain, _, account = name.strip().lower().rpartition("\\")
+    return f"{account}@{domain}" if domain and domain != "." else account
+
+
+def spelt_host(name: str) -> str:
+    """As `identity.host`."""
+    return name.strip().lower().strip("\\").rstrip(".")
+
+
+def write(path: Path, root: Path) -> int:
+    """Keep a table in the lake at `root`. Returns how many entities it has."""
+    found = read(path)
+    kept = root / "given" / f"{path.name}.json"
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    kept.with_suffix(".tmp").write_text(json.dumps(found, indent=1, ensure_ascii=False), encoding="utf-8")
+    kept.with_suffix(".tmp").replace(kept)
+    return len(found)
+
+
+def stored(root: Path) -> list[dict[str, Any]]:
+    """What all tables in the lake say; of one entity in several, all of it, the later file name's first."""
+    found: dict[tuple[str, str], dict[str, Any]] = {}
+    for path in sorted(root.glob("given/*.json")):
+        for each in json.loads(path.read_text(encoding="utf-8")):
+            known = found.setdefault((each["kind"], each["name"]), each)
+            if known is not each:
+                known["aliases"] = sorted({*known["aliases"], *each["aliases"]})
+                known["addresses"] = sorted({*known["addresses"], *each["addresses"]})
+                known["attributes"] |= each["attributes"]
+                for name in ("account_kind", "is_admin"):
+                    known[name] = known[name] if each[name] is None else each[name]
+    return list(found.values())
