@@ -33,6 +33,7 @@ import duckdb
 import ibis
 import ibis.expr.types as ir
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from ueba.errors import WorkspaceError
@@ -166,8 +167,15 @@ def read(lake: Path, from_day: dt.date, to_day: dt.date, *, memory_limit: str = 
 
 
 def read_pairs(lake: Path, from_day: dt.date, to_day: dt.date, *, memory_limit: str = "1GB") -> pa.Table:
-    """The same at the grain of detection, see `edges.pairs`."""
-    return query(lake, from_day, to_day, edges.pairs, memory_limit)
+    """The same at the grain of detection, see `edges.pairs`. The kind of an account is what is known of it, else what its name says."""
+    pairs = query(lake, from_day, to_day, edges.pairs, memory_limit)
+    known = read_entities(lake)
+    known = known and known.filter((pc.field("kind") == "user") & pc.field("account_kind").is_valid())
+    if not known:
+        return pairs
+    kinds = known["account_kind"].take(pc.index_in(pairs["user"], known["name"]))
+    column = pairs.column_names.index("user_kind")
+    return pairs.set_column(column, "user_kind", pc.coalesce(kinds, pairs["user_kind"]))
 
 
 def read_entities(lake: Path) -> pa.Table | None:
