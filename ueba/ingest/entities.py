@@ -74,12 +74,15 @@ USERS = (
     """CREATE TABLE user_alias AS
     WITH ranked AS (
         SELECT name, entity, 'a table of entities' AS why, 0 AS rank FROM given WHERE kind = 'user'
-        UNION ALL SELECT p.name, b.entity, 'the same identifier ' || p.id, 1 FROM placed p JOIN by_id b USING (id) WHERE b.called > 1
+        UNION ALL SELECT p.name, b.entity, 'the same identifier ' || p.id, 1
+                  FROM placed p JOIN by_id b USING (id) WHERE b.called > 1
         UNION ALL SELECT p.name, b.entity, 'the identifier of that name', 1 FROM placed p JOIN by_id b ON p.name = b.id
         UNION ALL SELECT name, full_name, why, 2 FROM placed WHERE why IS NOT NULL
         UNION ALL SELECT p.name, s.entity, 'the only account of that name in any domain', 3
                   FROM placed p JOIN single s USING (account) WHERE p.domain IS NULL
-    ), first AS (SELECT name, min_by(entity, (rank, entity)) AS entity, min_by(why, (rank, entity)) AS why FROM ranked GROUP BY name)
+    ), first AS (
+        SELECT name, min_by(entity, (rank, entity)) AS entity, min_by(why, (rank, entity)) AS why FROM ranked GROUP BY name
+    )
     SELECT f.name, coalesce(g.entity, f.entity) AS entity, f.why
     FROM first f LEFT JOIN first g ON f.entity = g.name WHERE f.name != coalesce(g.entity, f.entity)""",
 )
@@ -119,7 +122,8 @@ ADDRESSES = (
     FROM held h WHERE NOT EXISTS (
         SELECT 1 FROM held b WHERE b.address = h.address AND b.rank < h.rank AND h.day IN (b.day, b.day + 1)
     ) AND (rank = 1 OR NOT EXISTS (
-        SELECT 1 FROM held b WHERE b.address = h.address AND b.day = h.day GROUP BY b.address HAVING count(DISTINCT b.host) >= {SHARED}
+        SELECT 1 FROM held b WHERE b.address = h.address AND b.day = h.day
+        GROUP BY b.address HAVING count(DISTINCT b.host) >= {SHARED}
     ))""",
     f"""CREATE TABLE address_alias AS
     WITH spans AS (
@@ -140,7 +144,7 @@ ADDRESSES = (
 
 
 def resolved(events: str) -> str:
-    """SQL: events with each name replaced by its entity, and each address by the machine that had it at the time. A lease, a machine's
+    """SQL: events with each name replaced by its entity, each address by the machine that had it at the time. A lease, a machine's
     own account and a table are believed before the name that the source gives itself."""
     return f"""
     SELECT e.* REPLACE (
@@ -173,7 +177,7 @@ DIGESTS = """
     )
     SELECT day, md5(string_agg(name || '=' || entity, '|' ORDER BY name, entity)) FROM matter GROUP BY day"""
 
-# Every entity that has an alias, an address, an attribute or a right: kind (user, host), name, account_kind (null: as its name says),
+# Every entity that has an alias, an address, an attribute or a right: kind (user, host), name, account_kind (or null: as named),
 # is_admin, aliases, addresses, attributes (JSON).
 TABLE = """
     WITH alias AS (
