@@ -28,7 +28,7 @@ import ibis
 import ibis.expr.types as ir
 
 from ueba.ingest import events
-from ueba.ingest.fields import is_address, json_fields, parsed_time
+from ueba.ingest.fields import Cases, Made, by_kind, decode, is_address, json_fields, parsed_time
 from ueba.ingest.identity import blank_to_null, once
 from ueba.ingest.sources import Options, Sample, Source
 
@@ -95,7 +95,10 @@ FREE_TEXT = ("username", "hostname", "domainname", "client", "service", "path", 
 NAMES = {"id.orig_h": "orig", "id.resp_h": "resp", "_path": "log", "_system_name": "sensor"}  # what we call them, if not the same
 FIELDS = ("ts", "uid", "uids", *(name for marks in MARKS.values() for name in marks), *FREE_TEXT, *NAMES)
 FIELDS += ("success", "status", "client_addr", "mac")
-JSON = {NAMES.get(name, name): (f"/{name}", "/" + name.replace(".", "/"), "/" + name.replace(".", "_")) for name in FIELDS}
+JSON: dict[str, str | Sequence[str]] = {NAMES.get(name, name): f"/{name}" for name in FIELDS}
+JSON |= {
+    NAMES[name]: (f"/{name}", "/" + name.replace(".", "/"), "/" + name.replace(".", "_")) for name in ("id.orig_h", "id.resp_h")
+}
 
 OUTCOME = {"T": "success", "F": "failure", "true": "success", "false": "failure"}
 GUESS = OUTCOME | {"success": "success", "failure": "failure"}
@@ -108,9 +111,6 @@ ANSWERS = (  # of a controller that wants to be asked otherwise, and will be
 OF_CONTROLLER = ("krbtgt", "kadmin")  # services
 MAX_SECONDS = 1e11  # a larger number is of milliseconds
 NO_USER = "no user in the log: the account is named after the client's address"
-
-Cases = list[events.Case]
-Made = tuple[Cases, dict[str, ir.Value]]  # why a record of a log is not a logon, and the columns of those that are
 
 
 def source(format: str, options: Options) -> Source:
@@ -147,14 +147,14 @@ class Header:
     """
 
     def __init__(self, records: Sequence[str]) -> None:
-        told = dict(line[1:].split(maxsplit=1) for line in records if re.match(r"#[a-z_]+\s+\S", line))
+        found = filter(None, (re.match(r"#([a-z_]+)(\W)(.*)", line) for line in records))
+        told = {name: text for name, _, text in reversed([line.groups() for line in found])}  # of several headers, the first
         escaped = re.fullmatch(r"\\x([0-9a-fA-F]{2})\s*", told.get("separator", ""))
         self.separator = chr(int(escaped[1], 16)) if escaped else "\t"
-        names = {name: text.strip(self.separator) for name, text in told.items()}
-        self.columns = names.get("fields", "").split(self.separator) if "fields" in names else []
-        self.unset = (names.get("unset_field", "-"), names.get("empty_field", "(empty)"))
+        self.columns = told.get("fields", "").split(self.separator)
+        self.unset = (told.get("unset_field", "-"), told.get("empty_field", "(empty)"))
         self.is_told = len(self.columns) > 1
-        self.log = names["path"] if names.get("path") in LOGS else log_with(self.columns)
+        self.log = told["path"] if told.get("path") in LOGS else log_with(self.columns)
         if not self.is_told:
             self.log, self.columns = looks_like(records)
 
@@ -183,24 +183,26 @@ def fits(fields: Sequence[str], columns: Sequence[str]) -> bool:
 
 def json_rows(lines: ir.Table) -> tuple[ir.Table, Cases]:
     """The fields of JSON records, and `log`: one of LOGS, null for others."""
-    rows = json_fields(lines, JSON)
-    marked = ibis.cases(*((ibis.or_(*(rows[mark].notnull() for mark in marks)), log) for log, marks in MARKS.items()))
-    has_ends = rows.orig.notnull() | rows.uids.notnull() | rows.log.notnull()
-    cases = [(~rows.is_json, "not JSON"), (rows.ts.isnull() | ~has_ends, "not a zeek record")]
-    return rows.mutate(log=ibis.ifelse(rows.log.isin(tuple(LOGS)), rows.log, marked)), cases
+    found = json_fields(lines, JSON)
+    marked = ibis.cases(*((ibis.or_(*(found[mark].notnull() for mark in marks)), log) for log, marks in MARKS.items()))
+    rows = found.mutate(
+        is_zeek=found.ts.notnull() & (found.orig.notnull() | found.uids.notnull() | found.log.notnull()),
+        log=ibis.ifelse(found.log.isin(tuple(LOGS)), found.log, marked),
+    )
+    return rows, [(~rows.is_json, "not JSON"), (~rows.is_zeek, "not a zeek record")]
 
 
 def tsv_rows(lines: ir.Table, header: Header) -> tuple[ir.Table, Cases]:
     """The fields of lines with a tab between, and `log`, the same for all."""
-    rows = lines.mutate(field=lines.text.split(header.separator))
+    split = lines.mutate(field=lines.text.split(header.separator))
     number = {NAMES.get(name, name): number for number, name in enumerate(header.columns)}
-    found = {name: value(rows.field[number[name]], name, header) if name in number else ibis.null("string") for name in JSON}
-    cases = [
-        (lines.text.startswith("#"), events.HEADER),
+    found = {name: value(split.field[number[name]], name, header) if name in number else ibis.null("string") for name in JSON}
+    rows = split.mutate(**found | {"log": ibis.literal(header.log, "string")})
+    return rows, [
+        (rows.text.startswith("#"), events.HEADER),
         (ibis.literal(not header.columns), "no header, and columns that are not known"),
         (rows.field.length() != len(header.columns), f"not {len(header.columns)} fields"),
     ]
-    return rows.mutate(**found | {"log": ibis.literal(header.log, "string")}), cases
 
 
 def value(field: ir.StringValue, name: str, header: Header) -> ir.StringValue:
@@ -219,17 +221,14 @@ def unescaped(text: ir.StringValue) -> ir.StringValue:
 def read(lines: ir.Table, sample: Sample) -> ir.Table:
     """lines -> events"""
     rows, cases = json_rows(lines) if sample.objects else tsv_rows(lines, Header(sample.records))
-    made = {log: stage(rows) for log, stage in LOGS.items()}
-    names = dict.fromkeys(name for _, columns in made.values() for name in columns)
-    null = ibis.null("string")
-    columns = {
-        name: ibis.cases(*((rows.log == log, columns[name]) for log, (_, columns) in made.items() if name in columns), else_=null)
-        for name in names
-    }
-    own = [((rows.log == log) & case, f"{events.NOT_A_LOGON}: {why}") for log, (cases, _) in made.items() for case, why in cases]
+    own, columns = by_kind(rows.log, {log: stage(rows) for log, stage in LOGS.items()})
     return events.finish(
         rows,
-        [*cases, (rows.log.isnull(), f"{events.NOT_A_LOGON}: another Zeek log"), *own],
+        [
+            *cases,
+            (rows.log.isnull(), f"{events.NOT_A_LOGON}: another Zeek log"),
+            *((case, f"{events.NOT_A_LOGON}: {why}") for case, why in own),
+        ],
         time=once(rows.ts, zeek_time),
         reporter=rows.sensor,
         **columns,
@@ -246,7 +245,6 @@ def zeek_time(text: ir.StringValue) -> ir.TimestampValue:
 
 def kerberos(row: ir.Table) -> Made:
     """A ticket for the controller itself (AS), or for a service (TGS)."""
-    name, realm = (row.client.re_extract(r"^(.+)/([^/]+)$", group).nullif("") for group in (1, 2))
     service = row.service.re_replace(r"@[^@/]*$", "")
     kind, host = service.split("/")[0], service.split("/")[1].nullif("")
     is_controller = service.isnull() | kind.lower().isin(OF_CONTROLLER)
@@ -257,7 +255,11 @@ def kerberos(row: ir.Table) -> Made:
         (row.error_msg.isin(ANSWERS), "the controller wants to be asked otherwise"),
     ]
     return cases, {
-        "user": ibis.ifelse(name.contains("@"), name, name + "@" + realm),
+        "user": ibis.cases(
+            (row.client.startswith("/") | ~row.client.contains("/"), None),  # a realm alone
+            (row.client.contains("@"), row.client.re_replace(r"/[^/]*$", "")),  # a user principal name has its own
+            else_=row.client.re_replace(r"^(.+)/([^/]*)$", r"\1@\2"),
+        ),
         "source": row.orig,
         "source_ip": row.orig,
         "target": ibis.cases((is_controller, row.resp), (is_machine, machine), else_=service),
@@ -355,8 +357,3 @@ LOGS: dict[str, Callable[[ir.Table], Made]] = {
     "smb_mapping": smb_mapping,
     "dhcp": dhcp,
 }
-
-
-@ibis.udf.scalar.builtin(signature=(("binary", str), str))
-def decode(data, on_error):  # type: ignore[no-untyped-def]
-    """UTF-8."""
