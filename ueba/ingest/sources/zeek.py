@@ -61,7 +61,7 @@ COLUMNS = [
     ),
     ("dhcp", CONNECTION + "mac assigned_ip lease_time trans_id"),  # Bro 2.0 to 2.5
 ]
-# What the values of a column look like: how logs with equally many columns are told apart. A column of BOUND always has a value.
+# What the values of a column look like: how logs with equally many columns are told apart.
 FORM = {
     "ts": r"\d{9,10}\.\d+|\d{4}-\d\d-\d\dT\S+",
     "id.orig_h": r"[0-9a-fA-F.:]+",
@@ -71,6 +71,7 @@ FORM = {
     "version": r"\d|-",
     "status": r"success|failure|undetermined|[A-Z_0-9]+|-",
     "direction": r"INBOUND|OUTBOUND|LOCAL|REMOTE|-",
+    "server": r"SSH-.*|-",
     "resp_size": r"\d+",
     "auth_success": r"[TF-]",
     "success": r"[TF-]",
