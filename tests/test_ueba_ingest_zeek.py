@@ -305,8 +305,8 @@ SEEDS = [
 ]
 
 
-@given(st.lists(st.tuples(st.sampled_from(SEEDS), st.integers(0, 200), st.text(max_size=4)), min_size=1, max_size=25))
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.tuples(st.sampled_from(SEEDS), st.integers(0, 200), st.text(max_size=4)), min_size=1, max_size=60))
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_mutated_records_never_raise_and_are_all_counted(tmp_path, mutations):
     lines = [(seed.strip()[:cut] + junk + seed.strip()[cut + 1 :]).encode("utf-8", "replace") for seed, cut, junk in mutations]
     data = b"\n".join([b'{"ts": 1, "id.orig_h": "10.0.0.7"}' if lines[0].startswith(b"{") else SEEDS[6].encode(), *lines]) + b"\n"
@@ -321,7 +321,7 @@ def test_mutated_records_never_raise_and_are_all_counted(tmp_path, mutations):
         st.one_of(st.none(), st.booleans(), st.floats(), st.text(max_size=9), st.lists(st.integers())),
     )
 )
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_values_of_other_types_never_raise(tmp_path, fields):
     path = tmp_path / "log"
     path.write_text(record(auth_success=True) + record(**fields))

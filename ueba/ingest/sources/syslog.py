@@ -49,7 +49,7 @@ from ueba.ingest.fields import (
     parsed_time,
     try_strptime,
 )
-from ueba.ingest.identity import LOOPBACK, once
+from ueba.ingest.identity import LOOPBACK, blank_to_null, once
 from ueba.ingest.sources import Options, Sample, Source
 
 STAMP = r"[A-Z][a-z]{2} [ \d]\d(?: \d{4})? \d\d:\d\d:\d\d(?:\.\d+)?|\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\S*"
@@ -146,9 +146,13 @@ def text_rows(lines: ir.Table, sample: Sample, options: Options) -> ir.Table:
     """The parts of lines with a header, of any of three forms."""
     head = ibis.ifelse(lines.text.re_search(IS_5424), groups(lines.text, HEADER_5424, HEAD), groups(lines.text, HEADER, HEAD))
     cut = lines.mutate(part=head)
-    rows = cut.mutate(**{name: cut["part"][name].nullif("") for name in HEAD}, cursor=ibis.null("string"))
+    rows = cut.mutate(
+        **{name: blank_to_null(cut["part"][name]) for name in HEAD},
+        cursor=ibis.null("string"),
+        is_whole=cut["part"]["stamp"] != "",
+    )
     is_iso = rows.stamp.re_search(r"^\d")
-    has_year = rows.stamp.re_search(r"^\D{3}...\d{4} ")
+    has_year = rows.stamp.re_search(r"^\D{3} .. \d{4} ")
     zone = f"taken as {options.timezone}"
     return rows.mutate(
         at=ibis.cases(
@@ -192,6 +196,7 @@ def journal_rows(lines: ir.Table) -> ir.Table:
         message=ibis.ifelse(is_bytes, once(rows.message.try_cast("array<uint8>"), characters), rows.message),
         at=make_timestamp(rows.stamp.try_cast("int64").clip(0, LAST)),
         assumed=ibis.null("string"),
+        is_whole=rows.stamp.notnull() & rows.message.notnull(),
     )
 
 
@@ -222,7 +227,7 @@ def read(lines: ir.Table, sample: Sample, options: Options) -> ir.Table:
         found,
         [
             *no_header,
-            (found.host.isnull() | found.message.isnull(), "not a journal record" if is_json else "not syslog"),
+            (~found.is_whole, "not a journal record" if is_json else "not syslog"),
             (found.kind.isnull() & is_ours & found.message.re_search(TOLD_AGAIN), f"{events.NOT_A_LOGON}: {AGAIN}"),
             (found.kind.isnull() & is_ours, f"{events.NOT_A_LOGON}: {OTHER_MESSAGE}"),
             (found.kind.isnull(), f"{events.NOT_A_LOGON}: {OTHER_PROGRAM}"),
