@@ -149,6 +149,9 @@ SUDO = "TTY=pts/0 ; PWD=/home/alice ; USER=root ; COMMAND=/bin/cat /etc/shadow"
 USED = [
     (f"sudo:    alice : {SUDO}", "root@web1", "alice", "/bin/cat", "success", None),
     (f"sudo[1]: CORP\\a b : {SUDO}", "root@web1", "CORP\\a b", "/bin/cat", "success", None),
+    (f"sudo: alice : HOST=web1 ; {SUDO}", "root@web1", "alice", "/bin/cat", "success", None),
+    (f"sudo: alice : a password is required ; HOST=web1 ; {SUDO}",)
+    + ("root@web1", "alice", "/bin/cat", "failure", "a password is required"),
     (
         "sudo: alice : TTY=unknown ; PWD=/ ; GROUP=adm ; USER=bob ; ENV=A=1 ; COMMAND=list",
         *("bob", "alice", "list", "success", None),
@@ -210,12 +213,14 @@ def test_leases(tmp_path):
     ]
 
 
-MOVED = "sshd[1]: Failed password for alice from 10.0.0.7 port 1 ssh2"
+TRIED = "Failed password for alice from 10.0.0.7 port 1 ssh2"
+MOVED = f"sshd[1]: {TRIED}"
 
 
 HEADS = [
     ("Mar  1 08:15:02 web1 ", dt.datetime(2024, 3, 1, 8, 15, 2)),
     ("<86>Mar 01 08:15:02 web1 ", dt.datetime(2024, 3, 1, 8, 15, 2)),
+    ("Mar  1 08:15:02 web1 sshd[1]: [ID 800047 auth.info] ", dt.datetime(2024, 3, 1, 8, 15, 2)),
     ("Mar  1 2023 08:15:02 web1 ", dt.datetime(2023, 3, 1, 8, 15, 2)),
     ("2024-03-01T08:15:02+0100 web1 ", dt.datetime(2024, 3, 1, 7, 15, 2)),
     ("<86>2024-03-01T08:15:02.5Z web1 ", dt.datetime(2024, 3, 1, 8, 15, 2, 500000)),
@@ -224,12 +229,14 @@ HEADS = [
 
 
 def test_heads_of_lines(tmp_path):
-    rows = read(tmp_path, *(head + MOVED for head, _ in HEADS), modified=dt.datetime(2024, 6, 1))
+    rows = read(
+        tmp_path, *(head + (TRIED if "[" in head else f"sshd[1]: {TRIED}") for head, _ in HEADS), modified=dt.datetime(2024, 6, 1)
+    )
     assert chosen(rows, "time", "user", "target", "dropped") == [(time, "alice", "web1", None) for _, time in HEADS]
 
 
 def test_rfc_5424(tmp_path):
-    message = MOVED.split(": ")[1]
+    message = TRIED
     head = "<86>1 2003-10-11T22:14:15.003Z web1 sshd 123 - "
     lines = [head + data + message for data in ("- ", '[a@1 b="]\\" "][c@1 d="e"] ', '[a@1 b="x"] \ufeff')]
     rows = read(tmp_path, *lines, lines[0].replace("2003-10-11T22:14:15.003Z", "-"), lines[0].replace("web1", "-"))

@@ -53,7 +53,7 @@ from ueba.ingest.identity import LOOPBACK, blank_to_null, once
 from ueba.ingest.sources import Options, Sample, Source
 
 STAMP = r"[A-Z][a-z]{2} [ \d]\d(?: \d{4})? \d\d:\d\d:\d\d(?:\.\d+)?|\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\S*"
-HEADER = rf"^(?:<\d{{1,3}}>)?({STAMP}) (\S+) (?:([^\s:\[]+)(?:\[[^\]]*\]+)?: *)?(.*)$"  # RFC 3164
+HEADER = rf"^(?:<\d{{1,3}}>)?({STAMP}) (\S+) (?:([^\s:\[]+)(?:\[[^\]]*\]+)?: *)?(?:\[ID \d+ \S+\] )?(.*)$"  # RFC 3164, Solaris
 HEADER_5424 = rf'^<\d{{1,3}}>1 ({STAMP}|-) (\S+) (\S+) \S+ \S+ (?:-|(?:\[(?:[^\]\\"]|"(?:\\.|[^"\\])*")*\])+) ?\x{{FEFF}}?(.*)$'
 IS_5424 = r"^<\d{1,3}>1 "
 HEAD = ("stamp", "host", "program", "message")
@@ -94,7 +94,7 @@ PATTERNS = {  # kind of message -> how it reads, and its groups
         ("service", "actor", "address", "user"),
     ),
     "sudo": (
-        r"^\s*(.+?) : (?:(.*?) ; )?(?:HOST=\S+ ; )?TTY=.*? ; (?:CWD|PWD)=.*? ; (?:GROUP=.*? ; )?USER=(.*?) ;(?: .*? ;)?"
+        r"^\s*(.+?) : (?:(.*?) ; )??(?:HOST=\S+ ; )?TTY=.*? ; (?:CWD|PWD)=.*? ; (?:GROUP=.*? ; )?USER=(.*?) ;(?: .*? ;)?"
         r" COMMAND=(\S+)",
         ("actor", "reason", "user", "program"),
     ),
@@ -133,10 +133,8 @@ def recognises(sample: Sample) -> int:
     """Lines with a syslog header and a program's name, or records of a journal."""
     if sample.objects:
         return sum({"__REALTIME_TIMESTAMP", "MESSAGE"} <= record.keys() for record in sample.objects)
-    return sum(bool(re.match(IS_5424, line)) or bool((found := HEADER_RE.match(line)) and found[3]) for line in sample.records)
-
-
-HEADER_RE = re.compile(HEADER)
+    heads = [re.match(HEADER, line) for line in sample.records]
+    return sum(bool(head and head[3] or re.match(IS_5424, line)) for head, line in zip(heads, sample.records, strict=True))
 
 
 # --- records -> time, host, program, message -------------------------------------------------------------------
@@ -176,9 +174,8 @@ def of_year(stamp: ir.StringValue, modified: dt.datetime, options: Options) -> i
     if options.year is not None:
         moved = in_2000 + ibis.interval(years=options.year - 2000)
         return moved if calendar.isleap(options.year) else ibis.ifelse(is_leap_day, None, moved)
-    latest = modified.replace(tzinfo=dt.UTC).astimezone(zoneinfo.ZoneInfo(options.timezone)).replace(tzinfo=None) + dt.timedelta(
-        days=1
-    )
+    zone = zoneinfo.ZoneInfo(options.timezone)
+    latest = modified.replace(tzinfo=dt.UTC).astimezone(zone).replace(tzinfo=None) + dt.timedelta(days=1)
     leap = next(year for year in range(latest.year, 0, -1) if calendar.isleap(year) and dt.datetime(year, 2, 29) <= latest)
     year = latest.year - 2000
     return in_2000 + ibis.cases(
