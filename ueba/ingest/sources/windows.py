@@ -13,7 +13,7 @@ What is wrong or missing in these logs:
 - NXLog's EventTime has no zone and `@timestamp` is when the record arrived, minutes later at times. EventReceivedTime is of the same
   clock as EventTime: the quarters of an hour from it to `@timestamp` are the zone of both.
 - WorkstationName is the client's own claim; of a remote desktop, and of a service that checks a password for somebody, it is the
-  host itself, and the address, if there is one, is the source.
+  host itself. Then the address is the source, or it is unknown.
 - IpAddress in 4648 is the server's if the port is a server's, else the client's of a logon to this host (winlogon of a remote desktop).
 - 4776 tells no domain, 4771 only as the realm of `krbtgt/REALM`. 4769 of a logon to a service names the account that it runs as.
 - SIDs, not names, tell the system's accounts: names are translated.
@@ -66,7 +66,7 @@ LOGON_TYPE = {
     "12": "CachedRemoteInteractive",
     "13": "CachedUnlock",
 }
-REMOTE = ("3", "8", "10")  # without an address, these came from we know not where; all others from the machine itself
+REMOTE = ("3", "8", "10")  # without an address, who knows where these came from; all others came from the machine itself
 LOCAL = ("::1", "127.0.0.1", "local", "localhost", "unknown")
 NOWHERE = ("0.0.0.0", "::")
 NO_NAME = ("null", "unknown")  # of a workstation
@@ -96,6 +96,7 @@ REASON = {  # NTSTATUS, and the errors of RFC 4120
     "0x17": "password expired",
     "0x18": "bad password",
     "0x20": "ticket expired",
+    "0x1b": "user-to-user ticket required",
     "0x25": "clock skew",
 }
 AUDIT_FAILURE = r"(?i)failure|^0x8010000000000000$|^-9218868437227405312$"  # the last is the same bits, signed
@@ -159,7 +160,9 @@ NAMESPACE = "schemas.microsoft.com/win/2004/08/events"
 def source(format: str, options: Options) -> Source:
     """Times without a zone are of `options.timezone`."""
     settings = {"format": format, "timezone": options.timezone}
-    fields = [path for table in (EVENT, SYSTEM) for paths in table.values() for path in ([paths] if isinstance(paths, str) else paths)]
+    fields = [
+        path for table in (EVENT, SYSTEM) for paths in table.values() for path in ([paths] if isinstance(paths, str) else paths)
+    ]
     values = [path.split("/")[1] if path.startswith("/") else path for paths in VALUES.values() for path in paths]
     fields += [prefix + path for path in dict.fromkeys(values) for prefix in ("", *(f"{data}." for data in DATA))]
     return Source(format, settings, lambda lines, sample: read(lines, options.timezone), fields=tuple(dict.fromkeys(fields)))
@@ -292,9 +295,9 @@ def made(rows: ir.Table, timezone: str) -> ir.Table:
         actor=ibis.ifelse(others, qualified(rows.subject, rows.subject_domain, ibis.literal(False)), None),
         source=ibis.cases(
             (at_desk, rows.computer),
-            (rows.workstation.notnull() & ~(is_host & rows.ip.notnull()), ibis.ifelse(is_host, rows.computer, rows.workstation)),
+            (rows.workstation.notnull() & ~is_host, rows.workstation),
             (rows.ip.notnull(), rows.ip),
-            (is_loop | from_here, rows.computer),
+            (is_loop | from_here | (is_host & rows.number.isnull()), rows.computer),
             else_=None,
         ),
         source_ip=ibis.ifelse(at_desk, None, rows.ip),
