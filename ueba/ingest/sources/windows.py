@@ -1,4 +1,4 @@
-"""Windows Security events: EVTX, its XML, and JSON as evtx_dump, winlogbeat (ECS), NXLog, Splunk and Azure Monitor (SecurityEvent) write it.
+"""Windows Security events: EVTX, XML, JSON of evtx_dump, winlogbeat (ECS), NXLog, Splunk and Azure Monitor (SecurityEvent).
 
     4624 4625 4778    a logon, seen at the host                      4648         another account's password, where it was typed
     4768 4771         a ticket, seen at the controller               5140 5145    a file share, seen at its host
@@ -10,11 +10,11 @@ Leaves out, and counts, all other events and channels (log-offs, processes, Sysm
 LOCAL SERVICE, DWM-1, and a machine's account on that machine (its SID is S-1-5-18). A machine's account elsewhere is kept.
 
 What is wrong or missing in these logs:
-- NXLog's EventTime has no zone and `@timestamp` is when the record arrived, minutes later at times. EventReceivedTime is of the same
-  clock as EventTime: the quarters of an hour from it to `@timestamp` are the zone of both.
+- NXLog's EventTime has no zone, and `@timestamp` is when the record arrived, minutes later at times. EventReceivedTime is of the
+  same clock as EventTime: the quarters of an hour from it to `@timestamp` are the zone of both.
 - WorkstationName is the client's own claim; of a remote desktop, and of a service that checks a password for somebody, it is the
   host itself. Then the address is the source, or it is unknown.
-- IpAddress in 4648 is the server's if the port is a server's, else the client's of a logon to this host (winlogon of a remote desktop).
+- IpAddress in 4648 is the server's if the port is a server's; else, if the server is this host, its client's (remote desktop).
 - 4776 tells no domain, 4771 only as the realm of `krbtgt/REALM`. 4769 of a logon to a service names the account that it runs as.
 - SIDs, not names, tell the system's accounts: names are translated.
 Fields: Microsoft, "Advanced security audit policy settings" and the page of each event,
@@ -119,15 +119,15 @@ SYSTEM = {
     ),
     "keywords": ("Event.System.Keywords", "winlog.keywords", "keywords", "event.outcome", "Keywords"),
     "created": ("/Event/System/TimeCreated/#attributes/SystemTime", "TimeCreated", "SystemTime", "TimeGenerated"),
-    "local": "EventTime",
-    "received": "EventReceivedTime",
+    "local": ("EventTime",),
+    "received": ("EventReceivedTime",),
     "stamp": ("@timestamp", "_time"),
 }
 DATA = ("Event.EventData", "winlog.event_data", "event_data", "EventData")
 VALUES = {  # with what Splunk makes of the text of an event, where names of two accounts are lists
-    "target": ("TargetUserName", "/Account_Name/1", "/Account_Name/0", "Account_Name", "Logon_Account", "TargetAccount"),
-    "target_domain": ("TargetDomainName", "Supplied_Realm_Name", "/Account_Domain/1", "/Account_Domain/0", "Account_Domain"),
-    "target_sid": ("TargetUserSid", "TargetSid", "User_ID", "/Security_ID/1", "/Security_ID/0", "Security_ID"),
+    "target": ("TargetUserName", "/Account_Name/1", "Account_Name", "Logon_Account", "TargetAccount"),
+    "target_domain": ("TargetDomainName", "Supplied_Realm_Name", "/Account_Domain/1", "Account_Domain"),
+    "target_sid": ("TargetUserSid", "TargetSid", "User_ID", "/Security_ID/1", "Security_ID"),
     "target_session": ("TargetLogonId", "/Logon_ID/1", "LogonID"),
     "subject": ("SubjectUserName", "/Account_Name/0", "Account_Name", "SubjectAccount"),
     "subject_domain": ("SubjectDomainName", "/Account_Domain/0", "Account_Domain"),
@@ -160,12 +160,10 @@ NAMESPACE = "schemas.microsoft.com/win/2004/08/events"
 def source(format: str, options: Options) -> Source:
     """Times without a zone are of `options.timezone`."""
     settings = {"format": format, "timezone": options.timezone}
-    fields = [
-        path for table in (EVENT, SYSTEM) for paths in table.values() for path in ([paths] if isinstance(paths, str) else paths)
-    ]
-    values = [path.split("/")[1] if path.startswith("/") else path for paths in VALUES.values() for path in paths]
-    fields += [prefix + path for path in dict.fromkeys(values) for prefix in ("", *(f"{data}." for data in DATA))]
-    return Source(format, settings, lambda lines, sample: read(lines, options.timezone), fields=tuple(dict.fromkeys(fields)))
+    values = (path for paths in VALUES.values() for path in paths if not path.startswith("/"))
+    anywhere = (prefix + path for path in values for prefix in ("", *(f"{data}." for data in DATA)))
+    fields = dict.fromkeys((*(path for table in (EVENT, SYSTEM) for paths in table.values() for path in paths), *anywhere))
+    return Source(format, settings, lambda lines, sample: read(lines, options.timezone), fields=tuple(fields))
 
 
 def recognises(sample: Sample) -> int:
@@ -197,9 +195,8 @@ def read(lines: ir.Table, timezone: str) -> ir.Table:
     is_xml = lines.text.startswith("<Event")
     rows = lines.mutate(_written=lines.text, text=ibis.ifelse(is_xml, xml_as_json(lines.text), lines.text))
     rows = json_fields(rows, EVENT)
-    is_json = rows.is_json
     wanted = rows.code.isin(list(ACTION)) & (rows.channel.lower().fill_null("security") == "security")
-    rows = rows.mutate(_is_json=is_json, _wanted=wanted.fill_null(False))
+    rows = rows.mutate(_is_json=rows.is_json, _wanted=wanted.fill_null(False))
     inner = ibis.ifelse(rows.inner.startswith("{"), rows.inner, rows.text)
     rows = rows.mutate(text=ibis.ifelse(rows._wanted, inner, "{}")).drop("is_json", "inner")
     rows = json_fields(rows, SYSTEM | {"data": DATA})
@@ -230,6 +227,7 @@ def made(rows: ir.Table, timezone: str) -> ir.Table:
     """rows with the values of each record -> events"""
     rows = rows.mutate(created=ibis.coalesce(part(rows.created, "^'?([^']+)"), ibis.ifelse(has_zone(rows.local), rows.local, None)))
     rows = rows.mutate(told=ibis.coalesce(rows.created, rows.stamp, rows.local))
+    rows = rows.mutate(**{name: no_list(rows[name]) for name in ("subject", "subject_domain", "target", "target_domain")})
     code = rows.code
     by_subject, reconnected = code.isin(BY_SUBJECT), code == RECONNECTED
     rows = rows.mutate(
@@ -270,7 +268,7 @@ def made(rows: ir.Table, timezone: str) -> ir.Table:
         is_system=is_system(rows.name, rows.sid, rows.host),
         server=ibis.ifelse(rows.server.lower().split(".")[0] == rows.host, rows.computer, rows.server),
         is_machine=rows.service.endswith("$") | rows.service.contains("/"),
-        is_krbtgt=rows.service.lower().re_search("^krbtgt(/|$)"),
+        is_krbtgt=rows.service.lower().re_search("^krbtgt(/|$)").fill_null(False),
     )
     is_host = rows.workstation.lower().split(".")[0].left(NETBIOS) == rows.host.left(NETBIOS)
     is_loop = rows.address.isin(LOCAL) | rows.address.startswith("127.")
@@ -339,6 +337,11 @@ def made(rows: ir.Table, timezone: str) -> ir.Table:
 def part(text: ir.StringValue, pattern: str) -> ir.StringValue:
     """What the pattern's group found; null for nothing."""
     return text.re_extract(pattern, 1).nullif("")
+
+
+def no_list(text: ir.StringValue) -> ir.StringValue:
+    """Null for a list of Splunk's whose element said nothing."""
+    return ibis.ifelse(text.startswith('["'), None, text)
 
 
 def told_sid(sid: ir.StringValue) -> ir.StringValue:
