@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +60,7 @@ def load_day(store: Store, root: Path, day: dt.date) -> Iterator[tuple[str, int]
     batches = batches_of(root, day)
     if store.property_of(ontology.LOADED_DAY, day.isoformat(), "batches") == batches:
         return
-    tables = day_tables(lake.read_pairs(root, day, day), day)
+    tables = day_tables(lake.read_pairs(root, day, day), day, lake.administrators(root))
     types = {item.type: item for item, _ in tables if isinstance(item, Relationship)}
     new = {name: not store.has_any(item, "day", day.isoformat()) for name, item in types.items()}
     for item, table in tables:
@@ -72,13 +72,13 @@ def load_day(store: Store, root: Path, day: dt.date) -> Iterator[tuple[str, int]
     store.load_nodes(ontology.LOADED_DAY, pa.table(loaded))
 
 
-def day_tables(edges: pa.Table, day: dt.date) -> list[tuple[Node | Relationship, pa.Table]]:
+def day_tables(edges: pa.Table, day: dt.date, administrators: Set[str] = frozenset()) -> list[tuple[Node | Relationship, pa.Table]]:
     """A day's edges as the rows of each label and relationship type, nodes first."""
     to_machine = pc.equal(edges["target_kind"], "machine")
     sourced = pc.is_valid(edges["source"])
     machines, resources = edges.filter(to_machine), edges.filter(pc.invert(to_machine))
     tables: list[tuple[Node | Relationship, pa.Table]] = [
-        (ontology.USER, _users(edges)),
+        (ontology.USER, _users(edges, administrators)),
         (ontology.MACHINE, _names(edges.filter(sourced)["source"], machines["target"])),
         (ontology.RESOURCE, _names(resources["target"])),
         (ontology.LOGGED_ON, _reached(machines, day)),
@@ -97,15 +97,16 @@ def _names(*columns: pa.ChunkedArray) -> pa.Table:
     return pa.table({"name": pc.unique(every).sort()})
 
 
-def _users(edges: pa.Table) -> pa.Table:
+def _users(edges: pa.Table, administrators: Set[str]) -> pa.Table:
     users = edges.group_by("user").aggregate([("user_kind", "min")]).sort_by("user")
     kinds = users["user_kind_min"]
-    labels = pa.array([_LABELS.get(kind, []) for kind in kinds.to_pylist()], pa.list_(pa.string()))
-    return pa.table({"name": users["user"], "kind": kinds, "labels": labels})
+    named = zip(users["user"].to_pylist(), kinds.to_pylist(), strict=True)
+    labels = [_LABELS.get(kind, []) + (["Privileged"] if name in administrators else []) for name, kind in named]
+    return pa.table({"name": users["user"], "kind": kinds, "labels": pa.array(labels, pa.list_(pa.string()))})
 
 
 def _reached(edges: pa.Table, day: dt.date) -> pa.Table:
-    columns = ["logon_types", "auth_packages", "count", "failures", "first_seen", "last_seen"]
+    columns = ["logon_types", "auth_packages", "witnesses", "count", "failures", "first_seen", "last_seen"]
     fixed = {
         "start": edges["user"],
         "end": edges["target"],

@@ -32,7 +32,7 @@ def nightly(
     """Ingest what arrived, load it, score the last day, train. Returns the facts of the run, which are also kept in `runs/`."""
     seconds: dict[str, float] = {}
     with workspace.locked(), graph.connect(workspace, config, environment) as store:
-        reports = timed(seconds, "ingest", lambda: [stages.read(workspace, path, log_format, config) for path in arrived])
+        reports = timed(seconds, "ingest", lambda: stages.read_all(workspace, arrived, log_format, config))
         yesterday = stages.last_day(workspace)
         recent = yesterday - dt.timedelta(days=config.graph.window_days)
         first = first_to_load(reports, recent)

@@ -14,13 +14,13 @@ _COUNT = Property("count", "events on the day")
 _FIRST = Property("first_seen", "UTC")
 _LAST = Property("last_seen", "UTC")
 
-# (:User), some (:ServiceAccount) or (:MachineAccount)
+# (:User), some (:ServiceAccount) or (:MachineAccount), some (:Privileged)
 USER = Node(
     "User",
     "name",
     (_NAME, Property("kind", "human, service, machine or anonymous")),
     "an account",
-    extra_labels=("ServiceAccount", "MachineAccount"),
+    extra_labels=("ServiceAccount", "MachineAccount", "Privileged"),
 )
 # (:Machine)
 MACHINE = Node("Machine", "name", (_NAME,), "a computer, acted from or reached")
@@ -66,6 +66,7 @@ _REACHED = (
     Property("source", "machine acted from; empty if unknown"),
     Property("logon_types", "how, sorted"),
     Property("auth_packages", "with what, sorted"),
+    Property("witnesses", "a bit set of who saw it: 1 the host, 2 the controller, 4 the source; 0 where only one could"),
     _COUNT,
     Property("failures", "of the events"),
     _FIRST,

@@ -8,7 +8,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,16 +20,24 @@ from ueba.detect import detector, findings, inspection
 from ueba.detect.detector import Detector, Progress, quiet
 from ueba.detect.history import History, date_of
 from ueba.errors import WorkspaceError
-from ueba.ingest import IngestReport, ingest, lake
+from ueba.ingest import IngestReport, ingest, ingest_all, lake
 from ueba.investigate.entity import Known
 from ueba.workspace import Workspace
 
 
 def read(workspace: Workspace, path: str, log_format: str, config: Config, **options: Any) -> IngestReport:
-    """One log file into the lake."""
+    """One log file into the lake. Raises InputError where it cannot be read."""
+    return ingest(path, log_format, workspace.lake, **{**_how(config), **options})
+
+
+def read_all(workspace: Workspace, given: Sequence[str], log_format: str, config: Config, **options: Any) -> list[IngestReport]:
+    """Log files, folders and archives into the lake. A file that cannot be read has a report that says why."""
+    return ingest_all(given, log_format, workspace.lake, **{**_how(config), **options})
+
+
+def _how(config: Config) -> dict[str, Any]:
     epoch = dt.datetime.fromisoformat(config.ingest.epoch).replace(tzinfo=None)
-    memory = config.ingest.memory_limit
-    return ingest(path, log_format, workspace.lake, **{"epoch": epoch, "memory_limit": memory, **options})
+    return {"epoch": epoch, "memory_limit": config.ingest.memory_limit}
 
 
 def score(workspace: Workspace, day: dt.date, config: Config) -> findings.Finding:
@@ -105,7 +113,7 @@ def known_of(workspace: Workspace, day: dt.date | None, config: Config) -> Known
         learned = workspace.history / "history.json"
         day = (date_of(json.loads(learned.read_text())["last_day"]) if learned.exists() else last) + dt.timedelta(days=1)
     model = Detector.load(workspace.model) if is_fit_for(workspace, day) else None
-    return Known(known_before(workspace, day, config), day, model)
+    return Known(known_before(workspace, day, config), day, model, lake.read_entities(workspace.lake))
 
 
 def suspects_in(workspace: Workspace) -> detector.Suspects:

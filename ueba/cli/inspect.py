@@ -89,6 +89,7 @@ def _show(facts: dict[str, Any]) -> None:
     )
     click.echo(f"hours, UTC     0h {sparkline(facts['hours_utc'])} 23h")
     click.echo(output.plain("logon types    " + ", ".join(f"{name} {share:.0%}" for name, share in facts["logon_types"].items())))
+    _show_identity(facts)
     click.echo("\nin each role: distinct partners ever, share of a day's partners that are new, new partners a day")
     output.emit([{**role, "role": f"{role['role']} {role['partner']}s"} for role in facts["roles"]], "table", ROLE_COLUMNS)
     click.echo("with whom on most days (decayed)")
@@ -103,6 +104,20 @@ def _show(facts: dict[str, Any]) -> None:
     click.echo("why its novelties count less or more")
     for sentence in facts["why"]:
         click.echo(f"- {output.plain(sentence)}")
+
+
+def _show_identity(facts: dict[str, Any]) -> None:
+    """Rights, attributes and other names, as far as there are any."""
+    if facts["is_admin"]:
+        seen = f", seen with administrator rights on {facts['privileged_on']} machines" if facts["privileged_on"] else ""
+        click.echo(f"administrator{seen}")
+    for name, value in facts["attributes"].items():
+        click.echo(output.plain(f"{name:14} {value}"))
+    if facts["aliases"] or facts["addresses"]:
+        click.echo("\nalso known as, and how we know")
+        names = [{"name": each["name"], "why": each["why"]} for each in facts["aliases"]]
+        held = [{"name": each["address"], **{key: each[key] for key in ("why", "since", "until")}} for each in facts["addresses"]]
+        output.emit([*names, *held], "table", ("name", "why", "since", "until"))
 
 
 def sparkline(shares: Sequence[float]) -> str:

@@ -144,11 +144,20 @@ def progress() -> Iterator[Progress]:
         yield report
 
 
-def read_progress(report: Progress, path: str) -> Callable[[int, int, int | None], None]:
-    """Ingest's (lines, bytes, size) as a bar in megabytes."""
-    name = Path(path).name
+def file_progress(report: Progress, most: int = 10) -> Callable[[str], Callable[[int, int, int | None], None]]:
+    """Ingest's (lines, bytes, size) of each file as a bar in megabytes; after the first files, one bar for all others."""
+    names: list[str] = []
 
-    def step(lines: int, done: int, size: int | None) -> None:
-        report(f"read {name}", done >> 20, max((size or done) >> 20, 1))
+    def of_file(path: str) -> Callable[[int, int, int | None], None]:
+        names.append(path)
+        name = Path(path).name if len(names) <= most else "other files"
 
-    return step
+        def step(lines: int, done: int, size: int | None) -> None:
+            if name == "other files":
+                report(f"read {name}", len(names) - most, len(names) - most + 1)
+            else:
+                report(f"read {name}", done >> 20, max((size or done) >> 20, 1))
+
+        return step
+
+    return of_file

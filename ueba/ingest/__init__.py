@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import chain
 from pathlib import Path
 
@@ -39,12 +39,12 @@ def ingest_all(
     year: int | None = None,
     timezone: str = "UTC",
     memory_limit: str = "1GB",
-    progress: Progress | None = None,
+    progress: Callable[[str], Progress] | None = None,
 ) -> list[IngestReport]:
     """Read log files, folders, archives, globs (`-` is standard input) into the lake at `root`, and make its edges anew.
 
     The same content twice changes nothing; the order of files and what they repeat of each other does not matter. A file that
-    cannot be read has a report that says why; what is given and is not there is an InputError."""
+    cannot be read has a report that says why; what is given and is not there is an InputError. progress: of the file of a name"""
     from ueba.ingest import batch
     from ueba.ingest.sources import AUTO, Options, find
 
@@ -67,7 +67,8 @@ def ingest(
     progress: Progress | None = None,
 ) -> IngestReport:
     """Read one log file. Raises InputError where it cannot be read."""
-    (report,) = ingest_all([str(path)], format, root, epoch=epoch, memory_limit=memory_limit, progress=progress)
+    shown = None if progress is None else lambda name: progress
+    (report,) = ingest_all([str(path)], format, root, epoch=epoch, memory_limit=memory_limit, progress=shown)
     if report.problem:
         raise InputError(report.problem)
     return report

@@ -280,7 +280,12 @@ def rows_of(found: str) -> str:
 
 
 def ingest(
-    files: Iterable[File], format: str, root: Path, options: Options, memory_limit: str, progress: Progress | None = None
+    files: Iterable[File],
+    format: str,
+    root: Path,
+    options: Options,
+    memory_limit: str,
+    progress: Callable[[str], Progress] | None = None,
 ) -> list[IngestReport]:
     """Read files into the lake at `root`, and make its edges anew where they bring news. Returns the report of each file.
 
@@ -291,7 +296,7 @@ def ingest(
         read_so_far: list[Reading] = []
         new: list[lake.Manifest] = []
         for file in files:
-            reading = read_file(batch, file, format, options, progress)
+            reading = read_file(batch, file, format, options, progress and progress(file.name))
             reading.known = is_known(known, reading)
             read_so_far.append(reading)
             if not reading.known:

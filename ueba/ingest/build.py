@@ -174,8 +174,7 @@ def events_sql(day: str, parts: list[Part]) -> str:
     if not all(part.how["canonical"] for part in parts):
         sql = entities.resolved(f"({sql})")
     if any(part.how["has_views"] for part in parts):
-        numbered = f"SELECT *, row_number() OVER (ORDER BY {COLUMNS}) AS number FROM ({sql})"
-        return f"WITH numbered AS MATERIALIZED ({numbered}) {witnesses.query('numbered')}"
+        return witnesses.query(sql)
     return f"SELECT *, 0 AS witnesses FROM ({sql})"
 
 

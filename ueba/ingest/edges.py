@@ -19,8 +19,8 @@
 
 The first eight are the key: one row each. `pairs` is the coarser grain that detection works at.
 
-Leaves out: actors, event ids, and single events; who needs them finds them in the lake's events. Hours are a set and not counts: habits are
-learned from the hours with events, and 24 counts cost as much to make and to store as all the rest of an edge.
+Leaves out: actors, event ids, and single events; who needs them finds them in the lake's events. Hours are a set and not counts:
+habits are learned from the hours with events, and 24 counts cost as much to make and to store as all the rest of an edge.
 `daily` is linear in events, so it is one Ibis expression: DuckDB runs it on one machine, PySpark on a cluster.
 """
 

@@ -1,13 +1,13 @@
 """Who is who: the names that events use -> one entity each, with the evidence. From all that `evidence` holds, whatever its order.
 
 Users
-    CORP, corp.example    one domain if accounts of both have the identifier of one domain (S-1-5-21-a-b-c), or if CORP is the first
-                          part of the only such domain; called by its full name
-    a SID, two names      one account if the directory gave them one identifier; called as it was first
-    alice                 alice@corp.example, if she is the only one of that name in any domain; not administrator, root and the like
+    CORP, corp.example     one domain if accounts of both have the identifier of one domain (S-1-5-21-a-b-c), or if CORP is the
+                           first part of the only such domain; called by its full name
+    a SID, two names       one account if the directory gave them one identifier; called as it was first
+    alice                  alice@corp.example if she is the only one of that name in any domain; not administrator and the like
 Machines
-    ws7, ws7.corp.example one machine if no other full name begins so; called ws7. A name of 15 characters may be a cut one (NetBIOS)
-    10.0.0.7              the machine that had the address at the time, see `ADDRESSES`
+    ws7, ws7.corp.example  one machine if no other full name begins so; called ws7. 15 characters may be a cut name (NetBIOS)
+    10.0.0.7               the machine that had the address at the time, see `ADDRESSES`
 
 A table of people or machines (`--entities`) is believed before all that: its aliases are the entity's.
 
@@ -18,18 +18,18 @@ from __future__ import annotations
 
 import duckdb
 
+# Names that an account of every machine or product may have: without a domain they are nobody's in particular.
 LOCAL_NAMES = ("administrator", "admin", "root", "guest", "user", "test", "oracle", "postgres", "ubuntu", "ec2-user", "anonymous")
-EARLIER_MINUTES = 60  # and so long before it was first seen with it, if nobody had it then
-LEASE_HOURS = 24  # an address is taken to be the machine's for so long after it was last seen with it
+LEASE = "INTERVAL 24 HOUR"  # an address is taken to be the machine's for so long after it was last seen with it,
+EARLIER = "INTERVAL 1 HOUR"  # and for so long before it was first seen with it, if nobody had it then
 SHARED = 3  # machines that are seen with an address on one day: then it is a gateway's, and none of theirs
+NUMERIC = r"regexp_matches({}, '^(\d+(\.\d+)+|[0-9a-f]*:[0-9a-f:.]*)$')"  # an address is no name
 NETBIOS = 15  # characters, to which Windows cuts a machine's name
-
-# Tables that `resolve` makes: users and hosts hold (name, entity, why) where the two differ.
-# addresses: (address, host, since, until, why), which do not overlap.
 
 
 def resolve(connection: duckdb.DuckDBPyConnection) -> None:
-    """From the tables `evidence` and `given` (kind: user, host, address; name, entity) make `user_alias`, `host_alias`, `address_alias`."""
+    """From the tables `evidence` and `given` (kind: user, host, address; name, entity) make `user_alias` and `host_alias` (name,
+    entity, why; where the two differ) and `address_alias` (address, host, rank: 0 given to 3 seen with it, since, until, why)."""
     for statement in (*DOMAINS, *USERS, *HOSTS, *ADDRESSES):
         connection.execute(statement, {"local": LOCAL_NAMES} if "$local" in statement else None)
 
@@ -44,7 +44,8 @@ DOMAINS = (
         SELECT DISTINCT domain, regexp_extract(id, '^(s-1-5-21-\\d+-\\d+-\\d+)-\\d+$', 1) AS id FROM names
         WHERE domain IS NOT NULL AND id LIKE 's-1-5-21-%') WHERE id != '' GROUP BY domain HAVING count(*) = 1""",
     """CREATE TABLE known_domain AS
-    SELECT DISTINCT domain, contains(domain, '.') AS is_full, split_part(domain, '.', 1) AS label FROM names WHERE domain IS NOT NULL""",
+    SELECT DISTINCT domain, contains(domain, '.') AS is_full, split_part(domain, '.', 1) AS label
+    FROM names WHERE domain IS NOT NULL""",
     """CREATE TABLE domain_alias AS
     WITH same AS (
         SELECT a.domain, min(b.domain) AS entity, 'the same domain identifier ' || any_value(a.id) AS why
@@ -68,24 +69,28 @@ USERS = (
     FROM placed WHERE id IS NOT NULL AND id != name AND (id NOT LIKE 's-1-%' OR id LIKE 's-1-5-21-%') GROUP BY id""",
     """CREATE TABLE single AS
     SELECT account, min(full_name) AS entity FROM placed
-    WHERE contains(full_name, '@') AND account NOT IN (SELECT unnest($local)) GROUP BY account HAVING count(DISTINCT full_name) = 1""",
+    WHERE contains(full_name, '@') AND account NOT IN (SELECT unnest($local))
+    GROUP BY account HAVING count(DISTINCT full_name) = 1""",
     """CREATE TABLE user_alias AS
     WITH ranked AS (
         SELECT name, entity, 'a table of entities' AS why, 0 AS rank FROM given WHERE kind = 'user'
-        UNION ALL SELECT p.name, b.entity, 'the same identifier ' || p.id, 1 FROM placed p JOIN by_id b USING (id) WHERE b.called > 1
+        UNION ALL SELECT p.name, b.entity, 'the same identifier ' || p.id, 1
+                  FROM placed p JOIN by_id b USING (id) WHERE b.called > 1
         UNION ALL SELECT p.name, b.entity, 'the identifier of that name', 1 FROM placed p JOIN by_id b ON p.name = b.id
         UNION ALL SELECT name, full_name, why, 2 FROM placed WHERE why IS NOT NULL
         UNION ALL SELECT p.name, s.entity, 'the only account of that name in any domain', 3
                   FROM placed p JOIN single s USING (account) WHERE p.domain IS NULL
-    ), first AS (SELECT name, min_by(entity, (rank, entity)) AS entity, min_by(why, (rank, entity)) AS why FROM ranked GROUP BY name)
+    ), first AS (
+        SELECT name, min_by(entity, (rank, entity)) AS entity, min_by(why, (rank, entity)) AS why FROM ranked GROUP BY name
+    )
     SELECT f.name, coalesce(g.entity, f.entity) AS entity, f.why
     FROM first f LEFT JOIN first g ON f.entity = g.name WHERE f.name != coalesce(g.entity, f.entity)""",
 )
 
 HOSTS = (
-    """CREATE TABLE machine AS
+    f"""CREATE TABLE machine AS
     SELECT DISTINCT name, split_part(name, '.', 1) AS label, contains(name, '.') AS is_full
-    FROM evidence WHERE kind IN ('host', 'lease', 'account') AND NOT regexp_matches(name, '^(\\d+(\\.\\d+)+|[0-9a-f]*:[0-9a-f:.]*)$')""",
+    FROM evidence WHERE kind IN ('host', 'lease', 'account') AND NOT {NUMERIC.format("name")}""",
     f"""CREATE TABLE host_alias AS
     WITH full_name AS (
         SELECT label, min(name) AS name FROM machine WHERE is_full GROUP BY label HAVING count(*) = 1
@@ -106,42 +111,46 @@ HOSTS = (
 )
 
 ADDRESSES = (
-    """CREATE TABLE held AS
-    SELECT e.other AS address, coalesce(a.entity, e.name) AS host, e.kind, e.first, e.last
+    f"""CREATE TABLE held AS
+    SELECT e.other AS address, coalesce(a.entity, e.name) AS host, e.kind, e.first, e.last, e.first::DATE AS day,
+        CASE e.kind WHEN 'lease' THEN 1 WHEN 'account' THEN 2 ELSE 3 END AS rank
     FROM evidence e LEFT JOIN host_alias a USING (name)
-    WHERE e.kind IN ('host', 'lease', 'account') AND e.other IS NOT NULL AND e.name != e.other
-      AND e.other NOT IN (SELECT name FROM given WHERE kind = 'address')
-      AND NOT regexp_matches(e.name, '^(\\d+(\\.\\d+)+|[0-9a-f]*:[0-9a-f:.]*)$')""",
-    f"""CREATE TABLE shared AS
-    SELECT address, first::DATE AS day FROM held WHERE kind != 'lease' GROUP BY ALL HAVING count(DISTINCT host) >= {SHARED}""",
+    WHERE e.kind IN ('host', 'lease', 'account') AND NOT {NUMERIC.format("e.name")}
+      AND e.other NOT IN (SELECT name FROM given WHERE kind = 'address')""",
+    # A lease is believed more than an account, and that more than a name seen with an address, on its day and on the next.
+    f"""CREATE TABLE believed AS
+    FROM held h WHERE NOT EXISTS (
+        SELECT 1 FROM held b WHERE b.address = h.address AND b.rank < h.rank AND h.day IN (b.day, b.day + 1)
+    ) AND (rank = 1 OR NOT EXISTS (
+        SELECT 1 FROM held b WHERE b.address = h.address AND b.day = h.day
+        GROUP BY b.address HAVING count(DISTINCT b.host) >= {SHARED}
+    ))""",
     f"""CREATE TABLE address_alias AS
     WITH spans AS (
-        SELECT address, host, CASE WHEN bool_or(kind != 'host') THEN min(kind) FILTER (kind != 'host') ELSE 'host' END AS kind,
-               first, max(last) AS last FROM held h
-        WHERE kind = 'lease' OR NOT EXISTS (SELECT 1 FROM shared s WHERE s.address = h.address AND s.day = h.first::DATE)
-        GROUP BY address, host, first
+        SELECT address, host, min(rank) AS rank, first, max(last) AS last FROM believed GROUP BY address, host, first
     ), ordered AS (
-        SELECT *, lag(last) OVER held AS before, lead(first) OVER held AS after FROM spans
-        WINDOW held AS (PARTITION BY address ORDER BY first, last, host)
+        SELECT *, max(last) OVER (PARTITION BY address ORDER BY first, last, host ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)
+            AS before, lead(first) OVER (PARTITION BY address ORDER BY first, last, host) AS after
+        FROM spans
     )
-    SELECT address, host, kind,
-        CASE WHEN before >= first - INTERVAL {EARLIER_MINUTES} MINUTE THEN first ELSE first - INTERVAL {EARLIER_MINUTES} MINUTE END AS since,
-        least(last + INTERVAL {LEASE_HOURS} HOUR, coalesce(after, TIMESTAMP '9999-01-01')) AS until,
-        CASE kind WHEN 'lease' THEN 'leased to it' WHEN 'account' THEN 'its own account came from there' ELSE 'seen with it' END AS why
+    SELECT address, host, rank,
+        CASE WHEN before + {LEASE} >= first - {EARLIER} THEN first ELSE first - {EARLIER} END AS since,
+        least(last + {LEASE}, coalesce(after, TIMESTAMP '9999-01-01')) AS until,
+        CASE rank WHEN 1 THEN 'leased to it' WHEN 2 THEN 'its own account came from there' ELSE 'seen with it' END AS why
     FROM ordered
-    UNION ALL SELECT name, entity, 'given', TIMESTAMP '1900-01-01', TIMESTAMP '9999-01-01', 'a table of entities'
+    UNION ALL SELECT name, entity, 0, TIMESTAMP '1900-01-01', TIMESTAMP '9999-01-01', 'a table of entities'
     FROM given WHERE kind = 'address'""",
 )
 
 
 def resolved(events: str) -> str:
-    """SQL: events with each name replaced by its entity, and each address by the machine that had it at the time. A lease, a machine's
+    """SQL: events with each name replaced by its entity, each address by the machine that had it at the time. A lease, a machine's
     own account and a table are believed before the name that the source gives itself."""
     return f"""
     SELECT e.* REPLACE (
         coalesce(u.entity, e."user") AS "user",
         nullif(coalesce(a.entity, e.actor), coalesce(u.entity, e."user")) AS actor,
-        CASE WHEN sa.until > e.time AND (sa.kind != 'host' OR e.source = sa.address) THEN sa.host
+        CASE WHEN sa.until > e.time AND (sa.rank < 3 OR e.source = sa.address) THEN sa.host
              ELSE coalesce(s.entity, e.source) END AS source,
         CASE WHEN ta.until > e.time AND e.target = ta.address THEN ta.host ELSE coalesce(t.entity, e.target) END AS target)
     FROM {events} e
@@ -154,7 +163,7 @@ def resolved(events: str) -> str:
         ON CASE WHEN e.target_kind = 'machine' THEN e.target END = ta.address AND e.time >= ta.since"""
 
 
-# What of all that matters to a day: a digest of it is part of the name of the day's edges, so that they are made anew when it changes.
+# What of all that matters to a day: its digest is part of the name of the day's edges, so that they are made anew when it changes.
 DIGESTS = """
     WITH used AS (
         SELECT day, 'user' AS kind, name FROM evidence WHERE kind = 'user'
@@ -163,24 +172,24 @@ DIGESTS = """
     ), matter AS (
         SELECT day, name, entity FROM used JOIN user_alias USING (name) WHERE kind = 'user'
         UNION ALL SELECT day, name, entity FROM used JOIN host_alias USING (name) WHERE kind = 'host'
-        UNION ALL SELECT day, name, concat_ws(' ', host, kind_of, since, until)
-        FROM used JOIN (SELECT address AS name, host, kind AS kind_of, since, until FROM address_alias) USING (name)
+        UNION ALL SELECT day, name, concat_ws(' ', host, rank, since, until) FROM used JOIN address_alias ON name = address
         WHERE kind = 'host' AND since < day + INTERVAL 1 DAY AND until > day
     )
     SELECT day, md5(string_agg(name || '=' || entity, '|' ORDER BY name, entity)) FROM matter GROUP BY day"""
 
-# Every entity that has an alias, an address, an attribute or a right: kind (user, host), name, account_kind (null: as its name says),
+# Every entity that has an alias, an address, an attribute or a right: kind (user, host), name, account_kind (or null: as named),
 # is_admin, aliases, addresses, attributes (JSON).
 TABLE = """
     WITH alias AS (
-        SELECT 'user' AS kind, entity AS name, list({'name': a.name, 'why': a.why} ORDER BY a.name) AS aliases FROM user_alias a GROUP BY entity
+        SELECT 'user' AS kind, entity AS name, list({'name': a.name, 'why': a.why} ORDER BY a.name) AS aliases
+        FROM user_alias a GROUP BY entity
         UNION ALL
         SELECT 'host', entity, list({'name': a.name, 'why': a.why} ORDER BY a.name) FROM host_alias a GROUP BY entity
     ), address AS (
-        SELECT 'host' AS kind, host AS name, list({'address': address, 'since': since, 'until': until, 'why': why} ORDER BY since, address)
-            AS addresses
-        FROM (SELECT address, host, min(since) AS since, max(until) AS until, min(why) AS why FROM address_alias GROUP BY address, host)
-        GROUP BY host
+        SELECT 'host' AS kind, host AS name,
+            list({'address': address, 'since': since, 'until': until, 'why': why} ORDER BY since, address) AS addresses
+        FROM (SELECT address, host, min(since) AS since, max(until) AS until, min_by(why, rank) AS why
+              FROM address_alias GROUP BY address, host) GROUP BY host
     ), rights AS (
         SELECT 'user' AS kind, coalesce(a.entity, e.name) AS name, count(DISTINCT e.other) AS privileged_on
         FROM evidence e LEFT JOIN user_alias a USING (name) WHERE e.kind = 'privilege' GROUP BY ALL

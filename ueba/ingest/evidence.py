@@ -1,15 +1,15 @@
 """What a batch of events tells about who is who: names seen together, counted by day. Small, whatever the events' number.
 
-| kind        | name                     | other               | hour | meaning                                                       |
-|-------------|--------------------------|---------------------|------|---------------------------------------------------------------|
-| user        | user                     | its directory's id  |      | an account was called so                                      |
-| host        | machine                  | address or null     | yes  | a machine was called so, and had that address                 |
-| lease       | machine                  | address             | yes  | a DHCP server gave it the address                             |
-| account     | machine                  | address             | yes  | the machine's own account (`ws7$`) came from that address     |
-| privilege   | user                     | machine             |      | it held administrator rights there                            |
-| service     | user                     |                     |      | it logged on as a service or batch job                        |
-| interactive | user                     |                     |      | it logged on at a screen, near or far                         |
-| reporter    | machine, else the format | format              | yes  | it reported events                                            |
+| kind        | name                     | other             | hour | meaning                                                   |
+|-------------|--------------------------|-------------------|------|-----------------------------------------------------------|
+| user        | user                     | its directory id  |      | an account was called so                                  |
+| host        | machine                  | address or null   | yes  | a machine was called so, and had that address             |
+| lease       | machine                  | address           | yes  | a DHCP server gave it the address                         |
+| account     | machine                  | address           | yes  | the machine's own account (`ws7$`) came from that address |
+| privilege   | user                     | machine           |      | it held administrator rights there                        |
+| service     | user                     |                   |      | it logged on as a service or batch job                    |
+| interactive | user                     |                   |      | it logged on at a screen, near or far                     |
+| reporter    | machine, else the format | format            | yes  | it reported events                                        |
 
 Columns: kind, day, hour (null but where `yes`), name, other, first, last (timestamp(6)), count. Of canonical sources only
 reporters are kept: their names are one way already. Leaves out what follows from it: `entities`, `silence`.
@@ -24,6 +24,7 @@ EMPTY = """SELECT NULL::VARCHAR AS kind, NULL::DATE AS day, NULL::BIGINT AS hour
  NULL::TIMESTAMP AS first, NULL::TIMESTAMP AS last, NULL::BIGINT AS count WHERE false"""
 SERVICE_TYPES = ("Service", "Batch")
 INTERACTIVE_TYPES = ("Interactive", "RemoteInteractive", "Unlock", "CachedInteractive")
+IS_MACHINE = "regexp_matches(\"user\", '\\$(@.*)?$')"
 ADDRESS = r"^(\d{1,3}(\.\d{1,3}){3}|[0-9a-f]*:[0-9a-f:]*:[0-9a-f:.]*(%\w+)?)$"
 
 

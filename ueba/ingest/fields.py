@@ -190,6 +190,34 @@ def is_ticket_service(service: ir.StringValue) -> ir.BooleanValue:
     return service.lower().startswith("krbtgt")
 
 
+# --- records of several kinds ------------------------------------------------------------------------------------
+
+Cases = list[tuple[ir.BooleanValue, str]]
+Made = tuple[Cases, dict[str, ir.Value]]  # why a record of one kind is no event, and the columns of those that are
+
+
+def by_kind(kind: ir.StringValue, made: Mapping[str, Made]) -> Made:
+    """What each kind of record makes of it, as one. Each is computed for records of its kind only, which an `and` would not do."""
+    names = dict.fromkeys(name for _, columns in made.values() for name in columns)
+    found = {
+        name: ibis.cases(*((kind == each, columns[name]) for each, (_, columns) in made.items() if name in columns))
+        for name in names
+    }
+    return [(ibis.ifelse(kind == each, case, False), why) for each, (cases, _) in made.items() for case, why in cases], found
+
+
+# --- text ------------------------------------------------------------------------------------------------------
+
+
+def groups(text: ir.StringValue, pattern: str, names: Sequence[str]) -> ir.StructValue:
+    """What the groups of a pattern match, by name; empty texts where it does not match."""
+
+    def regexp_extract(text, pattern, names): ...  # type: ignore[no-untyped-def]
+
+    texts = dtypes.Struct(dict.fromkeys(names, dtypes.string))
+    return ibis.udf.scalar.builtin(regexp_extract, signature=((str, str, list[str]), texts))(text, pattern, list(names))
+
+
 # Functions of DuckDB that Ibis has no name for.
 
 
@@ -224,3 +252,12 @@ def in_zone(zone, time): ...  # type: ignore[no-untyped-def]
 
 @ibis.udf.scalar.builtin(name="timezone", signature=((str, dtypes.Timestamp(timezone="UTC")), "timestamp(6)"))
 def without_zone(zone, time): ...  # type: ignore[no-untyped-def]
+
+
+@ibis.udf.scalar.builtin(name="chr")  # type: ignore[untyped-decorator]
+def character(code: int) -> str: ...  # type: ignore[empty-body]
+
+
+@ibis.udf.scalar.builtin(signature=(("binary", str), str))
+def decode(data, on_error):  # type: ignore[no-untyped-def]
+    """Bytes as UTF-8; on_error: strict, replace, ignore."""

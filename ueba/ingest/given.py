@@ -1,9 +1,9 @@
 """A table of people and machines that somebody keeps (`--entities people.csv`) -> what it says of each.
 
-A row is one entity. Its name is in the first column that is called as USER_NAMES or HOST_NAMES; columns in ALIASES hold other names of it (several with
-`;` or spaces between); `kind` says what it is (human, service, machine account, anonymous; host for a machine), if it does not follow
-from the name's column; `groups`, `role` or `kind` with the word admin make an administrator. Everything else (department, manager,
-tier, owner, ...) is kept as it is. CSV with a header, JSON (lines or an array) or Parquet.
+A row is one entity, named in the first column that is called as USER_NAMES or HOST_NAMES. Columns in ALIASES hold other names of it
+(several with `;` or spaces between). `kind` says what it is (human, service, machine account, anonymous; host for a machine).
+`groups`, `role` or `kind` with the word admin make an administrator. All else (department, manager, tier, owner, ...) is kept as
+it is. CSV with a header, JSON (lines or an array) or Parquet.
 
 The table replaces an earlier one of the same file name. Leaves out: when something was true; the table is believed for all time.
 """
@@ -41,7 +41,9 @@ ADMIN = re.compile(r"admin", re.IGNORECASE)
 
 
 def read(path: Path) -> list[dict[str, Any]]:
-    """kind (user, host), name, aliases, addresses, account_kind (or None), is_admin (or None), attributes of each row. Raises InputError."""
+    """kind (user, host), name, aliases, addresses, account_kind (or None), is_admin (or None), attributes of each row.
+
+    Raises InputError where there are none."""
     reader = {".json": "read_json", ".jsonl": "read_json", ".ndjson": "read_json", ".parquet": "read_parquet"}
     function = reader.get(path.suffix.lower(), "read_csv")
     options = ", header = true, all_varchar = true" if function == "read_csv" else ""

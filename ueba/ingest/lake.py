@@ -1,6 +1,6 @@
 """The lake: events and daily edges in Parquet, one folder.
 
-    events/batch=<id>/<n>.parquet           what was read: the columns of `events.KEPT`, `dropped`, `note`, `line`, `example`, `file`
+    events/batch=<id>/<n>.parquet           what was read: columns of `events.KEPT`, `dropped`, `note`, `line`, `example`, `file`
     evidence/batch=<id>.parquet             what a batch tells about who is who, see `evidence`
     batches/<id>.json                       its manifest: which files, how they were read, what became of them
     given/<name>.json                       tables of entities, see `given`
@@ -8,7 +8,7 @@
     entities.parquet                        who is who, see `entities`
     index.json                              the edges that count: day -> file and number of rows
 
-In events, `file` is the number of a file in the manifest; records that were dropped are there too, with the reason and nothing else.
+In events, `file` is the number of a file in the manifest; records that were dropped are there too, with the reason alone.
 
 A batch is there when its manifest is, edges are there when the index names them; both are written last, by renaming. So an
 interrupted ingest leaves nothing to be seen, and the next one removes what it left. A file is known by its content: read again with
@@ -33,6 +33,7 @@ import duckdb
 import ibis
 import ibis.expr.types as ir
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from ueba.errors import WorkspaceError
@@ -81,7 +82,9 @@ def clean(lake: Path) -> None:
 
 def manifests(lake: Path) -> list[Manifest]:
     """Every batch that is there, in the order in which they came: `id`, `number`, `files`, each with `digest`, `how` it was read,
-    `spans` (day -> first time, last time, events) and `report`; None for one whose content was known. Raises WorkspaceError where they are of another version."""
+    `spans` (day -> first time, last time, events) and `report`; None for one whose content was known.
+
+    Raises WorkspaceError where they are of another version."""
     held = [json.loads(path.read_text()) for path in lake.glob("batches/*.json")]
     if any(manifest.get("lake_version") != VERSION for manifest in held):
         raise WorkspaceError(f"{lake}: was made by another version; remove it, and ingest its log files again")
@@ -166,14 +169,27 @@ def read(lake: Path, from_day: dt.date, to_day: dt.date, *, memory_limit: str = 
 
 
 def read_pairs(lake: Path, from_day: dt.date, to_day: dt.date, *, memory_limit: str = "1GB") -> pa.Table:
-    """The same at the grain of detection, see `edges.pairs`."""
-    return query(lake, from_day, to_day, edges.pairs, memory_limit)
+    """The same at the grain of detection, see `edges.pairs`. An account is of the kind that is known, else as its name says."""
+    pairs = query(lake, from_day, to_day, edges.pairs, memory_limit)
+    known = read_entities(lake)
+    known = known and known.filter((pc.field("kind") == "user") & pc.field("account_kind").is_valid())
+    if not known:
+        return pairs
+    kinds = known["account_kind"].take(pc.index_in(pairs["user"], known["name"]))
+    column = pairs.column_names.index("user_kind")
+    return pairs.set_column(column, "user_kind", pc.coalesce(kinds, pairs["user_kind"]))
 
 
 def read_entities(lake: Path) -> pa.Table | None:
     """Who is who, columns as `entities.TABLE` makes them; None where nothing is known."""
     path = lake / "entities.parquet"
     return pq.read_table(path) if path.exists() else None
+
+
+def administrators(lake: Path) -> set[str]:
+    """Users with administrator rights, seen or told."""
+    known = read_entities(lake)
+    return set() if known is None else set(known.filter((pc.field("kind") == "user") & pc.field("is_admin"))["name"].to_pylist())
 
 
 def query(lake: Path, from_day: dt.date, to_day: dt.date, stage: Callable[[ir.Table], ir.Table], memory_limit: str) -> pa.Table:
@@ -196,4 +212,6 @@ def connect(memory_limit: str, temporary: Path | None = None) -> duckdb.DuckDBPy
     config: dict[str, Any] = {"memory_limit": memory_limit, "preserve_insertion_order": "false"}
     connection = duckdb.connect(config=config | ({"temp_directory": str(temporary)} if temporary else {}))
     connection.execute("SET TimeZone = 'UTC'; SET enable_progress_bar = false")  # a bar would go to standard output
+    # This optimiser copies what is aggregated into one projection, exponentially where expressions build on one another.
+    connection.execute("SET disabled_optimizers = 'partial_aggregate_pushdown'")
     return connection

@@ -1,4 +1,4 @@
-"""What became of a file: every record is an event or was dropped for a reason, with one example each; and what looks odd about it."""
+"""What became of a file: every record is an event or was dropped for a reason, with one example each; and what looks odd of it."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ CLOCK = (
     "time without a zone",
     "year guessed",
 )
+OF_NO_INTEREST = ("not a logon", "header")
 LEAST_MISSED = 20  # events that a gap would have had: fewer may be missing by chance
 HOURS = 24
 
@@ -45,6 +46,11 @@ class IngestReport:
     seconds: float
     already_ingested: bool = False
     problem: str | None = None  # why nothing of it could be read
+
+    @property
+    def lost(self) -> dict[str, int]:
+        """Records that should have been events: those that are of no interest left out."""
+        return {reason: count for reason, count in self.dropped.items() if not reason.startswith(OF_NO_INTEREST)}
 
     @property
     def clock(self) -> dict[str, int]:
@@ -105,11 +111,25 @@ def by_format(reports: Sequence[IngestReport]) -> list[dict[str, Any]]:
     return rows
 
 
+def reasons(reports: Sequence[IngestReport]) -> list[dict[str, Any]]:
+    """One row for each format and reason of dropping or assumption: records, files, an example."""
+    rows: dict[tuple[str, str], dict[str, Any]] = {}
+    for each in reports:
+        for word, counts in (("dropped", each.dropped), ("assumed", each.notes)):
+            for reason, count in counts.items():
+                what = f"{word}: {reason}"
+                new = {"format": each.format, "what": what, "records": 0, "files": 0, "example": each.examples.get(reason, "")}
+                row = rows.setdefault((each.format, what), new)
+                row["records"] += count
+                row["files"] += 1
+    return sorted(rows.values(), key=lambda row: (row["format"], -row["records"]))
+
+
 def gaps(hours: Mapping[dt.datetime, int]) -> tuple[tuple[dt.datetime, dt.datetime], ...]:
     """Stretches of whole hours without an event in which `LEAST_MISSED` were to be expected.
 
-    hours: beginning of an hour -> events; hours without any are left out. What is to be expected at an hour of the day is the mean over
-    the days, half of it to be on the safe side, as weekends are quiet; on a log of one day, a quarter of the mean hour."""
+    hours: beginning of an hour -> events; hours without any are left out. To be expected at an hour of the day is its mean over the
+    days, half of it to be on the safe side, as weekends are quiet; on a log of one day, a quarter of the mean hour."""
     if not hours:
         return ()
     first, last = min(hours), max(hours)

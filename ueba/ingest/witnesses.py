@@ -16,6 +16,8 @@ Leaves out what lies on two sides of midnight, and a ticket that was used hours 
 
 from __future__ import annotations
 
+from ueba.ingest.events import KEPT
+
 BIT = {"host": 1, "controller": 2, "source": 4}
 SKEW = "INTERVAL 5 MINUTE"
 # How a view is ranked: the smaller stands. 4 is the view of network sensors and the like.
@@ -34,7 +36,7 @@ SAME_USER = '(a."user" = b."user" OR NOT contains(a."user", \'@\') OR NOT contai
 
 
 def query(events: str) -> str:
-    """SQL: events (unique, resolved, each with a `number`) -> events with `witnesses`, a bit set, without those that were absorbed.
+    """SQL: events (each once, resolved) -> events with `witnesses`, a bit set, without those that were absorbed.
 
     The last logon within the window absorbs; what it has no source for is told by what is nearest in time."""
     near = " UNION ALL ".join(
@@ -44,9 +46,11 @@ def query(events: str) -> str:
         _nearest(rank, place, sign) for rank, place in (("3, 4", "target"), ("5", "''")) for sign in (">=", "<=")
     )
     return f"""
-    WITH views AS (
+    WITH numbered AS MATERIALIZED (
+        SELECT *, row_number() OVER (ORDER BY {", ".join(f'"{name}"' for name in KEPT)}) AS number FROM ({events})
+    ), views AS (
         SELECT number, time, "user", source, target, outcome, witness, {RANK} AS rank, split_part("user", '@', 1) AS account
-        FROM {events} WHERE witness IS NOT NULL
+        FROM numbered WHERE witness IS NOT NULL
     ), near AS ({near}), chosen AS (
         SELECT number, witness, min_by(into_number, (into_rank, into_number)) AS into_number FROM near GROUP BY ALL
     ), fills AS ({fills}), filled AS (
@@ -54,12 +58,12 @@ def query(events: str) -> str:
     ), told AS (
         SELECT into_number, bit_or({_bit("witness")}) AS bits FROM chosen GROUP BY into_number
     ), sessions AS (
-        SELECT session, min_by(source, number) AS source FROM {events}
+        SELECT session, min_by(source, number) AS source FROM numbered
         WHERE session IS NOT NULL AND source IS NOT NULL AND witness = 'host' GROUP BY session
     )
     SELECT e.* REPLACE (coalesce(e.source, filled.source, sessions.source) AS source),
            {_bit("e.witness")} | coalesce(told.bits, 0) AS witnesses
-    FROM {events} e ANTI JOIN chosen USING (number) LEFT JOIN filled USING (number)
+    FROM numbered e ANTI JOIN chosen USING (number) LEFT JOIN filled USING (number)
         LEFT JOIN told ON e.number = told.into_number LEFT JOIN sessions USING (session)
     """
 

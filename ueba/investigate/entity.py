@@ -11,17 +11,21 @@ from __future__ import annotations
 
 import datetime as dt
 import difflib
+import json
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 from models import inference
 from ueba.detect import detector, tensors
 from ueba.detect.detector import Detector
 from ueba.detect.history import NEVER, USER_KINDS, Floats, History, Ints, date_of, pair_ends
 from ueba.errors import WorkspaceError
+from ueba.ingest.given import spelt_host, spelt_user
 
 SCHEMA_VERSION = 1
 LIST_COLUMNS = ("name", "kind", "breadth", "active_days", "first_seen", "last_seen")
@@ -49,6 +53,19 @@ class Known:
     history: History
     day: dt.date
     model: Detector | None
+    entities: pa.Table | None = None  # see `ueba.ingest.entities.TABLE`
+
+    @cached_property
+    def identities(self) -> dict[tuple[str, str], dict[str, Any]]:
+        """(user or host, name) -> aliases, addresses, rights and attributes."""
+        return {(row["kind"], row["name"]): row for row in (self.entities.to_pylist() if self.entities else [])}
+
+    @cached_property
+    def aliases(self) -> dict[str, str]:
+        """Another name or an address -> the name of the entity."""
+        named = [(each["name"], row["name"]) for row in self.identities.values() for each in row["aliases"]]
+        held = [(each["address"], row["name"]) for row in self.identities.values() for each in row["addresses"]]
+        return dict([*held, *named])
 
 
 @dataclass(frozen=True)
@@ -71,6 +88,8 @@ def find(known: Known, name: str) -> list[Entity]:
 
     Raises WorkspaceError with close names."""
     users, places = known.history.users, known.history.places
+    if name not in users.names and name not in places.names:
+        name = known.aliases.get(name, known.aliases.get(_spelt(name), name))
     spellings = {name} & {*users.names, *places.names} or {
         each for each in (*users.names, *places.names) if each.casefold() == name.casefold()
     }
@@ -80,6 +99,11 @@ def find(known: Known, name: str) -> list[Entity]:
         raise WorkspaceError(f"no entity is called {name!r} before {known.day}.{meant} `ueba entity` without a name lists them")
     ids = [(True, *users.find([*spellings])), (False, *places.find([*spellings]))]
     return [Entity(is_user, int(number)) for is_user, number in ids if number >= 0]
+
+
+def _spelt(name: str) -> str:
+    """As the lake spells it: `CORP\\Alice` is alice@corp."""
+    return spelt_user(name) if "\\" in name.strip("\\") else spelt_host(name)
 
 
 def _close(name: str, names: list[str]) -> list[str]:
@@ -109,6 +133,24 @@ def _kinds(history: History, is_user: bool) -> list[str]:
     if is_user:
         return [f"{USER_KINDS[kind]} account" for kind in history.user_kind]
     return ["resource" if is_resource else "machine" for is_resource in history.is_resource]
+
+
+def identity(known: Known, entity: Entity) -> dict[str, Any]:
+    """Its other names and addresses with the evidence, whether it is an administrator, and what a table of entities says of it."""
+    name = (known.history.users if entity.is_user else known.history.places).names[entity.id]
+    row = known.identities.get(("user" if entity.is_user else "host", name))
+    if row is None:
+        return {"aliases": [], "addresses": [], "is_admin": False, "privileged_on": 0, "attributes": {}}
+    held = [
+        {
+            **each,
+            "since": each["since"].isoformat() if each["since"].year > 1900 else None,  # a table of entities is for all time
+            "until": each["until"].isoformat() if each["until"].year < 9999 else None,
+        }
+        for each in row["addresses"]
+    ]
+    told_of = {name: row[name] for name in ("aliases", "is_admin", "privileged_on")}
+    return {**told_of, "addresses": held, "attributes": json.loads(row["attributes"])}
 
 
 def _most(history: History, roles: dict[Role, tuple[str, str]], what: str) -> npt.NDArray[Any]:
@@ -148,6 +190,7 @@ def describe(known: Known, entity: Entity) -> dict[str, Any]:
         "roles": told,
         "hours_utc": _shares(hours[number]),
         "logon_types": _named_shares(history.types.names, types[number]),
+        **identity(known, entity),
         "nearest_by": "embedding" if known.model else f"shared {roles[main][1]}s",
         "nearest": nearest(known, number, main),
         "p_values": judged,

@@ -1,6 +1,6 @@
 """Log families, one file each: `ueba/ingest/sources/<name>.py` is `--format <name>`. Adding a file adds the format.
 
-Each has, and its docstring's first line is what `ueba list formats` shows:
+Each has, and its docstring's first line is what `ueba formats` shows:
 
     def source(format: str, options: Options) -> Source     how to read it
     def recognises(sample: Sample) -> int                   how many of the sample's records are surely of this family

@@ -1,0 +1,195 @@
+"""Who is who: several names of one account or machine become one entity. Small worlds, worked out by hand."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from ingest_world import event, everything, read, short
+
+from ueba.errors import InputError
+from ueba.ingest import given, lake
+
+SID = "S-1-5-21-1-2-3-1104"
+
+
+def users(folder):
+    return {edge["user"] for edge in everything(folder)}
+
+
+def known(folder, name):
+    (found,) = [row for row in lake.read_entities(folder / "lake").to_pylist() if row["name"] == name]
+    return found
+
+
+def test_five_names_of_one_user(tmp_path):
+    """NetBIOS and DNS domain have accounts of one domain identifier; the SID alone, a UPN and a bare name go where they belong."""
+    read(
+        tmp_path,
+        [
+            event("09:00:00", "CORP\\Alice", "ws1", "srv1", user_id=SID),
+            event("09:00:01", "alice@CORP.EXAMPLE", "ws1", "srv2"),
+            event("09:00:02", "ALICE@corp.example.", "ws1", "srv3", user_id=SID),
+            event("09:00:03", SID, "ws1", "srv4"),
+            event("09:00:04", "alice", "ws1", "srv5"),
+        ],
+    )
+    assert short(tmp_path) == [("alice@corp.example", "ws1", f"srv{n}") for n in range(1, 6)]
+    found = known(tmp_path, "alice@corp.example")
+    assert {each["name"]: each["why"].split(" s-1")[0] for each in found["aliases"]} == {
+        "alice@corp": "the same domain identifier",
+        SID.lower(): "the identifier of that name",
+        "alice": "the only account of that name in any domain",
+    }
+
+
+def test_a_renamed_account_stays_who_it_was(tmp_path):
+    read(
+        tmp_path,
+        [
+            event("09:00:00", "corp\\miller", "ws1", "srv1", user_id=SID),
+            event("2026-03-05T09:00:00", "corp\\smith", "ws1", "srv1", user_id=SID),
+        ],
+    )
+    assert users(tmp_path) == {"miller@corp"}
+
+
+def test_what_may_be_another_person_stays_apart(tmp_path):
+    read(
+        tmp_path,
+        [
+            event("09:00:00", "corp\\alice", "ws1", "srv1"),
+            event("09:00:01", "other\\alice", "ws2", "srv1"),
+            event("09:00:02", "alice", "ws3", "srv1"),  # which of them?
+            event("09:00:03", "corp\\administrator", "ws4", "srv1"),
+            event("09:00:04", "administrator", "ws5", "srv1"),  # any machine's own
+        ],
+    )
+    assert users(tmp_path) == {"alice@corp", "alice@other", "alice", "administrator@corp", "administrator"}
+
+
+def test_a_domain_is_known_by_its_first_part_if_only_one_begins_so(tmp_path):
+    read(tmp_path, [event("09:00:00", "corp\\bob", "ws1", "srv1"), event("09:00:00", "eve@corp.example", "ws1", "srv1")])
+    assert users(tmp_path) == {"bob@corp.example", "eve@corp.example"}
+    read(tmp_path, [event("09:00:00", "eve@corp.elsewhere", "ws1", "srv1")])
+    assert users(tmp_path) == {"bob@corp", "eve@corp.example", "eve@corp.elsewhere"}
+
+
+def test_full_and_short_names_of_a_machine(tmp_path):
+    read(
+        tmp_path,
+        [
+            event("09:00:00", "a@corp", "WS1.corp.example", "\\\\SRV1"),
+            event("09:00:00", "b@corp", "ws1", "srv1.corp.example."),
+            event("09:00:00", "c@corp", "ws1", "db.corp.example"),  # never short
+            event("09:00:00", "d@corp", "two.a.example", "two.b.example"),
+            event("09:00:00", "e@corp", "ws1", "two"),  # which of them?
+            event("09:00:00", "f@corp", "averylonghostna", "averylonghostname.corp.example"),
+        ],
+    )
+    assert short(tmp_path) == [
+        ("a@corp", "ws1", "srv1"),
+        ("b@corp", "ws1", "srv1"),
+        ("c@corp", "ws1", "db.corp.example"),
+        ("d@corp", "two.a.example", "two.b.example"),
+        ("e@corp", "ws1", "two"),
+        ("f@corp", "averylonghostname.corp.example", "averylonghostname.corp.example"),
+    ]
+
+
+def test_an_address_is_the_machine_that_had_it_then(tmp_path):
+    """Leases at 8 and 12: before and after the second, 10.0.0.7 is somebody else. A day later nobody knows."""
+    read(
+        tmp_path,
+        [
+            event("08:00:00", None, "ws1.corp.example", None, source_ip="10.0.0.7", action="lease"),
+            event("12:00:00", None, "ws2", None, source_ip="10.0.0.7", action="lease"),
+            event("09:00:00", "alice@corp", "10.0.0.7", "srv1"),
+            event("13:00:00", "alice@corp", "10.0.0.7", "srv2"),
+            event("2026-03-03T12:30:00", "alice@corp", "10.0.0.7", "srv3"),
+            event("14:00:00", "alice@corp", "kali", "srv4", source_ip="10.0.0.7"),  # the client gave this name itself
+            event("15:00:00", "alice@corp", "ws1", "10.0.0.7"),
+        ],
+    )
+    assert {edge[2]: edge[1] for edge in short(tmp_path)} == {
+        "srv1": "ws1",
+        "srv2": "ws2",
+        "srv3": "10.0.0.7",
+        "srv4": "ws2",
+        "ws2": "ws1",  # the target was an address
+    }
+
+
+def test_names_and_addresses_that_logons_tell_together(tmp_path):
+    read(
+        tmp_path,
+        [
+            event("09:00:00", "alice@corp", "ws1", "srv1", source_ip="10.0.0.7"),
+            event("09:30:00", "bob@corp", None, "srv2", source_ip="10.0.0.7"),
+            event("09:00:00", "ws9$@corp", None, "dc1", source_ip="10.0.0.9"),  # the machine's own account
+            event("10:00:00", "carol@corp", "10.0.0.9", "srv2"),
+            *(event("09:00:00", "x@corp", f"pc{n}", "srv1", source_ip="10.0.0.1") for n in range(3)),  # a gateway
+            event("10:00:00", "dave@corp", "10.0.0.1", "srv2"),
+        ],
+    )
+    found = {edge[0]: edge[1] for edge in short(tmp_path) if edge[2] == "srv2"}
+    assert found == {"bob@corp": "ws1", "carol@corp": "ws9", "dave@corp": "10.0.0.1"}
+    assert [each["address"] for each in known(tmp_path, "ws9")["addresses"]] == ["10.0.0.9"]
+
+
+def test_administrators_and_services(tmp_path):
+    services = [event(f"09:00:{n:02}", "corp\\backup7", "srv1", "srv1", logon_type="Service") for n in range(10)]
+    read(tmp_path, [*services, event("09:00:00", "corp\\alice", "ws1", "srv1", action="privilege")])
+    assert known(tmp_path, "alice@corp")["is_admin"] and known(tmp_path, "alice@corp")["privileged_on"] == 1
+    assert known(tmp_path, "backup7@corp")["account_kind"] == "service"
+    assert users(tmp_path) == {"backup7@corp"}  # a right is no edge
+    pairs = lake.read_pairs(tmp_path / "lake", *[lake.days(tmp_path / "lake")[0]] * 2).to_pylist()
+    assert [pair["user_kind"] for pair in pairs] == ["service"]
+
+
+def test_a_table_of_people_and_one_of_machines(tmp_path):
+    people = tmp_path / "people.csv"
+    people.write_text(
+        "User,Department,Manager,aliases,kind,groups\nCORP\\alice,Sales,bob,alice@mail.example;S-1-5-7-9,human,Domain Admins\n"
+    )
+    assets = tmp_path / "assets.csv"
+    assets.write_text("hostname,ip,tier\nDB1.corp.example,10.0.0.5,0\n")
+    read(
+        tmp_path,
+        [
+            event("09:00:00", "alice@mail.example", "ws1", "10.0.0.5"),
+            event("09:00:00", "S-1-5-7-9", "10.0.0.5", "srv1"),
+        ],
+    )
+    assert users(tmp_path) == {"alice@mail.example", "s-1-5-7-9"}
+    for path in (people, assets):
+        given.write(path, tmp_path / "lake")
+    read(tmp_path, [event("2026-03-09T09:00:00", "corp\\alice", "ws1", "srv1")])
+    assert short(tmp_path)[:2] == [("alice@corp", "db1.corp.example", "srv1"), ("alice@corp", "ws1", "db1.corp.example")]
+    alice = known(tmp_path, "alice@corp")
+    assert json.loads(alice["attributes"]) == {"department": "Sales", "manager": "bob", "groups": "Domain Admins"}
+    assert alice["is_admin"] and alice["account_kind"] == "human"
+    assert json.loads(known(tmp_path, "db1.corp.example")["attributes"]) == {"tier": "0"}
+
+
+@pytest.mark.parametrize(
+    ("text", "said"), [("a,b\n1,2\n", "no column names the entity"), ("user\n", "no row has a name"), ("", "no column names")]
+)
+def test_a_table_that_names_nobody(tmp_path, text, said):
+    (tmp_path / "people.csv").write_text(text)
+    with pytest.raises(InputError, match=said):
+        given.write(tmp_path / "people.csv", tmp_path / "lake")
+
+
+def test_an_alias_that_is_learned_later_makes_earlier_days_anew(tmp_path):
+    """In whatever order the two files come; days that have none of the names keep their edges."""
+    early = [event("2026-03-01T09:00:00", SID, "ws1", "srv1"), event("2026-02-01T09:00:00", "bob@corp", "ws1", "srv1")]
+    late = [event("2026-03-09T09:00:00", "corp\\alice", "ws1", "srv1", user_id=SID)]
+    read(tmp_path / "a", early)
+    before = lake.index(tmp_path / "a/lake")
+    read(tmp_path / "a", late)
+    after = lake.index(tmp_path / "a/lake")
+    read(tmp_path / "b", late, early)
+    assert users(tmp_path / "a") == {"alice@corp", "bob@corp"}
+    assert everything(tmp_path / "a") == everything(tmp_path / "b")
+    assert before["2026-02-01"] == after["2026-02-01"] and before["2026-03-01"] != after["2026-03-01"]
