@@ -39,12 +39,14 @@ def ingest_all(
     year: int | None = None,
     timezone: str = "UTC",
     memory_limit: str = "1GB",
+    known: Path | None = None,
     progress: Callable[[str], Progress] | None = None,
 ) -> list[IngestReport]:
     """Read log files, folders, archives, globs (`-` is standard input) into the lake at `root`, and make its edges anew.
 
     The same content twice changes nothing; the order of files and what they repeat of each other does not matter. A file that
-    cannot be read has a report that says why; what is given and is not there is an InputError. progress: of the file of a name"""
+    cannot be read has a report that says why; what is given and is not there is an InputError. known: another lake, whose
+    knowledge of entities counts too; progress: of the file of a name"""
     from ueba.ingest import batch
     from ueba.ingest.sources import AUTO, Options, find
 
@@ -54,7 +56,7 @@ def ingest_all(
     found = chain.from_iterable(map(files.find, given))
     first = next(found, None)
     every = found if first is None else chain([first], found)
-    return batch.ingest(every, format, root, options, memory_limit, progress)
+    return batch.ingest(every, format, root, options, memory_limit, known, progress)
 
 
 def ingest(
@@ -64,11 +66,12 @@ def ingest(
     *,
     epoch: dt.datetime = EPOCH,
     memory_limit: str = "1GB",
+    known: Path | None = None,
     progress: Progress | None = None,
 ) -> IngestReport:
     """Read one log file. Raises InputError where it cannot be read."""
     shown = None if progress is None else lambda name: progress
-    (report,) = ingest_all([str(path)], format, root, epoch=epoch, memory_limit=memory_limit, progress=shown)
+    (report,) = ingest_all([str(path)], format, root, epoch=epoch, memory_limit=memory_limit, known=known, progress=shown)
     if report.problem:
         raise InputError(report.problem)
     return report

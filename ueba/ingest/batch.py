@@ -285,6 +285,7 @@ def ingest(
     root: Path,
     options: Options,
     memory_limit: str,
+    beside: Path | None = None,
     progress: Callable[[str], Progress] | None = None,
 ) -> list[IngestReport]:
     """Read files into the lake at `root`, and make its edges anew where they bring news. Returns the report of each file.
@@ -305,7 +306,7 @@ def ingest(
                 new += batch.publish(root, temporary)
                 batch = Batch.begin(memory_limit, temporary)
         new += batch.publish(root, temporary)
-        build.refresh(root, temporary, memory_limit)
+        build.refresh(root, temporary, memory_limit, beside)
         for manifest in new:
             build.count_edges(root, temporary, manifest)
         known = stored_files(root)
