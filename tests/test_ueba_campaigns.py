@@ -291,8 +291,8 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 FIRST, LAST = dt.date(2026, 1, 12), dt.date(2026, 1, 14)
 
 
-def content(folder: Path) -> dict[Path, bytes]:
-    return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+def content(folder: Path) -> list[dict]:
+    return lake.read(folder, dt.date.min, dt.date.max).to_pylist()
 
 
 def test_injecting_adds_the_campaigns_and_nothing_else(root: Path, tmp_path: Path) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import defaultdict
+from functools import reduce
+from operator import or_
 
 import ibis
 import pandas as pd
@@ -31,11 +33,11 @@ EVENT = st.fixed_dictionaries(
         "source": names("s"),
         "target": st.sampled_from(["t", "u"]),
         "target_kind": st.sampled_from(["machine", "resource"]),
-        "action": st.sampled_from(["logon", "ticket"]),
+        "action": st.sampled_from(["logon", "ticket", events.LEASE]),
         "logon_type": names("Network"),
         "auth_package": names("NTLM"),
         "outcome": st.sampled_from(["success", "failure", "unknown"]),
-        "dropped": st.sampled_from([None, None, None, "why", "why not"]),
+        "witnesses": st.sampled_from([0, 1, 2, 4]),
     }
 )
 
@@ -43,8 +45,8 @@ EVENT = st.fixed_dictionaries(
 def oracle(rows: list[dict]) -> dict[tuple, tuple]:
     groups = defaultdict(list)
     for row in rows:
-        key = tuple(row["time"].date() if name == "day" else row[name] for name in edges.KEY)
-        groups[key if not row["dropped"] else (row["dropped"],)].append(row)
+        if row["action"] not in events.EVIDENCE:
+            groups[tuple(row["time"].date() if name == "day" else row[name] for name in edges.KEY)].append(row)
     return {
         key: (
             len(group),
@@ -52,9 +54,8 @@ def oracle(rows: list[dict]) -> dict[tuple, tuple]:
             min(row["time"] for row in group),
             max(row["time"] for row in group),
             sum(1 << hour for hour in {row["time"].hour for row in group}),
+            reduce(or_, (row["witnesses"] for row in group)),
         )
-        if len(key) > 1
-        else (len(group), f"{min(row['line'] for row in group):012d}:x")
         for key, group in groups.items()
     }
 
@@ -62,21 +63,14 @@ def oracle(rows: list[dict]) -> dict[tuple, tuple]:
 @given(st.lists(EVENT, min_size=1, max_size=60))
 @settings(max_examples=25, deadline=None)
 def test_daily_edges_are_what_python_counts(rows):
-    rows = [row | {"line": number, "text": "x"} for number, row in enumerate(rows)]
-    found = {}
-    for row in edges.daily(table(rows)).to_pyarrow().to_pylist():
-        if row["dropped"]:
-            assert all(row[name] is None for name in edges.KEY)
-            found[row["dropped"],] = (row["count"], row["example"])
-        else:
-            measures = ("count", "failures", "first_seen", "last_seen", "hours")
-            found[tuple(row[name] for name in edges.KEY)] = tuple(row[name] for name in measures)
-    assert found == oracle(rows)
+    measures = ("count", "failures", "first_seen", "last_seen", "hours", "witnesses")
+    found = edges.daily(table(rows, edges.WITNESSED)).to_pyarrow().to_pylist()
+    assert {tuple(row[name] for name in edges.KEY): tuple(row[name] for name in measures) for row in found} == oracle(rows)
 
 
 def test_daily_compiles_for_spark():
     pytest.importorskip("pyspark", reason="needs ueba[spark]")
-    assert "GROUP BY" in ibis.to_sql(edges.daily(table([])), dialect="pyspark")
+    assert "GROUP BY" in ibis.to_sql(edges.daily(table([], edges.WITNESSED)), dialect="pyspark")
 
 
 def evaluate(function, values: list[str | None]) -> list:

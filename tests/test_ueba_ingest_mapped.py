@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
+import gzip
 import json
+import subprocess
+from collections import Counter
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from ueba.errors import InputError, UsageError
-from ueba.ingest import ingest, lake
+from ueba.ingest import events_of, files, ingest, lake
+from ueba.ingest.read import Feed
+from ueba.ingest.sources import Options, Sample
+from ueba.ingest.sources.mapped import load, skeleton, source
 
 EXAMPLES = Path(__file__).parents[1] / "configs/sources"
 VPN = """\
@@ -103,6 +114,13 @@ def test_times(tmp_path, settings, text, expected):
     assert everything(tmp_path / "lake")[0]["first_seen"] == expected
 
 
+@pytest.mark.parametrize("text", ["inf", "-infinity", "0044-03-15 (BC) 00:00:00", "290000-01-01"])
+def test_absurd_times_are_dropped(tmp_path, text):
+    columns = "format = 'csv'\nheader = false\n[columns]\ntime = 1\nuser = 2\ntarget = 3"
+    made = events(tmp_path, f"2024-03-01,a,b\n{text},a,b\n", columns)
+    assert made[1]["dropped"] in ("time out of range", "time not understood") and made[1]["time"] is None
+
+
 @pytest.mark.parametrize("text", ["nan", "inf", "-1", "1e300", "x"])
 def test_absurd_epochs_are_dropped(tmp_path, text):
     columns = "format = 'csv'\nheader = false\ntime_format = 'epoch_s'\n[columns]\ntime = 1\nuser = 2\ntarget = 3"
@@ -181,3 +199,269 @@ def test_header_only_is_an_empty_log_but_nonsense_is_an_error(tmp_path):
     assert ingest(log(tmp_path, VPN.splitlines()[0]), path, tmp_path / "lake").events == 0
     with pytest.raises(InputError, match="no line reads as vpn_csv.toml"):
         ingest(log(tmp_path, VPN.splitlines()[0] + "\nx\n"), path, tmp_path / "lake")
+
+
+def events(folder: Path, text: str, toml: str, **options) -> list[dict]:
+    return events_of(log(folder, text), mapping(folder, toml), **options).to_pylist()
+
+
+ANY = "[columns]\ntime = 'at'\nuser = 'who'\ntarget = 'to'\n"
+
+
+def test_a_tabulator_quotes_and_a_byte_order_mark(tmp_path):
+    text = '\ufeff"at"\t"who"\t"to"\n2024-03-01T08:15:02Z\talice\t"srv ""1"""\n'
+    header, event = events(tmp_path, text, f"format = 'csv'\ndelimiter = \"\\t\"\n{ANY}")
+    assert header["dropped"] == "header" and (event["user"], event["target"]) == ("alice", 'srv "1"')
+    numbers = "header = false\n[columns]\ntime = 1\nuser = 2\ntarget = 3"
+    (event,) = events(tmp_path, "\ufeff2024-03-01T08:15:02Z,alice,b\n", f"format = 'csv'\n{numbers}")
+    assert event["time"] == dt.datetime(2024, 3, 1, 8, 15, 2)
+
+
+def test_parquet_documents_and_lines_are_one(tmp_path):
+    rows = [{"at": "2024-03-01T08:15:02Z", "who": {"name": "alice"}, "to": "b"}] * 2
+    toml = ANY.replace("'who'", "'who.name'")
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "log")
+    found = [events_of(tmp_path / "log", mapping(tmp_path, f"format = 'parquet'\n{toml}"))]
+    for text in (json.dumps(rows), json.dumps({"value": rows}, indent=1), "\ufeff" + "\n".join(map(json.dumps, rows))):
+        found.append(events_of(log(tmp_path, text), mapping(tmp_path, f"format = 'jsonl'\n{toml}")))
+    assert [[(event["user"], event["dropped"]) for event in made.to_pylist()] for made in found] == [[("alice", None)] * 2] * 4
+
+
+def test_several_ways_to_write_times(tmp_path):
+    text = "at,who,to\n2024-03-01T08:15:02+01:00,a,b\n01.03.2024 07:15:02,a,b\n1709277302,a,b\nsoon,a,b\n"
+    toml = f"format = 'csv'\ntime_format = ['iso8601', '%d.%m.%Y %H:%M:%S', 'epoch_s']\n{ANY}"
+    assert [event["time"] for event in events(tmp_path, text, toml)[1:4]] == [dt.datetime(2024, 3, 1, 7, 15, 2)] * 3
+    with pytest.raises(UsageError, match="time_format"):
+        load(mapping(tmp_path, f"format = 'csv'\ntime_format = ['iso8601', 5]\n{ANY}"))
+
+
+def test_times_without_a_zone(tmp_path):
+    """The mapping's zone counts; without one it is that of --timezone, and noted."""
+    text = "at,who,to\n2024-03-01T08:15:02,a,b\n2024-03-01T08:15:02Z,a,b\n"
+    told = events(tmp_path, text, f"format = 'csv'\ntimezone = 'Asia/Tokyo'\n{ANY}", timezone="Europe/Berlin")
+    assert [(event["time"].hour, event["note"]) for event in told[1:]] == [(23, None), (8, None)]
+    taken = events(tmp_path, text, f"format = 'csv'\n{ANY}", timezone="Europe/Berlin")
+    assert [(event["time"].hour, event["note"]) for event in taken[1:]] == [
+        (7, "time without a zone: taken as Europe/Berlin"),
+        (8, None),
+    ]
+
+
+def test_every_event_column_can_be_mapped(tmp_path):
+    from ueba.ingest.events import KEPT
+
+    names = [name for name in KEPT if name not in ("time", "outcome", "target_kind")]
+    values = [f"10.0.0.{number}" for number in range(len(names))]
+    text = f"time,outcome,target_kind,{','.join(names)}\n2024-03-01,success,resource,{','.join(values)}\n"
+    toml = "format = 'csv'\n[columns]\n" + "".join(f"{name} = '{name}'\n" for name in KEPT)
+    event = events(tmp_path, text, toml)[1]
+    expected = dict(zip(names, values, strict=True)) | {"target_ip": None}  # a resource has none
+    assert {name: event[name] for name in names} == expected and event["dropped"] is None
+
+
+def test_what_machines_addresses_and_resources_tell_of_each_other(tmp_path):
+    toml = """
+        format = "csv"
+        [columns]
+        time = "at"
+        user = ["who", "mail"]
+        source = "src"
+        source_ip = "ip"
+        target = "host"
+        resource = "app"
+    """
+    text = "at,who,mail,src,ip,host,app\n" + "".join(
+        f"2024-03-01,{line}\n"
+        for line in (
+            "a,,ws1,10.0.0.1,srv1,App",
+            ",m@x,-,010.000.000.001,010.01.0.100,",
+            "a,m@x,10.0.0.7,,,App",
+            "a,,,::1,,",
+            ",,,,b,",
+        )
+    )
+    names = ("user", "source", "source_ip", "target", "target_ip", "target_kind", "dropped")
+    assert [tuple(event[name] for name in names) for event in events(tmp_path, text, toml)[1:]] == [
+        ("a", "ws1", "10.0.0.1", "srv1", None, "machine", None),
+        ("m@x", "10.0.0.1", "10.0.0.1", "10.1.0.100", "10.1.0.100", "machine", None),
+        ("a", "10.0.0.7", "10.0.0.7", "App", None, "resource", None),
+        ("a", "::1", None, None, None, "machine", "no target"),
+        (None, None, None, "b", None, "machine", "no user"),
+    ]
+
+
+def test_json_that_has_no_such_time_is_named(tmp_path):
+    text = json.dumps({"when": {"at": 1}, "who": "a", "a.b": [{"c": 1}]})
+    with pytest.raises(UsageError, match=r"columns.time: no record of the first 1 has 'at'; they have: /a.b/0/c, when.at, who"):
+        events(tmp_path, text, f"format = 'jsonl'\n{ANY}")
+    assert events(tmp_path, "{", f"format = 'jsonl'\n{ANY}")[0]["dropped"] == "not JSON"
+
+
+@pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.toml")), ids=lambda path: path.stem)
+def test_example_mappings_load(path):
+    assert source(str(path), Options()).fields
+
+
+ASIM = """\
+TimeGenerated [UTC],EventStartTime,EventType,EventResult,EventResultDetails,EventSubType,EventOriginalType,EventOriginalUid,\
+TargetUsername,TargetUserId,TargetSessionId,ActorUsername,SrcHostname,SrcIpAddr,TargetHostname,TargetAppName,LogonMethod,DvcHostname
+"3/1/2024, 8:15:02.123 AM",,Logon,Success,,Interactive,4624,u1,CORP\\al,S-1,0x5,,ws1,10.0.0.1,srv1,,NTLM,srv1
+"3/1/2024, 8:15:03.000 PM",2024-03-01T20:15:01Z,Logon,Failure,No such user,,,u2,bo@corp,id-2,,,,10.0.0.2,,Office 365,,
+"3/1/2024, 8:15:03.000 PM",,Logoff,Success,,,,u3,bo@corp,,,,,,srv1,,,
+"""
+
+
+def test_asim_by_hand(tmp_path):
+    _, machine, cloud, logoff = events_of(log(tmp_path, ASIM), str(EXAMPLES / "asim_authentication.toml")).to_pylist()
+    shown = ("time", "user", "user_id", "source", "source_ip", "target", "target_kind", "outcome", "outcome_reason")
+    assert [machine[name] for name in (*shown, "logon_type", "auth_package", "code", "event_id", "session", "reporter")] == [
+        *(dt.datetime(2024, 3, 1, 8, 15, 2, 123_000), "CORP\\al", "S-1", "ws1", "10.0.0.1", "srv1", "machine", "success", None),
+        *("Interactive", "NTLM", "4624", "u1", "0x5", "srv1"),
+    ]
+    assert [cloud[name] for name in shown] == [
+        *(dt.datetime(2024, 3, 1, 20, 15, 1), "bo@corp", "id-2", "10.0.0.2", "10.0.0.2", "Office 365", "resource"),
+        *("failure", "No such user"),
+    ]
+    assert logoff["dropped"] == "not a logon: not in keep.EventType"
+
+
+def test_radius_by_hand(tmp_path):
+    text = (
+        "radacctid,acctsessionid,acctuniqueid,username,nasipaddress,acctstarttime,calledstationid,callingstationid\n"
+        "1,81E1,8a4f,bob,10.2.0.1,2024-03-01 08:15:02,00-1A:corp-wifi,AA-BB-CC-00-11-22\n"
+    )
+    event = events_of(log(tmp_path, text), str(EXAMPLES / "radius_csv.toml")).to_pylist()[1]
+    assert [event[name] for name in ("user", "source", "source_ip", "target", "target_ip", "detail", "session", "outcome")] == [
+        *("bob", "AA-BB-CC-00-11-22", None, "10.2.0.1", "10.2.0.1", "00-1A:corp-wifi", "81E1", "success"),
+    ]
+
+
+# ---- a proposal for a file -------------------------------------------------------------------------------------
+
+
+def proposal(path: Path) -> str:
+    with contextlib.closing(Feed(next(files.find(str(path))))) as feed:
+        return skeleton(Sample(feed.path, feed.sample, feed.modified))
+
+
+@pytest.mark.parametrize(
+    ("text", "settings", "columns"),
+    [
+        (
+            VPN.replace("yesterday", "2024-03-02"),
+            {"format": "csv", "time_format": "iso8601"},
+            "timestamp account from_host to_host result",
+        ),
+        (
+            "Login;Zeit;Datum / Time;Server;Client IP\nal;1;01.03.2024 08:15:02;srv1;10.0.0.1\n",
+            {"delimiter": ";", "time_format": "%d.%m.%Y %H:%M:%S"},
+            "Datum / Time|Login|Client IP|Server",
+        ),
+        ("1709280902,al@corp,C1,C2\n1709280903,bo@corp,C3,C2\n", {"header": False, "time_format": "epoch_s"}, "1 2 3 4"),
+        (
+            "10.0.0.1\t10.0.0.2\t06/14/1998-07:55\n",
+            {"header": False, "delimiter": "\t", "time_format": "%m/%d/%Y-%H:%M"},
+            "3 1 1 2",
+        ),
+        (
+            "".join(
+                json.dumps({"event": {"time": 1709280902123, "user.name": "al"}, "src_ip": "10.0.0.1", "app": "Pay", "n": [1]})
+                + "\n"
+                for _ in range(3)
+            ),
+            {"format": "jsonl", "time_format": "epoch_ms", "constants": {"action": "sso", "target_kind": "resource"}},
+            "event.time /event/user.name src_ip app",
+        ),
+        ('what,"odd ""name""\x7f",when\nal,ws1,2024-03-01\n', {}, None),
+        ("a|b\n1|2\n", {"delimiter": "|"}, None),
+    ],
+)
+def test_a_proposal_loads_and_reads_its_file(tmp_path, text, settings, columns):
+    made = proposal(log(tmp_path, text))
+    given = load(mapping(tmp_path, made))
+    assert {name: given[name] for name in settings} == settings
+    if columns:
+        names = zip(("time", "user", "source", "target", "outcome"), columns.split("|" if "|" in columns else None), strict=False)
+        assert {name: str(column) for name, column in given["columns"].items()} == dict(names)
+    found = events_of(tmp_path / "log", str(tmp_path / "log.toml"))["dropped"].to_pylist()
+    assert len(found) == text.count("\n") and (not columns or None in found)
+
+
+def test_a_proposal_knows_words_for_outcomes(tmp_path):
+    made = proposal(log(tmp_path, VPN))
+    assert 'success = ["ok"]\nfailure = ["denied"]' in made and "#   protocol: SAML, SAML" in made
+    assert "or the day first" in proposal(log(tmp_path, "time,user,host\n01/02/2024 03:04,a,b\n"))
+
+
+@pytest.mark.parametrize(
+    "text", ["Mar  1 08:15:02 web1 sshd[1]: Accepted, too, for al\nMar  1\n", "{}\n", "one\ntwo\n", "{\n", '{"a": 1}\n']
+)
+def test_no_proposal_for_what_is_no_table(tmp_path, text):
+    assert proposal(log(tmp_path, text)) == ""
+
+
+CELL = st.text(st.characters(exclude_characters="\r\n", codec="utf-8"), max_size=6) | st.sampled_from(
+    ["time", "user", "1", "2024-03-01"]
+)
+VALUE = st.recursive(CELL | st.integers() | st.none() | st.floats(allow_nan=False), lambda inner: st.lists(inner, max_size=2))
+TABLE = st.lists(st.lists(CELL, min_size=3, max_size=3), min_size=2, max_size=6).map(lambda rows: "\n".join(map(",".join, rows)))
+OBJECTS = st.lists(
+    st.dictionaries(CELL, VALUE | st.dictionaries(CELL, VALUE, max_size=3), min_size=1, max_size=5), min_size=1, max_size=5
+).map(lambda records: "\n".join(map(json.dumps, records)))
+
+
+@given(TABLE | OBJECTS)
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_a_proposal_for_anything_loads_and_reads(tmp_path_factory, text):
+    folder = tmp_path_factory.mktemp("anything")
+    if made := proposal(log(folder, text + "\n")):
+        with contextlib.suppress(InputError):
+            assert all(event["dropped"] or event["user"] for event in events_of(folder / "log", mapping(folder, made)).to_pylist())
+
+
+# ---- real files ------------------------------------------------------------------------------------------------
+
+DATA = Path(__file__).parents[2] / "shared/data"
+DARPA, LABELS = DATA / "darpa_stream/darpa_original.zip", DATA / "lanl_replay/labels.csv"
+EDGES = DATA / "lanl_graph/user_computer_edges.csv.gz"
+
+
+@pytest.mark.skipif(not DARPA.exists(), reason=f"needs {DARPA}")
+def test_darpa(tmp_path):
+    unzip = subprocess.Popen(["unzip", "-p", DARPA], stdout=subprocess.PIPE)
+    assert unzip.stdout is not None
+    rows = [unzip.stdout.readline().decode() for _ in range(50_000)]
+    unzip.stdout.close()
+    unzip.wait()
+    report = ingest(log(tmp_path, "".join(rows)), str(EXAMPLES / "darpa_stream.toml"), tmp_path / "lake")
+    assert (report.events, report.dropped) == (50_000, {})
+
+    def plain(address: str) -> str:
+        return ".".join(str(int(part)) for part in address.split("."))
+
+    fields = [row.split(",") for row in rows]
+    expected = Counter((plain(source), plain(target)) for source, target, _, _ in fields)
+    found: Counter[tuple[str, str]] = Counter()
+    for edge in everything(tmp_path / "lake"):
+        found[edge["source"], edge["target"]] += edge["count"]
+    # who reaches itself is told by the target's name: the same
+    assert found == expected
+    first = min(dt.datetime.strptime(row[2], "%m/%d/%Y-%H:%M") for row in fields)
+    assert report.first == first + dt.timedelta(hours=4)  # summer in Massachusetts
+
+
+@pytest.mark.skipif(not LABELS.exists(), reason=f"needs {LABELS}")
+def test_lanl_labels_by_a_proposal(tmp_path):
+    report = ingest(LABELS, mapping(tmp_path, proposal(LABELS)), tmp_path / "lake")
+    lines = LABELS.read_text().splitlines()
+    assert (report.lines, report.events, report.dropped) == (len(lines), len(lines) - 1, {"header": 1})
+    assert report.users == len({line.split(",")[1].lower() for line in lines[1:]})
+
+
+@pytest.mark.skipif(not EDGES.exists(), reason=f"needs {EDGES}")
+def test_edges_without_times_are_an_error(tmp_path):
+    made = proposal(EDGES)
+    assert "no column looks like a time" in made and 'user = "user"\ntarget = "computer"' in made
+    with pytest.raises(InputError, match=r"no (line|record) reads as .*time not understood: \d+"):
+        ingest(EDGES, mapping(tmp_path, made), tmp_path / "lake")
+    assert gzip.open(EDGES, "rt").readline().startswith("user,computer")

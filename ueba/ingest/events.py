@@ -69,7 +69,7 @@ KEPT = (
 )
 COLUMNS = (*KEPT, "dropped", "note", "line", "text")
 LINES = ibis.schema({"line": "int64", "text": "string"})
-FILE = "file"  # a column of lines that is carried along: the number of their file, where lines of several are read at once
+FILE = "file_number"  # a column of lines that is carried along: the number of their file, where lines of several are read at once
 SCHEMA = ibis.schema({name: "string" for name in COLUMNS} | {"time": "timestamp(6)", "line": "int64"})
 
 PRIVILEGE, LEASE = "privilege", "lease"
@@ -78,6 +78,7 @@ HOST, CONTROLLER, SOURCE = WITNESSES = ("host", "controller", "source")
 
 NOT_A_LOGON = "not a logon"  # a reason that begins so is of a record that is well-formed, and of no interest
 HEADER = "header"  # the reason of a line that names the columns
+CALENDAR = (dt.datetime(1, 1, 1), dt.datetime(9999, 12, 31))
 FIRST_YEAR = 1970  # before it, a clock was not set: Windows begins in 1601
 Case = tuple[ir.BooleanValue, str]
 
@@ -98,14 +99,16 @@ def finish(lines: ir.Table, cases: list[Case], **columns: ir.Value) -> ir.Table:
         (strlen(lines.text) > MAX_LINE, "line longer than 1 MB"),
         (lines.text == "", "empty line"),
     ]
+    is_time = made.time.between(*CALENDAR).fill_null(False)  # DuckDB reads `-infinity` as a time, and years BC
     unusable: list[Case] = [
-        (made.time.isnull(), "time not understood"),
+        (~is_time, "time not understood"),
         (made.time.year() < FIRST_YEAR, f"time before {FIRST_YEAR}"),
         (made.time > latest(), "time in the future"),
         (made.user.isnull() & makes_edge, "no user"),
         (made.target.isnull() & makes_edge, "no target"),
     ]
-    found = made.mutate(dropped=ibis.cases(*unreadable, *cases, *unusable, else_=ibis.null("string")))
+    time = ibis.ifelse(is_time, made.time, None)
+    found = made.mutate(time=time, dropped=ibis.cases(*unreadable, *cases, *unusable, else_=ibis.null("string")))
     carried = [found[FILE]] if FILE in lines.columns else []
     return found.select([found[name].cast(SCHEMA[name]) for name in COLUMNS] + carried)
 

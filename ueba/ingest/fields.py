@@ -12,7 +12,7 @@ import ibis
 import ibis.expr.datatypes as dtypes
 import ibis.expr.types as ir
 
-from ueba.ingest.identity import blank_to_null, once
+from ueba.ingest.identity import LOOPBACK, blank_to_null, once
 
 OFFSET = r"\d\d:\d\d(:\d\d)?(\.\d+)?\s*(Z|z|UTC|[+-]\d\d(:?\d\d)?)$"  # the text of a time that tells its zone
 ADDRESS = r"^(\d{1,3}\.\d{1,3}\.\d{1,3}\.\d{1,3}|[0-9a-fA-F]*:[0-9a-fA-F:]*:[0-9a-fA-F.:]*(%\w+)?)$"
@@ -121,6 +121,17 @@ def at_utc(time: ir.TimestampValue) -> ir.TimestampValue:
     return without_zone("UTC", time)
 
 
+def any_time(text: ir.StringValue, timezone: str = "UTC") -> ir.TimestampValue:
+    """A text of ISO 8601, or a number since 1970: by its size seconds, milli-, micro- or nanoseconds."""
+
+    def scaled(number: ir.FloatingValue) -> ir.TimestampValue:
+        scale = ibis.cases((number < 1e11, 1e6), (number < 1e14, 1e3), (number < 1e17, 1.0), else_=1e-3)
+        return make_timestamp(ibis.ifelse((number >= 0) & (number < 1e20), number * scale, None).round().cast("int64"))
+
+    # a number is told from a text before casts are tried, which cost more
+    return once(text, lambda t: ibis.ifelse(t.contains(":"), iso_time(t, timezone), once(t.try_cast("float64"), scaled)))
+
+
 # --- addresses -------------------------------------------------------------------------------------------------
 
 
@@ -137,6 +148,46 @@ def without_port(text: ir.StringValue) -> ir.StringValue:
 def address_only(text: ir.StringValue) -> ir.StringValue:
     """An address without port and IPv6 clothes; null for a name."""
     return once(without_port(text), lambda t: ibis.ifelse(is_address(t), t.re_replace(r"(?i)^::ffff:(\d+\.)", r"\1"), None))
+
+
+def address(text: ir.StringValue) -> ir.StringValue:
+    """The address that a text is, without brackets, port and IPv6 clothes; null for a name and for one's own machine."""
+
+    def bared(text: ir.StringValue) -> ir.StringValue:
+        bare = text.re_replace(r"^\[(.*)\](:\d+)?$", r"\1").re_replace(r"(?i)^(?:::ffff:)?(\d+\.\d+\.\d+\.\d+)(?::\d+)?$", r"\1")
+        return ibis.ifelse(text.re_search(r"^\[|^::|:\d+$"), bare, text)
+
+    return once(once(text, bared), lambda bare: ibis.ifelse(is_address(bare) & ~is_local(bare), bare, None))
+
+
+def is_local(text: ir.StringValue) -> ir.BooleanValue:
+    """Whether a machine or address is how a machine calls itself."""
+    return text.lower().isin(LOOPBACK) | text.startswith("127.")
+
+
+# --- names -----------------------------------------------------------------------------------------------------
+
+
+def account(name: ir.StringValue, domain: ir.StringValue) -> ir.StringValue:
+    """`DOMAIN\\name`, unless the name tells its domain itself."""
+    return ibis.ifelse(domain.isnull() | name.contains("@") | name.contains("\\"), name, domain + "\\" + name)
+
+
+def kerberos_machine(service: ir.StringValue) -> ir.StringValue:
+    """The machine of a service as Kerberos names it: `HOST$`, `cifs/host.corp.example:445@REALM`. Null for the ticket service
+    itself and for an account that is a service."""
+
+    def machine(name: ir.StringValue) -> ir.StringValue:
+        principal = name.re_extract(r"^[^/@]+/([^/:@]+)", 1)
+        other = ibis.ifelse(principal == "", None, principal)
+        account = ibis.ifelse(name.contains("$"), name.re_extract(r"^([^/@]+)\$(@|$)", 1).nullif(""), other)
+        return ibis.ifelse(is_ticket_service(name), None, account)
+
+    return once(service, machine)
+
+
+def is_ticket_service(service: ir.StringValue) -> ir.BooleanValue:
+    return service.lower().startswith("krbtgt")
 
 
 # --- records of several kinds ------------------------------------------------------------------------------------

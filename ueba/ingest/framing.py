@@ -49,6 +49,8 @@ def guessed(start: bytes) -> Frame:
     wrapper = re.search(WRAPPERS, first if is_whole else text)
     if wrapper and is_around_all(wrapper):
         return lambda blocks: json_elements(blocks, 2)
+    if wrapper and is_search(wrapper):
+        return lambda blocks: json_elements(blocks, 3)
     if is_whole and b"}{" not in first:
         return lines
     return (lambda blocks: json_elements(blocks, 0)) if depth_before(first) or b"}{" in first else lines
@@ -58,6 +60,13 @@ def is_around_all(wrapper: re.Match[bytes]) -> bool:
     """Whether a list is that of a document's records and not one of a record, as `events` is in a Google activity after objects."""
     before = wrapper.string[: wrapper.start()]
     return depth_before(before) == 1 and not (wrapper[1] == b"events" and b"{" in before[1:])
+
+
+def is_search(wrapper: re.Match[bytes]) -> bool:
+    """Whether a list is that of the hits of an answer of Elasticsearch, `{"took": 5, ..., "hits": {..., "hits": [...]}}`."""
+    before = wrapper.string[: wrapper.start()]
+    begins = re.match(rb'\{\s*"(took|hits|_scroll_id|pit_id)"', before)
+    return wrapper[1] == b"hits" and begins is not None and depth_before(before) == 2
 
 
 # --- lines -----------------------------------------------------------------------------------------------------
@@ -124,7 +133,7 @@ def rows_at_start(text: bytes) -> tuple[bytes, npt.NDArray[np.int64], bool]:
 
 
 def json_elements(blocks: Iterable[bytes], base: int) -> Framed:
-    """The objects at a depth of brackets (0: one after another, 1: in an array, 2: in an array in an object), numbered from 1.
+    """The objects at a depth of brackets (0: one after another, 1: in an array, 2: in an array in an object, ...), numbered from 1.
     What stands between them is passed over; a document that breaks off ends with a record that is not JSON.
 
     A line end inside a string is not JSON: the string is taken to be closed there, so that one stray quote costs one record."""

@@ -212,4 +212,6 @@ def connect(memory_limit: str, temporary: Path | None = None) -> duckdb.DuckDBPy
     config: dict[str, Any] = {"memory_limit": memory_limit, "preserve_insertion_order": "false"}
     connection = duckdb.connect(config=config | ({"temp_directory": str(temporary)} if temporary else {}))
     connection.execute("SET TimeZone = 'UTC'; SET enable_progress_bar = false")  # a bar would go to standard output
+    # This optimiser copies what is aggregated into one projection, exponentially where expressions build on one another.
+    connection.execute("SET disabled_optimizers = 'partial_aggregate_pushdown'")
     return connection

@@ -69,7 +69,7 @@ class Feed:
             raise
         self._frame = framing.guessed(self._start)
         first = b"".join(text for text, _ in self._frame([self._start])).split(b"\n")
-        self.sample = tuple(safe(each[:MAX_LINE]).decode().rstrip("\r").removeprefix("\ufeff") for each in first[:SAMPLE])
+        self.sample = tuple(safe(each[:MAX_LINE]).decode().rstrip("\r") for each in first[:SAMPLE])
 
     def slices(self, is_csv: bool = False) -> Iterator[pa.Table]:
         """All records as tables of `LINES`, in order. Raises InputError where the file cannot be read to its end."""
@@ -128,11 +128,11 @@ class Feed:
 
 
 def utf8(blocks: Iterator[bytes]) -> Iterator[bytes]:
-    """UTF-16 with a byte order mark, as PowerShell writes it, becomes UTF-8; anything else is passed on."""
+    """UTF-16 with a byte order mark, as PowerShell writes it, becomes UTF-8; a byte order mark goes; all else is passed on."""
     start = next(blocks, b"")
     name = {codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}.get(start[:2])
     if name is None:
-        yield start
+        yield start.removeprefix(codecs.BOM_UTF8)
         yield from blocks
         return
     decoder = codecs.getincrementaldecoder(name)("backslashreplace")

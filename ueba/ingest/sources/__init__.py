@@ -135,6 +135,7 @@ def detect(sample: Sample, options: Options) -> Source:
         raise InputError(
             f"{sample.path}: no format recognises it, as\n  {printable(sample.first[:120])}\nsay what it is with --format:"
             f" one of {known}, or a mapping file (*.toml, see configs/sources)"
+            + (f"; it may be\n\n{proposed}" if (proposed := modules()["mapped"].skeleton(sample)) else "")
         )
     return find(best, options)
 

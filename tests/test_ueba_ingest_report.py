@@ -1,0 +1,135 @@
+"""What the user is told: reports, limits, gaps, silence, other names; on the command line as a user would ask."""
+
+from __future__ import annotations
+
+import csv
+import datetime as dt
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+from ingest_world import event, write
+
+from ueba.cli import main
+from ueba.ingest import IngestReport, ingest_all, report, silence
+
+LANL = "5,U1@DOM1,U1@DOM1,C1,C2,Kerberos,Network,LogOn,Success\n"
+
+
+def run(folder: Path, *arguments: str, code: int = 0) -> Result:
+    result = CliRunner().invoke(main, ["--workspace", str(folder / "ws"), *arguments])
+    assert result.exit_code == code, result.output
+    assert "Traceback" not in result.output
+    return result
+
+
+def text(folder: Path, name: str, content: str) -> str:
+    (folder / name).write_text(content)
+    return str(folder / name)
+
+
+def test_what_a_file_is_is_seen_by_its_content(tmp_path):
+    log = text(tmp_path, "anything.at.all", LANL * 3)
+    (found,) = json.loads(run(tmp_path, "ingest", log, "--format", "json").stdout)
+    assert (found["format"], found["lines"], found["events"], found["edges"]) == ("lanl", 3, 3, 1)
+    assert found["dropped"] == {} and found["clock"] == {} and found["schema_version"] == report.SCHEMA_VERSION
+
+
+def test_what_nobody_recognises_is_an_error_and_the_rest_is_read(tmp_path):
+    logs = [text(tmp_path, "log", LANL), text(tmp_path, "LICENSE", "MIT License\n\nPermission is granted\n")]
+    result = run(tmp_path, "ingest", *logs, code=1)
+    assert "LICENSE: no format recognises it" in result.stderr and "--format" in result.stderr
+    assert "1 events" in result.stdout
+    assert run(tmp_path, "ingest", logs[0]).stdout.count("already ingested") == 1
+
+
+def test_both_meanings_of_format(tmp_path):
+    log = text(tmp_path, "log", LANL)
+    assert json.loads(run(tmp_path, "ingest", log, "--format", "lanl", "--format", "json").stdout)[0]["events"] == 1
+    rows = list(csv.DictReader(run(tmp_path, "ingest", log, "--format", "csv").stdout.splitlines()))
+    assert rows[0]["lines"] == "1"
+    assert "one log format" in run(tmp_path, "ingest", log, "--format", "lanl", "--format", "auto", code=2).stderr
+    assert "unknown" in run(tmp_path, "ingest", log, "--format", "lnal", code=2).stderr
+    assert "nothing to read" in run(tmp_path, "ingest", code=2).stderr
+    assert "--timezone Berlin" in run(tmp_path, "ingest", log, "--timezone", "Berlin", code=2).stderr
+
+
+@pytest.mark.parametrize(("limit", "code"), [("10%", 1), ("0.1", 1), ("50%", 0), ("x", 2), ("101%", 2)])
+def test_a_limit_on_what_may_be_dropped(tmp_path, limit, code):
+    """One of four lines is broken; a line of no interest does not count."""
+    log = text(tmp_path, "log", LANL * 2 + "broken\n" + LANL.replace("LogOn", "LogOff"))
+    result = run(tmp_path, "ingest", log, "--fail-on-drops", limit, code=code)
+    if code == 1:
+        assert "1 of 4 records dropped" in result.stderr and "not 9 fields: 1" in result.stderr
+    if code == 0:
+        assert "dropped 1: not 9 fields" in result.stdout
+
+
+def test_clocks_and_unread_fields(tmp_path):
+    future = (dt.datetime.now(dt.UTC) + dt.timedelta(days=400)).strftime("%Y-%m-%dT%H:%M:%S")
+    lines = [
+        event("09:00:00", "a", "s", "t", extra={"deep": 1}),
+        event("1601-01-01T00:00:00", "a", "s", "t"),
+        event(future, "a", "s", "t"),
+    ]
+    (found,) = ingest_all([write(tmp_path, "log", lines)], str(tmp_path / "all.toml"), tmp_path / "lake")
+    assert found.events == 1 and len(found.clock) == 2 and "time in the future" in found.clock
+    assert found.unread_fields == ("extra.deep",)
+    assert found.examples["time in the future"].startswith(f"{tmp_path}/log:3: ")
+
+
+def test_gaps_by_hand():
+    """Ten events an hour but for a night and a day: a night that is always quiet is no gap, a working day is."""
+    begin = dt.datetime(2026, 3, 2)
+    hours = {begin + dt.timedelta(days=day, hours=hour): 10 for day in range(6) for hour in range(8, 18) if day != 3}
+    assert report.gaps(hours) == ((dt.datetime(2026, 3, 4, 18), dt.datetime(2026, 3, 6, 8)),)
+    assert report.gaps({}) == ()
+    assert report.gaps({begin: 1, begin + dt.timedelta(hours=5): 1}) == ()
+
+
+def test_who_fell_silent(tmp_path):
+    """Two servers report every hour; one stops a day before the end. A third has reported but once."""
+    begin = dt.datetime(2026, 3, 2)
+    times = [(begin + dt.timedelta(hours=hour, minutes=minute)).isoformat() for hour in range(72) for minute in range(0, 60, 10)]
+    lines = [event(time, "a", "s", "srv1", reporter="SRV1") for time in times]
+    lines += [event(time, "a", "s", "srv2", reporter="srv2") for time in times if time < "2026-03-04"]
+    lines += [event(times[0], "a", "s", "srv3", reporter="srv3")]
+    ingest_all([write(tmp_path, "log", lines)], str(tmp_path / "all.toml"), tmp_path / "ws/lake")
+    rows = {row["reporter"]: row for row in silence.reporters(tmp_path / "ws/lake", 30)}
+    assert {name: row["state"] for name, row in rows.items()} == {"srv1": "reports", "srv2": "silent", "srv3": "reports"}
+    assert rows["srv2"]["silent_hours"] == 24.0 and rows["srv2"]["last"] == dt.datetime(2026, 3, 3, 23, 50)
+    (shown,) = json.loads(run(tmp_path, "sources", "--silent", "--format", "json", code=1).stdout)
+    assert shown["reporter"] == "srv2"
+    assert "srv1" in run(tmp_path, "sources").stdout
+
+
+def test_an_entity_is_found_by_any_of_its_names(tmp_path):
+    lines = [
+        event(f"2026-03-0{day}T09:00:00", "CORP\\alice", "ws1", "srv1", source_ip="10.0.0.7", user_id="S-1-5-21-1-2-3-9")
+        for day in range(2, 5)
+    ]
+    lines += [event("09:00:00", "alice@corp.example", "ws1", "srv1", action="privilege", user_id="S-1-5-21-1-2-3-9")]
+    lines += [event("09:00:00", "S-1-5-21-1-2-3-9", "ws1.corp.example", "srv1")]
+    ingest_all([write(tmp_path, "log", lines)], str(tmp_path / "all.toml"), tmp_path / "ws/lake")
+    people = text(tmp_path, "people.csv", "user,department,tier\nalice@corp.example,Finance,0\n")
+    run(tmp_path, "ingest", "--entities", people)
+    for name in ("alice@corp.example", "CORP\\Alice", "S-1-5-21-1-2-3-9"):
+        (found,) = json.loads(run(tmp_path, "entity", name, "--format", "json").stdout)
+        assert found["name"] == "alice@corp.example" and found["is_admin"] and found["privileged_on"] == 1
+        assert found["attributes"] == {"department": "Finance", "tier": "0"}
+        assert [each["name"] for each in found["aliases"]] == ["alice@corp", "s-1-5-21-1-2-3-9"]
+    shown = run(tmp_path, "entity", "10.0.0.7").stdout
+    assert shown.startswith("ws1: machine") and "seen with it" in shown and "ws1.corp.example" in shown
+    assert "administrator" in run(tmp_path, "entity", "corp\\alice").stdout
+
+
+def test_many_files_are_shown_as_totals(tmp_path):
+    logs = [text(tmp_path, f"log{n}", LANL.replace("5,", f"{n},", 1) + "broken\n") for n in range(7)]
+    shown = run(tmp_path, "ingest", *logs).stdout
+    assert "lanl" in shown and "14" in shown and "dropped: not 9 fields" in shown and "log0:2" in shown
+
+
+def test_a_report_survives_its_json(tmp_path):
+    (found,) = ingest_all([text(tmp_path, "log", LANL)], "auto", tmp_path / "lake")
+    assert IngestReport.from_dict(json.loads(json.dumps(found.to_dict()))) == found

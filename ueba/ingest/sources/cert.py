@@ -1,0 +1,79 @@
+"""CERT insider threat data sets, releases 1 to 6: `logon.csv`; their other logs are counted and passed over.
+
+    id,date,user,pc,activity
+    {X1D9-S0ES98JV-5357PWMI},01/02/2010 06:49:00,DTAA/NGF0157,PC-6056,Logon
+
+A logon is at the machine itself: nothing is remote in this world, screen unlocks are logons, failures are not recorded. The domain
+before the user (`DTAA/`) is in some releases only. Times have no zone: `--timezone` tells it.
+Leaves out device.csv, file.csv, http.csv and email.csv, which reach no other machine, and people (LDAP, psychometric.csv).
+Format: J. Glasser, B. Lindauer (2013), "Bridging the Gap: A Pragmatic Approach to Generating Insider Threat Data", and the
+readme.txt of each release, https://doi.org/10.1184/R1/12841247.
+"""
+
+from __future__ import annotations
+
+import re
+
+import ibis
+import ibis.expr.types as ir
+
+from ueba.ingest import events
+from ueba.ingest.fields import as_utc, csv_fields, split_csv, told, try_strptime
+from ueba.ingest.identity import once
+from ueba.ingest.sources import Options, Sample, Source
+
+COLUMNS = ("id", "date", "user", "pc")  # that all logs of a release begin with
+LOGON = (*COLUMNS, "activity")
+# The column that only a log has, where it is not `logon.csv`: the more telling first, as later releases add columns.
+OTHERS = {"url": "http", "to": "email", "filename": "file", "file_tree": "device"}
+CONNECT = ("Connect", "Disconnect")  # activities of device.csv, which has the columns of logon.csv in early releases
+LOGOFF = "Logoff"
+IDENTITY = r"^\{[0-9A-Z]{4}-[0-9A-Z]{8}-[0-9A-Z]{8}\}$"
+TIME = "%m/%d/%Y %H:%M:%S"
+
+
+def source(format: str, options: Options) -> Source:
+    settings = {"format": format, "timezone": options.timezone}
+    return Source(
+        format, settings, lambda lines, sample: read(lines, sample, options.timezone), by_header=True, is_csv=True, fields=LOGON
+    )
+
+
+def recognises(sample: Sample) -> int:
+    """Rows whose first field is an identity as no other log has it."""
+    rows = [split_csv(record) for record in sample.records[:50]]
+    return sum(len(row) > len(COLUMNS) and re.match(IDENTITY, row[0]) is not None for row in rows)
+
+
+def read(lines: ir.Table, sample: Sample, timezone: str) -> ir.Table:
+    """lines -> events"""
+    header = split_csv(sample.first)
+    is_headed = tuple(header[: len(COLUMNS)]) == COLUMNS
+    columns = header if is_headed else LOGON
+    rows, values = csv_fields(lines, columns)
+    given = {f"_{name}": told(values[name]) if name in columns else ibis.null("string") for name in LOGON}
+    rows = rows.mutate(**given)
+    user = rows._user.re_replace(r"^([^/]+)/", r"\1\\")
+    other = next((log for column, log in OTHERS.items() if column in columns), None)
+    return events.finish(
+        rows,
+        [
+            ((rows.line == 1) & is_headed, events.HEADER),
+            (rows.field.length() != len(columns), f"not {len(columns)} fields"),
+            (~rows._id.re_search(IDENTITY).fill_null(False), "not a CERT record"),
+            *([(rows._id.notnull(), f"{events.NOT_A_LOGON}: {other}")] if other else []),
+            (rows._activity.isin(CONNECT), f"{events.NOT_A_LOGON}: device"),
+            (rows._activity == LOGOFF, f"{events.NOT_A_LOGON}: {LOGOFF}"),
+            (~rows._activity.identical_to("Logon"), "unknown activity"),
+        ],
+        time=as_utc(try_strptime(rows._date, TIME), timezone),
+        user=user,
+        source=rows._pc,
+        target=rows._pc,
+        target_kind=ibis.literal("machine"),
+        action=ibis.literal("logon"),
+        logon_type=ibis.literal("Interactive"),
+        outcome=ibis.literal("success"),
+        event_id=once(rows._id, lambda text: text.substr(1, text.length() - 2)),
+        note=ibis.literal(f"time without a zone: taken as {timezone}"),
+    )
