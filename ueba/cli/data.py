@@ -97,7 +97,7 @@ def ingest(
             output.note(f"{path}: {tables.write(path, settings.workspace.lake):,} entities")
         show = output.file_progress(progress)
         log_format = log_formats[0] if log_formats else "auto"
-        reports = stages.read_all(settings.workspace, given, log_format, settings.config, progress=show, **options)
+        reports = stages.read_all(settings.workspace, given, log_format, settings.config, progress=show, say=output.note, **options)
     settings.workspace.record_run("ingest", {"files": [each.to_dict() for each in reports]})
     print_reports(reports, "json" if as_json else shown[0] if shown else "table")
     fail_if_bad(reports, fail_on_drops)
