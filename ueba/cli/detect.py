@@ -159,7 +159,7 @@ def nightly(settings: Settings, files: tuple[str, ...], log_format: str, output_
     stages = ", ".join(f"{stage} {seconds:.1f} s" for stage, seconds in facts["seconds"].items())
     output.note(f"{facts['day']}: {len(facts['incidents'])} incidents; {stages}")
     output.emit(facts["incidents"], output_format, INCIDENT_COLUMNS)
-    fail_if_bad([IngestReport.from_dict(each) for each in facts["ingested"]], None)
+    fail_if_bad([IngestReport.from_dict(each) for each in facts["ingested"]], files)
 
 
 @click.command()

@@ -26,6 +26,7 @@ import ibis.expr.types as ir
 from ueba.errors import InputError, UsageError
 
 AUTO = "auto"
+UNKNOWN = "no format recognises it"
 
 
 @dataclass(frozen=True)
@@ -133,7 +134,7 @@ def detect(sample: Sample, options: Options) -> Source:
     if not found[best]:
         known = ", ".join(known for known in formats() if known != "mapped")
         raise InputError(
-            f"{sample.path}: no format recognises it, as\n  {printable(sample.first[:120])}\nsay what it is with --format:"
+            f"{sample.path}: {UNKNOWN}, as\n  {printable(sample.first[:120])}\nsay what it is with --format:"
             f" one of {known}, or a mapping file (*.toml, see configs/sources)"
             + (f"; it may be\n\n{proposed}" if (proposed := modules()["mapped"].skeleton(sample)) else "")
         )
