@@ -113,8 +113,9 @@ def _date(text: str) -> dt.datetime:
 
 
 def fail_if_bad(reports: Sequence[IngestReport], given: Sequence[str], limit: float | None = None) -> None:
-    """Raises InputError where a file could not be read, or lost more than a limit. What lies in a folder or an archive and is no log
-    is told, and no error, unless there is nothing else."""
+    """Raises InputError where a file could not be read, or lost more than a limit.
+
+    What lies in a folder or an archive and is no log is told, and no error, unless there is nothing else."""
     from ueba.errors import InputError
     from ueba.ingest.sources import UNKNOWN
 
