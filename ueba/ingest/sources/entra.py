@@ -119,7 +119,7 @@ INTERRUPTS = (
 )
 STATUS = {"success": "success", "failure": "failure", "interrupted": "unknown"}  # of the portal
 NOTHING = ("00000000-0000-0000-0000-000000000000", "{PII Removed}")
-NO_METHOD = ("none", "Previously satisfied")
+NO_METHOD = ("none", "previously satisfied")
 OTHER = ("Other", "Other.")
 FIXED_TENANT = r"^/tenants/([^/]+)/"
 SERVICE_NAME = "Microsoft Entra ID"  # of Graph, which does not tell the directory
@@ -146,9 +146,10 @@ def is_sign_in(record: dict[str, Any]) -> bool:
     inner = record.get("properties")
     if isinstance(inner, dict):
         return str(record.get("category")).lower() in LOGON_TYPE and "id" in inner
-    return {"appdisplayname", "ipaddress", "createddatetime"} <= keys or (
-        {"timegenerated", "ipaddress", "resulttype"} <= keys and bool({"appid", "appdisplayname"} & keys)
-    )
+    if {"appdisplayname", "ipaddress", "createddatetime"} <= keys:
+        return True
+    is_row = {"timegenerated", "ipaddress"} <= keys and bool({"appid", "appdisplayname"} & keys)
+    return is_row and ("resulttype" in keys or str(record.get("Type")).lower() in LOGON_TYPE)
 
 
 def read(lines: ir.Table, header: str) -> ir.Table:
@@ -227,4 +228,4 @@ def told(name: ir.StringValue) -> ir.StringValue:
 
 
 def method(name: ir.StringValue) -> ir.StringValue:
-    return ibis.ifelse(name.isin(NO_METHOD), None, name)
+    return ibis.ifelse(name.lower().isin(NO_METHOD), None, name)
