@@ -140,7 +140,7 @@ CASES = {
         ("alice@corp.example", "WS7", "Azure Portal", API, "NonInteractive", "Password", "success", None),
     ),
     "Log Analytics, failed, text of Python": (
-        row(ResultType="90072", ResultDescription="Other", Status="{'errorCode': 90072}", DeviceDetail="{'displayName': 'WS8'}"),
+        row(ResultType="90072", ResultDescription="Other", Status="{'errorCode': 90072}", DeviceDetail="{'trustType': None, 'displayName': 'WS8'}"),
         ("alice@corp.example", "WS8", "Azure Portal", API, "NonInteractive", "Password", "failure", "90072"),
     ),
     "Log Analytics, few columns, objects": (
@@ -339,13 +339,13 @@ def test_real_sign_ins_are_accounted_for(tmp_path):
         rows = list(csv.DictReader(file))
     header, *found = events_of(SIGN_INS).to_pylist()
     assert (header["dropped"], len(found), {event["dropped"] for event in found}) == ("header", 86, {None})
-    for event, given in zip(found, rows, strict=True):
+    for event, listed in zip(found, rows, strict=True):
         assert [event[name] for name in ("user", "user_id", "source", "target", "event_id", "reporter")] == [
-            given[name] for name in ("UserPrincipalName", "UserId", "IPAddress", "AppDisplayName", "Id", "AADTenantId")
+            listed[name] for name in ("UserPrincipalName", "UserId", "IPAddress", "AppDisplayName", "Id", "AADTenantId")
         ]
-        assert event["outcome"] == ("success" if given["ResultType"] == "0" else "failure")
-        assert str(event["time"]) == given["CreatedDateTime"]
-        assert event["logon_type"] == ("Interactive" if given["IsInteractive"] == "True" else "NonInteractive")
+        assert event["outcome"] == ("success" if listed["ResultType"] == "0" else "failure")
+        assert str(event["time"]) == listed["CreatedDateTime"]
+        assert event["logon_type"] == ("Interactive" if listed["IsInteractive"] == "True" else "NonInteractive")
     report = ingest(SIGN_INS, "auto", tmp_path / "lake")
     assert (report.format, report.lines, report.events) == ("entra", 87, 86)
     assert report.notes == {"time without a zone: taken as UTC": 86}

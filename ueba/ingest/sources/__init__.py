@@ -68,7 +68,7 @@ class Sample:
 
     @cached_property
     def header(self) -> str:
-        """The record that names the columns: the first, but for a line of PowerShell that tells a type. Empty if records are JSON."""
+        """The record that names the columns: the first, but for a line that tells a type. Empty if records are JSON."""
         return "" if self.objects else next((record for record in self.records[:2] if not record.startswith(TYPE_LINE)), "")
 
     @cached_property

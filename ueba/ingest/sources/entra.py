@@ -23,6 +23,7 @@ import ibis.expr.types as ir
 
 from ueba.ingest import events
 from ueba.ingest.fields import address, exported_time, has_zone, record_fields
+from ueba.ingest.identity import once
 from ueba.ingest.sources import Options, Sample, Source
 
 
@@ -121,6 +122,7 @@ STATUS = {"success": "success", "failure": "failure", "interrupted": "unknown"} 
 NOTHING = ("00000000-0000-0000-0000-000000000000", "{PII Removed}")
 NO_METHOD = ("none", "previously satisfied")
 OTHER = ("Other", "Other.")
+NO_VALUE = ("", "null", "None")
 FIXED_TENANT = r"^/tenants/([^/]+)/"
 SERVICE_NAME = "Microsoft Entra ID"  # of Graph, which does not tell the directory
 NO_ZONE = "time without a zone: taken as UTC"
@@ -220,7 +222,8 @@ def read(lines: ir.Table, header: str) -> ir.Table:
 
 def inner(text: ir.StringValue, key: str) -> ir.StringValue:
     """What a text of JSON or of Python has under a key: the first of that name."""
-    return text.re_extract(rf"""['"]{key}['"]\s*:\s*['"]?([^'",{{}}\[\]]+)""", 1).nullif("")
+    found = text.re_extract(rf"""['"]{key}['"]\s*:\s*['"]?([^'",{{}}\[\]]+)""", 1)
+    return once(found, lambda value: ibis.ifelse(value.isin(NO_VALUE), None, value))
 
 
 def told(name: ir.StringValue) -> ir.StringValue:

@@ -83,8 +83,8 @@ SIGN_INS, DIRECTORY, SITES, MAIL, MAILBOX, MAIL_FLOW, OTHER = (
 SIGN_IN, SIGN_IN_FAILED = "UserLoggedIn", "UserLoginFailed"
 SERVICE_TYPES = ("3", "4", "6", "7", "8", "dcadmin", "system", "serviceprincipal", "custompolicy", "systempolicy")
 SERVICES = (
-    r"^(nt authority\\|nt service\\|s-1-5-(18|19|20)$|sharepoint\\system$|microsoft\\serviceoperator$|serviceprincipal_|app@sharepoint$"
-    r"|certificate$|ffoservicepartneruser$|securitycompliance|threatintel|fim_password_service@|spoolsprovisioning-)"
+    r"^(nt authority\\|nt service\\|s-1-5-(18|19|20)$|sharepoint\\system$|microsoft\\serviceoperator$|serviceprincipal_"
+    r"|app@sharepoint$|certificate$|ffoservicepartneruser$|securitycompliance|threatintel|fim_password_service@|spoolsprovisioning-)"
 )
 NOBODY = ("not-found", "not available", "unknown", "00000000-0000-0000-0000-000000000000")
 ALERTS = ("AlertTriggered", "AlertEntityGenerated", "DlpRuleMatch", "DlpRuleUndo", "DlpInfo", "SupervisionRuleMatch")
@@ -95,8 +95,9 @@ CONSENTS = (
     "add app role assignment grant to user",
     "add app role assignment to service principal",
 )
-MAILBOX_COMMANDS = r"-(InboxRule|Mailbox|MailboxPermission|RecipientPermission|MailboxFolderPermission|SweepRule|CASMailbox" + (
-    r"|MailboxAutoReplyConfiguration|MailboxExportRequest|MailboxJunkEmailConfiguration|CalendarProcessing)$"
+MAILBOX_COMMANDS = (
+    r"-(InboxRule|SweepRule|Mailbox|CASMailbox|MailboxPermission|RecipientPermission|MailboxFolderPermission"
+    r"|MailboxAutoReplyConfiguration|MailboxJunkEmailConfiguration|MailboxExportRequest|CalendarProcessing)$"
 )
 RULES = r"(InboxRules?|SweepRule|TransportRule)$"
 FORWARDS = (  # parameters of commands
