@@ -49,7 +49,7 @@ def events_of(feed: Feed, format: str, options: Options = DEFAULTS) -> pa.Table:
     found = ibis.to_sql(source.events(ibis.table(events.LINES, name="lines"), sample), dialect="duckdb")
     made = []
     with lake.connect(MEMORY) as connection:
-        for lines in feed.slices(source.is_csv):
+        for lines in feed.slices(source.is_csv and sample.header != ""):
             connection.register("lines", lines)
             made.append(connection.sql(f"SELECT * FROM ({found}) ORDER BY line").to_arrow_table())
     return pa.concat_tables(made) if made else events.SCHEMA.to_pyarrow().empty_table()
@@ -101,7 +101,7 @@ class Batch:
         self.parse = parse
         reading = Reading(feed.path, source, source.settings | {"lake_version": lake.VERSION}, unread(sample, source))
         self.files.append(reading)
-        for lines in feed.slices(source.is_csv):
+        for lines in feed.slices(source.is_csv and sample.header != ""):
             self.waiting.append(lines.append_column(events.FILE, pa.repeat(pa.scalar(number, pa.int32()), len(lines))))
             self.bytes += lines.nbytes
             if sum(table.nbytes for table in self.waiting) > read.SLICE / 2:
@@ -260,7 +260,11 @@ COMPILED: dict[str, str] = {}  # SQL by what it depends on: a folder of small fi
 
 def parsing(source: Source, sample: Sample) -> str:
     """SQL: the table `lines` -> rows of a batch."""
-    seen = [source.settings, sample.first if source.by_header else "", str(sample.modified) if source.by_time else ""]
+    seen = [
+        source.settings,
+        sample.header and sample.first + sample.header if source.by_header else "",
+        str(sample.modified) if source.by_time else "",
+    ]
     key = json.dumps([source.name, events.latest().isoformat()[:13], *seen], sort_keys=True)
     if key not in COMPILED:
         found = source.events(ibis.table(events.LINES | {events.FILE: "int32"}, name="lines"), sample)
@@ -348,7 +352,7 @@ def unread(sample: Sample, source: Source) -> tuple[str, ...]:
     """Fields of the first records that the source does not read: `a.b` of JSON objects, columns of CSV."""
     if not source.fields:
         return ()
-    if source.is_csv:
+    if source.is_csv and sample.header:
         found = {name for row in sample.rows[:1] for name in row if name}
     else:
         found = {path for each in sample.objects for path in leaves(each)}

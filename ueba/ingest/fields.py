@@ -12,7 +12,9 @@ import ibis
 import ibis.expr.datatypes as dtypes
 import ibis.expr.types as ir
 
+from ueba.ingest.events import HEADER
 from ueba.ingest.identity import LOOPBACK, blank_to_null, once
+from ueba.ingest.sources import TYPE_LINE
 
 OFFSET = r"\d\d:\d\d(:\d\d)?(\.\d+)?\s*(Z|z|UTC|[+-]\d\d(:?\d\d)?)$"  # the text of a time that tells its zone
 ADDRESS = r"^(\d{1,3}\.\d{1,3}\.\d{1,3}\.\d{1,3}|[0-9a-fA-F]*:[0-9a-fA-F:]*:[0-9a-fA-F.:]*(%\w+)?)$"
@@ -55,10 +57,16 @@ def json_list(text: ir.StringValue, keys: Sequence[str]) -> ir.ArrayValue:
 
 # --- CSV -------------------------------------------------------------------------------------------------------
 
+SEPARATOR = "\x1f"  # a character that texts do not have
+
 
 def csv_fields(lines: ir.Table, header: Sequence[str], delimiter: str = ",") -> tuple[ir.Table, dict[str, ir.StringValue]]:
     """lines with their list `field` (texts, quotes as RFC 4180 has them), and the value of each column of the header."""
-    quoted = regexp_extract_all(delimiter + lines.text, csv_pattern(delimiter), 1)
+    by_pattern = regexp_extract_all(delimiter + lines.text, csv_pattern(delimiter), 1)
+    # quicker, and right where quotes stand in pairs: every second part between quotes is outside of them
+    parts = lines.text.split('"').map(lambda part, number: ibis.ifelse(number % 2 == 0, part.replace(delimiter, SEPARATOR), part))
+    by_quotes = ibis.ifelse(lines.text.contains(SEPARATOR), by_pattern, parts.join('"').split(SEPARATOR))
+    quoted = once(by_quotes, lambda found: ibis.ifelse(found.length() == len(header), found, by_pattern))
     rows = lines.mutate(field=ibis.ifelse(lines.text.contains('"'), quoted, lines.text.split(delimiter)))
     return rows, {name: unquoted(rows.field[number]) for number, name in enumerate(header)}
 
@@ -85,6 +93,26 @@ def told(text: ir.StringValue) -> ir.StringValue:
     """Without space around; null where the log says nothing."""
     # strip is slow, and seldom needed
     return once(once(text, lambda text: ibis.ifelse(text.re_search(r"^\s|\s$"), text.strip(), text)), blank_to_null)
+
+
+Cases = list[tuple[ir.BooleanValue, str]]
+
+
+def record_fields(lines: ir.Table, header: str, fields: Mapping[str, Sequence[str]]) -> tuple[ir.Table, Cases]:
+    """lines with a text column for each field, and why a line is no record. Records are JSON objects, of which fields name paths;
+    or, if there is a header, rows of a CSV, whose columns they name in any case, `[UTC]` behind them or not."""
+    if not header:
+        rows = json_fields(lines, fields)
+        return rows, [(~rows.is_json, "not JSON")]
+    columns = [name.removesuffix("[UTC]").strip().lower() for name in split_csv(header)]
+    rows, _ = csv_fields(lines, columns)
+    found = {name: [columns.index(each.lower()) for each in given if each.lower() in columns] for name, given in fields.items()}
+    values = {
+        name: ibis.coalesce(*(told(unquoted(rows.field[number])) for number in numbers)) if numbers else ibis.null("string")
+        for name, numbers in found.items()
+    }
+    is_header = (rows.text == header) | rows.text.startswith(TYPE_LINE)
+    return rows.mutate(**values), [(is_header, HEADER), (rows.field.length() != len(columns), f"not {len(columns)} fields")]
 
 
 # --- times -----------------------------------------------------------------------------------------------------
@@ -130,6 +158,26 @@ def any_time(text: ir.StringValue, timezone: str = "UTC") -> ir.TimestampValue:
 
     # a number is told from a text before casts are tried, which cost more
     return once(text, lambda t: ibis.ifelse(t.contains(":"), iso_time(t, timezone), once(t.try_cast("float64"), scaled)))
+
+
+AMERICAN = [f"%m/%d/%Y{comma} {time}" for comma in ("", ",") for time in ("%I:%M:%S %p", "%I:%M:%S.%f %p", "%H:%M:%S", "%H:%M")]
+
+
+def exported_time(text: ir.StringValue, timezone: str = "UTC") -> ir.TimestampValue:
+    """ISO 8601, or as exports of Microsoft write it in English: `7/11/2021 10:24:22 AM`, with comma and fraction or without;
+    `/Date(1626000000000)/` of Windows PowerShell."""
+
+    @ibis.udf.scalar.builtin(signature=((str, dtypes.Array(dtypes.string)), "timestamp(6)"))
+    def try_strptime(text, formats): ...  # type: ignore[no-untyped-def]
+
+    def parsed(text: ir.StringValue) -> ir.TimestampValue:
+        return ibis.cases(
+            (text.startswith("/Date("), parsed_time(text.re_extract(r"^/Date\((-?\d+)", 1), "epoch_ms")),
+            (text.contains("/"), as_utc(try_strptime(text.replace("\u202f", " "), AMERICAN), timezone)),
+            else_=iso_time(text, timezone),
+        )
+
+    return once(text, parsed)
 
 
 # --- addresses -------------------------------------------------------------------------------------------------
@@ -187,7 +235,6 @@ def is_ticket_service(service: ir.StringValue) -> ir.BooleanValue:
 
 # --- records of several kinds ------------------------------------------------------------------------------------
 
-Cases = list[tuple[ir.BooleanValue, str]]
 Made = tuple[Cases, dict[str, ir.Value]]  # why a record of one kind is no event, and the columns of those that are
 
 

@@ -27,6 +27,7 @@ from ueba.errors import InputError, UsageError
 
 AUTO = "auto"
 UNKNOWN = "no format recognises it"
+TYPE_LINE = "#TYPE "  # how Export-Csv of Windows PowerShell begins a CSV
 
 
 @dataclass(frozen=True)
@@ -67,10 +68,16 @@ class Sample:
         return [record for record in parsed if isinstance(record, dict)]
 
     @cached_property
+    def header(self) -> str:
+        """The record that names the columns: the first, but for a line that tells a type. Empty if records are JSON."""
+        return "" if self.objects else next((record for record in self.records[:2] if not record.startswith(TYPE_LINE)), "")
+
+    @cached_property
     def rows(self) -> list[dict[str, str]]:
         """The records after the header as a CSV with commas has them, texts by column."""
         try:
-            return list(csv.DictReader(self.records, restkey="", restval=""))
+            first = self.records.index(self.header) if self.header else 0
+            return list(csv.DictReader(self.records[first:], restkey="", restval=""))
         except csv.Error:
             return []
 
@@ -93,7 +100,7 @@ class Source:
     canonical:  names are spelt one way already, and kept as written
     by_header:  what comes out depends on the first line of the file (the names of its columns)
     by_time:    what comes out depends on when the file was last written (a guessed year)
-    is_csv:     a record goes on after a line end inside quotes
+    is_csv:     a record goes on after a line end inside quotes, unless records are JSON
     fields:     the fields that are read, as a file's report names them: JSON paths or columns; empty if lines have no named fields
     """
 

@@ -33,6 +33,7 @@ from ueba.ingest.fields import (
 )
 from ueba.ingest.identity import once
 from ueba.ingest.sources import Options, Sample, Source
+from ueba.ingest.sources.entra import INTERRUPTS
 from ueba.ingest.sources.ocsf import aws_user
 
 FIELDS: dict[str, tuple[str, ...]] = {
@@ -111,17 +112,6 @@ CHANGES = ("change", "creation", "deletion", "group")  # types of an event that 
 LOGOFFS = ("logged-out", "logout", "logoff", "user.session.end", "session_closed", "user_logout")
 PROTOCOLS = {"kerberos": "Kerberos", "ntlm": "NTLM", "radius": "RADIUS", "ldap": "LDAP"}
 TICKETS = {"AS": "ticket", "TGS": "service_ticket"}
-INTERRUPTS = (
-    "50058",
-    "50072",
-    "50074",
-    "50076",
-    "50079",
-    "50125",
-    "50140",
-    "65001",
-    "16000",
-)  # Entra asks for more, and has not refused
 OUTCOME = {"success": "success", "failure": "failure"}
 NO_ZONE = "time without a zone: taken as UTC"
 
