@@ -137,6 +137,20 @@ def test_names_and_addresses_that_logons_tell_together(tmp_path):
     assert [each["address"] for each in known(tmp_path, "ws9")["addresses"]] == ["10.0.0.9"]
 
 
+def test_between_two_sightings_of_one_machine_it_keeps_its_address(tmp_path):
+    read(
+        tmp_path,
+        [
+            event("2026-03-02T09:00:00", "alice@corp", "ws1", "srv1", source_ip="10.0.0.7"),
+            event("2026-03-05T09:00:00", "bob@corp", "10.0.0.7", "srv1"),
+            event("2026-03-07T09:00:00", "alice@corp", "ws1", "srv1", source_ip="10.0.0.7"),
+            event("2026-03-10T09:00:00", "bob@corp", "10.0.0.7", "srv1"),
+        ],
+    )
+    assert [edge[1] for edge in short(tmp_path)] == ["ws1", "ws1", "ws1", "10.0.0.7"]
+    assert [each["address"] for each in known(tmp_path, "ws1")["addresses"]] == ["10.0.0.7"]
+
+
 def test_administrators_and_services(tmp_path):
     services = [event(f"09:00:{n:02}", "corp\\backup7", "srv1", "srv1", logon_type="Service") for n in range(10)]
     read(tmp_path, [*services, event("09:00:00", "corp\\alice", "ws1", "srv1", action="privilege")])

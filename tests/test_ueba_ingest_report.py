@@ -44,6 +44,21 @@ def test_what_nobody_recognises_is_an_error_and_the_rest_is_read(tmp_path):
     assert run(tmp_path, "ingest", logs[0]).stdout.count("already ingested") == 1
 
 
+def test_what_lies_in_a_folder_and_is_no_log_is_passed_over(tmp_path):
+    folder = tmp_path / "logs"
+    folder.mkdir()
+    text(folder, "log", LANL)
+    text(folder, "LICENSE", "MIT License\n")
+    (folder / "broken.gz").write_bytes(b"\x1f\x8bnot a gzip file at all")
+    result = run(tmp_path, "ingest", str(folder), code=1)
+    assert "LICENSE: no format recognises it; passed over" in result.stderr
+    assert "Error: " in result.stderr and "broken.gz" in result.stderr.split("Error: ")[1]
+    (folder / "broken.gz").unlink()
+    run(tmp_path, "ingest", str(folder))
+    (folder / "log").unlink()
+    assert "LICENSE: no format recognises it, as" in run(tmp_path, "ingest", str(folder), code=1).stderr
+
+
 def test_both_meanings_of_format(tmp_path):
     log = text(tmp_path, "log", LANL)
     assert json.loads(run(tmp_path, "ingest", log, "--format", "lanl", "--format", "json").stdout)[0]["events"] == 1

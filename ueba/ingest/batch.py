@@ -277,7 +277,7 @@ def rows_of(found: str) -> str:
     """SQL: events -> rows of a batch, of dropped ones only what a report shows."""
     columns = ", ".join(f'CASE WHEN dropped IS NULL THEN "{name}" END AS "{name}"' for name in events.KEPT)
     example = f"CASE WHEN dropped IS NOT NULL OR note IS NOT NULL THEN left(text, {EXAMPLE}) END AS example"
-    return f"SELECT {columns}, dropped, note, line, {example}, file FROM {found}"
+    return f"SELECT {columns}, dropped, note, line, {example}, {events.FILE} AS file FROM {found}"
 
 
 # --- many files ------------------------------------------------------------------------------------------------
@@ -289,6 +289,7 @@ def ingest(
     root: Path,
     options: Options,
     memory_limit: str,
+    beside: Path | None = None,
     progress: Callable[[str], Progress] | None = None,
 ) -> list[IngestReport]:
     """Read files into the lake at `root`, and make its edges anew where they bring news. Returns the report of each file.
@@ -309,7 +310,7 @@ def ingest(
                 new += batch.publish(root, temporary)
                 batch = Batch.begin(memory_limit, temporary)
         new += batch.publish(root, temporary)
-        build.refresh(root, temporary, memory_limit)
+        build.refresh(root, temporary, memory_limit, beside)
         for manifest in new:
             build.count_edges(root, temporary, manifest)
         known = stored_files(root)
@@ -385,7 +386,7 @@ def keep(made: pa.Table, name: str, root: Path) -> None:
     with lake.writing(root) as temporary:
         batch = Batch.begin(MEMORY, temporary)
         batch.connection.register("made", complete(made))
-        batch.write(rows_of("(SELECT *, NULL AS dropped, NULL AS note, 0 AS line, NULL AS text, 0 AS file FROM made)"))
+        batch.write(rows_of(f"(SELECT *, NULL AS dropped, NULL AS note, 0 AS line, NULL AS text, 0 AS {events.FILE} FROM made)"))
         batch.files.append(Reading(name, MADE, {}, (), digest, len(made)))
         batch.publish(root, temporary)
         build.refresh(root, temporary, MEMORY)

@@ -47,12 +47,14 @@ class Part:
     how: dict[str, Any]
 
 
-def refresh(root: Path, temporary: Path, memory_limit: str) -> None:
-    """Make the edges of all days anew that are not as events and entities say, and the table of entities."""
+def refresh(root: Path, temporary: Path, memory_limit: str, beside: Path | None = None) -> None:
+    """Make the edges of all days anew that are not as events and entities say, and the table of entities.
+
+    beside: another lake, whose knowledge of entities counts too"""
     days = parts_by_day(root)
     before = lake.index(root)
     with lake.connect(memory_limit, temporary) as connection:
-        gather_evidence(connection, root)
+        gather_evidence(connection, root, *([beside] if beside else []))
         entities.resolve(connection)
         digests: dict[str, str] = {str(day): digest for day, digest in connection.execute(entities.DIGESTS).fetchall()}
         names = {day: edges_file(day, parts, digests.get(day, "")) for day, parts in days.items()}
@@ -99,19 +101,18 @@ def edges_file(day: str, parts: list[Part], resolved: str) -> str:
     return f"edges/day={day}/{digest[:32]}.parquet"
 
 
-def gather_evidence(connection: duckdb.DuckDBPyConnection, root: Path) -> None:
-    """The tables `evidence`, `given` and `attribute`."""
+def gather_evidence(connection: duckdb.DuckDBPyConnection, *roots: Path) -> None:
+    """The tables `evidence`, `given` and `attribute`, of one lake or several."""
     columns = ", ".join(evidence.COLUMNS)
-    held = lake.manifests(root)
-    counting = lake.live(held)
-    parts = [
-        f"SELECT {columns} FROM read_parquet('{quoted(lake.evidence_file(root, manifest['id']))}')"
-        f" WHERE file IN ({', '.join(map(str, counting[manifest['id']]))})"
-        for manifest in held
-        if counting[manifest["id"]]
-    ]
+    parts = []
+    for root in roots:
+        held = lake.manifests(root)
+        for batch, files in lake.live(held).items():
+            if files:
+                path, numbers = quoted(lake.evidence_file(root, batch)), ", ".join(map(str, files))
+                parts.append(f"SELECT {columns} FROM read_parquet('{path}') WHERE file IN ({numbers})")
     connection.execute(f"CREATE TABLE evidence AS {' UNION ALL '.join(parts) or evidence.EMPTY}")
-    told = given.stored(root)
+    told = [each for root in roots for each in given.stored(root)]
     aliases = [
         (kind, name, each["name"])
         for each in told

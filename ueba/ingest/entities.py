@@ -21,6 +21,7 @@ import duckdb
 # Names that an account of every machine or product may have: without a domain they are nobody's in particular.
 LOCAL_NAMES = ("administrator", "admin", "root", "guest", "user", "test", "oracle", "postgres", "ubuntu", "ec2-user", "anonymous")
 LEASE = "INTERVAL 24 HOUR"  # an address is taken to be the machine's for so long after it was last seen with it,
+BETWEEN = "INTERVAL 7 DAY"  # for so long if the next that is seen with it is the same machine,
 EARLIER = "INTERVAL 1 HOUR"  # and for so long before it was first seen with it, if nobody had it then
 SHARED = 3  # machines that are seen with an address on one day: then it is a gateway's, and none of theirs
 NUMERIC = r"regexp_matches({}, '^(\d+(\.\d+)+|[0-9a-f]*:[0-9a-f:.]*)$')"  # an address is no name
@@ -115,7 +116,7 @@ ADDRESSES = (
     SELECT e.other AS address, coalesce(a.entity, e.name) AS host, e.kind, e.first, e.last, e.first::DATE AS day,
         CASE e.kind WHEN 'lease' THEN 1 WHEN 'account' THEN 2 ELSE 3 END AS rank
     FROM evidence e LEFT JOIN host_alias a USING (name)
-    WHERE e.kind IN ('host', 'lease', 'account') AND NOT {NUMERIC.format("e.name")}
+    WHERE e.kind IN ('host', 'lease', 'account') AND e.other IS NOT NULL AND NOT {NUMERIC.format("e.name")}
       AND e.other NOT IN (SELECT name FROM given WHERE kind = 'address')""",
     # A lease is believed more than an account, and that more than a name seen with an address, on its day and on the next.
     f"""CREATE TABLE believed AS
@@ -130,12 +131,13 @@ ADDRESSES = (
         SELECT address, host, min(rank) AS rank, first, max(last) AS last FROM believed GROUP BY address, host, first
     ), ordered AS (
         SELECT *, max(last) OVER (PARTITION BY address ORDER BY first, last, host ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)
-            AS before, lead(first) OVER (PARTITION BY address ORDER BY first, last, host) AS after
-        FROM spans
+            AS before, lead(first) OVER held AS after, lead(host) OVER held AS next
+        FROM spans WINDOW held AS (PARTITION BY address ORDER BY first, last, host)
     )
     SELECT address, host, rank,
         CASE WHEN before + {LEASE} >= first - {EARLIER} THEN first ELSE first - {EARLIER} END AS since,
-        least(last + {LEASE}, coalesce(after, TIMESTAMP '9999-01-01')) AS until,
+        CASE WHEN next = host AND after <= last + {BETWEEN} THEN after
+             ELSE least(last + {LEASE}, coalesce(after, TIMESTAMP '9999-01-01')) END AS until,
         CASE rank WHEN 1 THEN 'leased to it' WHEN 2 THEN 'its own account came from there' ELSE 'seen with it' END AS why
     FROM ordered
     UNION ALL SELECT name, entity, 0, TIMESTAMP '1900-01-01', TIMESTAMP '9999-01-01', 'a table of entities'

@@ -69,7 +69,7 @@ KEPT = (
 )
 COLUMNS = (*KEPT, "dropped", "note", "line", "text")
 LINES = ibis.schema({"line": "int64", "text": "string"})
-FILE = "file"  # a column of lines that is carried along: the number of their file, where lines of several are read at once
+FILE = "file_number"  # a column of lines that is carried along: the number of their file, where lines of several are read at once
 SCHEMA = ibis.schema({name: "string" for name in COLUMNS} | {"time": "timestamp(6)", "line": "int64"})
 
 PRIVILEGE, LEASE = "privilege", "lease"

@@ -52,7 +52,7 @@ def query(events: str) -> str:
         SELECT number, time, "user", source, target, outcome, witness, {RANK} AS rank, split_part("user", '@', 1) AS account
         FROM numbered WHERE witness IS NOT NULL
     ), near AS ({near}), chosen AS (
-        SELECT number, witness, min_by(into_number, (into_rank, into_number)) AS into_number FROM near GROUP BY ALL
+        SELECT number, witness, min_by(into_number, (into_rank, differs, into_number)) AS into_number FROM near GROUP BY ALL
     ), fills AS ({fills}), filled AS (
         SELECT number, min_by(source, (apart, source)) AS source FROM fills GROUP BY number
     ), told AS (
@@ -71,12 +71,10 @@ def query(events: str) -> str:
 def _last(absorbed: str, place: str, absorbing: str, other: str) -> str:
     """What of some ranks agrees with the last of other ranks in the window around it."""
     return f"""
-    SELECT a.number, a.witness, b.number AS into_number, b.rank AS into_rank
+    SELECT a.number, a.witness, b.number AS into_number, b.rank AS into_rank, a.source IS DISTINCT FROM b.source AS differs
     FROM (SELECT *, {place} AS place, time + {SKEW} AS until FROM views WHERE rank IN ({absorbed})) a
-    ASOF JOIN (SELECT *, {other} AS place FROM views WHERE rank IN ({absorbing})) b
-    ON a.account = b.account AND a.outcome = b.outcome AND a.place = b.place AND a.until >= b.time
-    WHERE b.time >= a.time - {SKEW} AND {SAME_USER}
-      AND (a.rank = 6 OR a.source = b.source OR a.source IS NULL OR b.source IS NULL)"""
+    {_at(absorbing, other, "a.until >= t.time")}
+    WHERE b.time >= a.time - {SKEW} AND {SAME_USER} AND (a.rank = 6 OR NOT differs OR a.source IS NULL OR b.source IS NULL)"""
 
 
 def _nearest(ranks: str, place: str, sign: str) -> str:
@@ -84,9 +82,16 @@ def _nearest(ranks: str, place: str, sign: str) -> str:
     return f"""
     SELECT a.number, b.source, abs(epoch_us(a.time) - epoch_us(b.time)) AS apart
     FROM (SELECT *, {place} AS place FROM views WHERE rank = 1 AND source IS NULL) a
-    ASOF JOIN (SELECT *, {place} AS place FROM views WHERE rank IN ({ranks}) AND source IS NOT NULL) b
-    ON a.account = b.account AND a.outcome = b.outcome AND a.place = b.place AND a.time {sign} b.time
+    {_at(ranks, place, f"a.time {sign} t.time", "source IS NOT NULL")}
     WHERE b.time BETWEEN a.time - {SKEW} AND a.time + {SKEW} AND {SAME_USER}"""
+
+
+def _at(ranks: str, place: str, when: str, where: str = "true") -> str:
+    """Join `b`, the views of some ranks at the one time `t` that is nearest to `a`: all of them, as one of several would be any."""
+    views = f"(SELECT *, {place} AS place FROM views WHERE rank IN ({ranks}) AND {where})"
+    agree = "a.account = {0}.account AND a.outcome = {0}.outcome AND a.place = {0}.place"
+    return f"""ASOF JOIN (SELECT DISTINCT account, outcome, place, time FROM {views}) t ON {agree.format("t")} AND {when}
+    JOIN {views} b ON {agree.format("b")} AND b.time = t.time"""
 
 
 def _bit(witness: str) -> str:

@@ -27,6 +27,7 @@ from ueba.errors import InputError, UsageError
 
 AUTO = "auto"
 TYPE_LINE = "#TYPE "  # how Export-Csv of Windows PowerShell begins a CSV
+UNKNOWN = "no format recognises it"
 
 
 @dataclass(frozen=True)
@@ -140,8 +141,9 @@ def detect(sample: Sample, options: Options) -> Source:
     if not found[best]:
         known = ", ".join(known for known in formats() if known != "mapped")
         raise InputError(
-            f"{sample.path}: no format recognises it, as\n  {printable(sample.first[:120])}\nsay what it is with --format:"
+            f"{sample.path}: {UNKNOWN}, as\n  {printable(sample.first[:120])}\nsay what it is with --format:"
             f" one of {known}, or a mapping file (*.toml, see configs/sources)"
+            + (f"; it may be\n\n{proposed}" if (proposed := modules()["mapped"].skeleton(sample)) else "")
         )
     return find(best, options)
 

@@ -200,7 +200,8 @@ def read(lines: ir.Table, timezone: str) -> ir.Table:
     inner = ibis.ifelse(rows.inner.startswith("{"), rows.inner, rows.text)
     rows = rows.mutate(text=ibis.ifelse(rows._wanted, inner, "{}")).drop("is_json", "inner")
     rows = json_fields(rows, SYSTEM | {"data": DATA})
-    beside = ibis.ifelse(rows.data.startswith("<"), json_merge_patch(rows.text, xml_as_json(rows.data)), rows.text)
+    merged = json_merge_patch(rows.text, xml_as_json(rows.data)) + ""  # a text: as JSON, all that it stands beside would be cast
+    beside = ibis.ifelse(rows.data.startswith("<"), merged, rows.text)
     rows = rows.mutate(text=ibis.ifelse(rows.data.startswith("{"), rows.data, beside)).drop("is_json", "data")
     rows = json_fields(rows, VALUES)
     return made(rows.mutate(text=rows._written).drop("_written", "is_json"), timezone)
