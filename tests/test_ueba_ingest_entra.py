@@ -140,7 +140,12 @@ CASES = {
         ("alice@corp.example", "WS7", "Azure Portal", API, "NonInteractive", "Password", "success", None),
     ),
     "Log Analytics, failed, text of Python": (
-        row(ResultType="90072", ResultDescription="Other", Status="{'errorCode': 90072}", DeviceDetail="{'trustType': None, 'displayName': 'WS8'}"),
+        row(
+            ResultType="90072",
+            ResultDescription="Other",
+            Status="{'errorCode': 90072}",
+            DeviceDetail="{'trustType': None, 'displayName': 'WS8'}",
+        ),
         ("alice@corp.example", "WS8", "Azure Portal", API, "NonInteractive", "Password", "failure", "90072"),
     ),
     "Log Analytics, few columns, objects": (
