@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from mutated_json import is_whole, mutated
 
 from ueba.ingest import events_of
 from ueba.ingest.sources import Sample, m365, message_trace
@@ -117,13 +118,10 @@ def test_recognises_its_own_and_nothing_else(tmp_path):
     assert m365.recognises(sample(*REAL)) == message_trace.recognises(sample()) == 0
 
 
-WHOLE = [json.dumps(each).encode() for each in REAL]
-
-
-@given(st.lists(st.tuples(st.sampled_from(WHOLE), st.integers(0, 400), st.binary(max_size=4)), min_size=1, max_size=20))
+@given(st.lists(mutated(REAL), min_size=1, max_size=30))
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_mutated_records_never_raise_and_are_all_counted(tmp_path_factory, mutations):
-    lines = [real[:cut] + junk.replace(b"\n", b" ") + real[cut + 1 :] for real, cut, junk in mutations]
+def test_mutated_records_never_raise_and_are_all_counted(tmp_path_factory, texts):
+    """The good record comes first, so that the file is JSON lines."""
     path = tmp_path_factory.mktemp("mutated") / "log"
-    path.write_bytes(b"\n".join([WHOLE[0], *lines]) + b"\n")
-    assert len(events_of(path, "message_trace")) == 1 + len(lines)
+    path.write_text("".join(f"{text}\n" for text in (json.dumps(REAL[0]), *texts)))
+    assert is_whole(events_of(path, "message_trace").to_pylist(), len(texts) + 1)

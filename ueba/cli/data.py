@@ -159,6 +159,8 @@ def print_report(each: IngestReport) -> None:
     click.echo(f"{each.file}: {each.lines:,} lines, {each.events:,} events, {each.edges:,} daily edges{again}")
     if each.days:
         click.echo(f"  {each.format}, {each.first} to {each.last}; {each.users:,} users, {each.targets:,} targets")
+    if each.repeated:
+        click.echo(f"  {each.repeated:,} events are there more than once, and count once")
     if each.evidence:
         click.echo(f"  {each.evidence:,} events tell of entities and make no edge")
     for reason, count in each.dropped.items():

@@ -189,6 +189,8 @@ ACCOUNTS = {
     " GROUP BY 1, 2 ORDER BY 3 DESC, 2",
     "days": "SELECT file, time::DATE::VARCHAR, min(time), max(time), count(*), count(event_id), count(witness),"
     f" count(*) FILTER (action IN ({EVIDENT})) FROM {{all}} WHERE dropped IS NULL GROUP BY 1, 2 ORDER BY 2",
+    "repeated": "SELECT file, count(event_id) - count(DISTINCT (event_id, time)) FILTER (event_id IS NOT NULL) FROM {all}"
+    " WHERE dropped IS NULL GROUP BY 1",
     "names": 'SELECT file, count(DISTINCT "user"), count(DISTINCT source), count(DISTINCT target) FROM {all}'
     " WHERE dropped IS NULL GROUP BY 1",
     "hours": "SELECT file, date_trunc('hour', time), count(*) FROM {all} WHERE dropped IS NULL GROUP BY 1, 2",
@@ -231,6 +233,7 @@ def account(reading: Reading, rows: dict[str, list[tuple[Any, ...]]]) -> dict[st
         lines=reading.lines,
         events=events_,
         edges=0,
+        repeated=rows["repeated"][0][0] if with_id else 0,
         evidence=evident,
         dropped=dropped,
         notes=notes,

@@ -193,11 +193,6 @@ def without_port(text: ir.StringValue) -> ir.StringValue:
     return once(text, lambda t: t.re_replace(r"^\[(.*)\](:\d+)?$", r"\1").re_replace(r"^(\d+\.\d+\.\d+\.\d+):\d+$", r"\1"))
 
 
-def address_only(text: ir.StringValue) -> ir.StringValue:
-    """An address without port and IPv6 clothes; null for a name."""
-    return once(without_port(text), lambda t: ibis.ifelse(is_address(t), t.re_replace(r"(?i)^::ffff:(\d+\.)", r"\1"), None))
-
-
 def address(text: ir.StringValue) -> ir.StringValue:
     """The address that a text is, without brackets, port and IPv6 clothes; null for a name and for one's own machine."""
 

@@ -31,6 +31,7 @@ class IngestReport:
     lines: int  # records
     events: int
     edges: int  # daily edges that they make
+    repeated: int  # of the events, those whose identity is there before, and which count once
     evidence: int  # of the events, those that tell of entities and make no edge
     dropped: dict[str, int]  # reason: records, most first
     notes: dict[str, int]  # what had to be assumed: events
@@ -82,7 +83,9 @@ class IngestReport:
 
 def failed(file: str, problem: str) -> IngestReport:
     """A file of which nothing could be read."""
-    nothing: dict[str, Any] = {name: 0 for name in ("lines", "events", "edges", "evidence", "users", "sources", "targets")}
+    nothing: dict[str, Any] = {
+        name: 0 for name in ("lines", "events", "edges", "repeated", "evidence", "users", "sources", "targets")
+    }
     empty: dict[str, Any] = {name: {} for name in ("dropped", "notes", "examples")}
     none: dict[str, Any] = {name: () for name in ("unread_fields", "gaps", "days")}
     return IngestReport(

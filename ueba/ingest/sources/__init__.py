@@ -26,8 +26,8 @@ import ibis.expr.types as ir
 from ueba.errors import InputError, UsageError
 
 AUTO = "auto"
-TYPE_LINE = "#TYPE "  # how Export-Csv of Windows PowerShell begins a CSV
 UNKNOWN = "no format recognises it"
+TYPE_LINE = "#TYPE "  # how Export-Csv of Windows PowerShell begins a CSV
 
 
 @dataclass(frozen=True)
