@@ -305,8 +305,12 @@ def record(text: ir.StringValue) -> ir.StringValue:
     """The audit record of a line: the whole of it, or what a JSON object or a row of a CSV has as AuditData."""
     wrapped = ibis.coalesce(json_extract_string(text, "/AuditData"), json_extract_string(text, "/auditData"), text)
     is_wrapped = ibis.ifelse(text.contains('uditData"'), json_valid(text), False)
-    quoted = once(text.re_extract(r'\{"".*\}"', 0), lambda found: found.substr(0, found.length() - 1))
-    return ibis.ifelse(text.startswith("{"), ibis.ifelse(is_wrapped, wrapped, text), quoted.replace('""', '"'))
+    quoted = once(text.re_extract(r'\{"".*\}"', 0), lambda found: found.substr(0, found.length() - 1).replace('""', '"'))
+    return ibis.cases(
+        (text.startswith("{"), ibis.ifelse(is_wrapped, wrapped, text)),
+        (text.contains('{""'), quoted),
+        else_=text,
+    )
 
 
 def user(rows: ir.Table) -> ir.StringValue:
