@@ -99,6 +99,8 @@ def test_gaps_by_hand():
     begin = dt.datetime(2026, 3, 2)
     hours = {begin + dt.timedelta(days=day, hours=hour): 10 for day in range(6) for hour in range(8, 18) if day != 3}
     assert report.gaps(hours) == ((dt.datetime(2026, 3, 4, 18), dt.datetime(2026, 3, 6, 8)),)
+    quiet_weekends = {begin + dt.timedelta(days=day, hours=hour): 10 for day in range(12) for hour in range(24) if day % 7 < 5}
+    assert report.gaps(quiet_weekends) == ()
     assert report.gaps({}) == ()
     assert report.gaps({begin: 1, begin + dt.timedelta(hours=5): 1}) == ()
 
