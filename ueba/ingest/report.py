@@ -131,8 +131,8 @@ def reasons(reports: Sequence[IngestReport]) -> list[dict[str, Any]]:
 def gaps(hours: Mapping[dt.datetime, int]) -> tuple[tuple[dt.datetime, dt.datetime], ...]:
     """Stretches of whole hours without an event in which `LEAST_MISSED` were to be expected.
 
-    hours: beginning of an hour -> events; hours without any are left out. To be expected at an hour of the day is half its mean over
-    working days, or over weekends; on a log of one day, a quarter of the mean hour."""
+    hours: beginning of an hour -> events; hours without any are left out. To be expected at an hour of the day is half its mean
+    over working days, or over weekends; on a log of one day, a quarter of the mean hour."""
     if not hours:
         return ()
     first, last = min(hours), max(hours)
