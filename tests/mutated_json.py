@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from typing import Any
 
@@ -29,7 +30,7 @@ def mutated(draw: st.DrawFn, records: list[dict[str, Any]]) -> str:
             if not (isinstance(place[key], dict) and place[key]) or draw(st.booleans()):
                 break
             place = place[key]
-        place[key] = draw(VALUES)
+        place[key] = copy.deepcopy(draw(VALUES))  # else what is drawn would change
     text = json.dumps(record)
     cut = draw(st.integers(0, len(text)))
     junk = draw(st.text(st.characters(exclude_characters="\r\n", codec="utf-8"), max_size=3))

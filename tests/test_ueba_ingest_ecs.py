@@ -249,7 +249,7 @@ DROPPED: list[tuple[Any, str]] = [
     (WINLOGBEAT, "not an ECS record but one of Winlogbeat: use windows"),
     (with_event(SSH, category=["network"]), "not a logon: another category"),
     (with_event(SSH, category="authentication_of_sorts"), "not a logon: another category"),
-    (with_event(SSH, category=None), "not a logon: another category"),
+    (with_event(SSH, category=None), "no event.category: not parsed by whoever shipped it"),
     (with_event(SSH, kind="signal"), "not a logon: an alert or a state"),
     (with_event(SSH, type=["end"]), "not a logon: logoff"),
     (with_event(SSH, action="Logged-Out"), "not a logon: logoff"),

@@ -133,7 +133,7 @@ def test_events_by_hand(tmp_path):
     assert {(event["target_kind"], event["reporter"], event["time"], event["note"]) for event in found} == {
         ("resource", "C03", dt.datetime(2020, 10, 2, 15, 0, 0, 123000), None)
     }
-    assert (found[0]["code"], found[0]["event_id"]) == ("login_success", "C03/2020-10-02T15:00:00.123Z/login/-67")
+    assert (found[0]["code"], found[0]["event_id"]) == ("login_success", "C03/2020-10-02T15:00:00.123Z/login/-67/login_success")
     assert [event["user_id"] for event in found] == ["1145"] * 4 + [None] + ["1145"] * 5 + [None]
 
 

@@ -336,7 +336,7 @@ def is_known(known: dict[str, dict[str, Any]], reading: Reading) -> bool:
 def final(reading: Reading, stored: dict[str, Any] | None) -> IngestReport:
     if reading.problem or stored is None:
         return reports_of.failed(reading.name, reading.problem or "")
-    return IngestReport.from_dict(stored["report"] | {"already_ingested": reading.known})
+    return IngestReport.from_dict(stored["report"] | {"file": reading.name, "already_ingested": reading.known})
 
 
 def read_file(batch: Batch, file: File, format: str, options: Options, progress: Progress | None) -> Reading:

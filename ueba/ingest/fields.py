@@ -14,9 +14,9 @@ import ibis.expr.types as ir
 
 from ueba.ingest.events import HEADER
 from ueba.ingest.identity import LOOPBACK, blank_to_null, once
-from ueba.ingest.sources import TYPE_LINE
 
 OFFSET = r"\d\d:\d\d(:\d\d)?(\.\d+)?\s*(Z|z|UTC|[+-]\d\d(:?\d\d)?)$"  # the text of a time that tells its zone
+TYPE_LINE = "#TYPE "  # how Export-Csv of Windows PowerShell begins a CSV
 ADDRESS = r"^(\d{1,3}\.\d{1,3}\.\d{1,3}\.\d{1,3}|[0-9a-fA-F]*:[0-9a-fA-F:]*:[0-9a-fA-F.:]*(%\w+)?)$"
 
 
@@ -132,7 +132,8 @@ def parsed_time(text: ir.StringValue, format: str, timezone: str = "UTC") -> ir.
 def iso_time(text: ir.StringValue, timezone: str = "UTC") -> ir.TimestampValue:
     """A time that tells its offset is cast with it; DuckDB's cast without a zone would ignore the offset."""
     zoned = at_utc(text.try_cast(dtypes.Timestamp(timezone="UTC")))
-    return ibis.ifelse(has_zone(text), zoned, as_utc(text.try_cast("timestamp(6)"), timezone))
+    local = as_utc(text.try_cast("timestamp(6)"), timezone)  # a zone by its name (CET) would be ignored
+    return ibis.ifelse(has_zone(text), zoned, ibis.ifelse(text.re_search(r"[A-Za-z]{3,}$"), None, local))
 
 
 def has_zone(text: ir.StringValue) -> ir.BooleanValue:

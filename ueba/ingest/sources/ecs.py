@@ -163,6 +163,7 @@ def read(lines: ir.Table) -> ir.Table:
             (~rows.is_json, "not JSON"),
             (rows.winlog.notnull(), "not an ECS record but one of Winlogbeat: use windows"),
             (rows.categories.isnull() & rows.kind.isnull() & rows.ecs_version.isnull(), "not an ECS record"),
+            (rows.categories.isnull(), "no event.category: not parsed by whoever shipped it"),
             (~has(rows.categories, ("authentication",)).fill_null(False), f"{events.NOT_A_LOGON}: another category"),
             (rows.kind.notnull() & rows.kind.notin(KINDS), f"{events.NOT_A_LOGON}: an alert or a state"),
             (has(rows.types, ("end",)) | rows.operation.lower().isin(LOGOFFS), f"{events.NOT_A_LOGON}: logoff"),

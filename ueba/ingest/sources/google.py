@@ -135,7 +135,7 @@ def read(lines: ir.Table) -> ir.Table:
         ),
         reporter=rows.customer,
         code=rows.happened,
-        event_id=rows.customer + "/" + rows["at"] + "/" + rows.application + "/" + rows.qualifier,
+        event_id=rows.customer + "/" + rows["at"] + "/" + rows.application + "/" + rows.qualifier + "/" + rows.happened,
         note=ibis.ifelse(rows.second.notnull(), "several events in one record: the first taken", None),
     )
 

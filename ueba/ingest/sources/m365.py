@@ -28,9 +28,20 @@ import ibis
 import ibis.expr.types as ir
 
 from ueba.ingest import events
-from ueba.ingest.fields import Made, address, by_kind, iso_time, json_extract_string, json_fields, json_list, json_valid, told
+from ueba.ingest.fields import (
+    TYPE_LINE,
+    Made,
+    address,
+    by_kind,
+    iso_time,
+    json_extract_string,
+    json_fields,
+    json_list,
+    json_valid,
+    told,
+)
 from ueba.ingest.identity import once
-from ueba.ingest.sources import TYPE_LINE, Options, Sample, Source
+from ueba.ingest.sources import Options, Sample, Source
 from ueba.ingest.sources.entra import INTERRUPTS
 
 PATHS: dict[str, tuple[str, ...]] = {  # the second name is that of OfficeActivity

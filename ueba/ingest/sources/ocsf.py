@@ -173,6 +173,7 @@ def read(lines: ir.Table) -> ir.Table:
             (rows.class_uid.isnull(), "not an OCSF record"),
             (rows.is_amazon & rows.operation.isin(STEPS), f"{events.NOT_A_LOGON}: step of a sign-in"),
             (rows.class_uid.notin(CLASSES), f"{events.NOT_A_LOGON}: another class"),
+            (rows.user.lower().startswith("nt authority\\"), f"{events.NOT_A_LOGON}: system account"),
             ((rows.class_uid == AUTHENTICATION) & (rows.activity == LOGOFF), f"{events.NOT_A_LOGON}: Logoff"),
             (
                 (rows.class_uid == AUTHORIZATION) & ~rows.activity.identical_to(ASSIGN_PRIVILEGES),
