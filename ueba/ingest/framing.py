@@ -1,8 +1,8 @@
 """Where one record of a file ends and the next begins: blocks of bytes -> blocks of whole records, one a line, and their numbers.
 
-Three frames for texts: lines, CSV rows with line ends inside quotes, and the elements of a JSON document. The last two are found
-by counting quotes and brackets, many bytes at once (the structural pass of simdjson: Langdale and Lemire 2019, here in numpy).
-What is not a text (a Windows event log, a Parquet file) is converted to JSON, a record a line.
+Frames for texts: lines, CSV rows with line ends inside quotes, elements of a JSON document, and events in XML. Rows and elements
+are found by counting quotes and brackets, many bytes at once (the structural pass of simdjson: Langdale and Lemire 2019, here in
+numpy). What is not a text (a Windows event log, a Parquet file) is converted to JSON, a record a line.
 
 A frame yields (text, numbers): text ends with a newline, numbers are int64 [records], or None if they count on from the last.
 """
@@ -272,9 +272,9 @@ def parquet_rows(blocks: Iterable[bytes], path: str) -> Iterator[bytes]:
 
     with on_disk(blocks) as file:
         try:
-            rows = duckdb.connect().execute("SELECT to_json(row) FROM read_parquet(?) AS row", [str(file)])
-            while some := rows.fetchmany(10_000):
-                yield "".join(text + "\n" for (text,) in some).encode()
+            rows = duckdb.connect().sql("SELECT to_json(row) FROM read_parquet(?) AS row", params=[str(file)])
+            for batch in rows.to_arrow_reader(10_000):
+                yield ("\n".join(batch.column(0).to_pylist()) + "\n").encode()
         except duckdb.Error as reason:
             raise InputError(f"{path}: cannot be read as Parquet ({reason})") from reason
 
