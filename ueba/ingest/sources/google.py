@@ -8,9 +8,9 @@
     drive   access to a document                                        object_access to `Drive of <owner>`, the detail names it
     admin   a role given                                                evidence of administrator rights on `Google Workspace`
 
-Traps: an activity holds a list of events, nearly always of one; the first is taken, and a note says where there were more. Exports
-that split them have an object in place of the list. A warning is by nobody, its user is the affected address. An API
-key that acts has no address, and is no user.
+Traps: an activity holds a list of events, nearly always of one; the first is taken (a challenge gives way to its logon), and a note
+says where there were more. Exports that split them have an object in place of the list. A warning is by nobody, its user is the
+affected address. An API key that acts has no address, and is no user.
 Leaves out: other applications and events, BigQuery and Cloud Logging forms of the same logs, and API calls by applications
 (token `activity`), which come from their servers.
 Format: https://developers.google.com/workspace/admin/reports/v1/reference/activities and appendix/activity there.
@@ -39,6 +39,8 @@ PATHS = {
     "sort": ("/events/0/type", "/events/type"),
     "listed": ("/events/0/parameters", "/events/parameters"),
     "second": "/events/1/name",
+    "second_sort": "/events/1/type",
+    "second_listed": "/events/1/parameters",
 }
 PARAMETER = ("name", "value", "multiValue")
 WORKSPACE = "Google Workspace"
@@ -62,6 +64,12 @@ def recognises(sample: Sample) -> int:
 def read(lines: ir.Table) -> ir.Table:
     """lines -> events"""
     rows = json_fields(lines, PATHS)
+    is_step = rows.happened.isin(CHALLENGES) & rows.second.isin((*LOGINS, *BLOCKED))  # the logon follows its challenge
+    rows = rows.mutate(
+        happened=ibis.ifelse(is_step, rows.second, rows.happened),
+        sort=ibis.ifelse(is_step, rows.second_sort, rows.sort),
+        listed=ibis.ifelse(is_step, rows.second_listed, rows.listed),
+    )
     rows = rows.mutate(parameters=json_list(rows.listed, PARAMETER), ip=address(rows.address))
     is_login, is_admin = rows.application == "login", rows.application == "admin"
     rows = rows.mutate(
@@ -136,7 +144,7 @@ def read(lines: ir.Table) -> ir.Table:
         reporter=rows.customer,
         code=rows.happened,
         event_id=rows.customer + "/" + rows["at"] + "/" + rows.application + "/" + rows.qualifier + "/" + rows.happened,
-        note=ibis.ifelse(rows.second.notnull(), "several events in one record: the first taken", None),
+        note=ibis.ifelse(rows.second.notnull(), "several events in one record: one taken", None),
     )
 
 
