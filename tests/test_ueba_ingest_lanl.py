@@ -225,7 +225,7 @@ def test_a_file_without_logons_is_no_error(tmp_path):
 def test_missing_file_directory_and_unknown_format(tmp_path):
     with pytest.raises(InputError, match="No such file"):
         ingest(tmp_path / "none", "lanl", tmp_path / "lake")
-    with pytest.raises(InputError, match="is a directory"):
+    with pytest.raises(InputError, match="no files in it"):
         ingest(tmp_path, "lanl", tmp_path / "lake")
     for name in ("os", "../lanl", "mapped", ""):
         with pytest.raises(UsageError, match="lanl"):
