@@ -248,7 +248,7 @@ def test_a_folder(folder, monkeypatch):
     said = []
     found = read(files.find(str(folder), said.append))
     assert list(found) == [f"{folder}/{name}" for name in FOLDER] and set(found.values()) == {DIGEST}
-    assert said == [f"{folder}: skipped 3 hidden, 2 empty, 1 that are no plain files"]
+    assert said == [f"{folder}: skipped 3 hidden, 2 empty, 1 links, pipes or devices"]
     monkeypatch.chdir(folder / "b")
     assert list(read(files.find("../c/"))) == ["../c/d/e/3.json.gz", *(f"../c/d/up/{name}" for name in FOLDER if name[0] != "c")]
 
@@ -385,7 +385,7 @@ def test_members_that_are_passed_over(tmp_path):
     assert read(files.find(path, said.append)) == {f"{path}/a.csv": DIGEST}
     assert said == [
         f"{tmp_path}/log: skipped 3 hidden, 2 empty",
-        f"{tmp_path}/log.tar: skipped 3 hidden, 2 empty, 2 that are no plain files",
+        f"{tmp_path}/log.tar: skipped 3 hidden, 2 empty, 2 links, pipes or devices",
     ]
 
 
@@ -572,6 +572,9 @@ def test_objects_below_a_prefix_and_by_pattern(memory):
     assert said == ["memory://logs: skipped 1 hidden, 1 empty", "memory://logs/: skipped 1 hidden, 1 empty"]
     assert [name.rpartition("/")[2] for name in read(files.find("memory://**/*.gz"))] == ["c.gz", "d.gz"]
     assert len(read(files.find("memory://logs/20*"))) == 2
+    assert list(read(files.find("memory://logs/2024/*.gz"))) == ["memory:///logs/2024/c.gz"]
+    memory("/.logs/a.gz", LOG)
+    assert list(read(files.find("memory://.logs/*"))) == ["memory:///.logs/a.gz"]
 
 
 def test_objects_have_sizes_and_times(memory):

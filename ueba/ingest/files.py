@@ -31,6 +31,7 @@ import functools
 import glob
 import io
 import os
+import re
 import stat
 import sys
 import tarfile
@@ -111,7 +112,7 @@ def standard_input() -> File:
 def passed_over(name: str, size: int | None, is_special: bool, skipped: Counter[str]) -> bool:
     """Whether what is in a folder or an archive is no file to read; counted. name: from there on"""
     is_hidden = any(part.startswith(".") and part not in (".", "..") for part in name.split("/"))
-    why = "hidden" if is_hidden else "that are no plain files" if is_special else "empty" if size == 0 else None
+    why = "hidden" if is_hidden else "links, pipes or devices" if is_special else "empty" if size == 0 else None
     if why:
         skipped[why] += 1
     return why is not None
@@ -159,6 +160,7 @@ class Stream(io.RawIOBase):
         self._after = after
         self._ahead = b""  # was read and not yet given
         self._at = 0
+        self._problem = ""
 
     def peek(self, size: int) -> bytes:
         """What `read` will give."""
@@ -197,13 +199,16 @@ class Stream(io.RawIOBase):
     def _fill(self, size: int) -> None:
         if self.closed:
             raise InputError(f"{self.name}: can be read only once, and in order")
+        if self._problem:  # Arrow would go on, with whatever is in its memory
+            raise InputError(self._problem)
         parts, missing = [self._ahead] if self._ahead else [], size - len(self._ahead)
         try:
             while missing > 0 and (part := self._source.read(min(missing, BLOCK))):
                 parts.append(part)
                 missing -= len(part)
         except Exception as reason:
-            raise unreadable(self.name, reason) from reason
+            self._problem = str(unreadable(self.name, reason))
+            raise InputError(self._problem) from reason
         self._ahead = parts[0] if len(parts) == 1 else b"".join(parts)
 
 
@@ -339,12 +344,15 @@ def remote(given: str, skipped: Counter[str]) -> Iterator[File]:
 
     try:
         system, path = fsspec.core.url_to_fs(given)
+        folder, is_pattern = path, False
         try:
             found = [system.info(path)]
         except FileNotFoundError:
-            found = list(system.glob(path, detail=True).values()) if glob.has_magic(path) else []
+            is_pattern = glob.has_magic(path)
+            folder = re.split(r"[*?[]", path)[0].rpartition("/")[0]
+            found = list(system.glob(path, detail=True).values()) if is_pattern else []
             if not found:
-                raise InputError(f"{given}: " + ("nothing matches" if glob.has_magic(path) else "no such object")) from None
+                raise InputError(f"{given}: {'nothing matches' if is_pattern else 'no such object'}") from None
         inner = [each for info in found if info["type"] == "directory" for each in system.find(info["name"], detail=True).values()]
     except InputError:
         raise
@@ -354,15 +362,14 @@ def remote(given: str, skipped: Counter[str]) -> Iterator[File]:
         raise InputError(f"{given}: needs another package: {needed}") from reason
     except Exception as reason:  # each file system has its own
         raise InputError(f"{given}: cannot be listed ({reason})") from reason
-    is_object = [info["type"] for info in found] == ["file"] and not inner
     objects = {info["name"]: info for info in [*found, *inner] if info["type"] == "file"}
+    is_given = not is_pattern and found[0]["type"] == "file"
     for each in sorted(objects):
         size = objects[each].get("size")
-        if is_object or not passed_over(each.removeprefix(path), size, False, skipped):
-            name = given if len(found) == 1 and not inner else system.unstrip_protocol(each)
+        if is_given or not passed_over(each.removeprefix(folder), size, False, skipped):
+            name = given if is_given else system.unstrip_protocol(each)
             modified = time_of(next((objects[each][key] for key in TIMES if objects[each].get(key)), None), now())
-            stream = functools.partial(opening, name, functools.partial(system.open, each, "rb"))
-            yield File(name, stream, size or None, modified)
+            yield File(name, functools.partial(opening, name, functools.partial(system.open, each, "rb")), size or None, modified)
 
 
 # --- archives --------------------------------------------------------------------------------------------------
@@ -436,6 +443,10 @@ def in_turn(first: Callable[[], Stream], later: Callable[[], Stream]) -> Callabl
     return lambda: next(calls, later)()
 
 
+def inside(archive: File, name: str) -> str:
+    return f"{archive.name}/{shown(name.removeprefix('./').lstrip('/'))}"
+
+
 def zip_members(file: File, stream: Stream, skipped: Counter[str]) -> Members:
     try:
         with stream:
@@ -447,7 +458,7 @@ def zip_members(file: File, stream: Stream, skipped: Counter[str]) -> Members:
         for info in archive.infolist():
             if info.is_dir() or passed_over(info.filename, info.file_size, stat.S_ISLNK(info.external_attr >> 16), skipped):
                 continue
-            name = f"{file.name}/{shown(info.filename)}"
+            name = inside(file, info.filename)
             member = functools.partial(opening, name, functools.partial(archive.open, info))
             if info.flag_bits & 1:
                 yield broken(name, f"{name}: is encrypted; unpack it with its password")
@@ -473,7 +484,7 @@ def tar_members(file: File, stream: Stream, skipped: Counter[str]) -> Members:
             info = archive.next()
             while info:
                 if not info.isdir() and not passed_over(info.name, info.size, not info.isreg(), skipped):
-                    name = f"{file.name}/{shown(info.name.removeprefix('./').lstrip('/'))}"
+                    name = inside(file, info.name)
                     source = functools.partial(archive.extractfile, info)
                     with contextlib.ExitStack() as streams:  # behind the next header it can no longer be read
 
