@@ -76,3 +76,8 @@ class Schema:
 
     nodes: tuple[Node, ...]
     relationships: tuple[Relationship, ...]
+
+    def types_with(self, name: str) -> list[str]:
+        """Types of relationships that have a property, each once."""
+        having = (each.type for each in self.relationships if name in {known.name for known in each.properties})
+        return list(dict.fromkeys(having))

@@ -78,6 +78,11 @@ def delete_relationships(kind: str, name: str) -> str:
     return f"MATCH ()-[r:{kind}]->() WHERE r.{name} < $before WITH r LIMIT $limit DELETE r RETURN count(*) AS deleted"
 
 
+def delete_relationships_of(kind: str, name: str) -> str:
+    """Relationships whose property equals `$value`, at most `$limit` of them. Returns how many went."""
+    return f"MATCH ()-[r:{kind}]->() WHERE r.{name} = $value WITH r LIMIT $limit DELETE r RETURN count(*) AS deleted"
+
+
 def delete_nodes_below(node: Node, name: str) -> str:
     """Nodes whose property is below `$before` with their relationships, at most `$limit` of them. Returns how many went."""
     return f"MATCH (n:{node.label}) WHERE n.{name} < $before WITH n LIMIT $limit DETACH DELETE n RETURN count(*) AS deleted"

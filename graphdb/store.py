@@ -125,13 +125,14 @@ class Store:
             if deleted < self.batch_rows:
                 return total
 
+    def clear(self, schema: Schema, name: str, value: Any) -> int:
+        """Delete relationships whose property has a value. Nodes stay. Returns relationships gone."""
+        return sum(self.delete(statements.delete_relationships_of(kind, name), value=value) for kind in schema.types_with(name))
+
     def prune(self, schema: Schema, name: str, before: Any) -> int:
         """Delete relationships whose property lies below a value, then nodes left without any; and nodes that stand alone if theirs
         lies below it. Returns relationships gone."""
-        kinds = dict.fromkeys(
-            relationship.type for relationship in schema.relationships if name in {known.name for known in relationship.properties}
-        )
-        gone = sum(self.delete(statements.delete_relationships(kind, name), before=before) for kind in kinds)
+        gone = sum(self.delete(statements.delete_relationships(kind, name), before=before) for kind in schema.types_with(name))
         for node in schema.nodes:
             if not node.alone:
                 self.delete(statements.delete_lonely(node))

@@ -248,6 +248,14 @@ def test_prune_takes_old_days_then_lonely_nodes(store: Store) -> None:
     assert edges == [["ann", "bob", "d2", 2]]
 
 
+def test_clear_takes_a_days_relationships_and_no_nodes(store: Store) -> None:
+    before, _ = content(loaded(store))
+    assert store.clear(SCHEMA, "day", "d2") == 1
+    nodes, edges = content(store)
+    assert nodes == before and [edge[2] for edge in edges] == ["d1", "d1"]
+    assert store.clear(SCHEMA, "day", HOSTILE) == 0
+
+
 def test_prune_judges_nodes_that_stand_alone_by_themselves(store: Store) -> None:
     day = Node("T_Day", "day", (Property("day", ""), Property("files", "")), "a day", alone=True)
     store.delete("MATCH (n:T_Day) WITH n LIMIT $limit DETACH DELETE n RETURN count(*) AS deleted")

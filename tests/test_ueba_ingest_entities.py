@@ -187,7 +187,13 @@ def test_a_table_of_people_and_one_of_machines(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("text", "said"), [("a,b\n1,2\n", "no column names the entity"), ("user\n", "no row has a name"), ("", "no column names")]
+    ("text", "said"),
+    [
+        ("a,b\n1,2\n", "no column names the entity"),
+        ("user\n", "holds no rows"),
+        ("user\n \n", "no row has a name"),
+        ("", "holds no rows"),
+    ],
 )
 def test_a_table_that_names_nobody(tmp_path, text, said):
     (tmp_path / "people.csv").write_text(text)

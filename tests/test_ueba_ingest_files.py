@@ -29,7 +29,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from ueba.errors import InputError
-from ueba.ingest import files
+from ueba.ingest import files, ingest_all
 from ueba.ingest.read import Feed
 
 LOG = b"".join(b"%d,U%d@DOM1,C%d,C%d\n" % (n, n % 7, n % 11, n % 13) for n in range(5000))
@@ -656,6 +656,50 @@ def test_a_header_of_a_tar_that_is_too_long_is_not_read(tmp_path):
     assert name == str(tmp_path / "log") and "cannot be read to its end" in why
 
 
+# --- the whole ingest ------------------------------------------------------------------------------------------
+
+LINE = "{second},U1@DOM1,U1@DOM1,C1,C2,Kerberos,Network,LogOn,Success\n"
+LOGONS = {f"{name}.txt": "".join(LINE.format(second=n + 100 * at) for n in range(50)).encode() for at, name in enumerate("abc")}
+
+
+@pytest.mark.parametrize(
+    "packed",
+    [zipped(LOGONS), tarred(LOGONS), gzip.compress(tarred(LOGONS)), tarred({"in.zip": zipped(LOGONS)})],
+    ids=["zip", "tar", "tar.gz", "zip in tar"],
+)
+def test_what_logs_are_packed_in_does_not_matter(packed, tmp_path):
+    path = written(tmp_path / "log", packed)
+    reports = ingest_all([path], "auto", tmp_path / "lake")
+    assert [(report.events, report.already_ingested) for report in reports] == [(50, False)] * 3
+    for name, content in LOGONS.items():
+        written(tmp_path / "plain" / name, content)
+    again = ingest_all([str(tmp_path / "plain")], "auto", tmp_path / "lake")
+    assert [report.already_ingested for report in again] == [True] * 3
+
+
+def test_what_cannot_be_read_has_a_report_and_the_rest_is_read(tmp_path):
+    packed = bytearray(zipped(LOGONS, zipfile.ZIP_STORED))
+    packed[packed.index(LINE.format(second=120).encode())] ^= 1  # in the second member
+    written(tmp_path / "logs/broken.zip", packed)
+    written(tmp_path / "logs/cut.tar.gz", gzip.compress(tarred({**LOGONS, "long": LONG}))[:-40])
+    reports = {
+        report.file.removeprefix(f"{tmp_path}/logs/"): (report.events, report.problem)
+        for report in ingest_all([str(tmp_path / "logs")], "lanl", tmp_path / "lake")
+    }
+    broken = {name: problem for name, (_, problem) in reports.items() if problem}
+    assert list(broken) == ["broken.zip/b.txt", "cut.tar.gz/long", "cut.tar.gz"]
+    assert all(f"{tmp_path}/logs/{name}: cannot be read to its end" in problem for name, problem in broken.items())
+    assert [reports[f"broken.zip/{name}.txt"] for name in "ac"] == [(50, None)] * 2
+    assert [reports[f"cut.tar.gz/{name}.txt"] for name in "abc"] == [(50, None)] * 3
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read anything")
+def test_what_one_may_not_read(tmp_path):
+    path = Path(written(tmp_path / "secret", LOG))
+    path.chmod(0)
+    assert read(files.find(str(path))) == {str(path): f"{path}: Permission denied"}
+
+
 # --- real archives ---------------------------------------------------------------------------------------------
 
 
@@ -676,3 +720,9 @@ def test_the_first_slice_of_a_real_zip():
     with contextlib.closing(Feed(file)) as feed:
         first = next(feed.slices())
     assert first["line"][0].as_py() == 1 and len(first["text"][0].as_py().split(",")) == 4
+
+
+@pytest.mark.skipif(not (DATA / "windows_json").exists(), reason=f"needs {DATA}/windows_json")
+def test_a_real_zip_through_ingest(tmp_path):
+    (report,) = ingest_all([f"{DATA}/windows_json/schtask_create.zip"], "auto", tmp_path / "lake")
+    assert (report.lines, report.format) == (1042, "windows")

@@ -78,6 +78,29 @@ def test_any_bytes_can_be_taken_apart(junk, start, size):
     assert sum(map(len, made)) <= len(text)
 
 
+XML = [f"<Event xmlns='x'><System><EventID>{n}</EventID></System></Event>" for n in range(6)]
+XML_FORMS = {
+    "one after another": "".join(XML),
+    "as the viewer saves them": f"<?xml version='1.0'?>\n<Events>{''.join(XML)}</Events>",
+    "indented": "<Events>\n" + "\n".join(each.replace("><", ">\n <") for each in XML) + "\n</Events>\n",
+    "numbered": "".join(f"Record {n}\n<?xml version='1.0'?>\n{each}\n" for n, each in enumerate(XML)),
+    "lines": "\n".join(XML),
+}
+
+
+@pytest.mark.parametrize("form", XML_FORMS)
+@pytest.mark.parametrize("size", [1, 3, 50, 1_000_000])
+def test_xml_events(form, size):
+    text = XML_FORMS[form].encode()
+    found = framed(framing.guessed(text), text, size)
+    assert [each.decode().replace(" <", "<").replace("> ", ">") for each in found] == XML
+
+
+def test_an_xml_event_that_does_not_end_is_one_record():
+    text = f"<Events>{XML[0]}<Event a='b'><broken>{XML[1]}<Event ><cut".encode()
+    assert len(framed(framing.guessed(text), text, 20)) == 4
+
+
 def test_csv_rows():
     text = b'id,text\n1,"two\nlines"\n2,plain\n3,"a ""quoted""\n\none"\n4,last'
     for size in (1, 3, 100):

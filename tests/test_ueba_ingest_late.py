@@ -64,4 +64,4 @@ def test_an_event_with_an_identity_is_there_once(tmp_path):
     once = event("09:00:00", "alice@corp", "ws1", "srv1", event_id="7")
     (report, _) = read(tmp_path, [once, once], [once, event("09:00:00", "alice@corp", "ws1", "srv1", event_id="8")])
     assert short(tmp_path, "count") == [("alice@corp", "ws1", "srv1", 2)]
-    assert (report.lines, report.events, report.edges) == (2, 2, 1)
+    assert (report.lines, report.events, report.repeated, report.edges) == (2, 2, 1, 1)

@@ -44,6 +44,33 @@ def test_what_nobody_recognises_is_an_error_and_the_rest_is_read(tmp_path):
     assert run(tmp_path, "ingest", logs[0]).stdout.count("already ingested") == 1
 
 
+def test_what_lies_in_a_folder_and_is_no_log_is_passed_over(tmp_path):
+    folder = tmp_path / "logs"
+    folder.mkdir()
+    text(folder, "log", LANL)
+    text(folder, "LICENSE", "MIT License\n")
+    (folder / "broken.gz").write_bytes(b"\x1f\x8bnot a gzip file at all")
+    result = run(tmp_path, "ingest", str(folder), code=1)
+    assert "LICENSE: no format recognises it; passed over" in result.stderr
+    assert "Error: " in result.stderr and "broken.gz" in result.stderr.split("Error: ")[1]
+    (folder / "broken.gz").unlink()
+    run(tmp_path, "ingest", str(folder))
+    (folder / "log").unlink()
+    assert "LICENSE: no format recognises it, as" in run(tmp_path, "ingest", str(folder), code=1).stderr
+
+
+def test_records_in_an_envelope_are_opened(tmp_path):
+    """As Elasticsearch, EventBridge, Splunk and shippers export them; a line without the envelope is counted."""
+    okta = {"uuid": "1", "published": "2026-03-02T09:00:00Z", "eventType": "user.session.start", "outcome": {"result": "SUCCESS"}}
+    okta |= {"actor": {"id": "a", "type": "User", "alternateId": "ann@corp.example"}, "client": {"ipAddress": "10.0.0.7"}}
+    for envelope in ("_source", "detail", "_raw", "message"):
+        inside = [okta | {"uuid": str(n)} for n in range(3)]
+        wrapped = [{"other": 1, envelope: json.dumps(each) if envelope in ("_raw", "message") else each} for each in inside]
+        log = text(tmp_path, envelope, "".join(json.dumps(each) + "\n" for each in [*wrapped, {"other": 2}]))
+        (found,) = ingest_all([log], "auto", tmp_path / f"lake{envelope}")
+        assert (found.problem, found.format, found.events, sum(found.dropped.values())) == (None, "okta", 3, 1)
+
+
 def test_both_meanings_of_format(tmp_path):
     log = text(tmp_path, "log", LANL)
     assert json.loads(run(tmp_path, "ingest", log, "--format", "lanl", "--format", "json").stdout)[0]["events"] == 1
@@ -84,6 +111,8 @@ def test_gaps_by_hand():
     begin = dt.datetime(2026, 3, 2)
     hours = {begin + dt.timedelta(days=day, hours=hour): 10 for day in range(6) for hour in range(8, 18) if day != 3}
     assert report.gaps(hours) == ((dt.datetime(2026, 3, 4, 18), dt.datetime(2026, 3, 6, 8)),)
+    quiet_weekends = {begin + dt.timedelta(days=day, hours=hour): 10 for day in range(12) for hour in range(24) if day % 7 < 5}
+    assert report.gaps(quiet_weekends) == ()
     assert report.gaps({}) == ()
     assert report.gaps({begin: 1, begin + dt.timedelta(hours=5): 1}) == ()
 
@@ -114,12 +143,13 @@ def test_an_entity_is_found_by_any_of_its_names(tmp_path):
     ingest_all([write(tmp_path, "log", lines)], str(tmp_path / "all.toml"), tmp_path / "ws/lake")
     people = text(tmp_path, "people.csv", "user,department,tier\nalice@corp.example,Finance,0\n")
     run(tmp_path, "ingest", "--entities", people)
-    for name in ("alice@corp.example", "CORP\\Alice", "S-1-5-21-1-2-3-9"):
+    for name in ("alice@corp.example", "CORP\\Alice", "S-1-5-21-1-2-3-9", "alice", "corp.example\\alice"):
         (found,) = json.loads(run(tmp_path, "entity", name, "--format", "json").stdout)
         assert found["name"] == "alice@corp.example" and found["is_admin"] and found["privileged_on"] == 1
         assert found["attributes"] == {"department": "Finance", "tier": "0"}
         assert [each["name"] for each in found["aliases"]] == ["alice@corp", "s-1-5-21-1-2-3-9"]
     shown = run(tmp_path, "entity", "10.0.0.7").stdout
+    assert run(tmp_path, "entity", "\\\\WS1").stdout == run(tmp_path, "entity", "ws1$").stdout == shown
     assert shown.startswith("ws1: machine") and "seen with it" in shown and "ws1.corp.example" in shown
     assert "administrator" in run(tmp_path, "entity", "corp\\alice").stdout
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import copy
 import datetime as dt
 import gzip
 import json
@@ -512,7 +513,7 @@ def mangled(draw: st.DrawFn) -> str:
         inside = record
         for key in above:
             inside = inside[key] if isinstance(inside.get(key), dict) else {}
-        inside[last] = draw(st.sampled_from(ODD))
+        inside[last] = copy.deepcopy(draw(st.sampled_from(ODD)))  # else what is drawn would change
     text = draw(st.sampled_from([json.dumps(record), xml(4624, LOGON)]))
     if draw(st.booleans()):
         return text

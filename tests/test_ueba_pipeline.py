@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner, Result
 from graph_servers import connection  # noqa: F401 - a fixture
+from ingest_world import event, write
 
 from graphdb import Connection
 from graphdb.store import Store
@@ -215,6 +216,23 @@ def test_a_day_without_incidents_is_a_result(store: Store, workspace: Workspace,
     days = ("--train-until", str(LAST - 2 * DAY), "--from", str(LAST - DAY), "--to", str(LAST))
     run(workspace.root, "backtest", *days, "--output", str(workspace.root / "backtest"))
     assert pq.read_table(workspace.root / "backtest" / "incidents.parquet").num_rows == 0
+
+
+def test_a_name_that_is_understood_later_replaces_the_old_one_in_the_graph(store: Store, tmp_path: Path) -> None:
+    workspace, sid = Workspace(tmp_path / "ws"), "S-1-5-21-1-2-3-9"
+    monday, tuesday = dt.date(2026, 3, 2), dt.date(2026, 3, 3)
+    nights = (
+        [event("09:00:00", sid, "ws1", "srv1"), event("09:00:00", sid, "ws1", "srv1", action="privilege")],
+        [event("2026-03-03T09:00:00", "CORP\\alice", "ws1", "srv1", user_id=sid, witness="host")],
+    )
+    for number, lines in enumerate(nights):
+        stages.read(workspace, write(tmp_path, f"log{number}", lines), str(tmp_path / "all.toml"), CONFIG)
+        graph.load(store, workspace, monday, tuesday, quiet)
+    asked = "MATCH (u:User)-[r:LOGGED_ON]->() RETURN u.name AS user, r.day AS day, r.witnesses AS seen, u:Privileged AS admin"
+    assert store.query(f"{asked} ORDER BY day").to_dict("records") == [
+        {"user": "alice@corp", "day": str(monday), "seen": 0, "admin": True},
+        {"user": "alice@corp", "day": str(tuesday), "seen": 1, "admin": True},
+    ]
 
 
 def test_a_night_then_the_same_night_again(connection: Connection, logs: Path, tmp_path: Path) -> None:  # noqa: F811

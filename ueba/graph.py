@@ -56,10 +56,13 @@ def load(store: Store, workspace: Workspace, first: dt.date, last: dt.date, prog
 
 
 def load_day(store: Store, root: Path, day: dt.date) -> Iterator[tuple[str, int]]:
-    """Upsert one day of the lake, unless it was loaded from the same files. Yields label or type and rows as each table is in."""
+    """Upsert one day of the lake, unless its edges were loaded. Yields label or type and rows as each table is in."""
     batches = batches_of(root, day)
-    if store.property_of(ontology.LOADED_DAY, day.isoformat(), "batches") == batches:
+    loaded_before = store.property_of(ontology.LOADED_DAY, day.isoformat(), "batches")
+    if loaded_before == batches:
         return
+    if loaded_before is not None:  # late events, or names that are understood by now: some of its edges may be no more
+        store.clear(ontology.SCHEMA, "day", day.isoformat())
     tables = day_tables(lake.read_pairs(root, day, day), day, lake.administrators(root))
     types = {item.type: item for item, _ in tables if isinstance(item, Relationship)}
     new = {name: not store.has_any(item, "day", day.isoformat()) for name, item in types.items()}

@@ -35,8 +35,7 @@ def nightly(
         reports = timed(seconds, "ingest", lambda: stages.read_all(workspace, arrived, log_format, config))
         yesterday = stages.last_day(workspace)
         recent = yesterday - dt.timedelta(days=config.graph.window_days)
-        first = first_to_load(reports, recent)
-        loaded = timed(seconds, "load", lambda: graph.load(store, workspace, first, yesterday, progress))
+        loaded = timed(seconds, "load", lambda: graph.load(store, workspace, recent, yesterday, progress))
         if is_news(workspace, yesterday, reports):
             if not stages.is_fit_for(workspace, yesterday):  # the first night, or late data for a day already learned
                 before = yesterday - dt.timedelta(days=1)
@@ -62,12 +61,6 @@ def nightly(
 def is_news(workspace: Workspace, day: dt.date, reports: Sequence[IngestReport]) -> bool:
     """Whether a day was not scored yet, or something was read since."""
     return day not in archive.scored_days(workspace.findings) or any(not report.already_ingested for report in reports)
-
-
-def first_to_load(reports: Sequence[IngestReport], recent: dt.date) -> dt.date:
-    """The earliest day that a file brought, but none that would be pruned at once."""
-    brought = [day for report in reports for day in report.days]
-    return max(min(brought, default=recent), recent)
 
 
 def timed(seconds: dict[str, float], stage: str, work: Callable[[], T]) -> T:

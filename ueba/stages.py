@@ -66,7 +66,7 @@ def score_file(workspace: Workspace, path: str, log_format: str, config: Config)
     model = Detector.load(workspace.model)
     with tempfile.TemporaryDirectory() as folder:
         aside = Workspace(Path(folder))
-        read(aside, path, log_format, config)
+        read(aside, path, log_format, config, known=workspace.lake)
         for day in lake.days(aside.lake):
             table = lake.read_pairs(aside.lake, day, day)
             everything = replace(config, incidents=replace(config.incidents, candidates=len(table)))

@@ -26,6 +26,8 @@ class Ueba(click.Group):
             return super().invoke(ctx)
         except UebaError as error:
             raise _Shown(str(error), error.exit_code) from error
+        except BrokenPipeError:
+            raise  # who reads us has seen enough; click ends quietly
         except (OSError, MemoryError) as error:
             raise _Shown(f"{type(error).__name__}: {error}", 1) from error
         except Exception as error:

@@ -97,10 +97,10 @@ def ingest(
             output.note(f"{path}: {tables.write(path, settings.workspace.lake):,} entities")
         show = output.file_progress(progress)
         log_format = log_formats[0] if log_formats else "auto"
-        reports = stages.read_all(settings.workspace, given, log_format, settings.config, progress=show, **options)
+        reports = stages.read_all(settings.workspace, given, log_format, settings.config, progress=show, say=output.note, **options)
     settings.workspace.record_run("ingest", {"files": [each.to_dict() for each in reports]})
     print_reports(reports, "json" if as_json else shown[0] if shown else "table")
-    fail_if_bad(reports, fail_on_drops)
+    fail_if_bad(reports, given, fail_on_drops)
 
 
 def _date(text: str) -> dt.datetime:
@@ -112,11 +112,19 @@ def _date(text: str) -> dt.datetime:
         raise UsageError(f"--epoch {text}: not a date; write it as YYYY-MM-DD") from error
 
 
-def fail_if_bad(reports: Sequence[IngestReport], limit: float | None) -> None:
-    """Raises InputError where a file could not be read, or lost more than a limit."""
-    from ueba.errors import InputError
+def fail_if_bad(reports: Sequence[IngestReport], given: Sequence[str], limit: float | None = None) -> None:
+    """Raises InputError where a file could not be read, or lost more than a limit.
 
-    wrong = [each.problem for each in reports if each.problem]
+    What lies in a folder or an archive and is no log is told, and no error, unless there is nothing else."""
+    from ueba.errors import InputError
+    from ueba.ingest.sources import UNKNOWN
+
+    others = [each for each in reports if each.problem and UNKNOWN in each.problem and each.file not in given]
+    if len(others) == len(reports):
+        others = []
+    for each in others:
+        output.note(f"{each.file}: {UNKNOWN}; passed over")
+    wrong = [each.problem for each in reports if each.problem and each not in others]
     for each in reports:
         lost = sum(each.lost.values())
         if limit is not None and each.lines and lost / each.lines > limit:
@@ -151,6 +159,8 @@ def print_report(each: IngestReport) -> None:
     click.echo(f"{each.file}: {each.lines:,} lines, {each.events:,} events, {each.edges:,} daily edges{again}")
     if each.days:
         click.echo(f"  {each.format}, {each.first} to {each.last}; {each.users:,} users, {each.targets:,} targets")
+    if each.repeated:
+        click.echo(f"  {each.repeated:,} events are there more than once, and count once")
     if each.evidence:
         click.echo(f"  {each.evidence:,} events tell of entities and make no edge")
     for reason, count in each.dropped.items():

@@ -38,7 +38,7 @@ def train(settings: Settings, until: dt.date | None) -> None:
 
 @click.command()
 @click.argument("file", required=False)
-@click.option("--format", "log_format", default="lanl", show_default=True, metavar="lanl|FILE.toml", help="Of FILE.")
+@click.option("--format", "log_format", default="auto", show_default=True, metavar="auto|NAME|FILE.toml", help="Of FILE.")
 @click.option("--day", type=Day(), help="Score this day of the lake, and keep its incidents.")
 @click.option("--output-format", type=click.Choice(output.FORMATS), default="table", show_default=True)
 @click.option("--limit", default=20, show_default=True, help="Rows of a table; the other formats print all.")
@@ -140,7 +140,7 @@ def explain(settings: Settings, incident_id: str, picture: Path | None, output_f
 
 @click.command()
 @click.argument("files", nargs=-1)
-@click.option("--format", "log_format", default="lanl", show_default=True, metavar="lanl|FILE.toml", help="Of FILES.")
+@click.option("--format", "log_format", default="auto", show_default=True, metavar="auto|NAME|FILE.toml", help="Of FILES.")
 @click.option("--output-format", type=click.Choice(output.FORMATS), default="table", show_default=True)
 @pass_settings
 def nightly(settings: Settings, files: tuple[str, ...], log_format: str, output_format: str) -> None:
@@ -148,8 +148,10 @@ def nightly(settings: Settings, files: tuple[str, ...], log_format: str, output_
 
     \b
     Example:
-      ueba nightly /var/log/auth-2026-01-21.csv --format configs/sources/vpn_csv.toml
+      ueba nightly /var/log/siem/2026-01-21
     """
+    from ueba.cli.data import fail_if_bad
+    from ueba.ingest import IngestReport
     from ueba.nightly import nightly as run
 
     with output.progress() as report:
@@ -157,6 +159,7 @@ def nightly(settings: Settings, files: tuple[str, ...], log_format: str, output_
     stages = ", ".join(f"{stage} {seconds:.1f} s" for stage, seconds in facts["seconds"].items())
     output.note(f"{facts['day']}: {len(facts['incidents'])} incidents; {stages}")
     output.emit(facts["incidents"], output_format, INCIDENT_COLUMNS)
+    fail_if_bad([IngestReport.from_dict(each) for each in facts["ingested"]], files)
 
 
 @click.command()

@@ -39,22 +39,26 @@ def ingest_all(
     year: int | None = None,
     timezone: str = "UTC",
     memory_limit: str = "1GB",
+    known: Path | None = None,
     progress: Callable[[str], Progress] | None = None,
+    say: Callable[[str], None] = lambda message: None,
 ) -> list[IngestReport]:
     """Read log files, folders, archives, globs (`-` is standard input) into the lake at `root`, and make its edges anew.
 
     The same content twice changes nothing; the order of files and what they repeat of each other does not matter. A file that
-    cannot be read has a report that says why; what is given and is not there is an InputError. progress: of the file of a name"""
+    cannot be read has a report that says why; what is given and is not there is an InputError. known: another lake, whose
+    knowledge of entities counts too; progress: of the file of a name; say: is told what was
+    passed over"""
     from ueba.ingest import batch
     from ueba.ingest.sources import AUTO, Options, find
 
     options = Options(epoch, year, timezone)
     if format != AUTO:
         find(format, options)  # a wrong format is the error of the command, not of each file
-    found = chain.from_iterable(map(files.find, given))
+    found = chain.from_iterable(files.find(each, say) for each in given)
     first = next(found, None)
     every = found if first is None else chain([first], found)
-    return batch.ingest(every, format, root, options, memory_limit, progress)
+    return batch.ingest(every, format, root, options, memory_limit, known, progress)
 
 
 def ingest(
@@ -64,14 +68,17 @@ def ingest(
     *,
     epoch: dt.datetime = EPOCH,
     memory_limit: str = "1GB",
+    known: Path | None = None,
     progress: Progress | None = None,
 ) -> IngestReport:
     """Read one log file. Raises InputError where it cannot be read."""
     shown = None if progress is None else lambda name: progress
-    (report,) = ingest_all([str(path)], format, root, epoch=epoch, memory_limit=memory_limit, progress=shown)
-    if report.problem:
-        raise InputError(report.problem)
-    return report
+    reports = ingest_all([str(path)], format, root, epoch=epoch, memory_limit=memory_limit, known=known, progress=shown)
+    if len(reports) != 1:
+        raise InputError(f"{path}: holds {len(reports)} files, and one was to be read")
+    if reports[0].problem:
+        raise InputError(reports[0].problem)
+    return reports[0]
 
 
 def events_of(path: str | Path, format: str = "auto", *, year: int | None = None, timezone: str = "UTC") -> pa.Table:

@@ -49,7 +49,7 @@ def events_of(feed: Feed, format: str, options: Options = DEFAULTS) -> pa.Table:
     found = ibis.to_sql(source.events(ibis.table(events.LINES, name="lines"), sample), dialect="duckdb")
     made = []
     with lake.connect(MEMORY) as connection:
-        for lines in feed.slices(source.is_csv):
+        for lines in feed.slices(source.is_csv and sample.header != ""):
             connection.register("lines", lines)
             made.append(connection.sql(f"SELECT * FROM ({found}) ORDER BY line").to_arrow_table())
     return pa.concat_tables(made) if made else events.SCHEMA.to_pyarrow().empty_table()
@@ -101,7 +101,7 @@ class Batch:
         self.parse = parse
         reading = Reading(feed.path, source, source.settings | {"lake_version": lake.VERSION}, unread(sample, source))
         self.files.append(reading)
-        for lines in feed.slices(source.is_csv):
+        for lines in feed.slices(source.is_csv and sample.header != ""):
             self.waiting.append(lines.append_column(events.FILE, pa.repeat(pa.scalar(number, pa.int32()), len(lines))))
             self.bytes += lines.nbytes
             if sum(table.nbytes for table in self.waiting) > read.SLICE / 2:
@@ -189,6 +189,8 @@ ACCOUNTS = {
     " GROUP BY 1, 2 ORDER BY 3 DESC, 2",
     "days": "SELECT file, time::DATE::VARCHAR, min(time), max(time), count(*), count(event_id), count(witness),"
     f" count(*) FILTER (action IN ({EVIDENT})) FROM {{all}} WHERE dropped IS NULL GROUP BY 1, 2 ORDER BY 2",
+    "repeated": "SELECT file, count(event_id) - count(DISTINCT (event_id, time)) FILTER (event_id IS NOT NULL) FROM {all}"
+    " WHERE dropped IS NULL GROUP BY 1",
     "names": 'SELECT file, count(DISTINCT "user"), count(DISTINCT source), count(DISTINCT target) FROM {all}'
     " WHERE dropped IS NULL GROUP BY 1",
     "hours": "SELECT file, date_trunc('hour', time), count(*) FROM {all} WHERE dropped IS NULL GROUP BY 1, 2",
@@ -231,6 +233,7 @@ def account(reading: Reading, rows: dict[str, list[tuple[Any, ...]]]) -> dict[st
         lines=reading.lines,
         events=events_,
         edges=0,
+        repeated=rows["repeated"][0][0] if with_id else 0,
         evidence=evident,
         dropped=dropped,
         notes=notes,
@@ -260,7 +263,11 @@ COMPILED: dict[str, str] = {}  # SQL by what it depends on: a folder of small fi
 
 def parsing(source: Source, sample: Sample) -> str:
     """SQL: the table `lines` -> rows of a batch."""
-    seen = [source.settings, sample.first if source.by_header else "", str(sample.modified) if source.by_time else ""]
+    seen = [
+        source.settings,
+        sample.header and sample.first + sample.header if source.by_header else "",
+        str(sample.modified) if source.by_time else "",
+    ]
     key = json.dumps([source.name, events.latest().isoformat()[:13], *seen], sort_keys=True)
     if key not in COMPILED:
         found = source.events(ibis.table(events.LINES | {events.FILE: "int32"}, name="lines"), sample)
@@ -285,6 +292,7 @@ def ingest(
     root: Path,
     options: Options,
     memory_limit: str,
+    beside: Path | None = None,
     progress: Callable[[str], Progress] | None = None,
 ) -> list[IngestReport]:
     """Read files into the lake at `root`, and make its edges anew where they bring news. Returns the report of each file.
@@ -305,7 +313,7 @@ def ingest(
                 new += batch.publish(root, temporary)
                 batch = Batch.begin(memory_limit, temporary)
         new += batch.publish(root, temporary)
-        build.refresh(root, temporary, memory_limit)
+        build.refresh(root, temporary, memory_limit, beside)
         for manifest in new:
             build.count_edges(root, temporary, manifest)
         known = stored_files(root)
@@ -328,7 +336,7 @@ def is_known(known: dict[str, dict[str, Any]], reading: Reading) -> bool:
 def final(reading: Reading, stored: dict[str, Any] | None) -> IngestReport:
     if reading.problem or stored is None:
         return reports_of.failed(reading.name, reading.problem or "")
-    return IngestReport.from_dict(stored["report"] | {"already_ingested": reading.known})
+    return IngestReport.from_dict(stored["report"] | {"file": reading.name, "already_ingested": reading.known})
 
 
 def read_file(batch: Batch, file: File, format: str, options: Options, progress: Progress | None) -> Reading:
@@ -347,7 +355,7 @@ def unread(sample: Sample, source: Source) -> tuple[str, ...]:
     """Fields of the first records that the source does not read: `a.b` of JSON objects, columns of CSV."""
     if not source.fields:
         return ()
-    if source.is_csv:
+    if source.is_csv and sample.header:
         found = {name for row in sample.rows[:1] for name in row if name}
     else:
         found = {path for each in sample.objects for path in leaves(each)}

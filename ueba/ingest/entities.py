@@ -145,24 +145,28 @@ ADDRESSES = (
 )
 
 
-def resolved(events: str) -> str:
+def resolved(events: str, with_addresses: bool) -> str:
     """SQL: events with each name replaced by its entity, each address by the machine that had it at the time. A lease, a machine's
     own account and a table are believed before the name that the source gives itself."""
+    source, target, addresses = "coalesce(s.entity, e.source)", "coalesce(t.entity, e.target)", ""
+    if with_addresses:
+        source = f"""CASE WHEN sa.until > e.time AND (sa.rank < 3 OR e.source = sa.address) THEN sa.host ELSE {source} END"""
+        target = f"""CASE WHEN ta.until > e.time AND e.target = ta.address THEN ta.host ELSE {target} END"""
+        addresses = """
+    ASOF LEFT JOIN address_alias sa ON coalesce(e.source_ip, e.source) = sa.address AND e.time >= sa.since
+    ASOF LEFT JOIN address_alias ta
+        ON CASE WHEN e.target_kind = 'machine' THEN e.target END = ta.address AND e.time >= ta.since"""
     return f"""
     SELECT e.* REPLACE (
         coalesce(u.entity, e."user") AS "user",
         nullif(coalesce(a.entity, e.actor), coalesce(u.entity, e."user")) AS actor,
-        CASE WHEN sa.until > e.time AND (sa.rank < 3 OR e.source = sa.address) THEN sa.host
-             ELSE coalesce(s.entity, e.source) END AS source,
-        CASE WHEN ta.until > e.time AND e.target = ta.address THEN ta.host ELSE coalesce(t.entity, e.target) END AS target)
+        {source} AS source,
+        {target} AS target)
     FROM {events} e
     LEFT JOIN user_alias u ON e."user" = u.name
     LEFT JOIN user_alias a ON e.actor = a.name
     LEFT JOIN host_alias s ON e.source = s.name
-    LEFT JOIN host_alias t ON e.target = t.name AND e.target_kind = 'machine'
-    ASOF LEFT JOIN address_alias sa ON coalesce(e.source_ip, e.source) = sa.address AND e.time >= sa.since
-    ASOF LEFT JOIN address_alias ta
-        ON CASE WHEN e.target_kind = 'machine' THEN e.target END = ta.address AND e.time >= ta.since"""
+    LEFT JOIN host_alias t ON e.target = t.name AND e.target_kind = 'machine'{addresses}"""
 
 
 # What of all that matters to a day: its digest is part of the name of the day's edges, so that they are made anew when it changes.

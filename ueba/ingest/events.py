@@ -110,7 +110,7 @@ def finish(lines: ir.Table, cases: list[Case], **columns: ir.Value) -> ir.Table:
     time = ibis.ifelse(is_time, made.time, None)
     found = made.mutate(time=time, dropped=ibis.cases(*unreadable, *cases, *unusable, else_=ibis.null("string")))
     carried = [found[FILE]] if FILE in lines.columns else []
-    return found.select([found[name].cast(SCHEMA[name]) for name in COLUMNS] + carried)
+    return found.select([found[name].cast(SCHEMA[name]).name(name) for name in COLUMNS] + carried)
 
 
 def latest() -> dt.datetime:

@@ -12,9 +12,11 @@ import ibis
 import ibis.expr.datatypes as dtypes
 import ibis.expr.types as ir
 
+from ueba.ingest.events import HEADER
 from ueba.ingest.identity import LOOPBACK, blank_to_null, once
 
 OFFSET = r"\d\d:\d\d(:\d\d)?(\.\d+)?\s*(Z|z|UTC|[+-]\d\d(:?\d\d)?)$"  # the text of a time that tells its zone
+TYPE_LINE = "#TYPE "  # how Export-Csv of Windows PowerShell begins a CSV
 ADDRESS = r"^(\d{1,3}\.\d{1,3}\.\d{1,3}\.\d{1,3}|[0-9a-fA-F]*:[0-9a-fA-F:]*:[0-9a-fA-F.:]*(%\w+)?)$"
 
 
@@ -55,10 +57,16 @@ def json_list(text: ir.StringValue, keys: Sequence[str]) -> ir.ArrayValue:
 
 # --- CSV -------------------------------------------------------------------------------------------------------
 
+SEPARATOR = "\x1f"  # a character that texts do not have
+
 
 def csv_fields(lines: ir.Table, header: Sequence[str], delimiter: str = ",") -> tuple[ir.Table, dict[str, ir.StringValue]]:
     """lines with their list `field` (texts, quotes as RFC 4180 has them), and the value of each column of the header."""
-    quoted = regexp_extract_all(delimiter + lines.text, csv_pattern(delimiter), 1)
+    by_pattern = regexp_extract_all(delimiter + lines.text, csv_pattern(delimiter), 1)
+    # quicker, and right where quotes stand in pairs: every second part between quotes is outside of them
+    parts = lines.text.split('"').map(lambda part, number: ibis.ifelse(number % 2 == 0, part.replace(delimiter, SEPARATOR), part))
+    by_quotes = ibis.ifelse(lines.text.contains(SEPARATOR), by_pattern, parts.join('"').split(SEPARATOR))
+    quoted = once(by_quotes, lambda found: ibis.ifelse(found.length() == len(header), found, by_pattern))
     rows = lines.mutate(field=ibis.ifelse(lines.text.contains('"'), quoted, lines.text.split(delimiter)))
     return rows, {name: unquoted(rows.field[number]) for number, name in enumerate(header)}
 
@@ -87,6 +95,26 @@ def told(text: ir.StringValue) -> ir.StringValue:
     return once(once(text, lambda text: ibis.ifelse(text.re_search(r"^\s|\s$"), text.strip(), text)), blank_to_null)
 
 
+Cases = list[tuple[ir.BooleanValue, str]]
+
+
+def record_fields(lines: ir.Table, header: str, fields: Mapping[str, Sequence[str]]) -> tuple[ir.Table, Cases]:
+    """lines with a text column for each field, and why a line is no record. Records are JSON objects, of which fields name paths;
+    or, if there is a header, rows of a CSV, whose columns they name in any case, `[UTC]` behind them or not."""
+    if not header:
+        rows = json_fields(lines, fields)
+        return rows, [(~rows.is_json, "not JSON")]
+    columns = [name.removesuffix("[UTC]").strip().lower() for name in split_csv(header)]
+    rows, _ = csv_fields(lines, columns)
+    found = {name: [columns.index(each.lower()) for each in given if each.lower() in columns] for name, given in fields.items()}
+    values = {
+        name: ibis.coalesce(*(told(unquoted(rows.field[number])) for number in numbers)) if numbers else ibis.null("string")
+        for name, numbers in found.items()
+    }
+    is_header = (rows.text == header) | rows.text.startswith(TYPE_LINE)
+    return rows.mutate(**values), [(is_header, HEADER), (rows.field.length() != len(columns), f"not {len(columns)} fields")]
+
+
 # --- times -----------------------------------------------------------------------------------------------------
 
 
@@ -104,7 +132,8 @@ def parsed_time(text: ir.StringValue, format: str, timezone: str = "UTC") -> ir.
 def iso_time(text: ir.StringValue, timezone: str = "UTC") -> ir.TimestampValue:
     """A time that tells its offset is cast with it; DuckDB's cast without a zone would ignore the offset."""
     zoned = at_utc(text.try_cast(dtypes.Timestamp(timezone="UTC")))
-    return ibis.ifelse(has_zone(text), zoned, as_utc(text.try_cast("timestamp(6)"), timezone))
+    local = as_utc(text.try_cast("timestamp(6)"), timezone)  # a zone by its name (CET) would be ignored
+    return ibis.ifelse(has_zone(text), zoned, ibis.ifelse(text.re_search(r"[A-Za-z]{3,}$"), None, local))
 
 
 def has_zone(text: ir.StringValue) -> ir.BooleanValue:
@@ -132,6 +161,26 @@ def any_time(text: ir.StringValue, timezone: str = "UTC") -> ir.TimestampValue:
     return once(text, lambda t: ibis.ifelse(t.contains(":"), iso_time(t, timezone), once(t.try_cast("float64"), scaled)))
 
 
+AMERICAN = [f"%m/%d/%Y{comma} {time}" for comma in ("", ",") for time in ("%I:%M:%S %p", "%I:%M:%S.%f %p", "%H:%M:%S", "%H:%M")]
+
+
+def exported_time(text: ir.StringValue, timezone: str = "UTC") -> ir.TimestampValue:
+    """ISO 8601, or as exports of Microsoft write it in English: `7/11/2021 10:24:22 AM`, with comma and fraction or without;
+    `/Date(1626000000000)/` of Windows PowerShell."""
+
+    @ibis.udf.scalar.builtin(signature=((str, dtypes.Array(dtypes.string)), "timestamp(6)"))
+    def try_strptime(text, formats): ...  # type: ignore[no-untyped-def]
+
+    def parsed(text: ir.StringValue) -> ir.TimestampValue:
+        return ibis.cases(
+            (text.startswith("/Date("), parsed_time(text.re_extract(r"^/Date\((-?\d+)", 1), "epoch_ms")),
+            (text.contains("/"), as_utc(try_strptime(text.replace("\u202f", " "), AMERICAN), timezone)),
+            else_=iso_time(text, timezone),
+        )
+
+    return once(text, parsed)
+
+
 # --- addresses -------------------------------------------------------------------------------------------------
 
 
@@ -143,11 +192,6 @@ def is_address(text: ir.StringValue) -> ir.BooleanValue:
 def without_port(text: ir.StringValue) -> ir.StringValue:
     """`10.0.0.7:443` and `[2001:db8::1]:443` as addresses alone."""
     return once(text, lambda t: t.re_replace(r"^\[(.*)\](:\d+)?$", r"\1").re_replace(r"^(\d+\.\d+\.\d+\.\d+):\d+$", r"\1"))
-
-
-def address_only(text: ir.StringValue) -> ir.StringValue:
-    """An address without port and IPv6 clothes; null for a name."""
-    return once(without_port(text), lambda t: ibis.ifelse(is_address(t), t.re_replace(r"(?i)^::ffff:(\d+\.)", r"\1"), None))
 
 
 def address(text: ir.StringValue) -> ir.StringValue:
@@ -192,7 +236,6 @@ def is_ticket_service(service: ir.StringValue) -> ir.BooleanValue:
 
 # --- records of several kinds ------------------------------------------------------------------------------------
 
-Cases = list[tuple[ir.BooleanValue, str]]
 Made = tuple[Cases, dict[str, ir.Value]]  # why a record of one kind is no event, and the columns of those that are
 
 

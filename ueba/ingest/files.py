@@ -13,7 +13,8 @@
     these in gzip, zstd, bzip2  the same, after decompression         as a stream
 
 Names do not matter. A member is `archive.zip/inner.json`; it may be compressed, and an archive itself, `DEPTH` deep. No member is
-in memory or on disk as a whole (but for a zip in another archive), so what an archive says of its sizes does no harm.
+in memory or on disk as a whole (but for a zip in another archive), so what an archive says of its sizes does no harm. Of a zip,
+members that are stored or deflated can be read, as those of nearly all are.
 
 A file that cannot be read, an encrypted member, an archive that breaks off: each is there with an `open` that raises InputError
 and says why, so that all others are read. What is hidden or empty in a folder or an archive, and no plain file, is passed over,

@@ -1,8 +1,8 @@
 """Where one record of a file ends and the next begins: blocks of bytes -> blocks of whole records, one a line, and their numbers.
 
-Three frames for texts: lines, CSV rows with line ends inside quotes, and the elements of a JSON document. The last two are found
-by counting quotes and brackets, many bytes at once (the structural pass of simdjson: Langdale and Lemire 2019, here in numpy).
-What is not a text (a Windows event log, a Parquet file) is converted to JSON, a record a line.
+Frames for texts: lines, CSV rows with line ends inside quotes, elements of a JSON document, and events in XML. Rows and elements
+are found by counting quotes and brackets, many bytes at once (the structural pass of simdjson: Langdale and Lemire 2019, here in
+numpy). What is not a text (a Windows event log, a Parquet file) is converted to JSON, a record a line.
 
 A frame yields (text, numbers): text ends with a newline, numbers are int64 [records], or None if they count on from the last.
 """
@@ -23,6 +23,9 @@ from ueba.errors import InputError
 
 MAX_LINE = 1 << 20  # bytes; a longer record is not a log record
 WRAPPERS = rb'"(Records|records|value|items|events|Events|results|data|logs|log|hits|resourceLogs)"\s*:\s*\[\s*(?=[{\]])'
+# What an export of events as XML begins with, and one that has an event a line.
+XML = rb"(?:Record \d+\s*)?(?:<\?xml[^>]*>\s*)?(?:<Events[^>]*>\s*)?<Event[\s>]"
+XML_LINE = rb"<Event[\s>](?:(?!<Event[\s>])[^\n])*</Event>[ \t\r]*(?:\n|$)"
 QUOTE, BACKSLASH, NEWLINE = ord('"'), ord("\\"), ord("\n")
 
 STRUCTURE = np.zeros(256, bool)
@@ -38,6 +41,8 @@ Frame = Callable[[Iterable[bytes]], Framed]
 def guessed(start: bytes) -> Frame:
     """The frame of a text that begins so: lines, unless it is a JSON document over several lines or all in one."""
     text = start.removeprefix(b"\xef\xbb\xbf").lstrip()
+    if re.match(XML, text) and not re.match(XML_LINE, text):
+        return xml_events
     if text.startswith(b"["):
         return lambda blocks: json_elements(blocks, 1)
     if re.match(rb"Record \d+\s*\{", text):
@@ -207,6 +212,28 @@ def depth_before(text: bytes) -> int:
     return int(brackets(np.frombuffer(text, np.uint8), 0, False)[1].sum())
 
 
+# --- XML -------------------------------------------------------------------------------------------------------
+
+
+def xml_events(blocks: Iterable[bytes]) -> Framed:
+    """The events of a Windows log saved as XML: from `<Event ...>` to `</Event>`, numbered from 1. What stands between is passed
+    over. An event that does not end is a record too, up to the next one."""
+    rest = b""
+    for block in chain(blocks, [None]):
+        rest += block or b""
+        begins = [found.start() for found in re.finditer(rb"<Event[\s>]", rest)]
+        tail = len(rest)
+        if block is not None:  # the last one may go on, and its first letters may be those of an event
+            tail = begins.pop() if begins else max(len(rest) - 6, 0)
+        for begin, end in zip(begins, [*begins[1:], tail], strict=False):
+            body, ending, _ = rest[begin:end].partition(b"</Event>")
+            yield one_line((body + ending)[: MAX_LINE + 1]), None
+        rest = rest[tail:]
+        if len(rest) > 4 * MAX_LINE:
+            yield one_line(rest[: MAX_LINE + 1]), None
+            rest = b""
+
+
 # --- what is not a text ----------------------------------------------------------------------------------------
 
 
@@ -245,9 +272,9 @@ def parquet_rows(blocks: Iterable[bytes], path: str) -> Iterator[bytes]:
 
     with on_disk(blocks) as file:
         try:
-            rows = duckdb.connect().execute("SELECT to_json(row) FROM read_parquet(?) AS row", [str(file)])
-            while some := rows.fetchmany(10_000):
-                yield "".join(text + "\n" for (text,) in some).encode()
+            rows = duckdb.connect().sql("SELECT to_json(row) FROM read_parquet(?) AS row", params=[str(file)])
+            for batch in rows.to_arrow_reader(10_000):
+                yield ("\n".join(batch.column(0).to_pylist()) + "\n").encode()
         except duckdb.Error as reason:
             raise InputError(f"{path}: cannot be read as Parquet ({reason})") from reason
 

@@ -10,12 +10,16 @@ The table replaces an earlier one of the same file name. Leaves out: when someth
 
 from __future__ import annotations
 
+import codecs
+import csv
+import io
 import json
 import re
 from pathlib import Path
 from typing import Any
 
-import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from ueba.errors import InputError
 
@@ -44,15 +48,13 @@ def read(path: Path) -> list[dict[str, Any]]:
     """kind (user, host), name, aliases, addresses, account_kind (or None), is_admin (or None), attributes of each row.
 
     Raises InputError where there are none."""
-    reader = {".json": "read_json", ".jsonl": "read_json", ".ndjson": "read_json", ".parquet": "read_parquet"}
-    function = reader.get(path.suffix.lower(), "read_csv")
-    options = ", header = true, all_varchar = true" if function == "read_csv" else ""
     try:
-        table = duckdb.connect().sql(f"FROM {function}(?{options})", params=[str(path)])
-        columns = [name.strip().lower() for name in table.columns]
-        rows = [dict(zip(columns, row, strict=True)) for row in table.fetchall()]
-    except (duckdb.Error, OSError) as reason:
-        raise InputError(f"{path}: cannot be read as a table of entities ({reason})") from reason
+        rows = [{str(key).strip().lower(): value for key, value in row.items() if key} for row in rows_of(path)]
+    except (OSError, ValueError, csv.Error, pa.ArrowException) as reason:
+        raise InputError(f"{path}: cannot be read as a table of entities ({str(reason).splitlines()[0]})") from reason
+    columns = list(rows[0]) if rows else []
+    if not rows:
+        raise InputError(f"{path}: holds no rows; give a CSV with a header, JSON or Parquet")
     name = next((column for column in columns if column in (*USER_NAMES, *HOST_NAMES)), None)
     if name is None:
         raise InputError(
@@ -62,6 +64,26 @@ def read(path: Path) -> list[dict[str, Any]]:
     if not found:
         raise InputError(f"{path}: no row has a name in column {name}")
     return found
+
+
+def rows_of(path: Path) -> list[dict[str, Any]]:
+    """Its rows by column. Raises ValueError and the like."""
+    content = path.read_bytes()
+    if content.startswith(b"PAR1"):
+        return pq.read_table(path).to_pylist()  # type: ignore[no-any-return]
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        text = content.decode("utf-16")
+    else:
+        try:
+            text = content.decode("utf-8-sig")
+        except UnicodeDecodeError:
+            text = content.decode("latin-1")
+    if text.lstrip().startswith("["):
+        return [row for row in json.loads(text) if isinstance(row, dict)]
+    if text.lstrip().startswith("{"):
+        return [json.loads(line) for line in text.splitlines() if line.strip()]
+    header = text.split("\n", 1)[0]
+    return list(csv.DictReader(io.StringIO(text), delimiter=max(",;\t", key=header.count), restval=""))
 
 
 def entity(row: dict[str, Any], column: str) -> dict[str, Any]:

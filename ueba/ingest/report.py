@@ -18,7 +18,7 @@ CLOCK = (
 )
 OF_NO_INTEREST = ("not a logon", "header")
 LEAST_MISSED = 20  # events that a gap would have had: fewer may be missing by chance
-HOURS = 24
+HOURS, SATURDAY = 24, 5
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,7 @@ class IngestReport:
     lines: int  # records
     events: int
     edges: int  # daily edges that they make
+    repeated: int  # of the events, those whose identity is there before, and which count once
     evidence: int  # of the events, those that tell of entities and make no edge
     dropped: dict[str, int]  # reason: records, most first
     notes: dict[str, int]  # what had to be assumed: events
@@ -82,7 +83,9 @@ class IngestReport:
 
 def failed(file: str, problem: str) -> IngestReport:
     """A file of which nothing could be read."""
-    nothing: dict[str, Any] = {name: 0 for name in ("lines", "events", "edges", "evidence", "users", "sources", "targets")}
+    nothing: dict[str, Any] = {
+        name: 0 for name in ("lines", "events", "edges", "repeated", "evidence", "users", "sources", "targets")
+    }
     empty: dict[str, Any] = {name: {} for name in ("dropped", "notes", "examples")}
     none: dict[str, Any] = {name: () for name in ("unread_fields", "gaps", "days")}
     return IngestReport(
@@ -128,15 +131,19 @@ def reasons(reports: Sequence[IngestReport]) -> list[dict[str, Any]]:
 def gaps(hours: Mapping[dt.datetime, int]) -> tuple[tuple[dt.datetime, dt.datetime], ...]:
     """Stretches of whole hours without an event in which `LEAST_MISSED` were to be expected.
 
-    hours: beginning of an hour -> events; hours without any are left out. To be expected at an hour of the day is its mean over the
-    days, half of it to be on the safe side, as weekends are quiet; on a log of one day, a quarter of the mean hour."""
+    hours: beginning of an hour -> events; hours without any are left out. To be expected at an hour of the day is half its mean
+    over working days, or over weekends; on a log of one day, a quarter of the mean hour."""
     if not hours:
         return ()
     first, last = min(hours), max(hours)
-    days = (last - first) / dt.timedelta(days=1)
-    usual = [sum(count for hour, count in hours.items() if hour.hour == h) / max(days, 1) / 2 for h in range(HOURS)]
-    if days < 2:
-        usual = [sum(hours.values()) / (days * HOURS + 1) / 4] * HOURS
+    days = [first.date() + dt.timedelta(days=n) for n in range((last.date() - first.date()).days + 1)]
+    events = [[0] * HOURS, [0] * HOURS]  # of working days, of weekends
+    for hour, count in hours.items():
+        events[hour.weekday() >= SATURDAY][hour.hour] += count
+    number = [sum((day.weekday() >= SATURDAY) == is_weekend for day in days) for is_weekend in (False, True)]
+    usual = [[count / max(of, 1) / 2 for count in counts] for counts, of in zip(events, number, strict=True)]
+    if last - first < dt.timedelta(days=2):
+        usual = [[sum(hours.values()) / ((last - first) / dt.timedelta(hours=1) + 1) / 4] * HOURS] * 2
     found, missed = [], 0.0
     begin = hour = first
     step = dt.timedelta(hours=1)
@@ -146,6 +153,6 @@ def gaps(hours: Mapping[dt.datetime, int]) -> tuple[tuple[dt.datetime, dt.dateti
                 found.append((begin, hour))
             begin, missed = hour + step, 0.0
         else:
-            missed += usual[hour.hour]
+            missed += usual[hour.weekday() >= SATURDAY][hour.hour]
         hour += step
     return tuple(found)

@@ -88,11 +88,9 @@ def find(known: Known, name: str) -> list[Entity]:
 
     Raises WorkspaceError with close names."""
     users, places = known.history.users, known.history.places
-    if name not in users.names and name not in places.names:
-        name = known.aliases.get(name, known.aliases.get(_spelt(name), name))
-    spellings = {name} & {*users.names, *places.names} or {
-        each for each in (*users.names, *places.names) if each.casefold() == name.casefold()
-    }
+    every = {*users.names, *places.names}
+    spellings = {name} & every or {each for each in every if each.casefold() == name.casefold()}
+    spellings = spellings or {*[each for each in _meant(known, name) if each in every][:1]}
     if len(spellings) != 1:
         close = sorted(spellings) or _close(name, [*users.names, *places.names])
         meant = f" Did you mean {' or '.join(close)}?" if close else ""
@@ -101,9 +99,16 @@ def find(known: Known, name: str) -> list[Entity]:
     return [Entity(is_user, int(number)) for is_user, number in ids if number >= 0]
 
 
-def _spelt(name: str) -> str:
-    """As the lake spells it: `CORP\\Alice` is alice@corp."""
-    return spelt_user(name) if "\\" in name.strip("\\") else spelt_host(name)
+def _meant(known: Known, name: str) -> list[str]:
+    """What a name that the lake does not have may stand for, the likeliest first: as the lake spells it (`CORP\\Alice` is
+    alice@corp, `ws7$` is ws7); what that is an alias of; the only account or machine that is called so in any domain."""
+    spelt = [name, spelt_user(name), spelt_host(name), spelt_host(name).removesuffix("$")]
+    meant = [*spelt, *(known.aliases[each] for each in spelt if each in known.aliases)]
+    for names, mark in ((known.history.users.names, "@"), (known.history.places.names, ".")):
+        for each in dict.fromkeys(spelt):
+            longer = [full for full in names if full.split(mark, 1)[0] == each]
+            meant += longer if len(longer) == 1 else []
+    return meant
 
 
 def _close(name: str, names: list[str]) -> list[str]:

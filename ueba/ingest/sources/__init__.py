@@ -15,7 +15,7 @@ import datetime as dt
 import json
 import pkgutil
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from importlib import import_module
 from types import ModuleType
@@ -24,8 +24,12 @@ from typing import Any
 import ibis.expr.types as ir
 
 from ueba.errors import InputError, UsageError
+from ueba.ingest.fields import TYPE_LINE, json_fields
 
 AUTO = "auto"
+UNKNOWN = "no format recognises it"
+# What shippers put records into: Elasticsearch, EventBridge, `aws cloudtrail lookup-events`, Splunk, Filebeat and the like.
+ENVELOPES = ("_source", "detail", "CloudTrailEvent", "_raw", "message", "Message")
 
 
 @dataclass(frozen=True)
@@ -66,10 +70,16 @@ class Sample:
         return [record for record in parsed if isinstance(record, dict)]
 
     @cached_property
+    def header(self) -> str:
+        """The record that names the columns: the first, but for a line that tells a type. Empty if records are JSON."""
+        return "" if self.objects else next((record for record in self.records[:2] if not record.startswith(TYPE_LINE)), "")
+
+    @cached_property
     def rows(self) -> list[dict[str, str]]:
         """The records after the header as a CSV with commas has them, texts by column."""
         try:
-            return list(csv.DictReader(self.records, restkey="", restval=""))
+            first = self.records.index(self.header) if self.header else 0
+            return list(csv.DictReader(self.records[first:], restkey="", restval=""))
         except csv.Error:
             return []
 
@@ -92,7 +102,7 @@ class Source:
     canonical:  names are spelt one way already, and kept as written
     by_header:  what comes out depends on the first line of the file (the names of its columns)
     by_time:    what comes out depends on when the file was last written (a guessed year)
-    is_csv:     a record goes on after a line end inside quotes
+    is_csv:     a record goes on after a line end inside quotes, unless records are JSON
     fields:     the fields that are read, as a file's report names them: JSON paths or columns; empty if lines have no named fields
     """
 
@@ -127,17 +137,45 @@ def find(format: str, options: Options) -> Source:
 
 
 def detect(sample: Sample, options: Options) -> Source:
-    """The source whose records a file holds. Raises InputError where no family knows its own."""
-    found = {name: module.recognises(sample) for name, module in modules().items()}
-    best = max(found, key=lambda name: found[name])
-    if not found[best]:
+    """The source whose records a file holds, or has inside of an envelope. Raises InputError where no family knows its own."""
+    found = best_of(sample)
+    if found:
+        return find(found, options)
+    for envelope in ENVELOPES:
+        inside = opened(sample, envelope)
+        if found := best_of(inside):
+            return within(find(found, options), inside, envelope)
+    else:
         known = ", ".join(known for known in formats() if known != "mapped")
         raise InputError(
-            f"{sample.path}: no format recognises it, as\n  {printable(sample.first[:120])}\nsay what it is with --format:"
+            f"{sample.path}: {UNKNOWN}, as\n  {printable(sample.first[:120])}\nsay what it is with --format:"
             f" one of {known}, or a mapping file (*.toml, see configs/sources)"
             + (f"; it may be\n\n{proposed}" if (proposed := modules()["mapped"].skeleton(sample)) else "")
         )
-    return find(best, options)
+
+
+def best_of(sample: Sample) -> str | None:
+    """The family that recognises most."""
+    found = {name: module.recognises(sample) for name, module in modules().items()}
+    best = max(found, key=lambda name: found[name])
+    return best if found[best] else None
+
+
+def opened(sample: Sample, envelope: str) -> Sample:
+    """A sample of what records have in one field: an object, or a text."""
+    values = [record.get(envelope) for record in sample.objects]
+    texts = [value if isinstance(value, str) else json.dumps(value) for value in values if isinstance(value, str | dict)]
+    return replace(sample, records=tuple(texts))
+
+
+def within(source: Source, inside: Sample, envelope: str) -> Source:
+    """A source of what is in one field of JSON records. A record without it is what it is."""
+
+    def events(lines: ir.Table, sample: Sample) -> ir.Table:
+        found = json_fields(lines, {"_inside": f"/{envelope}"})
+        return source.events(found.mutate(text=found["_inside"].fill_null(found.text)).drop("_inside", "is_json"), inside)
+
+    return replace(source, events=events, settings=source.settings | {"envelope": envelope}, fields=())
 
 
 def printable(text: str) -> str:

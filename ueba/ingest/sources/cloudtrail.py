@@ -29,7 +29,7 @@ import ibis
 import ibis.expr.types as ir
 
 from ueba.ingest import events
-from ueba.ingest.fields import address_only, has_zone, iso_time, json_fields
+from ueba.ingest.fields import address, has_zone, iso_time, json_fields
 from ueba.ingest.identity import once
 from ueba.ingest.sources import Options, Sample, Source
 
@@ -111,7 +111,7 @@ def read(lines: ir.Table) -> ir.Table:
     rows = json_fields(lines, PATHS)
     is_role = rows.identity == "AssumedRole"
     rows = rows.mutate(
-        ip=address_only(rows.address),
+        ip=address(rows.address),
         is_sign_in=rows.call.isin((CONSOLE, PORTAL)) & (rows.service == SIGN_IN),
         is_role_taken=rows.call.isin(tuple(ASSUME)) & rows.service.isin((STS, SIGN_IN)),
         is_role=is_role,

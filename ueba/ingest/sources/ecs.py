@@ -33,6 +33,7 @@ from ueba.ingest.fields import (
 )
 from ueba.ingest.identity import once
 from ueba.ingest.sources import Options, Sample, Source
+from ueba.ingest.sources.entra import INTERRUPTS
 from ueba.ingest.sources.ocsf import aws_user
 
 FIELDS: dict[str, tuple[str, ...]] = {
@@ -111,17 +112,6 @@ CHANGES = ("change", "creation", "deletion", "group")  # types of an event that 
 LOGOFFS = ("logged-out", "logout", "logoff", "user.session.end", "session_closed", "user_logout")
 PROTOCOLS = {"kerberos": "Kerberos", "ntlm": "NTLM", "radius": "RADIUS", "ldap": "LDAP"}
 TICKETS = {"AS": "ticket", "TGS": "service_ticket"}
-INTERRUPTS = (
-    "50058",
-    "50072",
-    "50074",
-    "50076",
-    "50079",
-    "50125",
-    "50140",
-    "65001",
-    "16000",
-)  # Entra asks for more, and has not refused
 OUTCOME = {"success": "success", "failure": "failure"}
 NO_ZONE = "time without a zone: taken as UTC"
 
@@ -173,6 +163,7 @@ def read(lines: ir.Table) -> ir.Table:
             (~rows.is_json, "not JSON"),
             (rows.winlog.notnull(), "not an ECS record but one of Winlogbeat: use windows"),
             (rows.categories.isnull() & rows.kind.isnull() & rows.ecs_version.isnull(), "not an ECS record"),
+            (rows.categories.isnull(), "no event.category: not parsed by whoever shipped it"),
             (~has(rows.categories, ("authentication",)).fill_null(False), f"{events.NOT_A_LOGON}: another category"),
             (rows.kind.notnull() & rows.kind.notin(KINDS), f"{events.NOT_A_LOGON}: an alert or a state"),
             (has(rows.types, ("end",)) | rows.operation.lower().isin(LOGOFFS), f"{events.NOT_A_LOGON}: logoff"),

@@ -22,7 +22,7 @@ import ibis
 import ibis.expr.types as ir
 
 from ueba.ingest import events
-from ueba.ingest.fields import address_only, iso_time, json_fields, json_list
+from ueba.ingest.fields import address, iso_time, json_fields, json_list
 from ueba.ingest.sources import Options, Sample, Source
 
 KIND = "admin#reports#activity"
@@ -62,7 +62,7 @@ def recognises(sample: Sample) -> int:
 def read(lines: ir.Table) -> ir.Table:
     """lines -> events"""
     rows = json_fields(lines, PATHS)
-    rows = rows.mutate(parameters=json_list(rows.listed, PARAMETER), ip=address_only(rows.address))
+    rows = rows.mutate(parameters=json_list(rows.listed, PARAMETER), ip=address(rows.address))
     is_login, is_admin = rows.application == "login", rows.application == "admin"
     rows = rows.mutate(
         ended=ibis.cases(
@@ -135,7 +135,7 @@ def read(lines: ir.Table) -> ir.Table:
         ),
         reporter=rows.customer,
         code=rows.happened,
-        event_id=rows.customer + "/" + rows["at"] + "/" + rows.application + "/" + rows.qualifier,
+        event_id=rows.customer + "/" + rows["at"] + "/" + rows.application + "/" + rows.qualifier + "/" + rows.happened,
         note=ibis.ifelse(rows.second.notnull(), "several events in one record: the first taken", None),
     )
 

@@ -21,7 +21,7 @@ import ibis.expr.types as ir
 
 from ueba.ingest import events
 from ueba.ingest.fields import account, address, any_time, has_zone, is_local, is_ticket_service, json_fields, kerberos_machine
-from ueba.ingest.sources import Options, Sample, Source
+from ueba.ingest.sources import Options, Sample, Source, windows
 
 AUTHENTICATION, AUTHORIZATION, SMB, SSH, API, DATASTORE, FILES = 3002, 3003, 4006, 4007, 6003, 6005, 6006
 WEB = (6001, 6004)  # Web Resources Activity; Web Resource Access Activity, deprecated
@@ -31,21 +31,7 @@ TICKETS = {TICKET: "ticket", PREAUTH: "ticket", SERVICE_TICKET: "service_ticket"
 ASSIGN_PRIVILEGES = 1
 OPEN, FAIL, REFUSE = 1, 4, 5  # activities of SSH
 FOLDER = "2"  # type of a file
-LOGON_TYPE = {
-    "0": "System",  # 1 since version 1.1
-    "1": "System",
-    "2": "Interactive",
-    "3": "Network",
-    "4": "Batch",
-    "5": "Service",
-    "7": "Unlock",
-    "8": "NetworkCleartext",
-    "9": "NewCredentials",
-    "10": "RemoteInteractive",
-    "11": "CachedInteractive",
-    "12": "CachedRemoteInteractive",
-    "13": "CachedUnlock",
-}
+LOGON_TYPE = windows.LOGON_TYPE | {"1": "System"}  # since version 1.1; it was 0
 PROTOCOL = {
     "1": "NTLM",
     "2": "Kerberos",
@@ -187,6 +173,7 @@ def read(lines: ir.Table) -> ir.Table:
             (rows.class_uid.isnull(), "not an OCSF record"),
             (rows.is_amazon & rows.operation.isin(STEPS), f"{events.NOT_A_LOGON}: step of a sign-in"),
             (rows.class_uid.notin(CLASSES), f"{events.NOT_A_LOGON}: another class"),
+            (rows.user.lower().startswith("nt authority\\"), f"{events.NOT_A_LOGON}: system account"),
             ((rows.class_uid == AUTHENTICATION) & (rows.activity == LOGOFF), f"{events.NOT_A_LOGON}: Logoff"),
             (
                 (rows.class_uid == AUTHORIZATION) & ~rows.activity.identical_to(ASSIGN_PRIVILEGES),

@@ -18,7 +18,7 @@ import ibis
 import ibis.expr.types as ir
 
 from ueba.ingest import events
-from ueba.ingest.fields import address_only, has_zone, iso_time, json_fields, json_list
+from ueba.ingest.fields import address, has_zone, iso_time, json_fields, json_list
 from ueba.ingest.sources import Options, Sample, Source
 
 PATHS = {
@@ -76,7 +76,7 @@ def read(lines: ir.Table, timezone: str) -> ir.Table:
     rows = rows.mutate(
         application=first(rows.listed, APPLICATION).displayName,
         person=first(rows.listed, (PERSON,)),
-        ip=address_only(rows.address),
+        ip=address(rows.address),
         ended=ibis.ifelse(rows.type.isin(REFUSED), "failure", rows.result.upper().cases(*OUTCOME.items(), else_="unknown")),
         is_step=rows.type.re_search(STEPS) & rows.type.notin(SIGN_ON),
         by_another=rows.type.isin((GRANT, IMPERSONATION)),

@@ -54,8 +54,10 @@ from ueba.ingest.sources import Options, Sample, Source
 
 STAMP = r"[A-Z][a-z]{2} [ \d]\d(?: \d{4})? \d\d:\d\d:\d\d(?:\.\d+)?|\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\S*"
 HEADER = rf"^(?:<\d{{1,3}}>)?({STAMP}) (\S+) (?:([^\s:\[]+)(?:\[[^\]]*\]+)?: *)?(?:\[ID \d+ \S+\] )?(.*)$"  # RFC 3164, Solaris
-HEADER_5424 = rf'^<\d{{1,3}}>1 ({STAMP}|-) (\S+) (\S+) \S+ \S+ (?:-|(?:\[(?:[^\]\\"]|"(?:\\.|[^"\\])*")*\])+) ?\x{{FEFF}}?(.*)$'
-IS_5424 = r"^<\d{1,3}>1 "
+HEADER_5424 = (
+    rf'^(?:<\d{{1,3}}>)?1 ({STAMP}|-) (\S+) (\S+) \S+ \S+ (?:-|(?:\[(?:[^\]\\"]|"(?:\\.|[^"\\])*")*\])+) ?\x{{FEFF}}?(.*)$'
+)
+IS_5424 = r"^(?:<\d{1,3}>)?1 (-|\d{4}-)"
 HEAD = ("stamp", "host", "program", "message")
 JOURNAL = {
     "stamp": "__REALTIME_TIMESTAMP",
@@ -94,7 +96,7 @@ PATTERNS = {  # kind of message -> how it reads, and its groups
         ("service", "actor", "address", "user"),
     ),
     "sudo": (
-        r"^\s*(.+?) : (?:(.*?) ; )??(?:HOST=\S+ ; )?TTY=.*? ; (?:CWD|PWD)=.*? ; (?:GROUP=.*? ; )?USER=(.*?) ;(?: .*? ;)?"
+        r"^\s*(.+?) : (?:(.*?) ; )??(?:HOST=\S+ ; )?(?:TTY=.*? ; )?(?:CWD|PWD)=.*? ; (?:GROUP=.*? ; )?USER=(.*?) ;(?: .*? ;)?"
         r" COMMAND=(\S+)",
         ("actor", "reason", "user", "program"),
     ),

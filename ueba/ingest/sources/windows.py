@@ -66,6 +66,7 @@ LOGON_TYPE = {
     "12": "CachedRemoteInteractive",
     "13": "CachedUnlock",
 }
+MAX_XML = 1 << 16  # bytes: the larger are no events, and their elements take a time that grows with the square
 REMOTE = ("3", "8", "10")  # without an address, who knows where these came from; all others came from the machine itself
 LOCAL = ("::1", "127.0.0.1", "local", "localhost", "unknown")
 NOWHERE = ("0.0.0.0", "::")
@@ -118,7 +119,13 @@ SYSTEM = {
         *("RecordNumber", "EventRecordID", "EventRecordId"),
     ),
     "keywords": ("Event.System.Keywords", "winlog.keywords", "keywords", "event.outcome", "Keywords"),
-    "created": ("/Event/System/TimeCreated/#attributes/SystemTime", "TimeCreated", "SystemTime", "TimeGenerated"),
+    "created": (
+        "/Event/System/TimeCreated/#attributes/SystemTime",
+        "Event.System.TimeCreated_attributes.SystemTime",
+        "TimeCreated",
+        "SystemTime",
+        "TimeGenerated",
+    ),
     "local": ("EventTime",),
     "received": ("EventReceivedTime",),
     "stamp": ("@timestamp", "_time"),
@@ -192,7 +199,7 @@ def is_event(record: dict[str, Any]) -> bool:
 
 def read(lines: ir.Table, timezone: str) -> ir.Table:
     """lines -> events. Each stage reads only what the one before left: most records are of other channels."""
-    is_xml = lines.text.startswith("<Event")
+    is_xml = lines.text.startswith("<Event") & (events.strlen(lines.text) <= MAX_XML)
     rows = lines.mutate(_written=lines.text, text=ibis.ifelse(is_xml, xml_as_json(lines.text), lines.text))
     rows = json_fields(rows, EVENT)
     wanted = rows.code.isin(list(ACTION)) & (rows.channel.lower().fill_null("security") == "security")

@@ -1,0 +1,456 @@
+"""Microsoft 365 unified audit log: CSV of Search-UnifiedAuditLog or Purview, JSON of the Management Activity API, OfficeActivity.
+
+    sign-in (UserLoggedIn, UserLoginFailed)       sso to the application
+    mail read, sent, moved, deleted               mailbox_access to the owner's address; the folder is the detail
+    a rule, or a mailbox, that forwards           forward to the (first) address outside; the rule is the detail
+    other rules, delegates and settings           mailbox_access to the mailbox; the rule or the trustee is the detail
+    files, lists and pages                        object_access to the site; the file's address is the detail
+    consent to an application, its permissions    consent to the application; the permissions are the detail
+    the directory: a role, a group, an account    object_access to it; who became a member is the detail
+    all else that a person does                   object_access to the service (or team); the object is the detail
+The operation is the `code`. Dropped is what services of Microsoft and applications do, which is most of the log.
+Traps:
+- UserLoginFailed is the failure: its ResultStatus may say Success. An interrupt is no failure, see `entra`.
+- Sign-ins tell the application's id; APPLICATIONS has the names that Entra's log gives the well-known ones. Others keep the id.
+- Exchange Online asks itself in a user's name: an address of its own network is not the user's, and no source.
+- Commands name a mailbox as they were typed (`joey`): without a domain it is taken to be of the user's, which a note says.
+- UserKey is an object id, a PUID in three spellings, or the name again.
+Leaves out recipients of mail, which `message_trace` has, and alerts. That a role was given is an event of who gave it.
+Fields: https://learn.microsoft.com/office/office-365-management-api/office-365-management-activity-api-schema; applications:
+https://learn.microsoft.com/troubleshoot/entra/entra-id/governance/verify-first-party-apps-sign-in.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import ibis
+import ibis.expr.types as ir
+
+from ueba.ingest import events
+from ueba.ingest.fields import (
+    TYPE_LINE,
+    Made,
+    address,
+    by_kind,
+    iso_time,
+    json_extract_string,
+    json_fields,
+    json_list,
+    json_valid,
+    told,
+)
+from ueba.ingest.identity import once
+from ueba.ingest.sources import Options, Sample, Source
+from ueba.ingest.sources.entra import INTERRUPTS
+
+PATHS: dict[str, tuple[str, ...]] = {  # the second name is that of OfficeActivity
+    "at": ("CreationTime", "TimeGenerated"),
+    "id": ("Id", "OfficeId"),
+    "operation": ("Operation",),
+    "workload": ("Workload", "OfficeWorkload"),
+    "user_name": ("UserId",),
+    "user_key": ("UserKey",),
+    "user_type": ("UserType",),
+    "result": ("ResultStatus",),
+    "object": ("ObjectId", "OfficeObjectId"),
+    "client_ip": ("ClientIPAddress", "Client_IPAddress"),
+    "ip": ("ClientIP", "ActorIpAddress"),
+    "organization": ("OrganizationId", "OrganizationName"),
+    "session_id": ("SessionId",),
+    # sign-ins and the directory
+    "application": ("ApplicationId",),
+    "error": ("ErrorNumber",),
+    "why": ("LogonError",),
+    "extended": ("ExtendedProperties",),
+    "devices": ("DeviceProperties",),
+    "targets": ("Target",),
+    "actors": ("Actor",),
+    "modified": ("ModifiedProperties",),
+    # mailboxes
+    "owner": ("MailboxOwnerUPN",),
+    "sent_as": ("SendAsUserSmtp", "SendOnBehalfOfUserSmtp", "SendonBehalfOfUserSmtp"),
+    "logon": ("LogonType", "Logon_Type"),
+    "client": ("ClientInfoString",),
+    "folder": ("Folder.Path", "Item.ParentFolder.Path", "/Folders/0/Path", "/AffectedItems/0/ParentFolder/Path"),
+    "subject": ("Item.Subject", "/AffectedItems/0/Subject"),
+    "member": ("Item.ParentFolder.MemberUpn",),
+    "properties": ("OperationProperties",),
+    "parameters": ("Parameters",),
+    # sites and teams
+    "site": ("SiteUrl", "Site_Url"),
+    "team": ("TeamName",),
+}
+ITEM = ("Name", "Value", "NewValue", "ID", "Type")  # what objects in lists have
+SIGN_INS, DIRECTORY, SITES, MAIL, MAILBOX, MAIL_FLOW, OTHER = (
+    "sign-in",
+    "directory",
+    "site",
+    "mail",
+    "mailbox command",
+    "mail flow command",
+    "other",
+)
+SIGN_IN, SIGN_IN_FAILED = "UserLoggedIn", "UserLoginFailed"
+SERVICE_TYPES = ("3", "4", "6", "7", "8", "dcadmin", "system", "serviceprincipal", "custompolicy", "systempolicy")
+SERVICES = (
+    r"^(nt authority\\|nt service\\|s-1-5-(18|19|20)$|sharepoint\\system$|microsoft\\serviceoperator$|serviceprincipal_"
+    r"|app@sharepoint$|certificate$|ffoservicepartneruser$|securitycompliance|threatintel|fim_password_service@|spoolsprovisioning-)"
+)
+NOBODY = ("not-found", "not available", "unknown", "00000000-0000-0000-0000-000000000000")
+ALERTS = ("AlertTriggered", "AlertEntityGenerated", "DlpRuleMatch", "DlpRuleUndo", "DlpInfo", "SupervisionRuleMatch")
+CONSENTS = (
+    "consent to application",
+    "add delegated permission grant",
+    "add oauth2permissiongrant",
+    "add app role assignment grant to user",
+    "add app role assignment to service principal",
+)
+MAILBOX_COMMANDS = (
+    r"-(InboxRule|SweepRule|Mailbox|CASMailbox|MailboxPermission|RecipientPermission|MailboxFolderPermission"
+    r"|MailboxAutoReplyConfiguration|MailboxJunkEmailConfiguration|MailboxExportRequest|CalendarProcessing)$"
+)
+RULES = r"(InboxRules?|SweepRule|TransportRule)$"
+FORWARDS = (  # parameters of commands
+    "ForwardTo",
+    "RedirectTo",
+    "ForwardAsAttachmentTo",
+    "ForwardingSmtpAddress",
+    "ForwardingAddress",
+    "RedirectMessageTo",
+    "BlindCopyTo",
+    "CopyTo",
+)
+TRUSTEES = ("User", "Trustee", "GrantSendOnBehalfTo")
+RULE_ACTIONS = r'"(Forward|Redirect|ForwardAsAttachment)"'  # of UpdateInboxRules
+# Of the changes of a directory object, what tells which object something was added to.
+CONTAINERS = ("Role.DisplayName", "Group.DisplayName", "Application.DisplayName", "ServicePrincipal.DisplayName")
+CONSENTED = ("ServicePrincipal.DisplayName", "ServicePrincipal.AppId", "ServicePrincipal.ObjectID")
+PERMISSIONS = ("DelegatedPermissionGrant.Scope", "AppRole.Value")
+NAME, UPN = "1", "5"  # types of a directory target: its display name, its UPN
+OUTCOME = {
+    **dict.fromkeys(("success", "succeeded", "true", "partiallysucceeded"), "success"),
+    **dict.fromkeys(("fail", "failed", "failure", "false"), "failure"),
+}
+LOGON_TYPE = {"0": "Owner", "1": "Admin", "2": "Delegate", "owner": "Owner", "admin": "Admin", "delegated": "Delegate"}
+MAIL_ADDRESS = r"[\w+][\w.+'#-]*@[\w-]+(?:\.[\w-]+)+"
+SITE = r"^(https?://[^/]+(?:/(?:sites|teams|personal|portals)/[^/]+)?)"
+GUID = r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"
+PUID = r"(?:^|\|)([0-9a-f]{16})(?:@|$)"
+OWN_NETWORK = r"^2603:10[0-9a-f]6:"  # of Exchange Online, which customers cannot rent
+LAST_PART = r"^(?:[^\\]*[/=])?([^/\\=]+)"  # `Joey` of `HOST/Organizations/corp.example/Joey\Rule`
+NO_DOMAIN = "mailbox without a domain: taken to be of the user's"
+APPLICATIONS = {
+    "00000002-0000-0000-c000-000000000000": "Windows Azure Active Directory",
+    "00000002-0000-0ff1-ce00-000000000000": "Office 365 Exchange Online",
+    "00000003-0000-0000-c000-000000000000": "Microsoft Graph",
+    "00000003-0000-0ff1-ce00-000000000000": "Office 365 SharePoint Online",
+    "00000004-0000-0ff1-ce00-000000000000": "Skype for Business Online",
+    "00000005-0000-0ff1-ce00-000000000000": "Viva Engage (formerly Yammer)",
+    "00000006-0000-0ff1-ce00-000000000000": "Microsoft Office 365 Portal",
+    "00000007-0000-0000-c000-000000000000": "Dataverse",
+    "00000009-0000-0000-c000-000000000000": "Power BI Service",
+    "0000000c-0000-0000-c000-000000000000": "Microsoft App Access Panel",
+    "00b41c95-dab0-4487-9791-b9d2c32c80f2": "Office 365 Management",
+    "04b07795-8ddb-461a-bbee-02f9e1bf7b46": "Microsoft Azure CLI",
+    "08e18876-6177-487e-b8b5-cf950c1e598c": "SharePoint Online Web Client Extensibility",
+    "0cd196ee-71bf-4fd6-a57c-b491ffd4fb1e": "Media Analysis and Transformation Service",
+    "14d82eec-204b-4c2f-b7e8-296a70dab67e": "Microsoft Graph Command Line Tools",
+    "18fbca16-2224-45f6-85b0-f7bf2b39b3f3": "Microsoft Docs",
+    "1950a258-227b-4e31-a9cf-717495945fc2": "Microsoft Azure PowerShell",
+    "19db86c3-b2b9-44cc-b339-36da233a3be2": "My Signins",
+    "1b730954-1685-4b74-9bfd-dac224a7b894": "Azure Active Directory PowerShell",
+    "1fec8e78-bce4-4aaf-ab1b-5451cc387264": "Microsoft Teams",
+    "23523755-3a2b-41ca-9315-f81f3f566a95": "ACOM Azure Website",
+    "27922004-5251-4030-b22d-91ecd9a37ea4": "Outlook Mobile",
+    "28b567f6-162c-4f54-99a0-6887f387bbcc": "Microsoft Storefronts",
+    "29d9ed98-a469-4536-ade2-f981bc1d605e": "Microsoft Authentication Broker",
+    "2d4d3d8e-2be3-4bef-9f87-7875a61c29de": "OneNote",
+    "4345a7b9-9a63-4910-a426-35363201d503": "O365 Suite UX",
+    "4765445b-32c6-49b0-83e6-1d93765276ca": "OfficeHome",
+    "497effe9-df71-4043-a8bb-14cf78c4b63b": "Exchange Admin Center",
+    "4b233688-031c-404b-9a80-a4f3f2351f90": "Office.com",
+    "5e3ce6c0-2b1f-4285-8d4b-75ee78787346": "Microsoft Teams Web Client",
+    "67e3df25-268a-4324-a550-0de1c7f97287": "Microsoft Office Web Apps Service",
+    "797f4846-ba00-4fd7-ba43-dac1f8f63013": "Windows Azure Service Management API",
+    "80ccca67-54bd-44ab-8625-4b79c4dc7775": "Microsoft 365 Security and Compliance Center",
+    "871c010f-5e61-4fb1-83ac-98610a7e9110": "Microsoft Power BI",
+    "89bee1f7-5e6e-4d8a-9f3d-ecd601259da7": "Office365 Shell WCSS-Client",
+    "8c59ead7-d703-4a27-9e55-c96a0054c8d2": "My Profile",
+    "93625bc8-bfe2-437a-97e0-3d0060024faa": "Microsoft password reset service",
+    "93d53678-613d-4013-afc1-62e9e444a0a5": "Office Online Add-in SSO",
+    "94c63fef-13a3-47bc-8074-75af8c65887a": "Office Delve",
+    "a0c73c16-a7e3-4564-9a95-2bdf47383716": "Microsoft Exchange Online Remote PowerShell",
+    "a3b79187-70b2-4139-83f9-6016c58cd27b": "WindowsDefenderATP Portal",
+    "a9b49b65-0a12-430b-9540-c80b3332c127": "Office Online Search",
+    "ab9b8c07-8f02-4f72-87fa-80105867a763": "OneDrive SyncEngine",
+    "c44b4083-3bb0-49c1-b47d-974e53cbdf3c": "Azure Portal",
+    "c9a559d2-7aab-4f13-a6ed-e7e9c52aec87": "Microsoft Forms",
+    "cc15fd57-2c6c-4117-a88c-83b1d56b4bbe": "Microsoft Teams Services",
+    "cf53fce8-def6-4aeb-8d30-b158e7b1cf83": "Microsoft Stream Portal",
+    "d3590ed6-52b3-4102-aeff-aad2292ab01c": "Microsoft Office",
+    "de8bc8b5-d9f9-48b1-a8ad-b748da725064": "Graph Explorer",
+    "fb78d390-0c51-40cd-8e17-fdbfab77341b": "Microsoft Exchange REST API Based Powershell",
+}
+
+
+def source(format: str, options: Options) -> Source:
+    """Times are UTC by the schema."""
+    paths = tuple(path for given in PATHS.values() for path in given)
+    return Source(format, {"format": format}, lambda lines, sample: read(lines), is_csv=True, fields=("AuditData", *paths))
+
+
+def recognises(sample: Sample) -> int:
+    """Objects with the fields that the schema says all have, rows of a CSV with such an object, and rows of OfficeActivity."""
+    if sample.objects:
+        return sum(map(is_record, sample.objects))
+    return sum(all(f'""{key}""' in record for key in ("CreationTime", "Operation", "UserId")) for record in sample.records)
+
+
+def is_record(found: dict[str, Any]) -> bool:
+    return (
+        {"CreationTime", "Operation", "UserId", "Workload"} <= found.keys()
+        or {"OfficeWorkload", "Operation", "UserId"} <= found.keys()
+        or any(isinstance(found.get(key), str | dict) and "CreationTime" in found[key] for key in ("AuditData", "auditData"))
+    )
+
+
+def read(lines: ir.Table) -> ir.Table:
+    """lines -> events"""
+    rows = fields(lines)
+    made = {
+        SIGN_INS: sign_in(rows),
+        DIRECTORY: directory(rows),
+        SITES: site(rows),
+        MAIL: mail(rows),
+        MAILBOX: command(rows, rows.mailbox, "mailbox_access"),
+        MAIL_FLOW: command(rows, rows.workload, "object_access"),
+        OTHER: other(rows),
+    }
+    _, columns = by_kind(rows.kind, made)
+    result = rows.result.lower().cases(*OUTCOME.items(), else_="unknown")
+    done = ibis.ifelse(rows.result.isnull(), "success", result)  # most services log what was done only
+    is_header = ibis.ifelse(rows.is_json, False, rows.text.startswith(TYPE_LINE) | rows.text.re_search(r"^[^{]*AuditData[^{]*$"))
+    return events.finish(
+        rows,
+        [
+            (is_header, events.HEADER),
+            (~rows.is_json, "not JSON"),
+            (rows.operation.isnull() | rows.at.isnull() | rows.workload.isnull(), "not a Microsoft 365 record"),
+            (rows.operation.isin(ALERTS), f"{events.NOT_A_LOGON}: alert"),
+            (rows.is_service, f"{events.NOT_A_LOGON}: service account"),
+        ],
+        **columns
+        | {
+            "time": iso_time(rows.at),
+            "user": user(rows),
+            "user_id": user_id(rows),
+            "source": ibis.coalesce(columns["source"], rows.address),
+            "source_ip": rows.address,
+            "target_kind": ibis.literal("resource"),
+            "outcome": ibis.coalesce(columns["outcome"], done),
+            "reporter": rows.organization,
+            "session": ibis.coalesce(columns["session"], rows.session_id),
+            "code": rows.operation,
+            "event_id": rows.id,
+        },
+    )
+
+
+def fields(lines: ir.Table) -> ir.Table:
+    """lines with the fields of their records, and what is made of those for one kind of record and more than one column."""
+    rows = json_fields(lines.mutate(text=record(lines.text), whole=lines.text), PATHS)
+    rows = rows.mutate(text=rows.whole, operation=told(rows.operation), by=rows.user_name.lower())
+    is_service = ibis.ifelse(rows.user_type.lower().isin(SERVICE_TYPES), True, rows.by.re_search(SERVICES))
+    rows = rows.mutate(is_service=is_service.fill_null(False))
+    rows = rows.mutate(
+        kind=ibis.cases(
+            (rows.is_service | rows.operation.isnull(), ibis.null("string")),
+            (rows.operation.isin((SIGN_IN, SIGN_IN_FAILED)), SIGN_INS),
+            (rows.workload == "AzureActiveDirectory", DIRECTORY),
+            (rows.workload.isin(("SharePoint", "OneDrive")), SITES),
+            (rows.owner.notnull(), MAIL),
+            ((rows.workload == "Exchange") & rows.operation.re_search(MAILBOX_COMMANDS), MAILBOX),
+            ((rows.workload == "Exchange") & rows.operation.endswith("-TransportRule"), MAIL_FLOW),
+            else_=OTHER,
+        ),
+        address=once(address(ibis.coalesce(rows.client_ip, rows.ip)), lambda ip: ibis.ifelse(ip.re_search(OWN_NETWORK), None, ip)),
+    )
+    is_command = rows.kind.isin((MAILBOX, MAIL_FLOW))
+    properties = ibis.cases(
+        (rows.kind == SIGN_INS, rows.extended),
+        (rows.kind == DIRECTORY, rows.modified),
+        (rows.kind == MAIL, rows.properties),
+        (is_command, rows.parameters),
+    )
+    others = ibis.cases((rows.kind == SIGN_INS, rows.devices), (rows.kind == DIRECTORY, rows.targets))
+    rows = rows.mutate(listed=json_list(properties, ITEM), others=json_list(others, ITEM))
+    rows = rows.mutate(
+        forward=ibis.ifelse(is_command, value(rows.listed, *FORWARDS), None),
+        named_mailbox=ibis.ifelse(
+            rows.kind == MAILBOX,
+            ibis.coalesce(mail_address(value(rows.listed, "Mailbox", "Identity")), mail_address(rows.object)),
+            None,
+        ),
+        is_consent=(rows.kind == DIRECTORY) & rows.operation.lower().re_replace(r"\.$", "").isin(CONSENTS),
+        container=ibis.ifelse(rows.kind == DIRECTORY, changed(rows.listed, *CONTAINERS), None),
+        outside=ibis.ifelse(rows.operation == "UpdateInboxRules", rule_target(value(rows.listed, "RuleActions")), None),
+    )
+    return rows.mutate(
+        mailbox=ibis.ifelse(
+            rows.kind == MAILBOX, ibis.coalesce(rows.named_mailbox, full_name(last_part(rows.object), rows), rows.by), None
+        ),
+        application_name=ibis.ifelse(
+            rows.kind == SIGN_INS, ibis.coalesce(application(rows.application), application(rows.object)), None
+        ),
+        ended=ibis.cases(
+            (rows.kind != SIGN_INS, ibis.null("string")),
+            (rows.error.isin(INTERRUPTS), "unknown"),
+            ((rows.operation == SIGN_IN_FAILED) | (rows.error != "0"), "failure"),
+            else_="success",
+        ),
+    )
+
+
+def record(text: ir.StringValue) -> ir.StringValue:
+    """The audit record of a line: the whole of it, or what a JSON object or a row of a CSV has as AuditData."""
+    wrapped = ibis.coalesce(json_extract_string(text, "/AuditData"), json_extract_string(text, "/auditData"), text)
+    is_wrapped = ibis.ifelse(text.contains('uditData"'), json_valid(text), False)
+    quoted = once(text.re_extract(r'\{"".*\}"', 0), lambda found: found.substr(0, found.length() - 1).replace('""', '"'))
+    return ibis.cases(
+        (text.startswith("{"), ibis.ifelse(is_wrapped, wrapped, text)),
+        (text.contains('{""'), quoted),
+        else_=text,
+    )
+
+
+def user(rows: ir.Table) -> ir.StringValue:
+    """Who did it; guests of a link to a file may be nobody in particular."""
+    name = rows.user_name
+    guest = ibis.ifelse(rows.by.startswith("urn:spo:guest#"), name.re_extract("#(.*)$", 1), "anonymous")
+    return ibis.ifelse(rows.by.startswith("urn:spo:"), guest, known(name))
+
+
+def user_id(rows: ir.Table) -> ir.StringValue:
+    """The object id, as Entra's log has it, else the PUID."""
+
+    def found(key: ir.StringValue) -> ir.StringValue:
+        return ibis.ifelse(key.re_search(GUID), key, key.re_extract(PUID, 1).nullif(""))
+
+    actor = ibis.ifelse(rows.kind == DIRECTORY, rows.actors.re_extract(r'"User_([0-9a-f-]{36})"', 1).nullif(""), None)
+    return ibis.ifelse(rows.kind.notnull(), known(ibis.coalesce(actor, once(rows.user_key.lower(), found))), None)
+
+
+# --- kinds of records ------------------------------------------------------------------------------------------
+
+
+def sign_in(rows: ir.Table) -> Made:
+    reason = ibis.coalesce(rows.error + ": " + rows.why, rows.error, rows.why)
+    return [], {
+        "source": value(rows.others, "DisplayName"),
+        "target": rows.application_name,
+        "detail": application(rows.object).nullif(rows.application_name),
+        "action": ibis.literal("sso"),
+        "auth_package": value(rows.listed, "RequestType"),
+        "outcome": rows.ended,
+        "outcome_reason": ibis.ifelse(rows.ended == "success", None, reason),
+        "session": value(rows.others, "SessionId"),
+    }
+
+
+def directory(rows: ir.Table) -> Made:
+    named = ibis.coalesce(*(value(rows.others, kind, of="ID", by="Type") for kind in (NAME, UPN)), rows.object)
+    scopes = changed(rows.listed, "ConsentAction.Permissions").re_extract(r"Scope:\s*([^,\]]+)", 1).strip().nullif("")
+    return [], {
+        "target": ibis.coalesce(
+            ibis.ifelse(rows.is_consent, changed(rows.listed, *CONSENTED), rows.container),
+            once(named, lambda name: ibis.ifelse(name.contains("@"), name.lower(), name)),
+        ),
+        "detail": ibis.cases(
+            (rows.is_consent, ibis.coalesce(changed(rows.listed, *PERMISSIONS), scopes)),
+            (rows.container.notnull(), rows.object),
+        ),
+        "action": ibis.ifelse(rows.is_consent, "consent", "object_access"),
+    }
+
+
+def site(rows: ir.Table) -> Made:
+    address = ibis.coalesce(rows.site, rows.object).lower().re_extract(SITE, 1).nullif("")
+    return [], {"target": ibis.coalesce(address, rows.workload), "detail": rows.object, "action": ibis.literal("object_access")}
+
+
+def mail(rows: ir.Table) -> Made:
+    subject = ibis.ifelse(rows.operation.startswith("Send"), rows.subject, None)
+    return [], {
+        "target": ibis.coalesce(rows.outside, rows.sent_as.lower(), rows.owner.lower()),
+        "detail": ibis.coalesce(value(rows.listed, "RuleName"), rows.member, subject, rows.folder, rows.subject),
+        "action": ibis.ifelse(rows.outside.notnull(), "forward", "mailbox_access"),
+        "logon_type": rows.logon.lower().cases(*LOGON_TYPE.items(), else_=ibis.null("string")),
+        "auth_package": rows.client.re_extract(r"^Client=([^;]+)", 1).nullif(""),
+    }
+
+
+def command(rows: ir.Table, about: ir.StringValue, action: str) -> Made:
+    """A command of Exchange. about: the mailbox or the service; action: unless it is to forward"""
+    named = ibis.coalesce(value(rows.listed, "Name"), rows.object.re_extract(r"([^\\]*)$", 1).strip().nullif(""))
+    rule = ibis.ifelse(rows.operation.re_search(RULES), named, None)
+    to = ibis.coalesce(mail_address(rows.forward), full_name(last_part(rows.forward), rows))
+    is_guess = rows.named_mailbox.isnull() & rows.mailbox.contains("@") & (rows.mailbox != rows.by)
+    return [], {
+        "target": ibis.coalesce(to, about),
+        "detail": ibis.coalesce(rule, last_part(value(rows.listed, *TRUSTEES)), ibis.ifelse(to.isnull(), None, about)),
+        "action": ibis.ifelse(to.isnull(), action, "forward"),
+        "note": ibis.ifelse(is_guess, NO_DOMAIN, ibis.null("string")),
+    }
+
+
+def other(rows: ir.Table) -> Made:
+    return [], {
+        "target": ibis.coalesce(rows.team, rows.workload),
+        "detail": rows.object,
+        "action": ibis.literal("object_access"),
+    }
+
+
+# --- their parts -----------------------------------------------------------------------------------------------
+
+
+def value(listed: ir.ArrayValue, *names: str, of: str = "Value", by: str = "Name") -> ir.StringValue:
+    """What a list says under the first of some names that says something."""
+    return ibis.coalesce(*(listed.filter(lambda each, name=name: each[by] == name)[0][of].nullif("") for name in names))
+
+
+def changed(listed: ir.ArrayValue, *names: str) -> ir.StringValue:
+    """The same of changes, whose new values may be texts of JSON, lists with one element too."""
+    found = (listed.filter(lambda each, name=name: each["Name"] == name)[0]["NewValue"] for name in names)
+    return ibis.coalesce(*(each.re_replace(r'^[\[\s"]+|[\]\s"]+$', "").nullif("") for each in found))
+
+
+def known(name: ir.StringValue) -> ir.StringValue:
+    return ibis.ifelse(name.lower().isin(NOBODY), None, name)
+
+
+def application(uid: ir.StringValue) -> ir.StringValue:
+    """The name of a well-known application, else its id."""
+    return once(known(uid), lambda uid: uid.lower().cases(*APPLICATIONS.items(), else_=uid))
+
+
+def mail_address(text: ir.StringValue) -> ir.StringValue:
+    """The first in a text, without `smtp:` and the like."""
+    return text.re_extract(MAIL_ADDRESS, 0).lower().nullif("")
+
+
+def rule_target(actions: ir.StringValue) -> ir.StringValue:
+    """The address to which the actions of a rule forward."""
+    return ibis.ifelse(actions.re_search(RULE_ACTIONS), mail_address(actions), None)
+
+
+def last_part(name: ir.StringValue) -> ir.StringValue:
+    """The name of a thing without where it is."""
+    return name.re_extract(LAST_PART, 1).strip().nullif("")
+
+
+def full_name(name: ir.StringValue, rows: ir.Table) -> ir.StringValue:
+    """A mailbox with the domain of the user, if it is a name that may have one."""
+    domain = rows.by.re_extract("@.+$", 0)
+    return once(name.lower(), lambda name: ibis.ifelse(name.re_search(r"^[\w.-]+$") & ~name.re_search(GUID), name + domain, name))
