@@ -13,7 +13,8 @@
     these in gzip, zstd, bzip2  the same, after decompression         as a stream
 
 Names do not matter. A member is `archive.zip/inner.json`; it may be compressed, and an archive itself, `DEPTH` deep. No member is
-in memory or on disk as a whole (but for a zip in another archive), so what an archive says of its sizes does no harm.
+in memory or on disk as a whole (but for a zip in another archive), so what an archive says of its sizes does no harm. Of a zip,
+members that are stored or deflated can be read, as those of nearly all are.
 
 A file that cannot be read, an encrypted member, an archive that breaks off: each is there with an `open` that raises InputError
 and says why, so that all others are read. What is hidden or empty in a folder or an archive, and no plain file, is passed over,
@@ -31,6 +32,7 @@ import functools
 import glob
 import io
 import os
+import re
 import stat
 import sys
 import tarfile
@@ -54,8 +56,7 @@ FIRST_BLOCK = {"gzip": 1 << 17, "zstd": 1 << 18, "bz2": 1 << 20}  # so many byte
 OTHERS = {b"\xfd7zXZ\0": "xz", b"7z\xbc\xaf\x27\x1c": "7-Zip", b"Rar!\x1a\x07": "RAR", b"\x04\x22\x4d\x18": "LZ4"}
 ZIP = (b"PK\3\4", b"PK\5\6", b"PK\7\x08")
 DEPTH = 3
-DENSE = {zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA}  # zipfile decompresses all that it has read of these, up to 20,000 times as much
-NO_TIME = (1980, 1, 1, 0, 0, 0)  # what a zip has where no time is known
+SPARING = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}  # of the others zipfile decompresses at once whatever comes out
 TIMES = ("LastModified", "last_modified", "updated", "mtime", "created")  # as fsspec's file systems name it
 EXTRAS = {"s3": "ueba[s3]", "s3a": "ueba[s3]", "gs": "gcsfs", "gcs": "gcsfs", "abfs": "adlfs", "az": "adlfs"}
 
@@ -112,7 +113,7 @@ def standard_input() -> File:
 def passed_over(name: str, size: int | None, is_special: bool, skipped: Counter[str]) -> bool:
     """Whether what is in a folder or an archive is no file to read; counted. name: from there on"""
     is_hidden = any(part.startswith(".") and part not in (".", "..") for part in name.split("/"))
-    why = "hidden" if is_hidden else "that are no plain files" if is_special else "empty" if size == 0 else None
+    why = "hidden" if is_hidden else "links, pipes or devices" if is_special else "empty" if size == 0 else None
     if why:
         skipped[why] += 1
     return why is not None
@@ -128,7 +129,8 @@ def now() -> dt.datetime:
 
 
 def time_of(value: Any, default: dt.datetime) -> dt.datetime:
-    """UTC without zone, of what archives and file systems have: seconds, year to second, ISO 8601, nothing, nonsense."""
+    """UTC without zone, of what archives and file systems have: seconds, year to second (a zip: of an unknown zone), ISO 8601.
+    1970 and 1980 are what they have where they know of none."""
     try:
         if isinstance(value, int | float):
             value = dt.datetime.fromtimestamp(value, dt.UTC)
@@ -137,7 +139,7 @@ def time_of(value: Any, default: dt.datetime) -> dt.datetime:
         elif isinstance(value, str):
             value = dt.datetime.fromisoformat(value)
         time: dt.datetime = value.astimezone(dt.UTC).replace(tzinfo=None) if value.tzinfo else value
-        return time
+        return time if time.year > 1980 and time <= now() else default
     except (ValueError, OverflowError, OSError, AttributeError):
         return default
 
@@ -150,16 +152,16 @@ class Stream(io.RawIOBase):
 
     Whatever goes wrong is an InputError that names the file. (Archives, decompression, networks: exceptions of their own each.)
 
-    source: has read and close; most: bytes to read from it at once; after: called when it is closed
+    source: has read and close; after: called when it is closed
     """
 
-    def __init__(self, name: str, source: Any, most: int = BLOCK, after: Callable[[], object] | None = None) -> None:
+    def __init__(self, name: str, source: Any, after: Callable[[], object] | None = None) -> None:
         self.name = name
         self._source = source
-        self._most = most
         self._after = after
         self._ahead = b""  # was read and not yet given
         self._at = 0
+        self._problem = ""
 
     def peek(self, size: int) -> bytes:
         """What `read` will give."""
@@ -198,19 +200,22 @@ class Stream(io.RawIOBase):
     def _fill(self, size: int) -> None:
         if self.closed:
             raise InputError(f"{self.name}: can be read only once, and in order")
+        if self._problem:  # Arrow would go on, with whatever is in its memory
+            raise InputError(self._problem)
         parts, missing = [self._ahead] if self._ahead else [], size - len(self._ahead)
         try:
-            while missing > 0 and (part := self._source.read(min(missing, self._most))):
+            while missing > 0 and (part := self._source.read(min(missing, BLOCK))):
                 parts.append(part)
                 missing -= len(part)
         except Exception as reason:
-            raise unreadable(self.name, reason) from reason
+            self._problem = str(unreadable(self.name, reason))
+            raise InputError(self._problem) from reason
         self._ahead = parts[0] if len(parts) == 1 else b"".join(parts)
 
 
-def opening(name: str, source: Callable[[], Any], most: int = BLOCK) -> Stream:
+def opening(name: str, source: Callable[[], Any]) -> Stream:
     try:
-        return Stream(name, source(), most)
+        return Stream(name, source())
     except Exception as reason:
         raise unreadable(name, reason) from reason
 
@@ -225,16 +230,14 @@ def unreadable(name: str, reason: BaseException) -> InputError:
         return InputError(f"{name}: {reason.strerror}")
     if isinstance(reason, FileNotFoundError | PermissionError):  # of a network
         return InputError(f"{name}: not found or not allowed ({reason})")
-    if isinstance(reason, NotImplementedError):  # of zipfile
-        return InputError(f"{name}: cannot be decompressed ({reason}); unpack it first")
     return InputError(f"{name}: cannot be read to its end ({str(reason) or 'it ends early'}); was it copied completely?")
 
 
-def broken(name: str, reason: InputError) -> File:
+def broken(name: str, problem: str) -> File:
     """A file that says what is wrong with it when it is opened."""
 
     def raises() -> Stream:
-        raise reason
+        raise InputError(problem)
 
     return File(name, raises, None, now())
 
@@ -317,7 +320,7 @@ def below(paths: Iterable[str], skipped: Counter[str], is_wanted: Callable[[str]
                 continue
             file = on_disk(path)
         except OSError as reason:
-            file = broken(shown(path), unreadable(shown(path), reason))
+            file = broken(shown(path), str(unreadable(shown(path), reason)))
         yield file
 
 
@@ -342,12 +345,15 @@ def remote(given: str, skipped: Counter[str]) -> Iterator[File]:
 
     try:
         system, path = fsspec.core.url_to_fs(given)
+        folder, is_pattern = path, False
         try:
             found = [system.info(path)]
         except FileNotFoundError:
-            found = list(system.glob(path, detail=True).values()) if glob.has_magic(path) else []
+            is_pattern = glob.has_magic(path)
+            folder = re.split(r"[*?[]", path)[0].rpartition("/")[0]
+            found = list(system.glob(path, detail=True).values()) if is_pattern else []
             if not found:
-                raise InputError(f"{given}: " + ("nothing matches" if glob.has_magic(path) else "no such object")) from None
+                raise InputError(f"{given}: {'nothing matches' if is_pattern else 'no such object'}") from None
         inner = [each for info in found if info["type"] == "directory" for each in system.find(info["name"], detail=True).values()]
     except InputError:
         raise
@@ -357,15 +363,14 @@ def remote(given: str, skipped: Counter[str]) -> Iterator[File]:
         raise InputError(f"{given}: needs another package: {needed}") from reason
     except Exception as reason:  # each file system has its own
         raise InputError(f"{given}: cannot be listed ({reason})") from reason
-    is_object = [info["type"] for info in found] == ["file"] and not inner
     objects = {info["name"]: info for info in [*found, *inner] if info["type"] == "file"}
+    is_given = not is_pattern and found[0]["type"] == "file"
     for each in sorted(objects):
         size = objects[each].get("size")
-        if is_object or not passed_over(each.removeprefix(path), size, False, skipped):
-            name = given if len(found) == 1 and not inner else system.unstrip_protocol(each)
+        if is_given or not passed_over(each.removeprefix(folder), size, False, skipped):
+            name = given if is_given else system.unstrip_protocol(each)
             modified = time_of(next((objects[each][key] for key in TIMES if objects[each].get(key)), None), now())
-            stream = functools.partial(opening, name, functools.partial(system.open, each, "rb"))
-            yield File(name, stream, size or None, modified)
+            yield File(name, functools.partial(opening, name, functools.partial(system.open, each, "rb")), size or None, modified)
 
 
 # --- archives --------------------------------------------------------------------------------------------------
@@ -376,17 +381,16 @@ Members = Generator[File, None, None]  # each to be opened before the next is as
 def opened(file: File, skipped: Counter[str], depth: int = 0, is_given: bool = False) -> Iterator[File]:
     """A file, or what is in it if it is an archive. is_given: by its name, and so not passed over if it is empty"""
     try:
-        stream = file.open()
-        start = beginning(stream)
+        stream, start = begun(file)
     except InputError as reason:
-        yield broken(file.name, reason)
+        yield broken(file.name, str(reason))
         return
     other = next((kind for magic, kind in OTHERS.items() if start.startswith(magic)), None)
     members = members_of(start)
     if other or (members and depth == DEPTH):
         stream.close()
-        what = other or f"archives in archives, more than {DEPTH} deep,"
-        yield broken(file.name, InputError(f"{file.name}: {what} cannot be read; unpack it first"))
+        what = f"{other} files" if other else f"archives in archives, more than {DEPTH} deep,"
+        yield broken(file.name, f"{file.name}: {what} cannot be read; unpack it first")
     elif members:
         before, number = skipped.total(), -1
         for number, member in enumerate(members(file, stream, skipped)):
@@ -404,13 +408,19 @@ def opened(file: File, skipped: Counter[str], depth: int = 0, is_given: bool = F
         yield replace(file, open=in_turn(lambda: file.open() if stream.closed else stream, file.open))
 
 
-def beginning(stream: Stream) -> bytes:
-    """The first bytes of a file, decompressed."""
-    start = stream.peek(512)
-    if kind := compression(start):
-        with contextlib.suppress(OSError):  # whoever reads it is told
-            start = pa.CompressedInputStream(pa.BufferReader(stream.peek(FIRST_BLOCK[kind])), kind).read(512)
-    return start
+def begun(file: File) -> tuple[Stream, bytes]:
+    """A file, opened, and how it begins when it is decompressed."""
+    stream = file.open()
+    try:
+        start = stream.peek(512)
+        if kind := compression(start):
+            some = stream.peek(FIRST_BLOCK[kind])
+            with contextlib.suppress(OSError):  # whoever reads it is told
+                start = pa.CompressedInputStream(pa.BufferReader(some), kind).read(512)
+    except InputError:
+        stream.close()
+        raise
+    return stream, start
 
 
 def members_of(start: bytes) -> Callable[[File, Stream, Counter[str]], Members] | None:
@@ -420,8 +430,8 @@ def members_of(start: bytes) -> Callable[[File, Stream, Counter[str]], Members] 
 
 def nth(archive: File, number: int) -> Stream:
     """A member of an archive, which is read anew."""
-    stream = archive.open()
-    found = (members_of(beginning(stream)) or zip_members)(archive, stream, Counter())
+    stream, start = begun(archive)
+    found = (members_of(start) or zip_members)(archive, stream, Counter())
     member = next(islice(found, number, None), None)
     if member is None:
         raise InputError(f"{archive.name}: was changed while it was read")
@@ -434,24 +444,30 @@ def in_turn(first: Callable[[], Stream], later: Callable[[], Stream]) -> Callabl
     return lambda: next(calls, later)()
 
 
+def inside(archive: File, name: str) -> str:
+    return f"{archive.name}/{shown(name.removeprefix('./').lstrip('/'))}"
+
+
 def zip_members(file: File, stream: Stream, skipped: Counter[str]) -> Members:
     try:
         with stream:
             archive = zipfile.ZipFile(file.local) if file.local and not compression(stream.peek(4)) else spooled(stream)
     except Exception as reason:
-        yield broken(file.name, unreadable(file.name, reason))
+        yield broken(file.name, str(unreadable(file.name, reason)))
         return
     with archive:
         for info in archive.infolist():
             if info.is_dir() or passed_over(info.filename, info.file_size, stat.S_ISLNK(info.external_attr >> 16), skipped):
                 continue
-            name = f"{file.name}/{shown(info.filename)}"
-            source = functools.partial(archive.open, info)
-            most = 4096 if info.compress_type in DENSE else BLOCK
-            modified = time_of(info.date_time if info.date_time > NO_TIME else None, file.modified)
-            member = File(name, functools.partial(opening, name, source, most), info.file_size, modified)
-            is_encrypted = info.flag_bits & 1
-            yield broken(name, InputError(f"{name}: is encrypted; unpack it with its password")) if is_encrypted else member
+            name = inside(file, info.filename)
+            member = functools.partial(opening, name, functools.partial(archive.open, info))
+            if info.flag_bits & 1:
+                yield broken(name, f"{name}: is encrypted; unpack it with its password")
+            elif info.compress_type not in SPARING:
+                how = zipfile.compressor_names.get(info.compress_type, info.compress_type)  # type: ignore[attr-defined]
+                yield broken(name, f"{name}: is compressed by a method that cannot be read ({how}); unpack it first")
+            else:
+                yield File(name, member, info.file_size, time_of(info.date_time, file.modified))
 
 
 def spooled(stream: Stream) -> zipfile.ZipFile:
@@ -469,19 +485,19 @@ def tar_members(file: File, stream: Stream, skipped: Counter[str]) -> Members:
             info = archive.next()
             while info:
                 if not info.isdir() and not passed_over(info.name, info.size, not info.isreg(), skipped):
-                    name = f"{file.name}/{shown(info.name.removeprefix('./').lstrip('/'))}"
+                    name = inside(file, info.name)
                     source = functools.partial(archive.extractfile, info)
                     with contextlib.ExitStack() as streams:  # behind the next header it can no longer be read
 
                         def member(name: str = name, source: Any = source, streams: contextlib.ExitStack = streams) -> Stream:
                             return streams.enter_context(opening(name, source))
 
-                        yield File(name, member, info.size, time_of(info.mtime or None, file.modified))
+                        yield File(name, member, info.size, time_of(info.mtime, file.modified))
                 text.seek(archive.offset)
                 info = tarfile.TarInfo.fromtarfile(archive) if any(text.peek(tarfile.BLOCKSIZE)) else None
             check_end(text)
         except Exception as reason:
-            yield broken(file.name, unreadable(file.name, reason))
+            yield broken(file.name, str(unreadable(file.name, reason)))
 
 
 def check_end(text: Stream) -> None:

@@ -53,6 +53,7 @@ class Feed:
         try:  # Arrow reads a file by itself a quarter faster than through Python.
             self._stored = pa.OSFile(os.fsencode(file.local)) if file.local else pa.PythonFile(self._file, "r")
         except OSError as reason:
+            self._file.close()
             raise unreadable(self.path, reason) from reason
         self._reader = ThreadPoolExecutor(1)
         try:
