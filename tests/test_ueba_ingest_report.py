@@ -71,6 +71,11 @@ def test_records_in_an_envelope_are_opened(tmp_path):
         assert (found.problem, found.format, found.events, sum(found.dropped.values())) == (None, "okta", 3, 1)
 
 
+def test_a_path_that_is_not_there_is_told_before_anything_is_read(tmp_path):
+    result = run(tmp_path, "ingest", text(tmp_path, "log", LANL), str(tmp_path / "none"), code=1)
+    assert "none: No such file" in result.stderr and not (tmp_path / "ws/lake").exists()
+
+
 def test_both_meanings_of_format(tmp_path):
     log = text(tmp_path, "log", LANL)
     assert json.loads(run(tmp_path, "ingest", log, "--format", "lanl", "--format", "json").stdout)[0]["events"] == 1

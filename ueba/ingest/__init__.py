@@ -55,6 +55,8 @@ def ingest_all(
     options = Options(epoch, year, timezone)
     if format != AUTO:
         find(format, options)  # a wrong format is the error of the command, not of each file
+    for each in given:
+        files.check(each)
     found = chain.from_iterable(files.find(each, say) for each in given)
     first = next(found, None)
     every = found if first is None else chain([first], found)
@@ -83,8 +85,10 @@ def ingest(
 
 def events_of(path: str | Path, format: str = "auto", *, year: int | None = None, timezone: str = "UTC") -> pa.Table:
     """The events of one log file as its source finds them, dropped records too; columns as `ueba.ingest.events` lists them."""
-    (file,) = files.find(str(path))
-    with contextlib.closing(Feed(file)) as feed:
+    found = list(files.find(str(path)))
+    if len(found) != 1:
+        raise InputError(f"{path}: holds {len(found)} files, and one was to be read")
+    with contextlib.closing(Feed(found[0])) as feed:
         from ueba.ingest import batch
         from ueba.ingest.sources import Options
 

@@ -95,6 +95,12 @@ def find(given: str, say: Callable[[str], None] = lambda message: None) -> Itera
         say(f"{shown(given)}: {told}")
 
 
+def check(given: str) -> None:
+    """Raises InputError where a path is not there, before anything is read. Patterns and addresses are seen when they are looked up."""
+    if given != "-" and "://" not in given and not glob.has_magic(given) and not os.path.lexists(given):
+        raise InputError(f"{shown(given)}: No such file or directory")
+
+
 def named(given: str, skipped: Counter[str]) -> Iterator[File]:
     """The files that an argument names, archives as they are."""
     if given == "-":
