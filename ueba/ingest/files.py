@@ -96,7 +96,7 @@ def find(given: str, say: Callable[[str], None] = lambda message: None) -> Itera
 
 
 def check(given: str) -> None:
-    """Raises InputError where a path is not there, before anything is read. Patterns and addresses are seen when they are looked up."""
+    """Raises InputError where a path is not there, before anything is read. Patterns and addresses are seen as they are met."""
     if given != "-" and "://" not in given and not glob.has_magic(given) and not os.path.lexists(given):
         raise InputError(f"{shown(given)}: No such file or directory")
 
