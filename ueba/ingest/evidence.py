@@ -18,6 +18,7 @@ reporters are kept: their names are one way already. Leaves out what follows fro
 from __future__ import annotations
 
 from ueba.ingest.events import LEASE, PRIVILEGE
+from ueba.ingest.fields import ADDRESS
 
 COLUMNS = ("kind", "day", "hour", "name", "other", "first", "last", "count")
 EMPTY = """SELECT NULL::VARCHAR AS kind, NULL::DATE AS day, NULL::BIGINT AS hour, NULL::VARCHAR AS name, NULL::VARCHAR AS other,
@@ -25,7 +26,7 @@ EMPTY = """SELECT NULL::VARCHAR AS kind, NULL::DATE AS day, NULL::BIGINT AS hour
 SERVICE_TYPES = ("Service", "Batch")
 INTERACTIVE_TYPES = ("Interactive", "RemoteInteractive", "Unlock", "CachedInteractive")
 IS_MACHINE = "regexp_matches(\"user\", '\\$(@.*)?$')"
-ADDRESS = r"^(\d{1,3}(\.\d{1,3}){3}|[0-9a-f]*:[0-9a-f:]*:[0-9a-f:.]*(%\w+)?)$"
+IS_ADDRESS = f"regexp_matches(coalesce(source_ip, source), '{ADDRESS}')"
 
 
 def query(parsed: str) -> str:
@@ -39,24 +40,13 @@ def query(parsed: str) -> str:
         _part("host", "source", "source_ip", named, f"source IS NOT NULL AND ({edge})", hourly=True),
         _part("host", "target", "target_ip", named, f"target_kind = 'machine' AND ({edge})", hourly=True),
         _part("lease", "source", "source_ip", named, f"action = '{LEASE}' AND source_ip IS NOT NULL", hourly=True),
-        _part(
-            "account",
-            account,
-            "coalesce(source_ip, source)",
-            named,
-            f"regexp_matches(\"user\", '\\$(@.*)?$') AND {_is_address()}",
-            True,
-        ),
+        _part("account", account, "coalesce(source_ip, source)", named, f"{IS_MACHINE} AND {IS_ADDRESS}", hourly=True),
         _part("privilege", '"user"', "target", named, f"action = '{PRIVILEGE}'"),
         _part("service", '"user"', "NULL", named, f"logon_type IN {SERVICE_TYPES}"),
         _part("interactive", '"user"', "NULL", named, f"logon_type IN {INTERACTIVE_TYPES}"),
         _part("reporter", "coalesce(reporter, format)", "format", parsed, "true", hourly=True),
     ]
     return " UNION ALL ".join(parts)
-
-
-def _is_address() -> str:
-    return f"regexp_matches(coalesce(source_ip, source), '{ADDRESS}')"
 
 
 def _part(kind: str, name: str, other: str, rows: str, where: str, hourly: bool = False) -> str:
