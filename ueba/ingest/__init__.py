@@ -17,6 +17,7 @@ import datetime as dt
 from collections.abc import Callable, Sequence
 from itertools import chain
 from pathlib import Path
+from typing import TypeVar
 
 import pyarrow as pa
 
@@ -28,6 +29,7 @@ from ueba.ingest.report import IngestReport
 __all__ = ["EPOCH", "IngestReport", "events_of", "ingest", "ingest_all"]
 
 EPOCH = dt.datetime(1970, 1, 1)
+T = TypeVar("T")
 
 
 def ingest_all(
@@ -47,8 +49,7 @@ def ingest_all(
 
     The same content twice changes nothing; the order of files and what they repeat of each other does not matter. A file that
     cannot be read has a report that says why; what is given and is not there is an InputError. known: another lake, whose
-    knowledge of entities counts too; progress: of the file of a name; say: is told what was
-    passed over"""
+    knowledge of entities counts too; progress: of the file of a name; say: is told what was passed over"""
     from ueba.ingest import batch
     from ueba.ingest.sources import AUTO, Options, find
 
@@ -76,20 +77,24 @@ def ingest(
     """Read one log file. Raises InputError where it cannot be read."""
     shown = None if progress is None else lambda name: progress
     reports = ingest_all([str(path)], format, root, epoch=epoch, memory_limit=memory_limit, known=known, progress=shown)
-    if len(reports) != 1:
-        raise InputError(f"{path}: holds {len(reports)} files, and one was to be read")
-    if reports[0].problem:
-        raise InputError(reports[0].problem)
-    return reports[0]
+    report = only(reports, path)
+    if report.problem:
+        raise InputError(report.problem)
+    return report
 
 
 def events_of(path: str | Path, format: str = "auto", *, year: int | None = None, timezone: str = "UTC") -> pa.Table:
     """The events of one log file as its source finds them, dropped records too; columns as `ueba.ingest.events` lists them."""
     found = list(files.find(str(path)))
-    if len(found) != 1:
-        raise InputError(f"{path}: holds {len(found)} files, and one was to be read")
-    with contextlib.closing(Feed(found[0])) as feed:
+    with contextlib.closing(Feed(only(found, path))) as feed:
         from ueba.ingest import batch
         from ueba.ingest.sources import Options
 
         return batch.events_of(feed, format, Options(year=year, timezone=timezone))
+
+
+def only(found: Sequence[T], path: str | Path) -> T:
+    """The one file that a path was to name, or what became of it."""
+    if len(found) != 1:
+        raise InputError(f"{path}: holds {len(found)} files, and one was to be read")
+    return found[0]

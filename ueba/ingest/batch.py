@@ -49,7 +49,7 @@ def events_of(feed: Feed, format: str, options: Options = DEFAULTS) -> pa.Table:
     found = ibis.to_sql(source.events(ibis.table(events.LINES, name="lines"), sample), dialect="duckdb")
     made = []
     with lake.connect(MEMORY) as connection:
-        for lines in feed.slices(source.is_csv and sample.header != ""):
+        for lines in feed.slices(source.has_rows(sample)):
             connection.register("lines", lines)
             made.append(connection.sql(f"SELECT * FROM ({found}) ORDER BY line").to_arrow_table())
     return pa.concat_tables(made) if made else events.SCHEMA.to_pyarrow().empty_table()
@@ -101,7 +101,7 @@ class Batch:
         self.parse = parse
         reading = Reading(feed.path, source, source.settings | {"lake_version": lake.VERSION}, unread(sample, source))
         self.files.append(reading)
-        for lines in feed.slices(source.is_csv and sample.header != ""):
+        for lines in feed.slices(source.has_rows(sample)):
             self.waiting.append(lines.append_column(events.FILE, pa.repeat(pa.scalar(number, pa.int32()), len(lines))))
             self.bytes += lines.nbytes
             if sum(table.nbytes for table in self.waiting) > read.SLICE / 2:
@@ -163,7 +163,7 @@ class Batch:
 
     @property
     def all(self) -> str:
-        return f"read_parquet('{build.quoted(self.folder)}/*.parquet', hive_partitioning = false)"
+        return build.rows_in(self.folder)
 
     def accounts(self) -> list[dict[str, Any] | None]:
         """Each file as a manifest has it, every record accounted for; None for those that are known or have a problem."""
@@ -180,7 +180,6 @@ class Batch:
         ]
 
 
-EVIDENT = ", ".join(f"'{action}'" for action in events.EVIDENCE)
 # What reports are made of: rows that begin with the number of the file.
 ACCOUNTS = {
     "dropped": "SELECT file, dropped, count(*), min_by(example, line), min(line) FROM {all} WHERE dropped IS NOT NULL"
@@ -188,7 +187,7 @@ ACCOUNTS = {
     "notes": "SELECT file, note, count(*), min_by(example, line), min(line) FROM {all} WHERE note IS NOT NULL AND dropped IS NULL"
     " GROUP BY 1, 2 ORDER BY 3 DESC, 2",
     "days": "SELECT file, time::DATE::VARCHAR, min(time), max(time), count(*), count(event_id), count(witness),"
-    f" count(*) FILTER (action IN ({EVIDENT})) FROM {{all}} WHERE dropped IS NULL GROUP BY 1, 2 ORDER BY 2",
+    f" count(*) FILTER (action IN ({build.EVIDENT})) FROM {{all}} WHERE dropped IS NULL GROUP BY 1, 2 ORDER BY 2",
     "repeated": "SELECT file, count(event_id) - count(DISTINCT (event_id, time)) FILTER (event_id IS NOT NULL) FROM {all}"
     " WHERE dropped IS NULL GROUP BY 1",
     "names": 'SELECT file, count(DISTINCT "user"), count(DISTINCT source), count(DISTINCT target) FROM {all}'
@@ -355,7 +354,7 @@ def unread(sample: Sample, source: Source) -> tuple[str, ...]:
     """Fields of the first records that the source does not read: `a.b` of JSON objects, columns of CSV."""
     if not source.fields:
         return ()
-    if source.is_csv and sample.header:
+    if source.has_rows(sample):
         found = {name for row in sample.rows[:1] for name in row if name}
     else:
         found = {path for each in sample.objects for path in leaves(each)}

@@ -27,7 +27,8 @@ import pyarrow as pa
 
 from ueba.ingest import edges, entities, events, evidence, given, lake, witnesses
 
-COLUMNS = ", ".join(f'"{name}"' for name in events.KEPT)
+COLUMNS = events.KEPT_SQL
+EVIDENT = ", ".join(f"'{action}'" for action in events.EVIDENCE)
 
 
 @dataclass(frozen=True)
@@ -145,8 +146,7 @@ def keep_entities(connection: duckdb.DuckDBPyConnection, root: Path, temporary: 
 
 def is_plain(parts: list[Part]) -> bool:
     """Whether a day's events are only to be counted."""
-    special = any(part.how["has_ids"] or part.how["has_views"] or not part.how["canonical"] for part in parts)
-    return not special and not overlap(parts)
+    return not may_repeat(parts) and not any(part.how["has_views"] or not part.how["canonical"] for part in parts)
 
 
 def count_plain_days(connection: duckdb.DuckDBPyConnection, days: dict[str, list[Part]]) -> None:
@@ -154,7 +154,7 @@ def count_plain_days(connection: duckdb.DuckDBPyConnection, days: dict[str, list
     files = {(part.folder, part.file) for parts in days.values() for part in parts}
     listed = ", ".join(f"DATE '{day}'" for day in days)
     sql = " UNION ALL ".join(
-        f"SELECT {COLUMNS}, 0 AS witnesses FROM read_parquet('{quoted(folder)}/*.parquet', hive_partitioning = false)"
+        f"SELECT {COLUMNS}, 0 AS witnesses FROM {rows_in(folder)}"
         f" WHERE file = {file} AND dropped IS NULL AND time::DATE IN ({listed})"
         for folder, file in sorted(files)
     )
@@ -171,12 +171,11 @@ def counted(witnessed: str) -> str:
 def events_sql(connection: duckdb.DuckDBPyConnection, day: str, parts: list[Part]) -> str:
     """SQL: the events of a day, each once, resolved, with `witnesses`. What the day has no need of is left out: it takes time."""
     sql = " UNION ALL ".join(
-        f"SELECT {COLUMNS}, line, '{part.digest}' AS origin"
-        f" FROM read_parquet('{quoted(part.folder)}/*.parquet', hive_partitioning = false)"
+        f"SELECT {COLUMNS}, line, '{part.digest}' AS origin FROM {rows_in(part.folder)}"
         f" WHERE file = {part.file} AND dropped IS NULL AND time >= DATE '{day}' AND time < DATE '{day}' + 1"
         for part in parts
     )
-    if (overlap(parts) or any(part.how["has_ids"] for part in parts)) and has_repeated(connection, sql):
+    if may_repeat(parts) and has_repeated(connection, sql):
         sql = unique(sql)
     if not all(part.how["canonical"] for part in parts):
         has_addresses = connection.execute("SELECT count(*) FROM address_alias").fetchone()
@@ -187,10 +186,11 @@ def events_sql(connection: duckdb.DuckDBPyConnection, day: str, parts: list[Part
     return f"SELECT *, 0 AS witnesses FROM ({sql})"
 
 
-def overlap(parts: list[Part]) -> bool:
-    """Whether two files tell of the same time."""
+def may_repeat(parts: list[Part]) -> bool:
+    """Whether an event may be there twice: files tell of the same time, or an identity may come twice in one file."""
     spans = sorted(part.span for part in parts)
-    return any(later[0] <= earlier[1] for earlier, later in zip(spans, spans[1:], strict=False))
+    overlap = any(later[0] <= earlier[1] for earlier, later in zip(spans, spans[1:], strict=False))
+    return overlap or any(part.how["has_ids"] for part in parts)
 
 
 KEY = f"CASE WHEN event_id IS NULL THEN hash({COLUMNS}) ELSE hash(event_id, time) END"  # what equal events have in common
@@ -210,6 +210,11 @@ def unique(sql: str) -> str:
     QUALIFY row_number() OVER (PARTITION BY key, CASE WHEN event_id IS NULL THEN copy END ORDER BY origin, line) = 1"""
 
 
+def rows_in(folder: Path) -> str:
+    """SQL: all rows of a batch's events."""
+    return f"read_parquet('{quoted(folder)}/*.parquet', hive_partitioning = false)"
+
+
 def quoted(path: Path | str) -> str:
     """As it stands in SQL between quotes."""
     return str(path).replace("'", "''")
@@ -217,19 +222,19 @@ def quoted(path: Path | str) -> str:
 
 def count_edges(root: Path, temporary: Path, manifest: lake.Manifest) -> None:
     """Put into the reports of a batch how many daily edges its files make. On days that they share, each counts its own."""
-    alone = {day: lake.index(root)[day]["rows"] for day, parts in parts_by_day(root).items() if len(parts) == 1}
+    index = lake.index(root)
+    alone = {day: index[day]["rows"] for day, parts in parts_by_day(root).items() if len(parts) == 1}
     shared: dict[tuple[int, str], int] = {}
     days = {day for file in manifest["files"] if file for day in file["spans"]} - set(alone)
     if days:
         key = ", ".join(f'"{name}"' for name in edges.KEY[1:])
         listed = ", ".join(f"DATE '{day}'" for day in sorted(days))
-        evident = ", ".join(f"'{action}'" for action in events.EVIDENCE)
-        folder = quoted(lake.events_folder(root, manifest["id"]))
+        rows_of_batch = rows_in(lake.events_folder(root, manifest["id"]))
         with lake.connect("1GB", temporary) as connection:
             rows = connection.execute(
                 f"SELECT file, day, count(*) FROM (SELECT DISTINCT file, time::DATE AS day, {key}"
-                f" FROM read_parquet('{folder}/*.parquet', hive_partitioning = false) WHERE dropped IS NULL"
-                f" AND time::DATE IN ({listed}) AND (action IS NULL OR action NOT IN ({evident}))) GROUP BY file, day"
+                f" FROM {rows_of_batch} WHERE dropped IS NULL AND time::DATE IN ({listed})"
+                f" AND (action IS NULL OR action NOT IN ({EVIDENT}))) GROUP BY file, day"
             ).fetchall()
         shared = {(file, str(day)): count for file, day, count in rows}
     for number, file in enumerate(manifest["files"]):

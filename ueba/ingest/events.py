@@ -67,6 +67,7 @@ KEPT = (
     "code",
     "event_id",
 )
+KEPT_SQL = ", ".join(f'"{name}"' for name in KEPT)
 COLUMNS = (*KEPT, "dropped", "note", "line", "text")
 LINES = ibis.schema({"line": "int64", "text": "string"})
 FILE = "file_number"  # a column of lines that is carried along: the number of their file, where lines of several are read at once

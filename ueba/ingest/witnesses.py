@@ -16,7 +16,7 @@ Leaves out what lies on two sides of midnight, and a ticket that was used hours 
 
 from __future__ import annotations
 
-from ueba.ingest.events import KEPT
+from ueba.ingest.events import KEPT_SQL
 
 BIT = {"host": 1, "controller": 2, "source": 4}
 SKEW = "INTERVAL 5 MINUTE"
@@ -54,7 +54,7 @@ def query(events: str, ranks: set[int]) -> str:
     ]
     return f"""
     WITH numbered AS MATERIALIZED (  -- equal events have equal numbers, and share their fate
-        SELECT *, hash({", ".join(f'"{name}"' for name in KEPT)}) AS number FROM ({events})
+        SELECT *, hash({KEPT_SQL}) AS number FROM ({events})
     ), views AS (
         SELECT number, time, "user", source, target, outcome, witness, {RANK} AS rank, split_part("user", '@', 1) AS account
         FROM numbered WHERE witness IS NOT NULL

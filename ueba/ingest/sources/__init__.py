@@ -115,10 +115,19 @@ class Source:
     is_csv: bool = False
     fields: tuple[str, ...] = ()
 
+    def has_rows(self, sample: Sample) -> bool:
+        """Whether a file of this family is a CSV: some come as CSV or as JSON, which has no header."""
+        return self.is_csv and sample.header != ""
+
 
 def formats() -> dict[str, str]:
     """Name and one line on each format."""
     return {name: (module.__doc__ or "").splitlines()[0] for name, module in modules().items()}
+
+
+def known_names() -> str:
+    """The formats that have a name, for messages."""
+    return ", ".join(name for name in modules() if name != "mapped")
 
 
 def modules() -> dict[str, ModuleType]:
@@ -130,8 +139,7 @@ def find(format: str, options: Options) -> Source:
     """The source that `--format` names."""
     name = "mapped" if format.endswith(".toml") else format
     if name not in modules() or (name == "mapped" and name == format):
-        known = ", ".join(known for known in formats() if known != "mapped")
-        raise UsageError(f"--format {format}: unknown; use {AUTO}, one of: {known}, or the path of a mapping file (*.toml)")
+        raise UsageError(f"--format {format}: unknown; use {AUTO}, one of: {known_names()}, or the path of a mapping file (*.toml)")
     source: Source = import_module(f"{__name__}.{name}").source(format, options)
     return source
 
@@ -145,13 +153,12 @@ def detect(sample: Sample, options: Options) -> Source:
         inside = opened(sample, envelope)
         if found := best_of(inside):
             return within(find(found, options), inside, envelope)
-    else:
-        known = ", ".join(known for known in formats() if known != "mapped")
-        raise InputError(
-            f"{sample.path}: {UNKNOWN}, as\n  {printable(sample.first[:120])}\nsay what it is with --format:"
-            f" one of {known}, or a mapping file (*.toml, see configs/sources)"
-            + (f"; it may be\n\n{proposed}" if (proposed := modules()["mapped"].skeleton(sample)) else "")
-        )
+    proposed = modules()["mapped"].skeleton(sample)
+    raise InputError(
+        f"{sample.path}: {UNKNOWN}, as\n  {printable(sample.first[:120])}\nsay what it is with --format:"
+        f" one of {known_names()}, or a mapping file (*.toml, see configs/sources)"
+        + (f"; it may be\n\n{proposed}" if proposed else "")
+    )
 
 
 def best_of(sample: Sample) -> str | None:
