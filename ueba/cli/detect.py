@@ -110,7 +110,7 @@ def incidents(
 
 @click.command()
 @click.argument("incident_id", metavar="ID")
-@click.option("--picture", type=click.Path(dir_okay=False, path_type=Path), help="Write the incident's graph as an HTML page.")
+@click.option("--picture", type=output.GraphPicture(), help="Draw the incident's graph, as .html or .svg.")
 @output.format_option
 @pass_settings
 def explain(settings: Settings, incident_id: str, picture: Path | None, output_format: str) -> None:
@@ -132,9 +132,9 @@ def explain(settings: Settings, incident_id: str, picture: Path | None, output_f
             click.echo("some of its entities have no history: their score is a back-off to their group")
     output.emit(rows, output_format, ("user", "source", "target", "first_seen", "count", "surprise", "p_value", "reasons"))
     if picture is not None:
-        from ueba.investigate.picture import draw
+        from ueba.investigate.picture import draw, incident_graph
 
-        draw(incident, mine, picture)
+        draw(incident_graph(mine), picture, f"incident {incident['id']}")
         output.note(f"picture: {picture}")
 
 
