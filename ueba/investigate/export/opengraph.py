@@ -31,10 +31,11 @@ def graph(some: Sequence[Case]) -> dict[str, Any]:
         for edge in case.edges:
             user, target = ("user", edge["user"]), (edge["target_kind"], edge["target"])
             source = user if edge["source"] is None else ("machine", edge["source"])
-            joined = [("Ueba_Reached", source, target), *([("Ueba_Used", user, source)] if source != user else [])]
+            steps = [("Ueba_Used", user, source), ("Ueba_Reached", source, target)]
             involved = [("Ueba_Involves", ("incident", case.id), entity) for entity in dict.fromkeys((user, source, target))]
-            for key in (*joined, *involved):
-                edges.setdefault(key, []).append((case, edge))
+            for kind, start, end in (*steps, *involved):
+                if start != end:  # an unknown source, a logon at the machine itself
+                    edges.setdefault((kind, start, end), []).append((case, edge))
     by_id = {case.id: case for case in some}
     entities = dict.fromkeys(entity for _, start, end in edges for entity in (start, end))
     return {
