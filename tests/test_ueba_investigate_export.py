@@ -140,6 +140,13 @@ def test_risk_and_severity_follow_the_score(found, score, risk, severity):
     assert cases.severity(case) == severity or (score, cases.risk(case)) == (27.7, 75.0)
 
 
+def test_title_and_message_tell_who_what_and_why(found):
+    assert cases.title(found[0]) == "Unusual access: alice@corp.example from ws1 to srv1.corp.example and 1 more"
+    assert cases.message(found[0]) == f"{cases.title(found[0])}: {NEW} (rank 1 of 2026-03-02, 30.0 nats)"
+    assert cases.title(changed(found[0], EDGES[1])) == "Unusual access: bob@corp.example from an unknown machine to Payroll"
+    assert cases.title(found[1]).isprintable() and cases.message(found[1]).isprintable()
+
+
 def test_techniques_are_those_that_an_edge_shows(found):
     def named(*edges):
         return [each.part or each.technique for each in cases.techniques(changed(found[0], *edges))]
@@ -237,8 +244,8 @@ def test_ocsf_says_what_happened(found):
         for anomaly in each["anomalies"]
     ]
     assert patterns == [
-        ("alice@corp.example", "user -> target logon", "UNSEEN"),
-        ("bob@corp.example", "user -> source -> target logon", "RARE"),
+        ("alice@corp.example", "user -> target access", "UNSEEN"),
+        ("bob@corp.example", "user -> source -> target access", "RARE"),
     ]
     assert [(each["type_id"], each["value"]) for each in record["observables"]] == [
         (4, "alice@corp.example"),
@@ -251,6 +258,14 @@ def test_ocsf_says_what_happened(found):
     ours = record["unmapped"]
     assert (ours["score"], ours["p_value"], ours["model"]) == (30.0, 1e-4, MODEL)
     assert [each["uid"] for each in ours["edges"]] == [each["uid"] for each in record["evidences"]]
+
+
+def test_a_crowd_is_told_of_by_its_strangest_edges_and_its_number(found):
+    crowd = [edge(f"u{n}", "ws1", "t", "machine", FIRST, n) for n in range(60)]
+    record = valid(ocsf.finding(changed(found[0], *crowd)))
+    told = [record["evidences"], record["anomaly_analyses"], record["unmapped"]["edges"]]
+    assert [len(each) for each in told] == [50, 50, 50] and record["unmapped"]["edges_total"] == 60
+    assert sum(each["type_id"] == 4 for each in record["observables"]) == 60
 
 
 def test_an_incident_that_was_judged_says_so(found, workspace, tmp_path):

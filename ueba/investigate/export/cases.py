@@ -156,13 +156,13 @@ def title(case: Case) -> str:
     """A few words."""
     edge, more = case.strangest, len(case.edges) - 1
     others = f" and {more} more" if more else ""
-    return plain(f"Unusual logons: {edge['user']} from {edge['source'] or 'an unknown machine'} to {edge['target']}{others}")
+    return plain(f"Unusual access: {edge['user']} from {edge['source'] or 'an unknown machine'} to {edge['target']}{others}")
 
 
 def message(case: Case) -> str:
-    """One sentence: the strongest reason of the strangest edge."""
-    about = f"{case.id}, rank {case.incident['rank']} of {case.incident['day']}"
-    return plain(f"{case.strangest['reasons'][0]}; incident {about}, {case.incident['score']:.1f} nats")
+    """One sentence: who, what, the strongest reason, and how it ranks."""
+    rank = f"rank {case.incident['rank']} of {case.incident['day']}, {case.incident['score']:.1f} nats"
+    return f"{title(case)}: {plain(case.strangest['reasons'][0])} ({rank})"
 
 
 def edge_id(case: Case, edge: dict[str, Any]) -> str:

@@ -36,7 +36,7 @@ def alert(case: Case) -> dict[str, Any]:
             "dataset": "ueba.incident",
             "provider": "ueba",
             "id": case.id,
-            "action": "unusual-logons",
+            "action": "unusual-access",
             "reason": case.strangest["reasons"][0],
             "created": cases.iso(case.found),
             "start": cases.iso(case.first),
@@ -47,7 +47,7 @@ def alert(case: Case) -> dict[str, Any]:
         },
         "rule": {
             "id": "ueba.incident",
-            "name": "Unusual logons",
+            "name": "Unusual access",
             "category": "anomaly",
             "ruleset": "ueba",
             "version": str(case.incident["model"]["trained_until"]),

@@ -21,7 +21,7 @@ RISKS = {"Low": 1, "Medium": 2, "High": 3}
 USER_NAME, HOSTNAME, IP_ADDRESS, RESOURCE = 4, 1, 2, 10  # kinds of observables
 KINDS = {USER_NAME: "User Name", HOSTNAME: "Hostname", IP_ADDRESS: "IP Address", RESOURCE: "Resource UID"}
 ATTACK_VERSION = "16.1"
-MOST_EVENTS = 100  # that a finding points to; it tells how many there are
+MOST_EVENTS, MOST_EDGES = 100, 50  # that a finding tells of, the first and the strangest; it says how many there are
 
 
 def finding(case: Case) -> dict[str, Any]:
@@ -52,8 +52,8 @@ def finding(case: Case) -> dict[str, Any]:
         "message": cases.message(case),
         "metadata": {"version": VERSION, "product": PRODUCT, "uid": case.id, "event_code": "ueba.incident"},
         "finding_info": _info(case),
-        "anomaly_analyses": [_analysis(case, user) for user in cases.users(case)],
-        "evidences": [_evidence(case, edge) for edge in case.edges],
+        "anomaly_analyses": _analyses(case),
+        "evidences": _evidences(case),
         "observables": _observables(case),
         "unmapped": _unmapped(case),
     }
@@ -112,12 +112,12 @@ def _related(event: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _analysis(case: Case, user: str) -> dict[str, Any]:
-    edges = [edge for edge in case.edges if edge["user"] == user]
-    return {
-        "analysis_targets": [{"name": user, "type": "User Account"}],
-        "anomalies": [anomaly for edge in edges for anomaly in _anomalies(edge)],
-    }
+def _analyses(case: Case) -> list[dict[str, Any]]:
+    """One for each account."""
+    anomalies: dict[str, list[dict[str, Any]]] = {}
+    for edge in case.edges[:MOST_EDGES]:
+        anomalies.setdefault(edge["user"], []).extend(_anomalies(edge))
+    return [{"analysis_targets": [{"name": user, "type": "User Account"}], "anomalies": found} for user, found in anomalies.items()]
 
 
 def _anomalies(edge: dict[str, Any]) -> list[dict[str, Any]]:
@@ -127,8 +127,8 @@ def _anomalies(edge: dict[str, Any]) -> list[dict[str, Any]]:
     found = []
     for a, verb, b in (("user", "reached", "target"), ("user", "acted from", "source"), ("source", "reached", "target")):
         if any(reason.startswith(f"{ends[a]} never {verb} {ends[b]} before (") for reason in edge["reasons"]):
-            found.append((f"{a} -> {b} logon", f"{ends[a]} -> {ends[b]}", "UNSEEN"))
-    whole = [("user -> source -> target logon", " -> ".join(ends.values()), "RARE")]
+            found.append((f"{a} -> {b} access", f"{ends[a]} -> {ends[b]}", "UNSEEN"))
+    whole = [("user -> source -> target access", " -> ".join(ends.values()), "RARE")]
     return [
         {
             "observation_parameter": parameter,
@@ -140,14 +140,24 @@ def _anomalies(edge: dict[str, Any]) -> list[dict[str, Any]]:
     ]
 
 
-def _evidence(case: Case, edge: dict[str, Any]) -> dict[str, Any]:
-    events = [event for event in case.events if all(event[end] == edge[end] for end in ("user", "source", "target"))]
-    told = {name: next((event[name] for event in events if event[name]), None) for name in ("user_id", "source_ip", "target_ip")}
-    evidence: dict[str, Any] = {"uid": cases.edge_id(case, edge), "user": _user(edge["user"], told["user_id"])}
+def _evidences(case: Case) -> list[dict[str, Any]]:
+    """One for each edge."""
+    told: dict[Any, dict[str, str]] = {}  # what the events of an edge tell of its ends
+    for event in case.events:
+        known = told.setdefault((event["user"], event["source"], event["target"]), {})
+        for name in ("user_id", "source_ip", "target_ip"):
+            if event[name]:
+                known.setdefault(name, event[name])
+    edges = case.edges[:MOST_EDGES]
+    return [_evidence(case, edge, told.get((edge["user"], edge["source"], edge["target"]), {})) for edge in edges]
+
+
+def _evidence(case: Case, edge: dict[str, Any], told: dict[str, str]) -> dict[str, Any]:
+    evidence: dict[str, Any] = {"uid": cases.edge_id(case, edge), "user": _user(edge["user"], told.get("user_id"))}
     if edge["source"] is not None:
-        evidence["src_endpoint"] = _endpoint(edge["source"], told["source_ip"])
+        evidence["src_endpoint"] = _endpoint(edge["source"], told.get("source_ip"))
     if edge["target_kind"] == "machine":
-        evidence["dst_endpoint"] = _endpoint(edge["target"], told["target_ip"])
+        evidence["dst_endpoint"] = _endpoint(edge["target"], told.get("target_ip"))
     else:
         evidence["resources"] = [{"name": edge["target"]}]
     return evidence
@@ -178,6 +188,6 @@ def _observables(case: Case) -> list[dict[str, Any]]:
 def _unmapped(case: Case) -> dict[str, Any]:
     numbers = ("surprise", "p_value", "strangeness", "carried", "count", "failures", "logon_types", "reasons")
     whole = {name: case.incident[name] for name in ("day", "rank", "score", "p_value", "backoff", "model")}
-    edges = [{"uid": cases.edge_id(case, edge)} | {name: edge[name] for name in numbers} for edge in case.edges]
+    edges = [{"uid": cases.edge_id(case, edge)} | {name: edge[name] for name in numbers} for edge in case.edges[:MOST_EDGES]]
     said = {"verdict": case.verdict} if case.verdict else {}
-    return {"schema_version": cases.SCHEMA_VERSION, **whole, "edges": edges, **said}
+    return {"schema_version": cases.SCHEMA_VERSION, **whole, "edges_total": len(case.edges), "edges": edges, **said}
