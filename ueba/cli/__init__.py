@@ -14,7 +14,7 @@ from typing import Any
 import click
 
 from ueba import __version__
-from ueba.cli import data, detect, evaluate, export, graph, inspect, setup
+from ueba.cli import data, detect, evaluate, export, graph, inspect, report, setup
 from ueba.errors import UebaError
 
 
@@ -77,6 +77,14 @@ def main(ctx: click.Context, workspace: Path, config_path: Path | None) -> None:
     ctx.obj = setup.Settings(Workspace(workspace), settings, sources)
 
 
-GROUPS = (data, detect, evaluate, inspect, export, graph, setup)
-for command in (command for group in GROUPS for command in group.COMMANDS):
+for command in (
+    *data.COMMANDS,
+    *detect.COMMANDS,
+    *evaluate.COMMANDS,
+    *inspect.COMMANDS,
+    *export.COMMANDS,
+    *graph.COMMANDS,
+    *report.COMMANDS,
+    *setup.COMMANDS,
+):
     main.add_command(command)
