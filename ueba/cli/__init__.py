@@ -14,7 +14,7 @@ from typing import Any
 import click
 
 from ueba import __version__
-from ueba.cli import data, detect, evaluate, graph, inspect, report, setup
+from ueba.cli import data, detect, evaluate, export, graph, inspect, report, setup
 from ueba.errors import UebaError
 
 
@@ -82,6 +82,7 @@ for command in (
     *detect.COMMANDS,
     *evaluate.COMMANDS,
     *inspect.COMMANDS,
+    *export.COMMANDS,
     *graph.COMMANDS,
     *report.COMMANDS,
     *setup.COMMANDS,

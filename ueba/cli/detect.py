@@ -92,17 +92,9 @@ def incidents(
       ueba incidents --from 2026-01-18 --limit 3
     """
     from ueba.detect import archive
-    from ueba.errors import WorkspaceError
 
     folder = settings.workspace.findings
-    scored = archive.scored_days(folder)
-    if not scored:
-        raise WorkspaceError(f"{settings.workspace.root}: no day was scored yet; run `ueba score --day DAY` or `ueba nightly`")
-    if day is None and first is None and last is None:
-        day = scored[-1]
-    if day is not None and day not in scored:
-        raise WorkspaceError(f"{day} was not scored; days that were: {archive.listed(folder)}")
-    found = archive.load_incidents(folder, day or first, day or last)
+    found = archive.incidents_of(folder, day, first, last)
     if not found:
         output.note(f"no incident on the days asked for; days that were scored: {archive.listed(folder)}")
     output.emit([incident for incident in found if incident["rank"] <= limit], output_format, INCIDENT_COLUMNS)
