@@ -14,7 +14,7 @@ from typing import Any
 import click
 
 from ueba import __version__
-from ueba.cli import data, detect, evaluate, export, graph, inspect, report, setup
+from ueba.cli import data, detect, evaluate, export, graph, inspect, perimeter, report, setup
 from ueba.errors import UebaError
 
 
@@ -84,6 +84,7 @@ for command in (
     *inspect.COMMANDS,
     *export.COMMANDS,
     *graph.COMMANDS,
+    *perimeter.COMMANDS,
     *report.COMMANDS,
     *setup.COMMANDS,
 ):

@@ -48,6 +48,26 @@ class Day(click.ParamType[dt.date]):
             self.fail(f"{value!r} is not a date; write it as YYYY-MM-DD", param, ctx)
 
 
+class Time(click.ParamType[dt.datetime]):
+    """ISO 8601, UTC unless it names a zone; a date alone is the beginning of its day, or its end."""
+
+    name = "TIME"
+
+    def __init__(self, of_day: dt.time = dt.time.min) -> None:
+        self.of_day = of_day
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> dt.datetime:
+        if isinstance(value, dt.datetime):
+            return value
+        try:
+            if len(value) == len("2026-01-21"):
+                return dt.datetime.combine(dt.date.fromisoformat(value), self.of_day)
+            time = dt.datetime.fromisoformat(value)
+            return (time.astimezone(dt.UTC) if time.tzinfo else time).replace(tzinfo=None)
+        except ValueError:
+            self.fail(f"{value!r} is not a time; write it as YYYY-MM-DDTHH:MM:SS", param, ctx)
+
+
 class Picture(click.Path):
     """A file to draw into, of a form that its suffix tells: refused before the work and not after it."""
 
