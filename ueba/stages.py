@@ -18,9 +18,10 @@ import pyarrow as pa
 from ueba.config import Config
 from ueba.detect import detector, findings, inspection
 from ueba.detect.detector import Detector, Progress, quiet
-from ueba.detect.history import History, date_of
+from ueba.detect.history import EdgeBatch, History, date_of
 from ueba.errors import WorkspaceError
 from ueba.ingest import IngestReport, ingest, ingest_all, lake
+from ueba.investigate import explain
 from ueba.investigate.entity import Known
 from ueba.workspace import Workspace
 
@@ -51,8 +52,9 @@ def score(workspace: Workspace, day: dt.date, config: Config) -> findings.Findin
     table = lake.read_pairs(workspace.lake, day, day)
     if not len(table):
         raise WorkspaceError(f"no edges on {day}; `ueba ingest` its logs first")
-    finding = score_edges(workspace, model, day, table, config)
+    finding, history, batch = score_edges(workspace, model, day, table, config)
     findings.save(finding, workspace.findings)
+    explain.save(explain.facts(model, history, batch, table, finding), workspace.findings, day)
     return finding
 
 
@@ -70,15 +72,19 @@ def score_file(workspace: Workspace, path: str, log_format: str, config: Config)
         for day in lake.days(aside.lake):
             table = lake.read_pairs(aside.lake, day, day)
             everything = replace(config, incidents=replace(config.incidents, candidates=len(table)))
-            yield score_edges(workspace, model, day, table, everything)
+            finding, *_ = score_edges(workspace, model, day, table, everything)
+            yield finding
 
 
-def score_edges(workspace: Workspace, model: Detector, day: dt.date, table: pa.Table, config: Config) -> findings.Finding:
-    """Score a day's edges with what the lake knew before it."""
+def score_edges(
+    workspace: Workspace, model: Detector, day: dt.date, table: pa.Table, config: Config
+) -> tuple[findings.Finding, History, EdgeBatch]:
+    """Score a day's edges with what the lake knew before it. Returns with it what was known, and the edges as it knows them."""
     history = known_before(workspace, day, config)
     earlier = findings.evidence_before(workspace.findings, day)
-    finding, _ = findings.find(model, history, day, history.encode(table), table, config, earlier)
-    return finding
+    batch = history.encode(table)
+    finding, _ = findings.find(model, history, day, batch, table, config, earlier)
+    return finding, history, batch
 
 
 def known_before(workspace: Workspace, day: dt.date, config: Config) -> History:

@@ -14,7 +14,7 @@ from typing import Any
 import click
 
 from ueba import __version__
-from ueba.cli import data, detect, evaluate, export, graph, inspect, perimeter, report, setup
+from ueba.cli import data, detect, evaluate, explain, export, graph, inspect, perimeter, report, setup
 from ueba.errors import UebaError
 
 
@@ -82,6 +82,7 @@ for command in (
     *detect.COMMANDS,
     *evaluate.COMMANDS,
     *inspect.COMMANDS,
+    *explain.COMMANDS,
     *export.COMMANDS,
     *graph.COMMANDS,
     *perimeter.COMMANDS,
