@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 from click.shell_completion import CompletionItem
 
 from ueba.cli import output
 from ueba.cli.setup import Settings, pass_settings
+
+if TYPE_CHECKING:
+    from graphdb.store import Store
 
 SCHEMA_VERSION = 1
 LIST = "list"
@@ -84,7 +87,7 @@ def ask(
     questions.check(question, given)
     with graphs.connect(settings.workspace, settings.config, os.environ) as store:
         parameters = questions.values(question, given, lambda: _last_day(store))
-        found = store.query(question.text, parameters, timeout or settings.config.graph.query_timeout_s, limit)
+        found = questions.ask(store, question, parameters, timeout or settings.config.graph.query_timeout_s, limit)
     rows = [{"schema_version": SCHEMA_VERSION, **row} for row in records(found)]
     output.emit(rows, output_format, list(question.columns))
     if len(rows) == limit:
@@ -99,7 +102,7 @@ def _list(output_format: str) -> None:
     output.emit([{"schema_version": SCHEMA_VERSION, **row} for row in rows], output_format, ("question", "asks", "parameters"))
 
 
-def _last_day(store: Any) -> str:
+def _last_day(store: Store) -> str:
     from ueba.investigate import questions
 
     day, how = questions.last_day(store)

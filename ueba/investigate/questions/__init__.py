@@ -14,8 +14,10 @@ parameters of the query and never become its text, and only the server decides t
     // Example: ueba ask novel-logons --param day=2026-01-21
 
 Types: text; names (a list: the parameter is given once for each); number; day (ISO date; `last` is the last day scored, or loaded
-if none was); time (ISO, UTC unless it says otherwise). For both servers to use their indexes and to stay within memory, a query
-finds a day's relationships between unlabelled ends, goes one hop a stage, and has no pattern of variable length.
+if none was; a default of `day - 7` is so many days before another parameter); time (ISO, UTC unless it says otherwise). So that
+both servers use their indexes and stay within memory, a query finds a day's relationships between unlabelled ends, compares days
+with parameters alone, asks what does not exist of every node of a label, goes one hop a stage, and has no pattern of variable
+length.
 
 Leaves out pictures, and questions that nobody wrote down: those are `ueba graph query`.
 """
@@ -27,14 +29,20 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
 
 from ueba.errors import UsageError, WorkspaceError
+
+if TYPE_CHECKING:
+    from graphdb.store import Store
 
 LAST = "last"
 LAST_DAY = """OPTIONAL MATCH (i:Incident) WITH max(i.day) AS scored
 OPTIONAL MATCH (d:LoadedDay) WITH scored, max(d.day) AS loaded RETURN scored, loaded"""
 
+_BEFORE = re.compile(r"([a-z_]+) - (\d+)")
 _SECTIONS = ("Title", "Purpose", "Parameters", "Columns", "Example")
 _PARAMETER = re.compile(r"(\w+) \((\w+)(?:, default (.+?))?\): (.+)")
 
@@ -151,20 +159,27 @@ def values(question: Question, given: Sequence[str], last_day: Callable[[], str]
     """The query's parameters from NAME=VALUE. last_day: gives the day that `last` stands for; called if it is needed.
 
     Raises UsageError as `check` does."""
-    texts, found = check(question, given), {}
-    for parameter in question.parameters:
-        some = [_read(question, parameter, text) for text in texts[parameter.name]]
-        found[parameter.name] = some if parameter.type == "names" else some[0]
-        if parameter.type == "day" and found[parameter.name] == LAST:
+    found: dict[str, Any] = {}
+    for parameter, some in zip(question.parameters, check(question, given).values(), strict=True):
+        before = _BEFORE.fullmatch(some[0]) if parameter.default == some[0] else None
+        if before is not None:
+            day = dt.date.fromisoformat(found[before[1]]).toordinal() - int(before[2])
+            found[parameter.name] = dt.date.fromordinal(max(day, 1)).isoformat()
+        elif parameter.type == "day" and some[0] == LAST:
             found[parameter.name] = last_day()
+        else:
+            values = [_read(question, parameter, text) for text in some]
+            found[parameter.name] = values if parameter.type == "names" else values[0]
     return found
 
 
 def _read(question: Question, parameter: Parameter, text: str) -> Any:
     try:
+        text.encode()  # bytes of the command line that are no text come as lone surrogates, which no server takes
         return _READ[parameter.type](text)
-    except ValueError as reason:
-        raise UsageError(f"{parameter.name}={text} is not a {parameter.type}; {question.takes}") from reason
+    except (ValueError, OverflowError) as reason:
+        said = text.encode(errors="backslashreplace").decode()
+        raise UsageError(f"{parameter.name}={said} is not a {parameter.type}; {question.takes}") from reason
 
 
 def _number(text: str) -> int | float:
@@ -193,7 +208,13 @@ _READ: dict[str, Callable[[str], Any]] = {
 }
 
 
-def last_day(store: Any) -> tuple[str, str]:
+def ask(store: Store, question: Question, parameters: Mapping[str, Any], timeout_s: float = 30, limit: int = 1000) -> pd.DataFrame:
+    """The answer, with the question's columns. Raises what `Store.query` does."""
+    found = store.query(question.text, parameters, timeout_s, limit)
+    return found if len(found) else pd.DataFrame(columns=list(question.columns))  # a server may not name columns without rows
+
+
+def last_day(store: Store) -> tuple[str, str]:
     """The last day with incidents, or the last one loaded if there are none; and which of the two it is.
 
     Raises WorkspaceError if the graph is empty."""

@@ -19,7 +19,7 @@ MATCH (u:User {name: $user})-[l:LOGGED_ON]->(m:Machine) WHERE l.day = $day
 UNWIND [l.first_seen, l.last_seen] AS arrived
 WITH DISTINCT m, arrived
 MATCH (m)-[h:REACHED]->(t)
-WHERE h.day >= $day AND h.day <= toString(date($day) + duration({days: 1})) AND h.user <> $user
+WHERE h.day >= $day AND h.user <> $user
 UNWIND [h.first_seen, h.last_seen] AS acted
 WITH DISTINCT m, arrived, h.user AS other_user, t, acted
 WHERE acted >= arrived AND acted <= arrived + duration({minutes: $minutes})

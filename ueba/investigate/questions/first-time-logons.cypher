@@ -17,11 +17,11 @@
 //   surprise: nats, if the pair was among the day's strangest
 // Example: ueba ask first-time-logons --param day=2026-01-21 --param most=10
 MATCH (u)-[r:LOGGED_ON]->(m) WHERE r.day = $day
-WITH m, count(DISTINCT u) AS accounts, collect(DISTINCT u) AS users WHERE accounts <= $most
-UNWIND users AS u
-WITH u, m, accounts
-WHERE NOT EXISTS { MATCH (u)-[e:LOGGED_ON]->(m) WHERE e.day < $day }
-MATCH (u)-[r:LOGGED_ON]->(m) WHERE r.day = $day
+WITH m, count(DISTINCT u) AS accounts WHERE accounts <= $most
+MATCH (u)-[r:LOGGED_ON]->(m) WHERE r.day <= $day
+WITH m, accounts, u, min(r.day) AS first WHERE first = $day
+MATCH (u)-[r:LOGGED_ON]->(m)
+WHERE r.day = $day
 WITH u, m, accounts, r ORDER BY r.source
 RETURN u.name AS user, m.name AS machine, collect(DISTINCT r.source) AS source, min(r.first_seen) AS first_seen,
   sum(r.count) AS count, sum(r.failures) AS failures, accounts, max(r.surprise) AS surprise

@@ -3,8 +3,8 @@
 // Parameters:
 //   day (day, default last): the last day to look at
 //   :param day => '2026-01-28'
-//   days (number, default 7): how many days up to it
-//   :param days => 7
+//   first (day, default day - 6): the first day to look at
+//   :param first => '2026-01-22'
 //   role (text, default source): what is shared: source, target or user
 //   :param role => 'source'
 //   least (number, default 2): incidents, at least
@@ -18,7 +18,7 @@
 //   best_rank: the best rank of them, 1 is the day's worst
 //   ids: the incidents, in order
 // Example: ueba ask in-several-incidents --param day=2026-01-28 --param role=target
-MATCH (i:Incident) WHERE i.day <= $day AND i.day > toString(date($day) - duration({days: $days}))
+MATCH (i:Incident) WHERE i.day <= $day AND i.day >= $first
 MATCH (i)-[v:INVOLVES]->(n) WHERE v.role = $role
 WITH DISTINCT n, i ORDER BY i.day, i.id
 WITH n, count(i) AS incidents, count(DISTINCT i.day) AS days, min(i.day) AS first_day, max(i.day) AS last_day,

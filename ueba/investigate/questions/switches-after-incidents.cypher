@@ -18,7 +18,7 @@ MATCH (u)-[l:LOGGED_ON]->(m) WHERE l.day = $day AND l.incident IS NOT NULL
 UNWIND [l.first_seen, l.last_seen] AS arrived
 WITH DISTINCT u, m, l.incident AS incident, arrived
 MATCH (m)-[h:REACHED]->(t)
-WHERE h.day >= $day AND h.day <= toString(date($day) + duration({days: 1})) AND h.user <> u.name
+WHERE h.day >= $day AND h.user <> u.name
 UNWIND [h.first_seen, h.last_seen] AS acted
 WITH DISTINCT u, m, incident, arrived, h.user AS other_user, t, acted
 WHERE acted >= arrived AND acted <= arrived + duration({minutes: $minutes})

@@ -6,8 +6,8 @@
 //   :param user => 'mlopez@corp.example'
 //   day (day, default last): the day to look at
 //   :param day => '2026-01-21'
-//   days (number, default 14): days before it that say what is usual
-//   :param days => 14
+//   first (day, default day - 14): from this day on it says what is usual
+//   :param first => '2026-01-07'
 // Columns:
 //   status: new, usual or missing
 //   role: reaches, or acts from
@@ -19,10 +19,10 @@
 // Example: ueba ask user-against-usual --param user=mlopez@corp.example --param day=2026-01-21
 MATCH (u:User {name: $user})
 OPTIONAL MATCH (u)-[b:LOGGED_ON|ACCESSED]->()
-WHERE b.day < $day AND b.day >= toString(date($day) - duration({days: $days}))
+WHERE b.day < $day AND b.day >= $first
 WITH u, count(DISTINCT b.day) AS active_days
 MATCH (u)-[r:LOGGED_ON|ACCESSED|USED]->(p)
-WHERE r.day <= $day AND r.day >= toString(date($day) - duration({days: $days}))
+WHERE r.day <= $day AND r.day >= $first
 WITH p, active_days, CASE WHEN type(r) = 'USED' THEN 'acts from' ELSE 'reaches' END AS role,
   CASE WHEN r.day < $day THEN r.day END AS before, CASE WHEN r.day = $day THEN r.count ELSE 0 END AS now
 WITH p, active_days, role, count(DISTINCT before) AS days_before, max(before) AS last_before, sum(now) AS count
