@@ -14,7 +14,7 @@ from typing import Any
 import click
 
 from ueba import __version__
-from ueba.cli import ask, data, detect, evaluate, graph, inspect, setup
+from ueba.cli import ask, data, detect, evaluate, export, graph, inspect, report, setup
 from ueba.errors import UebaError
 
 
@@ -82,8 +82,10 @@ for command in (
     *detect.COMMANDS,
     *evaluate.COMMANDS,
     *inspect.COMMANDS,
+    *export.COMMANDS,
     *graph.COMMANDS,
     *ask.COMMANDS,
+    *report.COMMANDS,
     *setup.COMMANDS,
 ):
     main.add_command(command)

@@ -12,6 +12,7 @@ import click
 
 from ueba.cli import output
 from ueba.cli.setup import Settings, pass_settings
+from ueba.text import plain
 
 if TYPE_CHECKING:
     from ueba.ingest import IngestReport
@@ -170,7 +171,7 @@ def print_report(each: IngestReport) -> None:
     for begin, end in each.gaps:
         click.echo(f"  no event from {begin} to {end}, where many were to be expected")
     if each.unread_fields:
-        click.echo(f"  fields that nothing reads: {output.plain(', '.join(each.unread_fields))[:500]}")
+        click.echo(f"  fields that nothing reads: {plain(', '.join(each.unread_fields))[:500]}")
 
 
 @click.command()

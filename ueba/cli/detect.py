@@ -92,17 +92,9 @@ def incidents(
       ueba incidents --from 2026-01-18 --limit 3
     """
     from ueba.detect import archive
-    from ueba.errors import WorkspaceError
 
     folder = settings.workspace.findings
-    scored = archive.scored_days(folder)
-    if not scored:
-        raise WorkspaceError(f"{settings.workspace.root}: no day was scored yet; run `ueba score --day DAY` or `ueba nightly`")
-    if day is None and first is None and last is None:
-        day = scored[-1]
-    if day is not None and day not in scored:
-        raise WorkspaceError(f"{day} was not scored; days that were: {archive.listed(folder)}")
-    found = archive.load_incidents(folder, day or first, day or last)
+    found = archive.incidents_of(folder, day, first, last)
     if not found:
         output.note(f"no incident on the days asked for; days that were scored: {archive.listed(folder)}")
     output.emit([incident for incident in found if incident["rank"] <= limit], output_format, INCIDENT_COLUMNS)
@@ -110,7 +102,7 @@ def incidents(
 
 @click.command()
 @click.argument("incident_id", metavar="ID")
-@click.option("--picture", type=click.Path(dir_okay=False, path_type=Path), help="Write the incident's graph as an HTML page.")
+@click.option("--picture", type=output.GraphPicture(), help="Draw the incident's graph, as .html or .svg.")
 @output.format_option
 @pass_settings
 def explain(settings: Settings, incident_id: str, picture: Path | None, output_format: str) -> None:
@@ -132,9 +124,9 @@ def explain(settings: Settings, incident_id: str, picture: Path | None, output_f
             click.echo("some of its entities have no history: their score is a back-off to their group")
     output.emit(rows, output_format, ("user", "source", "target", "first_seen", "count", "surprise", "p_value", "reasons"))
     if picture is not None:
-        from ueba.investigate.picture import draw
+        from ueba.investigate.picture import draw, incident_graph
 
-        draw(incident, mine, picture)
+        draw(incident_graph(mine), picture, f"incident {incident['id']}")
         output.note(f"picture: {picture}")
 
 

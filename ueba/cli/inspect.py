@@ -13,6 +13,7 @@ import click
 from ueba.cli import output
 from ueba.cli.output import Day
 from ueba.cli.setup import Settings, pass_settings
+from ueba.text import plain
 
 TITLES = {
     "breadth": "share of edges with p at most 0.01 and 0.001, by tenth of users by breadth",
@@ -82,13 +83,13 @@ def entity(settings: Settings, name: str | None, day: dt.date | None, limit: int
 
 def _show(facts: dict[str, Any]) -> None:
     """An entity's facts for a person."""
-    click.echo(output.plain(f"{facts['name']}: {facts['kind']}, as known before {facts['before']}"))
+    click.echo(plain(f"{facts['name']}: {facts['kind']}, as known before {facts['before']}"))
     click.echo(
         f"seen {facts['first_seen']} to {facts['last_seen']}; active on {facts['active_days']:.1f} of"
         f" {facts['days_that_count']:.1f} days (a day counts half after {facts['half_life_days']:g})"
     )
     click.echo(f"hours, UTC     0h {sparkline(facts['hours_utc'])} 23h")
-    click.echo(output.plain("logon types    " + ", ".join(f"{name} {share:.0%}" for name, share in facts["logon_types"].items())))
+    click.echo(plain("logon types    " + ", ".join(f"{name} {share:.0%}" for name, share in facts["logon_types"].items())))
     _show_identity(facts)
     click.echo("\nin each role: distinct partners ever, share of a day's partners that are new, new partners a day")
     output.emit([{**role, "role": f"{role['role']} {role['partner']}s"} for role in facts["roles"]], "table", ROLE_COLUMNS)
@@ -103,7 +104,7 @@ def _show(facts: dict[str, Any]) -> None:
     output.emit(facts["nearest"], "table", ("name", "similarity", "shared", "breadth"))
     click.echo("why its novelties count less or more")
     for sentence in facts["why"]:
-        click.echo(f"- {output.plain(sentence)}")
+        click.echo(f"- {plain(sentence)}")
 
 
 def _show_identity(facts: dict[str, Any]) -> None:
@@ -112,7 +113,7 @@ def _show_identity(facts: dict[str, Any]) -> None:
         seen = f", seen with administrator rights on {facts['privileged_on']} machines" if facts["privileged_on"] else ""
         click.echo(f"administrator{seen}")
     for name, value in facts["attributes"].items():
-        click.echo(output.plain(f"{name:14} {value}"))
+        click.echo(plain(f"{name:14} {value}"))
     if facts["aliases"] or facts["addresses"]:
         click.echo("\nalso known as, and how we know")
         names = [{"name": each["name"], "why": each["why"]} for each in facts["aliases"]]

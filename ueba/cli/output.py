@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ueba.text import plain
+
 if TYPE_CHECKING:
     from ueba.detect.detector import Progress
 
@@ -47,9 +49,9 @@ class Day(click.ParamType[dt.date]):
 
 
 class Picture(click.Path):
-    """A file that matplotlib draws: refused before the work and not after it."""
+    """A file to draw into, of a form that its suffix tells: refused before the work and not after it."""
 
-    suffixes = (".svg", ".png")
+    suffixes: tuple[str, ...] = (".svg", ".png")
 
     def __init__(self) -> None:
         super().__init__(dir_okay=False, path_type=Path)
@@ -59,6 +61,12 @@ class Picture(click.Path):
         if path.suffix.lower() not in self.suffixes:
             self.fail(f"{path}: name a file that ends in {' or '.join(self.suffixes)}", param, ctx)
         return path
+
+
+class GraphPicture(Picture):
+    """A file that `investigate.picture` draws."""
+
+    suffixes = (".html", ".svg")
 
 
 def emit(rows: Sequence[Mapping[str, Any]], output_format: str, columns: Sequence[str] | None = None) -> None:
@@ -112,11 +120,6 @@ def _cell(value: Any, joiner: str) -> str:
         some = [_cell(item, " ") for item in value[:6]]
         return joiner.join(some) + (f"{joiner}and {len(value) - 6} more" if len(value) > 6 else "")
     return plain(value)
-
-
-def plain(value: Any) -> str:
-    """Text for a terminal: what a log smuggled into a name is shown and not obeyed."""
-    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in str(value))
 
 
 def note(message: str) -> None:

@@ -24,6 +24,20 @@ def load_incidents(folder: Path, first: dt.date | None = None, last: dt.date | N
     return [incident for day in days for incident in json.loads((folder / f"day={day}.json").read_text())]
 
 
+def incidents_of(
+    folder: Path, day: dt.date | None = None, first: dt.date | None = None, last: dt.date | None = None
+) -> list[dict[str, Any]]:
+    """The incidents of a day or of several; of the last scored day if none is named. Raises WorkspaceError if it was not scored."""
+    scored = scored_days(folder)
+    if not scored:
+        raise WorkspaceError(f"{folder.parent}: no day was scored yet; run `ueba score --day DAY` or `ueba nightly`")
+    if day is None and first is None and last is None:
+        day = scored[-1]
+    if day is not None and day not in scored:
+        raise WorkspaceError(f"{day} was not scored; days that were: {listed(folder)}")
+    return load_incidents(folder, day or first, day or last)
+
+
 def find_incident(folder: Path, incident_id: str) -> dict[str, Any]:
     """One incident, by its id or the beginning of it. Raises WorkspaceError if there is none or more than one."""
     found = [incident for incident in load_incidents(folder) if incident["id"].startswith(incident_id)]

@@ -178,8 +178,8 @@ def events_sql(connection: duckdb.DuckDBPyConnection, day: str, parts: list[Part
     if may_repeat(parts) and has_repeated(connection, sql):
         sql = unique(sql)
     if not all(part.how["canonical"] for part in parts):
-        has_addresses = connection.execute("SELECT count(*) FROM address_alias").fetchone()
-        sql = entities.resolved(f"({sql})", with_addresses=has_addresses != (0,))
+        has_addresses = connection.execute("SELECT count(*) FROM address_alias").fetchall()
+        sql = entities.resolved(f"({sql})", with_addresses=has_addresses != [(0,)])
     if any(part.how["has_views"] for part in parts):
         ranks = connection.execute(f"SELECT DISTINCT {witnesses.RANK} FROM ({sql}) WHERE witness IS NOT NULL").fetchall()
         return witnesses.query(sql, {rank for (rank,) in ranks})
@@ -198,8 +198,8 @@ KEY = f"CASE WHEN event_id IS NULL THEN hash({COLUMNS}) ELSE hash(event_id, time
 
 def has_repeated(connection: duckdb.DuckDBPyConnection, sql: str) -> bool:
     """Whether there are equal events at all."""
-    found = connection.execute(f"SELECT count(*) > count(DISTINCT {KEY}) FROM ({sql})").fetchone()
-    return found == (True,)
+    found = connection.execute(f"SELECT count(*) > count(DISTINCT {KEY}) FROM ({sql})").fetchall()
+    return found == [(True,)]
 
 
 def unique(sql: str) -> str:

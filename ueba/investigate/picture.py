@@ -1,52 +1,187 @@
-"""An incident's graph as a picture: one HTML file that opens in a browser without a network (neo4j-viz).
+"""A small graph of users, machines and resources as a picture: an HTML page to move about in (neo4j-viz), or a still SVG.
 
-Names from logs travel as data, so that none of them can become part of the page. Leaves out layout; the page does that.
+What is drawn is a networkx graph that GraphML can hold as well. Its nodes are called `<kind>:<name>`.
+
+    node    kind   user, machine, resource, address      name   as the log spells it      mark   see MARKS
+            layer  optional: the column it stands in, from 0 at the left
+    edge    type   USED, REACHED, ...    mark   see MARKS    said   in words, for who points at it
+
+In an SVG the nodes stand in columns: users, machines acted from, what was reached; the busiest first. Both follow the reader's
+light or dark setting and need no network. Names from logs travel as data, so that none of them can become part of a page.
 """
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+import html
 from pathlib import Path
-from typing import Any
+from xml.etree import ElementTree as xml
 
+import networkx as nx
 import pandas as pd
 
-COLOURS = {"user": "#d1495b", "machine": "#3d7ea6", "resource": "#5c946e"}
+from ueba.text import plain, shortened
+
+# Lines and rings by what is said of them: light colour, dark colour, width, dashes.
+MARKS = {
+    "origin": ("#7b2cbf", "#c77dff", 3.0, ""),
+    "confirmed": ("#c1121f", "#ff6b6b", 2.5, ""),
+    "strange": ("#c1121f", "#ff6b6b", 2.5, ""),
+    "new": ("#c1121f", "#ff6b6b", 2.5, ""),
+    "unusual": ("#b35c00", "#ffb454", 2.0, ""),
+    "possible": ("#b35c00", "#ffb454", 1.5, ""),
+    "missing": ("#6b7780", "#8d99a3", 1.5, "4 4"),
+    "usual": ("#6b7780", "#8d99a3", 1.2, ""),
+}
+KINDS = {"user": "#d1495b", "machine": "#3d7ea6", "resource": "#5c946e", "address": "#8d6a9f"}
+ROW, COLUMN, RADIUS, LABEL = 26, 300, 7, 30  # pixels; LABEL in characters
+MOST = 24  # nodes of a column that are drawn
 
 
-def draw(incident: dict[str, Any], edges: pd.DataFrame, path: Path) -> None:
-    """Write the picture. `edges`: the incident's, as in `findings.load_edges`."""
+def incident_graph(edges: pd.DataFrame) -> nx.MultiDiGraph:
+    """An incident's edges as a graph: who acted from where, and what was reached. `edges`: as in `findings.load_edges`."""
+    graph = nx.MultiDiGraph()
+    for edge in edges.to_dict("records"):
+        user = add_node(graph, "user", edge["user"])
+        start = user
+        if edge["source"] is not None:
+            start = add_node(graph, "machine", edge["source"])
+            graph.add_edge(user, start, key="used", type="USED", mark="usual", said=f"{edge['user']} acted from {edge['source']}")
+        end = add_node(graph, edge["target_kind"], edge["target"])
+        said = f"{edge['user']} at {edge['first_seen']:%Y-%m-%d %H:%M:%S}, {edge['count']} events: {'; '.join(edge['reasons'])}"
+        facts = {"user": edge["user"], "surprise": float(edge["surprise"]), "p_value": float(edge["p_value"])}
+        graph.add_edge(start, end, type="REACHED", mark="strange", said=said, **facts)
+    return graph
+
+
+def add_node(graph: nx.MultiDiGraph, kind: str, name: str, mark: str = "usual") -> str:
+    """Add a node unless it is there. Returns what it is called in the graph."""
+    node = f"{kind}:{name}"
+    if node not in graph:
+        graph.add_node(node, kind=kind, name=name, mark=mark)
+    return node
+
+
+def draw(graph: nx.MultiDiGraph, path: Path, title: str) -> None:
+    """Write the picture: `.svg` stands still, anything else is a page to move about in."""
+    page = svg(graph, title) if path.suffix.lower() == ".svg" else _page(graph, title)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(page, encoding="utf-8")
+
+
+def _page(graph: nx.MultiDiGraph, title: str) -> str:
     from neo4j_viz import Node, Relationship, VisualizationGraph
 
-    kinds: dict[str, str] = {name: "user" for name in edges["user"]}
-    kinds |= dict(zip(edges["target"], edges["target_kind"], strict=True))
-    kinds |= {name: "machine" for name in edges["source"] if name is not None}
     nodes = [
-        Node(id=name, caption=name, color=COLOURS[kind], size=36 if kind == "user" else 30, properties={"kind": kind})
-        for name, kind in kinds.items()
-    ]
-    used = edges[edges["source"].notna()].groupby(["user", "source"], as_index=False).agg({"first_seen": "min", "count": "sum"})
-    relationships = [
-        Relationship(source=edge["user"], target=edge["source"], caption="USED", properties=_seen(edge))
-        for edge in used.to_dict("records")
-    ]
-    for edge in edges.to_dict("records"):
-        said = {
-            "user": edge["user"],
-            "surprise_nats": round(edge["surprise"], 2),
-            "p_value": edge["p_value"],
-            "why": "; ".join(edge["reasons"]),
-        }
-        start = edge["source"] if edge["source"] is not None else edge["user"]
-        relationships.append(
-            Relationship(source=start, target=edge["target"], caption="REACHED", properties={**said, **_seen(edge)}, width=2)
+        Node(
+            id=node,
+            caption=plain(data["name"]),
+            color=KINDS[data["kind"]],
+            size=42 if data["mark"] in ("origin", "confirmed") else 32,
+            properties={"kind": data["kind"], "mark": data["mark"]},
         )
-    graph = VisualizationGraph(nodes=nodes, relationships=relationships)
-    graph.set_legend(nodes={kind: COLOURS[kind] for kind in COLOURS if kind in kinds.values()})
-    page = str(graph.render(height="100vh").data)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(page.replace("<title>neo4j-viz</title>", f"<title>incident {incident['id']}</title>", 1), encoding="utf-8")
+        for node, data in graph.nodes(data=True)
+    ]
+    relationships = [
+        Relationship(
+            source=start,
+            target=end,
+            caption=data["type"],
+            color=MARKS[data["mark"]][0],
+            width=MARKS[data["mark"]][2],
+            properties={name: value for name, value in data.items() if name != "type"},
+        )
+        for start, end, data in graph.edges(data=True)
+    ]
+    drawn = VisualizationGraph(nodes=nodes, relationships=relationships)
+    kinds = {data["kind"] for _, data in graph.nodes(data=True)}
+    drawn.set_legend(nodes={kind: colour for kind, colour in KINDS.items() if kind in kinds})
+    page = str(drawn.render(height="100vh").data)
+    return page.replace("<title>neo4j-viz</title>", f"<title>{html.escape(plain(title))}</title>", 1)
 
 
-def _seen(edge: Mapping[Hashable, Any]) -> dict[str, Any]:
-    return {"first_seen": str(edge["first_seen"]), "events": int(edge["count"])}
+# --- SVG -------------------------------------------------------------------------------------------------------
+
+
+def svg(graph: nx.MultiDiGraph, title: str) -> str:
+    """The graph as SVG text, to be a file or part of a page. The same graph gives the same text."""
+    place, hidden = _places(graph)
+    columns = 1 + max((column for column, _ in place.values()), default=0)
+    rows = 1 + max((row for _, row in place.values()), default=0)
+    width, height = columns * COLUMN - 60, (rows + 1) * ROW + (ROW if hidden else 0)
+    drawing = xml.Element("svg", xmlns="http://www.w3.org/2000/svg", viewBox=f"0 0 {width} {height}", role="img")
+    drawing.set("class", "graph")
+    drawing.set("style", f"max-width:{width}px")
+    xml.SubElement(drawing, "title").text = plain(title)
+    xml.SubElement(drawing, "style").text = STYLE
+    for start, end, data in sorted(graph.edges(data=True), key=_paint_order):
+        if start in place and end in place:
+            _line(drawing, place[start], place[end], data)
+    for node in place:
+        _node(drawing, place[node], graph.nodes[node])
+    if hidden:
+        note = xml.SubElement(drawing, "text", x="12", y=str(height - 8))
+        note.text = f"and {hidden} more that are not drawn"
+    return xml.tostring(drawing, encoding="unicode")
+
+
+def _style() -> str:
+    rules = [".graph text{font:12px system-ui,sans-serif;fill:#1b1f23}.graph path{fill:none}"]
+    dark = [".graph text{fill:#e6e9ec}"]
+    for mark, (light, darker, width, dashes) in MARKS.items():
+        dashed = f";stroke-dasharray:{dashes}" if dashes else ""
+        rules.append(f".graph .{mark}{{stroke:{light};stroke-width:{width}{dashed}}}.graph .{mark}-head{{fill:{light}}}")
+        dark.append(f".graph .{mark}{{stroke:{darker}}}.graph .{mark}-head{{fill:{darker}}}")
+    return f"{''.join(rules)}@media screen and (prefers-color-scheme:dark){{{''.join(dark)}}}"
+
+
+STYLE = _style()
+
+
+def _places(graph: nx.MultiDiGraph) -> tuple[dict[str, tuple[int, int]], int]:
+    """(column, row) of each node that is drawn, and how many are not."""
+    columns: dict[int, list[str]] = {}
+    for node, data in graph.nodes(data=True):
+        leads_on = graph.out_degree(node) > 0
+        usual = 0 if data["kind"] in ("user", "address") else 1 if leads_on else 2
+        columns.setdefault(data.get("layer", usual), []).append(node)
+    place: dict[str, tuple[int, int]] = {}
+    hidden = 0
+    for column, number in enumerate(sorted(columns)):
+        nodes = sorted(columns[number], key=lambda node: (list(MARKS).index(graph.nodes[node]["mark"]), -graph.degree(node), node))
+        hidden += len(nodes[MOST:])
+        place |= {node: (column, row) for row, node in enumerate(nodes[:MOST])}
+    return place, hidden
+
+
+def _paint_order(edge: tuple[str, str, dict[str, str]]) -> tuple[int, str, str, str]:
+    start, end, data = edge
+    return -list(MARKS).index(data["mark"]), start, end, data.get("said", "")
+
+
+def _at(place: tuple[int, int]) -> tuple[int, int]:
+    return place[0] * COLUMN + 14, (place[1] + 1) * ROW
+
+
+def _line(drawing: xml.Element, start: tuple[int, int], end: tuple[int, int], data: dict[str, str]) -> None:
+    (x, y), (to_x, to_y) = _at(start), _at(end)
+    forward = to_x > x
+    x, to_x = x + RADIUS, to_x - RADIUS - 5 if forward else to_x + RADIUS + 5
+    bend = COLUMN // 2 if forward else 40
+    group = xml.SubElement(drawing, "g")
+    xml.SubElement(group, "title").text = plain(data.get("said", data["type"]))
+    towards = to_x - bend if forward else to_x + bend
+    path = xml.SubElement(group, "path", d=f"M{x} {y}C{x + bend} {y} {towards} {to_y} {to_x} {to_y}")
+    path.set("class", data["mark"])
+    tip = 6 if forward else -6
+    head = xml.SubElement(group, "polygon", points=f"{to_x},{to_y - 4} {to_x + tip},{to_y} {to_x},{to_y + 4}")
+    head.set("class", f"{data['mark']}-head")
+
+
+def _node(drawing: xml.Element, place: tuple[int, int], data: dict[str, str]) -> None:
+    x, y = _at(place)
+    group = xml.SubElement(drawing, "g")
+    xml.SubElement(group, "title").text = f"{data['kind']} {plain(data['name'])}"
+    circle = xml.SubElement(group, "circle", cx=str(x), cy=str(y), r=str(RADIUS), fill=KINDS[data["kind"]])
+    if data["mark"] != "usual":
+        circle.set("class", data["mark"])
+    xml.SubElement(group, "text", x=str(x + RADIUS + 5), y=str(y - 5)).text = shortened(data["name"], LABEL)

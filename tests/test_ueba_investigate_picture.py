@@ -1,0 +1,76 @@
+"""Pictures: every node and edge is in them, names from logs stay text, and the same graph gives the same picture."""
+
+from __future__ import annotations
+
+import datetime as dt
+from xml.etree import ElementTree as xml
+
+import networkx as nx
+import pandas as pd
+
+from ueba.investigate import picture
+from ueba.text import plain, shortened
+
+HOSTILE = '</title><script>alert("x")</script>'
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+def edge(user, source, target, kind="machine"):
+    facts = {"count": 2, "first_seen": dt.datetime(2026, 3, 2, 9), "surprise": 5.0, "p_value": 0.001, "reasons": ["new"]}
+    return {"user": user, "source": source, "target": target, "target_kind": kind} | facts
+
+
+def world():
+    edges = [edge("ann", "ws1", "srv1"), edge("ann", None, "\\\\srv1\\share", "resource"), edge(HOSTILE, "ws1", "srv1")]
+    return picture.incident_graph(pd.DataFrame(edges, dtype=object))
+
+
+def test_an_incident_is_who_acted_from_where_and_what_was_reached():
+    graph = world()
+    assert sorted(graph.nodes) == sorted(["user:ann", f"user:{HOSTILE}", "machine:ws1", "machine:srv1", "resource:\\\\srv1\\share"])
+    assert sorted((a, b, data["type"]) for a, b, data in graph.edges(data=True)) == sorted(
+        [
+            ("user:ann", "machine:ws1", "USED"),
+            (f"user:{HOSTILE}", "machine:ws1", "USED"),
+            ("machine:ws1", "machine:srv1", "REACHED"),
+            ("machine:ws1", "machine:srv1", "REACHED"),
+            ("user:ann", "resource:\\\\srv1\\share", "REACHED"),
+        ]
+    )
+    list(nx.generate_graphml(graph))  # raises for what it cannot hold
+
+
+def test_a_still_picture_has_a_circle_a_node_and_a_line_an_edge_in_columns():
+    drawn = xml.fromstring(picture.svg(world(), "incident 1"))
+    assert drawn.findtext(f"{SVG}title") == "incident 1"
+    circles = drawn.findall(f".//{SVG}circle")
+    assert len(circles) == 5 and len(drawn.findall(f".//{SVG}path")) == 5
+    assert {circle.get("cx") for circle in circles} == {"14", "314", "614"}
+    assert not drawn.findall(f".//{SVG}script")
+    assert picture.svg(world(), "incident 1") == picture.svg(world(), "incident 1")
+
+
+def test_a_crowd_is_cut_and_the_rest_counted():
+    graph = nx.MultiDiGraph()
+    for number in range(30):
+        picture.add_node(graph, "machine", f"ws{number}", "confirmed" if number == 29 else "usual")
+    drawn = picture.svg(graph, "many")
+    assert drawn.count("<circle") == picture.MOST and "and 6 more that are not drawn" in drawn and "ws29" in drawn
+
+
+def test_an_empty_graph_is_an_empty_picture():
+    assert "<circle" not in picture.svg(nx.MultiDiGraph(), "nothing")
+
+
+def test_pages_and_files_are_told_by_their_suffix_and_hold_no_markup_of_names(tmp_path):
+    picture.draw(world(), tmp_path / "new" / "a.svg", HOSTILE)
+    picture.draw(world(), tmp_path / "a.html", HOSTILE)
+    assert (tmp_path / "new" / "a.svg").read_text().startswith("<svg")
+    page = (tmp_path / "a.html").read_text()
+    assert "<script>alert" not in page and "&lt;/title&gt;" in page
+
+
+def test_names_are_shown_and_not_obeyed():
+    assert plain("a\x1b[31mb\u202ec") == "a\\x1b[31mb\\u202ec"
+    assert shortened("abcdefghij", 10) == "abcdefghij"
+    assert shortened("abcdefghijk", 10) == "abcde…hijk"
