@@ -438,6 +438,7 @@ ANSWERS: list[tuple[str, list[str], list[tuple[Any, ...]]]] = [
             (C, "ws2", "bob", False, "share", at("11:00"), at("11:00"), 1),
         ],
     ),
+    ("incident-onward", [f"incident={C}", "most=1"], [(C, "ws1", "alice", False, "srv", at("09:00"), at("10:00"), 3)]),
     (
         "unresolved-sources",
         [],
@@ -703,6 +704,7 @@ def test_the_command_prints_the_answer_and_tells_which_day(connected: None) -> N
 def test_an_answer_without_rows_still_has_its_columns(connected: None) -> None:
     result = run("user-day", "--param", "user=nobody", "--format", "csv")
     assert result.stdout.strip().split(",") == list(questions.load("user-day").columns)
+    assert "ueba ask loaded-days" in result.stderr
     assert run("user-day", "--param", "user=nobody", "--format", "json").stdout == "[]\n"
 
 

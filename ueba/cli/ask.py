@@ -73,8 +73,6 @@ def ask(
       ueba ask user-day --param user=mlopez@corp.example --param day=2026-01-21
       ueba ask user-day --show
     """
-    from ueba import graph as graphs
-    from ueba.detect.findings import records
     from ueba.investigate import questions
 
     if name == LIST:
@@ -85,11 +83,16 @@ def ask(
         click.echo(question.text, nl=False)
         return
     questions.check(question, given)
+    from ueba import graph as graphs
+    from ueba.detect.findings import records
+
     with graphs.connect(settings.workspace, settings.config, os.environ) as store:
         parameters = questions.values(question, given, lambda: _last_day(store))
         found = questions.ask(store, question, parameters, timeout or settings.config.graph.query_timeout_s, limit)
     rows = [{"schema_version": SCHEMA_VERSION, **row} for row in records(found)]
     output.emit(rows, output_format, list(question.columns))
+    if not rows:
+        output.note("no rows; `ueba ask loaded-days` says which days the graph holds")
     if len(rows) == limit:
         output.note(f"cut at {limit} rows; --limit takes more")
 

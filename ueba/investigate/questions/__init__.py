@@ -31,11 +31,11 @@ from dataclasses import dataclass
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
-import pandas as pd
-
 from ueba.errors import UsageError, WorkspaceError
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from graphdb.store import Store
 
 LAST = "last"
@@ -210,6 +210,8 @@ _READ: dict[str, Callable[[str], Any]] = {
 
 def ask(store: Store, question: Question, parameters: Mapping[str, Any], timeout_s: float = 30, limit: int = 1000) -> pd.DataFrame:
     """The answer, with the question's columns. Raises what `Store.query` does."""
+    import pandas as pd
+
     found = store.query(question.text, parameters, timeout_s, limit)
     return found if len(found) else pd.DataFrame(columns=list(question.columns))  # a server may not name columns without rows
 

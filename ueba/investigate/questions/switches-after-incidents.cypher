@@ -1,4 +1,4 @@
-// Title: Other accounts acting from where an incident's logon had just ended
+// Title: Other accounts acting from where a logon of an incident led
 // Purpose: As credential-switches, for every logon of a day that is in an incident.
 // Parameters:
 //   day (day, default last): the day of the logons
