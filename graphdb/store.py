@@ -129,7 +129,8 @@ class Store:
 
     def keys(self, node: Node, timeout_s: float = 600) -> list[Any]:
         """The key of every node of a label."""
-        return self.query(statements.keys(node), timeout_s=timeout_s, limit=_ALL)["key"].tolist()
+        found = self.query(statements.keys(node), timeout_s=timeout_s, limit=_ALL)
+        return found["key"].tolist() if len(found) else []  # of no rows the bundled server does not tell the columns
 
     def replace(self, tables: Sequence[tuple[Relationship, pa.Table]]) -> int:
         """All relationships of these types go, and those of the tables are made, each in them once. Returns the rows loaded. Cut

@@ -7,6 +7,7 @@ times are UTC.
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterator
 
 from graphdb import Node, Property, Relationship, Schema
 
@@ -123,8 +124,9 @@ _PEER = (
 )
 # (:User)-[:PEER_OF {rank}]->(:User), (:Machine | :Resource)-[:PEER_OF {rank}]->(:Machine | :Resource)
 PEER_OF = {
-    (start, end): Relationship("PEER_OF", start, end, (), _PEER, "among the few most like it, by embedding", remark=True)
-    for start, end in ((USER, USER), *itertools.product((MACHINE, RESOURCE), repeat=2))
+    (start, end): Relationship("PEER_OF", start, end, (), _PEER, f"one of the few {what} most like it, by embedding", remark=True)
+    for what, labels in (("users", (USER,)), ("machines and resources", (MACHINE, RESOURCE)))
+    for start, end in itertools.product(labels, repeat=2)
 }
 
 SCHEMA = Schema(
@@ -142,3 +144,21 @@ SCHEMA = Schema(
         *PEER_OF.values(),
     ),
 )
+
+
+def described() -> Iterator[tuple[str, str, tuple[Property, ...]]]:
+    """For a reader: each label and each relationship type as it is written in a query, what it is, and its properties."""
+    for node in SCHEMA.nodes:
+        also = f"; some are (:{') or (:'.join(node.extra_labels)}) as well" if node.extra_labels else ""
+        yield f"(:{node.label})", node.description + also, node.properties
+    for kind in dict.fromkeys(each.type for each in SCHEMA.relationships):
+        same = [each for each in SCHEMA.relationships if each.type == kind]
+        starts, ends = (
+            " | ".join(f":{label}" for label in dict.fromkeys(labels)) for labels in zip(*map(_ends, same), strict=True)
+        )
+        meaning = "; ".join(dict.fromkeys(each.description for each in same))
+        yield f"({starts})-[:{kind}]->({ends})", meaning, same[0].properties
+
+
+def _ends(relationship: Relationship) -> tuple[str, str]:
+    return relationship.start.label, relationship.end.label

@@ -77,6 +77,25 @@ def query(
     )
 
 
+@graph.command()
+@output.format_option
+def schema(output_format: str) -> None:
+    """Say what stands in the graph: labels, relationships, and what each property means.
+
+    \b
+    Example:
+      ueba graph schema
+    """
+    from ueba import ontology
+
+    rows = [
+        {"schema_version": 1, "item": item, "property": name, "meaning": meaning}
+        for item, what, properties in ontology.described()
+        for name, meaning in [("", what), *((each.name, each.description) for each in properties)]
+    ]
+    output.emit(rows, output_format, ("item", "property", "meaning"))
+
+
 @graph.group()
 def server() -> None:
     """The bundled graph server: a process of its own, on loopback, with a generated password."""
