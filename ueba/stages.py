@@ -63,6 +63,18 @@ def is_fit_for(workspace: Workspace, day: dt.date) -> bool:
     return workspace.model.exists() and Detector.load(workspace.model).learned_before(day)
 
 
+def has_learned(workspace: Workspace, day: dt.date, config: Config) -> bool:
+    """Whether the model and the history kept are of the days up to one, as the lake holds them now."""
+    kept = workspace.history / "history.json"
+    if not kept.exists() or is_fit_for(workspace, day):
+        return False
+    start = detector.window_start(day + dt.timedelta(days=1), config)
+    held = [
+        batch for each in lake.days(workspace.lake) if start <= each <= day for batch in detector.batches_of(workspace.lake, each)
+    ]
+    return bool(json.loads(kept.read_text())["batches"] == held)
+
+
 def score_file(workspace: Workspace, path: str, log_format: str, config: Config) -> Iterator[findings.Finding]:
     """Every edge of a log file, a day at a time, scored by what the lake knew before that day. Nothing is kept."""
     model = Detector.load(workspace.model)
