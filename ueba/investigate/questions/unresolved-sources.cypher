@@ -12,12 +12,12 @@
 //   last_seen: the last event, UTC
 //   examples: some of the accounts, by name
 // Example: ueba ask unresolved-sources --param day=2026-01-21
-CALL {
-  MATCH (u)-[r:LOGGED_ON]->(t) WHERE r.day = $day AND r.source = '' RETURN u, r, t
- UNION ALL
-  MATCH (u)-[r:ACCESSED]->(t) WHERE r.day = $day AND r.source = '' RETURN u, r, t
-}
-WITH u, r, t ORDER BY u.name
-RETURN t.name AS machine, count(DISTINCT u) AS users, sum(r.count) AS count, sum(r.failures) AS failures,
-  min(r.first_seen) AS first_seen, max(r.last_seen) AS last_seen, collect(DISTINCT u.name)[0..5] AS examples
+MATCH (u)-[r:LOGGED_ON]->(t) WHERE r.day = $day AND r.source = ''
+WITH collect({user: u.name, edge: r, target: t}) AS logons
+OPTIONAL MATCH (u)-[r:ACCESSED]->(t) WHERE r.day = $day AND r.source = ''
+WITH logons, collect(CASE WHEN r IS NOT NULL THEN {user: u.name, edge: r, target: t} END) AS accesses
+UNWIND logons + accesses AS each
+WITH each.user AS user, each.edge AS r, each.target AS t ORDER BY user
+RETURN t.name AS machine, count(DISTINCT user) AS users, sum(r.count) AS count, sum(r.failures) AS failures,
+  min(r.first_seen) AS first_seen, max(r.last_seen) AS last_seen, collect(DISTINCT user)[0..5] AS examples
 ORDER BY count DESC, machine
