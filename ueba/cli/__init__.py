@@ -14,7 +14,7 @@ from typing import Any
 import click
 
 from ueba import __version__
-from ueba.cli import data, detect, evaluate, export, graph, inspect, report, setup
+from ueba.cli import data, detect, evaluate, export, graph, inspect, report, setup, triage
 from ueba.errors import UebaError
 
 
@@ -86,5 +86,6 @@ for command in (
     *graph.COMMANDS,
     *report.COMMANDS,
     *setup.COMMANDS,
+    *triage.COMMANDS,
 ):
     main.add_command(command)
