@@ -184,6 +184,7 @@ def verdict_log(workspace: Workspace) -> list[dict[str, Any]]:
 
 def try_rules(workspace: Workspace, some: Sequence[rules.Rule], first: dt.date | None, last: dt.date | None) -> hiding.DryRun:
     """What rules would have hidden of the scored days."""
+    today(workspace)  # there are some
     return hiding.dry_run(workspace.findings, some, feedback.verdicts(workspace.root), first, last)
 
 

@@ -188,7 +188,7 @@ def append(path: Path, line: Callable[[bytes], Mapping[str, Any] | None]) -> boo
 def state(verdict: Verdict, every: Sequence[Verdict], today: dt.date) -> str:
     """Whether a verdict of the log counts for days from today on, and if not, why."""
     last = next(each for each in reversed(every) if each.incident == verdict.incident)
-    if last is not verdict:
+    if last != verdict:
         return f"superseded by {last.id}"
     if verdict.verdict == "withdrawn":
         return "withdraws"

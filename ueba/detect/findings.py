@@ -248,7 +248,8 @@ def load_edges(folder: Path, day: dt.date) -> pd.DataFrame:
     path = folder / f"day={day}.parquet"
     if not path.exists():
         raise WorkspaceError(f"{day} was not scored; days that were: {archive.listed(folder)}")
-    table = pq.read_table(path).to_pandas().astype({"source": object, "incident": object})
+    table = pq.read_table(path).to_pandas()
+    table = table.astype({name: object for name in ("user_kind", "source", "incident", "rule") if name in table})
     plain: pd.DataFrame = table.where(table.notna(), None)
     return plain if "original" in plain else _before_feedback(plain)
 

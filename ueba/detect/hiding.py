@@ -63,7 +63,7 @@ def dry_run(
 
 
 def hide(finding: findings.Finding, rules: Sequence[Rule]) -> findings.Finding:
-    """A scored day under other rules. Those reported rank before those hidden; what took no place before is not brought back."""
+    """A scored day under other rules. Those reported rank before those hidden; what the budget left out is not brought back."""
     edges = finding.edges
     by = pd.Series([that_hides(rules, edge) for edge in findings.records(edges)], edges.index, dtype=object)
     edges = edges.assign(rule=by)
@@ -71,7 +71,7 @@ def hide(finding: findings.Finding, rules: Sequence[Rule]) -> findings.Finding:
         {**incident, "suppressed_by": hidden_by(edges.loc[edges["incident"] == incident["id"], "rule"])}
         for incident in finding.incidents
     ]
-    ordered = sorted(incidents, key=lambda incident: (incident["suppressed_by"] is not None, incident["rank"]))
+    ordered = sorted(incidents, key=lambda each: (each["suppressed_by"] is not None, -each["score"], each["rank"]))
     ranked = [{**incident, "rank": rank} for rank, incident in enumerate(ordered, start=1)]
     return findings.Finding(finding.day, edges, ranked)
 
