@@ -14,7 +14,7 @@ from typing import Any
 import click
 
 from ueba import __version__
-from ueba.cli import ask, data, detect, evaluate, explain, export, graph, inspect, perimeter, report, setup
+from ueba.cli import ask, data, detect, evaluate, explain, export, graph, inspect, perimeter, report, setup, triage
 from ueba.errors import UebaError
 
 
@@ -83,6 +83,7 @@ for command in (
     *explain.COMMANDS,
     *perimeter.COMMANDS,
     *ask.COMMANDS,
+    *triage.COMMANDS,
     *report.COMMANDS,
     *export.COMMANDS,
     *graph.COMMANDS,

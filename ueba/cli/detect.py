@@ -12,7 +12,7 @@ from ueba.cli import output
 from ueba.cli.output import Day
 from ueba.cli.setup import Settings, pass_settings
 
-INCIDENT_COLUMNS = ("day", "rank", "id", "score", "p_value", "edges", "users", "machines", "reasons")
+INCIDENT_COLUMNS = ("day", "rank", "id", "score", "p_value", "edges", "users", "machines", "verdict", "reasons")
 EDGE_COLUMNS = ("day", "user", "source", "target", "surprise", "p_value", "incident", "reasons")
 
 
@@ -80,10 +80,17 @@ def score(settings: Settings, file: str | None, log_format: str, day: dt.date | 
 @click.option("--from", "first", type=Day(), help="First day.")
 @click.option("--to", "last", type=Day(), help="Last day.")
 @click.option("--limit", default=10, show_default=True, help="Incidents of a day to show, worst first.")
+@click.option("--all", "everything", is_flag=True, help="Every incident, also those that rules hide, see `ueba triage rules`.")
 @output.format_option
 @pass_settings
 def incidents(
-    settings: Settings, day: dt.date | None, first: dt.date | None, last: dt.date | None, limit: int, output_format: str
+    settings: Settings,
+    day: dt.date | None,
+    first: dt.date | None,
+    last: dt.date | None,
+    limit: int,
+    everything: bool,
+    output_format: str,
 ) -> None:
     """List the incidents of scored days, ranked. Without days: the last scored day.
 
@@ -91,13 +98,22 @@ def incidents(
     Example:
       ueba incidents --from 2026-01-18 --limit 3
     """
-    from ueba.detect import archive
+    from ueba.detect import archive, feedback
 
     folder = settings.workspace.findings
     found = archive.incidents_of(folder, day, first, last)
     if not found:
         output.note(f"no incident on the days asked for; days that were scored: {archive.listed(folder)}")
-    output.emit([incident for incident in found if incident["rank"] <= limit], output_format, INCIDENT_COLUMNS)
+    log = feedback.read(settings.workspace.root)
+    for damage in log.damaged:
+        output.note(damage)
+    said = {verdict.incident: verdict.verdict for verdict in feedback.latest(log.verdicts)}
+    shown = found if everything else archive.reported(found, said)
+    if len(shown) < len(found):
+        output.note(f"incidents that rules hide: {len(found) - len(shown)}; --all shows them")
+    judged = [{**incident, "verdict": said.get(incident["id"])} for incident in shown if everything or incident["rank"] <= limit]
+    columns = (*INCIDENT_COLUMNS, *(["suppressed_by"] if any(incident.get("suppressed_by") for incident in shown) else []))
+    output.emit(judged, output_format, columns)
 
 
 @click.command()
@@ -113,6 +129,7 @@ def nightly(settings: Settings, files: tuple[str, ...], log_format: str, output_
       ueba nightly /var/log/siem/2026-01-21
     """
     from ueba.cli.data import fail_if_bad
+    from ueba.detect import archive
     from ueba.ingest import IngestReport
     from ueba.nightly import nightly as run
 
@@ -120,7 +137,7 @@ def nightly(settings: Settings, files: tuple[str, ...], log_format: str, output_
         facts = run(settings.workspace, files, log_format, settings.config, os.environ, report)
     stages = ", ".join(f"{stage} {seconds:.1f} s" for stage, seconds in facts["seconds"].items())
     output.note(f"{facts['day']}: {len(facts['incidents'])} incidents; {stages}")
-    output.emit(facts["incidents"], output_format, INCIDENT_COLUMNS)
+    output.emit(archive.reported(facts["incidents"], {}), output_format, INCIDENT_COLUMNS)
     fail_if_bad([IngestReport.from_dict(each) for each in facts["ingested"]], files)
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,11 @@ def incidents_of(
     if day is not None and day not in scored:
         raise WorkspaceError(f"{day} was not scored; days that were: {listed(folder)}")
     return load_incidents(folder, day or first, day or last)
+
+
+def reported(incidents: list[dict[str, Any]], said: Mapping[str, str]) -> list[dict[str, Any]]:
+    """Incidents without those that rules hide; what was called true is always there. said: verdicts by incident."""
+    return [incident for incident in incidents if not incident.get("suppressed_by") or said.get(incident["id"]) == "true"]
 
 
 def find_incident(folder: Path, incident_id: str) -> dict[str, Any]:
