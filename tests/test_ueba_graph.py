@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
+import verdicts
 from detect_world import edge_table
 from graph_servers import connection  # noqa: F401 - a fixture
 from small_workspace import CONFIG, DAY, LAST, run, trained  # noqa: F401 - a fixture
@@ -303,15 +304,8 @@ def test_a_verdict_comes_with_the_next_load(store: Store, scored: Workspace, tmp
     load(store, workspace, days=1)
     before = dump(store)
     [worst, *_] = findings.load(workspace.findings, LAST).incidents
-    said = [
-        {"schema_version": 1, "id": str(number), "incident": name, "day": str(LAST), "verdict": verdict, "reason": "", "edges": []}
-        for number, (name, verdict) in enumerate(
-            [(worst["id"], "malicious"), ("20200101-00000000", "benign"), (worst["id"], "benign")]
-        )
-    ]
-    file = workspace.root / "feedback" / "verdicts.jsonl"
-    file.parent.mkdir()
-    file.write_text("".join(json.dumps(line) + "\n" for line in said))
+    said = [(worst["id"], "true"), ("20200101-00000000", "benign"), (worst["id"], "benign")]
+    file = verdicts.write(workspace.root, *({"incident": name, "verdict": verdict} for name, verdict in said))
     load(store, workspace, days=1)
     judged = store.query("MATCH (i:Incident) WHERE i.verdict IS NOT NULL RETURN i.id AS id, i.verdict AS verdict")
     assert judged.values.tolist() == [[worst["id"], "benign"]]

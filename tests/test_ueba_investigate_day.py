@@ -80,7 +80,8 @@ def test_another_logon_type_is_unusual(world, tmp_path):
 
 def test_a_strange_edge_of_a_scored_day_is_unusual(world):
     day = MONDAY + dt.timedelta(days=7)
-    edge = {"day": day, "user": "ann@corp", "source": "ws1", "target": "srv1", "p_value": 0.001, "incident": "20260309-aaaaaaaa"}
+    edge = {"day": day, "user": "ann@corp", "source": "ws1", "target": "srv1", "p_value": 0.001, "strangeness": 9.0}
+    edge["incident"] = "20260309-aaaaaaaa"
     findings.save(findings.Finding(day, pd.DataFrame([edge]), []), world.findings)
     row = days.day_of(world, "ann@corp", day).rows[0]
     assert (row["mark"], row["incident"], row["why"]) == (

@@ -19,6 +19,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import stix2
+import verdicts
 from hypothesis import given
 from hypothesis import strategies as st
 from ingest_world import event, read
@@ -270,15 +271,15 @@ def test_a_crowd_is_told_of_by_its_strangest_edges_and_its_number(found):
 
 def test_an_incident_that_was_judged_says_so(found, workspace, tmp_path):
     def said(**more):
-        (tmp_path / "verdicts.jsonl").write_text(json.dumps({"incident": FIRST, "verdict": "benign"} | more) + "\n")
-        verdict = cases.verdicts(tmp_path / "verdicts.jsonl").get(FIRST)
+        verdicts.write(tmp_path, {"incident": FIRST, "verdict": "benign"} | more)
+        verdict = cases.verdicts(Workspace(tmp_path)).get(FIRST)
         case = Case(found[0].incident, found[0].edges, found[0].events, FOUND, verdict)
         return valid(ocsf.finding(case))["status"]
 
     assert said() == said(expires="2999-01-01") == "Suppressed"
-    assert said(verdict="malicious") == "Resolved"
+    assert said(verdict="true") == "Resolved"
     assert said(expires="2020-01-01") == "New"
-    assert cases.verdicts(tmp_path / "none") == {}
+    assert cases.verdicts(Workspace(tmp_path / "none")) == {}
 
 
 # --- ecs -----------------------------------------------------------------------------------------------------------

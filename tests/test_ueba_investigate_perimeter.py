@@ -10,6 +10,7 @@ import networkx as nx
 import numpy as np
 import pandas as pd
 import pytest
+import verdicts
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from ingest_world import event, read
@@ -155,7 +156,11 @@ def names(rows):
 def flag(folder, *edges):
     """Findings of the day, in which these edges are in an incident."""
     columns = ["user", "source", "target"]
-    rows = pd.DataFrame([[DAY, *edge, "20260302-aaaaaaaa"] for edge in edges], columns=["day", *columns, "incident"], dtype=object)
+    rows = pd.DataFrame(
+        [[DAY, *edge, "20260302-aaaaaaaa", 9.0] for edge in edges],
+        columns=["day", *columns, "incident", "strangeness"],
+        dtype=object,
+    )
     findings.save(findings.Finding(DAY, rows, []), Workspace(folder).findings)
 
 
@@ -229,9 +234,7 @@ def test_flagged_edges_confirm_and_make_the_account_the_attackers_unless_called_
     confirmed = {(name, "confirmed") for name in ("srv1", "srv2", "bob", "adm")}
     assert classes == confirmed | {(name, "possible") for name in ("srv8", "srv7", "srv3", "ann")}
     assert {row["incident"] for row in result.reached if row["class"] == "confirmed"} == {"20260302-aaaaaaaa"}
-    said = {"incident": "20260302-aaaaaaaa", "verdict": "benign", "id": "1", "expires": None}
-    (tmp_path / "feedback").mkdir()
-    (tmp_path / "feedback/verdicts.jsonl").write_text(json.dumps(said) + "\n")
+    verdicts.write(tmp_path, {"incident": "20260302-aaaaaaaa", "verdict": "benign"})
     assert {row["class"] for row in found(tmp_path, "ws1").reached} == {"possible"}
 
 

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import verdicts
 from ingest_world import event, read
 from matplotlib import image
 from small_workspace import CONFIG, LAST, run, trained  # noqa: F401
@@ -115,10 +116,7 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
         ]
     for day in DAYS[-2:]:
         save(workspace, day, edges, scores)
-    path = workspace.root / "feedback" / "verdicts.jsonl"
-    path.parent.mkdir()
-    told = {"incident": "20260305-00000000", "verdict": HOSTILE[0], "reason": HOSTILE[1], "who": HOSTILE[5]}
-    path.write_text(json.dumps(told) + "\n", encoding="utf-8")
+    verdicts.write(workspace.root, {"incident": "20260305-00000000", "verdict": "true", "reason": HOSTILE[1], "who": HOSTILE[5]})
     return workspace
 
 
@@ -268,10 +266,8 @@ def test_held_out_days_are_judged_by_the_others() -> None:
 
 def test_the_last_verdict_is_shown(small: Workspace, tmp_path: Path) -> None:
     workspace = Workspace(shutil.copytree(small.root, tmp_path / "judged"))
-    path = workspace.root / "feedback" / "verdicts.jsonl"
-    path.parent.mkdir()
     told = [{"incident": "20260305-aaaaaaaa", "verdict": word, "reason": "checked", "who": "kim"} for word in ("true", "benign")]
-    path.write_text("".join(json.dumps(each) + "\n" for each in told))
+    verdicts.write(workspace.root, *told)
     shown = page(workspace)
     assert "benign, says kim" in shown and "“checked”" in shown and "1 of 2 judged" in shown and "true, says" not in shown
 

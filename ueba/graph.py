@@ -26,7 +26,7 @@ from graphdb import Node, Relationship, from_environment, server, statements
 from graphdb.store import Store
 from ueba import ontology
 from ueba.config import Config
-from ueba.detect import archive, findings
+from ueba.detect import archive, feedback, findings
 from ueba.detect.detector import Progress, batches_of, quiet
 from ueba.detect.history import History, Names
 from ueba.ingest import lake
@@ -170,9 +170,7 @@ def write_findings(store: Store, finding: findings.Finding, verdicts: Mapping[st
 
 def verdicts(workspace: Workspace) -> dict[str, str]:
     """What triage said last of each incident."""
-    path = workspace.root / "feedback" / "verdicts.jsonl"
-    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-    return {said["incident"]: said["verdict"] for said in map(json.loads, lines) if said["incident"]}
+    return {name: said["verdict"] for name, said in feedback.verdicts(workspace.root).items()}
 
 
 def _model_run(facts: Mapping[str, Any]) -> dict[str, Any]:

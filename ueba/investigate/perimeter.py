@@ -42,13 +42,12 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from ueba.detect import archive, findings
+from ueba.detect import archive, feedback, findings
 from ueba.detect.findings import records
 from ueba.errors import WorkspaceError
 from ueba.ingest import lake, raw
 from ueba.ingest.given import spelt_host, spelt_user
 from ueba.investigate.picture import add_node, node_of
-from ueba.investigate.report import verdicts
 from ueba.text import plain
 from ueba.workspace import Workspace
 
@@ -437,7 +436,7 @@ def _contacts(table: pd.DataFrame, origins: Iterable[Origin]) -> Bools:
 def _incidents_of(workspace: Workspace, table: pd.DataFrame) -> pd.Series[Any]:
     """The incident of each event's edge; None if it is in none, or in one that was called harmless."""
     folder = workspace.findings
-    harmless = [incident for incident, said in verdicts(workspace).items() if said["verdict"] in HARMLESS]
+    harmless = [incident for incident, said in feedback.verdicts(workspace.root).items() if said["verdict"] in HARMLESS]
     keys = ["day", "user", "source", "target"]
     days = table["time"].dt.date
     tables = [findings.load_edges(folder, day) for day in archive.scored_days(folder) if (days == day).any()]

@@ -24,7 +24,7 @@ from markupsafe import Markup
 
 from ueba import __version__
 from ueba.config import Config
-from ueba.detect import archive, findings
+from ueba.detect import archive, feedback, findings
 from ueba.detect.detector import Detector
 from ueba.detect.features import FEATURE_NAMES
 from ueba.detect.history import date_of
@@ -81,7 +81,7 @@ def facts(workspace: Workspace, day: dt.date, config: Config) -> dict[str, Any]:
     sizes = scored_edges(workspace.lake, days[0], day)
     trend = [day_facts(each, tables[each], found[each], sizes) for each in days]
     model = Detector.load(workspace.model) if workspace.model.exists() else None
-    said = verdicts(workspace)
+    said = feedback.verdicts(workspace.root)
     incidents = [incident_facts(each, tables[day], said) for each in found[day]]
     return {
         "day": day,
@@ -259,15 +259,6 @@ def commands(incident: dict[str, Any], names: Sequence[str]) -> list[str]:
         f"ueba explain {incident['id']} --picture {incident['id']}.html",
         *(f"ueba entity {name} --day {incident['day']}" for name in typed),
     ]
-
-
-def verdicts(workspace: Workspace) -> dict[str, dict[str, Any]]:
-    """The last thing that was said of each incident."""
-    path = workspace.root / "feedback" / "verdicts.jsonl"
-    if not path.exists():
-        return {}
-    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
-    return {row["incident"]: row for row in rows}
 
 
 # --- how far to believe it -------------------------------------------------------------------------------------

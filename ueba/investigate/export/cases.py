@@ -13,7 +13,6 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import ipaddress
-import json
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -23,7 +22,7 @@ from typing import Any
 
 import pandas as pd
 
-from ueba.detect import findings
+from ueba.detect import feedback, findings
 from ueba.ingest import raw
 from ueba.text import plain
 from ueba.workspace import Workspace
@@ -31,10 +30,8 @@ from ueba.workspace import Workspace
 SCHEMA_VERSION = 1
 LEVELS = ((50.0, "Low"), (75.0, "Medium"), (math.inf, "High"))  # of risk, below
 NATS = 20.0  # of score, after which risk has covered 63 % of its scale
-ATTEMPTS = (
-    5  # failures of an edge that are more than mistyping; accounts that failed from one machine that are more than one person
-)
-CLOSED = ("benign", "expected", "false_positive")
+ATTEMPTS = 5  # failures of an edge that are no mistyping; accounts that failed from one machine that are not one person's
+CLOSED = ("benign", "expected")
 
 
 @dataclass(frozen=True)
@@ -88,7 +85,7 @@ class Case:
 
 def cases(workspace: Workspace, incidents: Sequence[dict[str, Any]]) -> Iterator[Case]:
     """The cases of incidents, in their order; those of a day stand together."""
-    said = verdicts(workspace.root / "feedback" / "verdicts.jsonl")
+    said = verdicts(workspace)
     for day, group in groupby(incidents, key=lambda incident: dt.date.fromisoformat(incident["day"])):
         some = list(group)
         table = findings.load_edges(workspace.findings, day)
@@ -130,13 +127,11 @@ def _utc(time: dt.datetime) -> dt.datetime:
     return dt.datetime(*time.timetuple()[:6], time.microsecond, dt.UTC)
 
 
-def verdicts(path: Path) -> dict[str, dict[str, Any]]:
+def verdicts(workspace: Workspace) -> dict[str, dict[str, Any]]:
     """The last verdict on each incident, of those that did not expire."""
-    if not path.exists():
-        return {}
-    said = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
     today = dt.datetime.now(dt.UTC).date().isoformat()
-    return {each["incident"]: each for each in said if not each.get("expires") or str(each["expires"]) >= today}
+    said = feedback.verdicts(workspace.root)
+    return {name: each for name, each in said.items() if each["expires"] is None or each["expires"] >= today}
 
 
 # --- what all forms say alike ------------------------------------------------------------------------------------
