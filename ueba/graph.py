@@ -7,6 +7,7 @@ Leaves out statements and connections; those are `graphdb`.
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import hashlib
 import itertools
@@ -169,10 +170,14 @@ def write_findings(store: Store, finding: findings.Finding, verdicts: Mapping[st
 
 
 def verdicts(workspace: Workspace) -> dict[str, str]:
-    """What triage said last of each incident."""
+    """What triage said last of each incident, if it did not take that back. A line that is no verdict says nothing."""
     path = workspace.root / "feedback" / "verdicts.jsonl"
-    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-    return {said["incident"]: said["verdict"] for said in map(json.loads, lines) if said["incident"]}
+    last: dict[str, str] = {}
+    for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else []:
+        with contextlib.suppress(ValueError, KeyError, TypeError):
+            said = json.loads(line)
+            last[said["incident"]] = str(said["verdict"])
+    return {incident: verdict for incident, verdict in last.items() if verdict != "withdrawn"}
 
 
 def _model_run(facts: Mapping[str, Any]) -> dict[str, Any]:
