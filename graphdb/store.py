@@ -11,6 +11,7 @@ Leaves out what the graph is about, and graphs that do not fit in memory: `query
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Self
@@ -325,7 +326,7 @@ def plain(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: plain(item) for key, item in value.items()}
     if hasattr(value, "iso_format"):
-        return value.iso_format()
+        return re.sub(r"(\.\d*?)0+(?!\d)", lambda found: found[1].rstrip("."), value.iso_format())
     return value
 
 

@@ -105,7 +105,7 @@ def test_times_are_times_in_the_server(store: Store) -> None:
         "MATCH (a)-[r:T_MET]->(b) RETURN r.day AS day, r.count_at AS at, r.count_at.year AS year, a.born.year AS born"
         " ORDER BY a.name, day"
     )
-    assert found["at"].str[:26].tolist() == ["2024-03-01T08:15:02.500000", "1970-01-01T00:00:00.000000", None]
+    assert found["at"].tolist() == ["2024-03-01T08:15:02.5", "1970-01-01T00:00:00", None]
     assert found["year"].tolist() == [2024, 1970, None] and found["born"].tolist() == [1970, 1970, None]
 
 

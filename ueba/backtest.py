@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import datetime as dt
 import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -19,13 +20,20 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ueba.config import Config
-from ueba.detect import detector, findings
+from ueba.detect import detector, feedback, findings, persistence
 from ueba.detect.detector import Progress, quiet
+from ueba.detect.feedback import Verdict
 from ueba.errors import UsageError, WorkspaceError
 from ueba.ingest import lake
 
 LEAST_EDGES = 400
+Analyst = Callable[[findings.Finding], Sequence[Verdict]]
 INCIDENT_COLUMNS = ["day", "id", "rank", "score", "users", "machines"]
+
+
+def nobody(finding: findings.Finding) -> Sequence[Verdict]:
+    """Who looks at nothing."""
+    return ()
 
 
 @dataclass
@@ -46,8 +54,10 @@ def backtest(
     config: Config,
     retrain_days: int = 7,
     progress: Progress = quiet,
+    analyst: Analyst = nobody,
 ) -> Backtest:
-    """Score the lake's days from `first` to `last`, training anew every `retrain_days`.
+    """Score the lake's days from `first` to `last`, training anew every `retrain_days`. After each day the analyst is shown what
+    was found, and may give verdicts on it, which count from the next day on.
 
     Raises UsageError for days out of order, WorkspaceError where the lake has none of them."""
     if not train_until < first <= last:
@@ -61,10 +71,10 @@ def backtest(
     told: dict[dt.date, dict[detector.Edge, float]] = {}
     result: list[findings.Finding] = []
     trainings: list[str] = []
-    evidence: list[tuple[dt.date, pd.Series]] = []
+    said: list[Verdict] = []
 
-    def suspects(day: dt.date) -> dict[detector.Edge, float]:
-        return told.get(day, {})
+    def suspects(day: dt.date) -> Mapping[detector.Edge, float]:
+        return feedback.suspects(said, day, told.get(day, {}))
 
     def train(until: dt.date) -> detector.Detector:
         began = time.perf_counter()
@@ -82,8 +92,10 @@ def backtest(
             seconds["score"] += time.perf_counter() - began
             model, trained_for = train(day - dt.timedelta(days=1)), day
             began = time.perf_counter()
-        finding, model = findings.find(model, history, day, batch, table, config, evidence)
-        evidence.append((day, findings.evidence(finding.edges)))
+        recent = result[-persistence.DAYS :]
+        evidence = [(past.day, findings.evidence(past.edges, feedback.cleared(said, past.day))) for past in recent]
+        finding, model = findings.find(model, history, day, batch, table, config, evidence, said)
+        said += analyst(finding)
         told[day] = findings.suspicious(finding.edges)
         result.append(finding)
         progress("score", done + 1, len(days))

@@ -4,6 +4,8 @@ lake/        daily edges, see `ueba.ingest.lake`
 history/     what was normal as of the last day learned
 model/       the model in use, see `ueba.detect.detector`
 findings/    day=YYYY-MM-DD.json, the incidents of each scored day, and day=YYYY-MM-DD.parquet, its strangest edges
+feedback/    what analysts said: verdicts.jsonl, see `ueba.detect.feedback`, and rules.toml, see `ueba.detect.rules`
+feedback/    verdicts.jsonl and rules.toml: what analysts said, see `ueba.detect.feedback` and `ueba.detect.rules`
 graph/       the bundled graph server: data, log, passwords
 runs/        one JSON file a run: inputs, counts, timings
 """
@@ -74,8 +76,20 @@ class Workspace:
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Write JSON so that a reader sees the old file or the new one, never half of one."""
+    """Write JSON as `write_text` does."""
+    write_text(path, json.dumps(content, indent=1, default=str, ensure_ascii=False))
+
+
+def write_text(path: Path, content: str) -> None:
+    """Write so that a reader sees the old file or the new one, never half of one. What is no file (a pipe) is written to."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(json.dumps(content, indent=1, default=str, ensure_ascii=False), encoding="utf-8")
-    temporary.replace(path)
+    if path.exists() and not path.is_file():
+        path.write_text(content, encoding="utf-8")
+        return
+    whole = path.resolve()
+    temporary = whole.with_name(f".{whole.name}.{os.getpid()}")
+    try:
+        temporary.write_text(content, encoding="utf-8")
+        temporary.replace(whole)
+    finally:
+        temporary.unlink(missing_ok=True)

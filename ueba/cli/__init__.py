@@ -14,7 +14,7 @@ from typing import Any
 import click
 
 from ueba import __version__
-from ueba.cli import data, detect, evaluate, graph, inspect, setup
+from ueba.cli import ask, data, detect, evaluate, explain, export, graph, inspect, perimeter, report, setup, triage
 from ueba.errors import UebaError
 
 
@@ -77,5 +77,18 @@ def main(ctx: click.Context, workspace: Path, config_path: Path | None) -> None:
     ctx.obj = setup.Settings(Workspace(workspace), settings, sources)
 
 
-for command in (*data.COMMANDS, *detect.COMMANDS, *evaluate.COMMANDS, *inspect.COMMANDS, *graph.COMMANDS, *setup.COMMANDS):
+for command in (
+    *data.COMMANDS,
+    *detect.COMMANDS,
+    *explain.COMMANDS,
+    *perimeter.COMMANDS,
+    *ask.COMMANDS,
+    *triage.COMMANDS,
+    *report.COMMANDS,
+    *export.COMMANDS,
+    *graph.COMMANDS,
+    *inspect.COMMANDS,
+    *evaluate.COMMANDS,
+    *setup.COMMANDS,
+):
     main.add_command(command)

@@ -1,4 +1,4 @@
-"""Commands that find: train, score, incidents, explain, nightly, backtest."""
+"""Commands that find: train, score, incidents, nightly, backtest."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ueba.cli import output
 from ueba.cli.output import Day
 from ueba.cli.setup import Settings, pass_settings
 
-INCIDENT_COLUMNS = ("day", "rank", "id", "score", "p_value", "edges", "users", "machines", "reasons")
+INCIDENT_COLUMNS = ("day", "rank", "id", "score", "p_value", "edges", "users", "machines", "verdict", "reasons")
 EDGE_COLUMNS = ("day", "user", "source", "target", "surprise", "p_value", "incident", "reasons")
 
 
@@ -80,10 +80,17 @@ def score(settings: Settings, file: str | None, log_format: str, day: dt.date | 
 @click.option("--from", "first", type=Day(), help="First day.")
 @click.option("--to", "last", type=Day(), help="Last day.")
 @click.option("--limit", default=10, show_default=True, help="Incidents of a day to show, worst first.")
+@click.option("--all", "everything", is_flag=True, help="Every incident, also those that rules hide, see `ueba triage rules`.")
 @output.format_option
 @pass_settings
 def incidents(
-    settings: Settings, day: dt.date | None, first: dt.date | None, last: dt.date | None, limit: int, output_format: str
+    settings: Settings,
+    day: dt.date | None,
+    first: dt.date | None,
+    last: dt.date | None,
+    limit: int,
+    everything: bool,
+    output_format: str,
 ) -> None:
     """List the incidents of scored days, ranked. Without days: the last scored day.
 
@@ -91,51 +98,22 @@ def incidents(
     Example:
       ueba incidents --from 2026-01-18 --limit 3
     """
-    from ueba.detect import archive
-    from ueba.errors import WorkspaceError
+    from ueba.detect import archive, feedback
 
     folder = settings.workspace.findings
-    scored = archive.scored_days(folder)
-    if not scored:
-        raise WorkspaceError(f"{settings.workspace.root}: no day was scored yet; run `ueba score --day DAY` or `ueba nightly`")
-    if day is None and first is None and last is None:
-        day = scored[-1]
-    if day is not None and day not in scored:
-        raise WorkspaceError(f"{day} was not scored; days that were: {archive.listed(folder)}")
-    found = archive.load_incidents(folder, day or first, day or last)
+    found = archive.incidents_of(folder, day, first, last)
     if not found:
         output.note(f"no incident on the days asked for; days that were scored: {archive.listed(folder)}")
-    output.emit([incident for incident in found if incident["rank"] <= limit], output_format, INCIDENT_COLUMNS)
-
-
-@click.command()
-@click.argument("incident_id", metavar="ID")
-@click.option("--picture", type=output.GraphPicture(), help="Draw the incident's graph, as .html or .svg.")
-@output.format_option
-@pass_settings
-def explain(settings: Settings, incident_id: str, picture: Path | None, output_format: str) -> None:
-    """Say why an incident was reported: each of its edges with the reasons. ID may be cut short.
-
-    \b
-    Example:
-      ueba explain 20260121-3fa9c1d2 --picture incident.html
-    """
-    from ueba.detect import archive, findings
-
-    incident = archive.find_incident(settings.workspace.findings, incident_id)
-    edges = findings.load_edges(settings.workspace.findings, dt.date.fromisoformat(incident["day"]))
-    mine = edges[edges["incident"] == incident["id"]]
-    rows = [{**row, "reasons": list(row["reasons"])} for row in findings.records(mine)]
-    if output_format == "table":
-        click.echo(f"incident {incident['id']}: rank {incident['rank']} on {incident['day']}, score {incident['score']:.1f} nats")
-        if incident["backoff"]:
-            click.echo("some of its entities have no history: their score is a back-off to their group")
-    output.emit(rows, output_format, ("user", "source", "target", "first_seen", "count", "surprise", "p_value", "reasons"))
-    if picture is not None:
-        from ueba.investigate.picture import draw, incident_graph
-
-        draw(incident_graph(mine), picture, f"incident {incident['id']}")
-        output.note(f"picture: {picture}")
+    log = feedback.read(settings.workspace.root)
+    for damage in log.damaged:
+        output.note(damage)
+    said = {verdict.incident: verdict.verdict for verdict in feedback.latest(log.verdicts)}
+    shown = found if everything else archive.reported(found, said)
+    if len(shown) < len(found):
+        output.note(f"incidents that rules hide: {len(found) - len(shown)}; --all shows them")
+    judged = [{**incident, "verdict": said.get(incident["id"])} for incident in shown if everything or incident["rank"] <= limit]
+    columns = (*INCIDENT_COLUMNS, *(["suppressed_by"] if any(incident.get("suppressed_by") for incident in shown) else []))
+    output.emit(judged, output_format, columns)
 
 
 @click.command()
@@ -151,6 +129,7 @@ def nightly(settings: Settings, files: tuple[str, ...], log_format: str, output_
       ueba nightly /var/log/siem/2026-01-21
     """
     from ueba.cli.data import fail_if_bad
+    from ueba.detect import archive
     from ueba.ingest import IngestReport
     from ueba.nightly import nightly as run
 
@@ -158,7 +137,7 @@ def nightly(settings: Settings, files: tuple[str, ...], log_format: str, output_
         facts = run(settings.workspace, files, log_format, settings.config, os.environ, report)
     stages = ", ".join(f"{stage} {seconds:.1f} s" for stage, seconds in facts["seconds"].items())
     output.note(f"{facts['day']}: {len(facts['incidents'])} incidents; {stages}")
-    output.emit(facts["incidents"], output_format, INCIDENT_COLUMNS)
+    output.emit(archive.reported(facts["incidents"], {}), output_format, INCIDENT_COLUMNS)
     fail_if_bad([IngestReport.from_dict(each) for each in facts["ingested"]], files)
 
 
@@ -202,4 +181,4 @@ def backtest(
     )
 
 
-COMMANDS = (train, score, incidents, explain, nightly, backtest)
+COMMANDS = (train, score, incidents, nightly, backtest)

@@ -48,6 +48,26 @@ class Day(click.ParamType[dt.date]):
             self.fail(f"{value!r} is not a date; write it as YYYY-MM-DD", param, ctx)
 
 
+class Time(click.ParamType[dt.datetime]):
+    """ISO 8601, UTC unless it names a zone; a date alone is the beginning of its day, or its end."""
+
+    name = "TIME"
+
+    def __init__(self, of_day: dt.time = dt.time.min) -> None:
+        self.of_day = of_day
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> dt.datetime:
+        if isinstance(value, dt.datetime):
+            return value
+        try:
+            if len(value) == len("2026-01-21"):
+                return dt.datetime.combine(dt.date.fromisoformat(value), self.of_day)
+            time = dt.datetime.fromisoformat(value)
+            return (time.astimezone(dt.UTC) if time.tzinfo else time).replace(tzinfo=None)
+        except ValueError:
+            self.fail(f"{value!r} is not a time; write it as YYYY-MM-DDTHH:MM:SS", param, ctx)
+
+
 class Picture(click.Path):
     """A file to draw into, of a form that its suffix tells: refused before the work and not after it."""
 
@@ -120,6 +140,16 @@ def _cell(value: Any, joiner: str) -> str:
         some = [_cell(item, " ") for item in value[:6]]
         return joiner.join(some) + (f"{joiner}and {len(value) - 6} more" if len(value) > 6 else "")
     return plain(value)
+
+
+def wrapped(text: str) -> str:
+    """A paragraph for a terminal; what follows its first line stands under its text."""
+    import shutil
+    import textwrap
+
+    indent = "  " if text.startswith("- ") else ""
+    width = max(min(shutil.get_terminal_size((100, 24)).columns, 120), 40)
+    return textwrap.fill(text, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
 
 
 def note(message: str) -> None:

@@ -35,7 +35,9 @@ from ueba.ingest import lake
 Array = npt.NDArray[Any]
 Progress = Callable[[str, int, int], None]  # what is done, how far, of how many
 Edge = tuple[str, str | None, str]  # user, source, target
-Suspects = Callable[[dt.date], Mapping[Edge, float]]  # the edges of a day that were strange when it was scored, and their p-values
+# The edges of a day that were strange when it was scored, and their p-values; 0 for what is known to be an attack.
+Suspects = Callable[[dt.date], Mapping[Edge, float]]
+Judged = Callable[[dt.date], str]  # stands for all that is known to be an attack up to a day
 REPEATS = 0.1  # share of edges seen before that training keeps: they are most of a day, and easy
 CALIBRATION_DAYS = (2, 5)  # days before the end that are not trained on; three apart, so that one is a working day
 LEAST_DAYS = 4  # fewer days of history teach nothing
@@ -48,6 +50,11 @@ def quiet(what: str, done: int, total: int) -> None:
 def no_suspects(day: dt.date) -> dict[Edge, float]:
     """For a lake whose days were never scored."""
     return {}
+
+
+def nothing_judged(until: dt.date) -> str:
+    """Where nobody said anything."""
+    return ""
 
 
 @dataclass(frozen=True)
@@ -194,12 +201,17 @@ def window_start(day: dt.date, config: Config) -> dt.date:
 
 
 def history_before(
-    root: Path, day: dt.date, config: Config, stored: Path | None = None, suspects: Suspects = no_suspects
+    root: Path,
+    day: dt.date,
+    config: Config,
+    stored: Path | None = None,
+    suspects: Suspects = no_suspects,
+    judged: Judged = nothing_judged,
 ) -> History:
-    """What was known before a day. A stored history is carried on if there is one and the lake still holds what it learned;
-    otherwise (late data, another setting) it is made anew."""
+    """What was known before a day. A stored history is carried on if there is one, the lake still holds what it learned and nothing
+    else is known to be an attack; otherwise (late data, a late verdict, another setting) it is made anew."""
     last, start = day - dt.timedelta(days=1), window_start(day, config)
-    history = _still_true(root, stored, last, start, config) if stored else None
+    history = _still_true(root, stored, last, start, config, judged) if stored else None
     if history is None:
         history = History(config.history.half_life_days)
     else:
@@ -209,12 +221,14 @@ def history_before(
     return history
 
 
-def _still_true(root: Path, stored: Path, last: dt.date, start: dt.date, config: Config) -> History | None:
+def _still_true(root: Path, stored: Path, last: dt.date, start: dt.date, config: Config, judged: Judged) -> History | None:
     history = History.load(stored)
     if history is None:
         return None
     learned_until = date_of(history.last_day)
     if learned_until > last or history.half_life_days != config.history.half_life_days or not history.batches:
+        return None
+    if history.judged != judged(learned_until):
         return None
     began = dt.date.fromisoformat(history.batches[0].split("/")[0])
     held = [batch for day in lake.days(root) if began <= day <= learned_until for batch in batches_of(root, day)]

@@ -8,7 +8,7 @@ Leaves out exact contributions of the model's parts.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,14 +20,19 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ueba.config import Config
-from ueba.detect import archive, incidents, persistence
+from ueba.detect import archive, feedback, incidents, persistence
 from ueba.detect.detector import Detector, Edge
 from ueba.detect.features import FEATURE_NAMES
+from ueba.detect.feedback import Effect, Verdict
 from ueba.detect.history import HELD_P, RELATIONS, EdgeBatch, Floats, History, day_number, pair_keys
+from ueba.detect.rules import Rule, that_hides
 from ueba.errors import WorkspaceError
 from ueba.workspace import write_json
 
 SCHEMA_VERSION = 1
+BURSTS = (("user_target", "user"), ("source_target", "source"), ("user_source", "source"))  # relation, and who met many
+ODD_HOUR, ODD_TYPE = 5, 4  # nats beyond which an hour, a logon type is said to be unusual
+MOST_FAIL = 0.5  # share of attempts
 EDGE_COLUMNS = ("day", "user", "source", "target", "surprise", "p_value", "incident")
 
 
@@ -51,10 +56,25 @@ def find(
     table: pa.Table,
     config: Config,
     earlier: Evidence = (),
+    said: Sequence[Verdict] = (),
+    allowed: Sequence[Rule] = (),
 ) -> tuple[Finding, Detector]:
-    """Score a day that was not learned yet. Returns what was found, and the detector with the day in its calibration."""
+    """Score a day that was not learned yet. Returns what was found, and the detector with the day in its calibration.
+
+    said: the last verdicts on incidents, see `feedback`; those of earlier days count. allowed: what rules hide."""
     score, described = detector.score(history, batch, day_number(day))
-    columns = ["user", "source", "target", "target_kind", "count", "failures", "first_seen", "last_seen", "logon_types"]
+    columns = [
+        "user",
+        "user_kind",
+        "source",
+        "target",
+        "target_kind",
+        "count",
+        "failures",
+        "first_seen",
+        "last_seen",
+        "logon_types",
+    ]
     edges = table.select(columns).to_pandas().astype({"source": object})
     edges["source"] = edges["source"].where(edges["source"].notna(), None)
     edges["surprise"], edges["p_value"], edges["strangeness"] = score.surprise, score.p_value, score.strangeness
@@ -64,15 +84,20 @@ def find(
         score.strangeness, score.p_value, edges["user"].to_numpy(), past, incidents.STRANGE_P
     )
     edges["row"] = np.arange(len(edges))
+    edges, told = judged(edges, described, day, said, config.incidents.candidates)
+    edges["rule"] = pd.Series(
+        [that_hides(allowed, edge) for edge in records(edges)] if allowed else None, edges.index, dtype=object
+    )
     limits = config.incidents.candidates, config.incidents.budget, detector.least_score(config.incidents.budget)
     strangest, found = incidents.incidents(day, edges, *limits)
     strangest.insert(0, "day", day)
     rows = strangest.pop("row").to_numpy()
     held = held_before(history, batch.take(rows))
     strangest["reasons"] = [
-        reasons(described[row], edge, {relation for relation in held if held[relation][number]})
+        reasons(described[row], edge, {relation for relation in held if held[relation][number]}, told.get(row, ()))
         for number, (row, edge) in enumerate(zip(rows, records(strangest), strict=True))
     ]
+    strangest["pattern"] = [pattern(described[row], types) for row, types in zip(rows, strangest["logon_types"], strict=True)]
     for incident in found:
         mine = strangest[strangest["incident"] == incident["id"]]
         incident["reasons"] = mine.iloc[0]["reasons"]
@@ -80,6 +105,72 @@ def find(
         incident["schema_version"] = SCHEMA_VERSION
         incident["model"] = detector.facts
     return Finding(day, strangest, found), detector.recalibrated(history, batch, day_number(day), score.surprise)
+
+
+def judged(
+    edges: pd.DataFrame, described: Floats, day: dt.date, said: Sequence[Verdict], candidates: int
+) -> tuple[pd.DataFrame, dict[int, list[Effect]]]:
+    """Edges with what verdicts add to their strangeness: `original` is without, `feedback` the difference, `said_by` the verdicts;
+    and the effects by `row`. Those are left that are among the `candidates` with what lifts them, not with what lowers them: what
+    is learned of a day, see `suspicious`, is not to depend on what was called harmless."""
+    columns = (edges[name].tolist() for name in ("user", "source", "target"))
+    strange = (edges["p_value"] <= incidents.STRANGE_P).tolist()
+    types = edges["logon_types"].tolist()
+
+    def words(row: int) -> frozenset[str]:
+        return frozenset(pattern(described[row], types[row]))
+
+    told = feedback.effects(said, day, list(zip(*columns, strict=True)), words, edges["strangeness"].tolist(), strange)
+    nats = np.zeros((len(edges), 2))  # what lowers, what lifts
+    for row, some in told.items():
+        for effect in some:
+            nats[row, int(effect.nats > 0)] += effect.nats
+    found = edges.assign(original=edges["strangeness"], feedback=nats.sum(1))
+    found["said_by"] = [[effect.verdict for effect in told.get(row, ())] for row in range(len(edges))]
+    if told:
+        found = found.iloc[np.argsort(-(edges["strangeness"] + nats[:, 1]), kind="stable")[:candidates]]
+        found["strangeness"] = found["original"] + found["feedback"]
+    return found, told
+
+
+def pattern(described: Floats, logon_types: Iterable[str]) -> list[str]:
+    """In what an edge is strange, whoever it is about, by the limits of `reasons`; and how its user logged on."""
+    value = dict(zip(FEATURE_NAMES, described.tolist(), strict=True))
+    words = [f"new {relation}" for relation in RELATIONS if value[f"{relation}.new"]]
+    words += [f"many {relation} of {whom}" for relation, whom in BURSTS if _is_burst(value, relation, whom)]
+    words += ["hour"] if value["hour_surprise_worst"] > ODD_HOUR else []
+    words += ["type"] if value["type_surprise_user"] > ODD_TYPE else []
+    words += ["failures"] if value["failures"] > MOST_FAIL else []
+    return [*words, *logon_types]
+
+
+def _is_burst(value: dict[str, float], relation: str, whom: str) -> bool:
+    return value[f"{relation}.new_today_{whom}"] > np.log(3) and value[f"{relation}.record_{whom}"] > 0.5
+
+
+def verdict(
+    edges: pd.DataFrame,
+    incident: dict[str, Any],
+    said: str,
+    reason: str,
+    who: str,
+    since: dt.date,
+    expires: dt.date | None,
+) -> Verdict:
+    """What somebody says now of an incident, of which these are the edges."""
+    return Verdict(
+        incident=incident["id"],
+        day=dt.date.fromisoformat(incident["day"]),
+        verdict=said,
+        reason=reason,
+        who=who,
+        when=dt.datetime.now(dt.UTC),
+        since=since,
+        expires=expires,
+        edges=tuple(zip(edges["user"], edges["source"], edges["target"], strict=True)),
+        patterns=tuple(None if words is None else frozenset(words) for words in edges["pattern"]),
+        strangeness=tuple(map(float, edges["original"])),
+    )
 
 
 def records(table: pd.DataFrame) -> list[dict[str, Any]]:
@@ -92,9 +183,9 @@ def held_before(history: History, batch: EdgeBatch) -> dict[str, npt.NDArray[np.
     return {relation: np.isin(pair_keys(*batch.pairs(relation)), history.pairs[relation].held) for relation in RELATIONS}
 
 
-def reasons(described: Floats, edge: dict[str, Any], held: Collection[str] = ()) -> list[str]:
+def reasons(described: Floats, edge: dict[str, Any], held: Collection[str] = (), told: Collection[Effect] = ()) -> list[str]:
     """Why an edge is strange, strongest first. described: its features [features]; held: relations whose pair was seen once, in a
-    strange edge."""
+    strange edge; told: what verdicts do to it."""
     value = dict(zip(FEATURE_NAMES, described.tolist(), strict=True))
     user, source, target = edge["user"], edge["source"] or "an unknown machine", edge["target"]
     names = {"user": user, "source": source, "target": target}
@@ -114,18 +205,18 @@ def reasons(described: Floats, edge: dict[str, Any], held: Collection[str] = ())
                 f"{first} ({nats:.1f} nats; {novelty:.0%} of its partners on a day are new,"
                 f" {peers:.0%} of its peers know {names[b]})"
             )
-    for relation, whom in (("user_target", "user"), ("source_target", "source"), ("user_source", "source")):
-        new, record = value[f"{relation}.new_today_{whom}"], value[f"{relation}.record_{whom}"]
-        if new > np.log(3) and record > 0.5:
+    for relation, whom in BURSTS:
+        if _is_burst(value, relation, whom):
+            new, record = value[f"{relation}.new_today_{whom}"], value[f"{relation}.record_{whom}"]
             other = relation.replace(whom, "").strip("_")
             said.append(
                 f"{names[whom]} met {np.expm1(new):.0f} new {other}s this day; its most so far was {np.expm1(new - record):.0f}"
             )
-    if value["hour_surprise_worst"] > 5:
+    if value["hour_surprise_worst"] > ODD_HOUR:
         said.append(f"at an hour when {user} is rarely active ({value['hour_surprise_worst']:.1f} nats)")
-    if value["type_surprise_user"] > 4:
+    if value["type_surprise_user"] > ODD_TYPE:
         said.append(f"{', '.join(edge['logon_types'])}: not how {user} logs on ({value['type_surprise_user']:.1f} nats)")
-    if value["failures"] > 0.5:
+    if value["failures"] > MOST_FAIL:
         said.append(f"{value['failures']:.0%} of {edge['count']} attempts failed")
     for whom, feature in (
         ("user", "user_target.unknown_user"),
@@ -136,7 +227,7 @@ def reasons(described: Floats, edge: dict[str, Any], held: Collection[str] = ())
             said.append(f"{names[whom]} has no history as a {whom}: scored through its group (back-off)")
     if edge["carried"] > 0 and edge["p_value"] <= incidents.STRANGE_P:
         said.append(f"{user} was strange on the days before as well ({edge['carried']:.1f} nats)")
-    return said or ["known to each other, but in an unusual combination"]
+    return [*(said or ["known to each other, but in an unusual combination"]), *(effect.why for effect in told)]
 
 
 # --- on disk ---------------------------------------------------------------------------------------------------
@@ -157,9 +248,18 @@ def load_edges(folder: Path, day: dt.date) -> pd.DataFrame:
     path = folder / f"day={day}.parquet"
     if not path.exists():
         raise WorkspaceError(f"{day} was not scored; days that were: {archive.listed(folder)}")
-    table = pq.read_table(path).to_pandas().astype({"source": object, "incident": object})
+    table = pq.read_table(path).to_pandas()
+    table = table.astype({name: object for name in ("user_kind", "source", "incident", "rule") if name in table})
     plain: pd.DataFrame = table.where(table.notna(), None)
-    return plain
+    return plain if "original" in plain else _before_feedback(plain)
+
+
+def _before_feedback(edges: pd.DataFrame) -> pd.DataFrame:
+    """Edges that an earlier version kept, with the columns that have come since."""
+    nothing = pd.Series([None] * len(edges), edges.index, dtype=object)
+    nobody: pd.Series[Any] = pd.Series([[]] * len(edges), edges.index, dtype=object)
+    same = edges.assign(original=edges["strangeness"], feedback=0.0)
+    return same.assign(user_kind=nothing, rule=nothing, pattern=nothing, said_by=nobody)
 
 
 def suspects(folder: Path, day: dt.date) -> dict[Edge, float]:
@@ -169,15 +269,20 @@ def suspects(folder: Path, day: dt.date) -> dict[Edge, float]:
     return suspicious(load_edges(folder, day))
 
 
-def evidence_before(folder: Path, day: dt.date) -> Evidence:
+def evidence_before(folder: Path, day: dt.date, said: Sequence[Verdict] = ()) -> Evidence:
     """What the scored days before one left with their users."""
     days = [before for before in archive.scored_days(folder) if 0 < (day - before).days <= persistence.DAYS]
-    return [(before, evidence(load_edges(folder, before))) for before in days]
+    return [(before, evidence(load_edges(folder, before), feedback.cleared(said, before))) for before in days]
 
 
-def evidence(strangest: pd.DataFrame) -> pd.Series[float]:
-    """What a day's strangest edges say of their users, nats by user."""
-    return persistence.evidence(strangest["user"].to_numpy(), strangest["p_value"].to_numpy())
+def evidence(strangest: pd.DataFrame, cleared: Set[Edge] = frozenset()) -> pd.Series[float]:
+    """What a day's strangest edges say of their users, nats by user: less what verdicts took off, and nothing of edges that rules
+    hide or that were called harmless (`cleared`)."""
+    named = zip(strangest["user"], strangest["source"], strangest["target"], strict=True)
+    counts = strangest["rule"].isna().to_numpy() & np.array([edge not in cleared for edge in named], bool)
+    mine = strangest[counts]
+    p_value = mine["p_value"] * np.exp(-np.minimum(mine["feedback"], 0.0))
+    return persistence.evidence(mine["user"].to_numpy(), p_value.to_numpy())
 
 
 def suspicious(strangest: pd.DataFrame) -> dict[Edge, float]:

@@ -195,6 +195,7 @@ class History:
         self.last_day: int = -1  # number of the last day learned, days since 1970
         self.days_learned = 0
         self.batches: list[str] = []  # which lake files were learned, so that late ones are noticed
+        self.judged = ""  # `feedback.fingerprint` of what was kept out, so that a late verdict is noticed
         self.users, self.places, self.types = Names(), Names(), Names()
         self.user_kind = np.zeros(0, np.int64)  # [users], index in USER_KINDS
         self.is_resource = np.zeros(0, bool)  # [places]
@@ -260,13 +261,14 @@ class History:
         p_value: float64 [edges], what each had when it was scored. What is new at HELD_P or less is held the first time, so that an
         attacker who comes back is as strange as on the first day; the second time it is learned, so that an honest change is not
         strange for ever. Nor is it a habit of its machines to meet new partners, or, at NO_HABIT_P or less, of its user; hours and
-        types of such an edge are nobody's.
+        types of such an edge are nobody's. An edge at 0 is known to be an attack: nothing of it is learned, ever.
         Raises ValueError for a day that was already learned or lies before one."""
         if day <= self.last_day:
             raise ValueError(f"day {day} is not after the last day learned, {self.last_day}")
         if self.days_learned:
             self._fade(0.5 ** ((day - self.last_day) / self.half_life_days))
         p_value = np.ones(len(batch)) if p_value is None else p_value
+        batch, p_value = batch.take(p_value > 0), p_value[p_value > 0]
         for relation in RELATIONS:
             self._learn_pairs(relation, day, *batch.pairs(relation), p_value)
         batch = batch.take(p_value > NO_HABIT_P)
@@ -370,6 +372,7 @@ class History:
             "last_day": self.last_day,
             "days_learned": self.days_learned,
             "batches": self.batches,
+            "judged": self.judged,
             "users": self.users.names,
             "places": self.places.names,
             "types": self.types.names,
@@ -393,7 +396,7 @@ class History:
             raise WorkspaceError(f"{folder} is damaged: delete that folder, it is rebuilt from the lake")
         history = cls(facts["half_life_days"])
         history.last_day, history.days_learned = facts["last_day"], facts["days_learned"]
-        history.batches = facts["batches"]
+        history.batches, history.judged = facts["batches"], facts.get("judged", "")
         history.users, history.places, history.types = (Names(facts[key]) for key in ("users", "places", "types"))
         arrays = load_file(folder / "history.safetensors")
         for key, owner, name in history._arrays():

@@ -21,6 +21,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from ueba.detect import rules
+
 Array = npt.NDArray[Any]
 STRANGE_P = 0.02  # an edge less strange than this joins no incident, unless the day has few that are stranger
 QUIET = 3  # times the budget: so many incidents of a normal working day reach what is reported on a quiet one
@@ -66,16 +68,31 @@ def incidents(
 ) -> tuple[pd.DataFrame, list[dict[str, Any]]]:
     """The day's `candidates` strangest edges (strangest first, with a column `incident`: null where in none) and the day's
     incidents, best first: at most `budget`, none below `least_score`. Columns of edges: user, source, target, surprise, p_value,
-    strangeness."""
+    strangeness, and `rule`, what hides an edge, if anything may. Incidents that are hidden by rules, and score as those reported
+    do, come after them, out of the budget."""
     strangest, component, scores = _ranked(edges, candidates, budget)
-    best = scores[scores >= least_score].head(budget)
+    hidden = _hidden(strangest, component)
+    reached = scores[scores >= least_score]
+    shown = reached[~reached.index.isin(hidden)].head(budget)
+    aside = reached[reached.index.isin(hidden)]
+    best = pd.concat([shown, aside[aside >= shown.min()] if len(shown) == budget else aside.head(budget)]) if hidden else shown
     found = [
         _incident(day, rank, value, strangest[component == number]) for rank, (number, value) in enumerate(best.items(), start=1)
     ]
+    for number, incident in zip(best.index, found, strict=True):
+        incident["suppressed_by"] = hidden.get(number)
     name = dict(zip(best.index, (incident["id"] for incident in found), strict=True))
     named = pd.Series(component).map(name).astype(object)
     strangest["incident"] = named.where(named.notna(), None)
     return strangest, found
+
+
+def _hidden(strangest: pd.DataFrame, component: Array) -> dict[Any, str]:
+    """What hides a component, by its number, of those hidden."""
+    if "rule" not in strangest or strangest["rule"].isna().all():
+        return {}
+    by = strangest["rule"].groupby(component).apply(rules.hidden_by).dropna()
+    return {number: str(name) for number, name in by.items()}
 
 
 def usual_score(edges: pd.DataFrame, candidates: int, budget: int) -> float:

@@ -23,7 +23,7 @@ import pandas as pd
 
 from ueba.config import Config
 from ueba.detect import detector, incidents
-from ueba.detect.detector import Detector, Progress, Suspects, no_suspects, quiet
+from ueba.detect.detector import Detector, Judged, Progress, Suspects, no_suspects, nothing_judged, quiet
 from ueba.detect.findings import records
 from ueba.detect.history import USER_KINDS, breadth_power, date_of, day_number
 from ueba.errors import WorkspaceError
@@ -215,12 +215,13 @@ def score_again(
     config: Config,
     stored: Path | None = None,
     suspects: Suspects = no_suspects,
+    judged: Judged = nothing_judged,
     progress: Progress = quiet,
 ) -> pd.DataFrame:
     """Every edge of some days of the lake, each day by what was known before it and calibrated by other days.
 
     Raises WorkspaceError for a day without calibration scores of another."""
-    history = detector.history_before(root, days[0], config, stored, suspects)
+    history = detector.history_before(root, days[0], config, stored, suspects, judged)
     tables: list[pd.DataFrame] = []
     for day, batch, _ in detector.walk(root, history, days[0], days[-1], suspects):
         if day not in days:

@@ -17,13 +17,17 @@ HOUR = dt.timedelta(hours=1)
 COLUMNS = ("reporter", "format", "state", "events", "a_day", "first", "last", "silent_hours", "gaps")
 
 
-def reporters(root: Path, window_days: int) -> list[dict[str, Any]]:
-    """One row for each machine that reported in the lake's last days, COLUMNS; silent ones first, then by number of events."""
+def reporters(root: Path, window_days: int, until: dt.date | None = None) -> list[dict[str, Any]]:
+    """One row for each machine that reported in the lake's last days, COLUMNS; silent ones first, then by number of events.
+
+    until: as if the lake ended with that day"""
     with lake.connect("1GB") as connection:
         build.gather_evidence(connection, root)
         rows = connection.execute(
             "SELECT name, other, day + to_hours(hour), sum(count)::BIGINT, min(first), max(last) FROM evidence"
-            f" WHERE kind = 'reporter' AND day > (SELECT max(day) FROM evidence) - {window_days} GROUP BY ALL ORDER BY 1, 2, 3"
+            f" WHERE kind = 'reporter' AND day > (SELECT max(day) FROM evidence WHERE day <= $until) - {window_days}"
+            " AND day <= $until GROUP BY ALL ORDER BY 1, 2, 3",
+            {"until": until or dt.date.max},
         ).fetchall()
     heard: dict[tuple[str, str], list[tuple[dt.datetime, int, dt.datetime, dt.datetime]]] = {}
     for name, log_format, *values in rows:

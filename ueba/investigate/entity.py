@@ -12,6 +12,7 @@ from __future__ import annotations
 import datetime as dt
 import difflib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -116,6 +117,25 @@ def _close(name: str, names: list[str]) -> list[str]:
     folded = {each.casefold(): each for each in names}
     begin = sorted(each for each in folded if each.startswith(name.casefold()))
     return [folded[each] for each in begin[:FEW] or difflib.get_close_matches(name.casefold(), folded, FEW)]
+
+
+def user_called(name: str, names: Sequence[str], entities: pa.Table | None) -> str:
+    """The user among some names that one stands for: so spelt, an alias of it, in other case, or the only one of the name in any
+    domain. Raises WorkspaceError with close names."""
+    aliases = {each["name"]: row["name"] for row in (entities.to_pylist() if entities else []) for each in row["aliases"]}
+    spelt = [name, spelt_user(name)]
+    aliased = [aliases[each] for each in spelt if each in aliases]
+    folded = name.casefold()
+    for meant in (
+        [each for each in (*spelt, *aliased) if each in names][:1],
+        [each for each in names if each.casefold() == folded],
+        [each for each in names if each.casefold().split("@", 1)[0] == folded],
+    ):
+        if len(meant) == 1:
+            return meant[0]
+    close = _close(name, [*names])
+    said = f" Did you mean {' or '.join(close)}?" if close else ""
+    raise WorkspaceError(f"no user is called {name!r}.{said} `ueba entity` lists them")
 
 
 def listing(known: Known) -> list[dict[str, Any]]:

@@ -45,20 +45,29 @@ def incident_graph(edges: pd.DataFrame) -> nx.MultiDiGraph:
         start = user
         if edge["source"] is not None:
             start = add_node(graph, "machine", edge["source"])
-            graph.add_edge(user, start, key="used", type="USED", mark="usual", said=f"{edge['user']} acted from {edge['source']}")
+            graph.add_edge(
+                user, start, key="used", type="USED", mark="usual", said=plain(f"{edge['user']} acted from {edge['source']}")
+            )
         end = add_node(graph, edge["target_kind"], edge["target"])
-        said = f"{edge['user']} at {edge['first_seen']:%Y-%m-%d %H:%M:%S}, {edge['count']} events: {'; '.join(edge['reasons'])}"
-        facts = {"user": edge["user"], "surprise": float(edge["surprise"]), "p_value": float(edge["p_value"])}
+        said = plain(
+            f"{edge['user']} at {edge['first_seen']:%Y-%m-%d %H:%M:%S}, {edge['count']} events: {'; '.join(edge['reasons'])}"
+        )
+        facts = {"user": plain(edge["user"]), "surprise": float(edge["surprise"]), "p_value": float(edge["p_value"])}
         graph.add_edge(start, end, type="REACHED", mark="strange", said=said, **facts)
     return graph
 
 
 def add_node(graph: nx.MultiDiGraph, kind: str, name: str, mark: str = "usual") -> str:
     """Add a node unless it is there. Returns what it is called in the graph."""
-    node = f"{kind}:{name}"
+    node = node_of(kind, name)
     if node not in graph:
-        graph.add_node(node, kind=kind, name=name, mark=mark)
+        graph.add_node(node, kind=kind, name=plain(name), mark=mark)
     return node
+
+
+def node_of(kind: str, name: str) -> str:
+    """What a node is called: text that XML can hold."""
+    return f"{kind}:{plain(name)}"
 
 
 def draw(graph: nx.MultiDiGraph, path: Path, title: str) -> None:
@@ -107,7 +116,7 @@ def svg(graph: nx.MultiDiGraph, title: str) -> str:
     place, hidden = _places(graph)
     columns = 1 + max((column for column, _ in place.values()), default=0)
     rows = 1 + max((row for _, row in place.values()), default=0)
-    width, height = columns * COLUMN - 60, (rows + 1) * ROW + (ROW if hidden else 0)
+    width, height = columns * COLUMN - 20, (rows + 1) * ROW + (ROW if hidden else 0)
     drawing = xml.Element("svg", xmlns="http://www.w3.org/2000/svg", viewBox=f"0 0 {width} {height}", role="img")
     drawing.set("class", "graph")
     drawing.set("style", f"max-width:{width}px")

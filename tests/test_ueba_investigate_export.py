@@ -1,0 +1,706 @@
+"""Exports of two incidents made by hand: one with its events in a lake, one whose names are hostile."""
+
+from __future__ import annotations
+
+import copy
+import csv
+import datetime as dt
+import functools
+import http.server
+import io
+import ipaddress
+import json
+import os
+import re
+import threading
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import stix2
+from hypothesis import given
+from hypothesis import strategies as st
+from ingest_world import event, read
+from json_schema import violations
+from ocsf_json_schema import OcsfJsonSchemaEmbedded, get_ocsf_schema
+from small_workspace import run
+
+from ueba.detect import findings
+from ueba.investigate import export
+from ueba.investigate.export import cases, ecs, ocsf, opengraph, spreadsheet, stix, timesketch, webhook
+from ueba.investigate.export.cases import Case
+from ueba.workspace import Workspace, write_text
+
+DAY = dt.date(2026, 3, 2)
+FOUND = dt.datetime(2026, 3, 3, 4, 5, 6, tzinfo=dt.UTC)
+NINE = dt.datetime(2026, 3, 2, 9, tzinfo=dt.UTC)
+FIRST, SECOND = "20260302-aaaaaaaa", "20260302-bbbbbbbb"
+FORMULA, EVIL = "=cmd|' /C calc'!A0", 'a"b\n\x1b[31m\u202e,;\u2028</script>\x00'
+MODEL = {"trained_until": "2026-03-01", "first_day": "2026-02-01", "seeds": 3, "usual_score": {"10": 4.9}}
+NEW = "alice@corp.example never reached srv1.corp.example before (7.2 nats; 16% of its partners on a day are new)"
+FORMS = {"ocsf": ocsf.finding, "ecs": ecs.alert}
+
+
+def edge(user, source, target, kind, incident, minutes, count=1, failures=0, logon_types=(), reasons=("strange",), p=0.001):
+    first = pd.Timestamp("2026-03-02 09:00") + pd.Timedelta(minutes=minutes)
+    return {
+        "day": DAY,
+        "user": user,
+        "source": source,
+        "target": target,
+        "target_kind": kind,
+        "count": count,
+        "failures": failures,
+        "first_seen": first,
+        "last_seen": first + pd.Timedelta(minutes=count - 1),
+        "logon_types": np.array(logon_types, dtype=object),
+        "surprise": 9.5,
+        "p_value": p,
+        "strangeness": 8.5,
+        "carried": 0.0,
+        "incident": incident,
+        "reasons": list(reasons),
+    }
+
+
+EDGES = [
+    edge("alice@corp.example", "ws1", "srv1.corp.example", "machine", FIRST, 0, 2, 0, ["RemoteInteractive"], [NEW, "late"], 1e-4),
+    edge("bob@corp.example", None, "Payroll", "resource", FIRST, 10, 6, 6),
+    edge(FORMULA, "10.0.0.9", EVIL, "machine", SECOND, 30, reasons=[f"{FORMULA} never reached {EVIL} before (1.0 nats)"]),
+    edge("carol@corp.example", "ws3", "srv1.corp.example", "machine", None, 40),
+]
+
+
+def incident(name, rank, score):
+    mine = [each for each in EDGES if each["incident"] == name]
+    return {
+        "id": name,
+        "day": str(DAY),
+        "rank": rank,
+        "score": score,
+        "p_value": min(each["p_value"] for each in mine),
+        "users": sorted({each["user"] for each in mine}),
+        "machines": sorted({each[end] for each in mine for end in ("source", "target") if each[end]}),
+        "edges": len(mine),
+        "reasons": mine[0]["reasons"],
+        "backoff": False,
+        "schema_version": 1,
+        "model": MODEL,
+    }
+
+
+@pytest.fixture(scope="module")
+def workspace(tmp_path_factory):
+    root = tmp_path_factory.mktemp("export")
+    alice = {"logon_type": "RemoteInteractive", "source_ip": "10.0.0.7", "user_id": "s-1-5-21-1"}
+    lines = [event(f"09:0{n}:00", "alice@corp.example", "ws1", "srv1.corp.example", event_id=f"e-{n}", **alice) for n in (0, 1)]
+    failed = {"target_kind": "resource", "outcome": "failure", "action": "sso"}
+    lines += [event(f"09:1{n}:00", "bob@corp.example", None, "Payroll", **failed) for n in range(6)]
+    lines += [event("09:40:00", "carol@corp.example", "ws3", "srv1.corp.example")]
+    read(root, lines)
+    made = Workspace(root)
+    findings.save(findings.Finding(DAY, pd.DataFrame(EDGES), [incident(FIRST, 1, 30.0), incident(SECOND, 2, 10.0)]), made.findings)
+    os.utime(made.findings / f"day={DAY}.json", (FOUND.timestamp(), FOUND.timestamp()))
+    return made
+
+
+@pytest.fixture(scope="module")
+def found(workspace) -> list[Case]:
+    return list(cases.cases(workspace, [incident(FIRST, 1, 30.0), incident(SECOND, 2, 10.0)]))
+
+
+def changed(case: Case, *edges, **more) -> Case:
+    """The case with other edges and other facts of its incident."""
+    rows = [cases._edge(each) for each in edges] or case.edges
+    return Case(case.incident | more, rows, case.events, case.found, case.verdict)
+
+
+def lines(text: str) -> list[dict]:
+    assert text.isascii() and text.endswith("\n")
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def test_a_case_has_its_edges_and_their_events(found):
+    first, second = found
+    assert (first.found, first.first, first.last, first.count) == (FOUND, NINE, NINE + dt.timedelta(minutes=15), 8)
+    assert [each["user"] for each in first.edges] == ["alice@corp.example", "bob@corp.example"]
+    assert [(each["time"].minute, each["line"]) for each in first.events] == [(0, 1), (1, 2), *((10 + n, 3 + n) for n in range(6))]
+    assert second.events == [] and second.edges[0]["target"] == EVIL
+
+
+@pytest.mark.parametrize(
+    ("score", "risk", "severity"),
+    [(0, 0, "Low"), (13.8, 49.8, "Low"), (13.9, 50.1, "Medium"), (27.7, 75.0, "Medium"), (27.8, 75.1, "High"), (500, 100, "High")],
+)
+def test_risk_and_severity_follow_the_score(found, score, risk, severity):
+    """100 (1 - exp(-13.9 / 20)) = 100 (1 - 0.4991) = 50.1"""
+    case = changed(found[0], score=score)
+    assert cases.risk(case) == pytest.approx(risk, abs=0.05)
+    assert cases.severity(case) == severity or (score, cases.risk(case)) == (27.7, 75.0)
+
+
+def test_title_and_message_tell_who_what_and_why(found):
+    assert cases.title(found[0]) == "Unusual access: alice@corp.example from ws1 to srv1.corp.example and 1 more"
+    assert cases.message(found[0]) == f"{cases.title(found[0])}: {NEW} (rank 1 of 2026-03-02, 30.0 nats)"
+    assert cases.title(changed(found[0], EDGES[1])) == "Unusual access: bob@corp.example from an unknown machine to Payroll"
+    assert cases.title(found[1]).isprintable() and cases.message(found[1]).isprintable()
+
+
+def test_techniques_are_those_that_an_edge_shows(found):
+    def named(*edges):
+        return [each.part or each.technique for each in cases.techniques(changed(found[0], *edges))]
+
+    def failing(count, failures, user="a", source="ws1"):
+        return edge(user, source, "t", "machine", FIRST, 0, count, failures)
+
+    assert named(edge("a", "ws1", "t", "machine", FIRST, 0, logon_types=["Network", "Interactive"])) == []
+    assert named(edge("a", "ws1", "t", "machine", FIRST, 0, logon_types=["RemoteInteractive"])) == [
+        ("T1021.001", "Remote Desktop Protocol")
+    ]
+    assert named(failing(10, 5)) == [("T1110", "Brute Force")]
+    assert named(failing(4, 4)) == named(failing(11, 5)) == []
+    assert named(*(failing(1, 1, f"u{n}") for n in range(5))) == [("T1110.003", "Password Spraying")]
+    assert named(*(failing(1, 1, f"u{n}") for n in range(4)), failing(1, 1, "u5", "ws2")) == []
+    assert named(*(failing(1, 1, f"u{n}", None) for n in range(5))) == []
+
+
+@pytest.mark.parametrize("form", export.FORMATS)
+def test_exported_again_it_is_the_same_again(workspace, form):
+    assert run(workspace.root, "export", form).stdout == run(workspace.root, "export", form, "--day", str(DAY)).stdout != ""
+
+
+def test_the_lake_may_be_gone(workspace, tmp_path):
+    (tmp_path / "findings").symlink_to(workspace.findings)
+    gone = list(cases.cases(Workspace(tmp_path), [incident(FIRST, 1, 30.0)]))
+    assert gone[0].events == []
+    info = valid(ocsf.finding(gone[0]))["finding_info"]
+    assert info["related_events_count"] == 8 and "related_events" not in info
+    assert len(list(timesketch.rows(gone[0]))) == 1
+
+
+# --- ocsf ----------------------------------------------------------------------------------------------------------
+
+
+@functools.cache
+def ocsf_schema(version: str) -> dict:
+    return OcsfJsonSchemaEmbedded(get_ocsf_schema(version=version)).get_class_schema(class_name="detection_finding", profiles=[])
+
+
+def valid(record: dict) -> dict:
+    """The record, if the official schema takes it: that of its version, and the newest."""
+    record = json.loads(json.dumps(record))
+    for version in (record["metadata"]["version"], "1.8.0"):
+        assert list(violations(record, ocsf_schema(version), ocsf_schema(version))) == []
+    return record
+
+
+def test_ocsf_is_taken_by_the_official_schema(found):
+    for case in found:
+        valid(ocsf.finding(case))
+
+
+def test_the_schema_can_refuse(found):
+    good = json.loads(json.dumps(ocsf.finding(found[0])))
+    broken = {
+        "$: lacks finding_info": lambda it: it.pop("finding_info"),
+        "$: anomalies is not known": lambda it: it.update(anomalies=[]),
+        "$.severity_id: 7 is none of": lambda it: it.update(severity_id=7),
+        "$.class_uid: 2001 is not 2004": lambda it: it.update(class_uid=2001),
+        "$.time: '2026' is no integer": lambda it: it.update(time="2026"),
+        "$.anomaly_analyses[0]: lacks anomalies": lambda it: it["anomaly_analyses"][0].pop("anomalies"),
+        "$.evidences[1]: 0 of anyOf": lambda it: it["evidences"].__setitem__(1, {"uid": "x"}),
+        "$.evidences[0].src_endpoint.ip: 'ws1' is not like": lambda it: it["evidences"][0]["src_endpoint"].update(ip="ws1"),
+        "$.observables[0]: lacks type_id": lambda it: it["observables"][0].pop("type_id"),
+    }
+    for said, break_it in broken.items():
+        record = copy.deepcopy(good)
+        break_it(record)
+        problems = list(violations(record, ocsf_schema("1.5.0"), ocsf_schema("1.5.0")))
+        assert len(problems) == 1 and problems[0].startswith(said), (said, problems)
+
+
+def test_ocsf_says_what_happened(found):
+    record = valid(ocsf.finding(found[0]))
+    assert (record["class_uid"], record["type_uid"], record["activity_id"], record["is_alert"]) == (2004, 200401, 1, True)
+    assert record["time"] == 1772510706000 and record["start_time"] == 1772442000000
+    assert (record["severity_id"], record["risk_score"], record["status_id"]) == (4, 78, 1)
+    info = record["finding_info"]
+    assert info["uid"] == record["metadata"]["uid"] == FIRST
+    assert info["analytic"]["type_id"] == 4 and info["analytic"]["version"] == "2026-03-01"
+    assert [each["technique"]["uid"] for each in info["attacks"]] == ["T1021", "T1110"]
+    assert info["related_events_count"] == 8
+    assert info["related_events"][0]["uid"] == "e-0" and info["related_events"][2]["uid"].endswith("log0:3")
+    assert info["data_sources"] == [info["related_events"][0]["tags"][0]["value"]]
+    alice, bob = record["evidences"]
+    assert alice["user"] == {"name": "alice", "domain": "corp.example", "uid": "s-1-5-21-1"}
+    assert alice["src_endpoint"] == {"hostname": "ws1", "ip": "10.0.0.7"} and alice["dst_endpoint"] == {
+        "hostname": "srv1.corp.example"
+    }
+    assert bob["resources"] == [{"name": "Payroll"}] and "src_endpoint" not in bob and "dst_endpoint" not in bob
+    patterns = [
+        (each["analysis_targets"][0]["name"], anomaly["observation_parameter"], anomaly["observed_pattern"])
+        for each in record["anomaly_analyses"]
+        for anomaly in each["anomalies"]
+    ]
+    assert patterns == [
+        ("alice@corp.example", "user -> target access", "UNSEEN"),
+        ("bob@corp.example", "user -> source -> target access", "RARE"),
+    ]
+    assert [(each["type_id"], each["value"]) for each in record["observables"]] == [
+        (4, "alice@corp.example"),
+        (4, "bob@corp.example"),
+        (1, "srv1.corp.example"),
+        (1, "ws1"),
+        (2, "10.0.0.7"),
+        (10, "Payroll"),
+    ]
+    ours = record["unmapped"]
+    assert (ours["score"], ours["p_value"], ours["model"]) == (30.0, 1e-4, MODEL)
+    assert [each["uid"] for each in ours["edges"]] == [each["uid"] for each in record["evidences"]]
+
+
+def test_a_crowd_is_told_of_by_its_strangest_edges_and_its_number(found):
+    crowd = [edge(f"u{n}", "ws1", "t", "machine", FIRST, n) for n in range(60)]
+    record = valid(ocsf.finding(changed(found[0], *crowd)))
+    told = [record["evidences"], record["anomaly_analyses"], record["unmapped"]["edges"]]
+    assert [len(each) for each in told] == [50, 50, 50] and record["unmapped"]["edges_total"] == 60
+    assert sum(each["type_id"] == 4 for each in record["observables"]) == 60
+
+
+def test_an_incident_that_was_judged_says_so(found, workspace, tmp_path):
+    def said(**more):
+        (tmp_path / "verdicts.jsonl").write_text(json.dumps({"incident": FIRST, "verdict": "benign"} | more) + "\n")
+        verdict = cases.verdicts(tmp_path / "verdicts.jsonl").get(FIRST)
+        case = Case(found[0].incident, found[0].edges, found[0].events, FOUND, verdict)
+        return valid(ocsf.finding(case))["status"]
+
+    assert said() == said(expires="2999-01-01") == "Suppressed"
+    assert said(verdict="malicious") == "Resolved"
+    assert said(expires="2020-01-01") == "New"
+    assert cases.verdicts(tmp_path / "none") == {}
+
+
+# --- ecs -----------------------------------------------------------------------------------------------------------
+
+KEYWORD, DATE, FLOAT, LONG, TEXT, IP, MANY = "keyword", "date", "float", "long", "text", "ip", "keyword[]"
+ECS_FIELDS = {  # those that we write, with their types in ECS 8.11 and whether ECS wants a list
+    "@timestamp": DATE,
+    "message": TEXT,
+    "tags": MANY,
+    "ecs.version": KEYWORD,
+    "event.kind": KEYWORD,
+    "event.category": MANY,
+    "event.type": MANY,
+    "event.module": KEYWORD,
+    "event.dataset": KEYWORD,
+    "event.provider": KEYWORD,
+    "event.id": KEYWORD,
+    "event.action": KEYWORD,
+    "event.reason": KEYWORD,
+    "event.created": DATE,
+    "event.start": DATE,
+    "event.end": DATE,
+    "event.severity": LONG,
+    "event.risk_score": FLOAT,
+    "event.risk_score_norm": FLOAT,
+    "rule.id": KEYWORD,
+    "rule.name": KEYWORD,
+    "rule.category": KEYWORD,
+    "rule.ruleset": KEYWORD,
+    "rule.version": KEYWORD,
+    "observer.product": KEYWORD,
+    "observer.vendor": KEYWORD,
+    "observer.type": KEYWORD,
+    "observer.version": KEYWORD,
+    "user.name": KEYWORD,
+    "user.domain": KEYWORD,
+    "source.address": KEYWORD,
+    "source.ip": IP,
+    "source.domain": KEYWORD,
+    "destination.address": KEYWORD,
+    "destination.ip": IP,
+    "destination.domain": KEYWORD,
+    "related.user": MANY,
+    "related.hosts": MANY,
+    "related.ip": "ip[]",
+    "threat.framework": KEYWORD,
+    "threat.tactic.id": MANY,
+    "threat.tactic.name": MANY,
+    "threat.technique.id": MANY,
+    "threat.technique.name": MANY,
+    "threat.technique.subtechnique.id": MANY,
+    "threat.technique.subtechnique.name": MANY,
+}
+
+
+def flat(document, prefix=""):
+    for name, value in document.items():
+        if isinstance(value, dict) and name != "ueba":
+            yield from flat(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value
+
+
+def fits(value, kind) -> bool:
+    if kind.endswith("[]"):
+        return isinstance(value, list) and bool(value) and all(fits(item, kind[:-2]) for item in value)
+    if kind == IP:
+        return bool(ipaddress.ip_address(value))
+    if kind == DATE:
+        return dt.datetime.fromisoformat(value).tzinfo is not None
+    wanted = {KEYWORD: str, TEXT: str, LONG: int, FLOAT: (int, float)}[kind]
+    return isinstance(value, wanted) and not isinstance(value, bool)
+
+
+def test_ecs_has_the_fields_of_ecs_and_their_types(found):
+    for case in found:
+        document = json.loads(json.dumps(ecs.alert(case)))
+        for name, value in flat(document):
+            assert name == "ueba" or fits(value, ECS_FIELDS[name]), (name, value)
+
+
+def test_ecs_says_what_happened(found):
+    document = ecs.alert(found[0])
+    assert document["event"]["kind"] == "alert" and document["event"]["category"] == ["authentication"]
+    assert (document["event"]["id"], document["event"]["risk_score_norm"], document["event"]["severity"]) == (FIRST, 77.7, 73)
+    assert document["@timestamp"] == "2026-03-03T04:05:06.000000Z" and document["event"]["start"] == "2026-03-02T09:00:00.000000Z"
+    assert document["user"] == {"name": "alice", "domain": "corp.example"}
+    assert document["source"] == {"address": "ws1", "domain": "ws1"}
+    assert document["related"]["user"] == ["alice@corp.example", "alice", "bob@corp.example", "bob"]
+    assert document["related"]["ip"] == ["10.0.0.7"]
+    assert document["threat"]["technique"]["id"] == ["T1021", "T1110"]
+    assert document["threat"]["technique"]["subtechnique"]["id"] == ["T1021.001"]
+    assert [each["count"] for each in document["ueba"]["edges"]] == [2, 6]
+    other = ecs.alert(found[1])
+    assert other["source"] == {"address": "10.0.0.9", "ip": "10.0.0.9"} and "threat" not in other
+    assert other["user"] == {"name": FORMULA} and other["destination"]["address"] == EVIL
+
+
+# --- csv -----------------------------------------------------------------------------------------------------------
+
+
+def test_csv_is_a_row_for_each_edge_and_no_cell_is_a_formula(found):
+    text = spreadsheet.text(found)
+    rows = list(csv.DictReader(io.StringIO(text, newline="")))
+    assert [(row["incident"], row["user"]) for row in rows] == [
+        (FIRST, "alice@corp.example"),
+        (FIRST, "bob@corp.example"),
+        (SECOND, "'" + FORMULA),
+    ]
+    assert spreadsheet.original(rows[2]["user"]) == FORMULA and rows[2]["target"] == EVIL
+    assert (rows[0]["count"], rows[0]["incident_score"], rows[1]["source"]) == ("2", "30.0", "")
+    assert rows[0]["reasons"] == f"{NEW} | late"
+    assert not any(cell.startswith(("=", "+", "-", "@", "\t")) for row in rows for cell in row.values())
+
+
+@given(st.lists(st.text(st.characters(exclude_categories=("Cs",))), min_size=1))
+def test_csv_gives_every_name_back(names):
+    file = io.StringIO(newline="")
+    csv.writer(file, quoting=csv.QUOTE_NONNUMERIC, lineterminator="\n").writerow([spreadsheet.safe(name) for name in names])
+    (row,) = csv.reader(io.StringIO(file.getvalue(), newline=""))
+    assert [spreadsheet.original(cell) for cell in row] == names
+    assert not any(cell.startswith(("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")) for cell in row)
+
+
+# --- timesketch ----------------------------------------------------------------------------------------------------
+
+
+def test_timesketch_has_the_incident_and_each_event(found):
+    rows = list(timesketch.rows(found[0]))
+    assert [row["timestamp_desc"] for row in rows] == ["Start of the incident", *["Event Logged"] * 8]
+    assert rows[1]["datetime"] == "2026-03-02T09:00:00.000000+00:00" and rows[1]["timestamp"] == 1772442000000000
+    assert rows[0]["timestamp"] == rows[1]["timestamp"] and rows[0]["found"] == "2026-03-03T04:05:06.000000Z"
+    assert rows[1]["message"] == "alice@corp.example from ws1 to srv1.corp.example: logon, RemoteInteractive, success"
+    assert rows[3]["message"] == "bob@corp.example from an unknown machine to Payroll: sso, failure"
+    assert (rows[3]["path"].rsplit("/", 1)[1], rows[3]["line"]) == ("log0", 3)
+    assert len({row["id"] for row in rows}) == 9 and {row["incident"] for row in rows} == {FIRST}
+    (other,) = timesketch.rows(found[1])
+    assert other["message"].isprintable() and other["users"] == [FORMULA]
+
+
+# --- opengraph -----------------------------------------------------------------------------------------------------
+
+BUILT_IN = {"Base", "User", "Computer", "Group", "Domain", "AZBase", "AZUser"}
+
+
+def holds_rules(document: dict) -> list[dict]:
+    """The rules of BloodHound's documentation of nodes, edges and metadata; the nodes."""
+    assert set(document.get("metadata", {"source_kind": ""})) == {"source_kind"}
+    nodes, edges = document["graph"]["nodes"], document["graph"]["edges"]
+    assert len({node["id"] for node in nodes}) == len(nodes)
+    for node in nodes:
+        assert ":" not in node["id"] and node["id"] == node["id"].upper()
+        assert 1 <= len(node["kinds"]) <= 3 and not set(node["kinds"]) & BUILT_IN
+        assert all(re.fullmatch("Ueba_[A-Z][A-Za-z]+", kind) for kind in node["kinds"])
+        assert not {"objectid", "lastseen", "reconcile"} & set(node["properties"])
+    for each in edges:
+        assert re.fullmatch("[A-Za-z0-9_]+", each["kind"]) and re.fullmatch("Ueba_([A-Z][a-z]+)+", each["kind"])
+        assert set(each) == {"kind", "start", "end", "properties"} and "lastseen" not in each["properties"]
+        for end in (each["start"], each["end"]):
+            wanted = {"id": {"match_by", "value"}, "property": {"match_by", "kind", "property_matchers"}}[end["match_by"]]
+            assert set(end) == wanted
+            assert all(
+                set(m) == {"key", "operator", "value"} and m["operator"] == "equals" for m in end.get("property_matchers", [])
+            )
+    for thing in (*nodes, *edges):
+        for name, value in thing["properties"].items():
+            assert re.fullmatch("[a-z]+", name)
+            values = value if isinstance(value, list) else [value]
+            assert all(isinstance(item, str | int | float) for item in values) and len({type(item) for item in values}) <= 1
+            assert all(item.isprintable() for item in values if isinstance(item, str))
+    return nodes
+
+
+def test_opengraph_holds_to_its_rules_and_no_node_is_alone(found):
+    document = json.loads(export.text("opengraph", found))
+    nodes = holds_rules(document)
+    name = {node["id"]: node["properties"]["displayname"] for node in nodes}
+    edges = [(each["kind"], name[each["start"]["value"]], name[each["end"]["value"]]) for each in document["graph"]["edges"]]
+    assert edges[:6] == [
+        ("Ueba_Used", "alice@corp.example", "ws1"),
+        ("Ueba_Reached", "ws1", "srv1.corp.example"),
+        ("Ueba_Involves", FIRST, "alice@corp.example"),
+        ("Ueba_Involves", FIRST, "ws1"),
+        ("Ueba_Involves", FIRST, "srv1.corp.example"),
+        ("Ueba_Reached", "bob@corp.example", "Payroll"),
+    ]
+    assert {end for _, *ends in edges for end in ends} == set(name.values())
+    assert document["metadata"] == {"source_kind": "Ueba"}
+    reached = document["graph"]["edges"][1]["properties"]
+    assert (reached["count"], reached["pvalue"], reached["users"], reached["incidents"]) == (
+        2,
+        1e-4,
+        ["alice@corp.example"],
+        [FIRST],
+    )
+
+
+def test_opengraph_has_one_edge_of_a_kind_between_two_nodes(found):
+    both = [changed(found[0], EDGES[0], edge("zoe@x.y", "ws1", "srv1.corp.example", "machine", FIRST, 50, 3)), found[0]]
+    document = opengraph.graph(both)
+    holds_rules(document)
+    keys = [(each["kind"], each["start"]["value"], each["end"]["value"]) for each in document["graph"]["edges"]]
+    assert len(set(keys)) == len(keys)
+    reached = next(each["properties"] for each in document["graph"]["edges"] if each["kind"] == "Ueba_Reached")
+    assert (reached["count"], reached["users"]) == (2 + 3 + 2, ["alice@corp.example", "zoe@x.y"])
+
+
+def test_opengraph_links_are_a_document_of_their_own(found):
+    more = [
+        edge("ws5$@corp.example", "ws5", "ws5", "machine", FIRST, 0),
+        edge("dan@CORP", "10.0.0.1", "fe80::1", "machine", FIRST, 0),
+    ]
+    document = opengraph.links([found[0], changed(found[0], *more), found[1]])
+    holds_rules(document)
+    assert "metadata" not in document and document["graph"]["nodes"] == []
+    ids = {opengraph.node_id(entity): entity for entity in [("user", e["user"]) for e in (*EDGES, *more)]}
+    ids |= {opengraph.node_id(("machine", name)): ("machine", name) for name in ("ws1", "ws5", "srv1.corp.example")}
+    matched = [
+        (*ids[each["start"]["value"]], each["end"]["kind"], *(each["end"]["property_matchers"][0][key] for key in ("key", "value")))
+        for each in document["graph"]["edges"]
+    ]
+    assert matched == [
+        ("user", "alice@corp.example", "User", "name", "ALICE@CORP.EXAMPLE"),
+        ("machine", "ws1", "Computer", "samaccountname", "WS1$"),
+        ("machine", "srv1.corp.example", "Computer", "name", "SRV1.CORP.EXAMPLE"),
+        ("user", "bob@corp.example", "User", "name", "BOB@CORP.EXAMPLE"),
+        ("user", "ws5$@corp.example", "Computer", "name", "WS5.CORP.EXAMPLE"),
+        ("machine", "ws5", "Computer", "samaccountname", "WS5$"),
+    ]
+
+
+# --- stix ----------------------------------------------------------------------------------------------------------
+
+PERIMETER = [
+    {"entity": "alice", "kind": "user", "class": "confirmed", "at": NINE, "via_user": None, "from": "ws1"},
+    {"entity": "srv1", "kind": "machine", "class": "confirmed", "at": NINE, "via_user": "alice", "from": "ws1"},
+    {"entity": "10.0.0.7", "kind": "address", "class": "possible", "at": NINE, "via_user": "alice", "from": "srv1"},
+    {"entity": EVIL, "kind": "resource", "class": "contact", "at": None, "via_user": None, "from": None},
+]
+
+
+def test_stix_is_taken_by_the_library_and_ids_follow_from_the_content():
+    made = stix.perimeter(PERIMETER, [("machine", "ws1")], NINE, FOUND)
+    bundle = stix2.parse(json.dumps(made), allow_custom=False)
+    by_type: dict[str, list] = {}
+    for each in bundle.objects:
+        by_type.setdefault(each["type"], []).append(each)
+    assert by_type["user-account"][0].id == stix2.UserAccount(user_id="alice", account_login="alice").id
+    assert by_type["ipv4-addr"][0].id == stix2.IPv4Address(value="10.0.0.7").id
+    assert [each.name for each in by_type["infrastructure"]] == ["ws1", "srv1", EVIL]
+    name = {each.id: each.get("name", each.get("value", each.get("user_id"))) for each in bundle.objects}
+    assert {each.name: [name[ref] for ref in each.object_refs] for each in by_type["grouping"]} == {
+        "perimeter: origin": ["ws1"],
+        "perimeter: confirmed": ["alice", "srv1"],
+        "perimeter: possible": ["10.0.0.7"],
+        "perimeter: contact": [EVIL],
+    }
+    assert [(name[each.source_ref], name[each.target_ref], each.start_time) for each in by_type["relationship"]] == [
+        ("ws1", "alice", NINE),
+        ("ws1", "srv1", NINE),
+        ("srv1", "10.0.0.7", NINE),
+    ]
+    assert by_type["relationship"][1].description == "ws1 to srv1 as alice"
+    assert made == stix.perimeter(PERIMETER, [("machine", "ws1")], NINE, FOUND)
+    assert made["id"] != stix.perimeter(PERIMETER[:3], [("machine", "ws1")], NINE, FOUND)["id"]
+    assert len({each["id"] for each in made["objects"]}) == len(made["objects"])
+
+
+# --- web hook ------------------------------------------------------------------------------------------------------
+
+
+class Receiver(http.server.ThreadingHTTPServer):
+    """Answers as told, the last answer for ever; keeps what came."""
+
+    def __init__(self, *answers: int):
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.answers, self.got = list(answers), []
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_address[1]}/hook"
+
+    def __enter__(self):
+        threading.Thread(target=self.serve_forever, args=(0.01,), daemon=True).start()
+        return self
+
+    def __exit__(self, *_):
+        self.shutdown()
+        self.server_close()
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.server.got.append((dict(self.headers), json.loads(body)))
+        self.send_response(self.server.answers.pop(0) if len(self.server.answers) > 1 else self.server.answers[0])
+        self.send_header("Location", "http://127.0.0.1:9/elsewhere")
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def slept(monkeypatch):
+    waits: list[float] = []
+    monkeypatch.setattr(webhook.time, "sleep", waits.append)
+    return waits
+
+
+@pytest.mark.parametrize("form", ["ocsf", "ecs"])
+def test_a_web_hook_gets_each_record_with_its_key_and_the_token_is_never_shown(workspace, found, monkeypatch, form):
+    monkeypatch.setenv("UEBA_WEBHOOK_TOKEN", "s3cret")
+    with Receiver(204) as receiver:
+        result = run(workspace.root, "export", form, "--webhook", f"{receiver.url}?key=hidden")
+    assert [body for _, body in receiver.got] == [json.loads(json.dumps(FORMS[form](case))) for case in found]
+    for headers, _ in receiver.got:
+        assert headers["Authorization"] == "Bearer s3cret" and headers["Content-Type"] == "application/json"
+    assert [headers["Idempotency-Key"] for headers, _ in receiver.got] == [FIRST, SECOND]
+    assert result.stdout == "" and result.stderr == "2 incidents delivered\n"
+
+
+def test_a_busy_web_hook_is_tried_again(found, slept):
+    with Receiver(503, 429, 200) as receiver:
+        assert webhook.deliver(receiver.url, "ecs", found) == 2
+    assert slept == [1, 2] and len(receiver.got) == 4
+    assert [headers["Idempotency-Key"] for headers, _ in receiver.got] == [FIRST, FIRST, FIRST, SECOND]
+    assert "Authorization" not in receiver.got[0][0]
+
+
+@pytest.mark.parametrize("status", [400, 401, 302, 307])
+def test_a_final_answer_is_final(workspace, slept, monkeypatch, status):
+    monkeypatch.setenv("UEBA_WEBHOOK_TOKEN", "s3cret")
+    with Receiver(200, status) as receiver:
+        result = run(workspace.root, "export", "ocsf", "--webhook", f"{receiver.url}?key=hidden", code=1)
+    assert len(receiver.got) == 2 and slept == []
+    assert f"{receiver.url}: answered {status}" in result.stderr and f"1 of 2 delivered, {SECOND} was not" in result.stderr
+    assert "s3cret" not in result.output and "hidden" not in result.output
+
+
+def test_a_web_hook_that_stays_broken_is_given_up(workspace, slept):
+    with Receiver(500) as receiver:
+        result = run(workspace.root, "export", "ocsf", "--webhook", receiver.url, code=1)
+    assert len(receiver.got) == 5 and slept == [1, 2, 4, 8]
+    assert "answered 500 Internal Server Error, 5 times; 0 of 2 delivered" in result.stderr
+
+
+def test_a_web_hook_that_is_not_there_is_told(workspace, slept):
+    with Receiver(200) as receiver:
+        url = receiver.url
+    result = run(workspace.root, "export", "ocsf", "--webhook", url, code=1)
+    assert f"{url}: cannot be reached: " in result.stderr and "refused" in result.stderr and len(slept) == 4
+
+
+@pytest.mark.parametrize(
+    ("url", "token", "said"),
+    [
+        ("file:///etc/passwd", "", "https://"),
+        ("hooks.example/x", "", "https://"),
+        ("https://me:s3cret@hooks.example/", "", "UEBA_WEBHOOK_TOKEN"),
+        ("https://hooks.example:x/", "", "not a URL"),
+        ("https://hooks.example/", "s3cret\nX-Evil: 1", "UEBA_WEBHOOK_TOKEN"),
+        ("https://hooks.example/", "s3cret\u20ac", "UEBA_WEBHOOK_TOKEN"),
+    ],
+)
+def test_wrong_addresses_and_tokens_are_refused_and_not_shown(workspace, monkeypatch, url, token, said):
+    monkeypatch.setenv("UEBA_WEBHOOK_TOKEN", token)
+    result = run(workspace.root, "export", "ocsf", "--webhook", url, code=2)
+    assert said in result.stderr and "s3cret" not in result.output
+
+
+# --- command line --------------------------------------------------------------------------------------------------
+
+
+def test_incidents_are_named_or_those_of_days(workspace, tmp_path):
+    def ids(*arguments):
+        return [each["event"]["id"] for each in lines(run(workspace.root, "export", "ecs", *arguments).stdout)]
+
+    assert ids() == ids("--day", str(DAY)) == ids("--from", "2026-03-01", "--to", "2026-03-09") == [FIRST, SECOND]
+    assert ids("20260302-b") == [SECOND] and ids("20260302-b", "20260302-a") == [SECOND, FIRST]
+    assert "no incident is called" in run(workspace.root, "export", "ecs", "x", code=1).stderr
+    assert "was not scored" in run(workspace.root, "export", "ecs", "--day", "2026-03-01", code=1).stderr
+    assert "not both" in run(workspace.root, "export", "ecs", FIRST, "--day", str(DAY), code=2).stderr
+    assert "takes ocsf or ecs" in run(workspace.root, "export", "csv", "--webhook", "https://x.y/", code=2).stderr
+    none = run(workspace.root, "export", "ecs", "--from", "2026-04-01")
+    assert none.stdout == "" and "days that were scored: 2026-03-02 to 2026-03-02" in none.stderr
+    assert "no day was scored yet" in run(tmp_path, "export", "ecs", code=1).stderr
+
+
+def test_a_file_is_written_whole(workspace, tmp_path):
+    path = tmp_path / "new" / "findings.jsonl"
+    result = run(workspace.root, "export", "ocsf", "--output", str(path))
+    assert result.stdout == "" and result.stderr == f"2 incidents in {path}\n"
+    assert path.read_text() == run(workspace.root, "export", "ocsf", "--output", "-").stdout
+    link = tmp_path / "link"
+    link.symlink_to(path)
+    write_text(link, "other")
+    assert link.is_symlink() and path.read_text() == "other" and os.listdir(path.parent) == [path.name]
+    with pytest.raises(UnicodeEncodeError):
+        write_text(path, "half\ud800")
+    assert path.read_text() == "other" and os.listdir(path.parent) == [path.name]
+    pipe = Path(tmp_path / "pipe")
+    os.mkfifo(pipe)
+    reader = threading.Thread(target=lambda: got.append(pipe.read_text()))
+    got: list[str] = []
+    reader.start()
+    write_text(pipe, "through")
+    reader.join()
+    assert got == ["through"] and pipe.is_fifo()
+
+
+@pytest.mark.parametrize("form", ["ocsf", "ecs", "timesketch"])
+def test_hostile_names_are_data(found, form):
+    text = export.text(form, found)
+    assert "\x1b" not in text and len(lines(text)) == text.count("\n")
+    assert EVIL in set(texts(lines(text)))
+
+
+def texts(value):
+    """All texts in a record."""
+    if isinstance(value, str):
+        yield value
+    for item in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        yield from texts(item)

@@ -1,0 +1,305 @@
+"""Verdicts and rules on a scored workspace: what they change, and the command line."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from small_workspace import CONFIG, DAY, LAST, run, trained  # noqa: F401 - a fixture
+
+from ueba import backtest, stages
+from ueba.detect import feedback, findings, incidents, rules
+from ueba.detect.detector import Edge
+from ueba.detect.feedback import Verdict
+from ueba.detect.findings import Finding
+from ueba.detect.history import RELATIONS, History, pair_keys
+from ueba.errors import UsageError, WorkspaceError
+from ueba.workspace import Workspace
+
+NOW = dt.datetime(2026, 1, 16, 9, tzinfo=dt.UTC)
+BEFORE = ["user", "source", "target", "surprise", "p_value", "carried"]
+
+
+@pytest.fixture(scope="module")
+def scored(trained: Workspace) -> Workspace:  # noqa: F811
+    stages.score(trained, LAST, CONFIG)
+    return trained
+
+
+@pytest.fixture
+def workspace(scored: Workspace, tmp_path: Path) -> Workspace:
+    """A copy that a test may change."""
+    shutil.copytree(scored.root, tmp_path / "ws")
+    return Workspace(tmp_path / "ws")
+
+
+def worst(workspace: Workspace) -> tuple[str, pd.DataFrame]:
+    """The day's worst incident and its edges."""
+    finding = findings.load(workspace.findings, LAST)
+    name = finding.incidents[0]["id"]
+    return name, finding.edges[finding.edges["incident"] == name]
+
+
+def about(edges: pd.DataFrame, verdict: str, day: dt.date = LAST - DAY) -> Verdict:
+    """A verdict on an incident of a day before that had these edges."""
+    incident = {"id": "20260115-earlier", "day": day.isoformat()}
+    until = None if verdict == "true" else day + 60 * DAY
+    return findings.verdict(edges, incident, verdict, "so it is", "ann", day + DAY, until)
+
+
+def by_edge(edges: pd.DataFrame) -> pd.DataFrame:
+    return edges.set_index(["user", "source", "target"]).sort_index()
+
+
+# --- scores ----------------------------------------------------------------------------------------------------
+
+
+def test_without_feedback_a_day_is_ranked_by_surprise_p_value_and_the_past_alone(workspace: Workspace) -> None:
+    edges = findings.load_edges(workspace.findings, LAST)
+    assert (edges["strangeness"] == edges["surprise"] - np.log(edges["p_value"]) + edges["carried"]).all()
+    assert (edges["original"] == edges["strangeness"]).all() and (edges["feedback"] == 0).all()
+    plain, found = incidents.incidents(LAST, edges[[*BEFORE, "strangeness"]], CONFIG.incidents.candidates, 5)
+    kept = findings.load(workspace.findings, LAST)
+    assert plain["incident"].tolist() == kept.edges["incident"].tolist()
+    assert [(each["id"], each["score"]) for each in found] == [(each["id"], each["score"]) for each in kept.incidents]
+
+
+def test_what_is_about_others_changes_nothing_to_the_last_bit(workspace: Workspace) -> None:
+    before = findings.load(workspace.findings, LAST)
+    _, edges = worst(workspace)
+    feedback.add(workspace.root, about(edges.assign(user="nobody", source="nowhere", target="nothing"), "benign"))
+    feedback.add(workspace.root, about(edges, "benign", day=LAST))  # its own day stays as it was
+    rules.install(workspace.root, rule('user = "nobody"'), "ann", NOW, [])
+    after = stages.score(workspace, LAST, CONFIG)
+    assert after.incidents == before.incidents
+    pd.testing.assert_frame_equal(findings.load_edges(workspace.findings, LAST), before.edges, check_exact=True)
+
+
+@pytest.mark.parametrize(("verdict", "said"), [("benign", "lowered by"), ("expected", "lowered by"), ("true", "lifted by")])
+def test_an_edge_says_what_a_verdict_did_to_it(workspace: Workspace, verdict: str, said: str) -> None:
+    before, (_, edges) = by_edge(findings.load_edges(workspace.findings, LAST)), worst(workspace)
+    given = about(edges if verdict != "true" else edges.assign(target="elsewhere"), verdict)  # nothing to unlearn
+    feedback.add(workspace.root, given)
+    after = by_edge(stages.score(workspace, LAST, CONFIG).edges)
+    assert set(after.index) == set(before.index)  # the same edges are candidates, and so suspects
+    pd.testing.assert_frame_equal(
+        after[["surprise", "p_value", "carried", "original"]],
+        before.loc[after.index][["surprise", "p_value", "carried", "original"]],
+    )
+    for edge in zip(edges["user"], edges["source"], edges["target"], strict=True):
+        mine = after.loc[[edge]].iloc[0]
+        expected = 5.0 if verdict == "true" else -min(mine["original"], 10.0)
+        assert mine["feedback"] == pytest.approx(expected)
+        assert mine["strangeness"] == mine["original"] + mine["feedback"]
+        assert said in mine["reasons"][-1] and "20260115-earlier" in mine["reasons"][-1]
+        assert list(mine["said_by"]) == [given.id]
+    assert stages.verdict_log(workspace)[0]["changed"].endswith("edges lifted" if verdict == "true" else "edges lowered")
+    assert int(stages.verdict_log(workspace)[0]["changed"].split()[0]) >= len(edges)
+
+
+def test_what_was_called_benign_falls_in_rank(workspace: Workspace) -> None:
+    _, edges = worst(workspace)
+    feedback.add(workspace.root, about(edges, "benign"))
+    finding = stages.score(workspace, LAST, CONFIG)
+    top = finding.edges[finding.edges["incident"] == finding.incidents[0]["id"]]
+    assert top["strangeness"].iloc[0] < edges["strangeness"].iloc[0]
+    scores = [incident["score"] for incident in finding.incidents]
+    assert scores == sorted(scores, reverse=True)
+
+
+# --- learning --------------------------------------------------------------------------------------------------
+
+
+def traces(history: History, edges: pd.DataFrame) -> dict[str, int]:
+    """How many pairs of some edges a history knows or holds, by relation."""
+    ids = {"user": history.users.find(list(edges["user"]))}
+    ids |= {name: history.places.find([each or "" for each in edges[name]]) for name in ("source", "target")}
+    found = {}
+    for relation in RELATIONS:
+        left, right = relation.split("_")
+        keys = pair_keys(ids[left], ids[right])
+        pairs = history.pairs[relation]
+        found[relation] = int((pairs.find(keys)[1] | np.isin(keys, pairs.held))[keys >= 0].sum())
+    return found
+
+
+def test_a_late_true_verdict_is_unlearned_and_its_withdrawal_learned(workspace: Workspace) -> None:
+    stages.train(workspace, LAST, CONFIG)
+    name, edges = worst(workspace)
+    before = History.load(workspace.history)
+    new = stages.known_before(workspace, LAST, CONFIG)  # as of before the incident
+    assert before is not None and sum(traces(before, edges).values()) > sum(traces(new, edges).values())
+    stages.judge(workspace, name, "true", "stolen", "ann")
+    anew = stages.known_before(workspace, LAST + DAY, CONFIG)
+    assert traces(anew, edges) == traces(new, edges)
+    stages.train(workspace, LAST, CONFIG)  # kept like this, it is carried on
+    kept = History.load(workspace.history)
+    assert kept is not None and kept.judged == feedback.fingerprint(stages.said_in(workspace), LAST) != ""
+    assert traces(stages.known_before(workspace, LAST + DAY, CONFIG), edges) == traces(new, edges)
+    stages.judge(workspace, name, "withdrawn", "it was a drill", "ann")
+    assert traces(stages.known_before(workspace, LAST + DAY, CONFIG), edges) == traces(before, edges)
+
+
+def test_a_benign_verdict_leaves_what_is_learned_as_it_is(workspace: Workspace) -> None:
+    stages.train(workspace, LAST, CONFIG)
+    data = (workspace.history / "history.safetensors").read_bytes()
+    stages.judge(workspace, worst(workspace)[0], "benign", "new job", "ann")
+    stages.train(workspace, LAST, CONFIG)
+    assert (workspace.history / "history.safetensors").read_bytes() == data
+
+
+def test_in_a_walk_a_verdict_counts_from_the_next_day_on(scored: Workspace) -> None:
+    first = LAST - DAY
+    days: list[list[Finding]] = [[], [], []]
+
+    def walk(analyst: backtest.Analyst) -> backtest.Backtest:
+        return backtest.backtest(scored.lake, first - DAY, first, LAST, CONFIG, analyst=analyst)
+
+    def watch(finding: Finding) -> list[Verdict]:
+        days[0].append(finding)
+        return []
+
+    def clairvoyant(finding: Finding) -> list[Verdict]:
+        days[1].append(finding)
+        (tomorrow,) = [each for each in days[0] if each.day == LAST]
+        worst = tomorrow.edges[tomorrow.edges["incident"] == tomorrow.incidents[0]["id"]]
+        return [about(worst, "benign", day=finding.day)]
+
+    silent, judged = walk(watch), walk(clairvoyant)
+    pd.testing.assert_frame_equal(days[0][0].edges, days[1][0].edges)
+    assert days[1][0].incidents == days[0][0].incidents
+    lowered = days[1][1].edges[days[1][1].edges["feedback"] < 0]
+    assert len(lowered) and not (days[0][1].edges["feedback"] < 0).any()
+    assert len(judged.edges) == len(silent.edges)
+
+
+# --- giving verdicts -------------------------------------------------------------------------------------------
+
+
+def test_verdicts_begin_and_end_by_the_days_that_were_scored(workspace: Workspace) -> None:
+    name, edges = worst(workspace)
+    benign, _ = stages.judge(workspace, name, "benign", "new job", "ann")
+    assert (benign.day, benign.since, benign.expires) == (LAST, LAST + DAY, LAST + 91 * DAY)
+    assert benign.edges == tuple(zip(edges["user"], edges["source"], edges["target"], strict=True))
+    assert benign.strangeness == tuple(edges["original"])
+    assert all(words is not None and "Network" not in words or words for words in benign.patterns)
+    assert stages.judge(workspace, name, "expected", "drill", "ann", 7)[0].expires == LAST + 8 * DAY
+    assert stages.judge(workspace, name, "expected", "drill", "ann", LAST + 2 * DAY)[0].expires == LAST + 2 * DAY
+    assert stages.judge(workspace, name, "true", "stolen", "ann")[0].expires is None
+    with pytest.raises(UsageError, match="does not expire"):
+        stages.judge(workspace, name, "true", "stolen", "ann", 7)
+    with pytest.raises(UsageError, match="--expires 2026-01-16: the first day it could count for is 2026-01-17"):
+        stages.judge(workspace, name, "benign", "new job", "ann", LAST)
+    with pytest.raises(WorkspaceError, match="no incident is called '2099'"):
+        stages.judge(workspace, "2099", "true", "x", "ann")
+
+
+def test_the_command_line_takes_verdicts_and_lists_them(workspace: Workspace) -> None:
+    name, edges = worst(workspace)
+    hostile = "new \x1b[2J[bold]job"
+    said = run(workspace.root, "triage", name[:14], "--verdict", "benign", "--reason", hostile, "--who", "ann", "--expires", "60")
+    assert f"{name} is called benign by ann until 2026-03-18: {len(edges)} edges" in said.stderr
+    again = run(workspace.root, "triage", name, "--verdict", "benign", "--reason", hostile, "--who", "ann", "--expires", "60")
+    assert "said before" in again.stderr
+    run(workspace.root, "triage", "--verdict", "true", "--reason", "stolen", name)
+    rows = json.loads(run(workspace.root, "triage", "log", "--format", "json").stdout)
+    assert [(row["incident"], row["verdict"], row["who"] == "ann") for row in rows] == [
+        (name, "benign", True),
+        (name, "true", False),
+    ]
+    assert rows[0]["state"] == f"superseded by {rows[1]['id']}" and rows[1]["state"] == "in force"
+    assert "\x1b" not in rows[0]["reason"] and rows[0]["schema_version"] == 1
+    table = run(workspace.root, "triage", "log")
+    assert "\x1b" not in table.stdout and "[bold]job" in table.stdout
+    assert json.loads(run(workspace.root, "triage", "log", "--from", "2099-01-01", "--format", "json").stdout) == []
+    (shown, *others) = json.loads(run(workspace.root, "incidents", "--format", "json").stdout)
+    assert shown["verdict"] == "true" and {other["verdict"] for other in others} == {None}
+
+
+def test_wrong_use_is_said(workspace: Workspace) -> None:
+    name, _ = worst(workspace)
+    assert "no incident is called 'x'" in run(workspace.root, "triage", "x", "--verdict", "true", "--reason", "y", code=1).stderr
+    assert (
+        "incidents begin with '2026'" in run(workspace.root, "triage", "2026", "--verdict", "true", "--reason", "y", code=1).stderr
+    )
+    run(workspace.root, "triage", name, "--verdict", "maybe", "--reason", "y", code=2)
+    run(workspace.root, "triage", name, "--verdict", "benign", "--reason", "y", "--expires", "soon", code=2)
+    assert "--reason is empty" in run(workspace.root, "triage", name, "--verdict", "true", "--reason", " ", code=2).stderr
+    assert "no day was scored yet" in run(workspace.root / "no", "triage", "rules", "--dry-run", code=1).stderr
+
+
+def test_damage_is_told_wherever_verdicts_are_read(workspace: Workspace) -> None:
+    path = feedback.log_path(workspace.root)
+    path.parent.mkdir()
+    path.write_text('{"half')
+    name, _ = worst(workspace)
+    for command in (["triage", name, "--verdict", "true", "--reason", "y"], ["triage", "log"], ["incidents"]):
+        assert f"{path}:1: no verdict" in run(workspace.root, *command).stderr
+
+
+# --- rules -----------------------------------------------------------------------------------------------------
+
+
+def rule(condition: str) -> str:
+    return f'[[rule]]\nname = "drill"\nreason = "planned"\nowner = "ann"\nexpires = 2026-02-01\n{condition}\n'
+
+
+def test_rules_are_tried_then_put_in_force_and_hide(workspace: Workspace, tmp_path: Path) -> None:
+    name, edges = worst(workspace)
+    file = tmp_path / "drill.toml"
+    file.write_text(
+        "".join(
+            f'[[rule]]\nname = "drill {user}"\nreason = "planned"\nowner = "ann"\nexpires = 2026-02-01\nuser = "{user}"\n'
+            for user in sorted(set(edges["user"]))
+        )
+    )
+    run(workspace.root, "triage", name, "--verdict", "true", "--reason", "stolen")
+    tried = run(workspace.root, "triage", "rules", "--dry-run", "--rules", str(file), "--format", "json")
+    assert [incident["id"] for incident in json.loads(tried.stdout)] == [name]
+    assert "would have hidden 1 of" in tried.stderr
+    assert f"WARNING: 1 of them were called TRUE and would never have been seen: {name}" in tried.stderr
+    assert not rules.path(workspace.root).exists()
+
+    run(workspace.root, "triage", name, "--verdict", "withdrawn", "--reason", "a drill")
+    assert "WARNING" not in run(workspace.root, "triage", "rules", "--apply", str(file), "--yes", "--who", "ann").stderr
+    (change,) = map(json.loads, rules.path(workspace.root).with_suffix(".jsonl").read_text().splitlines())
+    assert (change["who"], change["hidden"], change["text"]) == ("ann", [name], file.read_text())
+    shown = json.loads(run(workspace.root, "incidents", "--format", "json").stdout)
+    assert name not in [incident["id"] for incident in shown]
+    assert [incident["rank"] for incident in shown] == list(range(1, len(shown) + 1))
+    listed = run(workspace.root, "incidents", "--all", "--format", "json")
+    (hidden,) = [incident for incident in json.loads(listed.stdout) if incident["suppressed_by"]]
+    assert hidden["id"] == name and hidden["suppressed_by"].startswith("drill ")
+    assert "drill" in run(workspace.root, "incidents", "--all").stdout
+
+    finding = stages.score(workspace, LAST, CONFIG)  # scored again, it is the same, and its place is free
+    assert [incident["id"] for incident in finding.incidents if incident["suppressed_by"]] == [name]
+    run(workspace.root, "triage", name, "--verdict", "true", "--reason", "no drill at all")  # what was called true is always there
+    assert name in [incident["id"] for incident in json.loads(run(workspace.root, "incidents", "--format", "json").stdout)]
+
+
+def test_rules_are_not_put_in_force_by_who_says_no(workspace: Workspace, tmp_path: Path) -> None:
+    file = tmp_path / "drill.toml"
+    file.write_text(rule('user = "*"'))
+    assert "would have hidden" in run(workspace.root, "triage", "rules", "--apply", str(file), code=1).stderr
+    assert not rules.path(workspace.root).exists()
+    file.write_text(rule('colour = "red"'))
+    assert "unknown key 'colour'" in run(workspace.root, "triage", "rules", "--apply", str(file), "--yes", code=2).stderr
+    assert "not both" in run(workspace.root, "triage", "rules", "--apply", str(file), "--rules", str(file), code=2).stderr
+
+
+def test_rules_in_force_are_listed(workspace: Workspace) -> None:
+    assert "no rules are in force" in run(workspace.root, "triage", "rules").stderr
+    rules.install(workspace.root, rule('user = "SVC-*"'), "ann", NOW, [])
+    (shown,) = json.loads(run(workspace.root, "triage", "rules", "--format", "json").stdout)
+    assert (shown["name"], shown["conditions"], shown["state"]) == ("drill", ["user = svc-*"], "in force")
+
+
+def test_an_edge_is_one_edge() -> None:
+    """The detector and feedback mean the same by it."""
+    assert Edge == feedback.Edge

@@ -1,0 +1,176 @@
+"""Rules that hide what is planned or allowed: `feedback/rules.toml`. The first rule that matches an edge decides.
+
+    [[rule]]
+    name = "patch night"            # said wherever it hides something
+    reason = "servers are patched, change 4711"
+    owner = "ann"
+    from = 2026-01-20T22:00:00      # a window: with `to`, dates (whole days) or times, UTC unless they say otherwise;
+    to = 2026-01-21T04:00:00        # or `expires = 2026-03-31`, the last day of a rule without a window
+    user = "svc-patch*"             # conditions, all of which must hold: user, source, target, logon_type (exact or with * ? []),
+    kind = "service"                # kind of account; at least one
+    effect = "show"                 # an exception from later rules; without it a rule hides
+
+An incident is hidden only if every edge of it is: it is kept, not reported, and takes no place in the budget. Learning knows
+nothing of rules. Capitals do not matter. Leaves out regular expressions: nobody reads them twice.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import fnmatch
+import tomllib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ueba.detect import feedback
+from ueba.errors import UsageError
+from ueba.workspace import write_text
+
+CONDITIONS = ("user", "source", "target", "logon_type", "kind")
+KINDS = ("human", "service", "machine", "anonymous")
+KEYS = ("name", "reason", "owner", "from", "to", "expires", *CONDITIONS, "effect")
+
+
+@dataclass(frozen=True)
+class Rule:
+    """first, last: the time in which all of an edge must lie, UTC; conditions: by name, casefolded."""
+
+    name: str
+    reason: str
+    owner: str
+    first: dt.datetime | None
+    last: dt.datetime
+    conditions: Mapping[str, str]
+    hides: bool = True
+
+    def matches(self, edge: Mapping[str, Any]) -> bool:
+        """edge: user, source, target, logon_types, user_kind, first_seen, last_seen."""
+        if edge["last_seen"] > self.last or (self.first is not None and edge["first_seen"] < self.first):
+            return False
+        named = {name: [edge[name]] for name in ("user", "source", "target")}
+        named |= {"logon_type": list(edge["logon_types"]), "kind": [edge["user_kind"]]}
+        return all(named[name] and all(_is_like(value, like) for value in named[name]) for name, like in self.conditions.items())
+
+
+def _is_like(value: str | None, like: str) -> bool:
+    return value is not None and (value.casefold() == like or fnmatch.fnmatchcase(value.casefold(), like))
+
+
+def that_hides(rules: Sequence[Rule], edge: Mapping[str, Any]) -> str | None:
+    """The name of the rule that hides an edge; None if no rule does, or one that shows it comes first."""
+    rule = next((rule for rule in rules if rule.matches(edge)), None)
+    return rule.name if rule is not None and rule.hides else None
+
+
+# --- files -----------------------------------------------------------------------------------------------------
+
+
+def path(root: Path) -> Path:
+    """Where a workspace keeps its rules."""
+    return root / "feedback" / "rules.toml"
+
+
+def installed(root: Path) -> list[Rule]:
+    """The rules of a workspace; none if there are none."""
+    return load(path(root)) if path(root).exists() else []
+
+
+def load(file: Path) -> list[Rule]:
+    """Raises UsageError that names file, rule and key."""
+    return parse(read(file), str(file))
+
+
+def read(file: Path) -> str:
+    """The text of a rules file. Raises UsageError."""
+    try:
+        return file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as reason:
+        raise UsageError(f"{file}: cannot be read: {reason}") from reason
+
+
+def parse(text: str, name: str) -> list[Rule]:
+    """The rules in a text. name: of its file, for messages."""
+    try:
+        content = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as reason:
+        raise UsageError(f"{name}: cannot be read as TOML: {reason}") from reason
+    unknown, rows = set(content) - {"rule"}, content.get("rule", [])
+    if unknown or not isinstance(rows, list):
+        raise UsageError(f"{name}: unknown key {', '.join(sorted(unknown)) or 'rule'}; every rule stands under [[rule]]")
+    rules = [_rule(row, f"{name}: rule {row.get('name', number)!r}") for number, row in enumerate(rows, start=1)]
+    for rule in rules:
+        if [other.name for other in rules].count(rule.name) > 1:
+            raise UsageError(f"{name}: two rules are called {rule.name!r}; a name says which one hid something")
+    return rules
+
+
+def _rule(row: Mapping[str, Any], where: str) -> Rule:
+    for key in row:
+        if key not in KEYS:
+            raise UsageError(f"{where}: unknown key {key!r}; there are {', '.join(KEYS)}")
+    for key in ("name", "reason", "owner"):
+        if key not in row:
+            raise UsageError(f"{where}: {key} is missing; who reads the rule in a month needs name, reason and owner")
+    for key in ("name", "reason", "owner", *CONDITIONS, "effect"):
+        if key in row and (not isinstance(row[key], str) or not row[key].strip()):
+            raise UsageError(f"{where}: {key} = {row[key]!r} is not text")
+    conditions = {key: row[key].casefold() for key in CONDITIONS if key in row}
+    if not conditions:
+        raise UsageError(f"{where}: would hide everything; give at least one of {', '.join(CONDITIONS)}")
+    if row.get("kind", KINDS[0]) not in KINDS:
+        raise UsageError(f"{where}: kind = {row['kind']!r}; accounts are {', '.join(KINDS)}")
+    if row.get("effect", "hide") not in ("hide", "show"):
+        raise UsageError(f"{where}: effect = {row['effect']!r}; a rule has the effect hide or show")
+    first, last = _span(row, where)
+    return Rule(row["name"], row["reason"], row["owner"], first, last, conditions, row.get("effect") != "show")
+
+
+def _span(row: Mapping[str, Any], where: str) -> tuple[dt.datetime | None, dt.datetime]:
+    window, expires = {"from", "to"} & set(row), "expires" in row
+    if (len(window) == 2) == expires or len(window) == 1:
+        raise UsageError(f"{where}: give either from and to, a window, or expires: a rule that never ends is forgotten")
+    last = _time(row, "expires" if expires else "to", where, dt.time.max)
+    first = None if expires else _time(row, "from", where, dt.time.min)
+    if first is not None and first > last:
+        raise UsageError(f"{where}: from {row['from']} is after to {row['to']}")
+    return first, last
+
+
+def _time(row: Mapping[str, Any], key: str, where: str, of_day: dt.time) -> dt.datetime:
+    value = row[key]
+    if isinstance(value, dt.datetime):
+        return value if value.tzinfo is None else value.astimezone(dt.UTC).replace(tzinfo=None)
+    if isinstance(value, dt.date):
+        return dt.datetime.combine(value, of_day)
+    raise UsageError(f"{where}: {key} = {value!r} is not a date; write it as 2026-01-31, or with a time, without quotes")
+
+
+def install(root: Path, text: str, who: str, when: dt.datetime, hidden: Sequence[str]) -> None:
+    """Make a text the rules of a workspace. Who, when, the text and the incidents it hides are added to `feedback/rules.jsonl`."""
+    row = {"schema_version": 1, "who": who, "when": when.isoformat(), "text": text, "hidden": list(hidden)}
+    feedback.append(path(root).with_suffix(".jsonl"), lambda content: row)
+    write_text(path(root), text)
+
+
+def shown(rule: Rule, today: dt.date) -> dict[str, Any]:
+    """A rule as a record. today: the day before which it is over, or on which it has not begun."""
+    over, begun = rule.last.date() < today, rule.first is None or rule.first.date() <= today
+    return {
+        "name": rule.name,
+        "owner": rule.owner,
+        "effect": "hide" if rule.hides else "show",
+        "from": rule.first.isoformat(sep=" ") if rule.first else None,
+        "until": rule.last.isoformat(sep=" ", timespec="seconds"),
+        "conditions": [f"{name} = {like}" for name, like in rule.conditions.items()],
+        "reason": rule.reason,
+        "state": "over" if over else "in force" if begun else "not yet",
+    }
+
+
+def hidden_by(names: Iterable[str | None]) -> str | None:
+    """What an incident is hidden by, given what hides each of its edges: None if anything does not."""
+    every = list(names)
+    hidden = [name for name in every if isinstance(name, str)]
+    return ", ".join(dict.fromkeys(hidden)) if hidden and len(hidden) == len(every) else None

@@ -1,0 +1,46 @@
+"""Incidents in the forms that other tools read: one module a form, all from the same `cases`.
+
+| form           | what it is                                              | for                                    |
+|----------------|---------------------------------------------------------|----------------------------------------|
+| ocsf           | OCSF Detection Finding (2004), JSON lines               | SIEMs and security lakes               |
+| ecs            | Elastic Common Schema alerts, JSON lines                | Elastic, OpenSearch                    |
+| csv            | a row for each edge                                     | people with a spreadsheet              |
+| timesketch     | a row for each event and for the incident, JSON lines   | timelines                              |
+| opengraph      | BloodHound OpenGraph, one JSON document                 | attack paths                           |
+| opengraph-link | a second document: our nodes to those of the directory  | to be loaded after the first           |
+
+What is exported again is the same again, with the same ids. Text is ASCII JSON, so that no name can break a line or steer a
+terminal. Leaves out STIX, which is for a perimeter and not for a day's incidents, see `stix`; and sending, see `webhook`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ueba.investigate.export.cases import Case
+
+FORMATS = ("ocsf", "ecs", "csv", "timesketch", "opengraph", "opengraph-link")
+
+
+def text(form: str, cases: Sequence[Case]) -> str:
+    """Cases as the text of a file in one of FORMATS."""
+    from ueba.investigate.export import ecs, ocsf, opengraph, spreadsheet, timesketch
+
+    if form == "csv":
+        return spreadsheet.text(cases)
+    if form == "opengraph":
+        return json.dumps(opengraph.graph(cases), indent=1, allow_nan=False) + "\n"
+    if form == "opengraph-link":
+        return json.dumps(opengraph.links(cases), indent=1, allow_nan=False) + "\n"
+    if form == "timesketch":
+        return lines(row for case in cases for row in timesketch.rows(case))
+    record = ocsf.finding if form == "ocsf" else ecs.alert
+    return lines(record(case) for case in cases)
+
+
+def lines(records: Iterable[dict[str, Any]]) -> str:
+    """JSON lines."""
+    return "".join(json.dumps(record, allow_nan=False) + "\n" for record in records)

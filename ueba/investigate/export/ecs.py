@@ -1,0 +1,111 @@
+"""Elastic Common Schema: one alert document for an incident, https://www.elastic.co/docs/reference/ecs.
+
+`event.kind` is `alert`: `signal` is kept for Kibana's own. `@timestamp` is when the day was scored, so that a rule that looks at
+the last minutes sees it; the logons are between `event.start` and `event.end`. `user`, `source` and `destination` are those of the
+strangest edge; all that are touched are in `related`. What ECS has no place for is under `ueba`; map `ueba.edges` as `nested` to
+ask for one edge's fields together. Leaves out `host`: an incident is about several.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ueba import __version__
+from ueba.investigate.export import cases
+from ueba.investigate.export.cases import Case
+
+VERSION = "8.11.0"
+SEVERITIES = {"Low": 21, "Medium": 47, "High": 73}  # as Elastic's own rules count
+EDGE_FIELDS = ("user", "source", "target", "target_kind", "count", "failures", "logon_types", "surprise", "p_value", "reasons")
+
+
+def alert(case: Case) -> dict[str, Any]:
+    """The alert document of a case."""
+    edge, risk = case.strangest, cases.risk(case)
+    name, domain = cases.account(edge["user"])
+    document = {
+        "@timestamp": cases.iso(case.found),
+        "ecs": {"version": VERSION},
+        "message": cases.message(case),
+        "tags": ["ueba"],
+        "event": {
+            "kind": "alert",
+            "category": ["authentication"],
+            "type": ["info"],
+            "module": "ueba",
+            "dataset": "ueba.incident",
+            "provider": "ueba",
+            "id": case.id,
+            "action": "unusual-access",
+            "reason": case.strangest["reasons"][0],
+            "created": cases.iso(case.found),
+            "start": cases.iso(case.first),
+            "end": cases.iso(case.last),
+            "severity": SEVERITIES[cases.severity(case)],
+            "risk_score": case.incident["score"],
+            "risk_score_norm": risk,
+        },
+        "rule": {
+            "id": "ueba.incident",
+            "name": "Unusual access",
+            "category": "anomaly",
+            "ruleset": "ueba",
+            "version": str(case.incident["model"]["trained_until"]),
+        },
+        "observer": {"product": "ueba", "vendor": "ueba", "type": "ueba", "version": __version__},
+        "user": {"name": name} | ({"domain": domain} if domain else {}),
+        "related": _related(case),
+        "ueba": _ours(case),
+    }
+    if edge["source"] is not None:
+        document["source"] = _end(edge["source"])
+    if edge["target_kind"] == "machine":
+        document["destination"] = _end(edge["target"])
+    threat = _threat(case)
+    return document | ({"threat": threat} if threat else {})
+
+
+def _end(name: str) -> dict[str, Any]:
+    """An address as it is, and again as what it is."""
+    ip = cases.address(name)
+    return {"address": name} | ({"ip": ip} if ip else {"domain": name})
+
+
+def _related(case: Case) -> dict[str, list[str]]:
+    """Accounts by their whole name and by the one that other sources may write."""
+    users = [name for user in cases.users(case) for name in (user, cases.account(user)[0])]
+    found = {"user": list(dict.fromkeys(users)), "hosts": cases.hosts(case), "ip": cases.addresses(case)}
+    return {name: values for name, values in found.items() if values}
+
+
+def _threat(case: Case) -> dict[str, Any]:
+    shown = cases.techniques(case)
+    if not shown:
+        return {}
+    parts = [technique.part for technique in shown if technique.part]
+    named = {"tactic": [each.tactic for each in shown], "technique": [each.technique for each in shown]}
+    threat: dict[str, Any] = {"framework": "MITRE ATT&CK"} | {key: _listed(pairs) for key, pairs in named.items()}
+    if parts:
+        threat["technique"]["subtechnique"] = _listed(parts)
+    return threat
+
+
+def _listed(pairs: list[tuple[str, str]]) -> dict[str, Any]:
+    once = list(dict.fromkeys(pairs))
+    return {"id": [uid for uid, _ in once], "name": [name for _, name in once]}
+
+
+def _ours(case: Case) -> dict[str, Any]:
+    edges = [
+        {"id": cases.edge_id(case, edge), "first_seen": cases.iso(edge["first_seen"]), "last_seen": cases.iso(edge["last_seen"])}
+        | {name: edge[name] for name in EDGE_FIELDS if edge[name] is not None}
+        for edge in case.edges
+    ]
+    said = {"verdict": {key: value for key, value in case.verdict.items() if key != "edges"}} if case.verdict else {}
+    return {
+        "schema_version": cases.SCHEMA_VERSION,
+        **{name: case.incident[name] for name in ("day", "rank", "score", "p_value", "backoff")},
+        "model": {name: case.incident["model"][name] for name in ("first_day", "trained_until", "seeds")},
+        "edges": edges,
+        **said,
+    }

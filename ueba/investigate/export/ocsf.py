@@ -1,0 +1,193 @@
+"""OCSF Detection Finding (class 2004), https://schema.ocsf.io/1.5.0/classes/detection_finding.
+
+Version 1.5.0 is the first with `anomaly_analyses`, which is what an incident is: for whom, what was seen, and whether it was ever
+seen before. `time` is when the day was scored; the logons are between `start_time` and `end_time`. What OCSF has no place for
+(nats, p-values, the model) is in `unmapped`, by the same `uid` as in `evidences`. Leaves out updates: an export always says Create.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+
+from ueba import __version__
+from ueba.investigate.export import cases
+from ueba.investigate.export.cases import Case, Technique
+
+VERSION = "1.5.0"
+PRODUCT = {"name": "ueba", "vendor_name": "ueba", "version": __version__}
+SEVERITIES = {"Low": 2, "Medium": 3, "High": 4}
+RISKS = {"Low": 1, "Medium": 2, "High": 3}
+USER_NAME, HOSTNAME, IP_ADDRESS, RESOURCE = 4, 1, 2, 10  # kinds of observables
+KINDS = {USER_NAME: "User Name", HOSTNAME: "Hostname", IP_ADDRESS: "IP Address", RESOURCE: "Resource UID"}
+ATTACK_VERSION = "16.1"
+MOST_EVENTS, MOST_EDGES = 100, 50  # that a finding tells of, the first and the strangest; it says how many there are
+
+
+def finding(case: Case) -> dict[str, Any]:
+    """The Detection Finding of a case."""
+    severity, risk = cases.severity(case), cases.risk(case)
+    status_id, status = _status(case)
+    return {
+        "class_uid": 2004,
+        "class_name": "Detection Finding",
+        "category_uid": 2,
+        "category_name": "Findings",
+        "activity_id": 1,
+        "activity_name": "Create",
+        "type_uid": 200401,
+        "type_name": "Detection Finding: Create",
+        "time": _ms(case.found),
+        "start_time": _ms(case.first),
+        "end_time": _ms(case.last),
+        "count": case.count,
+        "severity_id": SEVERITIES[severity],
+        "severity": severity,
+        "status_id": status_id,
+        "status": status,
+        "is_alert": True,
+        "risk_score": round(risk),
+        "risk_level_id": RISKS[severity],
+        "risk_level": severity,
+        "message": cases.message(case),
+        "metadata": {"version": VERSION, "product": PRODUCT, "uid": case.id, "event_code": "ueba.incident"},
+        "finding_info": _info(case),
+        "anomaly_analyses": _analyses(case),
+        "evidences": _evidences(case),
+        "observables": _observables(case),
+        "unmapped": _unmapped(case),
+    }
+
+
+def _ms(time: dt.datetime) -> int:
+    return int(time.timestamp() * 1000)
+
+
+def _status(case: Case) -> tuple[int, str]:
+    if case.verdict is None:
+        return 1, "New"
+    return (3, "Suppressed") if case.verdict["verdict"] in cases.CLOSED else (4, "Resolved")
+
+
+def _info(case: Case) -> dict[str, Any]:
+    events, shown = case.events[:MOST_EVENTS], cases.techniques(case)
+    return {
+        "uid": case.id,
+        "title": cases.title(case),
+        "desc": "; ".join(case.incident["reasons"]),
+        "types": ["Anomaly"],
+        "created_time": _ms(case.found),
+        "first_seen_time": _ms(case.first),
+        "last_seen_time": _ms(case.last),
+        "analytic": {
+            "name": "Surprise of user, machine and resource edges",
+            "uid": "ueba.incident",
+            "type": "Learning (ML/DL)",
+            "type_id": 4,
+            "version": str(case.incident["model"]["trained_until"]),
+        },
+        "data_sources": sorted({event["path"] for event in events if event["path"]}) or ["authentication logs"],
+        "related_events_count": len(case.events) or case.count,
+        **({"related_events": [_related(event) for event in events]} if events else {}),
+        **({"attacks": [_attack(technique) for technique in shown]} if shown else {}),
+    }
+
+
+def _attack(technique: Technique) -> dict[str, Any]:
+    named = {"tactic": technique.tactic, "technique": technique.technique, "sub_technique": technique.part}
+    return {"version": ATTACK_VERSION} | {
+        key: dict(zip(("uid", "name"), value, strict=True)) for key, value in named.items() if value
+    }
+
+
+def _related(event: dict[str, Any]) -> dict[str, Any]:
+    """A record of a log: where it stands, if that is known."""
+    place = {name: str(event[name]) for name in ("path", "line") if event[name] is not None}
+    return {
+        "uid": cases.event_id(event),
+        "type": str(event["action"] or "logon"),
+        "title": f"{event['user']} from {event['source'] or 'an unknown machine'} to {event['target']}",
+        "first_seen_time": _ms(event["time"]),
+        "tags": [{"name": name, "value": value} for name, value in place.items()],
+    }
+
+
+def _analyses(case: Case) -> list[dict[str, Any]]:
+    """One for each account."""
+    anomalies: dict[str, list[dict[str, Any]]] = {}
+    for edge in case.edges[:MOST_EDGES]:
+        anomalies.setdefault(edge["user"], []).extend(_anomalies(edge))
+    return [{"analysis_targets": [{"name": user, "type": "User Account"}], "anomalies": found} for user, found in anomalies.items()]
+
+
+def _anomalies(edge: dict[str, Any]) -> list[dict[str, Any]]:
+    """One for each relation that is new, by the words of `findings.reasons`; if none is, one for the edge."""
+    ends = {"user": edge["user"], "source": edge["source"] or "an unknown machine", "target": edge["target"]}
+    span = {"start_time": _ms(edge["first_seen"]), "end_time": _ms(edge["last_seen"])}
+    found = []
+    for a, verb, b in (("user", "reached", "target"), ("user", "acted from", "source"), ("source", "reached", "target")):
+        if any(reason.startswith(f"{ends[a]} never {verb} {ends[b]} before (") for reason in edge["reasons"]):
+            found.append((f"{a} -> {b} access", f"{ends[a]} -> {ends[b]}", "UNSEEN"))
+    whole = [("user -> source -> target access", " -> ".join(ends.values()), "RARE")]
+    return [
+        {
+            "observation_parameter": parameter,
+            "observation_type": "Frequency Analysis",
+            "observed_pattern": pattern,
+            "observations": [{"value": value, "count": edge["count"], "timespan": span}],
+        }
+        for parameter, value, pattern in found or whole
+    ]
+
+
+def _evidences(case: Case) -> list[dict[str, Any]]:
+    """One for each edge."""
+    told: dict[Any, dict[str, str]] = {}  # what the events of an edge tell of its ends
+    for event in case.events:
+        known = told.setdefault((event["user"], event["source"], event["target"]), {})
+        for name in ("user_id", "source_ip", "target_ip"):
+            if event[name]:
+                known.setdefault(name, event[name])
+    edges = case.edges[:MOST_EDGES]
+    return [_evidence(case, edge, told.get((edge["user"], edge["source"], edge["target"]), {})) for edge in edges]
+
+
+def _evidence(case: Case, edge: dict[str, Any], told: dict[str, str]) -> dict[str, Any]:
+    evidence: dict[str, Any] = {"uid": cases.edge_id(case, edge), "user": _user(edge["user"], told.get("user_id"))}
+    if edge["source"] is not None:
+        evidence["src_endpoint"] = _endpoint(edge["source"], told.get("source_ip"))
+    if edge["target_kind"] == "machine":
+        evidence["dst_endpoint"] = _endpoint(edge["target"], told.get("target_ip"))
+    else:
+        evidence["resources"] = [{"name": edge["target"]}]
+    return evidence
+
+
+def _user(user: str, uid: str | None) -> dict[str, Any]:
+    name, domain = cases.account(user)
+    return {"name": name} | ({"domain": domain} if domain else {}) | ({"uid": uid} if uid else {})
+
+
+def _endpoint(name: str, told: str | None) -> dict[str, Any]:
+    ip = cases.address(name) or cases.address(told)
+    return ({} if cases.address(name) else {"hostname": name}) | ({"ip": ip} if ip else {})
+
+
+def _observables(case: Case) -> list[dict[str, Any]]:
+    """What a SIEM searches by, each once."""
+    resources = sorted({edge["target"] for edge in case.edges if edge["target_kind"] != "machine"})
+    found = [
+        *(("evidences[].user", USER_NAME, user) for user in cases.users(case)),
+        *(("evidences[].endpoint.hostname", HOSTNAME, host) for host in cases.hosts(case)),
+        *(("evidences[].endpoint.ip", IP_ADDRESS, ip) for ip in cases.addresses(case)),
+        *(("evidences[].resources[].name", RESOURCE, name) for name in resources),
+    ]
+    return [{"name": name, "type_id": kind, "type": KINDS[kind], "value": value} for name, kind, value in found]
+
+
+def _unmapped(case: Case) -> dict[str, Any]:
+    numbers = ("surprise", "p_value", "strangeness", "carried", "count", "failures", "logon_types", "reasons")
+    whole = {name: case.incident[name] for name in ("day", "rank", "score", "p_value", "backoff", "model")}
+    edges = [{"uid": cases.edge_id(case, edge)} | {name: edge[name] for name in numbers} for edge in case.edges[:MOST_EDGES]]
+    said = {"verdict": case.verdict} if case.verdict else {}
+    return {"schema_version": cases.SCHEMA_VERSION, **whole, "edges_total": len(case.edges), "edges": edges, **said}

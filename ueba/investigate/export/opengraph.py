@@ -1,0 +1,135 @@
+"""BloodHound OpenGraph: what was unusual, beside the rights that the directory gives, https://bloodhound.specterops.io/opengraph.
+
+    (:Ueba_Incident)-[:Ueba_Involves]->(:Ueba_User)-[:Ueba_Used]->(:Ueba_Machine)-[:Ueba_Reached]->(:Ueba_Machine|Ueba_Resource)
+
+Two documents, as BloodHound's FAQ advises: `graph` names only our own nodes and has a `source_kind`, which BloodHound puts on every
+node that a document names and by which it deletes; `links`, uploaded after it and without one, joins them to the directory's.
+A user is found by `name` (NAME@DOMAIN.TLD), a machine by `name` (HOST.DOMAIN.TLD) or, if the log has but its short name, by
+`samaccountname` (HOST$). Leaves out links of names without a domain of the directory, of addresses and of cloud accounts.
+BloodHound cannot hold a null character, so names are written as `text.plain` shows them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from typing import Any
+
+from ueba.investigate.export import cases
+from ueba.investigate.export.cases import Case
+from ueba.text import plain
+
+SOURCE_KIND = "Ueba"
+KINDS = {"user": "Ueba_User", "machine": "Ueba_Machine", "resource": "Ueba_Resource", "incident": "Ueba_Incident"}
+Entity = tuple[str, str]  # kind and name
+
+
+def graph(some: Sequence[Case]) -> dict[str, Any]:
+    """The first document: every node has an edge."""
+    edges: dict[tuple[str, Entity, Entity], list[tuple[Case, dict[str, Any]]]] = {}
+    for case in some:
+        for edge in case.edges:
+            user, target = ("user", edge["user"]), (edge["target_kind"], edge["target"])
+            source = user if edge["source"] is None else ("machine", edge["source"])
+            steps = [("Ueba_Used", user, source), ("Ueba_Reached", source, target)]
+            involved = [("Ueba_Involves", ("incident", case.id), entity) for entity in dict.fromkeys((user, source, target))]
+            for kind, start, end in (*steps, *involved):
+                if start != end:  # an unknown source, a logon at the machine itself
+                    edges.setdefault((kind, start, end), []).append((case, edge))
+    by_id = {case.id: case for case in some}
+    entities = dict.fromkeys(entity for _, start, end in edges for entity in (start, end))
+    return {
+        "metadata": {"source_kind": SOURCE_KIND},
+        "graph": {
+            "nodes": [_node(entity, by_id) for entity in entities],
+            "edges": [_edge(kind, start, end, found) for (kind, start, end), found in edges.items()],
+        },
+    }
+
+
+def links(some: Sequence[Case]) -> dict[str, Any]:
+    """The second document: our nodes to those of Active Directory, where a name leaves no doubt."""
+    ends = [
+        entity
+        for case in some
+        for edge in case.edges
+        for entity in (("user", edge["user"]), ("machine", edge["source"]), (edge["target_kind"], edge["target"]))
+    ]
+    found = [(entity, match) for entity in dict.fromkeys(ends) if (match := _in_directory(*entity))]
+    edges = [
+        {
+            "kind": "Ueba_SameAs",
+            "start": {"match_by": "id", "value": node_id(entity)},
+            "end": match,
+            "properties": {"schemaversion": cases.SCHEMA_VERSION},
+        }
+        for entity, match in found
+    ]
+    return {"graph": {"nodes": [], "edges": edges}}
+
+
+def node_id(entity: Entity) -> str:
+    """Upper case and without a colon, the same whenever the entity is exported."""
+    kind, name = entity
+    return f"UEBA-{kind.upper()}-{hashlib.sha256(name.encode()).hexdigest()[:24].upper()}"
+
+
+def _node(entity: Entity, by_id: dict[str, Case]) -> dict[str, Any]:
+    kind, name = entity
+    properties = {"name": plain(name), "displayname": plain(name), "schemaversion": cases.SCHEMA_VERSION}
+    if kind == "incident":
+        properties |= _of_incident(by_id[name])
+    return {"id": node_id(entity), "kinds": [KINDS[kind]], "properties": properties}
+
+
+def _of_incident(case: Case) -> dict[str, Any]:
+    return {
+        "description": cases.message(case),
+        "day": case.incident["day"],
+        "rank": case.incident["rank"],
+        "score": case.incident["score"],
+        "pvalue": case.incident["p_value"],
+        "severity": cases.severity(case),
+        "risk": cases.risk(case),
+        "reasons": [plain(reason) for reason in case.incident["reasons"]],
+    }
+
+
+def _edge(kind: str, start: Entity, end: Entity, found: list[tuple[Case, dict[str, Any]]]) -> dict[str, Any]:
+    """BloodHound keeps one edge of a kind between two nodes: what all of ours say together."""
+    rows = [edge for _, edge in found]
+    return {
+        "kind": kind,
+        "start": {"match_by": "id", "value": node_id(start)},
+        "end": {"match_by": "id", "value": node_id(end)},
+        "properties": {
+            "schemaversion": cases.SCHEMA_VERSION,
+            "incidents": list(dict.fromkeys(case.id for case, _ in found)),
+            "users": sorted({plain(edge["user"]) for edge in rows}),
+            "count": sum(edge["count"] for edge in rows),
+            "failures": sum(edge["failures"] for edge in rows),
+            "pvalue": min(edge["p_value"] for edge in rows),
+            "firstseen": cases.iso(min(edge["first_seen"] for edge in rows)),
+            "lastevent": cases.iso(max(edge["last_seen"] for edge in rows)),
+            "reasons": list(dict.fromkeys(plain(reason) for edge in rows for reason in edge["reasons"])),
+        },
+    }
+
+
+def _in_directory(kind: str, name: str | None) -> dict[str, Any] | None:
+    """The end of a link, or None."""
+    if name is None or cases.address(name) or not name.isprintable() or kind == "resource":
+        return None
+    if kind == "machine":
+        key, value = ("name", name) if "." in name else ("samaccountname", f"{name}$")
+        return _match("Computer", key, value)
+    account, domain = cases.account(name)
+    if domain is None or "." not in domain:
+        return None
+    if account.endswith("$"):
+        return _match("Computer", "name", f"{account[:-1]}.{domain}")
+    return _match("User", "name", name)
+
+
+def _match(kind: str, key: str, value: str) -> dict[str, Any]:
+    return {"match_by": "property", "kind": kind, "property_matchers": [{"key": key, "operator": "equals", "value": value.upper()}]}

@@ -1,0 +1,104 @@
+"""STIX 2.1 of a perimeter: what was touched, by class of certainty, and from where, https://docs.oasis-open.org/cti/stix/v2.1.
+
+An account is a `user-account`, an address an `ipv4-addr` or `ipv6-addr`, a machine or resource an `infrastructure`. A `grouping`
+names those of each class, and a `relationship` from the one before says when. All ids follow from the content, as STIX asks it of
+observables, so that the same perimeter is the same bundle. Leaves out incidents of a day: STIX has no place for a logon.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import uuid
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from ueba.investigate.export.cases import address
+from ueba.text import plain
+
+OBSERVABLES = uuid.UUID("00abedb4-aa42-466c-9c01-fed23315a9b7")  # the namespace that STIX gives for their ids
+OURS = uuid.uuid5(uuid.NAMESPACE_URL, "https://docs.oasis-open.org/cti/stix/v2.1#ueba")
+FIRST = "2026-01-01T00:00:00.000Z"  # when the producer was first told of
+MEANT = {
+    "origin": "where it began",
+    "confirmed": "seen to be touched by an unusual logon",
+    "possible": "within reach of what was touched",
+    "contact": "met what was touched",
+}
+
+
+def perimeter(
+    rows: Iterable[Mapping[str, Any]], origins: Sequence[tuple[str, str]], since: dt.datetime, until: dt.datetime
+) -> dict[str, Any]:
+    """A bundle. rows: entity, kind (user, machine, resource, address), class, at, via_user, from; the last three may be None.
+    origins: (kind, name); times in UTC."""
+    made = _time(until)
+    producer = _object("identity", "ueba", FIRST, name="ueba", identity_class="system")
+    objects: dict[str, dict[str, Any]] = {}
+    classes: dict[str, dict[str, None]] = {}
+    ids: dict[str, str] = {}  # by name, as `from` tells it
+
+    def add(kind: str, name: str) -> str:
+        entity = _entity(kind, name, made, producer["id"])
+        objects[entity["id"]] = entity
+        return ids.setdefault(name, entity["id"])
+
+    for kind, name in origins:
+        classes.setdefault("origin", {})[add(kind, name)] = None
+    touched = [(row, add(row["kind"], row["entity"])) for row in rows]
+    for row, end in touched:
+        classes.setdefault(row["class"], {})[end] = None
+        before = row.get("from")
+        start = None if before is None else ids.get(before) or add("machine", before)
+        if start is not None and start != end:
+            relationship = _step(row, start, end, made, producer["id"])
+            objects[relationship["id"]] = relationship
+    groups = [
+        _object(
+            "grouping",
+            json.dumps([name, sorted(members), _time(since), made]),
+            made,
+            created_by_ref=producer["id"],
+            name=f"perimeter: {name}",
+            description=f"{MEANT.get(name, name)}, {_time(since)} to {made}",
+            context="suspicious-activity",
+            object_refs=list(members),
+        )
+        for name, members in classes.items()
+    ]
+    everything = [producer, *objects.values(), *groups]
+    return {"type": "bundle", "id": f"bundle--{uuid.uuid5(OURS, json.dumps(everything, sort_keys=True))}", "objects": everything}
+
+
+def _step(row: Mapping[str, Any], start: str, end: str, made: str, by: str) -> dict[str, Any]:
+    """How the perimeter grew: from one entity to the next, when, and by which account."""
+    account = f" as {row['via_user']}" if row.get("via_user") else ""
+    at = {} if row.get("at") is None else {"start_time": _time(row["at"])}
+    said = plain(f"{row['from']} to {row['entity']}{account}")
+    ends = {"relationship_type": "related-to", "source_ref": start, "target_ref": end}
+    about = json.dumps([start, end, row.get("via_user"), at])
+    return _object("relationship", about, made, created_by_ref=by, **ends, description=said, **at)
+
+
+def _entity(kind: str, name: str, made: str, by: str) -> dict[str, Any]:
+    ip = address(name)
+    if kind == "user":
+        return _observable("user-account", user_id=name, account_login=name)
+    if ip:
+        return _observable("ipv6-addr" if ":" in ip else "ipv4-addr", value=ip)
+    return _object("infrastructure", json.dumps([kind, name]), made, created_by_ref=by, name=name, description=kind)
+
+
+def _observable(kind: str, **content: str) -> dict[str, Any]:
+    canonical = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return {"type": kind, "spec_version": "2.1", "id": f"{kind}--{uuid.uuid5(OBSERVABLES, canonical)}", **content}
+
+
+def _object(kind: str, about: str, made: str, **content: Any) -> dict[str, Any]:
+    uid = f"{kind}--{uuid.uuid5(OURS, f'{kind} {made} {about}')}"
+    return {"type": kind, "spec_version": "2.1", "id": uid, "created": made, "modified": made, **content}
+
+
+def _time(time: dt.datetime) -> str:
+    """UTC, whether it says so or not."""
+    return (time.astimezone(dt.UTC) if time.tzinfo else time).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"

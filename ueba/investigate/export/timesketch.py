@@ -1,0 +1,63 @@
+"""Timesketch: a row for the incident and a row for each event behind its edges, to be laid beside other timelines.
+
+Every row has the fields that Timesketch asks for: `message`, `datetime`, `timestamp` (microseconds) and `timestamp_desc`. The
+incident's row stands where its events begin; when it was found is in `found`. Upload as `.jsonl`. Leaves out sketches and views.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator
+from typing import Any
+
+from ueba.investigate.export import cases
+from ueba.investigate.export.cases import Case
+from ueba.text import plain
+
+FIELDS = ("user", "actor", "source", "target", "target_kind", "detail", "action", "logon_type", "auth_package", "outcome")
+MORE = ("outcome_reason", "user_id", "source_ip", "target_ip", "reporter", "session", "code", "event_id", "path", "line")
+EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+MICROSECOND = dt.timedelta(microseconds=1)
+
+
+def rows(case: Case) -> Iterator[dict[str, Any]]:
+    """The incident's row, and those of its events by time."""
+    yield {
+        **_at(case.first, "Start of the incident", cases.message(case)),
+        "data_type": "ueba:incident",
+        "tag": ["ueba-incident", f"severity-{cases.severity(case).lower()}"],
+        "id": case.id,
+        **_common(case),
+        "found": cases.iso(case.found),
+        "end": cases.iso(case.last),
+        "users": case.incident["users"],
+        "machines": case.incident["machines"],
+        "reasons": case.incident["reasons"],
+        "risk": cases.risk(case),
+        "p_value": case.incident["p_value"],
+    }
+    edges = {(edge["user"], edge["source"], edge["target"]): edge for edge in case.edges}
+    for event in case.events:
+        edge = edges[event["user"], event["source"], event["target"]]
+        what = f"{event['user']} from {event['source'] or 'an unknown machine'} to {event['target']}"
+        how = ", ".join(str(event[name]) for name in ("action", "logon_type", "outcome") if event[name])
+        yield {
+            **_at(event["time"], "Event Logged", plain(f"{what}: {how}")),
+            "data_type": "ueba:event",
+            "tag": ["ueba"],
+            "id": f"{case.id}-{cases.event_id(event)}",
+            **_common(case),
+            "edge": cases.edge_id(case, edge),
+            "p_value": edge["p_value"],
+            "reasons": edge["reasons"],
+            **{name: event[name] for name in (*FIELDS, *MORE) if event[name] is not None},
+        }
+
+
+def _at(time: dt.datetime, what: str, message: str) -> dict[str, Any]:
+    stamp = {"datetime": time.astimezone(dt.UTC).isoformat(timespec="microseconds"), "timestamp": (time - EPOCH) // MICROSECOND}
+    return {"message": message, **stamp, "timestamp_desc": what}
+
+
+def _common(case: Case) -> dict[str, Any]:
+    return {"schema_version": cases.SCHEMA_VERSION, "incident": case.id}

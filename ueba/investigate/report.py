@@ -1,0 +1,415 @@
+"""A scored day as one page of HTML that needs no network and no script: what to look at first, and how far to believe it.
+
+`facts` gathers what is stored of the day and of the scored days before it, `report.html` beside this file is how that looks. Names
+from logs are shown and never obeyed: every string goes through `text.plain`, and through Jinja's escaping. The same workspace gives
+the same bytes. Leaves out whatever would need the day to be scored again, as `ueba calibration` does, and single events.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import shlex
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import ibis
+import ibis.expr.types as ir
+import jinja2
+import numpy as np
+import pandas as pd
+from markupsafe import Markup
+
+from ueba import __version__
+from ueba.config import Config
+from ueba.detect import archive, findings
+from ueba.detect.detector import Detector
+from ueba.detect.features import FEATURE_NAMES
+from ueba.detect.history import date_of
+from ueba.errors import WorkspaceError
+from ueba.ingest import IngestReport, edges, lake, report, silence
+from ueba.investigate import picture
+from ueba.text import plain, shortened
+from ueba.workspace import Workspace
+
+DAYS = 14  # scored days that a day is seen among
+LEVELS = (0.01, 0.001, 0.0001)  # of p, at which edges are counted
+FEW_DAYS = 3  # of fewer, nobody can say what is usual
+MOST = 8  # recurring names of a role, silent reporters
+SHOWN = 20  # edges of an incident that are not folded away
+FEW_USERS = 3  # of an incident that is about one of them
+MUCH_LOST = 0.01  # of the records: more than that is said at the top
+DAY_S = 24 * 3600
+
+
+def last_scored(workspace: Workspace) -> dt.date:
+    """The last day that was scored. Raises WorkspaceError if none was."""
+    scored = archive.scored_days(workspace.findings)
+    if not scored:
+        raise WorkspaceError(f"{workspace.root}: no day was scored yet; run `ueba score --day DAY` or `ueba nightly`")
+    return scored[-1]
+
+
+def page(workspace: Workspace, day: dt.date, config: Config) -> str:
+    """The report of a scored day. Raises WorkspaceError if it was not scored."""
+    if day not in archive.scored_days(workspace.findings):
+        raise WorkspaceError(f"{day} was not scored; days that were: {archive.listed(workspace.findings)}")
+    return render(facts(workspace, day, config))
+
+
+def render(known: dict[str, Any]) -> str:
+    """The page. Of a string only what Markup says is markup."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=lambda value: plain(value) if isinstance(value, str) and not isinstance(value, Markup) else value,
+    )
+    environment.filters |= {"one_in": one_in, "shortened": shortened, "at": at}
+    return environment.get_template("report.html").render(known)
+
+
+def facts(workspace: Workspace, day: dt.date, config: Config) -> dict[str, Any]:
+    """All that the page says."""
+    days = [each for each in archive.scored_days(workspace.findings) if each <= day][-DAYS:]
+    tables = {each: findings.load_edges(workspace.findings, each) for each in days}
+    found = {each: archive.load_incidents(workspace.findings, each, each) for each in days}
+    sizes = scored_edges(workspace.lake, days[0], day)
+    trend = [day_facts(each, tables[each], found[each], sizes) for each in days]
+    model = Detector.load(workspace.model) if workspace.model.exists() else None
+    said = verdicts(workspace)
+    incidents = [incident_facts(each, tables[day], said) for each in found[day]]
+    return {
+        "day": day,
+        "is_last": day == max(archive.scored_days(workspace.findings)),
+        "version": __version__,
+        "today": trend[-1],
+        "trend": trend,
+        "compared": compared(trend),
+        "incidents": incidents,
+        "judged": sum(bool(each["verdict"]) for each in incidents),
+        "going_on": sum(each["carried"] > 0 for each in incidents),
+        "scale": max((each["worst"] for each in trend), default=0) or 1,
+        "others": marks(tables[day][tables[day]["incident"].isna() & (tables[day]["p_value"] <= LEVELS[0])]),
+        "recurring": recurring(tables),
+        "levels": [level_facts(level, trend, tables, config.incidents.candidates) for level in LEVELS],
+        "held_out": held_out(model) if model else [],
+        "ingest": ingest_health(workspace, day, config),
+        "model": model_facts(workspace, day, found[day], tables[day], model, config),
+    }
+
+
+# --- the day among others --------------------------------------------------------------------------------------
+
+
+def scored_edges(root: Path, first: dt.date, last: dt.date) -> dict[dt.date, list[int]]:
+    """By day of the lake: the number of edges there are to score, and for each hour, how many of them had events in it."""
+
+    def counted(stored: ir.Table) -> ir.Table:
+        pairs = stored.group_by(*edges.PAIR).aggregate(hours=stored.hours.bit_or().cast("int32"))
+        active = {f"h{hour}": pairs.count(where=(pairs.hours & ibis.literal(1 << hour, "int32")) != 0) for hour in range(24)}
+        return pairs.group_by("day").aggregate(edges=pairs.count(), **active)
+
+    rows = lake.query(root, first, last, counted, "1GB").to_pylist()
+    return {row["day"]: [row["edges"], *(row[f"h{hour}"] for hour in range(24))] for row in rows}
+
+
+def day_facts(
+    day: dt.date, strangest: pd.DataFrame, found: list[dict[str, Any]], sizes: dict[dt.date, list[int]]
+) -> dict[str, Any]:
+    """A day in numbers; `edges` and `active`, edges by hour, are None where the lake holds it no longer."""
+    size, *active = sizes.get(day, [None])
+    return {
+        "day": day,
+        "incidents": len(found),
+        "worst": max((each["score"] for each in found), default=0.0),
+        "strange": int((strangest["p_value"] <= LEVELS[0]).sum()),
+        "edges": size,
+        "active": active or None,
+    }
+
+
+def compared(trend: Sequence[dict[str, Any]]) -> str:
+    """One sentence on how the last of some days compares with those before it: by the worst score, whose usual range is the
+    middle half."""
+    *before, today = trend
+    if len(before) < FEW_DAYS:
+        return "Too few days were scored before it to say what is usual."
+    scores = [each["worst"] for each in before]
+    low, usual, high = np.quantile(scores, [0.25, 0.5, 0.75])
+    if today["worst"] > max(scores):
+        word = f"The strangest of {len(trend)} scored days"
+    elif today["worst"] > high:
+        word = "Stranger than usual"
+    elif today["worst"] < low:
+        word = "Calmer than usual"
+    else:
+        word = "A usual day"
+    counts = ", ".join(
+        f"{today[name]:,} {said} (usually {np.median([each[name] for each in before]):,.0f})"
+        for name, said in (("incidents", "incidents"), ("strange", "strange edges"))
+    )
+    return f"{word}: the worst incident scores {today['worst']:.1f} nats (usually {usual:.1f}); {counts}."
+
+
+def recurring(tables: dict[dt.date, pd.DataFrame]) -> list[dict[str, Any]]:
+    """Names that were in incidents of several days, those of the last day first. `strip`: for each day 2 in an incident, 1 strange
+    in none, 0 neither; `row`: incidents on how many scored days in a row, up to the last of them."""
+    rows = pd.concat([table.assign(day=day) for day, table in tables.items()], ignore_index=True)
+    rows = rows[rows["incident"].notna() | (rows["p_value"] <= LEVELS[0])]
+    found = []
+    for column, role in (("user", "user"), ("source", "acted from"), ("target", "reached")):
+        mine = []
+        flagged = rows[rows["incident"].notna() & rows[column].notna()]
+        often = flagged.groupby(column)["day"].nunique()
+        for name, seen in rows[rows[column].isin(often[often > 1].index)].groupby(column):
+            strip = [0] * len(tables)
+            for number, day in enumerate(tables):
+                here = seen.loc[seen["day"] == day, "incident"]
+                strip[number] = 2 if here.notna().any() else int(len(here) > 0)
+            last = max(number for number, state in enumerate(strip) if state == 2)
+            row = next((back for back in range(last + 1) if strip[last - back] != 2), last + 1)
+            reported = seen[seen["incident"].notna()]
+            mine.append(
+                {
+                    "name": str(name),
+                    "role": role,
+                    "strip": strip,
+                    "days": strip.count(2),
+                    "row": row,
+                    "strangeness": float(reported["strangeness"].max()),
+                    "latest": reported["incident"].iloc[-1],
+                    "is_today": strip[-1] == 2,
+                }
+            )
+        order = sorted(
+            mine, key=lambda each: (not each["is_today"], -each["row"], -each["days"], -each["strangeness"], each["name"])
+        )
+        found += order[:MOST]
+    return found
+
+
+# --- incidents -------------------------------------------------------------------------------------------------
+
+
+def incident_facts(incident: dict[str, Any], strangest: pd.DataFrame, said: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """An incident with its edges, strangest first, and what to do next."""
+    mine = strangest[strangest["incident"] == incident["id"]]
+    sources = [name for name in mine["source"].unique() if name is not None]
+    users = list(mine["user"].unique())
+    drawing = picture.svg(picture.incident_graph(mine), f"Graph of incident {incident['id']}")
+    return {
+        **incident,
+        "from": mine["first_seen"].min(),
+        "to": mine["last_seen"].max(),
+        "about": users,
+        "title": title(users, sources),
+        "sources": sources,
+        "headline": headline(reason for reasons in mine["reasons"] for reason in reasons),
+        "targets": list(mine["target"].unique()),
+        "carried": float(mine["carried"].max()),
+        "verdict": said.get(incident["id"]),
+        "picture": Markup(drawing),
+        "rows": in_time(mine.head(SHOWN)),
+        "others": in_time(mine.iloc[SHOWN:]),
+        "marks": marks(mine),
+        "commands": commands(incident, [*mine["user"].head(1), *sources[:1]]),
+    }
+
+
+def title(users: Sequence[str], sources: Sequence[str]) -> str:
+    """Whom an incident is about: its strangest user, or the machine where so many meet that none of them is it."""
+    if len(users) > FEW_USERS and 0 < len(sources) < len(users):
+        return f"{sources[0]}, {len(users)} users"
+    return users[0] if len(users) == 1 else f"{users[0]} and {len(users) - 1} more"
+
+
+def headline(reasons: Iterable[str]) -> str:
+    """The first reason that tells of this day, without its numbers."""
+    every = list(reasons)
+    first = next((reason for reason in every if "was strange on the days before" not in reason), every[0])
+    return first.rpartition(" (")[0] or first
+
+
+def in_time(mine: pd.DataFrame) -> list[dict[str, Any]]:
+    """Edges as records, the earliest first."""
+    return findings.records(mine.sort_values(["first_seen", "user", "target"], kind="stable"))
+
+
+def marks(mine: pd.DataFrame) -> list[dict[str, Any]]:
+    """Edges in time: `start` and `width` in percent of the day, and what they are."""
+    return [
+        {
+            "start": round(100 * seconds_of(edge["first_seen"]) / DAY_S, 2),
+            "width": round(100 * (seconds_of(edge["last_seen"]) - seconds_of(edge["first_seen"])) / DAY_S, 2),
+            "said": f"{at(edge['first_seen'])} {edge['user']}: {edge['source'] or 'unknown machine'} to {edge['target']}",
+        }
+        for edge in in_time(mine)
+    ]
+
+
+def commands(incident: dict[str, Any], names: Sequence[str]) -> list[str]:
+    """What to ask next, as a shell takes it. A name that cannot be typed as it is has none."""
+    typed = [shlex.quote(name) for name in names if name == plain(name) and not name.startswith("-")]
+    return [
+        f"ueba explain {incident['id']} --picture {incident['id']}.html",
+        *(f"ueba entity {name} --day {incident['day']}" for name in typed),
+    ]
+
+
+def verdicts(workspace: Workspace) -> dict[str, dict[str, Any]]:
+    """The last thing that was said of each incident."""
+    path = workspace.root / "feedback" / "verdicts.jsonl"
+    if not path.exists():
+        return {}
+    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    return {row["incident"]: row for row in rows}
+
+
+# --- how far to believe it -------------------------------------------------------------------------------------
+
+
+def level_facts(
+    level: float, trend: Sequence[dict[str, Any]], tables: dict[dt.date, pd.DataFrame], candidates: int
+) -> dict[str, Any]:
+    """Edges with p at most a level, on the last day and on all: observed, and expected of a normal day.
+
+    Only the strangest of a day are kept. What p alone makes stranger than the last of them is all there, as surprise is
+    no less than 0; else the count is a least one."""
+    counts = {day: int((table["p_value"] <= level).sum()) for day, table in tables.items()}
+    sized = [each for each in trend if each["edges"]]
+
+    def cut(day: dt.date) -> bool:
+        return len(tables[day]) >= candidates and float(tables[day]["strangeness"].min()) >= -np.log(level)
+
+    def of(some: Sequence[dict[str, Any]]) -> dict[str, Any]:
+        return {
+            "observed": sum(counts[each["day"]] for each in some),
+            "expected": level * sum(each["edges"] for each in some),
+            "at_least": any(cut(each["day"]) for each in some),
+        }
+
+    return {"level": level, "today": of(sized[-1:] if trend[-1]["edges"] else []), "all": of(sized), "days": len(sized)}
+
+
+def held_out(model: Detector) -> list[dict[str, Any]]:
+    """The share of edges with p at most each level, of the days that the model in use is calibrated by, each by the others."""
+    pool, rows = model.calibration, []
+    for number in np.unique(pool.day).tolist():
+        others, mine = pool.without(number), pool.day == number
+        if len(others.day):
+            p = others.p_values(pool.rank[mine], pool.surprise[mine])
+            rows.append(
+                {"day": date_of(number), "edges": int(mine.sum()), "shares": [float((p <= level).mean()) for level in LEVELS]}
+            )
+    return rows
+
+
+def ingest_health(workspace: Workspace, day: dt.date, config: Config) -> dict[str, Any]:
+    """What became of the files that hold events of a day, and who should have reported. Counts of a file are of all its days."""
+    held = lake.manifests(workspace.lake)
+    live = lake.live(held)
+    files = [manifest["files"][number] for manifest in held for number in live[manifest["id"]]]
+    volume: Counter[dt.date] = Counter()
+    for file in files:
+        for each, (_, _, count) in file["spans"].items():
+            volume[dt.date.fromisoformat(each)] += count
+    reports = [IngestReport.from_dict(file["report"]) for file in files if str(day) in file["spans"]]
+    clock: Counter[str] = Counter()
+    for each_report in reports:
+        clock.update(each_report.clock)
+    before = [volume[day - dt.timedelta(days=back)] for back in range(1, DAYS + 1) if volume[day - dt.timedelta(days=back)]]
+    reporters = silence.reporters(workspace.lake, config.graph.window_days, until=day)
+    silent = [each for each in reporters if each["state"] == "silent"]
+    gaps = [(each["reporter"], *gap.split(" to ")) for each in reporters for gap in each["gaps"]]
+    for file in files:
+        gaps += [(Path(file["report"]["file"]).name, *map(minute, gap)) for gap in file["report"]["gaps"]]
+    lines = sum(each.lines for each in reports)
+    lost = sum(sum(each.lost.values()) for each in reports)
+    return {
+        "formats": report.by_format(reports),
+        "reasons": report.reasons(reports),
+        "files": len(reports),
+        "events": volume[day],
+        "usual_events": float(np.median(before)) if before else None,
+        "lines": lines,
+        "much_lost": lost > MUCH_LOST * lines,
+        "lost": lost,
+        "clock": clock.most_common(),
+        "reporters": len(reporters),
+        "silent": silent,
+        "gaps": sorted({gap for gap in gaps if gap[1][:10] <= str(day) <= gap[2][:10]}),
+        "unread": unread(workspace, day),
+    }
+
+
+def unread(workspace: Workspace, day: dt.date) -> list[tuple[str, str]]:
+    """Files that the last nightly run of a day could not read, and why."""
+    run = nightly_run(workspace, day)
+    return [(each["file"], each["problem"]) for each in run["ingested"] if each["problem"]] if run else []
+
+
+def nightly_run(workspace: Workspace, day: dt.date) -> dict[str, Any] | None:
+    """What the last nightly run of a day did, and its `id`."""
+    for path in sorted(workspace.runs.glob("*-nightly.json"), reverse=True):
+        run: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        if run["day"] == str(day):
+            return {**run, "id": path.stem}
+    return None
+
+
+def model_facts(
+    workspace: Workspace,
+    day: dt.date,
+    found: list[dict[str, Any]],
+    strangest: pd.DataFrame,
+    model: Detector | None,
+    config: Config,
+) -> dict[str, Any]:
+    """The model that scored a day, as its incidents tell; without any, the one in use if it may have."""
+    used = found[0]["model"] if found else model.facts if model and model.learned_before(day) else None
+    flagged = strangest[strangest["incident"].notna()]
+    said = {reason for reasons in flagged["reasons"] for reason in reasons if "(back-off)" in reason}
+    run = nightly_run(workspace, day)
+    return {
+        "used": used,
+        "usual_score": (used or {}).get("usual_score", {}).get(str(config.incidents.budget)),
+        "age": (day - dt.date.fromisoformat(used["trained_until"])).days if used else None,
+        "in_use": model.facts["trained_until"] if model else None,
+        "features": len(FEATURE_NAMES),
+        "budget": config.incidents.budget,
+        "candidates": config.incidents.candidates,
+        "run": run and run["id"],
+        "seconds": run and run["seconds"],
+        "backoffs": sorted(said),
+    }
+
+
+# --- words -----------------------------------------------------------------------------------------------------
+
+
+def one_in(p: float) -> str:
+    """A p-value in words: 0.0003 is `1 in 3,300`."""
+    if p < 1e-6:
+        return "fewer than 1 in a million"
+    number = 1 / p
+    digits = max(len(str(int(number))) - 2, 0)
+    return f"1 in {round(number, -digits):,.0f}"
+
+
+def at(time: dt.datetime) -> str:
+    """The time of a day."""
+    return f"{time:%H:%M:%S}"
+
+
+def minute(stored: str) -> str:
+    """A stored time without its seconds."""
+    return stored[:16].replace("T", " ")
+
+
+def seconds_of(time: dt.datetime) -> int:
+    return time.hour * 3600 + time.minute * 60 + time.second
