@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import neo4j
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
@@ -37,6 +38,10 @@ from graphdb.store import Store
 PERSON = Node("T_Person", "name", (Property("name", ""), Property("age", "years")), "a person", ("T_Friend",))
 MET = Relationship("T_MET", PERSON, PERSON, ("day",), (Property("day", ""), Property("count", "times")), "met on a day")
 SCHEMA = Schema((PERSON,), (MET,))
+# (:T_Person)-[:T_LIKE]->(:T_Person), which keeps nobody; (:T_Point) with a vector
+LIKE = Relationship("T_LIKE", PERSON, PERSON, (), (), "alike", remark=True)
+SCHEMA_WITH_LIKES = Schema((PERSON,), (MET, LIKE))
+POINT = Node("T_Point", "name", (Property("name", ""), Property("at", "where", vector=True)), "a point")
 PEOPLE = pa.table({"name": ["ann", "bob", "cy"], "age": [30, None, 50], "labels": [["T_Friend"], [], None]})
 MEETINGS = pa.table({"start": ["ann", "ann", "bob"], "end": ["bob", "bob", "cy"], "day": ["d1", "d2", "d1"], "count": [1, 2, 3]})
 HOSTILE = "'}) DETACH DELETE n //"
@@ -45,8 +50,9 @@ HOSTILE = "'}) DETACH DELETE n //"
 @pytest.fixture
 def store(connection: Connection) -> Iterator[Store]:  # noqa: F811
     with Store(connection, batch_rows=2) as opened:
-        opened.delete("MATCH (n:T_Person) WITH n LIMIT $limit DETACH DELETE n RETURN count(*) AS deleted")
-        opened.ensure_schema(SCHEMA)
+        for label in ("T_Person", "T_Point"):
+            opened.delete(f"MATCH (n:{label}) WITH n LIMIT $limit DETACH DELETE n RETURN count(*) AS deleted")
+        opened.ensure_schema(Schema((PERSON, POINT), (MET,)))
         yield opened
 
 
@@ -263,6 +269,62 @@ def test_prune_judges_nodes_that_have_a_day_by_it(store: Store) -> None:
     assert [store.property_of(day, key, "files") for key in ("d1", "d2", HOSTILE)] == [None, ["b", "c"], None]
 
 
+def test_prune_lets_nodes_go_that_only_remarks_are_of(store: Store) -> None:
+    """cy is left without a meeting; that ann and cy are like each other keeps neither, and goes with cy."""
+    likes = pa.table({"start": ["ann", "cy", "ann"], "end": ["cy", "ann", "bob"]})
+    assert SCHEMA_WITH_LIKES.keeping() == ("T_MET",)
+    loaded(store).load_relationships(LIKE, likes, new=True)
+    store.prune(SCHEMA_WITH_LIKES, "day", "d2")
+    assert [node["name"] for node in content(store)[0]] == ["ann", "bob"]
+    assert store.count(LIKE) == 1
+    assert store.delete(statements.delete_all_relationships("T_LIKE")) == 1
+    assert len(content(store)[1]) == 1
+
+
+def test_forget_takes_properties_of_a_days_relationships(store: Store) -> None:
+    store.batch_rows = 1
+    loaded(store).load_relationships(MET, MEETINGS.append_column("told", [["x", "y", None]]).drop_columns(["count"]))
+    assert store.forget(MET, ("count", "told"), "day", "d1") == 2
+    assert [edge[2:] for edge in content(store)[1]] == [["d1", None], ["d2", 2], ["d1", None]]
+    assert store.query("MATCH ()-[r:T_MET]->() WHERE r.told IS NOT NULL RETURN r.told AS told")["told"].tolist() == ["y"]
+    assert store.forget(MET, ("count", "told"), "day", "d1") == store.forget(MET, ("count",), "day", HOSTILE) == 0
+
+
+def test_keys_are_all_there_are(store: Store) -> None:
+    assert store.keys(PERSON) == []
+    store.load_nodes(PERSON, pa.table({"name": [f"n{number}" for number in range(2500)]}))
+    assert sorted(store.keys(PERSON)) == sorted(f"n{number}" for number in range(2500))
+
+
+def test_vectors_are_found_by_their_cosine_where_the_server_can(store: Store) -> None:
+    """As numpy finds them, and after the vectors have become longer too."""
+    store.batch_rows = 1000
+    names = [f"n{number}" for number in range(200)]
+    for dimensions in (3, 8):
+        points = np.random.default_rng(dimensions).normal(size=(len(names), dimensions))
+        store.load_nodes(POINT, pa.table({"name": names, "at": points.tolist()}))
+        told = store.query("MATCH (n:T_Point {name: 'n7'}) RETURN n.at AS at")["at"][0]
+        assert told == points[7].tolist()
+        assert store.ensure_vector_indexes(POINT, dimensions) == (store.connection.directory is None)
+        if store.connection.directory is not None:
+            continue
+        assert store.ensure_vector_indexes(POINT, dimensions)
+        store._write("CALL db.awaitIndexes(60)", {})
+        unit = points / np.linalg.norm(points, axis=1, keepdims=True)
+        for number in (7, 70, 170):
+            found = store.query(
+                "MATCH (n:T_Point {name: $name}) CALL db.index.vector.queryNodes('t_point_at', 6, n.at) YIELD node, score"
+                " RETURN node.name AS name, 2 * score - 1 AS cosine",
+                {"name": names[number]},
+            )
+            cosine = unit @ unit[number]
+            nearest = np.argsort(-cosine)[:6]
+            assert found["name"].tolist() == [names[each] for each in nearest]
+            assert found["cosine"].tolist() == pytest.approx(cosine[nearest], abs=1e-5)
+    store.load_nodes(POINT, pa.table({"name": names, "at": pa.nulls(len(names))}))
+    assert len(store.query("MATCH (n:T_Point) WHERE n.at IS NOT NULL RETURN n")) == 0
+
+
 def cpu_seconds(pid: int) -> float:
     user, system = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[11:13]
     return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
@@ -306,6 +368,14 @@ def test_statements_are_what_they_should_be() -> None:
     assert statements.upsert_relationships(MET, ("day", "count")) == (
         "UNWIND $rows AS row MATCH (a:T_Person {name: row.start}) MATCH (b:T_Person {name: row.end})"
         " MERGE (a)-[r:T_MET {day: row.day}]->(b) SET r.count = row.count"
+    )
+    assert statements.vector_index(POINT, "at", 3) == (
+        "CREATE VECTOR INDEX t_point_at IF NOT EXISTS FOR (n:T_Point) ON (n.at) OPTIONS {indexConfig: {`vector.dimensions`: 3,"
+        " `vector.similarity_function`: 'cosine', `vector.quantization.enabled`: false}}"
+    )
+    assert statements.forget("T_MET", "day", ("count", "at")) == (
+        "MATCH ()-[r:T_MET]->() WHERE r.day = $value AND (r.count IS NOT NULL OR r.at IS NOT NULL) WITH r LIMIT $limit"
+        " REMOVE r.count, r.at RETURN count(*) AS forgot"
     )
     assert statements.create_relationships(MET, ("day", "at"), ("at",)).endswith(
         " CREATE (a)-[r:T_MET {day: row.day}]->(b) SET r.at = localdatetime(row.at)"

@@ -51,14 +51,15 @@ def nearest(direction: Directions, among: npt.NDArray[np.bool_], of: Ints, few: 
     """The nearest others of some entities, nearest first, and their similarity in [-1, 1]: int64 and float64 [of, few]; as many as
     there are, -1 where one has fewer. among: bool [entities]; direction: float64 [entities, ...]"""
     others = np.flatnonzero(among)
+    across, order = direction[others].T.copy(), np.arange(len(others))
     best = np.full((len(of), min(few, len(others))), -1)
     similarity = np.zeros(best.shape)
     for at in range(0, len(of) if len(others) else 0, BLOCK):
         mine = of[at : at + BLOCK]
-        steps = np.rint((direction[mine] @ direction[others].T) * STEPS).astype(np.int64)  # [mine, others]
+        steps = np.rint(direction[mine] @ across * STEPS)  # [mine, others]
+        distance = order - len(others) * steps  # all differ: equals come in one order, whoever is asked for
         itself = mine[:, None] == others
-        distance = np.arange(len(others)) - steps * len(others)  # all differ: equals come in one order, whoever is asked for
-        distance[itself] = np.iinfo(np.int64).max
+        distance[itself] = np.inf
         first = np.argpartition(distance, range(best.shape[1]), axis=1)[:, : best.shape[1]]
         best[at : at + BLOCK] = np.where(np.take_along_axis(itself, first, axis=1), -1, others[first])
         similarity[at : at + BLOCK] = np.take_along_axis(steps, first, axis=1) / STEPS
