@@ -15,7 +15,7 @@ from graph_servers import connection  # noqa: F401 - a fixture
 from hypothesis import given as where
 from hypothesis import strategies as st
 
-from graphdb import Connection, Property, QueryTimeout, ReadOnlyError, Relationship, server
+from graphdb import Connection, QueryTimeout, ReadOnlyError, server
 from graphdb.store import Store
 from ueba import graph, ontology
 from ueba.cli import main
@@ -74,12 +74,12 @@ INCIDENTS = {
     B: {"day": D19, "rank": 1, "score": 6.0, "p_value": 0.02, "edges": 1, "reasons": ["late", "odd"]},
     C: {"day": D20, "rank": 2, "score": 3.0, "p_value": 0.05, "edges": 1, "reasons": ["rare"]},
 }
-PEERS = {"start": ["alice", "alice", "bob"], "end": ["bob", "carol", "alice"], "similarity": [0.9, 0.7, 0.9]}
+PEERS = {"start": ["alice", "alice", "bob"], "end": ["bob", "carol", "alice"], "similarity": [0.9, 0.7, 0.9], "rank": [1, 2, 1]}
 EMBEDDINGS: dict[str, dict[str, list[float]]] = {
-    "User": {"alice": [1.0, 0.0], "bob": [4.0, 3.0], "carol": [0.0, 2.0], "dora": [-1.0, 0.0]},
-    "Machine": {"ws1": [0.0, 1.0], "ws2": [3.0, 4.0]},
+    "User": {"alice": [1.0, 0.0], "bob": [0.8, 0.6], "carol": [0.0, 1.0], "dora": [-1.0, 0.0]},
+    "Machine": {"ws1": [0.0, 1.0], "ws2": [0.6, 0.8]},
+    "Resource": {"share": [1.0, 0.0]},
 }
-PEER_OF = Relationship("PEER_OF", ontology.USER, ontology.USER, (), (Property("similarity", "cosine"),), "alike")
 
 
 def at(clock: str, day: str = D20) -> str:
@@ -108,8 +108,13 @@ def finding(day: str) -> Finding:
     edges["source"] = edges["source"].where(edges["source"].notna(), None)
     for name in ("surprise", "p_value", "incident"):
         edges[name] = pd.Series([(row[7] if len(row) > 7 else {}).get(name) for row in EDGES[day]], dtype=object)
-    model = {"trained_until": D05, "seeds": 1}
-    incidents = [{"id": name, "model": model, **facts} for name, facts in INCIDENTS.items() if facts["day"] == day]
+    rest: dict[str, Any] = {
+        "model": {"trained_until": D05, "first_day": D05, "seeds": 1},
+        "backoff": False,
+        "users": [],
+        "machines": [],
+    }
+    incidents = [{"id": name, **rest, **facts} for name, facts in INCIDENTS.items() if facts["day"] == day]
     return Finding(dt.date.fromisoformat(day), edges[edges["surprise"].notna()], incidents)
 
 
@@ -129,11 +134,11 @@ def store(connection: Connection) -> Iterator[Store]:  # noqa: F811
                     load: Any = opened.load_nodes if hasattr(item, "label") else opened.load_relationships
                     load(item, rows)
                 opened.load_nodes(ontology.LOADED_DAY, pa.table({"day": [day]}))
-                graph.write_findings(opened, finding(day))
-        opened.load_relationships(PEER_OF, pa.table(PEERS))
-        for node in (ontology.USER, ontology.MACHINE):
+                graph.write_findings(opened, finding(day), {B: "benign"})
+        opened.load_relationships(ontology.PEER_OF[ontology.USER, ontology.USER], pa.table(PEERS))
+        for node in (ontology.USER, ontology.MACHINE, ontology.RESOURCE):
             some = EMBEDDINGS[node.label]
-            opened.load_nodes(node, pa.table({"name": list(some), "embedding": list(some.values())}))
+            opened.load_nodes(node, pa.table({"name": list(some), "embedding": pa.array(some.values(), pa.list_(pa.float32()))}))
         yield opened
         emptied(opened)
 
@@ -377,7 +382,8 @@ ANSWERS: list[tuple[str, list[str], list[tuple[Any, ...]]]] = [
         ],
     ),
     ("nearest-by-embedding", ["entity=alice", "most=2"], [("user", "bob", 0.8), ("user", "carol", 0.0)]),
-    ("nearest-by-embedding", ["entity=ws1"], [("machine", "ws2", 0.8)]),
+    ("nearest-by-embedding", ["entity=ws2"], [("machine", "ws1", 0.8), ("resource", "share", 0.6)]),
+    ("nearest-by-embedding", ["entity=share"], [("machine", "ws2", 0.6), ("machine", "ws1", 0.0)]),
     ("nearest-by-embedding", ["entity=eve"], []),
     ("in-several-incidents", [], [("ws2", 2, 2, D19, D20, 1, [B, C])]),
     ("in-several-incidents", [f"first={D20}"], []),
@@ -391,14 +397,14 @@ ANSWERS: list[tuple[str, list[str], list[tuple[Any, ...]]]] = [
             ("ws1", 1, 1, D20, D20, 2, [C]),
         ],
     ),
-    ("incidents-of", ["entity=db"], [(A, D20, 1, 14.0, 0.001, 2, ["source", "target"], ["new"])]),
+    ("incidents-of", ["entity=db"], [(A, D20, 1, 14.0, 0.001, 2, ["source", "target"], None, ["new"])]),
     (
         "incidents-of",
         ["entity=ws2"],
         [
-            (A, D20, 1, 14.0, 0.001, 2, ["target"], ["new"]),
-            (C, D20, 2, 3.0, 0.05, 1, ["source"], ["rare"]),
-            (B, D19, 1, 6.0, 0.02, 1, ["source"], ["late", "odd"]),
+            (A, D20, 1, 14.0, 0.001, 2, ["target"], None, ["new"]),
+            (C, D20, 2, 3.0, 0.05, 1, ["source"], None, ["rare"]),
+            (B, D19, 1, 6.0, 0.02, 1, ["source"], "benign", ["late", "odd"]),
         ],
     ),
     (

@@ -11,6 +11,7 @@
 //   p_value: of its strangest edge
 //   edges: how many strange edges it holds
 //   roles: of the entity in it, sorted
+//   verdict: what triage said of it last, if it did when this was loaded
 //   reasons: in words, strongest first
 // Example: ueba ask incidents-of --param entity=mlopez@corp.example
 CALL {
@@ -24,5 +25,5 @@ MATCH (i:Incident)-[v:INVOLVES]->(n)
 WITH i, v.role AS role ORDER BY role
 WITH i, collect(DISTINCT role) AS roles
 RETURN i.id AS incident, i.day AS day, i.rank AS rank, i.score AS score, i.p_value AS p_value, i.edges AS edges, roles,
-  i.reasons AS reasons
+  i.verdict AS verdict, i.reasons AS reasons
 ORDER BY day DESC, rank, incident

@@ -1,28 +1,36 @@
-// Title: What is nearest to a user or machine in the model's eyes
-// Purpose: Entities whose embedding points the same way: who behaves alike, whether or not they ever met.
+// Title: What is nearest to an entity in the model's eyes
+// Purpose: Entities whose embedding points the same way: who behaves alike, whether or not they ever met. Machines and resources
+//   are compared with each other, as what is reached.
 // Parameters:
-//   entity (text): the account or machine
+//   entity (text): the account, machine or resource
 //   :param entity => 'mlopez@corp.example'
-//   most (number, default 20): how many of its kind to name
+//   most (number, default 20): how many to name
 //   :param most => 20
 // Columns:
-//   kind: user or machine
+//   kind: user, machine or resource
 //   name: the other
 //   similarity: cosine of the two embeddings, 1 is the same
 // Example: ueba ask nearest-by-embedding --param entity=mlopez@corp.example --param most=5
 CALL {
   MATCH (a:User {name: $entity}) WHERE a.embedding IS NOT NULL
   MATCH (b:User) WHERE b <> a AND b.embedding IS NOT NULL
-  RETURN 'user' AS kind, a.embedding AS x, b.name AS name, b.embedding AS y
+  RETURN a, b
  UNION ALL
-  MATCH (a:Machine {name: $entity}) WHERE a.embedding IS NOT NULL
-  MATCH (b:Machine) WHERE b <> a AND b.embedding IS NOT NULL
-  RETURN 'machine' AS kind, a.embedding AS x, b.name AS name, b.embedding AS y
+  CALL {
+    MATCH (a:Machine {name: $entity}) RETURN a
+   UNION ALL
+    MATCH (a:Resource {name: $entity}) RETURN a
+  }
+  WITH a WHERE a.embedding IS NOT NULL
+  MATCH (b:Machine|Resource) WHERE b <> a AND b.embedding IS NOT NULL
+  RETURN a, b
 }
-WITH kind, name, x, y ORDER BY vector.similarity.cosine(x, y) DESC, name
-WITH kind, collect({name: name, x: x, y: y})[0..toInteger($most)] AS nearest
-UNWIND nearest AS near
-WITH kind, near.name AS name, reduce(s = 0.0, i IN range(0, size(near.x) - 1) | s + near.x[i] * near.y[i]) AS dot,
-  sqrt(reduce(s = 0.0, v IN near.x | s + v * v)) AS long_x, sqrt(reduce(s = 0.0, v IN near.y | s + v * v)) AS long_y
-RETURN kind, name, dot / (long_x * long_y) AS similarity
-ORDER BY kind, similarity DESC, name
+WITH a, b ORDER BY vector.similarity.cosine(a.embedding, b.embedding) DESC, b.name
+WITH a, collect(b)[0..toInteger($most)] AS nearest
+UNWIND nearest AS b
+WITH b, a.embedding AS x, b.embedding AS y
+WITH b, reduce(s = 0.0, i IN range(0, size(x) - 1) | s + x[i] * y[i]) AS dot,
+  sqrt(reduce(s = 0.0, v IN x | s + v * v)) AS long_x, sqrt(reduce(s = 0.0, v IN y | s + v * v)) AS long_y
+RETURN CASE WHEN b:User THEN 'user' WHEN b:Machine THEN 'machine' ELSE 'resource' END AS kind, b.name AS name,
+  round(1000000.0 * dot / (long_x * long_y)) / 1000000.0 AS similarity
+ORDER BY similarity DESC, name, kind
