@@ -22,10 +22,13 @@ def check_names(*names: str) -> None:
 
 @dataclass(frozen=True)
 class Property:
-    """A property and what it means, with its unit."""
+    """A property and what it means, with its unit.
+
+    vector: a list of floats of one length, by whose cosine nodes are looked up where the server has an index for that"""
 
     name: str
     description: str
+    vector: bool = False
 
     def __post_init__(self) -> None:
         check_names(self.name)
@@ -35,15 +38,13 @@ class Property:
 class Node:
     """A label whose nodes are told apart by one key property.
 
-    extra_labels: labels that some of its nodes carry as well; rows name theirs in a column `labels`
-    alone: its nodes have no relationships, so that having none is no reason to prune them"""
+    extra_labels: labels that some of its nodes carry as well; rows name theirs in a column `labels`"""
 
     label: str
     key: str
     properties: tuple[Property, ...]
     description: str
     extra_labels: tuple[str, ...] = ()
-    alone: bool = False
 
     def __post_init__(self) -> None:
         check_names(self.label, self.key, *self.extra_labels)
@@ -54,7 +55,8 @@ class Relationship:
     """A relationship from one label to another.
 
     Rows have columns `start` and `end`, the keys of the two nodes, and one per property; `identity` names the properties that
-    tell parallel relationships apart, which are never null."""
+    tell parallel relationships apart, which are never null.
+    remark: it only says something of its ends, and is no reason to keep them"""
 
     type: str
     start: Node
@@ -62,6 +64,7 @@ class Relationship:
     identity: tuple[str, ...]
     properties: tuple[Property, ...]
     description: str
+    remark: bool = False
 
     def __post_init__(self) -> None:
         check_names(self.type, *self.identity)
@@ -81,3 +84,7 @@ class Schema:
         """Types of relationships that have a property, each once."""
         having = (each.type for each in self.relationships if name in {known.name for known in each.properties})
         return list(dict.fromkeys(having))
+
+    def keeping(self) -> tuple[str, ...]:
+        """Types of relationships that keep their nodes in the graph, each once."""
+        return tuple(dict.fromkeys(each.type for each in self.relationships if not each.remark))

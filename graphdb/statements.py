@@ -27,6 +27,25 @@ def indexes(schema: Schema) -> dict[str, str]:
     }
 
 
+def vector_index(node: Node, name: str, dimensions: int) -> str:
+    """An index that finds the nodes whose vectors point the same way, by the vectors as they are: Neo4j would round them."""
+    check_names(name)
+    settings = f"`vector.dimensions`: {dimensions:d}, `vector.similarity_function`: 'cosine', `vector.quantization.enabled`: false"
+    return (
+        f"CREATE VECTOR INDEX {vector_index_name(node, name)} IF NOT EXISTS FOR (n:{node.label}) ON (n.{name})"
+        f" OPTIONS {{indexConfig: {{{settings}}}}}"
+    )
+
+
+def vector_index_name(node: Node, name: str) -> str:
+    return f"{node.label.lower()}_{name}"
+
+
+def drop_index(name: str) -> str:
+    check_names(name)
+    return f"DROP INDEX {name} IF EXISTS"
+
+
 def upsert_nodes(node: Node, properties: tuple[str, ...], times: tuple[str, ...] = ()) -> str:
     """Rows have the node's key and the named properties. Properties that are not named stay as they are. times: those that are
     times without zone, as text."""
@@ -67,10 +86,19 @@ def node_property(node: Node, name: str) -> str:
     return f"MATCH (n:{node.label} {{{node.key}: $key}}) RETURN n.{name} AS value"
 
 
-def any_relationship(kind: str, name: str) -> str:
-    """A row if some relationship's property equals `$value`."""
-    check_names(kind, name)
-    return f"MATCH ()-[r:{kind}]->() WHERE r.{name} = $value RETURN 1 AS found LIMIT 1"
+def keys(node: Node) -> str:
+    """The key of every node of the label."""
+    return f"MATCH (n:{node.label}) RETURN n.{node.key} AS key"
+
+
+def forget(kind: str, name: str, properties: tuple[str, ...]) -> str:
+    """Relationships whose property equals `$value` lose others that they have, at most `$limit` of them. Returns how many did."""
+    check_names(kind, name, *properties)
+    having, gone = " OR ".join(f"r.{each} IS NOT NULL" for each in properties), ", ".join(f"r.{each}" for each in properties)
+    return (
+        f"MATCH ()-[r:{kind}]->() WHERE r.{name} = $value AND ({having}) WITH r LIMIT $limit REMOVE {gone}"
+        " RETURN count(*) AS forgot"
+    )
 
 
 def delete_relationships(kind: str, name: str) -> str:
@@ -83,6 +111,11 @@ def delete_relationships_of(kind: str, name: str) -> str:
     return f"MATCH ()-[r:{kind}]->() WHERE r.{name} = $value WITH r LIMIT $limit DELETE r RETURN count(*) AS deleted"
 
 
+def delete_all_relationships(kind: str) -> str:
+    """Relationships of a type, at most `$limit` of them. Returns how many went."""
+    return f"MATCH ()-[r:{kind}]->() WITH r LIMIT $limit DELETE r RETURN count(*) AS deleted"
+
+
 def delete_nodes_below(node: Node, name: str) -> str:
     """Nodes whose property is below `$before` with their relationships, at most `$limit` of them. Returns how many went."""
     return f"MATCH (n:{node.label}) WHERE n.{name} < $before WITH n LIMIT $limit DETACH DELETE n RETURN count(*) AS deleted"
@@ -93,9 +126,10 @@ def delete_nodes(node: Node, name: str) -> str:
     return f"MATCH (n:{node.label}) WHERE n.{name} = $value WITH n LIMIT $limit DETACH DELETE n RETURN count(*) AS deleted"
 
 
-def delete_lonely(node: Node) -> str:
-    """Nodes without any relationship, at most `$limit` of them. Returns how many went."""
-    return f"MATCH (n:{node.label}) WHERE NOT (n)--() WITH n LIMIT $limit DELETE n RETURN count(*) AS deleted"
+def delete_lonely(node: Node, kinds: tuple[str, ...]) -> str:
+    """Nodes without a relationship of some types, with those they have, at most `$limit` nodes. Returns how many went."""
+    kept = f"(n)-[:{'|'.join(kinds)}]-()"
+    return f"MATCH (n:{node.label}) WHERE NOT {kept} WITH n LIMIT $limit DETACH DELETE n RETURN count(*) AS deleted"
 
 
 def count_nodes(node: Node) -> str:

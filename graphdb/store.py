@@ -11,8 +11,9 @@ Leaves out what the graph is about, and graphs that do not fit in memory: `query
 
 from __future__ import annotations
 
+import re
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Self
 
 import neo4j
@@ -32,6 +33,7 @@ from graphdb.schema import Node, Relationship, Schema
 from graphdb.server import Connection
 
 Progress = Callable[[int], None]
+_ALL = 2**31 - 1  # rows of a query that is to be read to its end
 GRACE_S = 2.0  # what a server is given beyond the timeout to end a query by itself
 
 
@@ -78,6 +80,20 @@ class Store:
             if len(self.query(f"MATCH ()-[r:{kind}]->() RETURN 1 AS one LIMIT 1")):
                 self._write(statement, {})
 
+    def ensure_vector_indexes(self, node: Node, dimensions: int) -> bool:
+        """An index for each of a label's vectors; one of other dimensions is replaced. False if the server has no such indexes."""
+        there = self.query("SHOW INDEXES YIELD name, type, options WHERE type = 'VECTOR' RETURN name, options")
+        known = {name: options["indexConfig"].get("vector.dimensions") for name, options in there.itertuples(index=False)}
+        for name in (known.name for known in node.properties if known.vector):
+            index = statements.vector_index_name(node, name)
+            if known.get(index, dimensions) != dimensions:
+                self._write(statements.drop_index(index), {})
+            try:
+                self._write(statements.vector_index(node, name, dimensions), {})
+            except QueryError:  # only by trying can a server be asked whether it has them
+                return False
+        return True
+
     def load_nodes(self, node: Node, table: pa.Table, progress: Progress | None = None) -> int:
         """Upsert a row per node: the key, any properties, and `labels`, a list of extra labels. Returns the rows loaded."""
         _check_filled(node.label, table, (node.key,))
@@ -112,12 +128,24 @@ class Store:
         found = self.query(statements.node_property(node, name), {"key": key})
         return found["value"][0] if len(found) else None
 
-    def has_any(self, relationship: Relationship, name: str, value: Any) -> bool:
-        """Whether some relationship of the type has this value of a property."""
-        return len(self.query(statements.any_relationship(relationship.type, name), {"value": value})) > 0
+    def keys(self, node: Node, timeout_s: float = 600) -> list[Any]:
+        """The key of every node of a label."""
+        found = self.query(statements.keys(node), timeout_s=timeout_s, limit=_ALL)
+        return found["key"].tolist() if len(found) else []  # of no rows the bundled server does not tell the columns
+
+    def replace(self, tables: Sequence[tuple[Relationship, pa.Table]]) -> int:
+        """All relationships of these types go, and those of the tables are made, each in them once. Returns the rows loaded. Cut
+        off in the middle it leaves too few; so do it again."""
+        for kind in dict.fromkeys(relationship.type for relationship, _ in tables):
+            self.delete(statements.delete_all_relationships(kind))
+        return sum(self.load_relationships(relationship, table, new=True) for relationship, table in tables)
+
+    def forget(self, relationship: Relationship, properties: tuple[str, ...], name: str, value: Any) -> int:
+        """Relationships whose property has a value lose other properties. Returns how many had one."""
+        return self.delete(statements.forget(relationship.type, name, properties), value=value)
 
     def delete(self, statement: str, **parameters: Any) -> int:
-        """Repeat one of the deleting `statements` until nothing is left. Returns how many went."""
+        """Repeat one of the `statements` that are bounded by `$limit` until nothing is left to do. Returns how many it did."""
         total = 0
         while True:
             deleted = self._write(statement, {**parameters, "limit": self.batch_rows})
@@ -130,14 +158,15 @@ class Store:
         return sum(self.delete(statements.delete_relationships_of(kind, name), value=value) for kind in schema.types_with(name))
 
     def prune(self, schema: Schema, name: str, before: Any) -> int:
-        """Delete relationships whose property lies below a value, then nodes left without any; and nodes that stand alone if theirs
-        lies below it. Returns relationships gone."""
+        """Delete relationships whose property lies below a value, and nodes that have the property likewise; then those other nodes
+        that no relationship keeps. Returns relationships gone."""
         gone = sum(self.delete(statements.delete_relationships(kind, name), before=before) for kind in schema.types_with(name))
+        dated = [node for node in schema.nodes if name in {known.name for known in node.properties}]
+        for node in dated:
+            self.delete(statements.delete_nodes_below(node, name), before=before)
         for node in schema.nodes:
-            if not node.alone:
-                self.delete(statements.delete_lonely(node))
-            elif name in {known.name for known in node.properties}:
-                self.delete(statements.delete_nodes_below(node, name), before=before)
+            if node not in dated:
+                self.delete(statements.delete_lonely(node, schema.keeping()))
         return gone
 
     def _batches(self, table: pa.Table) -> Iterator[list[dict[str, Any]]]:
@@ -297,7 +326,7 @@ def plain(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: plain(item) for key, item in value.items()}
     if hasattr(value, "iso_format"):
-        return value.iso_format()
+        return re.sub(r"(\.\d*?)0+(?!\d)", lambda found: found[1].rstrip("."), value.iso_format())
     return value
 
 

@@ -6,7 +6,8 @@ sorted segments. Leaves out training, and with it dropout and masking.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,12 +44,35 @@ def encode(weights: Weights, x: Mapping[str, Array], row: Mapping[str, Array], p
 
 def decode(weights: Weights, z: Mapping[str, Array], nodes: Array, features: Array) -> Array:
     """Log odds that each edge is made up, float32 [edges]. nodes: int64 [edges, roles], -1 where unknown."""
+    return judge(weights, np.concatenate(products(weights, z, nodes), axis=1), features)
+
+
+def judge(weights: Weights, together: Array, features: Array) -> Array:
+    """The same from the products of the ends' embeddings, one beside the other, float32 [edges, pairs * dim]."""
     a = weights.arrays
     standard = standardised(weights, features)
-    hidden = relu(_linear(a, "hidden", np.concatenate([*products(weights, z, nodes), standard], axis=1)))
+    hidden = relu(_linear(a, "hidden", np.concatenate([together, standard], axis=1)))
     logit: Array = (_linear(a, "linear", standard) + hidden @ a["out.weight"].T)[:, 0]
     additive: Array = logit + contributions(weights, features).sum(1)
     return additive
+
+
+def shapley(value: Callable[[Array], Array], players: int) -> Array:
+    """What each player brings to the value of all, on average over the orders in which they may come (Shapley 1953); the sum over
+    players is value(all) - value(none). float64 [edges, players]. value: bool [players], who is in -> float [edges]"""
+    worth = [value(_members(number, players)) for number in range(2**players)]
+    brought = np.zeros((len(worth[0]), players))
+    for number in range(2**players):
+        size = number.bit_count()
+        for player in range(players):
+            if not number >> player & 1:
+                share = math.factorial(size) * math.factorial(players - size - 1) / math.factorial(players)
+                brought[:, player] += share * (worth[number | 1 << player] - worth[number])
+    return brought
+
+
+def _members(number: int, players: int) -> Array:
+    return (number >> np.arange(players) & 1).astype(bool)
 
 
 def contributions(weights: Weights, features: Array) -> Array:

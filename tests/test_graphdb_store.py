@@ -86,9 +86,7 @@ def test_loading_part_of_the_properties_keeps_the_others(store: Store) -> None:
 
 def test_what_is_new_is_made_without_looking(store: Store) -> None:
     store.load_nodes(PERSON, PEOPLE)
-    assert not store.has_any(MET, "day", "d1")
     store.load_relationships(MET, MEETINGS, new=True)
-    assert store.has_any(MET, "day", "d1") and not store.has_any(MET, "day", HOSTILE)
     assert content(store) == content(loaded(store))
 
 
@@ -101,7 +99,7 @@ def test_times_are_times_in_the_server(store: Store) -> None:
         "MATCH (a)-[r:T_MET]->(b) RETURN r.day AS day, r.count_at AS at, r.count_at.year AS year, a.born.year AS born"
         " ORDER BY a.name, day"
     )
-    assert found["at"].str[:26].tolist() == ["2024-03-01T08:15:02.500000", "1970-01-01T00:00:00.000000", None]
+    assert found["at"].tolist() == ["2024-03-01T08:15:02.5", "1970-01-01T00:00:00", None]
     assert found["year"].tolist() == [2024, 1970, None] and found["born"].tolist() == [1970, 1970, None]
 
 
@@ -256,8 +254,8 @@ def test_clear_takes_a_days_relationships_and_no_nodes(store: Store) -> None:
     assert store.clear(SCHEMA, "day", HOSTILE) == 0
 
 
-def test_prune_judges_nodes_that_stand_alone_by_themselves(store: Store) -> None:
-    day = Node("T_Day", "day", (Property("day", ""), Property("files", "")), "a day", alone=True)
+def test_prune_judges_nodes_that_have_a_day_by_it(store: Store) -> None:
+    day = Node("T_Day", "day", (Property("day", ""), Property("files", "")), "a day")
     store.delete("MATCH (n:T_Day) WITH n LIMIT $limit DETACH DELETE n RETURN count(*) AS deleted")
     store.load_nodes(day, pa.table({"day": ["d1", "d2"], "files": [["a"], ["b", "c"]]}))
     assert store.property_of(day, "d1", "files") == ["a"]

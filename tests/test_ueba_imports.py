@@ -12,7 +12,8 @@ HEAVY = ("torch", "torch_geometric", "pandas", "duckdb", "ibis", "neo4j", "matpl
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--help"], ["incidents"], ["incidents", "--help"], ["evaluate", "--help"], ["graph", "server", "--help"]]
+    "arguments",
+    [["--help"], ["incidents"], ["incidents", "--help"], ["evaluate", "--help"], ["graph", "server", "--help"], ["ask", "list"]],
 )
 def test_quick_commands_import_nothing_heavy(arguments: list[str], tmp_path: Path) -> None:
     """By the list of modules, not by the clock."""

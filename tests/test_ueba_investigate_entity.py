@@ -8,14 +8,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 from detect_world import edge_table
+from hypothesis import given
+from hypothesis import strategies as st
 from small_workspace import DAY, LAST, run, trained  # noqa: F401 - a fixture
 
+from models import inference
 from ueba.cli.inspect import sparkline
+from ueba.detect import tensors
 from ueba.detect.detector import Detector
 from ueba.detect.history import History, day_number
 from ueba.errors import WorkspaceError
 from ueba.ingest import lake
-from ueba.investigate.entity import Entity, Known, describe, find, listing, similarity
+from ueba.investigate import alike
+from ueba.investigate.entity import Entity, Known, describe, find, listing
 from ueba.workspace import Workspace
 
 FIRST = dt.date(2024, 5, 1)
@@ -137,13 +142,45 @@ def test_bars() -> None:
 # --- on a workspace --------------------------------------------------------------------------------------------
 
 
-def test_similarity_is_a_cosine(trained: Workspace) -> None:  # noqa: F811
+def test_the_product_of_two_directions_is_the_mean_cosine(trained: Workspace) -> None:  # noqa: F811
     model, history = Detector.load(trained.model), History.load(trained.history)
     assert history is not None
-    alike = similarity(model, history, 3, "user")
-    assert alike[3] == pytest.approx(1, abs=1e-5) and (np.abs(alike) <= 1 + 1e-5).all()
-    twice = replace(model, models=model.models * 2)
-    np.testing.assert_allclose(similarity(twice, history, 3, "user"), alike, rtol=1e-5)
+    graph = tensors.snapshot(history, model.users.find(history.users.names), model.places.find(history.places.names))
+    embedded = alike.directions(replace(model, models=[model.models[0], halved(model.models[0])]), history)
+    for role, direction in embedded.items():
+        both = [
+            inference.encode(weights, graph.x, graph.row, graph.pairs)[role]
+            for weights in (model.models[0], halved(model.models[0]))
+        ]
+        cosines = [z[3] @ z[5] / np.linalg.norm(z[3]) / np.linalg.norm(z[5]) for z in both]
+        assert direction[3] @ direction[5] == pytest.approx(np.mean(cosines), abs=1e-6)
+        assert direction[3] @ direction[3] == pytest.approx(1)
+
+
+def halved(weights: inference.Weights) -> inference.Weights:
+    """Another model: half of what stands in every embedding is gone."""
+    arrays = {
+        name: array * (np.arange(len(array)) % 2 if name.startswith("outputs.") and name.endswith("bias") else 1)
+        for name, array in weights.arrays.items()
+    }
+    return replace(weights, arrays=arrays)
+
+
+@given(
+    st.integers(1, 7).flatmap(
+        lambda n: st.lists(st.tuples(st.integers(-2, 2), st.integers(-2, 2), st.booleans()), min_size=n, max_size=9)
+    ),
+    st.integers(1, 4),
+)
+def test_the_nearest_are_those_of_a_plain_sort(rows: list[tuple[int, int, bool]], few: int) -> None:
+    """Equals included: whoever comes first in the list is nearer."""
+    direction, among = np.array([row[:2] for row in rows], float), np.array([row[2] for row in rows])
+    best, similarity = alike.nearest(direction, among, np.arange(len(rows)), few)
+    for number, (found, how) in enumerate(zip(best, similarity, strict=True)):
+        products = direction @ direction[number]
+        others = [each for each in np.argsort(-products, kind="stable") if among[each] and each != number][:few]
+        assert [each for each in found if each >= 0] == others
+        assert how[: len(others)] == pytest.approx(products[others])
 
 
 def test_from_the_command_line(trained: Workspace, tmp_path: Path) -> None:  # noqa: F811

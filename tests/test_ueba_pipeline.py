@@ -191,7 +191,7 @@ def test_the_graph_says_what_the_lake_says(store: Store, workspace: Workspace) -
     assert store.count(ontology.LOGGED_ON) == loaded["LOGGED_ON"]
     hostile = store.query("MATCH (u:User)-[r:LOGGED_ON]->(m:Machine {name: 'C2'}) RETURN u.name AS name, r.source AS source")
     assert hostile.values.tolist() == [[f"{HOSTILE}@X", "C1"]]
-    worst = store.query("MATCH (i:Incident {rank: 1})-[:SCORED_BY]->(r:ModelRun) RETURN i.id AS id, r.id AS run")
+    worst = store.query("MATCH (i:Incident {rank: 1})-[:SCORED_BY]->(r:ModelRun) RETURN i.id AS id, r.trained_until AS run")
     assert worst.values.tolist() == [[finding.incidents[0]["id"], str(LAST - DAY)]]
     scored = store.query(
         "MATCH (u:User)-[r:LOGGED_ON|ACCESSED]->() WHERE r.incident = $id RETURN DISTINCT u.name AS name",
@@ -241,7 +241,7 @@ def test_a_night_then_the_same_night_again(connection: Connection, logs: Path, t
     workspace = Workspace(tmp_path)
     first = nightly(workspace, day_files(logs), "lanl", CONFIG, environment)
     assert first["day"] == str(LAST) and first["incidents"]
-    assert list(first["seconds"]) == ["ingest", "load", "train before", "score", "train", "write"]
+    assert list(first["seconds"]) == ["ingest", "load", "train before", "score", "train", "write", "prune", "peers"]
     with Store(connection) as store:
         once = counts(store)
         again = nightly(workspace, day_files(logs), "lanl", CONFIG, environment)

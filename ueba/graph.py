@@ -1,4 +1,5 @@
-"""The lake's edges and the day's incidents into the graph, a day at a time. Loading again changes nothing.
+"""The lake's edges, each day's incidents and who is like whom into the graph. Loading again changes nothing, and loading again what
+was cut off in the middle gives what an undisturbed run gives.
 
 Which server: the one NEO4J_URI names, else the bundled one in the workspace, started when it is needed and left running.
 Leaves out statements and connections; those are `graphdb`.
@@ -7,11 +8,16 @@ Leaves out statements and connections; those are `graphdb`.
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
+import itertools
+import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Set
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -21,11 +27,19 @@ from graphdb.store import Store
 from ueba import ontology
 from ueba.config import Config
 from ueba.detect import archive, findings
-from ueba.detect.detector import Progress, batches_of
+from ueba.detect.detector import Progress, batches_of, quiet
+from ueba.detect.history import History, Names
 from ueba.ingest import lake
+from ueba.investigate import alike, entity
+from ueba.investigate.entity import Known
 from ueba.workspace import Workspace
 
 TABLES = 8  # of a day, at most: steps of the progress bar
+_EMBEDDED = {  # the properties that are embeddings, and the role that each is of; resources never act
+    ontology.USER: {"embedding": "user"},
+    ontology.MACHINE: {"embedding": "target", "embedding_as_source": "source"},
+    ontology.RESOURCE: {"embedding": "target"},
+}
 _LABELS = {"service": ["ServiceAccount"], "machine": ["MachineAccount"]}
 
 
@@ -39,7 +53,7 @@ def load(store: Store, workspace: Workspace, first: dt.date, last: dt.date, prog
     """Upsert the lake's days from `first` to `last` and what was found on them. A day that was loaded before, from the same files,
     is passed over. Returns rows by label and relationship type."""
     days = [day for day in lake.days(workspace.lake) if first <= day <= last]
-    scored = set(archive.scored_days(workspace.findings))
+    scored, said = set(archive.scored_days(workspace.findings)), verdicts(workspace)
     store.ensure_schema(ontology.SCHEMA)
     counts: Counter[str] = Counter(days=len(days))
     for done, day in enumerate(days):
@@ -48,7 +62,7 @@ def load(store: Store, workspace: Workspace, first: dt.date, last: dt.date, prog
             progress("load", done * TABLES + number, len(days) * TABLES)
             counts[name] += rows
         if day in scored:
-            write_findings(store, findings.load(workspace.findings, day))
+            write_findings(store, findings.load(workspace.findings, day), said)
         if done == 0:
             store.ensure_schema(ontology.SCHEMA)  # indexes come with the first rows
     progress("load", len(days) * TABLES, len(days) * TABLES)
@@ -58,19 +72,15 @@ def load(store: Store, workspace: Workspace, first: dt.date, last: dt.date, prog
 def load_day(store: Store, root: Path, day: dt.date) -> Iterator[tuple[str, int]]:
     """Upsert one day of the lake, unless its edges were loaded. Yields label or type and rows as each table is in."""
     batches = batches_of(root, day)
-    loaded_before = store.property_of(ontology.LOADED_DAY, day.isoformat(), "batches")
-    if loaded_before == batches:
+    if store.property_of(ontology.LOADED_DAY, day.isoformat(), "batches") == batches:
         return
-    if loaded_before is not None:  # late events, or names that are understood by now: some of its edges may be no more
-        store.clear(ontology.SCHEMA, "day", day.isoformat())
-    tables = day_tables(lake.read_pairs(root, day, day), day, lake.administrators(root))
-    types = {item.type: item for item, _ in tables if isinstance(item, Relationship)}
-    new = {name: not store.has_any(item, "day", day.isoformat()) for name, item in types.items()}
-    for item, table in tables:
+    # Cut off before its end, late events, or names that are understood by now: some of its edges may be no more.
+    store.clear(ontology.SCHEMA, "day", day.isoformat())
+    for item, table in day_tables(lake.read_pairs(root, day, day), day, lake.administrators(root)):
         if isinstance(item, Node):
             yield item.label, store.load_nodes(item, table)
         else:
-            yield item.type, store.load_relationships(item, table, new=new[item.type])
+            yield item.type, store.load_relationships(item, table, new=True)
     loaded = {"day": [day.isoformat()], "batches": pa.array([batches], pa.list_(pa.string()))}
     store.load_nodes(ontology.LOADED_DAY, pa.table(loaded))
 
@@ -137,26 +147,49 @@ def _repeated(day: dt.date, rows: pa.Table) -> pa.Array:
 # --- incidents -------------------------------------------------------------------------------------------------
 
 
-def write_findings(store: Store, finding: findings.Finding) -> None:
+def write_findings(store: Store, finding: findings.Finding, verdicts: Mapping[str, str]) -> None:
     """Write a day's incidents, and surprise and p-value on its strangest edges. What an earlier scoring of the day said goes.
-    The day's edges were loaded before."""
+    The day's edges were loaded before. verdicts: by incident, see `verdicts`"""
     day = finding.day.isoformat()
     store.delete(statements.delete_nodes(ontology.INCIDENT, "day"), value=day)
     for relationship, kind in ((ontology.LOGGED_ON, "machine"), (ontology.ACCESSED, "resource")):
+        store.forget(relationship, ontology.SCORED, "day", day)
         mine = finding.edges[finding.edges["target_kind"] == kind]
         if len(mine):
             store.load_relationships(relationship, _scores(mine, day))
-    if not finding.incidents:
-        return
-    run = finding.incidents[0]["model"]
-    runs = [{"id": run["trained_until"], "trained_until": run["trained_until"], "seeds": run["seeds"]}]
-    store.load_nodes(ontology.MODEL_RUN, pa.Table.from_pylist(runs))
-    keep = ("id", "day", "rank", "score", "p_value", "edges", "reasons")
-    rows = [{name: incident[name] for name in keep} for incident in finding.incidents]
-    store.load_nodes(ontology.INCIDENT, pa.Table.from_pylist(rows))
-    scored = [{"start": incident["id"], "end": run["trained_until"]} for incident in finding.incidents]
-    store.load_relationships(ontology.SCORED_BY, pa.Table.from_pylist(scored))
-    _write_involved(store, finding.edges[finding.edges["incident"].notna()])
+    if finding.incidents:
+        run = _model_run(finding.incidents[0]["model"])
+        store.load_nodes(ontology.MODEL_RUN, pa.Table.from_pylist([run]))
+        rows = [_incident(incident, verdicts) for incident in finding.incidents]
+        store.load_nodes(ontology.INCIDENT, pa.Table.from_pylist(rows))
+        scored = [{"start": row["id"], "end": run["id"]} for row in rows]
+        store.load_relationships(ontology.SCORED_BY, pa.Table.from_pylist(scored))
+        _write_involved(store, finding.edges[finding.edges["incident"].notna()])
+    store.delete(statements.delete_lonely(ontology.MODEL_RUN, (ontology.SCORED_BY.type,)))
+
+
+def verdicts(workspace: Workspace) -> dict[str, str]:
+    """What triage said last of each incident."""
+    path = workspace.root / "feedback" / "verdicts.jsonl"
+    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    return {said["incident"]: said["verdict"] for said in map(json.loads, lines) if said["incident"]}
+
+
+def _model_run(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """A trained model as a node. Two trainings until the same day, by other settings or from other data, are two."""
+    digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:8]
+    return {"id": f"{facts['trained_until']}-{digest}", **{name: facts[name] for name in ("trained_until", "first_day", "seeds")}}
+
+
+def _incident(incident: Mapping[str, Any], verdicts: Mapping[str, str]) -> dict[str, Any]:
+    same = ("id", "day", "rank", "score", "p_value", "reasons", "edges", "backoff")
+    return {
+        **{name: incident[name] for name in same},
+        "title": incident["reasons"][0],
+        "users": len(incident["users"]),
+        "machines": len(incident["machines"]),
+        "verdict": verdicts.get(incident["id"]),
+    }
 
 
 def _scores(edges: pd.DataFrame, day: str) -> pa.Table:
@@ -188,3 +221,67 @@ def _write_involved(store: Store, edges: pd.DataFrame) -> None:
         ]
         if ends:
             store.load_relationships(relationship, pa.Table.from_pylist(ends))
+
+
+# --- who is like whom ------------------------------------------------------------------------------------------
+
+
+def write_peers(store: Store, known: Known | None, progress: Progress = quiet) -> int:
+    """Write the embeddings of the graph's users, machines and resources, and whom each is most like, as `ueba entity` says.
+    What was there before goes; without a model nothing comes. Returns rows of PEER_OF."""
+    embedded = alike.directions(known.model, known.history) if known and known.model else {}
+    graphed = {node: store.keys(node) for node in _EMBEDDED}
+    for done, (node, names) in enumerate(graphed.items()):
+        progress("peers", done, len(graphed) + 1)
+        columns = {name: _vectors(known, embedded, role, names) for name, role in _EMBEDDED[node].items()}
+        store.load_nodes(node, pa.table({node.key: pa.array(names, pa.string()), **columns}))
+        if embedded:
+            store.ensure_vector_indexes(node, embedded["user"].shape[1])
+    progress("peers", len(graphed), len(graphed) + 1)
+    store.delete(statements.delete_all_relationships("PEER_OF"))
+    tables = _peers(known, embedded, graphed) if known and embedded else []
+    peers = sum(store.load_relationships(relationship, table, new=True) for relationship, table in tables)
+    progress("peers", len(graphed) + 1, len(graphed) + 1)
+    return peers
+
+
+def _vectors(known: Known | None, embedded: Mapping[str, alike.Directions], role: str, names: list[str]) -> pa.Array:
+    """The direction of each of some names in a role, null if it was not seen in it."""
+    if known is None or not embedded:
+        return pa.nulls(len(names))
+    ids = _numbered(known.history, role).find(names)
+    unseen = (ids < 0) | ~alike.seen(known.history, role)[ids]
+    flat = pa.array(embedded[role][ids].ravel())
+    return pa.FixedSizeListArray.from_arrays(flat, embedded[role].shape[1], mask=pa.array(unseen))
+
+
+def _peers(
+    known: Known, embedded: Mapping[str, alike.Directions], graphed: Mapping[Node, list[str]]
+) -> Iterator[tuple[Relationship, pa.Table]]:
+    """Rows of PEER_OF, of who is in the graph to who is, in the role that each is known by."""
+    history, as_of = known.history, (known.day - dt.timedelta(days=1)).isoformat()
+    reached = alike.seen(history, "target")
+    known_by = {"user": alike.seen(history, "user"), "target": reached, "source": alike.seen(history, "source") & ~reached}
+    for role, mine in known_by.items():
+        labels = {node: _labelled(history, node, graphed[node]) for node, roles in _EMBEDDED.items() if role in roles.values()}
+        of = np.flatnonzero(mine & np.any([*labels.values()], axis=0))
+        best, similarity = alike.nearest(embedded[role], alike.seen(history, role), of, entity.FEW)
+        names = np.array(_numbered(history, role).names, object)
+        start, end, rank = of.repeat(best.shape[1]), best.ravel(), np.tile(np.arange(best.shape[1]) + 1, len(of))
+        for ends in itertools.product(labels, labels):
+            rows = (end >= 0) & labels[ends[0]][start] & labels[ends[1]][end]
+            table = {"start": names[start[rows]], "end": names[end[rows]], "rank": rank[rows]}
+            rest = {"similarity": similarity.ravel()[rows], "as_of": [as_of] * np.count_nonzero(rows)}
+            yield ontology.PEER_OF[ends], pa.table(table | rest)
+
+
+def _labelled(history: History, node: Node, names: list[str]) -> npt.NDArray[np.bool_]:
+    """Which of the history's users or places are in the graph under a label, by their names. bool [entities]"""
+    numbers = history.users if node is ontology.USER else history.places
+    there = np.zeros(len(numbers), bool)
+    there[[number for number in numbers.find(names) if number >= 0]] = True
+    return there if node is ontology.USER else there & (history.is_resource == (node is ontology.RESOURCE))
+
+
+def _numbered(history: History, role: str) -> Names:
+    return history.users if role == "user" else history.places

@@ -18,9 +18,10 @@ import pyarrow as pa
 from ueba.config import Config
 from ueba.detect import detector, findings, inspection
 from ueba.detect.detector import Detector, Progress, quiet
-from ueba.detect.history import History, date_of
+from ueba.detect.history import EdgeBatch, History, date_of
 from ueba.errors import WorkspaceError
 from ueba.ingest import IngestReport, ingest, ingest_all, lake
+from ueba.investigate import explain
 from ueba.investigate.entity import Known
 from ueba.workspace import Workspace
 
@@ -51,14 +52,27 @@ def score(workspace: Workspace, day: dt.date, config: Config) -> findings.Findin
     table = lake.read_pairs(workspace.lake, day, day)
     if not len(table):
         raise WorkspaceError(f"no edges on {day}; `ueba ingest` its logs first")
-    finding = score_edges(workspace, model, day, table, config)
+    finding, history, batch = score_edges(workspace, model, day, table, config)
     findings.save(finding, workspace.findings)
+    explain.save(explain.facts(model, history, batch, table, finding), workspace.findings, day)
     return finding
 
 
 def is_fit_for(workspace: Workspace, day: dt.date) -> bool:
     """Whether there is a model that may score a day."""
     return workspace.model.exists() and Detector.load(workspace.model).learned_before(day)
+
+
+def has_learned(workspace: Workspace, day: dt.date, config: Config) -> bool:
+    """Whether the model and the history kept are of the days up to one, as the lake holds them now."""
+    kept = workspace.history / "history.json"
+    if not kept.exists() or is_fit_for(workspace, day):
+        return False
+    start = detector.window_start(day + dt.timedelta(days=1), config)
+    held = [
+        batch for each in lake.days(workspace.lake) if start <= each <= day for batch in detector.batches_of(workspace.lake, each)
+    ]
+    return bool(json.loads(kept.read_text())["batches"] == held)
 
 
 def score_file(workspace: Workspace, path: str, log_format: str, config: Config) -> Iterator[findings.Finding]:
@@ -70,15 +84,19 @@ def score_file(workspace: Workspace, path: str, log_format: str, config: Config)
         for day in lake.days(aside.lake):
             table = lake.read_pairs(aside.lake, day, day)
             everything = replace(config, incidents=replace(config.incidents, candidates=len(table)))
-            yield score_edges(workspace, model, day, table, everything)
+            finding, *_ = score_edges(workspace, model, day, table, everything)
+            yield finding
 
 
-def score_edges(workspace: Workspace, model: Detector, day: dt.date, table: pa.Table, config: Config) -> findings.Finding:
-    """Score a day's edges with what the lake knew before it."""
+def score_edges(
+    workspace: Workspace, model: Detector, day: dt.date, table: pa.Table, config: Config
+) -> tuple[findings.Finding, History, EdgeBatch]:
+    """Score a day's edges with what the lake knew before it. Returns with it what was known, and the edges as it knows them."""
     history = known_before(workspace, day, config)
     earlier = findings.evidence_before(workspace.findings, day)
-    finding, _ = findings.find(model, history, day, history.encode(table), table, config, earlier)
-    return finding
+    batch = history.encode(table)
+    finding, _ = findings.find(model, history, day, batch, table, config, earlier)
+    return finding, history, batch
 
 
 def known_before(workspace: Workspace, day: dt.date, config: Config) -> History:

@@ -14,7 +14,7 @@ from typing import Any
 import click
 
 from ueba import __version__
-from ueba.cli import data, detect, evaluate, export, graph, inspect, perimeter, report, setup
+from ueba.cli import ask, data, detect, evaluate, explain, export, graph, inspect, perimeter, report, setup
 from ueba.errors import UebaError
 
 
@@ -80,12 +80,14 @@ def main(ctx: click.Context, workspace: Path, config_path: Path | None) -> None:
 for command in (
     *data.COMMANDS,
     *detect.COMMANDS,
-    *evaluate.COMMANDS,
-    *inspect.COMMANDS,
+    *explain.COMMANDS,
+    *perimeter.COMMANDS,
+    *ask.COMMANDS,
+    *report.COMMANDS,
     *export.COMMANDS,
     *graph.COMMANDS,
-    *perimeter.COMMANDS,
-    *report.COMMANDS,
+    *inspect.COMMANDS,
+    *evaluate.COMMANDS,
     *setup.COMMANDS,
 ):
     main.add_command(command)

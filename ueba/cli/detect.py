@@ -1,4 +1,4 @@
-"""Commands that find: train, score, incidents, explain, nightly, backtest."""
+"""Commands that find: train, score, incidents, nightly, backtest."""
 
 from __future__ import annotations
 
@@ -101,36 +101,6 @@ def incidents(
 
 
 @click.command()
-@click.argument("incident_id", metavar="ID")
-@click.option("--picture", type=output.GraphPicture(), help="Draw the incident's graph, as .html or .svg.")
-@output.format_option
-@pass_settings
-def explain(settings: Settings, incident_id: str, picture: Path | None, output_format: str) -> None:
-    """Say why an incident was reported: each of its edges with the reasons. ID may be cut short.
-
-    \b
-    Example:
-      ueba explain 20260121-3fa9c1d2 --picture incident.html
-    """
-    from ueba.detect import archive, findings
-
-    incident = archive.find_incident(settings.workspace.findings, incident_id)
-    edges = findings.load_edges(settings.workspace.findings, dt.date.fromisoformat(incident["day"]))
-    mine = edges[edges["incident"] == incident["id"]]
-    rows = [{**row, "reasons": list(row["reasons"])} for row in findings.records(mine)]
-    if output_format == "table":
-        click.echo(f"incident {incident['id']}: rank {incident['rank']} on {incident['day']}, score {incident['score']:.1f} nats")
-        if incident["backoff"]:
-            click.echo("some of its entities have no history: their score is a back-off to their group")
-    output.emit(rows, output_format, ("user", "source", "target", "first_seen", "count", "surprise", "p_value", "reasons"))
-    if picture is not None:
-        from ueba.investigate.picture import draw, incident_graph
-
-        draw(incident_graph(mine), picture, f"incident {incident['id']}")
-        output.note(f"picture: {picture}")
-
-
-@click.command()
 @click.argument("files", nargs=-1)
 @click.option("--format", "log_format", default="auto", show_default=True, metavar="auto|NAME|FILE.toml", help="Of FILES.")
 @click.option("--output-format", type=click.Choice(output.FORMATS), default="table", show_default=True)
@@ -194,4 +164,4 @@ def backtest(
     )
 
 
-COMMANDS = (train, score, incidents, explain, nightly, backtest)
+COMMANDS = (train, score, incidents, nightly, backtest)

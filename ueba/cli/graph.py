@@ -22,7 +22,7 @@ def graph() -> None:
 @click.option("--to", "last", type=Day(), help="Last day.  [default: the last in the lake]")
 @pass_settings
 def load(settings: Settings, first: dt.date | None, last: dt.date | None) -> None:
-    """Load the lake's days into the graph. Loading again changes nothing.
+    """Load the lake's days into the graph, with what was found on them, and who is like whom. Loading again changes nothing.
 
     \b
     Example:
@@ -35,6 +35,8 @@ def load(settings: Settings, first: dt.date | None, last: dt.date | None) -> Non
     first = first or last - dt.timedelta(days=settings.config.graph.window_days)
     with output.progress() as report, graphs.connect(settings.workspace, settings.config, os.environ) as store:
         counts = graphs.load(store, settings.workspace, first, last, report)
+        known = stages.known_of(settings.workspace, None, settings.config) if settings.workspace.model.exists() else None
+        counts["PEER_OF"] = graphs.write_peers(store, known, report)
     output.note(", ".join(f"{rows:,} {name}" for name, rows in counts.items()))
 
 
@@ -73,6 +75,25 @@ def query(
         output_format,
         [str(name) for name in found.columns],
     )
+
+
+@graph.command()
+@output.format_option
+def schema(output_format: str) -> None:
+    """Say what stands in the graph: labels, relationships, and what each property means.
+
+    \b
+    Example:
+      ueba graph schema
+    """
+    from ueba import ontology
+
+    rows = [
+        {"schema_version": 1, "item": item, "property": name, "meaning": meaning}
+        for item, what, properties in ontology.described()
+        for name, meaning in [("", what), *((each.name, each.description) for each in properties)]
+    ]
+    output.emit(rows, output_format, ("item", "property", "meaning"))
 
 
 @graph.group()

@@ -142,6 +142,16 @@ def _cell(value: Any, joiner: str) -> str:
     return plain(value)
 
 
+def wrapped(text: str) -> str:
+    """A paragraph for a terminal; what follows its first line stands under its text."""
+    import shutil
+    import textwrap
+
+    indent = "  " if text.startswith("- ") else ""
+    width = max(min(shutil.get_terminal_size((100, 24)).columns, 120), 40)
+    return textwrap.fill(text, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
+
+
 def note(message: str) -> None:
     """A line for the person at the terminal, on standard error."""
     click.echo(message, err=True)

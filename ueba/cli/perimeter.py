@@ -118,7 +118,12 @@ def _show(found: Perimeter) -> None:
 
 def _counted(rows: list[dict[str, Any]] | list[dict[str, str]]) -> str:
     kinds = Counter(row["kind"] for row in rows)
-    return ", ".join(f"{count:,} {kind}{'s' if count > 1 else ''}" for kind, count in sorted(kinds.items())) or "nothing"
+    return (
+        ", ".join(
+            f"{count:,} {kind}{('es' if kind[-1] == 's' else 's') if count > 1 else ''}" for kind, count in sorted(kinds.items())
+        )
+        or "nothing"
+    )
 
 
 def _part(title: str, rows: list[dict[str, Any]], columns: Any) -> None:

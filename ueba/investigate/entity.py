@@ -12,6 +12,7 @@ from __future__ import annotations
 import datetime as dt
 import difflib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -20,12 +21,12 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from models import inference
-from ueba.detect import detector, tensors
+from ueba.detect import detector
 from ueba.detect.detector import Detector
 from ueba.detect.history import NEVER, USER_KINDS, Floats, History, Ints, date_of, pair_ends
 from ueba.errors import WorkspaceError
 from ueba.ingest.given import spelt_host, spelt_user
+from ueba.investigate import alike
 
 SCHEMA_VERSION = 1
 LIST_COLUMNS = ("name", "kind", "breadth", "active_days", "first_seen", "last_seen")
@@ -116,6 +117,25 @@ def _close(name: str, names: list[str]) -> list[str]:
     folded = {each.casefold(): each for each in names}
     begin = sorted(each for each in folded if each.startswith(name.casefold()))
     return [folded[each] for each in begin[:FEW] or difflib.get_close_matches(name.casefold(), folded, FEW)]
+
+
+def user_called(name: str, names: Sequence[str], entities: pa.Table | None) -> str:
+    """The user among some names that one stands for: so spelt, an alias of it, in other case, or the only one of the name in any
+    domain. Raises WorkspaceError with close names."""
+    aliases = {each["name"]: row["name"] for row in (entities.to_pylist() if entities else []) for each in row["aliases"]}
+    spelt = [name, spelt_user(name)]
+    aliased = [aliases[each] for each in spelt if each in aliases]
+    folded = name.casefold()
+    for meant in (
+        [each for each in (*spelt, *aliased) if each in names][:1],
+        [each for each in names if each.casefold() == folded],
+        [each for each in names if each.casefold().split("@", 1)[0] == folded],
+    ):
+        if len(meant) == 1:
+            return meant[0]
+    close = _close(name, [*names])
+    said = f" Did you mean {' or '.join(close)}?" if close else ""
+    raise WorkspaceError(f"no user is called {name!r}.{said} `ueba entity` lists them")
 
 
 def listing(known: Known) -> list[dict[str, Any]]:
@@ -290,18 +310,20 @@ def nearest(known: Known, number: int, role: Role) -> list[dict[str, Any]]:
     history = known.history
     shared = shared_partners(history, number, role)
     breadth = history.sides[relation][side].breadth
-    if known.model is None:
-        alike = shared / np.maximum(breadth + breadth[number] - shared, 1)
-    else:
-        alike = similarity(known.model, history, number, relation.split("_")[side])
-    alike[(history.sides[relation][side].first_day == NEVER) | ((shared == 0) & (known.model is None))] = -np.inf
-    alike[number] = -np.inf
-    best = np.argsort(-alike, kind="stable")[:FEW]
     names = history.users if relation.startswith("user") and side == 0 else history.places
+    if known.model is None:
+        jaccard = shared / np.maximum(breadth + breadth[number] - shared, 1)
+        jaccard[number] = 0
+        best = np.argsort(-jaccard, kind="stable")[: min(FEW, np.count_nonzero(jaccard))]
+        similarity = jaccard[best]
+    else:
+        name = relation.split("_")[side]
+        direction = alike.directions(known.model, history)[name]
+        [best], [similarity] = alike.nearest(direction, alike.seen(history, name), np.array([number]), FEW)
     return [
-        {"name": names.names[each], "similarity": float(alike[each]), "shared": int(shared[each]), "breadth": int(breadth[each])}
-        for each in best
-        if np.isfinite(alike[each])
+        {"name": names.names[each], "similarity": float(how), "shared": int(shared[each]), "breadth": int(breadth[each])}
+        for each, how in zip(best, similarity, strict=True)
+        if each >= 0
     ]
 
 
@@ -312,17 +334,6 @@ def shared_partners(history: History, number: int, role: Role) -> Floats:
     mine = both[1 - side][both[side] == number]
     met = np.isin(both[1 - side], mine)
     return np.bincount(both[side][met], minlength=history.sizes(relation)[side]).astype(np.float32)
-
-
-def similarity(model: Detector, history: History, number: int, role: str) -> npt.NDArray[np.float64]:
-    """Cosine of every entity's embedding in a role with one's, averaged over the models. [entities]"""
-    graph = tensors.snapshot(history, model.users.find(history.users.names), model.places.find(history.places.names))
-    total = np.zeros(len(graph.x[tensors.ROLES[role]]))
-    for weights in model.models:
-        z = inference.encode(weights, graph.x, graph.row, graph.pairs)[role]
-        direction = z / np.maximum(np.linalg.norm(z, axis=1, keepdims=True), 1e-9)
-        total += direction @ direction[number]
-    return total / len(model.models)
 
 
 # --- why -------------------------------------------------------------------------------------------------------

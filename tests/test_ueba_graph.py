@@ -1,0 +1,453 @@
+"""What the graph says of incidents and of who is like whom, and that it says the same however often and however broken off."""
+
+import datetime as dt
+import json
+import re
+import shutil
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+from detect_world import edge_table
+from graph_servers import connection  # noqa: F401 - a fixture
+from small_workspace import CONFIG, DAY, LAST, run, trained  # noqa: F401 - a fixture
+
+from graphdb import Connection, GraphError
+from graphdb.store import Store
+from ueba import graph, ontology, stages
+from ueba.detect import findings
+from ueba.detect.detector import quiet
+from ueba.detect.findings import Finding
+from ueba.investigate.entity import describe, find
+from ueba.nightly import nightly
+from ueba.workspace import Workspace
+
+DOCS = (Path(__file__).parent.parent / "docs" / "graph.md").read_text()
+FIRST, SECOND = dt.date(2024, 5, 1), dt.date(2024, 5, 2)
+FACTS = {"trained_until": "2024-04-30", "first_day": "2024-04-01", "seeds": 1, "usual_score": {"10": 9.5}}
+
+
+@pytest.fixture
+def store(connection: Connection) -> Iterator[Store]:  # noqa: F811
+    with Store(connection) as opened:
+        wipe(opened)
+        yield opened
+
+
+def wipe(store: Store) -> None:
+    for node in ontology.SCHEMA.nodes:
+        store.delete(f"MATCH (n:{node.label}) WITH n LIMIT $limit DETACH DELETE n RETURN count(*) AS deleted")
+
+
+def dump(store: Store) -> Counter[str]:
+    """Every node with its labels and every relationship with its ends, with all properties, and how often each is there."""
+    everything: Counter[str] = Counter()
+    for node in ontology.SCHEMA.nodes:
+        found = store.query(f"MATCH (n:{node.label}) RETURN n AS n", limit=10**6)
+        everything.update(json.dumps(each, sort_keys=True) for [each] in found.values.tolist())
+    for each in ontology.SCHEMA.relationships:
+        pattern = f"(a:{each.start.label})-[r:{each.type}]->(b:{each.end.label})"
+        cypher = f"MATCH {pattern} RETURN a.{each.start.key} AS start, r AS r, b.{each.end.key} AS end"
+        found = store.query(cypher, limit=10**6)
+        everything.update(json.dumps(row, sort_keys=True) for row in found.values.tolist())
+    return everything
+
+
+# --- by hand ---------------------------------------------------------------------------------------------------
+
+
+def day_in(store: Store, day: dt.date, rows: list[tuple[str, str | None, str]]) -> None:
+    """A day's edges; what is called share is a resource."""
+    table = edge_table(day, rows)
+    kinds = ["resource" if target == "share" else "machine" for target in table["target"].to_pylist()]
+    table = table.set_column(table.column_names.index("target_kind"), "target_kind", pa.array(kinds))
+    table = table.append_column("witnesses", pa.array([0] * len(table)))
+    for item, rest in graph.day_tables(table, day):
+        load = store.load_nodes if hasattr(item, "label") else store.load_relationships
+        load(item, rest)
+
+
+def finding(day: dt.date, edges: list[tuple[str, str | None, str, float, str | None]], facts: dict[str, Any] = FACTS) -> Finding:
+    """Edges (user, source, target, surprise, incident), strangest first; each incident has its edges' users."""
+    columns = ["user", "source", "target", "surprise", "incident"]
+    table = pd.DataFrame(edges, columns=columns).astype({"source": object, "incident": object})
+    table = table.where(table.notna(), None)
+    table["p_value"] = np.exp(-table["surprise"])
+    table["target_kind"] = np.where(table["target"] == "share", "resource", "machine")
+    found = [
+        {
+            "id": name,
+            "day": day.isoformat(),
+            "rank": rank,
+            "score": 9.0 - rank,
+            "p_value": 0.001,
+            "users": sorted(set(mine["user"])),
+            "machines": sorted({*mine["source"].dropna(), *mine["target"]}),
+            "edges": len(mine),
+            "reasons": [f"{name} is strange", "at night"],
+            "backoff": False,
+            "model": facts,
+        }
+        for rank, (name, mine) in enumerate(table[table["incident"].notna()].groupby("incident"), start=1)
+    ]
+    return Finding(day, table, found)
+
+
+STRANGE = [
+    ("eve", "pc1", "srv", 9.0, "i1"),
+    ("eve", None, "share", 8.0, "i1"),
+    ("bob", "pc2", "srv", 5.0, "i2"),
+    ("bob", "pc2", "share", 1.0, None),
+]
+EDGES = [edge[:3] for edge in STRANGE]
+
+
+def test_an_incident_says_what_an_investigator_asks(store: Store) -> None:
+    day_in(store, FIRST, EDGES)
+    graph.write_findings(store, finding(FIRST, STRANGE), {"i2": "benign"})
+    told = store.query("MATCH (i:Incident) RETURN i AS i ORDER BY i.rank")["i"].tolist()
+    assert told[0] == {
+        "labels": ["Incident"],
+        "id": "i1",
+        "day": "2024-05-01",
+        "rank": 1,
+        "score": 8.0,
+        "p_value": 0.001,
+        "title": "i1 is strange",
+        "reasons": ["i1 is strange", "at night"],
+        "edges": 2,
+        "users": 1,
+        "machines": 3,
+        "backoff": False,
+    }
+    assert [each.get("verdict") for each in told] == [None, "benign"]
+    involved = store.query(
+        "MATCH (:Incident {id: 'i1'})-[r:INVOLVES]->(n) RETURN r.role AS role, labels(n) AS labels, n.name AS name"
+    )
+    assert sorted(involved.values.tolist()) == [
+        ["source", ["Machine"], "pc1"],
+        ["target", ["Machine"], "srv"],
+        ["target", ["Resource"], "share"],
+        ["user", ["User"], "eve"],
+    ]
+
+
+def test_what_an_earlier_scoring_said_goes(store: Store) -> None:
+    """Scored again, i1 has lost the share, i2 is gone and bob is not strange any more. Another day keeps what was said of it."""
+    for day in (FIRST, SECOND):
+        day_in(store, day, EDGES)
+    other = finding(SECOND, [(*EDGES[0], 7.0, "j1")])
+    later = finding(FIRST, [(*EDGES[0], 4.0, "i1"), (*EDGES[1], 2.0, None)])
+    graph.write_findings(store, later, {})
+    graph.write_findings(store, other, {})
+    never_otherwise = dump(store)
+    graph.write_findings(store, finding(FIRST, STRANGE), {"i1": "malicious"})
+    assert dump(store) != never_otherwise
+    graph.write_findings(store, later, {})
+    assert dump(store) == never_otherwise
+    said = store.query(
+        "MATCH (u:User)-[r:LOGGED_ON|ACCESSED]->(m) WHERE r.surprise IS NOT NULL OR r.p_value IS NOT NULL OR r.incident IS NOT NULL"
+        " RETURN r.day AS day, u.name AS user, m.name AS target, r.surprise AS surprise, r.incident AS incident"
+    )
+    assert sorted(said.values.tolist(), key=str) == [
+        ["2024-05-01", "eve", "share", 2.0, None],
+        ["2024-05-01", "eve", "srv", 4.0, "i1"],
+        ["2024-05-02", "eve", "srv", 7.0, "j1"],
+    ]
+    graph.write_findings(store, finding(FIRST, []), {})  # a day on which nothing at all is strange
+    assert store.query("MATCH ()-[r]->() WHERE r.surprise IS NOT NULL RETURN r.day AS day")["day"].tolist() == ["2024-05-02"]
+
+
+def test_models_trained_until_the_same_day_are_two(store: Store) -> None:
+    other = {**FACTS, "usual_score": {"10": 9.6}}
+    for day in (FIRST, SECOND):
+        day_in(store, day, EDGES)
+    graph.write_findings(store, finding(FIRST, STRANGE[:1]), {})
+    graph.write_findings(store, finding(SECOND, [(*EDGES[2], 5.0, "j1")], other), {})
+    asked = "MATCH (i:Incident)-[:SCORED_BY]->(m:ModelRun) RETURN i.id AS i, m.id AS id, m.trained_until AS until ORDER BY i"
+    [first, second] = store.query(asked).to_dict("records")
+    assert first["until"] == second["until"] == "2024-04-30" and first["id"] != second["id"]
+    graph.write_findings(store, finding(FIRST, STRANGE[:1], other), {})
+    assert store.query(asked)["id"].tolist() == [second["id"]] * 2
+    assert store.count(ontology.MODEL_RUN) == 1
+
+
+def test_incidents_go_with_their_days_and_keep_nobody(store: Store) -> None:
+    """eve, pc1 and share are in an incident of the first day and peers of whoever stays; they go."""
+    day_in(store, FIRST, EDGES)
+    day_in(store, SECOND, EDGES[2:3])
+    graph.write_findings(store, finding(FIRST, STRANGE), {})
+    graph.write_findings(store, finding(SECOND, [(*EDGES[2], 5.0, "j1")], {**FACTS, "seeds": 2}), {})
+    for label, start, end in (("USER", "eve", "bob"), ("USER", "bob", "eve"), ("MACHINE", "pc2", "srv"), ("MACHINE", "pc1", "srv")):
+        ends = (getattr(ontology, label),) * 2
+        store.load_relationships(ontology.PEER_OF[ends], pa.table({"start": [start], "end": [end], "rank": [1]}))
+    store.prune(ontology.SCHEMA, "day", str(SECOND))
+    left = dump(store)
+    assert {json.loads(each)["name"] for each in left if each.startswith('{"') and '"name"' in each} == {"bob", "pc2", "srv"}
+    assert [store.count(item) for item in (ontology.INCIDENT, ontology.MODEL_RUN)] == [1, 1]
+    peers = store.query("MATCH (a)-[:PEER_OF]->(b) RETURN a.name AS a, b.name AS b")
+    assert peers.values.tolist() == [["pc2", "srv"]]
+    store.prune(ontology.SCHEMA, "day", str(SECOND))
+    assert dump(store) == left
+    store.prune(ontology.SCHEMA, "day", str(SECOND + DAY))
+    assert not dump(store)
+
+
+# --- on a workspace --------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def scored(trained: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Workspace:  # noqa: F811
+    """Its last day scored and then learned, as after a night; with ten machines that were acted from and never reached."""
+    workspace = Workspace(tmp_path_factory.mktemp("scored") / "ws")
+    shutil.copytree(trained.root, workspace.root)
+    at = (LAST - dt.date(1970, 1, 1) - DAY) // dt.timedelta(seconds=1)
+    lines = [f"{at + n},U{n % 3}@X,U{n % 3}@X,K{n},C{n % 2},NTLM,Network,LogOn,Success\n" for n in range(10)]
+    (workspace.root / "more.txt").write_text("".join(lines))
+    stages.read(workspace, str(workspace.root / "more.txt"), "lanl", CONFIG)
+    stages.score(workspace, LAST, CONFIG)
+    stages.train(workspace, LAST, CONFIG)
+    return workspace
+
+
+def load(store: Store, workspace: Workspace, days: int = 12) -> None:
+    graph.load(store, workspace, LAST - (days - 1) * DAY, LAST, quiet)
+    graph.write_peers(store, stages.known_of(workspace, None, CONFIG) if workspace.model.exists() else None)
+
+
+def peers_of(store: Store, label: str, name: str) -> list[list[Any]]:
+    asked = f"MATCH (:{label} {{name: $name}})-[p:PEER_OF]->(o) RETURN o.name AS name, p.similarity AS similarity ORDER BY p.rank"
+    return store.query(asked, {"name": name}).values.tolist()
+
+
+def test_peers_are_those_that_ueba_entity_names(store: Store, scored: Workspace) -> None:
+    load(store, scored)
+    known = stages.known_of(scored, None, CONFIG)
+    checked: Counter[str] = Counter()
+    names = [*known.history.users.names[::5], *known.history.places.names[::5], "K3", "K4", "K5"]
+    for entity in (entity for name in names for entity in find(known, name)):
+        facts = describe(known, entity)
+        label = {"account": "User", "machine": "Machine", "resource": "Resource"}[facts["kind"].split()[-1]]
+        said = [[each["name"], each["similarity"]] for each in facts["nearest"]]
+        assert facts["nearest_by"] == "embedding" and len(said) == 5
+        assert peers_of(store, label, facts["name"]) == said, facts["name"]
+        checked[facts["roles"][0]["role"]] += 1
+    assert min(checked[role] for role in ("reaches", "is reached by", "is acted from by")) >= 3, checked
+    assert run(scored.root, "entity", "--limit", "1").exit_code == 0
+    as_of = store.query("MATCH ()-[p:PEER_OF]->() RETURN DISTINCT p.as_of AS day")["day"]
+    assert as_of.tolist() == [str(LAST)]
+
+
+def test_the_cosine_of_embeddings_is_the_similarity(store: Store, scored: Workspace) -> None:
+    load(store, scored)
+    for label in ("User", "Machine"):
+        found = store.query(
+            f"MATCH (a:{label})-[p:PEER_OF]->(b:{label})"
+            " RETURN coalesce(a.embedding, a.embedding_as_source) AS a, a.embedding IS NULL AS acts, b.embedding AS reached,"
+            " b.embedding_as_source AS acting, p.similarity AS similarity",
+            limit=10**5,
+        )
+        for row in found.to_dict("records"):
+            a, b = np.array(row["a"]), np.array(row["acting"] if row["acts"] else row["reached"])
+            assert (np.linalg.norm(a), a @ b) == pytest.approx((1, row["similarity"]), abs=2e-6)
+    only_acting = store.query(
+        "MATCH (m:Machine) WHERE m.embedding IS NULL OPTIONAL MATCH ()-[r:LOGGED_ON]->(m) RETURN m.name, r AS r"
+    )
+    assert len(only_acting) and only_acting["r"].isna().all()
+
+
+def test_a_vector_index_finds_the_peers_where_there_is_one(store: Store, scored: Workspace) -> None:
+    load(store, scored)
+    if store.connection.directory is not None:  # the bundled server has none
+        assert len(store.query("SHOW INDEXES YIELD type WHERE type = 'VECTOR' RETURN type")) == 0
+        return
+    store._write("CALL db.awaitIndexes(60)", {})
+    asked = (
+        "MATCH (u:User) WHERE u.name = $name CALL db.index.vector.queryNodes('user_embedding', 6, u.embedding) YIELD node, score"
+        " WHERE node.name <> $name RETURN node.name AS name, 2 * score - 1 AS similarity"
+    )
+    for name in store.query("MATCH (u:User) RETURN u.name AS name ORDER BY name LIMIT 20")["name"]:
+        found, peers = store.query(asked, {"name": name}), peers_of(store, "User", name)
+        assert found["similarity"].tolist()[:5] == pytest.approx([how for _, how in peers], abs=1e-4)
+        clear = [peer for peer, how in peers if how > peers[-1][1] + 1e-4]  # of equals either may come first
+        assert set(clear) <= set(found["name"])
+
+
+def test_the_graph_holds_peers_only_of_who_is_in_it_and_no_old_ones(store: Store, scored: Workspace, tmp_path: Path) -> None:
+    load(store, scored, days=1)
+    known = stages.known_of(scored, None, CONFIG)
+    graphed = set(store.keys(ontology.USER))
+    assert graphed < set(known.history.users.names)
+    for name in sorted(graphed)[:10]:
+        [facts] = [describe(known, each) for each in find(known, name) if each.is_user]
+        expected = [(each["name"], rank) for rank, each in enumerate(facts["nearest"], start=1) if each["name"] in graphed]
+        asked = "MATCH (:User {name: $name})-[p:PEER_OF]->(o) RETURN o.name AS name, p.rank AS rank ORDER BY rank"
+        assert list(store.query(asked, {"name": name}).itertuples(index=False, name=None)) == expected
+    before = dump(store)
+    assert store.count(ontology.PEER_OF[ontology.USER, ontology.USER])
+    graph.write_peers(store, None)
+    assert store.count(ontology.PEER_OF[ontology.USER, ontology.USER]) == 0
+    assert len(store.query("MATCH (n) WHERE n.embedding IS NOT NULL OR n.embedding_as_source IS NOT NULL RETURN n LIMIT 1")) == 0
+    graph.write_peers(store, known)
+    assert dump(store) == before
+
+
+def test_a_verdict_comes_with_the_next_load(store: Store, scored: Workspace, tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path / "ws")
+    shutil.copytree(scored.root, workspace.root)
+    load(store, workspace, days=1)
+    before = dump(store)
+    [worst, *_] = findings.load(workspace.findings, LAST).incidents
+    said = [
+        {"schema_version": 1, "id": str(number), "incident": name, "day": str(LAST), "verdict": verdict, "reason": "", "edges": []}
+        for number, (name, verdict) in enumerate(
+            [(worst["id"], "malicious"), ("20200101-00000000", "benign"), (worst["id"], "benign")]
+        )
+    ]
+    file = workspace.root / "feedback" / "verdicts.jsonl"
+    file.parent.mkdir()
+    file.write_text("".join(json.dumps(line) + "\n" for line in said))
+    load(store, workspace, days=1)
+    judged = store.query("MATCH (i:Incident) WHERE i.verdict IS NOT NULL RETURN i.id AS id, i.verdict AS verdict")
+    assert judged.values.tolist() == [[worst["id"], "benign"]]
+    file.unlink()
+    load(store, workspace, days=1)
+    assert dump(store) == before
+
+
+# --- again, and after it was cut off ---------------------------------------------------------------------------
+
+
+def environment_of(connection: Connection) -> dict[str, str]:  # noqa: F811
+    names = {"NEO4J_URI": connection.uri, "NEO4J_USERNAME": connection.username, "NEO4J_PASSWORD": connection.password}
+    return names | {"NEO4J_DATABASE": connection.database}
+
+
+def test_again_is_the_same_graph(store: Store, scored: Workspace) -> None:
+    load(store, scored)
+    once = dump(store)
+    assert sum("PEER_OF" in each for each in once) > 100 and max(once.values()) == 1
+    load(store, scored)
+    assert dump(store) == once
+    found = findings.load(scored.findings, LAST)
+    for _ in range(2):
+        graph.write_findings(store, found, {})
+        assert dump(store) == once
+    wipe(store)
+    for _ in range(2):
+        said = run_load(scored, store)
+        assert "PEER_OF" in said and dump(store) == once
+
+
+def run_load(workspace: Workspace, store: Store) -> str:
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in environment_of(store.connection).items():
+            patch.setenv(name, value)
+        days = ("--from", str(LAST - 11 * DAY), "--to", str(LAST))
+        return run(workspace.root, "graph", "load", *days).output
+
+
+class CutOff(GraphError):
+    """The process is killed here."""
+
+
+def cut_at(patch: pytest.MonkeyPatch, number: int) -> list[int]:
+    """From the nth write on, none reaches the server. Returns the list that counts them."""
+    write, done = Store._write, [0]
+
+    def failing(self: Store, *arguments: Any) -> int:
+        done[0] += 1
+        if done[0] >= number:
+            raise CutOff(f"at write {number}")
+        return write(self, *arguments)
+
+    patch.setattr(Store, "_write", failing)
+    return done
+
+
+def test_a_load_that_is_cut_off_anywhere_is_finished_by_the_next(store: Store, scored: Workspace) -> None:
+    store.batch_rows = 200
+    with pytest.MonkeyPatch.context() as patch:
+        writes = cut_at(patch, 10**9)
+        load(store, scored, days=2)
+    whole = dump(store)
+    for number in [*range(1, writes[0], max(writes[0] // 9, 1)), writes[0]]:
+        wipe(store)
+        with pytest.MonkeyPatch.context() as patch, pytest.raises(CutOff):
+            cut_at(patch, number)
+            load(store, scored, days=2)
+        load(store, scored, days=2)
+        assert dump(store) == whole, f"cut at write {number} of {writes[0]}"
+
+
+def test_a_night_that_is_cut_off_is_finished_by_the_next(store: Store, trained: Workspace, tmp_path: Path) -> None:  # noqa: F811
+    """In the graph, and between any two stages."""
+    log, environment = trained.root / "auth.txt.gz", environment_of(store.connection)
+
+    def night(name: str, breaking: Callable[[pytest.MonkeyPatch], object] | None = None) -> Workspace:
+        workspace = Workspace(tmp_path / name)
+        if not workspace.root.exists():
+            shutil.copytree(trained.root, workspace.root)
+        with pytest.MonkeyPatch.context() as patch:
+            if breaking is None:
+                nightly(workspace, [str(log)], "lanl", CONFIG, environment)
+            else:
+                breaking(patch)
+                with pytest.raises(CutOff):
+                    nightly(workspace, [str(log)], "lanl", CONFIG, environment)
+        return workspace
+
+    night("whole")
+    whole = dump(store)
+    night("whole")
+    assert dump(store) == whole
+
+    def no(what: str) -> Callable[[pytest.MonkeyPatch], object]:
+        def stop(*_: object) -> None:
+            raise CutOff(what)
+
+        return lambda patch: patch.setattr(what, stop)
+
+    cuts = [lambda patch: cut_at(patch, 40), no("ueba.stages.train"), no("ueba.graph.write_findings"), no("ueba.graph.write_peers")]
+    for number, cut in enumerate(cuts):
+        wipe(store)
+        night(f"cut{number}", cut)
+        assert dump(store) != whole
+        night(f"cut{number}")
+        assert dump(store) == whole, number
+
+
+# --- the document ----------------------------------------------------------------------------------------------
+
+
+def test_the_document_says_what_the_ontology_says() -> None:
+    rows = [
+        f"| `{item.replace('|', chr(92) + '|')}` | {what} | {', '.join(f'`{each.name}`' for each in properties)} |"
+        for item, what, properties in ontology.described()
+    ]
+    assert re.findall(r"^\| `.*$", DOCS, re.MULTILINE) == rows
+
+
+def test_the_queries_of_the_document_run(store: Store, scored: Workspace) -> None:
+    load(store, scored)
+    if store.connection.directory is None:
+        store._write("CALL db.awaitIndexes(60)", {})
+    user = store.query("MATCH (:Incident)-[:INVOLVES {role: 'user'}]->(u) RETURN u.name AS name LIMIT 1")["name"][0]
+    queries = re.findall(r"```cypher\n(.*?)```", DOCS, re.DOTALL)
+    assert len(queries) == 4
+    for query in queries:
+        if "vector" not in query or store.connection.directory is None:
+            assert len(store.query(query, {"user": user} if "$user" in query else {})), query
+
+
+def test_the_schema_is_told(tmp_path: Path) -> None:
+    told = json.loads(run(tmp_path, "graph", "schema", "--format", "json").stdout)
+    assert {"item": "(:Incident)", "property": "verdict"}.items() <= {
+        **[row for row in told if row["property"] == "verdict"][0]
+    }.items()
+    assert all(row["meaning"] and row["schema_version"] == 1 for row in told)

@@ -1,0 +1,740 @@
+"""Every question has one answer, worked out by hand on a small world, on every server."""
+
+import datetime as dt
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pytest
+from click.testing import CliRunner, Result
+from graph_servers import connection  # noqa: F401 - a fixture
+from hypothesis import given as where
+from hypothesis import strategies as st
+
+from graphdb import Connection, Property, QueryTimeout, ReadOnlyError, Relationship, server
+from graphdb.store import Store
+from ueba import graph, ontology
+from ueba.cli import main
+from ueba.detect.findings import Finding
+from ueba.errors import UsageError, WorkspaceError
+from ueba.investigate import questions
+
+D05, D18, D19, D20 = (f"2026-01-{day:02}" for day in (5, 18, 19, 20))
+A, B, C = f"{D20}-aaaa".replace("-", "", 2), f"{D19}-bbbb".replace("-", "", 2), f"{D20}-cccc".replace("-", "", 2)
+KINDS = {"svc": "service"}
+NETWORK, NTLM = "Network", "NTLM"
+
+# user source target first last count failures, and what is not as usual
+EDGES: dict[str, list[tuple[Any, ...]]] = {
+    D05: [("dora", "ws2", "srv", "09:00", "09:00", 1, 0)],
+    D18: [
+        ("alice", "ws1", "srv", "09:00", "17:00", 4, 0),
+        ("bob", "ws2", "srv", "09:30", "16:00", 2, 0),
+        ("carol", "ws2", "dc", "10:00", "10:00", 1, 0),
+        ("svc", "dc", "srv", "01:00", "01:00", 1, 0),
+    ],
+    D19: [
+        ("alice", "ws1", "srv", "09:05", "16:50", 3, 0),
+        ("alice", "ws1", "dc", "09:10", "09:10", 1, 0),
+        ("bob", "ws2", "srv", "09:20", "15:00", 2, 0, {"surprise": 6.0, "p_value": 0.02, "incident": B}),
+        ("svc", "dc", "srv", "01:00", "01:00", 1, 0),
+        ("alice", "ws1", "share", "09:15", "09:15", 2, 0),
+    ],
+    D20: [
+        ("alice", "ws1", "srv", "09:00", "10:00", 3, 0),
+        (
+            "alice", "srv", "db", "09:30", "09:30", 1, 0,
+            {"surprise": 9.0, "p_value": 0.001, "incident": A, "package": NTLM, "seen": 2},
+        ),
+        (
+            "alice", "db", "ws2", "09:40", "09:40", 1, 0,
+            {"surprise": 5.0, "p_value": 0.01, "incident": A, "type": "RemoteInteractive", "package": NTLM, "seen": 3},
+        ),
+        ("bob", "ws2", "srv", "09:10", "15:00", 2, 0),
+        ("bob", "ws2", "db", "10:00", "10:02", 3, 3),
+        ("bob", "srv", "db", "10:30", "10:30", 1, 0),
+        ("carol", "ws2", "ws1", "09:50", "09:50", 1, 0, {"surprise": 3.0, "p_value": 0.05, "incident": C}),
+        ("carol", "ws2", "db", "09:45", "09:45", 1, 1),
+        ("carol", "ws2", "vault", "09:58", "09:58", 1, 0),
+        ("eve", "ws2", "db", "10:05", "10:06", 2, 1),
+        ("dora", None, "srv", "23:00", "23:00", 1, 0),
+        ("svc", "dc", "srv", "01:00", "01:00", 1, 0, {"seen": 2}),
+        ("svc", "dc", "ws1", "01:10", "01:10", 1, 0),
+        ("alice", "ws1", "share", "09:15", "09:20", 2, 0),
+        ("bob", "ws2", "share", "11:00", "11:00", 1, 0, {"surprise": 2.0, "p_value": 0.1}),
+        ("bob", None, "vault", "11:30", "11:30", 1, 0),
+    ],
+}  # fmt: skip
+INCIDENTS = {
+    A: {"day": D20, "rank": 1, "score": 14.0, "p_value": 0.001, "edges": 2, "reasons": ["new"]},
+    B: {"day": D19, "rank": 1, "score": 6.0, "p_value": 0.02, "edges": 1, "reasons": ["late", "odd"]},
+    C: {"day": D20, "rank": 2, "score": 3.0, "p_value": 0.05, "edges": 1, "reasons": ["rare"]},
+}
+PEERS = {"start": ["alice", "alice", "bob"], "end": ["bob", "carol", "alice"], "similarity": [0.9, 0.7, 0.9]}
+EMBEDDINGS: dict[str, dict[str, list[float]]] = {
+    "User": {"alice": [1.0, 0.0], "bob": [4.0, 3.0], "carol": [0.0, 2.0], "dora": [-1.0, 0.0]},
+    "Machine": {"ws1": [0.0, 1.0], "ws2": [3.0, 4.0]},
+}
+PEER_OF = Relationship("PEER_OF", ontology.USER, ontology.USER, (), (Property("similarity", "cosine"),), "alike")
+
+
+def at(clock: str, day: str = D20) -> str:
+    return f"{day}T{clock}:00"
+
+
+def table(day: str) -> pa.Table:
+    """A day's edges as the lake has them."""
+    rows = []
+    for user, source, target, first, last, count, failures, *rest in EDGES[day]:
+        more = rest[0] if rest else {}
+        rows.append(
+            {
+                "user": user, "source": source, "target": target, "count": count, "failures": failures,
+                "target_kind": "resource" if target in ("share", "vault") else "machine",
+                "first_seen": dt.datetime.fromisoformat(at(first, day)), "last_seen": dt.datetime.fromisoformat(at(last, day)),
+                "witnesses": more.get("seen", 1), "logon_types": [more.get("type", NETWORK)],
+                "auth_packages": [more.get("package", "Kerberos")], "user_kind": KINDS.get(user, "human"),
+            }
+        )  # fmt: skip
+    return pa.Table.from_pylist(rows)
+
+
+def finding(day: str) -> Finding:
+    edges = table(day).to_pandas().astype({"source": object})
+    edges["source"] = edges["source"].where(edges["source"].notna(), None)
+    for name in ("surprise", "p_value", "incident"):
+        edges[name] = pd.Series([(row[7] if len(row) > 7 else {}).get(name) for row in EDGES[day]], dtype=object)
+    model = {"trained_until": D05, "seeds": 1}
+    incidents = [{"id": name, "model": model, **facts} for name, facts in INCIDENTS.items() if facts["day"] == day]
+    return Finding(dt.date.fromisoformat(day), edges[edges["surprise"].notna()], incidents)
+
+
+def emptied(store: Store) -> None:
+    for node in ontology.SCHEMA.nodes:
+        store.delete(f"MATCH (n:{node.label}) WITH n LIMIT $limit DETACH DELETE n RETURN count(*) AS deleted")
+
+
+@pytest.fixture(scope="module")
+def store(connection: Connection) -> Iterator[Store]:  # noqa: F811
+    with Store(connection) as opened:
+        emptied(opened)
+        for _ in range(2):  # indexes come with the first rows
+            opened.ensure_schema(ontology.SCHEMA)
+            for day in EDGES:
+                for item, rows in graph.day_tables(table(day), dt.date.fromisoformat(day), {"carol"}):
+                    load: Any = opened.load_nodes if hasattr(item, "label") else opened.load_relationships
+                    load(item, rows)
+                opened.load_nodes(ontology.LOADED_DAY, pa.table({"day": [day]}))
+                graph.write_findings(opened, finding(day))
+        opened.load_relationships(PEER_OF, pa.table(PEERS))
+        for node in (ontology.USER, ontology.MACHINE):
+            some = EMBEDDINGS[node.label]
+            opened.load_nodes(node, pa.table({"name": list(some), "embedding": list(some.values())}))
+        yield opened
+        emptied(opened)
+
+
+def ask(store: Store, name: str, *given: str, **how: Any) -> list[tuple[Any, ...]]:
+    question = questions.load(name)
+    found = questions.ask(store, question, questions.values(question, given, lambda: questions.last_day(store)[0]), **how)
+    assert list(found.columns) == list(question.columns)
+    return [tuple(row) for row in found.values.tolist()]
+
+
+ANSWERS: list[tuple[str, list[str], list[tuple[Any, ...]]]] = [
+    (
+        "strange-logons",
+        [],
+        [
+            ("alice", "srv", "db", 9.0, 0.001, 1, 0, at("09:30"), at("09:30"), A),
+            ("alice", "db", "ws2", 5.0, 0.01, 1, 0, at("09:40"), at("09:40"), A),
+            ("carol", "ws2", "ws1", 3.0, 0.05, 1, 0, at("09:50"), at("09:50"), C),
+            ("bob", "ws2", "share", 2.0, 0.1, 1, 0, at("11:00"), at("11:00"), None),
+        ],
+    ),
+    ("strange-logons", [f"day={D18}"], []),
+    (
+        "first-time-logons",
+        [],
+        [
+            ("alice", "db", ["srv"], at("09:30"), 1, 0, 4, 9.0),
+            ("alice", "ws2", ["db"], at("09:40"), 1, 0, 1, 5.0),
+            ("carol", "ws1", ["ws2"], at("09:50"), 1, 0, 2, 3.0),
+            ("svc", "ws1", ["dc"], at("01:10"), 1, 0, 2, None),
+            ("bob", "db", ["srv", "ws2"], at("10:00"), 4, 3, 4, None),
+            ("carol", "db", ["ws2"], at("09:45"), 1, 1, 4, None),
+            ("eve", "db", ["ws2"], at("10:05"), 2, 1, 4, None),
+        ],
+    ),
+    ("first-time-logons", ["most=1"], [("alice", "ws2", ["db"], at("09:40"), 1, 0, 1, 5.0)]),
+    (
+        "user-day",
+        ["user=alice"],
+        [
+            (at("09:00"), at("10:00"), "ws1", "srv", "machine", [NETWORK], ["Kerberos"], 3, 0, None, None),
+            (at("09:15"), at("09:20"), "ws1", "share", "resource", [NETWORK], ["Kerberos"], 2, 0, None, None),
+            (at("09:30"), at("09:30"), "srv", "db", "machine", [NETWORK], [NTLM], 1, 0, 9.0, A),
+            (at("09:40"), at("09:40"), "db", "ws2", "machine", ["RemoteInteractive"], [NTLM], 1, 0, 5.0, A),
+        ],
+    ),
+    (
+        "user-against-usual",
+        ["user=alice"],
+        [
+            ("new", "acts from", "db", 0, 2, None, 1),
+            ("new", "acts from", "srv", 0, 2, None, 1),
+            ("new", "reaches", "db", 0, 2, None, 1),
+            ("new", "reaches", "ws2", 0, 2, None, 1),
+            ("missing", "reaches", "dc", 1, 2, D19, 0),
+            ("usual", "acts from", "ws1", 2, 2, D19, 5),
+            ("usual", "reaches", "srv", 2, 2, D19, 3),
+            ("usual", "reaches", "share", 1, 2, D19, 2),
+        ],
+    ),
+    (
+        "user-against-usual",  # who was never seen before has nothing that is usual
+        [f"first={D19}", "user=eve"],
+        [("new", "acts from", "ws2", 0, 0, None, 2), ("new", "reaches", "db", 0, 0, None, 2)],
+    ),
+    (
+        "machine-day",
+        ["machine=srv"],
+        [
+            (at("01:00"), at("01:00"), "in", "svc", "dc", 1),
+            (at("09:00"), at("10:00"), "in", "alice", "ws1", 3),
+            (at("09:10"), at("15:00"), "in", "bob", "ws2", 2),
+            (at("09:30"), at("09:30"), "out", "alice", "db", 1),
+            (at("10:30"), at("10:30"), "out", "bob", "db", 1),
+            (at("23:00"), at("23:00"), "in", "dora", "", 1),
+        ],
+    ),
+    (
+        "who-reached",
+        ["target=db", f"since={at('09:40')}"],
+        [
+            ("carol", "ws2", at("09:45"), at("09:45"), 1, 1, 1),
+            ("bob", "ws2", at("10:00"), at("10:02"), 1, 3, 3),
+            ("eve", "ws2", at("10:05"), at("10:06"), 1, 2, 1),
+            ("bob", "srv", at("10:30"), at("10:30"), 1, 1, 0),
+        ],
+    ),
+    (
+        "who-reached",
+        ["target=share"],
+        [("alice", "ws1", at("09:15", D19), at("09:20"), 2, 4, 0), ("bob", "ws2", at("11:00"), at("11:00"), 1, 1, 0)],
+    ),
+    (
+        "credential-switches",  # from srv, bob acts half an hour after alice's last logon there; from ws2, others after 09:40
+        ["user=alice"],
+        [
+            ("ws2", "carol", "db", at("09:45"), 5.0),
+            ("ws2", "carol", "ws1", at("09:50"), 10.0),
+            ("ws2", "carol", "vault", at("09:58"), 18.0),
+            ("ws2", "bob", "db", at("10:00"), 20.0),
+            ("ws2", "eve", "db", at("10:05"), 25.0),
+            ("srv", "bob", "db", at("10:30"), 30.0),
+        ],
+    ),
+    ("credential-switches", ["user=alice", "minutes=5"], [("ws2", "carol", "db", at("09:45"), 5.0)]),
+    (
+        "switches-after-incidents",
+        ["minutes=20"],
+        [
+            (A, "alice", "ws2", "carol", "db", at("09:45"), 5.0),
+            (A, "alice", "ws2", "carol", "ws1", at("09:50"), 10.0),
+            (A, "alice", "ws2", "carol", "vault", at("09:58"), 18.0),
+            (A, "alice", "ws2", "bob", "db", at("10:00"), 20.0),
+            (C, "carol", "ws1", "alice", "srv", at("10:00"), 10.0),
+        ],
+    ),
+    (
+        "paths-between",
+        ["start=alice", "target=ws1", f"since={at('09:00')}"],
+        [
+            (2, at("09:50"), ["alice", "ws2", "ws1"], [at("09:40"), at("09:50")], ["alice", "carol"]),
+            (3, at("09:50"), ["alice", "db", "ws2", "ws1"], [at("09:30"), at("09:40"), at("09:50")], ["alice", "alice", "carol"]),
+        ],
+    ),
+    (
+        "paths-between",
+        ["start=ws1", "target=ws2", f"since={at('09:00')}"],
+        [(3, at("09:40"), ["ws1", "srv", "db", "ws2"], [at("09:00"), at("09:30"), at("09:40")], ["alice", "alice", "alice"])],
+    ),
+    ("paths-between", ["start=ws1", "target=ws2", f"since={at('09:31')}"], []),  # the hop from srv was before
+    ("paths-between", ["start=alice", "target=ws1", f"since={at('09:00')}", "hours=0.5"], []),
+    (
+        "account-blast-radius",
+        ["user=alice", f"since={at('09:20')}"],
+        [
+            (1, at("09:20"), "share", "resource", "ws1", "alice"),
+            (1, at("09:20"), "srv", "machine", "ws1", "alice"),
+            (1, at("09:30"), "db", "machine", "srv", "alice"),
+            (1, at("09:40"), "ws2", "machine", "db", "alice"),
+            (2, at("09:50"), "ws1", "machine", "ws2", "carol"),
+            (2, at("09:58"), "vault", "resource", "ws2", "carol"),
+        ],
+    ),
+    (
+        "machine-blast-radius",
+        ["machine=dc", f"since={at('00:00')}"],
+        [
+            (1, at("01:00"), "srv", "machine", "dc", "svc"),
+            (1, at("01:10"), "ws1", "machine", "dc", "svc"),
+            (2, at("09:15"), "share", "resource", "ws1", "alice"),
+            (2, at("09:30"), "db", "machine", "srv", "alice"),
+            (3, at("09:40"), "ws2", "machine", "db", "alice"),
+        ],
+    ),
+    ("machine-blast-radius", ["machine=db", f"since={at('09:41')}"], []),
+    (
+        "machine-blast-radius",  # it comes back to where it began, which is not told
+        ["machine=ws1", f"since={at('09:30')}", "hours=1"],
+        [
+            (1, at("09:30"), "srv", "machine", "ws1", "alice"),
+            (2, at("09:30"), "db", "machine", "srv", "alice"),
+            (3, at("09:40"), "ws2", "machine", "db", "alice"),
+        ],
+    ),
+    (
+        "paths-to-jewels",
+        ["user=alice", "jewel=vault", "jewel=share", "jewel=ws1", "jewel=nowhere", f"since={D20}"],
+        [
+            ("share", 1, at("09:15"), ["alice", "share"], [at("09:15")], ["alice"]),
+            ("ws1", 2, at("09:50"), ["alice", "ws2", "ws1"], [at("09:40"), at("09:50")], ["alice", "carol"]),
+            ("vault", 2, at("09:58"), ["alice", "ws2", "vault"], [at("09:40"), at("09:58")], ["alice", "carol"]),
+        ],
+    ),
+    (
+        "chains-of-user",
+        ["user=alice"],
+        [
+            (["ws1", "srv", "db", "ws2"], [at("09:00"), at("09:30"), at("09:40")]),
+            (["srv", "db", "ws2"], [at("09:30"), at("09:40")]),
+        ],
+    ),
+    (
+        "first-administrator-logons",
+        [],
+        [
+            ("carol", "db", ["ws2"], at("09:45"), 1, 1, None),
+            ("carol", "ws1", ["ws2"], at("09:50"), 1, 1, 3.0),
+        ],
+    ),
+    ("first-administrator-logons", [f"day={D18}"], [("carol", "dc", ["ws2"], at("10:00", D18), 1, 0, None)]),
+    (
+        "service-accounts-on-workstations",  # nobody but itself acts from dc
+        [],
+        [
+            ("svc", "reached", "ws1", ["alice"], 0, at("01:10")),
+            ("svc", "reached", "srv", ["alice", "bob"], 2, at("01:00")),
+        ],
+    ),
+    ("service-accounts-on-workstations", ["most=1"], [("svc", "reached", "ws1", ["alice"], 0, at("01:10"))]),
+    ("sudden-audience", ["least=2"], [("db", 4, 0, 2, 5), ("ws1", 2, 0, 2, 0)]),
+    ("sudden-audience", ["least=4", "times=1.3"], [("db", 4, 0, 2, 5), ("srv", 4, 3, 3, 0)]),
+    ("woken-accounts", [], [("dora", "human", D05, 1, ["srv"], at("23:00"))]),
+    ("woken-accounts", [f"first={D05}"], []),
+    ("newcomers", [], [("account", "eve", 1, at("10:05")), ("machine", "db", 4, at("09:30"))]),
+    (
+        "broadest-users",
+        ["least=2"],
+        [
+            ("alice", "human", 3, 3, 5, 0),
+            ("bob", "human", 2, 2, 6, 3),
+            ("carol", "human", 2, 1, 2, 1),
+            ("svc", "service", 2, 1, 2, 0),
+        ],
+    ),
+    ("many-sources", ["least=2"], [("alice", "human", 3, ["db", "srv"], 7), ("bob", "human", 2, ["srv"], 7)]),
+    (
+        "quick-moves",
+        ["minutes=30"],
+        [("alice", "human", 2, 600, at("09:40"), "srv", "db"), ("bob", "human", 1, 1800, at("10:30"), "ws2", "srv")],
+    ),
+    ("quick-moves", [], []),
+    ("sprayed-passwords", [], [("ws2", 3, 5, 1, ["bob", "carol", "eve"], at("09:45"), at("10:06"))]),
+    ("sprayed-passwords", ["least=4"], []),
+    (
+        "failures-then-success",  # carol failed and never got in
+        ["least=1"],
+        [
+            ("bob", "db", 3, at("10:00"), at("10:30"), "certain", ["srv"]),
+            ("eve", "db", 1, at("10:05"), at("10:06"), "possible", ["ws2"]),
+        ],
+    ),
+    ("peers-of-user", ["user=alice"], [("bob", 0.9, 3, 4, 5), ("carol", 0.7, 2, 4, 5)]),
+    (
+        "user-beside-peers",
+        ["user=alice", "least=1"],
+        [
+            ("user only", "ws2", "machine", 0, 2, 1, D20),
+            ("peers only", "vault", "resource", 2, 2, 1, D20),
+            ("peers only", "ws1", "machine", 1, 2, 1, D20),
+        ],
+    ),
+    ("nearest-by-embedding", ["entity=alice", "most=2"], [("user", "bob", 0.8), ("user", "carol", 0.0)]),
+    ("nearest-by-embedding", ["entity=ws1"], [("machine", "ws2", 0.8)]),
+    ("nearest-by-embedding", ["entity=eve"], []),
+    ("in-several-incidents", [], [("ws2", 2, 2, D19, D20, 1, [B, C])]),
+    ("in-several-incidents", [f"first={D20}"], []),
+    (
+        "in-several-incidents",
+        ["role=target", "least=1"],
+        [
+            ("db", 1, 1, D20, D20, 1, [A]),
+            ("srv", 1, 1, D19, D19, 1, [B]),
+            ("ws2", 1, 1, D20, D20, 1, [A]),
+            ("ws1", 1, 1, D20, D20, 2, [C]),
+        ],
+    ),
+    ("incidents-of", ["entity=db"], [(A, D20, 1, 14.0, 0.001, 2, ["source", "target"], ["new"])]),
+    (
+        "incidents-of",
+        ["entity=ws2"],
+        [
+            (A, D20, 1, 14.0, 0.001, 2, ["target"], ["new"]),
+            (C, D20, 2, 3.0, 0.05, 1, ["source"], ["rare"]),
+            (B, D19, 1, 6.0, 0.02, 1, ["source"], ["late", "odd"]),
+        ],
+    ),
+    (
+        "incident-edges",
+        [f"incident={A[:10]}"],
+        [
+            (A, at("09:30"), at("09:30"), "alice", "srv", "db", 1, 0, 9.0, 0.001),
+            (A, at("09:40"), at("09:40"), "alice", "db", "ws2", 1, 0, 5.0, 0.01),
+        ],
+    ),
+    (
+        "incident-neighbours",
+        [f"incident={A}"],
+        [
+            (A, "db", 3, "bob", "reached", 4, at("10:00")),
+            (A, "db", 3, "carol", "reached", 1, at("09:45")),
+            (A, "db", 3, "eve", "reached", 2, at("10:05")),
+            (A, "srv", 3, "bob", "acted from", 1, None),
+            (A, "srv", 3, "bob", "reached", 2, at("09:10")),
+            (A, "srv", 3, "dora", "reached", 1, at("23:00")),
+            (A, "srv", 3, "svc", "reached", 1, at("01:00")),
+            (A, "ws2", 3, "bob", "acted from", 6, None),
+            (A, "ws2", 3, "carol", "acted from", 3, None),
+            (A, "ws2", 3, "eve", "acted from", 2, None),
+        ],
+    ),
+    ("incident-neighbours", [f"incident={A}", "most=2"], []),
+    (
+        "incident-onward",
+        [f"incident={C}"],
+        [
+            (C, "ws2", "carol", True, "vault", at("09:58"), at("09:58"), 1),
+            (C, "ws1", "alice", False, "srv", at("09:00"), at("10:00"), 3),
+            (C, "ws2", "bob", False, "srv", at("09:10"), at("15:00"), 2),
+            (C, "ws2", "bob", False, "db", at("10:00"), at("10:02"), 3),
+            (C, "ws2", "eve", False, "db", at("10:05"), at("10:06"), 2),
+            (C, "ws2", "bob", False, "share", at("11:00"), at("11:00"), 1),
+        ],
+    ),
+    ("incident-onward", [f"incident={C}", "most=1"], [(C, "ws1", "alice", False, "srv", at("09:00"), at("10:00"), 3)]),
+    (
+        "unresolved-sources",
+        [],
+        [
+            ("srv", 1, 1, 0, at("23:00"), at("23:00"), ["dora"]),
+            ("vault", 1, 1, 0, at("11:30"), at("11:30"), ["bob"]),
+        ],
+    ),
+    (
+        "controller-only",
+        [],
+        [
+            ("db", 1, 1, 7, at("09:30"), at("09:30"), ["alice"]),
+            ("srv", 1, 1, 6, at("01:00"), at("01:00"), ["svc"]),
+        ],
+    ),
+    ("night-logons", [], [("dora", "human", 1, at("23:00"), 0, 1), ("svc", "service", 2, at("01:00"), 2, 2)]),
+    ("night-logons", ["begins=1", "ends=2"], [("svc", "service", 2, at("01:00"), 2, 2)]),
+    (
+        "new-logon-ways",
+        ["user=alice"],
+        [
+            ("logon type", "RemoteInteractive", ["ws2"], at("09:40"), 1),
+            ("package", NTLM, ["db", "ws2"], at("09:30"), 2),
+        ],
+    ),
+    ("first-use-of-package", [], [("alice", "human", ["db", "ws2"], ["db", "srv"], at("09:30"), 2, 2)]),
+    ("first-use-of-package", ["package=Kerberos"], [("eve", "human", ["db"], ["ws2"], at("10:05"), 2, 0)]),
+    (
+        "new-resources",
+        [],
+        [
+            ("bob", "share", ["ws2"], at("11:00"), 1, 1, 2.0),
+            ("bob", "vault", [""], at("11:30"), 1, 0, None),
+            ("carol", "vault", ["ws2"], at("09:58"), 1, 0, None),
+        ],
+    ),
+    (
+        "shared-by-users",
+        ["user=alice", "other=bob"],
+        [
+            ("srv", "machine", "both", "both", 3, D20),
+            ("db", "machine", "both", "reached", 1, D20),
+            ("share", "resource", "reached", "reached", 1, D20),
+            ("ws2", "machine", "reached", "acted from", 1, D20),
+        ],
+    ),
+    ("loaded-days", [], [(D20, 2, 14.0, D05), (D19, 1, 6.0, D05), (D18, 0, None, None), (D05, 0, None, None)]),
+]
+
+
+@pytest.mark.parametrize(("name", "given", "rows"), ANSWERS, ids=[f"{name} {' '.join(given)}" for name, given, _ in ANSWERS])
+def test_the_answer_is_the_one_worked_out(store: Store, name: str, given: list[str], rows: list[tuple[Any, ...]]) -> None:
+    assert ask(store, name, *given) == rows
+
+
+def test_every_question_has_an_answer_with_rows() -> None:
+    assert {name for name, _, rows in ANSWERS if rows} == set(questions.names())
+    assert len(questions.names()) >= 24
+
+
+HOSTILE = ["o'hara\"}) DETACH DELETE n //", "a\\b\\", "$user", "`x`", "' OR true //", "tab\there\nand on", "\u202egnp.exe"]
+
+
+def test_names_are_only_names(store: Store) -> None:
+    rows = {"start": HOSTILE, "end": ["srv"] * len(HOSTILE), "source": HOSTILE, "day": ["2025-01-01"] * len(HOSTILE)}
+    when = [dt.datetime(2025, 1, 1, 9)] * len(HOSTILE)
+    before = ask(store, "loaded-days"), ask(store, "machine-day", "machine=srv")
+    store.load_nodes(ontology.USER, pa.table({"name": HOSTILE}))
+    store.load_relationships(ontology.LOGGED_ON, pa.table({**rows, "first_seen": when, "last_seen": when}))
+    try:
+        for name in HOSTILE:
+            told = ask(store, "user-day", f"user={name}", "day=2025-01-01")
+            assert [(row[2], row[3]) for row in told] == [(name, "srv")]
+            jewels = [f"jewel={name}", "jewel=srv"]
+            paths = ask(store, "paths-to-jewels", f"user={name}", *jewels, "since=2025-01-01T08:00")
+            assert [row[3] for row in paths] == [[name, "srv"]]
+            assert ask(store, "incidents-of", f"entity={name}") == ask(store, "incident-edges", f"incident={name}") == []
+    finally:
+        store.clear(ontology.SCHEMA, "day", "2025-01-01")
+        for name in HOSTILE:
+            store.delete("MATCH (n:User {name: $name}) WITH n LIMIT $limit DETACH DELETE n RETURN count(*) AS deleted", name=name)
+    assert before == (ask(store, "loaded-days"), ask(store, "machine-day", "machine=srv"))
+
+
+@pytest.mark.parametrize(
+    "writing",
+    [
+        "MATCH (u:User {name: $user}) SET u.kind = 'service' RETURN u.name AS user",
+        "MATCH (u:User {name: $user}) CREATE (x:Machine {name: 'evil'}) RETURN u.name AS user",
+        "MATCH (u:User {name: $user}) DETACH DELETE u",
+    ],
+)
+def test_a_question_that_would_write_is_refused_by_the_server(store: Store, writing: str) -> None:
+    question = replace(questions.load("peers-of-user"), text=f"// Title: harmless\n{writing}")
+    before = ask(store, "user-day", "user=alice"), store.count(ontology.MACHINE)
+    with pytest.raises(ReadOnlyError):
+        questions.ask(store, question, {"user": "alice"})
+    assert before == (ask(store, "user-day", "user=alice"), store.count(ontology.MACHINE))
+
+
+def test_a_question_that_takes_too_long_leaves_a_server_that_answers(store: Store) -> None:
+    endless = "UNWIND range(1, 300000) AS i UNWIND range(1, 300000) AS j WITH i * j AS k WHERE k < 0 RETURN k AS user"
+    question = replace(questions.load("loaded-days"), text=f"// Title: endless\n{endless}")
+    with pytest.raises(QueryTimeout, match="longer than 1 s"):
+        questions.ask(store, question, {}, timeout_s=1)
+    assert len(ask(store, "loaded-days")) == 4
+    if store.connection.directory is not None:
+        facts = server.status(store.connection.directory)
+        listed = server._command(facts["http_port"], store.connection.password, "list queries")["result"]
+        assert not [query for query in listed if "endless" in query["text"]]
+    else:
+        running = store.query("SHOW TRANSACTIONS YIELD currentQuery RETURN currentQuery AS q")["q"].tolist()
+        assert not [query for query in running if "endless" in query and "SHOW" not in query]
+
+
+def test_an_answer_is_cut_at_its_limit(store: Store) -> None:
+    assert ask(store, "strange-logons", limit=2) == ANSWERS[0][2][:2]
+
+
+def test_the_default_day_is_the_last_scored_or_loaded(store: Store) -> None:
+    assert questions.last_day(store) == (D20, "scored")
+
+
+def test_an_empty_graph_says_what_to_do(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(questions, "LAST_DAY", "RETURN null AS scored, '2026-01-21' AS loaded")
+    assert questions.last_day(store) == ("2026-01-21", "loaded")
+    monkeypatch.setattr(questions, "LAST_DAY", "RETURN null AS scored, null AS loaded")
+    with pytest.raises(WorkspaceError, match="ueba graph load"):
+        questions.last_day(store)
+
+
+# --- the files -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", questions.names())
+def test_a_file_says_what_its_cypher_needs(name: str) -> None:
+    question = questions.load(name)
+    comments = [line for line in question.text.splitlines() if line.startswith("//")]
+    cypher = "\n".join(line for line in question.text.splitlines() if not line.startswith("//"))
+    declared = [parameter.name for parameter in question.parameters]
+    assert set(re.findall(r"\$(\w+)", cypher)) == set(declared)
+    assert re.findall(r"^//   :param (\w+) => \S", question.text, re.MULTILINE) == declared
+    assert all([question.title, question.purpose, *question.columns.values()]) and len(comments) > 5
+    assert not re.search(r"\*\d*\.\.|-\[[^\]]*\*[^\]]*\]", cypher), "a pattern of variable length"
+    assert max(map(len, question.text.splitlines())) <= 132
+
+
+@pytest.mark.parametrize("name", questions.names())
+def test_the_example_of_a_file_can_be_asked(name: str) -> None:
+    question = questions.load(name)
+    words = question.example.split()
+    assert words[:3] == ["ueba", "ask", name]
+    given = [word for flag, word in zip(words, words[1:], strict=False) if flag == "--param"]
+    found = questions.values(question, given, lambda: D20)
+    assert list(found) == [parameter.name for parameter in question.parameters]
+
+
+def parsed(parameters: str) -> questions.Question:
+    return questions.parse(
+        "q", f"// Title: t\n// Purpose: p\n// Parameters:\n{parameters}// Columns:\n//   a: what\n// Example: e\nRETURN 1 AS a"
+    )
+
+
+def test_a_header_is_read() -> None:
+    question = parsed("//   user (text): the account: any\n//   :param user => 'x'\n//   n (number, default 3): how many\n")
+    assert question.parameters == (
+        questions.Parameter("user", "text", None, "the account: any"),
+        questions.Parameter("n", "number", "3", "how many"),
+    )
+    assert question.takes == "q takes user=TEXT [n=NUMBER, default 3]"
+    assert question.columns == {"a": "what"}
+    assert parsed("//   none\n").takes == "q takes no parameters"
+
+
+@pytest.mark.parametrize("line", ["//   user: the account\n", "//   user (name): the account\n", "//   user\n"])
+def test_a_header_that_is_wrong_says_so(line: str) -> None:
+    with pytest.raises(ValueError, match="not a parameter"):
+        parsed(line)
+    with pytest.raises(ValueError, match="in this order"):
+        questions.parse("q", "// Title: t\n// Columns:\nRETURN 1")
+
+
+# --- parameters ------------------------------------------------------------------------------------------------
+
+EVERY = parsed(
+    "//   user (text): u\n//   day (day, default last): d\n//   first (day, default day - 7): f\n"
+    "//   at (time, default 0001-01-01): a\n"
+    "//   n (number, default 3): n\n//   some (names, default x): s\n"
+)
+
+
+def values(*given: str) -> dict[str, Any]:
+    return questions.values(EVERY, given, lambda: D20)
+
+
+def test_parameters_have_their_types_and_defaults() -> None:
+    assert values("user=a=b") == {
+        "user": "a=b", "day": D20, "first": "2026-01-13", "at": "0001-01-01T00:00:00", "n": 3, "some": ["x"],
+    }  # fmt: skip
+    given = ["user=", "day=2026-03-01", "n=2.5", "some=b,c", "some=a", "at=2026-01-20T08:00:00.5+01:00"]
+    assert values(*given) == {
+        "user": "", "day": "2026-03-01", "first": "2026-02-22", "at": "2026-01-20T07:00:00.500000", "n": 2.5, "some": ["b,c", "a"],
+    }  # fmt: skip
+    assert values("user=a", "day=0001-01-03", "first=last")["first"] == D20
+    assert values("user=a", "day=0001-01-03")["first"] == "0001-01-01"
+
+
+@where(st.text())
+def test_a_text_arrives_as_it_was_written(text: str) -> None:
+    found = values(f"user={text}", f"some={text}")
+    assert (found["user"], found["some"]) == (text, [text])
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ([], "user is missing"),
+        (["user=a", "usr=b"], "no parameter is called 'usr'"),
+        (["user"], "write NAME=VALUE"),
+        (["user=a", "user=b"], "user is given 2 times"),
+        (["user=a", "day=yesterday"], "day=yesterday is not a day"),
+        (["user=a", "day=day - 7"], "day=day - 7 is not a day"),
+        (["user=a", "at=noon"], "at=noon is not a time"),
+        (["user=a", "at=0001-01-01T00:00+10:00"], "is not a time"),
+        (["user=a", "n=many"], "n=many is not a number"),
+        (["user=a", "n=nan"], "n=nan is not a number"),
+        (["user=a", "n=1e999"], "is not a number"),
+        (["user=\udcff"], "user=\\udcff is not a text"),
+    ],
+)
+def test_a_wrong_parameter_names_the_right_ones(given: list[str], said: str) -> None:
+    with pytest.raises(UsageError) as error:
+        values(*given)
+    assert said in str(error.value) and str(error.value).endswith(EVERY.takes)
+
+
+# --- the command line ------------------------------------------------------------------------------------------
+
+
+def run(*arguments: str, code: int = 0) -> Result:
+    result = CliRunner().invoke(main, ["ask", *arguments])
+    assert result.exit_code == code, result.output
+    assert "Traceback" not in result.output
+    return result
+
+
+@pytest.fixture
+def connected(connection: Connection, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
+    monkeypatch.setattr(graph, "connect", lambda *_: Store(connection))
+
+
+def test_the_command_prints_the_answer_and_tells_which_day(connected: None) -> None:
+    result = run("broadest-users", "--param", "least=2", "--format", "json", "--limit", "1")
+    assert json.loads(result.stdout) == [
+        {"schema_version": 1, "user": "alice", "kind": "human", "machines": 3, "sources": 3, "count": 5, "failures": 0}
+    ]
+    assert result.stderr.splitlines() == [f"day: {D20}, the last one scored", "cut at 1 rows; --limit takes more"]
+    table = run("user-day", "--param", "user=alice", "--param", f"day={D20}")
+    assert table.stderr == "" and "RemoteInteractive" in table.stdout and "first seen" in table.stdout
+
+
+def test_an_answer_without_rows_still_has_its_columns(connected: None) -> None:
+    result = run("user-day", "--param", "user=nobody", "--format", "csv")
+    assert result.stdout.strip().split(",") == list(questions.load("user-day").columns)
+    assert "ueba ask loaded-days" in result.stderr
+    assert run("user-day", "--param", "user=nobody", "--format", "json").stdout == "[]\n"
+
+
+def test_list_and_show_need_no_graph(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(graph, "connect", lambda *_: pytest.fail("connected"))
+    listed = json.loads(run("list", "--format", "json").stdout)
+    assert [row["question"] for row in listed] == questions.names()
+    shown = next(row for row in listed if row["question"] == "user-day")
+    assert shown["parameters"] == "user=TEXT [day=DAY, default last]"
+    assert run("user-day", "--show").stdout == questions.load("user-day").text
+
+
+def test_wrong_use_is_told_before_a_server_is_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(graph, "connect", lambda *_: pytest.fail("connected"))
+    assert "`ueba ask list`" in run("who-is-it", code=2).stderr
+    assert "user-day takes user=TEXT [day=DAY, default last]" in run("user-day", code=2).stderr
+    assert "least=x is not a number" in run("many-sources", "--param", "least=x", code=2).stderr
+    assert "`ueba ask list`" in run("../questions/user-day", code=2).stderr
+
+
+@pytest.mark.parametrize(
+    ("line", "offered"),
+    [
+        ("ueba ask incident-", ["incident-edges", "incident-neighbours", "incident-onward"]),
+        ("ueba ask li", ["list"]),
+        ("ueba ask who-reached --param s", ["since="]),
+        ("ueba ask nothing --param s", []),
+    ],
+)
+def test_a_shell_completes_questions_and_their_parameters(line: str, offered: list[str]) -> None:
+    words = {"_UEBA_COMPLETE": "bash_complete", "COMP_WORDS": line, "COMP_CWORD": str(len(line.split()) - 1)}
+    result = CliRunner().invoke(main, prog_name="ueba", env=words)
+    assert [each.partition(",")[2] for each in result.stdout.split()] == offered

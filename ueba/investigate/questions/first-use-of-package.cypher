@@ -1,0 +1,28 @@
+// Title: Accounts that use an authentication package for the first time
+// Purpose: NTLM from an account that never needed it: a passed hash, a relay, or an address typed instead of a name.
+// Parameters:
+//   day (day, default last): the day to look at
+//   :param day => '2026-01-21'
+//   package (text, default NTLM): the package, as the log spells it
+//   :param package => 'NTLM'
+// Columns:
+//   user: the account
+//   kind: human, service, machine or anonymous
+//   targets: where, sorted
+//   sources: from where, sorted; empty text if unknown
+//   first_seen: the first event of such an edge, UTC
+//   count: events of these edges on the day
+//   days_before: days before on which the account was active without it
+// Example: ueba ask first-use-of-package --param day=2026-01-21 --param package=NTLM
+MATCH (u)-[r:LOGGED_ON]->(m) WHERE r.day = $day AND $package IN r.auth_packages
+WITH u, m.name AS target, r ORDER BY target
+WITH u, collect(DISTINCT target) AS targets, collect(DISTINCT r.source) AS some, min(r.first_seen) AS first_seen,
+  sum(r.count) AS count
+OPTIONAL MATCH (u)-[e:LOGGED_ON|ACCESSED]->() WHERE e.day < $day
+WITH u, targets, some, first_seen, count, count(DISTINCT e.day) AS days_before,
+  sum(CASE WHEN $package IN e.auth_packages THEN 1 ELSE 0 END) AS used
+WHERE used = 0
+UNWIND some AS source
+WITH u, targets, first_seen, count, days_before, source ORDER BY source
+RETURN u.name AS user, u.kind AS kind, targets, collect(source) AS sources, first_seen, count, days_before
+ORDER BY days_before DESC, user

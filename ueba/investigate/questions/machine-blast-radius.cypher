@@ -1,0 +1,51 @@
+// Title: What can have been touched from a machine from a time on
+// Purpose: The blast radius of a machine in wrong hands: what any account reached from it, and from there, up to three steps.
+//   A step counts if it was seen at or after the arrival at its beginning; where a day's first event was before and its last
+//   after, the arrival is taken to be at once, so that nothing that can be reached is left out.
+// Parameters:
+//   machine (text): the machine
+//   :param machine => 'ws07.corp.example'
+//   since (time): when it fell into wrong hands, UTC
+//   :param since => '2026-01-21T08:00:00'
+//   hours (number, default 24): how long after that to look
+//   :param hours => 24
+// Columns:
+//   hops: how many steps away, the fewest
+//   arrival: when it could be reached in so many steps, the earliest, UTC
+//   place: the machine or resource
+//   kind: machine or resource
+//   via: the machine the last step came from, empty if unknown
+//   account: the account of the last step
+// Example: ueba ask machine-blast-radius --param machine=ws07.corp.example --param since=2026-01-21T08:00:00
+CALL {
+  UNWIND [localdatetime($since)] AS since
+  MATCH (m:Machine {name: $machine})-[r:REACHED]->(p)
+  WHERE r.last_seen >= since AND r.first_seen <= since + duration({hours: $hours})
+  RETURN p, 1 AS hops, CASE WHEN r.first_seen < since THEN since ELSE r.first_seen END AS arrival,
+    m.name AS via, r.user AS account
+ UNION ALL
+  UNWIND [localdatetime($since)] AS since
+  MATCH (m:Machine {name: $machine})-[r:REACHED]->(a:Machine)
+  WHERE r.last_seen >= since AND r.first_seen <= since + duration({hours: $hours})
+  WITH since, a, min(CASE WHEN r.first_seen < since THEN since ELSE r.first_seen END) AS at
+  MATCH (a)-[r:REACHED]->(p)
+  WHERE r.last_seen >= at AND r.first_seen <= since + duration({hours: $hours})
+  RETURN p, 2 AS hops, CASE WHEN r.first_seen < at THEN at ELSE r.first_seen END AS arrival, a.name AS via, r.user AS account
+ UNION ALL
+  UNWIND [localdatetime($since)] AS since
+  MATCH (m:Machine {name: $machine})-[r:REACHED]->(a:Machine)
+  WHERE r.last_seen >= since AND r.first_seen <= since + duration({hours: $hours})
+  WITH since, a, min(CASE WHEN r.first_seen < since THEN since ELSE r.first_seen END) AS at
+  MATCH (a)-[r:REACHED]->(b:Machine)
+  WHERE r.last_seen >= at AND r.first_seen <= since + duration({hours: $hours})
+  WITH since, b, min(CASE WHEN r.first_seen < at THEN at ELSE r.first_seen END) AS at
+  MATCH (b)-[r:REACHED]->(p)
+  WHERE r.last_seen >= at AND r.first_seen <= since + duration({hours: $hours})
+  RETURN p, 3 AS hops, CASE WHEN r.first_seen < at THEN at ELSE r.first_seen END AS arrival, b.name AS via, r.user AS account
+}
+WITH p, hops, arrival, via, account ORDER BY hops, arrival, via, account
+WITH p, collect({hops: hops, arrival: arrival, via: via, account: account})[0] AS best
+WITH p, best WHERE NOT (p:Machine AND p.name = $machine)
+RETURN best.hops AS hops, best.arrival AS arrival, p.name AS place, CASE WHEN p:Machine THEN 'machine' ELSE 'resource' END AS kind,
+  best.via AS via, best.account AS account
+ORDER BY hops, arrival, place, kind

@@ -1,0 +1,26 @@
+// Title: Resources that accounts never accessed before
+// Purpose: New pairs of account and share, application or role on a day, strangest first, then the resources that fewest access.
+// Parameters:
+//   day (day, default last): the day to look at
+//   :param day => '2026-01-21'
+// Columns:
+//   user: the account
+//   resource: the share, application or role
+//   source: the machines it came from, sorted; empty text if unknown
+//   first_seen: the first event, UTC
+//   count: events on the day
+//   accounts_before: how many accounts accessed it before
+//   surprise: nats, if it was among the day's strangest
+// Example: ueba ask new-resources --param day=2026-01-21
+MATCH (u)-[r:ACCESSED]->(t) WHERE r.day = $day
+WITH DISTINCT u, t
+WHERE NOT EXISTS { MATCH (u)-[e:ACCESSED]->(t) WHERE e.day < $day }
+WITH t, collect(u) AS users
+OPTIONAL MATCH (x)-[e:ACCESSED]->(t) WHERE e.day < $day
+WITH t, users, count(DISTINCT x) AS accounts_before
+UNWIND users AS u
+MATCH (u)-[r:ACCESSED]->(t) WHERE r.day = $day
+WITH u, t, accounts_before, r ORDER BY r.source
+RETURN u.name AS user, t.name AS resource, collect(DISTINCT r.source) AS source, min(r.first_seen) AS first_seen,
+  sum(r.count) AS count, accounts_before, max(r.surprise) AS surprise
+ORDER BY coalesce(surprise, -1.0) DESC, accounts_before, user, resource

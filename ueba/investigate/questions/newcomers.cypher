@@ -1,0 +1,25 @@
+// Title: Accounts and machines that the graph sees for the first time
+// Purpose: New staff and new computers; or an account that an intruder made.
+// Parameters:
+//   day (day, default last): the day to look at
+//   :param day => '2026-01-21'
+// Columns:
+//   what: account or machine
+//   name: its name
+//   partners: machines and resources the account reached, or accounts that reached the machine, on the day
+//   first_seen: its first event, UTC
+// Example: ueba ask newcomers --param day=2026-01-21
+CALL {
+  MATCH (u:User) WHERE NOT EXISTS { MATCH (u)-[e:LOGGED_ON|ACCESSED]->() WHERE e.day < $day }
+  WITH u
+  MATCH (u)-[r:LOGGED_ON|ACCESSED]->(t) WHERE r.day = $day
+  RETURN 'account' AS what, u.name AS name, count(DISTINCT t) AS partners, min(r.first_seen) AS first_seen
+ UNION ALL
+  MATCH (m:Machine) WHERE NOT EXISTS { MATCH ()-[e:LOGGED_ON]->(m) WHERE e.day < $day }
+    AND NOT EXISTS { MATCH ()-[e:USED]->(m) WHERE e.day < $day }
+  WITH m
+  MATCH (u)-[r:LOGGED_ON]->(m) WHERE r.day = $day
+  RETURN 'machine' AS what, m.name AS name, count(DISTINCT u) AS partners, min(r.first_seen) AS first_seen
+}
+RETURN what, name, partners, first_seen
+ORDER BY what, partners DESC, name

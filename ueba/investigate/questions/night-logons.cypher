@@ -1,0 +1,30 @@
+// Title: Who was active at night
+// Purpose: Accounts whose first or last event at a target falls into the night, those first that rarely are. Of a day's events
+//   between the same two ends only the first and the last have a time.
+// Parameters:
+//   day (day, default last): the day to look at
+//   :param day => '2026-01-21'
+//   begins (number, default 22): hour at which night begins, UTC
+//   :param begins => 22
+//   ends (number, default 5): hour at which it ends, UTC
+//   :param ends => 5
+// Columns:
+//   user: the account
+//   kind: human, service, machine or anonymous
+//   targets: machines reached at night, how many
+//   first_seen: the earliest first or last event at night, UTC
+//   nights_before: days before on which it had such events
+//   days_before: days before on which it was active
+// Example: ueba ask night-logons --param day=2026-01-21 --param begins=20 --param ends=6
+MATCH (u)-[r:LOGGED_ON]->(m) WHERE r.day = $day
+UNWIND [r.first_seen, r.last_seen] AS at
+WITH u, m, at
+WHERE ($begins > $ends AND (at.hour >= $begins OR at.hour < $ends)) OR ($begins <= $ends AND at.hour >= $begins AND at.hour < $ends)
+WITH u, count(DISTINCT m) AS targets, min(at) AS first_seen
+OPTIONAL MATCH (u)-[r:LOGGED_ON]->() WHERE r.day < $day
+WITH u, targets, first_seen, r.day AS before, r.first_seen.hour AS a, r.last_seen.hour AS b
+WITH u, targets, first_seen, count(DISTINCT before) AS days_before, count(DISTINCT CASE WHEN
+    ($begins > $ends AND (a >= $begins OR a < $ends OR b >= $begins OR b < $ends))
+    OR ($begins <= $ends AND ((a >= $begins AND a < $ends) OR (b >= $begins AND b < $ends))) THEN before END) AS nights_before
+RETURN u.name AS user, u.kind AS kind, targets, first_seen, nights_before, days_before
+ORDER BY nights_before, days_before DESC, user

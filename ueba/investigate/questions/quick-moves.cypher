@@ -1,0 +1,29 @@
+// Title: Accounts that act from different machines within minutes
+// Purpose: Nobody sits at two desks: a shared account, or one of the two is not its owner. Counts, in the order of a day's first
+//   events, how often the next comes from another machine within `minutes`.
+// Parameters:
+//   day (day, default last): the day to look at
+//   :param day => '2026-01-21'
+//   minutes (number, default 5): between the two events, at most
+//   :param minutes => 5
+// Columns:
+//   user: the account
+//   kind: human, service, machine or anonymous
+//   moves: how often
+//   shortest_s: seconds between the closest two
+//   at: when those came, the second of them, UTC
+//   source: the machine the first of them came from
+//   next_source: the machine the second came from
+// Example: ueba ask quick-moves --param day=2026-01-21 --param minutes=1
+MATCH (u)-[r:LOGGED_ON]->(m) WHERE r.day = $day AND r.source <> ''
+WITH u, r.source AS source, r.first_seen AS at, m ORDER BY at, source, m.name
+WITH u, count(DISTINCT source) AS sources, collect({source: source, at: at}) AS events
+WHERE sources > 1
+UNWIND range(1, size(events) - 1) AS i
+WITH u, events[i - 1] AS before, events[i] AS after
+WHERE before.source <> after.source AND after.at <= before.at + duration({minutes: $minutes})
+WITH u, before, after, duration.inSeconds(before.at, after.at).seconds AS gap ORDER BY gap, after.at, after.source, before.source
+WITH u, count(*) AS moves, collect({gap: gap, at: after.at, source: before.source, next: after.source})[0] AS closest
+RETURN u.name AS user, u.kind AS kind, moves, closest.gap AS shortest_s, closest.at AS at, closest.source AS source,
+  closest.next AS next_source
+ORDER BY moves DESC, user

@@ -1,0 +1,25 @@
+// Title: A day's scored logons and accesses, strangest first
+// Purpose: Where to begin a day. Only the day's strangest edges carry a surprise, so the list is short.
+// Parameters:
+//   day (day, default last): the day to look at
+//   :param day => '2026-01-21'
+// Columns:
+//   user: the account
+//   source: the machine it acted from, empty if unknown
+//   target: the machine or resource it reached
+//   surprise: nats, higher is stranger
+//   p_value: how rare so strange an edge is, small means strange
+//   count: events on the day
+//   failures: failed ones among them
+//   first_seen: the first event, UTC
+//   last_seen: the last event, UTC
+//   incident: the incident it is in, if any
+// Example: ueba ask strange-logons --param day=2026-01-21
+CALL {
+  MATCH (u)-[r:LOGGED_ON]->(t) WHERE r.day = $day AND r.surprise IS NOT NULL RETURN u, r, t
+ UNION ALL
+  MATCH (u)-[r:ACCESSED]->(t) WHERE r.day = $day AND r.surprise IS NOT NULL RETURN u, r, t
+}
+RETURN u.name AS user, r.source AS source, t.name AS target, r.surprise AS surprise, r.p_value AS p_value,
+  r.count AS count, r.failures AS failures, r.first_seen AS first_seen, r.last_seen AS last_seen, r.incident AS incident
+ORDER BY surprise DESC, user, target, source

@@ -1,0 +1,30 @@
+// Title: Other accounts acting from where a logon of an incident led
+// Purpose: As credential-switches, for every logon of a day that is in an incident.
+// Parameters:
+//   day (day, default last): the day of the logons
+//   :param day => '2026-01-21'
+//   minutes (number, default 60): how soon the other account acts, at most
+//   :param minutes => 60
+// Columns:
+//   incident: the incident the logon is in
+//   user: the account that logged on
+//   machine: where it did, and the other acted from
+//   other_user: the account that acted next
+//   target: what it reached
+//   acted: when it did, UTC
+//   minutes_later: after the logon
+// Example: ueba ask switches-after-incidents --param day=2026-01-21 --param minutes=30
+MATCH (u)-[l:LOGGED_ON]->(m) WHERE l.day = $day AND l.incident IS NOT NULL
+UNWIND [l.first_seen, l.last_seen] AS arrived
+WITH DISTINCT u, m, l.incident AS incident, arrived
+MATCH (m)-[h:REACHED]->(t)
+WHERE h.day >= $day AND h.user <> u.name
+UNWIND [h.first_seen, h.last_seen] AS acted
+WITH DISTINCT u, m, incident, arrived, h.user AS other_user, t, acted
+WHERE acted >= arrived AND acted <= arrived + duration({minutes: $minutes})
+WITH u, m, incident, other_user, t, acted, min(duration.inSeconds(arrived, acted).seconds) / 60.0 AS minutes_later
+ORDER BY minutes_later, acted
+WITH u, m, incident, other_user, t, collect({acted: acted, minutes_later: minutes_later})[0] AS soonest
+RETURN incident, u.name AS user, m.name AS machine, other_user, t.name AS target,
+  soonest.acted AS acted, soonest.minutes_later AS minutes_later
+ORDER BY incident, acted, user, machine, other_user, target
