@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import networkx as nx
@@ -43,13 +44,13 @@ def chains(events, held, on, hops):
             arrive(False, what, number, time, length)
         if length == hops:
             return
-        for e, (t, user, source, _, flagged, contact) in enumerate(events):
-            mine = (what, number) == ("held", user) or (what, number) == ("on", source)
+        for e, (t, user, source, _, flagged, contact, actor) in enumerate(events):
+            mine = (what, number) in (("held", user), ("held", actor), ("on", source))
             if not contact and mine and t >= time and (flagged or not certain):
                 happens(e, certain, what == "held", length + 1)
 
     def happens(e, certain, by_account, length):
-        t, user, source, target, flagged, _ = events[e]
+        t, user, source, target, *_ = events[e]
         arrive(certain, "on", target, t, length)
         if certain:  # a flagged event of the attacker's: so its account is in his hands
             arrive(certain, "held", user, t, length)
@@ -65,10 +66,10 @@ def chains(events, held, on, hops):
 
 
 def table(events):
-    time, user, source, target, flagged, contact = (list(column) for column in zip(*events, strict=True))
+    time, user, source, target, flagged, contact, actor = (list(column) for column in zip(*events, strict=True))
     whole = [np.array(column, np.int64) for column in (time, user, source, target)]
     contact = np.array(contact, bool)
-    return Events(*whole, np.ones(len(time), bool), np.array(flagged, bool) | contact, contact)
+    return Events(*whole, np.ones(len(time), bool), np.array(flagged, bool) | contact, contact, np.array(actor, np.int64))
 
 
 PLACES, USERS = 5, 3
@@ -79,6 +80,7 @@ one = st.tuples(
     st.integers(0, PLACES - 1),
     st.booleans(),
     st.sampled_from([False, False, False, True]),
+    st.sampled_from([-1, -1, *range(USERS)]),
 )
 began = st.sampled_from([NEVER, NEVER, 0, 3])
 
@@ -131,8 +133,7 @@ def exposures(events, leaves, on):
 def test_who_is_exposed_is_who_was_there(rows, on):
     rows = sorted(rows)
     events, leaves = [each for each, _ in rows], [leaving for _, leaving in rows]
-    whole = table(events)
-    whole = Events(whole.time, whole.user, whole.source, whole.target, np.array(leaves), whole.flagged, whole.contact)
+    whole = replace(table(events), leaves=np.array(leaves))
     found = perimeter.exposed(whole, perimeter.Arrivals.of(np.array(on)))
     told = {(int(row.user), int(row.place)): int(row.time) for row in found.itertuples()}
     assert told == exposures(events, leaves, on)
@@ -274,6 +275,56 @@ def test_a_mail_address_is_looked_for_in_what_events_tell(tmp_path):
     }
 
 
+def test_an_attempt_is_told_and_reaches_nothing(tmp_path):
+    spray = {"source_ip": "203.0.113.9", "logon_type": "Network"}
+    log = [
+        event("09:00:00", "ann", "203.0.113.9", "vpn", outcome="failure", **spray),
+        event("09:00:01", "ann", "203.0.113.9", "vpn", outcome="failure", **spray),
+        event("09:01:00", "bob", "203.0.113.9", "vpn", **spray),
+        event("10:00:00", "ann", "ws1", "srv1", logon_type="Network"),
+    ]
+    read(tmp_path, log)
+    result = found(tmp_path, "203.0.113.9")
+    told = [(row["indicator"], row["user"], row["outcome"], row["events"]) for row in result.contacts]
+    assert told == [("203.0.113.9", "ann", "failure", 2), ("203.0.113.9", "bob", "success", 1)]
+    assert {"ann", "ws1", "srv1"} <= names(result.not_reached) and names(result.reached) == {"bob", "vpn"}
+    only = found(tmp_path, indicators=["203.0.113.9", "203.0.113.10"], until=BEGIN.replace(hour=9, second=30))
+    assert only.unknown == ["203.0.113.10"] and len(only.contacts) == 1 and not only.reached
+
+
+def test_who_uses_anothers_account_leads_on(tmp_path):
+    """Run as: alice is at a machine that nobody knew to be reached, and uses the administrator's password there."""
+    runas = {"actor": "alice", "action": "explicit_credential"}
+    log = [event("09:00:00", "adm", "ws9", "srv1", **runas), event("09:30:00", "adm", "ws8", "srv2", logon_type="Network")]
+    read(tmp_path, log)
+    reached = {(row["entity"], row["kind"], row["hops"]) for row in found(tmp_path, "alice").reached}
+    assert {("srv1", "machine", 1), ("ws9", "machine", 1)} <= reached and "srv2" not in {name for name, _, _ in reached}
+
+
+def test_an_indicator_is_the_whole_of_an_address_in_any_spelling(tmp_path):
+    forward = {"target_kind": "resource", "action": "forward"}
+    log = [
+        event("09:00:00", "joe@x.example", None, "joe@x.example", detail="to notevil@out.example", **forward),
+        event("09:10:00", "kim@x.example", None, "kim@x.example", detail="evil@out.example.org", **forward),
+        event("09:20:00", "lee@x.example", None, "lee@x.example", detail="smtp:Evil@out.example.", **forward),
+        event("09:30:00", "ann", "2001:db8::1", "vpn", source_ip="2001:db8::1"),
+    ]
+    read(tmp_path, log)
+    result = found(tmp_path, indicators=["evil@out.example", "2001:0DB8:0::1"])
+    assert [(row["indicator"], row["user"]) for row in result.contacts] == [
+        ("evil@out.example", "lee@x.example"),
+        ("2001:db8::1", "ann"),
+    ]
+
+
+def test_what_is_touched_is_no_further_away_than_was_asked(tmp_path):
+    share = {"target_kind": "resource", "action": "object_access"}
+    log = [event("09:00:00", "bob", "ws1", "srv1", logon_type="Network"), event("10:00:00", "ann", "srv1", "vault", **share)]
+    read(tmp_path, log)
+    assert not found(tmp_path, "ws1", hops=1).touched
+    assert [row["target"] for row in found(tmp_path, "ws1", hops=2).touched] == ["vault"]
+
+
 def test_whoever_touches_a_resource_is_a_contact(tmp_path):
     share = {"target_kind": "resource", "action": "share_access"}
     log = [
@@ -339,6 +390,19 @@ def test_a_picture_and_a_list_of_indicators(world, tmp_path):
     assert (tmp_path / "p.svg").read_text().startswith("<svg")
 
 
+def test_a_list_has_guests_and_is_text(world, tmp_path):
+    lines = ["\ufeff# seen", "joe_out.example#EXT#@corp.example # a guest", "\t# 203.0.113.8", "ws1\t#"]
+    (tmp_path / "list.txt").write_text("\n".join(lines), encoding="utf-8")
+    with open(tmp_path / "list.txt", encoding="utf-8-sig") as file:
+        assert perimeter.read_indicators(file, "list.txt") == ["joe_out.example#EXT#@corp.example", "ws1"]
+    assert "confirmed: 1 machine, 1 user" in ask(world, "--indicators", str(tmp_path / "list.txt"), "--since", "2026-03-02").stdout
+    (tmp_path / "list.txt").write_bytes(b"\xff\xfe\x00")
+    assert (
+        "list.txt: is no UTF-8 text"
+        in ask(world, "--indicators", str(tmp_path / "list.txt"), "--since", "2026-03-02", code=1).output
+    )
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
@@ -346,6 +410,7 @@ def test_a_picture_and_a_list_of_indicators(world, tmp_path):
         (["--from", "ws11", "--since", "2026-03-02"], 1, "Did you mean ws1"),
         (["--from", "203.0.113.7", "--since", "2026-03-02"], 1, "203.0.113.7"),
         (["--from", "ws1", "--since", "yesterday"], 2, "YYYY-MM-DDTHH:MM:SS"),
+        (["--from", "ws1", "--since", "0001-01-01T00:00+14:00"], 2, "YYYY-MM-DDTHH:MM:SS"),
         (["--from", "ws1", "--since", "2026-03-02", "--until", "2026-03-01"], 2, "before"),
         (["--from", "ws1", "--since", "2026-03-02", "--picture", "x.pdf"], 2, ".svg"),
         (["--from", "ws1", "--since", "2026-03-05", "--until", "2026-03-06"], 1, "ws1"),

@@ -64,7 +64,7 @@ class Time(click.ParamType[dt.datetime]):
                 return dt.datetime.combine(dt.date.fromisoformat(value), self.of_day)
             time = dt.datetime.fromisoformat(value)
             return (time.astimezone(dt.UTC) if time.tzinfo else time).replace(tzinfo=None)
-        except ValueError:
+        except (ValueError, OverflowError):
             self.fail(f"{value!r} is not a time; write it as YYYY-MM-DDTHH:MM:SS", param, ctx)
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ueba.investigate.perimeter import Perimeter
 
 FORMATS = (*output.FORMATS, "graphml", "stix")
-CONTACT_COLUMNS = ("user", "source", "target", "source_ip", "first", "last", "events", "event")
+CONTACT_COLUMNS = ("indicator", "user", "source", "target", "source_ip", "outcome", "first", "last", "events", "event")
 TOUCHED_COLUMNS = ("class", "target", "detail", "action", "code", "user", "first", "events", "event")
 SHOWN = 25  # rows of each part of a table; the other formats hold all
 
@@ -27,7 +27,7 @@ SHOWN = 25  # rows of each part of a table; the other formats hold all
 @click.command()
 @click.option("--from", "names", multiple=True, metavar="ENTITY", help="A user, machine, resource, network or mail address.")
 @click.option(
-    "--indicators", type=click.File(encoding="utf-8"), help="A list of what is the attacker's, one a line; - is standard input."
+    "--indicators", type=click.File(encoding="utf-8-sig"), help="A list of what is the attacker's, one a line; - is standard input."
 )
 @click.option("--since", type=output.Time(), required=True, help="From when, UTC unless it names a zone.")
 @click.option("--until", type=output.Time(dt.time.max), help="Until when.  [default: the end of the lake]")
@@ -57,8 +57,7 @@ def perimeter(
     from ueba.errors import UsageError
     from ueba.investigate import perimeter as perimeters
 
-    attacker = [line.partition("#")[0].strip() for line in indicators] if indicators else []
-    attacker = [line for line in attacker if line]
+    attacker = perimeters.read_indicators(indicators, indicators.name) if indicators else []
     if not names and not attacker:
         raise UsageError("nothing to begin from: name an entity with --from, or a file of them with --indicators")
     until = until or dt.datetime.combine(stages.last_day(settings.workspace), dt.time.max)
@@ -66,7 +65,7 @@ def perimeter(
         raise UsageError(f"--until {until} is before --since {since}")
     found = perimeters.draw_up(settings.workspace, names, attacker, since, until, hops)
     for name in found.unknown:
-        output.note(f"{name}: nothing in that time had to do with it")
+        output.note(f"{plain(name)}: nothing in that time had to do with it")
     _print(found, output_format)
     if picture is not None:
         from ueba.investigate.picture import draw

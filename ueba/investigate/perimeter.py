@@ -4,15 +4,16 @@ Every event that did not fail says that at its time an account reached a target,
 the attacker's hands, a *chain* of events leads on, each at or after the time at which the one before it arrived:
 
     held(account)  from when the attacker uses it          on(place)  from when the attacker is there
-    moves          an event whose account is held, or whose source the attacker is on, by its time
-    reaches        its target, from its time on; and its source, if its account is held
+    moves          an event whose account, or the actor that used it, is held, or whose source the attacker is on, by its time
+    reaches        its target, from its time on; and its source, if its account or actor is held
 
 Origins, from `since` on
     account      held                   machine      on
     resource     on; who touches it after is a contact
     address      whoever acts from it, or is reached at it, is a contact; a mail address also where an event only names it
     indicator    one of any kind of which all that it does is the attacker's: every event with it is a contact
-A *contact* is an event that the attacker is known to have had a part in: its account is held, and its places are reached.
+A *contact* is an event that the attacker is known to have had a part in: its account is held, and its places are reached. An
+attempt that failed is told among the contacts, and reaches nothing.
 
     confirmed    reached by a chain of flagged events only: contacts, and events whose edge is in an incident that nobody has called
                  harmless. The account of such an event is held from then on
@@ -32,6 +33,7 @@ from __future__ import annotations
 import datetime as dt
 import difflib
 import ipaddress
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -44,7 +46,7 @@ import pandas as pd
 
 from ueba.detect import archive, feedback, findings
 from ueba.detect.findings import records
-from ueba.errors import WorkspaceError
+from ueba.errors import InputError, WorkspaceError
 from ueba.ingest import lake, raw
 from ueba.ingest.given import spelt_host, spelt_user
 from ueba.investigate.picture import add_node, node_of
@@ -68,6 +70,7 @@ class Events:
 
     time:    int64, microseconds since 1970, UTC
     user, source, target: int64, numbers of accounts and places; a source is -1 if unknown
+    actor:   int64, the account that used the user's, -1 if the same
     leaves:  bool, credentials stay on the target
     flagged: bool, its edge is in an incident, or it is a contact
     contact: bool, the attacker had a part in it
@@ -80,6 +83,7 @@ class Events:
     leaves: Bools
     flagged: Bools
     contact: Bools
+    actor: Ints
 
 
 @dataclass
@@ -142,7 +146,7 @@ def reach(events: Events, held: Ints, on: Ints, hops: int | None = None) -> tupl
 
 def _moves(events: Events, state: Reached) -> tuple[Bools, Bools]:
     """Which events move, and which of them because of their account. bool [events] each"""
-    by_account = events.contact | state.held.by(events.user, events.time)
+    by_account = events.contact | state.held.by(events.user, events.time) | state.held.by(events.actor, events.time)
     return by_account | state.on.by(events.source, events.time), by_account
 
 
@@ -167,7 +171,7 @@ class Perimeter:
     """Rows of JSON values.
 
     origins: entity, kind         unknown: indicators that nothing in that time had to do with
-    contacts: who reached what from where, by the attacker's hand as far as is known
+    contacts: who reached what from where, by the attacker's hand as far as is known; attempts too, by their outcome
     reached: columns COLUMNS; the last event of the chain, and the incident it is in
     exposed: machine, account, at, event        touched: what was done in resources
     not_reached: entity, kind"""
@@ -203,25 +207,29 @@ def draw_up(
     """The perimeter of what is named, from the events of the lake, both times included.
 
     Raises WorkspaceError for a name that is nowhere in that time; an indicator may be."""
-    table = raw.events(workspace.lake, since, until, "outcome IS DISTINCT FROM 'failure'").to_pandas()
-    table = table.astype({name: object for name in ("source", "detail", "source_ip", "target_ip", "user_id", "actor")})
-    seen = _seen(table)
+    whole = raw.events(workspace.lake, since, until).to_pandas()
+    whole = whole.astype({name: object for name in ("source", "detail", "source_ip", "target_ip", "user_id", "actor", "outcome")})
+    failed = (whole["outcome"] == "failure").to_numpy()
+    table = whole[~failed].reset_index(drop=True)
+    seen = _seen(whole)
     aliases = _aliases(workspace.lake)
     origins = [each for name in names for each in _origins(name, seen, aliases)]
     given = [(name, _origins(name, seen, aliases, True, must=False)) for name in indicators]
     origins += [each for _, found in given for each in found]
     incident = _incidents_of(workspace, table)
-    contact = _contacts(table, origins)
-    user, accounts = pd.factorize(table["user"], sort=True)
+    met = _contacts(whole, origins)
+    contact = met[~failed] >= 0
+    account, accounts = pd.factorize(pd.concat([table["user"], table["actor"]], ignore_index=True), sort=True)
     place, places = pd.factorize(pd.concat([table["source"], table["target"]], ignore_index=True), sort=True)
     events = Events(
         time=table["time"].to_numpy().astype("datetime64[us]").astype(np.int64),
-        user=user.astype(np.int64),
+        user=account[: len(table)].astype(np.int64),
         source=place[: len(table)].astype(np.int64),
         target=place[len(table) :].astype(np.int64),
         leaves=((table["action"] == "logon") & (table["logon_type"] != NO_CREDENTIALS)).to_numpy(),
         flagged=incident.notna().to_numpy() | contact,
         contact=contact,
+        actor=account[len(table) :].astype(np.int64),
     )
     began = int(np.datetime64(since, "us").astype(np.int64))
     held = np.where(np.isin(accounts, [each.name for each in origins if each.kind == "user"]), began, NEVER)
@@ -238,13 +246,14 @@ def draw_up(
         *told.bared(bare, possible.on),
     ):
         rows.setdefault((row["kind"], row["entity"]), row)
-    every = [*(("user", name) for name in accounts), *((told.kind(name), name) for name in places)]
+    every = [*(("user", name) for name in table["user"].unique()), *((told.kind(name), name) for name in places)]
+    contacts = whole[met >= 0].assign(indicator=[origins[number].name for number in met[met >= 0]])
     return Perimeter(
         since=since,
         until=until,
         origins=[{"entity": each.name, "kind": each.kind} for each in origins],
-        unknown=[name for name, found in given if not _contacts(table, found).any()],
-        contacts=told.contacts(contact),
+        unknown=[name for name, found in given if not (_contacts(contacts, found) >= 0).any()],
+        contacts=_grouped(contacts, ["indicator", "user", "source", "target", "target_kind", "source_ip", "outcome"]),
         reached=sorted(filter(None, rows.values()), key=lambda row: (row["class"], row["hops"], row["at"], row["entity"])),
         exposed=told.exposed(bare),
         touched=told.touched(events, confirmed, possible),
@@ -265,13 +274,17 @@ class _Told:
     def kind(self, place: str) -> str:
         return "resource" if place in self.resources else "address" if is_address(place) else "machine"
 
-    def event(self, row: int) -> dict[str, Any]:
-        event = self.table.iloc[row]
-        via = {"via_user": event["user"], "from": _text(event["source"]) or event["user"]}
-        return {**via, "event": f"{event['path']}:{event['line']}", "incident": self.incident.iloc[row]}
+    def events(self, rows: Ints) -> list[dict[str, Any]]:
+        """Of some events: who came from where, and where in which log that is. One by one, pandas takes half a millisecond each."""
+        some = self.table[["user", "source", "path", "line"]].iloc[rows].assign(incident=self.incident.iloc[rows])
+        return [
+            {"via_user": user, "from": _text(source) or user, "event": f"{path}:{line}", "incident": incident}
+            for user, source, path, line, incident in some.itertuples(index=False)
+        ]
 
     def reached(self, arrivals: Arrivals, how: str, is_user: bool) -> list[dict[str, Any]]:
         names = self.accounts if is_user else self.places
+        found = np.flatnonzero(arrivals.event >= 0)
         return [
             {
                 "entity": names[number],
@@ -279,13 +292,14 @@ class _Told:
                 "class": how,
                 "at": _time(arrivals.time[number]),
                 "hops": int(arrivals.hops[number]),
-                **self.event(int(arrivals.event[number])),
+                **event,
             }
-            for number in np.flatnonzero(arrivals.event >= 0)
+            for number, event in zip(found, self.events(arrivals.event[found]), strict=True)
         ]
 
     def bared(self, bare: pd.DataFrame, on: Arrivals) -> list[dict[str, Any]]:
         """Exposed accounts, each where it was first."""
+        first = bare.drop_duplicates("user")
         return [
             {
                 "entity": self.accounts[row["user"]],
@@ -293,10 +307,10 @@ class _Told:
                 "class": "possible",
                 "at": _time(row["time"]),
                 "hops": int(on.hops[row["place"]]),
-                **self.event(row["event"]),
+                **event,
                 "from": self.places[row["place"]],
             }
-            for row in records(bare.drop_duplicates("user"))
+            for row, event in zip(records(first), self.events(first["event"].to_numpy()), strict=True)
         ]
 
     def exposed(self, bare: pd.DataFrame) -> list[dict[str, Any]]:
@@ -305,20 +319,18 @@ class _Told:
                 "machine": self.places[row["place"]],
                 "account": self.accounts[row["user"]],
                 "at": _time(row["time"]),
-                "event": self.event(row["event"])["event"],
+                "event": event["event"],
             }
-            for row in records(bare)
+            for row, event in zip(records(bare), self.events(bare["event"].to_numpy()), strict=True)
         ]
-
-    def contacts(self, contact: Bools) -> list[dict[str, Any]]:
-        """What the attacker is known to have had a part in: who reached what from where."""
-        keys = ["user", "source", "target", "target_kind", "source_ip"]
-        return _grouped(self.table[contact], keys)
 
     def touched(self, events: Events, confirmed: Reached, possible: Reached) -> list[dict[str, Any]]:
         """What was done in which resource by events that move: files, rules, folders; confirmed if a flagged one did it."""
-        certain = events.flagged & _moves(events, confirmed)[0]
-        moving = _moves(events, possible)[0] & (self.table["target_kind"] == "resource").to_numpy()
+        certain = events.flagged & _moves(events, confirmed)[0] & confirmed.on.by(events.target, events.time)
+        moving = _moves(events, possible)[0] & possible.on.by(
+            events.target, events.time
+        )  # what is too many hops away is not reached
+        moving &= (self.table["target_kind"] == "resource").to_numpy()
         mine = self.table[moving].assign(**{"class": np.where(certain[moving], "confirmed", "possible")})
         return _grouped(mine, ["class", "target", "detail", "action", "code", "user"])
 
@@ -353,10 +365,19 @@ def _time(microseconds: int) -> str:
 
 def _seen(table: pd.DataFrame) -> dict[str, set[str]]:
     """By kind, all that events name."""
-    machines = set(table["source"].dropna()) | set(table["target"][table["target_kind"] == "machine"])
-    resources = set(table["target"][table["target_kind"] == "resource"])
-    addresses = set(table["source_ip"].dropna()) | set(table["target_ip"].dropna())
-    return {"user": set(table["user"]), "machine": machines, "resource": resources, "address": addresses}
+    machines = {*_names(table["source"]), *_names(table["target"][table["target_kind"] == "machine"])}
+    resources = {*_names(table["target"][table["target_kind"] == "resource"])}
+    addresses = {*_names(table["source_ip"]), *_names(table["target_ip"])}
+    return {
+        "user": {*_names(table["user"]), *_names(table["actor"])},
+        "machine": machines,
+        "resource": resources,
+        "address": addresses,
+    }
+
+
+def _names(column: pd.Series[Any]) -> list[str]:
+    return list(column.dropna().unique())
 
 
 def _aliases(root: Path) -> dict[str, str]:
@@ -371,8 +392,10 @@ def _origins(
     """What a name is in these events: an address, or all of account, machine and resource that it names, the account alone if it
     is one. An attacker's mail address is looked for in the text of events too."""
     if is_address(name):
-        found = [Origin("address", name, True)]
-        known = name in seen["address"] or name in seen["machine"]
+        spelt = [name, name.casefold(), str(ipaddress.ip_address(name))]  # IPv6 has many spellings, the shortest is usual
+        written = [each for each in spelt if each in seen["address"] or each in seen["machine"]]
+        found = [Origin("address", (written or spelt)[0], True)]
+        known = bool(written)
     else:
         spelt = list(dict.fromkeys([*_spelt(name), *(aliases[each] for each in _spelt(name) if each in aliases)]))
         meant = [(kind, each) for kind in ("user", "machine", "resource") for each in spelt if each in seen[kind]]
@@ -388,6 +411,15 @@ def _origins(
         said = f" Did you mean {' or '.join(close)}?" if close else ""
         raise WorkspaceError(f"nothing is called {name!r} in this time.{said} `ueba entity` lists names, `ueba doctor` days")
     return found
+
+
+def read_indicators(lines: Iterable[str], name: str) -> list[str]:
+    """One a line. A comment begins a line or follows a space: a guest's account has a # in its name. Raises InputError."""
+    try:
+        bare = [re.sub(r"(^|\s)#.*", "", line).strip() for line in lines]
+    except UnicodeDecodeError as reason:
+        raise InputError(f"{name}: is no UTF-8 text; give a list of indicators, one a line") from reason
+    return [line for line in bare if line]
 
 
 def _spelt(name: str) -> list[str]:
@@ -415,8 +447,8 @@ def is_address(text: str) -> bool:
     return True
 
 
-def _contacts(table: pd.DataFrame, origins: Iterable[Origin]) -> Bools:
-    """Which events the attacker is known to have had a part in. bool [events]"""
+def _contacts(table: pd.DataFrame, origins: Sequence[Origin]) -> Ints:
+    """Which origin the attacker is known by to have had a part in each event, or -1. int64 [events]"""
     columns = {
         "address": ("source_ip", "target_ip", "source", "target"),
         "user": ("user", "actor"),
@@ -424,13 +456,24 @@ def _contacts(table: pd.DataFrame, origins: Iterable[Origin]) -> Bools:
         "resource": ("target",),
         "mail": ("user", "actor", "user_id", "target"),
     }
-    found = np.zeros(len(table), bool)
-    for origin in origins:
-        for column in columns[origin.kind] if origin.is_attacker else ():
-            found |= (table[column] == origin.name).to_numpy()
+    found = np.full(len(table), len(origins))
+    numbers = [(number, origin) for number, origin in enumerate(origins) if origin.is_attacker]
+    for kind in {origin.kind for _, origin in numbers}:
+        of_name = {origin.name: number for number, origin in reversed(numbers) if origin.kind == kind}
+        for column in columns[kind]:
+            found = np.minimum(found, table[column].astype(object).map(of_name).fillna(len(origins)).to_numpy(np.int64))
+    details = table["detail"]
+    for number, origin in numbers:
         if origin.kind == "mail":
-            found |= table["detail"].fillna("").str.casefold().str.contains(origin.name, regex=False).to_numpy()
-    return found
+            told = pd.Series(_names(details), dtype=object)
+            named = told[told.str.contains(_whole(origin.name), case=False).astype(bool)]
+            found = np.where(details.isin(named), np.minimum(found, number), found)
+    return np.where(found < len(origins), found, -1)
+
+
+def _whole(address: str) -> str:
+    """A mail address, and not a part of another one."""
+    return rf"(?:^|[^\w.+-]){re.escape(address)}(?:$|[^\w.-]|[.-](?:$|\W))"
 
 
 def _incidents_of(workspace: Workspace, table: pd.DataFrame) -> pd.Series[Any]:
@@ -438,17 +481,19 @@ def _incidents_of(workspace: Workspace, table: pd.DataFrame) -> pd.Series[Any]:
     folder = workspace.findings
     harmless = [incident for incident, said in feedback.verdicts(workspace.root).items() if said["verdict"] in HARMLESS]
     keys = ["day", "user", "source", "target"]
-    days = table["time"].dt.date
-    tables = [findings.load_edges(folder, day) for day in archive.scored_days(folder) if (days == day).any()]
+    days = {time.date() for time in table["time"].dt.normalize().unique()}
+    tables = [findings.load_edges(folder, day) for day in archive.scored_days(folder) if day in days]
     flagged = [each.loc[each["incident"].notna() & ~each["incident"].isin(harmless), [*keys, "incident"]] for each in tables]
-    if not flagged or not len(table):
-        return pd.Series([None] * len(table), dtype=object)
-    known = (
-        pd.concat(flagged).assign(source=lambda some: some["source"].fillna("")).drop_duplicates(keys).set_index(keys)["incident"]
-    )
-    mine = pd.MultiIndex.from_arrays([days, table["user"], table["source"].fillna(""), table["target"]])
-    found = known.reindex(mine).reset_index(drop=True).astype(object)
-    return found.where(found.notna(), None)
+    found = pd.Series([None] * len(table), dtype=object)
+    if flagged:
+        edges = pd.concat(flagged).drop_duplicates(keys)
+        near = np.flatnonzero(table["user"].isin(edges["user"]) & table["target"].isin(edges["target"]))
+        some = table.iloc[near]
+        mine = pd.MultiIndex.from_arrays([some["time"].dt.date, some["user"], some["source"].fillna(""), some["target"]])
+        known = edges.assign(source=edges["source"].fillna("")).set_index(keys)["incident"]
+        incident = known.reindex(mine).dropna()
+        found.iloc[near[mine.isin(incident.index)]] = incident.to_numpy()
+    return found
 
 
 def to_dict(perimeter: Perimeter) -> dict[str, Any]:
