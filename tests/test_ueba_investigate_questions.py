@@ -25,12 +25,16 @@ from ueba.investigate import questions
 
 D05, D18, D19, D20 = (f"2026-01-{day:02}" for day in (5, 18, 19, 20))
 A, B, C = f"{D20}-aaaa".replace("-", "", 2), f"{D19}-bbbb".replace("-", "", 2), f"{D20}-cccc".replace("-", "", 2)
-KINDS = {"svc": "service"}
+KINDS = {"svc": "service", "srv$@corp": "machine"}
 NETWORK, NTLM = "Network", "NTLM"
 
 # user source target first last count failures, and what is not as usual
 EDGES: dict[str, list[tuple[Any, ...]]] = {
-    D05: [("dora", "ws2", "srv", "09:00", "09:00", 1, 0)],
+    D05: [
+        ("dora", "ws2", "srv", "09:00", "09:00", 1, 0),
+        ("srv$@corp", "srv", "dc", "09:10", "09:10", 1, 0),
+        ("svc", "srv", "dc", "09:20", "09:20", 1, 0),
+    ],
     D18: [
         ("alice", "ws1", "srv", "09:00", "17:00", 4, 0),
         ("bob", "ws2", "srv", "09:30", "16:00", 2, 0),
@@ -244,6 +248,7 @@ ANSWERS: list[tuple[str, list[str], list[tuple[Any, ...]]]] = [
             ("srv", "bob", "db", at("10:30"), 30.0),
         ],
     ),
+    ("credential-switches", ["user=dora", f"day={D05}"], [("srv", "svc", "dc", at("09:20", D05), 20.0)]),  # and srv itself
     ("credential-switches", ["user=alice", "minutes=5"], [("ws2", "carol", "db", at("09:45"), 5.0)]),
     (
         "switches-after-incidents",
@@ -461,8 +466,8 @@ ANSWERS: list[tuple[str, list[str], list[tuple[Any, ...]]]] = [
             ("srv", 1, 1, 6, at("01:00"), at("01:00"), ["svc"]),
         ],
     ),
-    ("night-logons", [], [("dora", "human", 1, at("23:00"), 0, 1), ("svc", "service", 2, at("01:00"), 2, 2)]),
-    ("night-logons", ["begins=1", "ends=2"], [("svc", "service", 2, at("01:00"), 2, 2)]),
+    ("night-logons", [], [("dora", "human", 1, at("23:00"), 0, 1), ("svc", "service", 2, at("01:00"), 2, 3)]),
+    ("night-logons", ["begins=1", "ends=2"], [("svc", "service", 2, at("01:00"), 2, 3)]),
     (
         "new-logon-ways",
         ["user=alice"],

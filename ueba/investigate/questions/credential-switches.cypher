@@ -1,6 +1,7 @@
 // Title: Other accounts acting from where a user had just logged on
 // Purpose: A user logs on to a machine, and soon another account acts from that machine to elsewhere: stolen credentials look so.
-//   Of a day's events between the same two ends only the first and the last have a time, so a switch in between may be missed.
+//   A machine's own account does not count. Of a day's events between the same two ends only the first and the last have a time,
+//   so a switch in between may be missed.
 // Parameters:
 //   user (text): the account that logs on
 //   :param user => 'mlopez@corp.example'
@@ -20,6 +21,7 @@ UNWIND [l.first_seen, l.last_seen] AS arrived
 WITH DISTINCT m, arrived
 MATCH (m)-[h:REACHED]->(t)
 WHERE h.day >= $day AND h.user <> $user
+  AND NOT h.user STARTS WITH split(m.name, '.')[0] + '$'
 UNWIND [h.first_seen, h.last_seen] AS acted
 WITH DISTINCT m, arrived, h.user AS other_user, t, acted
 WHERE acted >= arrived AND acted <= arrived + duration({minutes: $minutes})

@@ -19,6 +19,7 @@ UNWIND [l.first_seen, l.last_seen] AS arrived
 WITH DISTINCT u, m, l.incident AS incident, arrived
 MATCH (m)-[h:REACHED]->(t)
 WHERE h.day >= $day AND h.user <> u.name
+  AND NOT h.user STARTS WITH split(m.name, '.')[0] + '$'
 UNWIND [h.first_seen, h.last_seen] AS acted
 WITH DISTINCT u, m, incident, arrived, h.user AS other_user, t, acted
 WHERE acted >= arrived AND acted <= arrived + duration({minutes: $minutes})
