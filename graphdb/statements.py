@@ -65,6 +65,11 @@ def upsert_relationships(relationship: Relationship, properties: tuple[str, ...]
     return _relationships("MERGE", relationship, properties, times)
 
 
+def update_relationships(relationship: Relationship, properties: tuple[str, ...]) -> str:
+    """The same for relationships that are there: rows of which none is are passed over."""
+    return _relationships("MATCH", relationship, properties, ())
+
+
 def create_relationships(relationship: Relationship, properties: tuple[str, ...], times: tuple[str, ...] = ()) -> str:
     """The same for relationships that are not there yet: they are made without looking, which near a hub takes long."""
     return _relationships("CREATE", relationship, properties, times)

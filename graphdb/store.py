@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Self
 
 import neo4j
@@ -34,6 +34,7 @@ from graphdb.server import Connection
 
 Progress = Callable[[int], None]
 _ALL = 2**31 - 1  # rows of a query that is to be read to its end
+_MESSAGE_BYTES = 4_000_000  # of a table in one message, where it is up to three times as large: the bundled server hangs at 16 MB
 GRACE_S = 2.0  # what a server is given beyond the timeout to end a query by itself
 
 
@@ -123,6 +124,13 @@ class Store:
             self._write(statement, {"rows": rows}, progress, len(rows))
         return len(table)
 
+    def update_relationships(self, relationship: Relationship, table: pa.Table) -> None:
+        """Set properties of relationships that are in the graph, by rows as of `load_relationships`; other rows are passed over."""
+        properties = tuple(name for name in table.column_names if name not in ("start", "end"))
+        statement = statements.update_relationships(relationship, properties)
+        for rows in self._batches(table):
+            self._write(statement, {"rows": rows})
+
     def property_of(self, node: Node, key: str, name: str) -> Any:
         """A node's property; None if it has none, or there is no such node."""
         found = self.query(statements.node_property(node, name), {"key": key})
@@ -132,13 +140,6 @@ class Store:
         """The key of every node of a label."""
         found = self.query(statements.keys(node), timeout_s=timeout_s, limit=_ALL)
         return found["key"].tolist() if len(found) else []  # of no rows the bundled server does not tell the columns
-
-    def replace(self, tables: Sequence[tuple[Relationship, pa.Table]]) -> int:
-        """All relationships of these types go, and those of the tables are made, each in them once. Returns the rows loaded. Cut
-        off in the middle it leaves too few; so do it again."""
-        for kind in dict.fromkeys(relationship.type for relationship, _ in tables):
-            self.delete(statements.delete_all_relationships(kind))
-        return sum(self.load_relationships(relationship, table, new=True) for relationship, table in tables)
 
     def forget(self, relationship: Relationship, properties: tuple[str, ...], name: str, value: Any) -> int:
         """Relationships whose property has a value lose other properties. Returns how many had one."""
@@ -170,7 +171,8 @@ class Store:
         return gone
 
     def _batches(self, table: pa.Table) -> Iterator[list[dict[str, Any]]]:
-        for batch in table.to_batches(max_chunksize=self.batch_rows):
+        bounded = _MESSAGE_BYTES * len(table) // max(table.nbytes, 1)
+        for batch in table.to_batches(max_chunksize=max(1, min(self.batch_rows, bounded))):
             yield batch.to_pylist()
 
     def _write(self, statement: str, parameters: Mapping[str, Any], progress: Progress | None = None, rows: int = 0) -> int:

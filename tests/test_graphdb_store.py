@@ -138,6 +138,14 @@ def test_batches_are_bounded(store: Store, monkeypatch: pytest.MonkeyPatch) -> N
     assert sizes == [2, 1] == seen
 
 
+def test_a_batch_of_long_vectors_is_bounded_too(store: Store) -> None:
+    """18 MB in one message; the bundled server takes 16, and says nothing of one that is larger."""
+    store.batch_rows = count = 10_000
+    vectors = pa.FixedSizeListArray.from_arrays(pa.array(np.linspace(0, 1, 200 * count, dtype=np.float32)), 200)
+    assert store.load_nodes(POINT, pa.table({"name": [f"p{n}" for n in range(count)], "at": vectors})) == count
+    assert store.query("MATCH (p:T_Point) RETURN count(p.at) AS c")["c"].tolist() == [count]
+
+
 def test_rows_without_their_nodes_are_passed_over(store: Store) -> None:
     store.load_relationships(MET, MEETINGS)
     assert store.count(MET) == 0
