@@ -155,7 +155,7 @@ def test_true_lifts_its_users_and_what_is_done_from_its_machines() -> None:
     said = [called("true", EDGE)]
     assert nats(said, ("ann", "pc7", "x")) == pytest.approx(5.0)
     assert nats(said, ("eve", "pc1", "x")) == pytest.approx(5.0)
-    assert nats(said, ("eve", "srv", "x")) == pytest.approx(5.0)  # who got there may go on from there
+    assert nats(said, ("eve", "srv", "x")) == 0.0  # reached, and not acted from: its own users are no suspects
     assert nats(said, ("eve", "pc7", "srv")) == 0.0  # everybody meets there
     assert nats(said, ("eve", None, "x")) == 0.0
     assert nats(said, day=NEXT + DAY) == pytest.approx(3.5)
@@ -308,8 +308,11 @@ def test_the_last_verdict_on_an_incident_counts_and_the_log_keeps_all(tmp_path: 
     }
     assert feedback.verdicts(tmp_path)["20260119-aa"] == true.to_dict()
     states = [feedback.state(verdict, log.verdicts, NEXT + 91 * DAY) for verdict in log.verdicts]
-    assert states == [f"superseded by {true.id}", "expired", "in force"]
-    assert feedback.state(other, log.verdicts, NEXT + 90 * DAY) == "in force"
+    assert states == ["superseded: true since 2026-01-20 12:01", "expired", "in force"]
+    assert feedback.state(other, log.verdicts, NEXT + 90 * DAY) == "ended: their users are in what was called true"
+    both = called("benign", EDGE, ("bob", "pc1", "srv"), incident="20260119-cc")
+    assert feedback.state(both, [true, both], NEXT).startswith("ended for 1 of 2 edges")
+    assert feedback.state(both, [both], NEXT) == "in force"
 
 
 def test_a_verdict_is_withdrawn_by_a_later_one(tmp_path: Path) -> None:

@@ -168,6 +168,47 @@ def test_what_an_earlier_scoring_said_goes(store: Store) -> None:
     assert store.query("MATCH ()-[r]->() WHERE r.surprise IS NOT NULL RETURN r.day AS day")["day"].tolist() == ["2024-05-02"]
 
 
+def test_what_stands_there_is_not_written_again_and_what_differs_is(store: Store) -> None:
+    day_in(store, FIRST, EDGES)
+    graph.write_findings(store, finding(FIRST, STRANGE), {})
+    once = dump(store)
+    with pytest.MonkeyPatch.context() as patch:
+        writes = cut_at(patch, 10**9)
+        graph.write_findings(store, finding(FIRST, STRANGE), {"i7": "true"})
+        assert writes == [0] and dump(store) == once
+        graph.write_findings(store, finding(FIRST, STRANGE), {"i1": "true"})
+        assert writes[0] and dump(store) != once
+    graph.write_findings(store, finding(FIRST, STRANGE), {})
+    assert dump(store) == once
+
+
+def test_findings_of_edges_that_are_not_there_make_none(store: Store) -> None:
+    """The day's edges have other names by now than when it was scored."""
+    day_in(store, FIRST, [("eve@corp", *edge[1:]) if edge[0] == "eve" else edge for edge in EDGES])
+    day_in(store, SECOND, EDGES)
+    graph.write_findings(store, finding(FIRST, STRANGE), {})
+    every = store.query(
+        "MATCH (u)-[r:LOGGED_ON|ACCESSED]->() WHERE r.day = $day RETURN u.name AS user, r.surprise AS nats", {"day": str(FIRST)}
+    )
+    assert sorted(every.values.tolist(), key=str) == [["bob", 1.0], ["bob", 5.0], ["eve@corp", None], ["eve@corp", None]]
+
+
+def test_what_rules_hide_is_no_incident_unless_it_was_called_true(store: Store) -> None:
+    day_in(store, FIRST, EDGES)
+    found = finding(FIRST, STRANGE)
+    hidden = Finding(FIRST, found.edges, [{**each, "suppressed_by": "patches"} for each in found.incidents])
+    asked = "MATCH ()-[r:LOGGED_ON|ACCESSED]->() WHERE r.incident IS NOT NULL RETURN DISTINCT r.incident AS id ORDER BY id"
+    for said, ids in (({}, []), ({"i1": "true", "i2": "benign"}, ["i1"])):
+        graph.write_findings(store, hidden, said)
+        assert store.query(asked).values.ravel().tolist() == ids
+        assert store.query("MATCH (i:Incident) RETURN i.id AS id ORDER BY id").values.ravel().tolist() == ids
+
+
+def test_one_load_at_a_time(scored: Workspace) -> None:
+    with scored.locked():
+        assert "another run is at work here" in run(scored.root, "graph", "load", code=1).stderr
+
+
 def test_models_trained_until_the_same_day_are_two(store: Store) -> None:
     other = {**FACTS, "usual_score": {"10": 9.6}}
     for day in (FIRST, SECOND):

@@ -25,7 +25,8 @@ from ueba.config import Config, IncidentConfig, TrainConfig
 from ueba.detect import archive, findings
 from ueba.detect.detector import quiet
 from ueba.errors import UebaError, UsageError, WorkspaceError
-from ueba.nightly import nightly
+from ueba.ingest import report as ingest_report
+from ueba.nightly import is_news, nightly
 from ueba.simulate import writers
 from ueba.workspace import Workspace
 
@@ -352,3 +353,13 @@ def test_the_doctor_looks_at_everything(workspace: Workspace, monkeypatch: pytes
     assert {row["state"] for row in rows} == {"ok"}
     (workspace.model / "model-0.safetensors").write_bytes(b"x")
     assert "damaged" in run(workspace.root, "doctor", code=1).output
+
+
+def test_a_file_that_cannot_be_read_is_no_news(workspace: Workspace) -> None:
+    """Else every run of a night that one such file is among would score and learn anew."""
+    stages.train(workspace, LAST - DAY, CONFIG)
+    stages.score(workspace, LAST, CONFIG)
+    stages.train(workspace, LAST, CONFIG)
+    broken = ingest_report.failed("broken.gz", "not a gzip file")
+    assert not is_news(workspace, LAST, [broken], CONFIG)
+    assert is_news(workspace, LAST, [broken, replace(broken, problem=None)], CONFIG)

@@ -23,6 +23,7 @@ from ueba.config import Config
 from ueba.detect import detector, feedback, findings, persistence
 from ueba.detect.detector import Progress, quiet
 from ueba.detect.feedback import Verdict
+from ueba.detect.history import day_number
 from ueba.errors import UsageError, WorkspaceError
 from ueba.ingest import lake
 
@@ -94,9 +95,11 @@ def backtest(
             began = time.perf_counter()
         recent = result[-persistence.DAYS :]
         evidence = [(past.day, findings.evidence(past.edges, feedback.cleared(said, past.day))) for past in recent]
-        finding, model = findings.find(model, history, day, batch, table, config, evidence, said)
+        finding, surprise = findings.find(model, history, day, batch, table, config, evidence, said)
         said += analyst(finding)
         told[day] = findings.suspicious(finding.edges)
+        normal = detector.not_attacks(table, suspects(day))
+        model = model.recalibrated(history, batch.take(normal), day_number(day), surprise[normal])
         result.append(finding)
         progress("score", done + 1, len(days))
     seconds["score"] += time.perf_counter() - began

@@ -34,6 +34,7 @@ from ueba.investigate import alike, entity
 from ueba.investigate.entity import Known
 from ueba.workspace import Workspace
 
+FORM = "form 2"  # of what is loaded of a day: what was loaded in another one is loaded anew
 TABLES = 8  # of a day, at most: steps of the progress bar
 _EMBEDDED = {  # the properties that are embeddings, and the role that each is of; resources never act
     ontology.USER: {"embedding": "user"},
@@ -53,7 +54,7 @@ def load(store: Store, workspace: Workspace, first: dt.date, last: dt.date, prog
     """Upsert the lake's days from `first` to `last` and what was found on them. A day that was loaded before, from the same files,
     is passed over. Returns rows by label and relationship type."""
     days = [day for day in lake.days(workspace.lake) if first <= day <= last]
-    scored, said = set(archive.scored_days(workspace.findings)), verdicts(workspace)
+    scored, said = set(archive.scored_days(workspace.findings)), feedback.words(workspace.root)
     store.ensure_schema(ontology.SCHEMA)
     counts: Counter[str] = Counter(days=len(days))
     for done, day in enumerate(days):
@@ -71,7 +72,7 @@ def load(store: Store, workspace: Workspace, first: dt.date, last: dt.date, prog
 
 def load_day(store: Store, root: Path, day: dt.date) -> Iterator[tuple[str, int]]:
     """Upsert one day of the lake, unless its edges were loaded. Yields label or type and rows as each table is in."""
-    batches = batches_of(root, day)
+    batches = [FORM, *batches_of(root, day)]
     if store.property_of(ontology.LOADED_DAY, day.isoformat(), "batches") == batches:
         return
     # Cut off before its end, late events, or names that are understood by now: some of its edges may be no more.
@@ -81,7 +82,8 @@ def load_day(store: Store, root: Path, day: dt.date) -> Iterator[tuple[str, int]
             yield item.label, store.load_nodes(item, table)
         else:
             yield item.type, store.load_relationships(item, table, new=True)
-    loaded = {"day": [day.isoformat()], "batches": pa.array([batches], pa.list_(pa.string()))}
+    batches_of_day = pa.array([batches], pa.list_(pa.string()))
+    loaded = {"day": [day.isoformat()], "batches": batches_of_day, "findings": pa.array([None], pa.string())}
     store.load_nodes(ontology.LOADED_DAY, pa.table(loaded))
 
 
@@ -136,7 +138,7 @@ def _used(edges: pa.Table, day: dt.date) -> pa.Table:
 
 def _hops(edges: pa.Table, day: dt.date) -> pa.Table:
     names = {"start": "source", "end": "target", "user": "user"}
-    rest = {name: edges[name] for name in ("count", "first_seen", "last_seen")}
+    rest = {name: edges[name] for name in ("count", "failures", "first_seen", "last_seen")}
     return pa.table({**{new: edges[old] for new, old in names.items()}, "day": _repeated(day, edges), **rest})
 
 
@@ -148,35 +150,41 @@ def _repeated(day: dt.date, rows: pa.Table) -> pa.Array:
 
 
 def write_findings(store: Store, finding: findings.Finding, verdicts: Mapping[str, str]) -> None:
-    """Write a day's incidents, and surprise and p-value on its strangest edges. What an earlier scoring of the day said goes.
-    The day's edges were loaded before. verdicts: by incident, see `verdicts`"""
-    day = finding.day.isoformat()
+    """Write a day's incidents, and surprise and p-value on its strangest edges, unless they stand there. What an earlier scoring of
+    the day said goes, and incidents that rules hide are not written. The day's edges were loaded before; what they do not have is
+    passed over. verdicts: by incident, see `feedback.words`"""
+    day, finding = finding.day.isoformat(), findings.reported(finding, verdicts)
+    incidents = [_incident(incident, verdicts) for incident in finding.incidents]
+    run = _model_run(finding.incidents[0]["model"]) if incidents else None
+    scores = {kind: _scores(finding.edges[finding.edges["target_kind"] == kind], day) for kind in ("machine", "resource")}
+    written = _digest([incidents, run, *(table.to_pylist() for table in scores.values())])
+    if store.property_of(ontology.LOADED_DAY, day, "findings") == written:
+        return
+    store.load_nodes(ontology.LOADED_DAY, pa.table({"day": [day], "findings": pa.array([None], pa.string())}))
     store.delete(statements.delete_nodes(ontology.INCIDENT, "day"), value=day)
     for relationship, kind in ((ontology.LOGGED_ON, "machine"), (ontology.ACCESSED, "resource")):
         store.forget(relationship, ontology.SCORED, "day", day)
-        mine = finding.edges[finding.edges["target_kind"] == kind]
-        if len(mine):
-            store.load_relationships(relationship, _scores(mine, day))
-    if finding.incidents:
-        run = _model_run(finding.incidents[0]["model"])
+        store.update_relationships(relationship, scores[kind])
+    if run:
         store.load_nodes(ontology.MODEL_RUN, pa.Table.from_pylist([run]))
-        rows = [_incident(incident, verdicts) for incident in finding.incidents]
-        store.load_nodes(ontology.INCIDENT, pa.Table.from_pylist(rows))
-        scored = [{"start": row["id"], "end": run["id"]} for row in rows]
+        store.load_nodes(ontology.INCIDENT, pa.Table.from_pylist(incidents))
+        scored = [{"start": incident["id"], "end": run["id"]} for incident in incidents]
         store.load_relationships(ontology.SCORED_BY, pa.Table.from_pylist(scored))
         _write_involved(store, finding.edges[finding.edges["incident"].notna()])
     store.delete(statements.delete_lonely(ontology.MODEL_RUN, (ontology.SCORED_BY.type,)))
-
-
-def verdicts(workspace: Workspace) -> dict[str, str]:
-    """What triage said last of each incident."""
-    return {name: said["verdict"] for name, said in feedback.verdicts(workspace.root).items()}
+    store.load_nodes(ontology.LOADED_DAY, pa.table({"day": [day], "findings": [written]}))
 
 
 def _model_run(facts: Mapping[str, Any]) -> dict[str, Any]:
     """A trained model as a node. Two trainings until the same day, by other settings or from other data, are two."""
-    digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:8]
-    return {"id": f"{facts['trained_until']}-{digest}", **{name: facts[name] for name in ("trained_until", "first_day", "seeds")}}
+    return {
+        "id": f"{facts['trained_until']}-{_digest(facts)[:8]}",
+        **{name: facts[name] for name in ("trained_until", "first_day", "seeds")},
+    }
+
+
+def _digest(content: Any) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def _incident(incident: Mapping[str, Any], verdicts: Mapping[str, str]) -> dict[str, Any]:

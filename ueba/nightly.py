@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 from ueba import graph, ontology, stages
 from ueba.config import Config
-from ueba.detect import archive, findings
+from ueba.detect import archive, feedback, findings
 from ueba.detect.detector import Progress, quiet
 from ueba.ingest import IngestReport
 from ueba.workspace import Workspace
@@ -45,7 +45,7 @@ def nightly(
                 timed(seconds, "train before", lambda: stages.train(workspace, before, config, progress))
             finding = timed(seconds, "score", lambda: stages.score(workspace, yesterday, config))
             timed(seconds, "train", lambda: stages.train(workspace, yesterday, config, progress))
-            timed(seconds, "write", lambda: graph.write_findings(store, finding, graph.verdicts(workspace)))
+            timed(seconds, "write", lambda: graph.write_findings(store, finding, feedback.words(workspace.root)))
         else:  # loading the day has written it
             finding = findings.load(workspace.findings, yesterday)
         pruned = timed(seconds, "prune", lambda: store.prune(ontology.SCHEMA, "day", recent.isoformat()))
@@ -67,7 +67,7 @@ def nightly(
 def is_news(workspace: Workspace, day: dt.date, reports: Sequence[IngestReport], config: Config) -> bool:
     """Whether a day was not scored yet, or something was read since it was learned."""
     learned = day in archive.scored_days(workspace.findings) and stages.has_learned(workspace, day, config)
-    return not learned or any(not report.already_ingested for report in reports)
+    return not learned or any(not report.already_ingested and not report.problem for report in reports)
 
 
 def timed(seconds: dict[str, float], stage: str, work: Callable[[], T]) -> T:

@@ -14,6 +14,7 @@ from graphdb import Node, Property, Relationship, Schema
 _NAME = Property("name", "as the log spells it, unified")
 _DAY = Property("day", "ISO date, UTC")
 _COUNT = Property("count", "events on the day")
+_FAILURES = Property("failures", "failed events among them; if all failed, nothing was reached")
 _FIRST = Property("first_seen", "UTC")
 _LAST = Property("last_seen", "UTC")
 _REACHED_AS = Property(
@@ -77,7 +78,11 @@ INCIDENT = Node(
 LOADED_DAY = Node(
     "LoadedDay",
     "day",
-    (_DAY, Property("batches", "the lake's files that the day's relationships were made of")),
+    (
+        _DAY,
+        Property("batches", "what the day's relationships were made of: their form, and the lake's files"),
+        Property("findings", "stands for what scoring and triage said of the day, as it was written"),
+    ),
     "a day that was loaded to its end",
 )
 
@@ -88,7 +93,7 @@ _REACHED = (
     Property("auth_packages", "with what, sorted"),
     Property("witnesses", "a bit set of who saw it: 1 the host, 2 the controller, 4 the source; 0 where only one could"),
     _COUNT,
-    Property("failures", "of the events"),
+    _FAILURES,
     _FIRST,
     _LAST,
     Property("surprise", "nats, if the day was scored and the edge was among its strangest"),
@@ -103,7 +108,7 @@ ACCESSED = Relationship("ACCESSED", USER, RESOURCE, ("day", "source"), _REACHED,
 # (:User)-[:USED {day}]->(:Machine)
 USED = Relationship("USED", USER, MACHINE, ("day",), (_DAY, _COUNT), "an account acted from a machine")
 
-_HOP = (_DAY, Property("user", "the account"), _COUNT, _FIRST, _LAST)
+_HOP = (_DAY, Property("user", "the account"), _COUNT, _FAILURES, _FIRST, _LAST)
 # (:Machine)-[:REACHED {day, user}]->(:Machine)
 REACHED_MACHINE = Relationship("REACHED", MACHINE, MACHINE, ("day", "user"), _HOP, "from a machine to another")
 # (:Machine)-[:REACHED {day, user}]->(:Resource)

@@ -172,6 +172,8 @@ def judge(
         expires = expires or since + dt.timedelta(days=feedback.EXPIRE_DAYS)
         if expires < since:
             raise UsageError(f"--expires {expires}: the first day it could count for is {since}; name a later day")
+    if verdict == "withdrawn" and incident["id"] not in feedback.words(workspace.root):
+        raise UsageError(f"{incident['id']}: nothing was said that could be withdrawn; see `ueba triage log`")
     edges = findings.load_edges(workspace.findings, day)
     said = findings.verdict(edges[edges["incident"] == incident["id"]], incident, verdict, reason, who, since, expires)
     return said, feedback.add(workspace.root, said)
@@ -179,7 +181,7 @@ def judge(
 
 def knows(workspace: Workspace, day: dt.date) -> bool:
     """Whether there is a model that has learned from a day, as the lake held it then."""
-    return workspace.model.exists() and not Detector.load(workspace.model).learned_before(day)
+    return workspace.model.exists() and not is_fit_for(workspace, day)
 
 
 def verdict_log(workspace: Workspace) -> list[dict[str, Any]]:
@@ -189,12 +191,11 @@ def verdict_log(workspace: Workspace) -> list[dict[str, Any]]:
         return []
     tables = [findings.load_edges(workspace.findings, day) for day in archive.scored_days(workspace.findings)]
     changed = Counter(verdict for edges in tables for some in edges["said_by"] for verdict in some)
-    how = {"true": "lifted", "benign": "lowered", "expected": "lowered", "withdrawn": "changed"}
     return [
         {
             **verdict.to_dict(),
             "state": feedback.state(verdict, every, today(workspace)),
-            "changed": f"{changed[verdict.id]} edges {how[verdict.verdict]}",
+            "changed": changed[verdict.id],
         }
         for verdict in every
     ]
@@ -206,19 +207,17 @@ def try_rules(workspace: Workspace, some: Sequence[rules.Rule], first: dt.date |
     return hiding.dry_run(workspace.findings, some, feedback.verdicts(workspace.root), first, last)
 
 
-def install_rules(workspace: Workspace, text: str, some: Sequence[rules.Rule], who: str, hidden: Sequence[str]) -> None:
+def install_rules(workspace: Workspace, text: str, some: Sequence[rules.Rule], who: str) -> None:
     """Put rules in force, for the days that were scored as well, and note who did it and which incidents that hid."""
     with workspace.locked():
+        hidden = [incident["id"] for incident in try_rules(workspace, some, None, None).hidden]
         rules.install(workspace.root, text, who, dt.datetime.now(dt.UTC), hidden)
         hiding.hide_all(workspace.findings, some)
 
 
 def today(workspace: Workspace) -> dt.date:
-    """The first day not yet scored: today, by the clock of the logs."""
-    scored = archive.scored_days(workspace.findings)
-    if not scored:
-        raise WorkspaceError(f"{workspace.root}: no day was scored yet; run `ueba score --day DAY` or `ueba nightly`")
-    return scored[-1] + dt.timedelta(days=1)
+    """The day after the last one scored: today, by the clock of the logs."""
+    return archive.last_scored(workspace.findings) + dt.timedelta(days=1)
 
 
 def last_day(workspace: Workspace) -> dt.date:

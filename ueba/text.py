@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 
@@ -15,3 +16,20 @@ def shortened(value: Any, most: int) -> str:
     text = plain(value)
     head = (most - 1) // 2
     return text if len(text) <= most else f"{text[: most - 1 - head]}…{text[len(text) - head :]}"
+
+
+# What a spreadsheet takes for a formula at the beginning of a cell, also those of full width; and where a cell may begin: a
+# spreadsheet may be set to another separator than the file has.
+_FORMULA = "=+\\-@\t\r\n\uff1d\uff0b\uff0d\uff20"
+_BEGIN = "^|[,;\t\r\n]"
+
+
+def in_a_cell(text: str) -> str:
+    """A text of which no spreadsheet takes a part for a formula: there is an apostrophe before what would be one, and before an
+    apostrophe in such a place, so that `out_of_a_cell` gives the text back."""
+    return re.sub(f"({_BEGIN})(?=[{_FORMULA}'])", r"\1'", text)
+
+
+def out_of_a_cell(cell: str) -> str:
+    """What `in_a_cell` was given."""
+    return re.sub(f"({_BEGIN})'", r"\1", cell)

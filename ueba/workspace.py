@@ -4,7 +4,6 @@ lake/        daily edges, see `ueba.ingest.lake`
 history/     what was normal as of the last day learned
 model/       the model in use, see `ueba.detect.detector`
 findings/    day=YYYY-MM-DD.json, the incidents of each scored day, and day=YYYY-MM-DD.parquet, its strangest edges
-feedback/    what analysts said: verdicts.jsonl, see `ueba.detect.feedback`, and rules.toml, see `ueba.detect.rules`
 feedback/    verdicts.jsonl and rules.toml: what analysts said, see `ueba.detect.feedback` and `ueba.detect.rules`
 graph/       the bundled graph server: data, log, passwords
 runs/        one JSON file a run: inputs, counts, timings

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import datetime as dt
 import os
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -57,6 +59,7 @@ def score(settings: Settings, file: str | None, log_format: str, day: dt.date | 
     from ueba.detect.findings import SCHEMA_VERSION, records
     from ueba.errors import UsageError
 
+    output.note_damage(settings.workspace.root)
     if file is not None and day is not None:
         raise UsageError("give a FILE or --day, not both: `ueba ingest` the file first to score it as a day of the lake")
     if file is None:
@@ -79,7 +82,7 @@ def score(settings: Settings, file: str | None, log_format: str, day: dt.date | 
 @click.option("--day", type=Day(), help="Only this day.")
 @click.option("--from", "first", type=Day(), help="First day.")
 @click.option("--to", "last", type=Day(), help="Last day.")
-@click.option("--limit", default=10, show_default=True, help="Incidents of a day to show, worst first.")
+@click.option("--limit", type=click.IntRange(1), default=10, show_default=True, help="Incidents of a day to show, worst first.")
 @click.option("--all", "everything", is_flag=True, help="Every incident, also those that rules hide, see `ueba triage rules`.")
 @output.format_option
 @pass_settings
@@ -99,21 +102,43 @@ def incidents(
       ueba incidents --from 2026-01-18 --limit 3
     """
     from ueba.detect import archive, feedback
+    from ueba.errors import UsageError
 
+    output.in_order(first, last)
+    if day is not None and (first or last):
+        raise UsageError("give --day, or --from and --to, not both")
     folder = settings.workspace.findings
     found = archive.incidents_of(folder, day, first, last)
     if not found:
         output.note(f"no incident on the days asked for; days that were scored: {archive.listed(folder)}")
-    log = feedback.read(settings.workspace.root)
-    for damage in log.damaged:
-        output.note(damage)
-    said = {verdict.incident: verdict.verdict for verdict in feedback.latest(log.verdicts)}
+    output.note_damage(settings.workspace.root)
+    said = feedback.words(settings.workspace.root)
     shown = found if everything else archive.reported(found, said)
     if len(shown) < len(found):
         output.note(f"incidents that rules hide: {len(found) - len(shown)}; --all shows them")
-    judged = [{**incident, "verdict": said.get(incident["id"])} for incident in shown if everything or incident["rank"] <= limit]
+    judged = [  # what rules hide has a rank after all others, so the limit is not for what is shown all the same
+        {**incident, "verdict": said.get(incident["id"])}
+        for incident in shown
+        if everything or incident["rank"] <= limit or incident.get("suppressed_by")
+    ]
     columns = (*INCIDENT_COLUMNS, *(["suppressed_by"] if any(incident.get("suppressed_by") for incident in shown) else []))
-    output.emit(judged, output_format, columns)
+    _emit_incidents(judged, output_format, columns)
+
+
+def _emit_incidents(found: Sequence[dict[str, Any]], output_format: str, columns: Sequence[str]) -> None:
+    """For a person who, how many, and the first reason; the rest is for `ueba explain`. The other formats have all."""
+    from ueba.detect import archive
+
+    if output_format == "table":
+        found = [
+            {**each, "users": _few(each["users"]), "machines": len(each["machines"]), "reasons": archive.headline(each["reasons"])}
+            for each in found
+        ]
+    output.emit(found, output_format, columns)
+
+
+def _few(names: Sequence[str], most: int = 2) -> list[str]:
+    return [*names[:most], *([f"and {len(names) - most} more"] if len(names) > most else [])]
 
 
 @click.command()
@@ -129,15 +154,17 @@ def nightly(settings: Settings, files: tuple[str, ...], log_format: str, output_
       ueba nightly /var/log/siem/2026-01-21
     """
     from ueba.cli.data import fail_if_bad
-    from ueba.detect import archive
+    from ueba.detect import archive, feedback
     from ueba.ingest import IngestReport
     from ueba.nightly import nightly as run
 
+    output.note_damage(settings.workspace.root)
     with output.progress() as report:
         facts = run(settings.workspace, files, log_format, settings.config, os.environ, report)
     stages = ", ".join(f"{stage} {seconds:.1f} s" for stage, seconds in facts["seconds"].items())
-    output.note(f"{facts['day']}: {len(facts['incidents'])} incidents; {stages}")
-    output.emit(archive.reported(facts["incidents"], {}), output_format, INCIDENT_COLUMNS)
+    found = archive.reported(facts["incidents"], feedback.words(settings.workspace.root))
+    output.note(f"{facts['day']}: {len(found)} incidents; {stages}")
+    _emit_incidents(found, output_format, INCIDENT_COLUMNS)
     fail_if_bad([IngestReport.from_dict(each) for each in facts["ingested"]], files)
 
 

@@ -31,13 +31,22 @@ def load(settings: Settings, first: dt.date | None, last: dt.date | None) -> Non
     from ueba import graph as graphs
     from ueba import stages
 
+    output.in_order(first, last)
     last = last or stages.last_day(settings.workspace)
     first = first or last - dt.timedelta(days=settings.config.graph.window_days)
-    with output.progress() as report, graphs.connect(settings.workspace, settings.config, os.environ) as store:
+    with (
+        settings.workspace.locked(),
+        output.progress() as report,
+        graphs.connect(settings.workspace, settings.config, os.environ) as store,
+    ):
         counts = graphs.load(store, settings.workspace, first, last, report)
         known = stages.known_of(settings.workspace, None, settings.config) if settings.workspace.model.exists() else None
         counts["PEER_OF"] = graphs.write_peers(store, known, report)
-    output.note(", ".join(f"{rows:,} {name}" for name, rows in counts.items()))
+    days = counts.pop("days")
+    if not days:
+        output.note(f"the lake has no days from {first} to {last}; `ueba doctor` says which it has")
+    rows = ", ".join(f"{rows:,} {name}" for name, rows in counts.items())
+    output.note(f"{days} days; rows written, a name once for each of its days: {rows}")
 
 
 @graph.command()
@@ -45,7 +54,7 @@ def load(settings: Settings, first: dt.date | None, last: dt.date | None) -> Non
 @click.option("--param", "parameters", multiple=True, metavar="NAME=VALUE", help="A parameter of the query, as text.")
 @click.option(
     "--timeout",
-    type=float,
+    type=output.Seconds(),
     help="Seconds after which it is ended, in the server too.  [default: graph.query_timeout_s]",
 )
 @click.option("--limit", type=click.IntRange(1), default=1000, show_default=True, help="Rows at most.")

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ueba.text import plain
+from ueba.text import in_a_cell, plain
 
 if TYPE_CHECKING:
     from ueba.detect.detector import Progress
@@ -68,6 +68,29 @@ class Time(click.ParamType[dt.datetime]):
             self.fail(f"{value!r} is not a time; write it as YYYY-MM-DDTHH:MM:SS", param, ctx)
 
 
+class Seconds(click.ParamType[float]):
+    """A time to wait: more than nothing, at most a day."""
+
+    name = "SECONDS"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        try:
+            seconds = float(value)
+        except ValueError:
+            seconds = 0
+        if not 0 < seconds <= 24 * 3600:
+            self.fail(f"{value!r} is not a number of seconds between 0 and a day", param, ctx)
+        return seconds
+
+
+def in_order(first: dt.date | None, last: dt.date | None) -> None:
+    """Raises UsageError for days from later to earlier."""
+    from ueba.errors import UsageError
+
+    if first is not None and last is not None and first > last:
+        raise UsageError(f"--from {first} is after --to {last}")
+
+
 class Picture(click.Path):
     """A file to draw into, of a form that its suffix tells: refused before the work and not after it."""
 
@@ -100,7 +123,7 @@ def emit(rows: Sequence[Mapping[str, Any]], output_format: str, columns: Sequenc
     elif output_format == "csv":
         writer = csv.writer(sys.stdout, lineterminator="\n")
         writer.writerow(shown)
-        writer.writerows([[_cell(row.get(name), " ") for name in shown] for row in rows])
+        writer.writerows([[_csv_cell(row.get(name)) for name in shown] for row in rows])
     else:
         _table(rows, shown)
 
@@ -127,7 +150,7 @@ def _table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> None:
         table.add_column(name.replace("_", " "), overflow="fold")
     for row in rows:
         table.add_row(*(Text(_cell(row.get(name), "\n" if name == "reasons" else ", ")) for name in columns))
-    console = Console(width=None if sys.stdout.isatty() else 160)
+    console = Console(width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else 160)
     console.print(table)
 
 
@@ -140,6 +163,15 @@ def _cell(value: Any, joiner: str) -> str:
         some = [_cell(item, " ") for item in value[:6]]
         return joiner.join(some) + (f"{joiner}and {len(value) - 6} more" if len(value) > 6 else "")
     return plain(value)
+
+
+def _csv_cell(value: Any) -> str:
+    """Whole, lists joined with " | ", as `ueba export csv` has it. Names come from logs, and a spreadsheet may open the file."""
+    if value is None or isinstance(value, int | float):
+        return "" if value is None else str(value)
+    if isinstance(value, list | tuple):
+        return in_a_cell(" | ".join(plain(item) for item in value))
+    return in_a_cell(plain(json.dumps(value, default=str, ensure_ascii=False) if isinstance(value, dict) else value))
 
 
 def wrapped(text: str) -> str:
@@ -155,6 +187,14 @@ def wrapped(text: str) -> str:
 def note(message: str) -> None:
     """A line for the person at the terminal, on standard error."""
     click.echo(message, err=True)
+
+
+def note_damage(root: Path) -> None:
+    """What is to be said of lines of a workspace's verdicts that are none; they do not count."""
+    from ueba.detect import feedback
+
+    for damage in feedback.read(root).damaged:
+        note(damage)
 
 
 @contextlib.contextmanager

@@ -49,7 +49,10 @@ def show(settings: Settings, output_format: str) -> None:
     rows: list[dict[str, Any]] = [
         {"setting": name, "value": value, "source": settings.sources.get(name, "default")} for name, value in every(settings.config)
     ]
-    rows.append({"setting": "workspace", "value": str(settings.workspace.root), "source": "--workspace"})
+    context = click.get_current_context().find_root()
+    source = context.get_parameter_source("workspace")
+    how = {"ENVIRONMENT": "UEBA_WORKSPACE", "COMMANDLINE": "--workspace"}.get(source.name if source else "", "default")
+    rows.append({"setting": "workspace", "value": str(settings.workspace.root), "source": how})
     for name in ("NEO4J_URI", "NEO4J_USERNAME", "NEO4J_DATABASE"):
         if name in os.environ:
             rows.append({"setting": name, "value": os.environ[name], "source": "environment"})
@@ -85,7 +88,6 @@ def _installed() -> list[dict[str, str]]:
 
 
 def _kept(settings: Settings) -> list[dict[str, str]]:
-    from ueba.detect import archive
     from ueba.detect.detector import Detector
     from ueba.errors import WorkspaceError
     from ueba.ingest import lake
@@ -108,8 +110,35 @@ def _kept(settings: Settings) -> list[dict[str, str]]:
         rows.append({"check": "model", "state": "ok", "detail": f"trained until {facts['trained_until']}"})
     except WorkspaceError as reason:
         rows.append({"check": "model", "state": "broken" if workspace.model.exists() else "empty", "detail": str(reason)})
-    rows.append({"check": "scored days", "state": "ok", "detail": archive.listed(workspace.findings)})
-    return rows
+    return [*rows, _scored(workspace), _said(workspace)]
+
+
+def _scored(workspace: Workspace) -> dict[str, str]:
+    """Whether what was found on each day can be read."""
+    from ueba.detect import archive, findings
+    from ueba.errors import WorkspaceError
+
+    try:
+        for day in archive.scored_days(workspace.findings):
+            findings.load(workspace.findings, day)
+    except WorkspaceError as reason:
+        return {"check": "scored days", "state": "broken", "detail": str(reason)}
+    return {"check": "scored days", "state": "ok", "detail": archive.listed(workspace.findings)}
+
+
+def _said(workspace: Workspace) -> dict[str, str]:
+    """Whether verdicts and rules can be read."""
+    from ueba.detect import feedback, rules
+    from ueba.errors import UebaError
+
+    log = feedback.read(workspace.root)
+    try:
+        allowed = rules.installed(workspace.root)
+    except UebaError as reason:
+        return {"check": "verdicts, rules", "state": "broken", "detail": str(reason)}
+    if log.damaged:
+        return {"check": "verdicts, rules", "state": "broken", "detail": "; ".join(log.damaged)}
+    return {"check": "verdicts, rules", "state": "ok", "detail": f"{len(log.verdicts)} verdicts, {len(allowed)} rules"}
 
 
 def _graph_server(settings: Settings) -> dict[str, str]:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 LOG_COLUMNS = ("when", "who", "incident", "verdict", "reason", "expires", "state", "changed")
 RULE_COLUMNS = ("name", "owner", "effect", "from", "until", "conditions", "reason", "state")
 DRY_COLUMNS = ("day", "rank", "id", "score", "verdict", "suppressed_by", "users", "machines")
+LONGEST_REASON = 500  # characters: it stands beside every edge that a verdict changes
 SHOWN = 10  # incidents of a dry run
 
 
@@ -41,6 +42,8 @@ class Expiry(click.ParamType[dt.date | int]):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> dt.date | int:
         if str(value).isdigit() and 0 < int(value) < 100_000:
             return int(value)
+        if str(value).removeprefix("-").isdigit():
+            self.fail(f"{value!r} days; give 1 to 99999 days, or a date as YYYY-MM-DD", param, ctx)
         return Day().convert(value, param, ctx)
 
 
@@ -82,11 +85,12 @@ def judge(settings: Settings, incident_id: str, verdict: str, reason: str, expir
     from ueba.errors import UsageError
     from ueba.text import plain
 
-    said = plain(reason).strip()
-    if not said:
-        raise UsageError("--reason is empty; who reads the verdict in a month wants to know why")
+    said = plain(" ".join(reason.split()))
+    if not 0 < len(said) <= LONGEST_REASON:
+        long = f"has {len(said):,} characters, more than {LONGEST_REASON}" if said else "is empty"
+        raise UsageError(f"--reason {long}; who reads the verdict in a month wants to know why, in a sentence")
     found, news = stages.judge(settings.workspace, incident_id, verdict, said, plain(who or user_name()), expires)
-    _note_damage(settings)
+    output.note_damage(settings.workspace.root)
     if not news:
         output.note(f"{found.incident}: this was said before, nothing is added")
         return
@@ -117,9 +121,10 @@ def log(settings: Settings, first: dt.date | None, last: dt.date | None, output_
         for row in stages.verdict_log(settings.workspace)
         if (first is None or row["when"][:10] >= str(first)) and (last is None or row["when"][:10] <= str(last))
     ]
-    _note_damage(settings)
+    output.note_damage(settings.workspace.root)
     if not rows:
-        output.note("no verdict was given; `ueba triage ID --verdict ...` gives one")
+        when = " on these days (of the clock, not of the logs)" if first or last else ""
+        output.note(f"no verdict was given{when}; `ueba triage ID --verdict ...` gives one")
     output.emit(rows, output_format, LOG_COLUMNS)
 
 
@@ -157,8 +162,13 @@ def rules(
     from ueba.errors import UsageError
     from ueba.text import plain
 
+    output.in_order(first, last)
     if apply is not None and file is not None:
         raise UsageError("give --rules to try a file or --apply to put it in force, not both")
+    if apply is not None and dry_run:
+        raise UsageError("--apply puts rules in force; to try them, use --dry-run --rules FILE")
+    if apply is not None and (first or last):
+        raise UsageError("--from and --to are for a dry run; --apply hides on all days, and shows them all first")
     workspace, text = settings.workspace, None
     if apply is not None:
         text = hide.read(apply)
@@ -175,8 +185,7 @@ def rules(
     if text is not None:
         if not yes:
             click.confirm("put these rules in force?", abort=True, err=True)
-        hidden = [incident["id"] for incident in found.hidden]
-        stages.install_rules(workspace, text, chosen, plain(who or user_name()), hidden)
+        stages.install_rules(workspace, text, chosen, plain(who or user_name()))
         output.note(f"{len(chosen)} rules are in force; `ueba incidents --all` shows what they hide")
 
 
@@ -188,13 +197,6 @@ def _show(found: DryRun, output_format: str) -> None:
         output.note(f"WARNING: {len(found.true)} of them were called TRUE and would never have been seen: {named}")
     shown: Sequence[dict[str, Any]] = found.hidden if output_format != "table" else found.hidden[:SHOWN]
     output.emit(shown, output_format, DRY_COLUMNS)
-
-
-def _note_damage(settings: Settings) -> None:
-    from ueba.detect import feedback
-
-    for damage in feedback.read(settings.workspace.root).damaged:
-        output.note(damage)
 
 
 def user_name() -> str:

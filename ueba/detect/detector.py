@@ -107,7 +107,7 @@ class Detector:
         return until < day.isoformat()
 
     def recalibrated(self, history: History, batch: EdgeBatch, day: int, surprise: Array) -> Detector:
-        """With a scored day added to what is known of normal scores. `history` is as of before the day."""
+        """With edges of a scored day added to what is known of normal scores. `history` is as of before the day."""
         calibration = self.calibration.extended(breadth_rank(history, batch.user), surprise, day)
         return replace(self, calibration=calibration)
 
@@ -195,6 +195,12 @@ def p_values(table: pa.Table, suspects: Mapping[Edge, float]) -> Array:
     return np.fromiter((suspects.get(edge, 1.0) for edge in zip(*columns, strict=True)), float, len(table))
 
 
+def not_attacks(table: pa.Table, suspects: Mapping[Edge, float]) -> npt.NDArray[np.bool_]:
+    """Which edges of a day were not called true, p of 0 among the suspects, and so count as normal. bool [edges]"""
+    normal: npt.NDArray[np.bool_] = p_values(table, suspects) > 0
+    return normal
+
+
 def window_start(day: dt.date, config: Config) -> dt.date:
     """The first day that counts for what is known before `day`."""
     return day - dt.timedelta(days=config.history.window_days)
@@ -258,6 +264,7 @@ def train(
     for done, (day, batch, table) in enumerate(walk(root, history, days[0], until, suspects)):
         progress("read", done, len(days))
         if day in held_out:
+            batch = batch.take(not_attacks(table, suspects(day)))
             described = features.describe(history, batch, day_number(day), features.today(history, batch))
             normal.append((frozen(history), batch, described, day_number(day), breadth_rank(history, batch.user)))
         elif day in positive:

@@ -1,6 +1,6 @@
 """What analysts said of incidents, and what it changes: `feedback/verdicts.jsonl`, one JSON object a line, only ever added to.
 
-    true       its edges are never learned; for some days what its users do, and what is done from its machines, is lifted
+    true       its edges are never learned; for some days what its users do, and what is done from where they acted, is lifted
     benign     what is like it is lowered: the same users, machines, targets, strange in no other way than it was; less by and by
     expected   exactly its edges are lowered, until it expires
     withdrawn  nothing was said
@@ -149,6 +149,11 @@ def verdicts(root: Path) -> dict[str, dict[str, Any]]:
     return {verdict.incident: verdict.to_dict() for verdict in latest(read(root).verdicts)}
 
 
+def words(root: Path) -> dict[str, str]:
+    """The last verdict on each incident, in a word."""
+    return {verdict.incident: verdict.verdict for verdict in latest(read(root).verdicts)}
+
+
 def add(root: Path, verdict: Verdict) -> bool:
     """Add a verdict to the log of a workspace; whether it says anything new."""
 
@@ -189,10 +194,17 @@ def state(verdict: Verdict, every: Sequence[Verdict], today: dt.date) -> str:
     """Whether a verdict of the log counts for days from today on, and if not, why."""
     last = next(each for each in reversed(every) if each.incident == verdict.incident)
     if last != verdict:
-        return f"superseded by {last.id}"
+        return f"superseded: {last.verdict} since {last.when:%Y-%m-%d %H:%M}"
     if verdict.verdict == "withdrawn":
         return "withdraws"
-    return "expired" if verdict.expires and today > verdict.expires else "in force"
+    if verdict.expires and today > verdict.expires:
+        return "expired"
+    true_on = _true_on(latest(every)) if verdict.verdict != "true" else {}
+    ended = [edge for edge in verdict.edges if _is_ended(verdict, edge, true_on)]
+    if ended:
+        some = "" if len(ended) == len(verdict.edges) else f" for {len(ended)} of {len(verdict.edges)} edges"
+        return f"ended{some}: their users are in what was called true"
+    return "in force"
 
 
 # --- what a verdict changes: strangeness ---------------------------------------------------------------------------
@@ -261,23 +273,34 @@ Judged = tuple[Verdict, Edge, frozenset[str] | None, float]
 
 def _judged_edges(counting: Sequence[Verdict]) -> dict[tuple[str | None, ...], list[Judged]]:
     """The edges that lower, by what a later one must share with them: the user, or source and target."""
-    true_on: dict[str, dt.date] = {}
-    for verdict in counting:
-        if verdict.verdict == "true":
-            for user, _, _ in verdict.edges:
-                true_on[user] = max(verdict.day, true_on.get(user, verdict.day))
+    true_on = _true_on(counting)
     found: dict[tuple[str | None, ...], list[Judged]] = {}
     for verdict in counting:
         if verdict.verdict not in ("benign", "expected"):
             continue
         for edge, pattern, nats in zip(verdict.edges, verdict.patterns, verdict.strangeness, strict=True):
             user, source, target = edge
-            if user in true_on and true_on[user] >= verdict.day:
+            if _is_ended(verdict, edge, true_on):
                 continue
             found.setdefault(("user", user), []).append((verdict, edge, pattern, nats))
             if source is not None:
                 found.setdefault(("hop", source, target), []).append((verdict, edge, pattern, nats))
     return found
+
+
+def _true_on(said: Iterable[Verdict]) -> dict[str, dt.date]:
+    """The last day on which a user was in what was called true."""
+    true_on: dict[str, dt.date] = {}
+    for verdict in said:
+        if verdict.verdict == "true":
+            for user, _, _ in verdict.edges:
+                true_on[user] = max(verdict.day, true_on.get(user, verdict.day))
+    return true_on
+
+
+def _is_ended(verdict: Verdict, edge: Edge, true_on: Mapping[str, dt.date]) -> bool:
+    """Whether the edge's user was in what was called true, on the day of a harmless verdict or later."""
+    return edge[0] in true_on and true_on[edge[0]] >= verdict.day
 
 
 def _lowered(alike: Sequence[Judged], day: dt.date, edge: Edge, pattern: frozenset[str], strangeness: float) -> Effect | None:
@@ -298,7 +321,8 @@ def _lowered(alike: Sequence[Judged], day: dt.date, edge: Edge, pattern: frozens
 
 
 def _neighbours(counting: Sequence[Verdict], day: dt.date) -> dict[tuple[str, str | None], Effect]:
-    """What true verdicts add to what a user does, and to what is done from a machine."""
+    """What true verdicts add to what a user does, and to what is done from a machine that was acted from: what was only reached may
+    be everybody's server, or have refused."""
     from ueba.detect.persistence import DAYS, KEPT_A_DAY
 
     found: dict[tuple[str, str | None], Effect] = {}
@@ -308,7 +332,7 @@ def _neighbours(counting: Sequence[Verdict], day: dt.date) -> dict[tuple[str, st
             continue
         nats = LIFTED_NATS * KEPT_A_DAY**age
         users = {user for user, _, _ in verdict.edges}
-        machines = {machine for _, source, target in verdict.edges for machine in (source, target)} - {None}
+        machines = {source for _, source, _ in verdict.edges if source is not None}
         for kind, names in (("user", users), ("machine", machines)):
             for name in names:
                 why = f"lifted by {nats:.1f} nats: {name} is in {verdict.incident} {_called(verdict)}"

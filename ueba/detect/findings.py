@@ -8,7 +8,7 @@ Leaves out exact contributions of the model's parts.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Collection, Iterable, Sequence, Set
+from collections.abc import Collection, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 
 from ueba.config import Config
 from ueba.detect import archive, feedback, incidents, persistence
-from ueba.detect.detector import Detector, Edge
+from ueba.detect.detector import Array, Detector, Edge
 from ueba.detect.features import FEATURE_NAMES
 from ueba.detect.feedback import Effect, Verdict
 from ueba.detect.history import HELD_P, RELATIONS, EdgeBatch, Floats, History, day_number, pair_keys
@@ -58,8 +58,8 @@ def find(
     earlier: Evidence = (),
     said: Sequence[Verdict] = (),
     allowed: Sequence[Rule] = (),
-) -> tuple[Finding, Detector]:
-    """Score a day that was not learned yet. Returns what was found, and the detector with the day in its calibration.
+) -> tuple[Finding, Array]:
+    """Score a day that was not learned yet. Returns what was found, and the surprise of every edge of the day.
 
     said: the last verdicts on incidents, see `feedback`; those of earlier days count. allowed: what rules hide."""
     score, described = detector.score(history, batch, day_number(day))
@@ -84,10 +84,9 @@ def find(
         score.strangeness, score.p_value, edges["user"].to_numpy(), past, incidents.STRANGE_P
     )
     edges["row"] = np.arange(len(edges))
-    edges, told = judged(edges, described, day, said, config.incidents.candidates)
-    edges["rule"] = pd.Series(
-        [that_hides(allowed, edge) for edge in records(edges)] if allowed else None, edges.index, dtype=object
-    )
+    edges, told = with_feedback(edges, described, day, said, config.incidents.candidates)
+    edges = incidents.strangest(edges, config.incidents.candidates)
+    edges["rule"] = pd.Series([that_hides(allowed, edge) for edge in records(edges)], dtype=object)
     limits = config.incidents.candidates, config.incidents.budget, detector.least_score(config.incidents.budget)
     strangest, found = incidents.incidents(day, edges, *limits)
     strangest.insert(0, "day", day)
@@ -104,10 +103,10 @@ def find(
         incident["backoff"] = any("no history" in reason for some in mine["reasons"] for reason in some)
         incident["schema_version"] = SCHEMA_VERSION
         incident["model"] = detector.facts
-    return Finding(day, strangest, found), detector.recalibrated(history, batch, day_number(day), score.surprise)
+    return Finding(day, strangest, found), score.surprise
 
 
-def judged(
+def with_feedback(
     edges: pd.DataFrame, described: Floats, day: dt.date, said: Sequence[Verdict], candidates: int
 ) -> tuple[pd.DataFrame, dict[int, list[Effect]]]:
     """Edges with what verdicts add to their strangeness: `original` is without, `feedback` the difference, `said_by` the verdicts;
@@ -225,7 +224,7 @@ def reasons(described: Floats, edge: dict[str, Any], held: Collection[str] = (),
     ):
         if value[feature] and names[whom] is not None:
             said.append(f"{names[whom]} has no history as a {whom}: scored through its group (back-off)")
-    if edge["carried"] > 0 and edge["p_value"] <= incidents.STRANGE_P:
+    if edge["carried"] >= persistence.LEAST_TOLD and edge["p_value"] <= incidents.STRANGE_P:
         said.append(f"{user} was strange on the days before as well ({edge['carried']:.1f} nats)")
     return [*(said or ["known to each other, but in an unusual combination"]), *(effect.why for effect in told)]
 
@@ -247,8 +246,13 @@ def load_edges(folder: Path, day: dt.date) -> pd.DataFrame:
     """The strangest edges of a scored day."""
     path = folder / f"day={day}.parquet"
     if not path.exists():
+        if day in archive.scored_days(folder):
+            raise WorkspaceError(f"{path} is missing; `ueba score --day {day}` makes it anew")
         raise WorkspaceError(f"{day} was not scored; days that were: {archive.listed(folder)}")
-    table = pq.read_table(path).to_pandas()
+    try:
+        table = pq.read_table(path).to_pandas()
+    except pa.ArrowException as reason:
+        raise WorkspaceError(f"{path} is damaged ({reason}); `ueba score --day {day}` makes it anew") from reason
     table = table.astype({name: object for name in ("user_kind", "source", "incident", "rule") if name in table})
     plain: pd.DataFrame = table.where(table.notna(), None)
     return plain if "original" in plain else _before_feedback(plain)
@@ -295,3 +299,10 @@ def suspicious(strangest: pd.DataFrame) -> dict[Edge, float]:
 def load(folder: Path, day: dt.date) -> Finding:
     """What `save` wrote of a day."""
     return Finding(day, load_edges(folder, day), archive.load_incidents(folder, day, day))
+
+
+def reported(finding: Finding, said: Mapping[str, str]) -> Finding:
+    """A day without the incidents that rules hide, whose edges are then in none. said: `feedback.words`"""
+    shown = archive.reported(finding.incidents, said)
+    is_shown = finding.edges["incident"].isin([incident["id"] for incident in shown])
+    return Finding(finding.day, finding.edges.assign(incident=finding.edges["incident"].where(is_shown, None)), shown)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -77,9 +78,11 @@ def hide(finding: findings.Finding, rules: Sequence[Rule]) -> findings.Finding:
 
 
 def hide_all(folder: Path, rules: Sequence[Rule]) -> None:
-    """Put every scored day under other rules."""
+    """Put every scored day under other rules. The time of its file stays, by which others know when the day was scored."""
     for day in archive.scored_days(folder):
         before = findings.load(folder, day)
         after = hide(before, rules)
         if after.incidents != before.incidents or not after.edges["rule"].equals(before.edges["rule"]):
+            scored_at = archive.scored_at(folder, day).timestamp()
             findings.save(after, folder)
+            os.utime(folder / f"day={day}.json", (scored_at, scored_at))

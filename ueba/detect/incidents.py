@@ -70,28 +70,26 @@ def incidents(
     incidents, best first: at most `budget`, none below `least_score`. Columns of edges: user, source, target, surprise, p_value,
     strangeness, and `rule`, what hides an edge, if anything may. Incidents that are hidden by rules, and score as those reported
     do, come after them, out of the budget."""
-    strangest, component, scores = _ranked(edges, candidates, budget)
-    hidden = _hidden(strangest, component)
+    best, component, scores = _ranked(edges, candidates, budget)
+    hidden = _hidden(best, component)
     reached = scores[scores >= least_score]
     shown = reached[~reached.index.isin(hidden)].head(budget)
     aside = reached[reached.index.isin(hidden)]
-    best = pd.concat([shown, aside[aside >= shown.min()] if len(shown) == budget else aside.head(budget)]) if hidden else shown
-    found = [
-        _incident(day, rank, value, strangest[component == number]) for rank, (number, value) in enumerate(best.items(), start=1)
-    ]
-    for number, incident in zip(best.index, found, strict=True):
+    kept = pd.concat([shown, aside[aside >= shown.min()] if len(shown) == budget else aside.head(budget)]) if hidden else shown
+    found = [_incident(day, rank, value, best[component == number]) for rank, (number, value) in enumerate(kept.items(), start=1)]
+    for number, incident in zip(kept.index, found, strict=True):
         incident["suppressed_by"] = hidden.get(number)
-    name = dict(zip(best.index, (incident["id"] for incident in found), strict=True))
+    name = dict(zip(kept.index, (incident["id"] for incident in found), strict=True))
     named = pd.Series(component).map(name).astype(object)
-    strangest["incident"] = named.where(named.notna(), None)
-    return strangest, found
+    best["incident"] = named.where(named.notna(), None)
+    return best, found
 
 
-def _hidden(strangest: pd.DataFrame, component: Array) -> dict[Any, str]:
+def _hidden(edges: pd.DataFrame, component: Array) -> dict[Any, str]:
     """What hides a component, by its number, of those hidden."""
-    if "rule" not in strangest or strangest["rule"].isna().all():
+    if "rule" not in edges or edges["rule"].isna().all():
         return {}
-    by = strangest["rule"].groupby(component).apply(rules.hidden_by).dropna()
+    by = edges["rule"].groupby(component).apply(rules.hidden_by).dropna()
     return {number: str(name) for number, name in by.items()}
 
 
@@ -110,19 +108,24 @@ def scores(edges: pd.DataFrame, candidates: int, budget: int) -> Array:
 def _ranked(edges: pd.DataFrame, candidates: int, budget: int) -> tuple[pd.DataFrame, Array, pd.Series[float]]:
     """The strangest edges, strangest first; the number of each one's component, -1 for those that are not strange enough for
     one; and the components' scores, best first."""
+    best = strangest(edges, candidates)
+    strange = ((best["p_value"] <= STRANGE_P) | (best.index < budget)).to_numpy()
+    component = np.full(len(best), -1)
+    component[strange] = group(best[strange])
+    scores = best["strangeness"][strange].groupby(component[strange]).apply(lambda values: score(values.to_numpy()))
+    return best, component, scores.sort_values(ascending=False, kind="stable")
+
+
+def strangest(edges: pd.DataFrame, candidates: int) -> pd.DataFrame:
+    """The strangest edges, strangest first: those of which incidents are made."""
     order = ["strangeness", "user", "source", "target"]
-    strangest = edges.sort_values(order, ascending=[False, True, True, True], kind="stable").head(candidates)
-    strangest = strangest.reset_index(drop=True)
-    strange = ((strangest["p_value"] <= STRANGE_P) | (strangest.index < budget)).to_numpy()
-    component = np.full(len(strangest), -1)
-    component[strange] = group(strangest[strange])
-    scores = strangest["strangeness"][strange].groupby(component[strange]).apply(lambda values: score(values.to_numpy()))
-    return strangest, component, scores.sort_values(ascending=False, kind="stable")
+    ordered = edges.sort_values(order, ascending=[False, True, True, True], kind="stable")
+    return ordered.head(candidates).reset_index(drop=True)
 
 
 def _incident(day: dt.date, rank: int, value: float, edges: pd.DataFrame) -> dict[str, Any]:
-    strangest = edges.iloc[0]
-    about = f"{day}|{strangest['user']}|{strangest['source']}|{strangest['target']}"
+    first = edges.iloc[0]
+    about = f"{day}|{first['user']}|{first['source']}|{first['target']}"
     return {
         "id": f"{day:%Y%m%d}-{hashlib.sha256(about.encode()).hexdigest()[:8]}",
         "day": day.isoformat(),

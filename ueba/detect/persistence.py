@@ -20,6 +20,7 @@ import pandas as pd
 CHANCE_NATS = 5.0  # -log p of a user's strangest edge that says nothing yet
 KEPT_A_DAY = 0.7  # of the evidence
 MOST_NATS = 10.0  # that the past may add
+LEAST_TOLD = 0.05  # nats; what is less would be told as 0.0
 DAYS = 10  # after which nothing is left to speak of
 
 
