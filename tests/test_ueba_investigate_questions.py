@@ -5,6 +5,7 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -24,7 +25,7 @@ from ueba.errors import UsageError, WorkspaceError
 from ueba.investigate import questions
 
 D05, D18, D19, D20 = (f"2026-01-{day:02}" for day in (5, 18, 19, 20))
-A, B, C = f"{D20}-aaaa".replace("-", "", 2), f"{D19}-bbbb".replace("-", "", 2), f"{D20}-cccc".replace("-", "", 2)
+A, B, C, D = (f"{day}-{name}".replace("-", "", 2) for day, name in ((D20, "aaaa"), (D19, "bbbb"), (D20, "cccc"), (D20, "dddd")))
 KINDS = {"svc": "service", "srv$@corp": "machine"}
 NETWORK, NTLM = "Network", "NTLM"
 
@@ -34,10 +35,12 @@ EDGES: dict[str, list[tuple[Any, ...]]] = {
         ("dora", "ws2", "srv", "09:00", "09:00", 1, 0),
         ("srv$@corp", "srv", "dc", "09:10", "09:10", 1, 0),
         ("svc", "srv", "dc", "09:20", "09:20", 1, 0),
+        ("dora", "srv", "dc", "09:30", "09:30", 1, 1),
     ],
     D18: [
         ("alice", "ws1", "srv", "09:00", "17:00", 4, 0),
         ("bob", "ws2", "srv", "09:30", "16:00", 2, 0),
+        ("carol", None, "dc", "00:50", "00:51", 2, 2),
         ("carol", "ws2", "dc", "10:00", "10:00", 1, 0),
         ("svc", "dc", "srv", "01:00", "01:00", 1, 0),
     ],
@@ -47,6 +50,7 @@ EDGES: dict[str, list[tuple[Any, ...]]] = {
         ("bob", "ws2", "srv", "09:20", "15:00", 2, 0, {"surprise": 6.0, "p_value": 0.02, "incident": B}),
         ("svc", "dc", "srv", "01:00", "01:00", 1, 0),
         ("alice", "ws1", "share", "09:15", "09:15", 2, 0),
+        ("hugo", "phone", "share", "03:00", "03:00", 1, 0),
     ],
     D20: [
         ("alice", "ws1", "srv", "09:00", "10:00", 3, 0),
@@ -71,12 +75,19 @@ EDGES: dict[str, list[tuple[Any, ...]]] = {
         ("alice", "ws1", "share", "09:15", "09:20", 2, 0),
         ("bob", "ws2", "share", "11:00", "11:00", 1, 0, {"surprise": 2.0, "p_value": 0.1}),
         ("bob", None, "vault", "11:30", "11:30", 1, 0),
+        ("frank", "kali", "vault", "02:00", "02:05", 3, 3),
+        ("frank", "kali", "share", "02:10", "02:10", 1, 0, {"package": NTLM}),
+        ("frank", None, "vault", "02:30", "02:30", 1, 0),
+        ("gina", "kali", "vault", "02:01", "02:01", 1, 1),
+        ("hugo", "kali", "vault", "02:02", "02:06", 2, 1, {"surprise": 1.0, "p_value": 0.2, "incident": D}),
+        ("hugo", "phone", "share", "02:04", "02:04", 1, 0),
     ],
 }  # fmt: skip
 INCIDENTS = {
     A: {"day": D20, "rank": 1, "score": 14.0, "p_value": 0.001, "edges": 2, "reasons": ["new"]},
     B: {"day": D19, "rank": 1, "score": 6.0, "p_value": 0.02, "edges": 1, "reasons": ["late", "odd"]},
     C: {"day": D20, "rank": 2, "score": 3.0, "p_value": 0.05, "edges": 1, "reasons": ["rare"]},
+    D: {"day": D20, "rank": 3, "score": 1.0, "p_value": 0.2, "edges": 1, "reasons": ["new"]},
 }
 PEERS = {"start": ["alice", "alice", "bob"], "end": ["bob", "carol", "alice"], "similarity": [0.9, 0.7, 0.9], "rank": [1, 2, 1]}
 EMBEDDINGS: dict[str, dict[str, list[float]]] = {
@@ -163,6 +174,7 @@ ANSWERS: list[tuple[str, list[str], list[tuple[Any, ...]]]] = [
             ("alice", "db", "ws2", 5.0, 0.01, 1, 0, at("09:40"), at("09:40"), A),
             ("carol", "ws2", "ws1", 3.0, 0.05, 1, 0, at("09:50"), at("09:50"), C),
             ("bob", "ws2", "share", 2.0, 0.1, 1, 0, at("11:00"), at("11:00"), None),
+            ("hugo", "kali", "vault", 1.0, 0.2, 2, 1, at("02:02"), at("02:06"), D),
         ],
     ),
     ("strange-logons", [f"day={D18}"], []),
@@ -234,30 +246,34 @@ ANSWERS: list[tuple[str, list[str], list[tuple[Any, ...]]]] = [
     (
         "who-reached",
         ["target=share"],
-        [("alice", "ws1", at("09:15", D19), at("09:20"), 2, 4, 0), ("bob", "ws2", at("11:00"), at("11:00"), 1, 1, 0)],
+        [
+            ("hugo", "phone", at("03:00", D19), at("02:04"), 2, 2, 0),
+            ("alice", "ws1", at("09:15", D19), at("09:20"), 2, 4, 0),
+            ("frank", "kali", at("02:10"), at("02:10"), 1, 1, 0),
+            ("bob", "ws2", at("11:00"), at("11:00"), 1, 1, 0),
+        ],
     ),
     (
-        "credential-switches",  # from srv, bob acts half an hour after alice's last logon there; from ws2, others after 09:40
+        # From srv, bob acts half an hour after alice's last logon there; from ws2, others after 09:40. That carol and bob fail at
+        # db is nothing.
+        "credential-switches",
         ["user=alice"],
         [
-            ("ws2", "carol", "db", at("09:45"), 5.0),
             ("ws2", "carol", "ws1", at("09:50"), 10.0),
             ("ws2", "carol", "vault", at("09:58"), 18.0),
-            ("ws2", "bob", "db", at("10:00"), 20.0),
             ("ws2", "eve", "db", at("10:05"), 25.0),
             ("srv", "bob", "db", at("10:30"), 30.0),
         ],
     ),
     ("credential-switches", ["user=dora", f"day={D05}"], [("srv", "svc", "dc", at("09:20", D05), 20.0)]),  # and srv itself
-    ("credential-switches", ["user=alice", "minutes=5"], [("ws2", "carol", "db", at("09:45"), 5.0)]),
+    ("credential-switches", ["user=alice", "minutes=10"], [("ws2", "carol", "ws1", at("09:50"), 10.0)]),
+    ("credential-switches", ["user=carol", f"day={D18}"], []),  # she failed at dc nine minutes before svc acts from it
     (
         "switches-after-incidents",
         ["minutes=20"],
         [
-            (A, "alice", "ws2", "carol", "db", at("09:45"), 5.0),
             (A, "alice", "ws2", "carol", "ws1", at("09:50"), 10.0),
             (A, "alice", "ws2", "carol", "vault", at("09:58"), 18.0),
-            (A, "alice", "ws2", "bob", "db", at("10:00"), 20.0),
             (C, "carol", "ws1", "alice", "srv", at("10:00"), 10.0),
         ],
     ),
@@ -274,6 +290,11 @@ ANSWERS: list[tuple[str, list[str], list[tuple[Any, ...]]]] = [
         ["start=ws1", "target=ws2", f"since={at('09:00')}"],
         [(3, at("09:40"), ["ws1", "srv", "db", "ws2"], [at("09:00"), at("09:30"), at("09:40")], ["alice", "alice", "alice"])],
     ),
+    (
+        "paths-between",  # at 09:45 carol failed at db
+        ["start=carol", "target=db", f"since={D20}"],
+        [(3, at("10:30"), ["carol", "ws1", "srv", "db"], [at("09:50"), at("09:50"), at("10:30")], ["carol", "alice", "bob"])],
+    ),
     ("paths-between", ["start=ws1", "target=ws2", f"since={at('09:31')}"], []),  # the hop from srv was before
     ("paths-between", ["start=alice", "target=ws1", f"since={at('09:00')}", "hours=0.5"], []),
     (
@@ -289,6 +310,16 @@ ANSWERS: list[tuple[str, list[str], list[tuple[Any, ...]]]] = [
         ],
     ),
     (
+        "account-blast-radius",  # she failed at db, and bob came there from where she had been
+        ["user=carol", f"since={at('09:00')}"],
+        [
+            (1, at("09:50"), "ws1", "machine", "ws2", "carol"),
+            (1, at("09:58"), "vault", "resource", "ws2", "carol"),
+            (2, at("09:50"), "srv", "machine", "ws1", "alice"),
+            (3, at("10:30"), "db", "machine", "srv", "bob"),
+        ],
+    ),
+    (
         "machine-blast-radius",
         ["machine=dc", f"since={at('00:00')}"],
         [
@@ -300,6 +331,16 @@ ANSWERS: list[tuple[str, list[str], list[tuple[Any, ...]]]] = [
         ],
     ),
     ("machine-blast-radius", ["machine=db", f"since={at('09:41')}"], []),
+    (
+        "machine-blast-radius",  # carol and bob failed at db; of what eve did there one failed
+        ["machine=ws2", f"since={at('09:42')}", "hours=0.6"],
+        [
+            (1, at("09:42"), "srv", "machine", "ws2", "bob"),
+            (1, at("09:50"), "ws1", "machine", "ws2", "carol"),
+            (1, at("09:58"), "vault", "resource", "ws2", "carol"),
+            (1, at("10:05"), "db", "machine", "ws2", "eve"),
+        ],
+    ),
     (
         "machine-blast-radius",  # it comes back to where it began, which is not told
         ["machine=ws1", f"since={at('09:30')}", "hours=1"],
@@ -319,6 +360,22 @@ ANSWERS: list[tuple[str, list[str], list[tuple[Any, ...]]]] = [
         ],
     ),
     (
+        "paths-to-jewels",
+        ["user=carol", "jewel=db", "jewel=vault", f"since={D20}"],
+        [
+            ("vault", 1, at("09:58"), ["carol", "vault"], [at("09:58")], ["carol"]),
+            (
+                "db",
+                3,
+                at("10:30"),
+                ["carol", "ws1", "srv", "db"],
+                [at("09:50"), at("09:50"), at("10:30")],
+                ["carol", "alice", "bob"],
+            ),
+        ],
+    ),
+    ("chains-of-user", ["user=dora", f"day={D05}"], []),  # from ws2 to srv, and from there she failed at dc
+    (
         "chains-of-user",
         ["user=alice"],
         [
@@ -332,48 +389,83 @@ ANSWERS: list[tuple[str, list[str], list[tuple[Any, ...]]]] = [
         [
             ("carol", "db", ["ws2"], at("09:45"), 1, 1, None),
             ("carol", "ws1", ["ws2"], at("09:50"), 1, 1, 3.0),
+            ("carol", "vault", ["ws2"], at("09:58"), 1, 1, None),
         ],
     ),
-    ("first-administrator-logons", [f"day={D18}"], [("carol", "dc", ["ws2"], at("10:00", D18), 1, 0, None)]),
+    ("first-administrator-logons", [f"day={D18}"], [("carol", "dc", ["", "ws2"], at("00:50", D18), 3, 0, None)]),
     (
         "service-accounts-on-workstations",  # nobody but itself acts from dc
         [],
         [
             ("svc", "reached", "ws1", ["alice"], 0, at("01:10")),
-            ("svc", "reached", "srv", ["alice", "bob"], 2, at("01:00")),
+            ("svc", "reached", "srv", ["alice", "bob", "dora"], 2, at("01:00")),
         ],
     ),
     ("service-accounts-on-workstations", ["most=1"], [("svc", "reached", "ws1", ["alice"], 0, at("01:10"))]),
-    ("sudden-audience", ["least=2"], [("db", 4, 0, 2, 5), ("ws1", 2, 0, 2, 0)]),
-    ("sudden-audience", ["least=4", "times=1.3"], [("db", 4, 0, 2, 5), ("srv", 4, 3, 3, 0)]),
+    ("sudden-audience", ["least=2"], [("vault", 5, 0, 2, 5), ("db", 4, 0, 2, 5), ("ws1", 2, 0, 2, 0)]),
+    (
+        "sudden-audience",
+        ["least=4", "times=1.3"],
+        [("vault", 5, 0, 2, 5), ("db", 4, 0, 2, 5), ("share", 4, 2, 4, 0), ("srv", 4, 3, 3, 0)],
+    ),
     ("woken-accounts", [], [("dora", "human", D05, 1, ["srv"], at("23:00"))]),
     ("woken-accounts", [f"first={D05}"], []),
-    ("newcomers", [], [("account", "eve", 1, at("10:05")), ("machine", "db", 4, at("09:30"))]),
+    (
+        "newcomers",  # kali was only acted from; so was phone, before too
+        [],
+        [
+            ("account", "frank", 2, at("02:00")),
+            ("account", "eve", 1, at("10:05")),
+            ("account", "gina", 1, at("02:01")),
+            ("machine", "db", 4, at("09:30")),
+            ("machine", "kali", 3, at("02:00")),
+        ],
+    ),
     (
         "broadest-users",
         ["least=2"],
         [
-            ("alice", "human", 3, 3, 5, 0),
-            ("bob", "human", 2, 2, 6, 3),
-            ("carol", "human", 2, 1, 2, 1),
-            ("svc", "service", 2, 1, 2, 0),
+            ("alice", "human", 3, 1, 3, 7, 0),
+            ("bob", "human", 2, 2, 2, 8, 3),
+            ("carol", "human", 2, 1, 1, 3, 1),
+            ("frank", "human", 0, 2, 1, 5, 3),
+            ("hugo", "human", 0, 2, 2, 3, 1),
+            ("svc", "service", 2, 0, 1, 2, 0),
         ],
     ),
-    ("many-sources", ["least=2"], [("alice", "human", 3, ["db", "srv"], 7), ("bob", "human", 2, ["srv"], 7)]),
     (
-        "quick-moves",
-        ["minutes=30"],
-        [("alice", "human", 2, 600, at("09:40"), "srv", "db"), ("bob", "human", 1, 1800, at("10:30"), "ws2", "srv")],
+        "many-sources",
+        ["least=2"],
+        [("alice", "human", 3, ["db", "srv"], 7), ("bob", "human", 2, ["srv"], 7), ("hugo", "human", 2, ["kali"], 3)],
     ),
-    ("quick-moves", [], []),
-    ("sprayed-passwords", [], [("ws2", 3, 5, 1, ["bob", "carol", "eve"], at("09:45"), at("10:06"))]),
+    (
+        "quick-moves",  # bob only failed at 10:00
+        ["minutes=30"],
+        [
+            ("alice", "human", 2, 600, at("09:40"), "srv", "db"),
+            ("bob", "human", 1, 1800, at("11:00"), "srv", "ws2"),
+            ("hugo", "human", 1, 120, at("02:04"), "kali", "phone"),
+        ],
+    ),
+    ("quick-moves", [], [("hugo", "human", 1, 120, at("02:04"), "kali", "phone")]),
+    ("quick-moves", ["minutes=1"], []),
+    (
+        "sprayed-passwords",
+        [],
+        [
+            ("kali", 3, 5, 1, ["frank", "hugo"], at("02:00"), at("02:06")),
+            ("ws2", 3, 5, 1, ["bob", "carol", "eve"], at("09:45"), at("10:06")),
+        ],
+    ),
     ("sprayed-passwords", ["least=4"], []),
     (
-        "failures-then-success",  # carol failed and never got in
+        "failures-then-success",  # carol and gina failed and never got in
         ["least=1"],
         [
             ("bob", "db", 3, at("10:00"), at("10:30"), "certain", ["srv"]),
+            ("frank", "vault", 3, at("02:00"), at("02:30"), "certain", [""]),
             ("eve", "db", 1, at("10:05"), at("10:06"), "possible", ["ws2"]),
+            ("hugo", "vault", 1, at("02:02"), at("02:06"), "possible", ["kali"]),
         ],
     ),
     ("peers-of-user", ["user=alice"], [("bob", 0.9, 3, 4, 5), ("carol", 0.7, 2, 4, 5)]),
@@ -400,6 +492,7 @@ ANSWERS: list[tuple[str, list[str], list[tuple[Any, ...]]]] = [
             ("srv", 1, 1, D19, D19, 1, [B]),
             ("ws2", 1, 1, D20, D20, 1, [A]),
             ("ws1", 1, 1, D20, D20, 2, [C]),
+            ("vault", 1, 1, D20, D20, 3, [D]),
         ],
     ),
     ("incidents-of", ["entity=db"], [(A, D20, 1, 14.0, 0.001, 2, ["source", "target"], None, ["new"])]),
@@ -438,24 +531,47 @@ ANSWERS: list[tuple[str, list[str], list[tuple[Any, ...]]]] = [
     ),
     ("incident-neighbours", [f"incident={A}", "most=2"], []),
     (
+        "incident-neighbours",
+        [f"incident={D}"],
+        [
+            (D, "kali", 2, "frank", "acted from", 4, None),
+            (D, "kali", 2, "gina", "acted from", 1, None),
+            (D, "vault", 4, "bob", "reached", 1, at("11:30")),
+            (D, "vault", 4, "carol", "reached", 1, at("09:58")),
+            (D, "vault", 4, "frank", "reached", 4, at("02:00")),
+            (D, "vault", 4, "gina", "reached", 1, at("02:01")),
+        ],
+    ),
+    ("incident-same-way", [f"incident={A}"], [(A, "srv", "db", 1, "bob", D20, D20, 1, 1, 0)]),
+    ("incident-same-way", [f"incident={B}"], [(B, "ws2", "srv", 1, "dora", D05, D05, 1, 1, 0)]),
+    (
+        "incident-same-way",
+        [f"incident={D}"],
+        [
+            (D, "kali", "vault", 2, "frank", D20, D20, 1, 3, 3),
+            (D, "kali", "vault", 2, "gina", D20, D20, 1, 1, 1),
+        ],
+    ),
+    ("incident-same-way", [f"incident={D}", "most=1"], []),
+    (
         "incident-onward",
         [f"incident={C}"],
         [
             (C, "ws2", "carol", True, "vault", at("09:58"), at("09:58"), 1),
             (C, "ws1", "alice", False, "srv", at("09:00"), at("10:00"), 3),
             (C, "ws2", "bob", False, "srv", at("09:10"), at("15:00"), 2),
-            (C, "ws2", "bob", False, "db", at("10:00"), at("10:02"), 3),
             (C, "ws2", "eve", False, "db", at("10:05"), at("10:06"), 2),
             (C, "ws2", "bob", False, "share", at("11:00"), at("11:00"), 1),
         ],
     ),
+    ("incident-onward", [f"incident={D}"], [(D, "kali", "frank", False, "share", at("02:10"), at("02:10"), 1)]),
     ("incident-onward", [f"incident={C}", "most=1"], [(C, "ws1", "alice", False, "srv", at("09:00"), at("10:00"), 3)]),
     (
         "unresolved-sources",
         [],
         [
+            ("vault", 2, 2, 0, at("02:30"), at("11:30"), ["bob", "frank"]),
             ("srv", 1, 1, 0, at("23:00"), at("23:00"), ["dora"]),
-            ("vault", 1, 1, 0, at("11:30"), at("11:30"), ["bob"]),
         ],
     ),
     (
@@ -466,7 +582,17 @@ ANSWERS: list[tuple[str, list[str], list[tuple[Any, ...]]]] = [
             ("srv", 1, 1, 6, at("01:00"), at("01:00"), ["svc"]),
         ],
     ),
-    ("night-logons", [], [("dora", "human", 1, at("23:00"), 0, 1), ("svc", "service", 2, at("01:00"), 2, 3)]),
+    (
+        "night-logons",  # hugo's night before was at a share too
+        [],
+        [
+            ("dora", "human", 1, at("23:00"), 0, 1),
+            ("frank", "human", 2, at("02:00"), 0, 0),
+            ("gina", "human", 1, at("02:01"), 0, 0),
+            ("hugo", "human", 2, at("02:02"), 1, 1),
+            ("svc", "service", 2, at("01:00"), 2, 3),
+        ],
+    ),
     ("night-logons", ["begins=1", "ends=2"], [("svc", "service", 2, at("01:00"), 2, 3)]),
     (
         "new-logon-ways",
@@ -476,15 +602,34 @@ ANSWERS: list[tuple[str, list[str], list[tuple[Any, ...]]]] = [
             ("package", NTLM, ["db", "ws2"], at("09:30"), 2),
         ],
     ),
-    ("first-use-of-package", [], [("alice", "human", ["db", "ws2"], ["db", "srv"], at("09:30"), 2, 2)]),
-    ("first-use-of-package", ["package=Kerberos"], [("eve", "human", ["db"], ["ws2"], at("10:05"), 2, 0)]),
+    (
+        "first-use-of-package",
+        [],
+        [
+            ("alice", "human", ["db", "ws2"], ["db", "srv"], at("09:30"), 2, 2),
+            ("frank", "human", ["share"], ["kali"], at("02:10"), 1, 0),
+        ],
+    ),
+    (
+        "first-use-of-package",
+        ["package=Kerberos"],
+        [
+            ("eve", "human", ["db"], ["ws2"], at("10:05"), 2, 0),
+            ("frank", "human", ["vault"], ["", "kali"], at("02:00"), 4, 0),
+            ("gina", "human", ["vault"], ["kali"], at("02:01"), 1, 0),
+        ],
+    ),
     (
         "new-resources",
         [],
         [
-            ("bob", "share", ["ws2"], at("11:00"), 1, 1, 2.0),
+            ("bob", "share", ["ws2"], at("11:00"), 1, 2, 2.0),
+            ("hugo", "vault", ["kali"], at("02:02"), 2, 0, 1.0),
             ("bob", "vault", [""], at("11:30"), 1, 0, None),
             ("carol", "vault", ["ws2"], at("09:58"), 1, 0, None),
+            ("frank", "vault", ["", "kali"], at("02:00"), 4, 0, None),
+            ("gina", "vault", ["kali"], at("02:01"), 1, 0, None),
+            ("frank", "share", ["kali"], at("02:10"), 1, 2, None),
         ],
     ),
     (
@@ -497,7 +642,7 @@ ANSWERS: list[tuple[str, list[str], list[tuple[Any, ...]]]] = [
             ("ws2", "machine", "reached", "acted from", 1, D20),
         ],
     ),
-    ("loaded-days", [], [(D20, 2, 14.0, D05), (D19, 1, 6.0, D05), (D18, 0, None, None), (D05, 0, None, None)]),
+    ("loaded-days", [], [(D20, 3, 14.0, D05), (D19, 1, 6.0, D05), (D18, 0, None, None), (D05, 0, None, None)]),
 ]
 
 
@@ -515,7 +660,8 @@ HOSTILE = ["o'hara\"}) DETACH DELETE n //", "a\\b\\", "$user", "`x`", "' OR true
 
 
 def test_names_are_only_names(store: Store) -> None:
-    rows = {"start": HOSTILE, "end": ["srv"] * len(HOSTILE), "source": HOSTILE, "day": ["2025-01-01"] * len(HOSTILE)}
+    alike = {"end": "srv", "day": "2025-01-01", "count": 1, "failures": 0}
+    rows = {"start": HOSTILE, "source": HOSTILE, **{name: [value] * len(HOSTILE) for name, value in alike.items()}}
     when = [dt.datetime(2025, 1, 1, 9)] * len(HOSTILE)
     before = ask(store, "loaded-days"), ask(store, "machine-day", "machine=srv")
     store.load_nodes(ontology.USER, pa.table({"name": HOSTILE}))
@@ -608,6 +754,12 @@ def test_the_example_of_a_file_can_be_asked(name: str) -> None:
     assert list(found) == [parameter.name for parameter in question.parameters]
 
 
+def test_texts_about_questions_name_those_there_are() -> None:
+    docs = (Path(__file__).parent.parent / "docs" / "questions.md").read_text()
+    named = set(re.findall(r"ueba ask ([a-z-]+)", f"{questions.__doc__} {docs}")) - {"list"}
+    assert named and named <= set(questions.names())
+
+
 def parsed(parameters: str) -> questions.Question:
     return questions.parse(
         "q", f"// Title: t\n// Purpose: p\n// Parameters:\n{parameters}// Columns:\n//   a: what\n// Example: e\nRETURN 1 AS a"
@@ -638,7 +790,7 @@ def test_a_header_that_is_wrong_says_so(line: str) -> None:
 EVERY = parsed(
     "//   user (text): u\n//   day (day, default last): d\n//   first (day, default day - 7): f\n"
     "//   at (time, default 0001-01-01): a\n"
-    "//   n (number, default 3): n\n//   some (names, default x): s\n"
+    "//   n (number, default 3): n\n//   some (places, default x): s\n"
 )
 
 
@@ -705,18 +857,63 @@ def connected(connection: Connection, store: Store, monkeypatch: pytest.MonkeyPa
 def test_the_command_prints_the_answer_and_tells_which_day(connected: None) -> None:
     result = run("broadest-users", "--param", "least=2", "--format", "json", "--limit", "1")
     assert json.loads(result.stdout) == [
-        {"schema_version": 1, "user": "alice", "kind": "human", "machines": 3, "sources": 3, "count": 5, "failures": 0}
-    ]
+        {
+            "schema_version": 1, "user": "alice", "kind": "human", "machines": 3, "resources": 1, "sources": 3,
+            "count": 7, "failures": 0,
+        }
+    ]  # fmt: skip
     assert result.stderr.splitlines() == [f"day: {D20}, the last one scored", "cut at 1 rows; --limit takes more"]
     table = run("user-day", "--param", "user=alice", "--param", f"day={D20}")
     assert table.stderr == "" and "RemoteInteractive" in table.stdout and "first seen" in table.stdout
 
 
 def test_an_answer_without_rows_still_has_its_columns(connected: None) -> None:
-    result = run("user-day", "--param", "user=nobody", "--format", "csv")
+    result = run("user-day", "--param", "user=gina", "--param", f"day={D05}", "--format", "csv")
     assert result.stdout.strip().split(",") == list(questions.load("user-day").columns)
-    assert "ueba ask loaded-days" in result.stderr
+    assert result.stderr == "no rows; `ueba ask loaded-days` says which days the graph holds\n"
     assert run("user-day", "--param", "user=nobody", "--format", "json").stdout == "[]\n"
+
+
+@pytest.mark.parametrize(
+    ("question", "given", "said"),
+    [
+        ("user-day", ["user=alcie"], ["no account is called 'alcie' in the graph; did you mean 'alice'?"]),
+        ("user-day", ["user=Alice"], ["no account is called 'Alice' in the graph; did you mean 'alice'?"]),
+        ("user-day", ["user=ali"], ["no account is called 'ali' in the graph; did you mean 'alice'?"]),
+        ("user-day", ["user=x\u202e"], ["no account is called 'x\\u202e' in the graph"]),
+        ("machine-day", ["machine=ws3"], ["no machine is called 'ws3' in the graph; did you mean 'ws2', 'ws1'?"]),
+        ("machine-day", ["machine=share"], ["no machine is called 'share' in the graph"]),
+        ("who-reached", ["target=vaults"], ["no machine or resource is called 'vaults' in the graph; did you mean 'vault'?"]),
+        (
+            "paths-to-jewels",
+            ["user=alice", "jewel=d", "jewel=ws1", "jewel=nowhere", f"since={D05}", "days=1"],
+            [
+                "no machine or resource is called 'd' in the graph; did you mean 'db', 'dc'?",
+                "no machine or resource is called 'nowhere' in the graph",
+            ],
+        ),
+        (
+            "incidents-of",
+            ["entity=carola"],
+            ["no account, machine or resource is called 'carola' in the graph; did you mean 'carol'?"],
+        ),
+        ("incident-edges", ["incident=aaaa"], [f"no incident's id begins with 'aaaa' in the graph; did you mean '{A}'?"]),
+        ("incident-edges", [f"incident={A[:3]}"], []),
+    ],
+)
+def test_a_name_that_is_not_in_the_graph_is_told(store: Store, question: str, given: list[str], said: list[str]) -> None:
+    asked = questions.load(question)
+    parameters = questions.values(asked, given, lambda: D20)
+    assert questions.unknown(store, asked, parameters) == said
+
+
+def test_a_name_that_is_not_in_the_graph_is_told_after_an_empty_answer(connected: None) -> None:
+    result = run("user-day", "--param", "user=alcie", "--param", f"day={D20}", "--format", "json")
+    assert (result.stdout, result.stderr) == ("[]\n", "no account is called 'alcie' in the graph; did you mean 'alice'?\n")
+    assert (
+        run("paths-to-jewels", *"--param user=alice --param jewel=dcc --param jewel=vault --param since=2026-01-20".split()).stderr
+        == ""
+    )
 
 
 def test_list_and_show_need_no_graph(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -724,14 +921,14 @@ def test_list_and_show_need_no_graph(monkeypatch: pytest.MonkeyPatch) -> None:
     listed = json.loads(run("list", "--format", "json").stdout)
     assert [row["question"] for row in listed] == questions.names()
     shown = next(row for row in listed if row["question"] == "user-day")
-    assert shown["parameters"] == "user=TEXT [day=DAY, default last]"
+    assert shown["parameters"] == "user=USER [day=DAY, default last]"
     assert run("user-day", "--show").stdout == questions.load("user-day").text
 
 
 def test_wrong_use_is_told_before_a_server_is_started(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(graph, "connect", lambda *_: pytest.fail("connected"))
     assert "`ueba ask list`" in run("who-is-it", code=2).stderr
-    assert "user-day takes user=TEXT [day=DAY, default last]" in run("user-day", code=2).stderr
+    assert "user-day takes user=USER [day=DAY, default last]" in run("user-day", code=2).stderr
     assert "least=x is not a number" in run("many-sources", "--param", "least=x", code=2).stderr
     assert "`ueba ask list`" in run("../questions/user-day", code=2).stderr
 
@@ -739,7 +936,7 @@ def test_wrong_use_is_told_before_a_server_is_started(monkeypatch: pytest.Monkey
 @pytest.mark.parametrize(
     ("line", "offered"),
     [
-        ("ueba ask incident-", ["incident-edges", "incident-neighbours", "incident-onward"]),
+        ("ueba ask incident-", ["incident-edges", "incident-neighbours", "incident-onward", "incident-same-way"]),
         ("ueba ask li", ["list"]),
         ("ueba ask who-reached --param s", ["since="]),
         ("ueba ask nothing --param s", []),

@@ -49,7 +49,7 @@ class Value(click.ParamType[str]):
 @click.option("--show", is_flag=True, help="Print the question's file instead: what it asks, in Cypher for Neo4j Browser.")
 @click.option(
     "--timeout",
-    type=click.FloatRange(0, min_open=True),
+    type=output.Seconds(),
     help="Seconds after which it is ended, in the server too.  [default: graph.query_timeout_s]",
 )
 @click.option("--limit", type=click.IntRange(1), default=1000, show_default=True, help="Rows at most.")
@@ -89,10 +89,12 @@ def ask(
     with graphs.connect(settings.workspace, settings.config, os.environ) as store:
         parameters = questions.values(question, given, lambda: _last_day(store))
         found = questions.ask(store, question, parameters, timeout or settings.config.graph.query_timeout_s, limit)
+        unknown = questions.unknown(store, question, parameters) if found.empty else []
     rows = [{"schema_version": SCHEMA_VERSION, **row} for row in records(found)]
     output.emit(rows, output_format, list(question.columns))
     if not rows:
-        output.note("no rows; `ueba ask loaded-days` says which days the graph holds")
+        for said in unknown or ["no rows; `ueba ask loaded-days` says which days the graph holds"]:
+            output.note(said)
     if len(rows) == limit:
         output.note(f"cut at {limit} rows; --limit takes more")
 

@@ -11,13 +11,18 @@ parameters of the query and never become its text, and only the server decides t
     //   :param day => '2026-01-21'
     // Columns:
     //   user: what it means
-    // Example: ueba ask novel-logons --param day=2026-01-21
+    // Example: ueba ask first-time-logons --param day=2026-01-21
 
-Types: text; names (a list: the parameter is given once for each); number; day (ISO date; `last` is the last day scored, or loaded
-if none was; a default of `day - 7` is so many days before another parameter); time (ISO, UTC unless it says otherwise). So that
-both servers use their indexes and stay within memory, a query finds a day's relationships between unlabelled ends, compares days
-with parameters alone, asks what does not exist of every node of a label, goes one hop a stage, and has no pattern of variable
-length.
+Types: text; user, machine, place (a machine or resource), entity (any of the three) and incident (the beginning of its id will do),
+which are texts that name what is in the graph; places (a list: the parameter is given once for each); number; day (ISO date; `last`
+is the last day scored, or loaded if none was; a default of `day - 7` is so many days before another parameter); time (ISO, UTC
+unless it says otherwise).
+
+So that both servers are fast and stay within memory, a question about a whole day finds the day's relationships by their index: of
+one type at a time, between unlabelled ends, and days compared with parameters alone; of LOGGED_ON and ACCESSED it collects the one
+and then, in a subquery, the other. A question about somebody or some (a user, an incident, all service accounts) begins at their
+nodes and looks through what these have; there a day may be compared with anything. What does not exist is asked of every node of a
+label. All go one hop a stage, and no pattern is of variable length.
 
 Leaves out pictures, and questions that nobody wrote down: those are `ueba graph query`.
 """
@@ -25,6 +30,7 @@ Leaves out pictures, and questions that nobody wrote down: those are `ueba graph
 from __future__ import annotations
 
 import datetime as dt
+import difflib
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -41,6 +47,19 @@ if TYPE_CHECKING:
 LAST = "last"
 LAST_DAY = """OPTIONAL MATCH (i:Incident) WITH max(i.day) AS scored
 OPTIONAL MATCH (d:LoadedDay) WITH scored, max(d.day) AS loaded RETURN scored, loaded"""
+
+_PLACE = ("Machine|Resource", "no machine or resource is called {}")
+_NAMED = {  # what a value of a type names: its labels, and what is said if nothing is called so
+    "user": ("User", "no account is called {}"),
+    "machine": ("Machine", "no machine is called {}"),
+    "place": _PLACE,
+    "places": _PLACE,
+    "entity": ("User|Machine|Resource", "no account, machine or resource is called {}"),
+    "incident": ("Incident", "no incident's id begins with {}"),
+}
+_CLOSE = """MATCH (n:%s) WITH coalesce(n.name, n.id) AS name
+WITH name, toLower(name) AS lower WHERE lower STARTS WITH $begins OR lower CONTAINS $written
+RETURN name ORDER BY CASE WHEN lower CONTAINS $written THEN 0 ELSE 1 END, abs(size(name) - size($written)), name LIMIT 1000"""
 
 _BEFORE = re.compile(r"([a-z_]+) - (\d+)")
 _SECTIONS = ("Title", "Purpose", "Parameters", "Columns", "Example")
@@ -145,7 +164,7 @@ def check(question: Question, given: Sequence[str]) -> dict[str, list[str]]:
     for name, written in texts.items():
         if name not in known:
             raise UsageError(f"no parameter is called {name!r}; {question.takes}")
-        if len(written) > 1 and known[name].type != "names":
+        if len(written) > 1 and known[name].type != "places":
             raise UsageError(f"{name} is given {len(written)} times; {question.takes}")
     for name, parameter in known.items():
         if name not in texts and parameter.default is None:
@@ -169,7 +188,7 @@ def values(question: Question, given: Sequence[str], last_day: Callable[[], str]
             found[parameter.name] = last_day()
         else:
             values = [_read(question, parameter, text) for text in some]
-            found[parameter.name] = values if parameter.type == "names" else values[0]
+            found[parameter.name] = values if parameter.type == "places" else values[0]
     return found
 
 
@@ -201,7 +220,7 @@ def _time(text: str) -> str:
 
 _READ: dict[str, Callable[[str], Any]] = {
     "text": str,
-    "names": str,
+    **dict.fromkeys(_NAMED, str),
     "number": _number,
     "day": lambda text: text if text == LAST else dt.date.fromisoformat(text).isoformat(),
     "time": _time,
@@ -214,6 +233,23 @@ def ask(store: Store, question: Question, parameters: Mapping[str, Any], timeout
 
     found = store.query(question.text, parameters, timeout_s, limit)
     return found if len(found) else pd.DataFrame(columns=list(question.columns))  # a server may not name columns without rows
+
+
+def unknown(store: Store, question: Question, parameters: Mapping[str, Any]) -> list[str]:
+    """For after an empty answer: a sentence for each name given that nothing in the graph has, with a few that come close to it."""
+    said = []
+    for parameter in question.parameters:
+        labels, nobody = _NAMED.get(parameter.type, ("", ""))
+        given = parameters[parameter.name]
+        for name in (given if isinstance(given, list) else [given]) if labels else ():
+            written = name.lower()
+            found = store.query(_CLOSE % labels, {"written": written, "begins": written[:2]})
+            names = found["name"].tolist() if len(found) else []
+            if not any(each.startswith(name) if parameter.type == "incident" else each == name for each in names):
+                like = [each for each in names if written in each.lower()] or difflib.get_close_matches(name, names)
+                hint = f"; did you mean {', '.join(map(repr, like[:3]))}?" if like else ""
+                said.append(f"{nobody.format(repr(name))} in the graph{hint}")
+    return said
 
 
 def last_day(store: Store) -> tuple[str, str]:

@@ -1,4 +1,4 @@
-// Title: Logons that only the domain controller saw
+// Title: Logons to machines that only the domain controller saw
 // Purpose: The machine that was reached should have told of them and did not: its log is not collected, or was cleared, or the
 //   ticket was never used there.
 // Parameters:

@@ -1,9 +1,9 @@
 // Title: Other accounts acting from where a user had just logged on
-// Purpose: A user logs on to a machine, and soon another account acts from that machine to elsewhere: stolen credentials look so.
-//   A machine's own account does not count. Of a day's events between the same two ends only the first and the last have a time,
-//   so a switch in between may be missed.
+// Purpose: A user logs on to a machine, and soon another account acts from that machine to elsewhere: stolen credentials look
+//   so. A machine's own account does not count, nor do attempts that all failed. Of a day's events between the same two ends only
+//   the first and the last have a time, so a switch in between may be missed.
 // Parameters:
-//   user (text): the account that logs on
+//   user (user): the account that logs on
 //   :param user => 'mlopez@corp.example'
 //   day (day, default last): the day of its logons
 //   :param day => '2026-01-21'
@@ -16,11 +16,11 @@
 //   acted: when it did, UTC
 //   minutes_later: after the user's logon
 // Example: ueba ask credential-switches --param user=mlopez@corp.example --param day=2026-01-21 --param minutes=30
-MATCH (u:User {name: $user})-[l:LOGGED_ON]->(m:Machine) WHERE l.day = $day
+MATCH (u:User {name: $user})-[l:LOGGED_ON]->(m:Machine) WHERE l.day = $day AND l.failures < l.count
 UNWIND [l.first_seen, l.last_seen] AS arrived
 WITH DISTINCT m, arrived
 MATCH (m)-[h:REACHED]->(t)
-WHERE h.day >= $day AND h.user <> $user
+WHERE h.day >= $day AND h.failures < h.count AND h.user <> $user
   AND NOT h.user STARTS WITH split(m.name, '.')[0] + '$'
 UNWIND [h.first_seen, h.last_seen] AS acted
 WITH DISTINCT m, arrived, h.user AS other_user, t, acted

@@ -1,28 +1,35 @@
-// Title: Accounts that failed on a machine and then got in
+// Title: Accounts that failed at a machine or resource and then got in
 // Purpose: A password that was guessed, or mistyped. Certain: one source only failed, and later another only succeeded. Possible:
 //   a source had both, and of a day's events between two ends the order is not kept.
 // Parameters:
 //   day (day, default last): the day to look at
 //   :param day => '2026-01-21'
-//   least (number, default 3): failures of the account on the machine, at least
+//   least (number, default 3): failures of the account there, at least
 //   :param least => 3
 // Columns:
 //   user: the account
-//   machine: the machine
+//   target: the machine or resource
 //   failures: failed events on the day
 //   began: the first event of an edge with failures, UTC
 //   succeeded: the last event of an edge with a success, UTC
 //   certainty: certain or possible
 //   sources: where the successes came from, sorted; empty text if unknown
 // Example: ueba ask failures-then-success --param day=2026-01-21 --param least=10
-MATCH (u)-[f:LOGGED_ON]->(m) WHERE f.day = $day AND f.failures > 0
-WITH u, m, sum(f.failures) AS failures, min(f.first_seen) AS began,
-  min(CASE WHEN f.failures = f.count THEN f.first_seen END) AS only_failed
+MATCH (u)-[r:LOGGED_ON]->(t) WHERE r.day = $day AND r.failures > 0
+WITH collect([u, r, t]) AS logons
+CALL {
+  MATCH (u)-[r:ACCESSED]->(t) WHERE r.day = $day AND r.failures > 0
+  RETURN collect([u, r, t]) AS accesses
+}
+UNWIND logons + accesses AS each
+WITH each[0] AS u, each[1] AS r, each[2] AS t
+WITH u, t, sum(r.failures) AS failures, min(r.first_seen) AS began,
+  min(CASE WHEN r.failures = r.count THEN r.first_seen END) AS only_failed
 WHERE failures >= $least
-MATCH (u)-[s:LOGGED_ON]->(m) WHERE s.day = $day AND s.count > s.failures AND s.last_seen >= began
-WITH u, m, failures, began, only_failed, s ORDER BY s.source
-WITH u, m, failures, began, only_failed, max(s.last_seen) AS succeeded, collect(DISTINCT s.source) AS sources,
+MATCH (u)-[s:LOGGED_ON|ACCESSED]->(t) WHERE s.day = $day AND s.count > s.failures AND s.last_seen >= began
+WITH u, t, failures, began, only_failed, s ORDER BY s.source
+WITH u, t, failures, began, only_failed, max(s.last_seen) AS succeeded, collect(DISTINCT s.source) AS sources,
   max(CASE WHEN s.failures = 0 THEN s.last_seen END) AS only_succeeded
-RETURN u.name AS user, m.name AS machine, failures, began, succeeded,
+RETURN u.name AS user, t.name AS target, failures, began, succeeded,
   CASE WHEN only_succeeded > only_failed THEN 'certain' ELSE 'possible' END AS certainty, sources
-ORDER BY failures DESC, user, machine
+ORDER BY failures DESC, user, target

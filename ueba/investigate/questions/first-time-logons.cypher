@@ -1,6 +1,7 @@
 // Title: Accounts on machines where the graph has never seen them
-// Purpose: New pairs of account and machine on a day, strangest first, then the machines that fewest accounts reach.
-//   Machines that more than `most` accounts reached on the day are passed over: on a domain controller everybody is new once.
+// Purpose: New pairs of account and machine on a day, strangest first, then the machines that fewest accounts reach. Machines
+//   that more than `most` accounts reached on the day are passed over: on a domain controller everybody is new once. Of shares,
+//   applications and roles `new-resources` tells.
 // Parameters:
 //   day (day, default last): the day to look at
 //   :param day => '2026-01-21'

@@ -14,8 +14,15 @@
 //   count: events of these edges on the day
 //   days_before: days before on which the account was active without it
 // Example: ueba ask first-use-of-package --param day=2026-01-21 --param package=NTLM
-MATCH (u)-[r:LOGGED_ON]->(m) WHERE r.day = $day AND $package IN r.auth_packages
-WITH u, m.name AS target, r ORDER BY target
+MATCH (u)-[r:LOGGED_ON]->(t) WHERE r.day = $day AND $package IN r.auth_packages
+WITH collect([u, r, t]) AS logons
+CALL {
+  MATCH (u)-[r:ACCESSED]->(t) WHERE r.day = $day AND $package IN r.auth_packages
+  RETURN collect([u, r, t]) AS accesses
+}
+UNWIND logons + accesses AS each
+WITH each[0] AS u, each[1] AS r, each[2] AS t
+WITH u, t.name AS target, r ORDER BY target
 WITH u, collect(DISTINCT target) AS targets, collect(DISTINCT r.source) AS some, min(r.first_seen) AS first_seen,
   sum(r.count) AS count
 OPTIONAL MATCH (u)-[e:LOGGED_ON|ACCESSED]->() WHERE e.day < $day

@@ -1,7 +1,7 @@
 // Title: The edges of an incident, in time order
 // Purpose: What one incident says happened.
 // Parameters:
-//   incident (text): its id, or the beginning of it
+//   incident (incident): its id, or the beginning of it
 //   :param incident => '20260121-3fa9'
 // Columns:
 //   incident: its id

@@ -1,15 +1,15 @@
-// Title: Who else was on an incident's machines that day
-// Purpose: Accounts outside the incident that reached or acted from its machines: whose credentials may be lost, and whom to ask.
-//   Machines with more than `most` such accounts are passed over: on a domain controller is everybody.
+// Title: Who else was on an incident's machines and resources that day
+// Purpose: Accounts outside the incident that reached its machines and resources or acted from its machines: whose credentials
+//   may be lost, and whom to ask. Those with more than `most` such accounts are passed over: on a domain controller is everybody.
 // Parameters:
-//   incident (text): its id, or the beginning of it
+//   incident (incident): its id, or the beginning of it
 //   :param incident => '20260121-3fa9'
-//   most (number, default 20): other accounts on the machine on that day, at most
+//   most (number, default 20): other accounts there on that day, at most
 //   :param most => 20
 // Columns:
 //   incident: its id
-//   machine: the incident's machine
-//   others: how many other accounts were on it
+//   place: the incident's machine or resource
+//   others: how many other accounts were there
 //   user: the other account
 //   how: reached, or acted from
 //   count: events on the day
@@ -18,13 +18,13 @@
 MATCH (i:Incident) WHERE i.id STARTS WITH $incident
 OPTIONAL MATCH (i)-[:INVOLVES]->(u:User)
 WITH i, collect(DISTINCT u) AS inside
-MATCH (i)-[:INVOLVES]->(m:Machine)
-WITH DISTINCT i, inside, m
-MATCH (m)<-[r:LOGGED_ON|USED]-(x:User) WHERE r.day = i.day AND NOT x IN inside
-WITH i, m, x, type(r) AS type, sum(r.count) AS count, min(r.first_seen) AS first_seen
-WITH i, m, count(DISTINCT x) AS others, collect({user: x.name, type: type, count: count, first_seen: first_seen}) AS visits
+MATCH (i)-[:INVOLVES]->(p) WHERE NOT p:User
+WITH DISTINCT i, inside, p
+MATCH (p)<-[r:LOGGED_ON|ACCESSED|USED]-(x:User) WHERE r.day = i.day AND NOT x IN inside
+WITH i, p, x, type(r) AS type, sum(r.count) AS count, min(r.first_seen) AS first_seen
+WITH i, p, count(DISTINCT x) AS others, collect({user: x.name, type: type, count: count, first_seen: first_seen}) AS visits
 WHERE others <= $most
 UNWIND visits AS visit
-RETURN i.id AS incident, m.name AS machine, others, visit.user AS user,
+RETURN i.id AS incident, p.name AS place, others, visit.user AS user,
   CASE visit.type WHEN 'USED' THEN 'acted from' ELSE 'reached' END AS how, visit.count AS count, visit.first_seen AS first_seen
-ORDER BY incident, others, machine, user, how
+ORDER BY incident, others, place, user, how

@@ -1,9 +1,9 @@
 // Title: What was reached from an incident's machines after it began
-// Purpose: Where it may have gone on: hops from the incident's machines to others on its day, after its first event, by whichever
-//   account, that are not in the incident themselves. Machines that more than `most` accounts acted from are passed over,
-//   and so are machines' own accounts.
+// Purpose: Where it may have gone on: hops from the incident's machines to others on its day, after its first event, by
+//   whichever account, that are not in the incident themselves. Machines that more than `most` accounts acted from are passed
+//   over, and so are machines' own accounts and attempts that all failed.
 // Parameters:
-//   incident (text): its id, or the beginning of it
+//   incident (incident): its id, or the beginning of it
 //   :param incident => '20260121-3fa9'
 //   most (number, default 20): accounts that acted from the machine in that time, at most
 //   :param most => 20
@@ -24,7 +24,7 @@ MATCH (u)-[r:LOGGED_ON|ACCESSED]->(t) WHERE r.day = i.day AND r.incident = i.id
 WITH i, min(r.first_seen) AS began, collect(DISTINCT u.name) AS inside, collect(DISTINCT [u.name, r.source, t.name]) AS known
 MATCH (i)-[:INVOLVES]->(m:Machine)
 WITH DISTINCT i, began, inside, known, m
-MATCH (m)-[h:REACHED]->(t) WHERE h.day = i.day AND h.last_seen >= began
+MATCH (m)-[h:REACHED]->(t) WHERE h.day = i.day AND h.failures < h.count AND h.last_seen >= began
   AND NOT h.user STARTS WITH split(m.name, '.')[0] + '$'
 WITH i, inside, known, m, count(DISTINCT h.user) AS accounts,
   collect({user: h.user, target: t.name, first_seen: h.first_seen, last_seen: h.last_seen, count: h.count}) AS hops

@@ -1,7 +1,7 @@
 // Title: Incidents that an entity is in
 // Purpose: What was found before about an account, machine or resource, the latest first.
 // Parameters:
-//   entity (text): the account, machine or resource
+//   entity (entity): the account, machine or resource
 //   :param entity => 'mlopez@corp.example'
 // Columns:
 //   incident: its id

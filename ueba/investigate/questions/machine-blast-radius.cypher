@@ -1,9 +1,9 @@
 // Title: What can have been touched from a machine from a time on
-// Purpose: The blast radius of a machine in wrong hands: what any account reached from it, and from there, up to three steps.
-//   A step counts if it was seen at or after the arrival at its beginning; where a day's first event was before and its last
-//   after, the arrival is taken to be at once, so that nothing that can be reached is left out.
+// Purpose: The blast radius of a machine in wrong hands: what any account reached from it, and from there, up to three steps. A
+//   step counts if it was seen at or after the arrival at its beginning; where a day's first event was before and its last after,
+//   the arrival is taken to be at once, so that nothing that can be reached is left out. Attempts that all failed reach nothing.
 // Parameters:
-//   machine (text): the machine
+//   machine (machine): the machine
 //   :param machine => 'ws07.corp.example'
 //   since (time): when it fell into wrong hands, UTC
 //   :param since => '2026-01-21T08:00:00'
@@ -20,27 +20,27 @@
 CALL {
   UNWIND [localdatetime($since)] AS since
   MATCH (m:Machine {name: $machine})-[r:REACHED]->(p)
-  WHERE r.last_seen >= since AND r.first_seen <= since + duration({hours: $hours})
+  WHERE r.failures < r.count AND r.last_seen >= since AND r.first_seen <= since + duration({hours: $hours})
   RETURN p, 1 AS hops, CASE WHEN r.first_seen < since THEN since ELSE r.first_seen END AS arrival,
     m.name AS via, r.user AS account
  UNION ALL
   UNWIND [localdatetime($since)] AS since
   MATCH (m:Machine {name: $machine})-[r:REACHED]->(a:Machine)
-  WHERE r.last_seen >= since AND r.first_seen <= since + duration({hours: $hours})
+  WHERE r.failures < r.count AND r.last_seen >= since AND r.first_seen <= since + duration({hours: $hours})
   WITH since, a, min(CASE WHEN r.first_seen < since THEN since ELSE r.first_seen END) AS at
   MATCH (a)-[r:REACHED]->(p)
-  WHERE r.last_seen >= at AND r.first_seen <= since + duration({hours: $hours})
+  WHERE r.failures < r.count AND r.last_seen >= at AND r.first_seen <= since + duration({hours: $hours})
   RETURN p, 2 AS hops, CASE WHEN r.first_seen < at THEN at ELSE r.first_seen END AS arrival, a.name AS via, r.user AS account
  UNION ALL
   UNWIND [localdatetime($since)] AS since
   MATCH (m:Machine {name: $machine})-[r:REACHED]->(a:Machine)
-  WHERE r.last_seen >= since AND r.first_seen <= since + duration({hours: $hours})
+  WHERE r.failures < r.count AND r.last_seen >= since AND r.first_seen <= since + duration({hours: $hours})
   WITH since, a, min(CASE WHEN r.first_seen < since THEN since ELSE r.first_seen END) AS at
   MATCH (a)-[r:REACHED]->(b:Machine)
-  WHERE r.last_seen >= at AND r.first_seen <= since + duration({hours: $hours})
+  WHERE r.failures < r.count AND r.last_seen >= at AND r.first_seen <= since + duration({hours: $hours})
   WITH since, b, min(CASE WHEN r.first_seen < at THEN at ELSE r.first_seen END) AS at
   MATCH (b)-[r:REACHED]->(p)
-  WHERE r.last_seen >= at AND r.first_seen <= since + duration({hours: $hours})
+  WHERE r.failures < r.count AND r.last_seen >= at AND r.first_seen <= since + duration({hours: $hours})
   RETURN p, 3 AS hops, CASE WHEN r.first_seen < at THEN at ELSE r.first_seen END AS arrival, b.name AS via, r.user AS account
 }
 WITH p, hops, arrival, via, account ORDER BY hops, arrival, via, account

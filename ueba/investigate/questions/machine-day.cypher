@@ -1,7 +1,7 @@
 // Title: A machine's day, in time order
-// Purpose: Who reached a machine on a day and what was reached from it, as one story.
+// Purpose: Who reached a machine on a day and what was reached from it, as one story. Of a resource `who-reached` tells.
 // Parameters:
-//   machine (text): the machine
+//   machine (machine): the machine
 //   :param machine => 'fs01.corp.example'
 //   day (day, default last): the day to look at
 //   :param day => '2026-01-21'

@@ -2,7 +2,7 @@
 // Purpose: Entities whose embedding points the same way: who behaves alike, whether or not they ever met. Machines and resources
 //   are compared with each other, as what is reached.
 // Parameters:
-//   entity (text): the account, machine or resource
+//   entity (entity): the account, machine or resource
 //   :param entity => 'mlopez@corp.example'
 //   most (number, default 20): how many to name
 //   :param most => 20

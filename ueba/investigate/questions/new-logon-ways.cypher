@@ -1,7 +1,7 @@
 // Title: Logon types and packages that are new for a user
 // Purpose: A person who always sits at a desk suddenly comes over the network; a Kerberos user suddenly shows NTLM.
 // Parameters:
-//   user (text): the account
+//   user (user): the account
 //   :param user => 'mlopez@corp.example'
 //   day (day, default last): the day to look at
 //   :param day => '2026-01-21'

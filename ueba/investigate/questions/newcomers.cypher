@@ -1,12 +1,13 @@
 // Title: Accounts and machines that the graph sees for the first time
-// Purpose: New staff and new computers; or an account that an intruder made.
+// Purpose: New staff and new computers; or an account that an intruder made, or the computer that one brought along. A machine
+//   counts whether it was reached or acted from.
 // Parameters:
 //   day (day, default last): the day to look at
 //   :param day => '2026-01-21'
 // Columns:
 //   what: account or machine
 //   name: its name
-//   partners: machines and resources the account reached, or accounts that reached the machine, on the day
+//   partners: machines and resources the account reached, or accounts that were on the machine, on the day
 //   first_seen: its first event, UTC
 // Example: ueba ask newcomers --param day=2026-01-21
 CALL {
@@ -17,9 +18,13 @@ CALL {
  UNION ALL
   MATCH (m:Machine) WHERE NOT EXISTS { MATCH ()-[e:LOGGED_ON]->(m) WHERE e.day < $day }
     AND NOT EXISTS { MATCH ()-[e:USED]->(m) WHERE e.day < $day }
-  WITH m
-  MATCH (u)-[r:LOGGED_ON]->(m) WHERE r.day = $day
-  RETURN 'machine' AS what, m.name AS name, count(DISTINCT u) AS partners, min(r.first_seen) AS first_seen
+  OPTIONAL MATCH (u)-[r:LOGGED_ON]->(m) WHERE r.day = $day
+  WITH m, collect(DISTINCT u.name) AS came, min(r.first_seen) AS reached
+  OPTIONAL MATCH (m)-[h:REACHED]->() WHERE h.day = $day
+  WITH m, came, reached, collect(DISTINCT h.user) AS acted, min(h.first_seen) AS began
+  UNWIND came + acted AS user
+  RETURN 'machine' AS what, m.name AS name, count(DISTINCT user) AS partners,
+    CASE WHEN began IS NULL OR reached <= began THEN reached ELSE began END AS first_seen
 }
 RETURN what, name, partners, first_seen
 ORDER BY what, partners DESC, name

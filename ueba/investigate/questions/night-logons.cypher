@@ -11,17 +11,24 @@
 // Columns:
 //   user: the account
 //   kind: human, service, machine or anonymous
-//   targets: machines reached at night, how many
+//   targets: machines and resources reached at night, how many
 //   first_seen: the earliest first or last event at night, UTC
 //   nights_before: days before on which it had such events
 //   days_before: days before on which it was active
 // Example: ueba ask night-logons --param day=2026-01-21 --param begins=20 --param ends=6
-MATCH (u)-[r:LOGGED_ON]->(m) WHERE r.day = $day
+MATCH (u)-[r:LOGGED_ON]->(t) WHERE r.day = $day
+WITH collect([u, r, t]) AS logons
+CALL {
+  MATCH (u)-[r:ACCESSED]->(t) WHERE r.day = $day
+  RETURN collect([u, r, t]) AS accesses
+}
+UNWIND logons + accesses AS each
+WITH each[0] AS u, each[1] AS r, each[2] AS t
 UNWIND [r.first_seen, r.last_seen] AS at
-WITH u, m, at
+WITH u, t, at
 WHERE ($begins > $ends AND (at.hour >= $begins OR at.hour < $ends)) OR ($begins <= $ends AND at.hour >= $begins AND at.hour < $ends)
-WITH u, count(DISTINCT m) AS targets, min(at) AS first_seen
-OPTIONAL MATCH (u)-[r:LOGGED_ON]->() WHERE r.day < $day
+WITH u, count(DISTINCT t) AS targets, min(at) AS first_seen
+OPTIONAL MATCH (u)-[r:LOGGED_ON|ACCESSED]->() WHERE r.day < $day
 WITH u, targets, first_seen, r.day AS before, r.first_seen.hour AS a, r.last_seen.hour AS b
 WITH u, targets, first_seen, count(DISTINCT before) AS days_before, count(DISTINCT CASE WHEN
     ($begins > $ends AND (a >= $begins OR a < $ends OR b >= $begins OR b < $ends))

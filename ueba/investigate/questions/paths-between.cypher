@@ -1,10 +1,11 @@
 // Title: Paths from one entity to another that respect time
-// Purpose: How somebody can have come from an account or machine to a machine or resource: for one, two and three steps the path
-//   that arrives earliest. Each step was seen at or after the arrival at its beginning, by whichever account.
+// Purpose: How somebody can have come from an account or machine to a machine or resource: for one, two and three steps the
+//   path that arrives earliest. Each step was seen at or after the arrival at its beginning, by whichever account. Attempts that
+//   all failed reach nothing.
 // Parameters:
-//   start (text): the account or machine to begin at
+//   start (entity): the account or machine to begin at
 //   :param start => 'mlopez@corp.example'
-//   target (text): the machine or resource to arrive at
+//   target (place): the machine or resource to arrive at
 //   :param target => 'dc01.corp.example'
 //   since (time): not before this time, UTC
 //   :param since => '2026-01-21T08:00:00'
@@ -25,7 +26,7 @@ CALL {
     MATCH (s:Machine {name: $start}) RETURN s
   }
   MATCH (s)-[r:LOGGED_ON|ACCESSED|REACHED]->(t)
-  WHERE t.name = $target AND r.last_seen >= since AND r.first_seen <= since + duration({hours: $hours})
+  WHERE t.name = $target AND r.failures < r.count AND r.last_seen >= since AND r.first_seen <= since + duration({hours: $hours})
   RETURN t, 1 AS hops, CASE WHEN r.first_seen < since THEN since ELSE r.first_seen END AS arrival, [s.name, t.name] AS path,
     [CASE WHEN r.first_seen < since THEN since ELSE r.first_seen END] AS times,
     [coalesce(r.user, s.name)] AS accounts
@@ -37,13 +38,13 @@ CALL {
     MATCH (s:Machine {name: $start}) RETURN s
   }
   MATCH (s)-[r:LOGGED_ON|ACCESSED|REACHED]->(a:Machine)
-  WHERE a.name <> $target AND r.last_seen >= since AND r.first_seen <= since + duration({hours: $hours})
+  WHERE a.name <> $target AND r.failures < r.count AND r.last_seen >= since AND r.first_seen <= since + duration({hours: $hours})
   WITH since, s, a, CASE WHEN r.first_seen < since THEN since ELSE r.first_seen END AS at, coalesce(r.user, s.name) AS account
   ORDER BY at, account
   WITH since, s, a, collect({at: at, account: account})[0] AS one
   WITH since, s, a, one, one.at AS at
   MATCH (a)-[r:REACHED]->(t)
-  WHERE t.name = $target AND r.last_seen >= at AND r.first_seen <= since + duration({hours: $hours})
+  WHERE t.name = $target AND r.failures < r.count AND r.last_seen >= at AND r.first_seen <= since + duration({hours: $hours})
   RETURN t, 2 AS hops, CASE WHEN r.first_seen < at THEN at ELSE r.first_seen END AS arrival, [s.name, a.name, t.name] AS path,
     [at, CASE WHEN r.first_seen < at THEN at ELSE r.first_seen END] AS times, [one.account, r.user] AS accounts
  UNION ALL
@@ -54,20 +55,21 @@ CALL {
     MATCH (s:Machine {name: $start}) RETURN s
   }
   MATCH (s)-[r:LOGGED_ON|ACCESSED|REACHED]->(a:Machine)
-  WHERE a.name <> $target AND r.last_seen >= since AND r.first_seen <= since + duration({hours: $hours})
+  WHERE a.name <> $target AND r.failures < r.count AND r.last_seen >= since AND r.first_seen <= since + duration({hours: $hours})
   WITH since, s, a, CASE WHEN r.first_seen < since THEN since ELSE r.first_seen END AS at, coalesce(r.user, s.name) AS account
   ORDER BY at, account
   WITH since, s, a, collect({at: at, account: account})[0] AS one
   WITH since, s, a, one, one.at AS at
   MATCH (a)-[r:REACHED]->(b:Machine)
-  WHERE b <> s AND b.name <> $target AND r.last_seen >= at AND r.first_seen <= since + duration({hours: $hours})
+  WHERE b <> s AND b.name <> $target AND r.failures < r.count AND r.last_seen >= at
+    AND r.first_seen <= since + duration({hours: $hours})
   WITH since, s, a, one, b, CASE WHEN r.first_seen < at THEN at ELSE r.first_seen END AS at, r.user AS account
   ORDER BY at, a.name, account
   WITH since, s, b, collect({via: a.name, before: one.at, first: one.account, at: at, account: account})[0]
     AS two
   WITH since, s, b, two, two.at AS at
   MATCH (b)-[r:REACHED]->(t)
-  WHERE t.name = $target AND r.last_seen >= at AND r.first_seen <= since + duration({hours: $hours})
+  WHERE t.name = $target AND r.failures < r.count AND r.last_seen >= at AND r.first_seen <= since + duration({hours: $hours})
   RETURN t, 3 AS hops, CASE WHEN r.first_seen < at THEN at ELSE r.first_seen END AS arrival,
     [s.name, two.via, b.name, t.name] AS path,
     [two.before, at, CASE WHEN r.first_seen < at THEN at ELSE r.first_seen END] AS times,

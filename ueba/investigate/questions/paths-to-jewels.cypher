@@ -1,10 +1,11 @@
 // Title: The shortest observed path from an account to each crown jewel
-// Purpose: Whether an account came, or others came on from where it was, to what must not be lost. Of each jewel the path of fewest
-//   steps, up to three, and of those the one that arrives earliest. Each step was seen at or after the arrival at its beginning.
+// Purpose: Whether an account came, or others came on from where it was, to what must not be lost. Of each jewel the path of
+//   fewest steps, up to three, and of those the one that arrives earliest. Each step was seen at or after the arrival at its
+//   beginning. Attempts that all failed reach nothing.
 // Parameters:
-//   user (text): the account to begin at
+//   user (user): the account to begin at
 //   :param user => 'mlopez@corp.example'
-//   jewel (names): machines or resources; give it once for each
+//   jewel (places): machines or resources; give it once for each
 //   :param jewel => ['dc01.corp.example', 'fs01.corp.example']
 //   since (time): not before this time, UTC
 //   :param since => '2026-01-21T08:00:00'
@@ -20,47 +21,35 @@
 // Example: ueba ask paths-to-jewels --param user=mlopez@corp.example --param jewel=dc01.corp.example --param since=2026-01-21
 CALL {
   UNWIND [localdatetime($since)] AS since
-  MATCH (s:User {name: $user})
-  MATCH (s)-[r:LOGGED_ON|ACCESSED|REACHED]->(t)
-  WHERE t.name IN $jewel AND r.last_seen >= since AND r.first_seen <= since + duration({days: $days})
-  RETURN t, 1 AS hops, CASE WHEN r.first_seen < since THEN since ELSE r.first_seen END AS arrival, [s.name, t.name] AS path,
-    [CASE WHEN r.first_seen < since THEN since ELSE r.first_seen END] AS times,
-    [coalesce(r.user, s.name)] AS accounts
+  MATCH (s:User {name: $user})-[r:LOGGED_ON|ACCESSED]->(t)
+  WHERE t.name IN $jewel AND r.failures < r.count AND r.last_seen >= since AND r.first_seen <= since + duration({days: $days})
+  WITH t, CASE WHEN r.first_seen < since THEN since ELSE r.first_seen END AS at
+  RETURN t, 1 AS hops, at AS arrival, [$user, t.name] AS path, [at] AS times, [$user] AS accounts
  UNION ALL
   UNWIND [localdatetime($since)] AS since
-  MATCH (s:User {name: $user})
-  MATCH (s)-[r:LOGGED_ON|ACCESSED|REACHED]->(a:Machine)
-  WHERE r.last_seen >= since AND r.first_seen <= since + duration({days: $days})
-  WITH since, s, a, CASE WHEN r.first_seen < since THEN since ELSE r.first_seen END AS at, coalesce(r.user, s.name) AS account
-  ORDER BY at, account
-  WITH since, s, a, collect({at: at, account: account})[0] AS one
-  WITH since, s, a, one, one.at AS at
+  MATCH (s:User {name: $user})-[r:LOGGED_ON]->(a:Machine)
+  WHERE r.failures < r.count AND r.last_seen >= since AND r.first_seen <= since + duration({days: $days})
+  WITH since, a, min(CASE WHEN r.first_seen < since THEN since ELSE r.first_seen END) AS one
   MATCH (a)-[r:REACHED]->(t)
-  WHERE t.name IN $jewel AND r.last_seen >= at AND r.first_seen <= since + duration({days: $days})
-  RETURN t, 2 AS hops, CASE WHEN r.first_seen < at THEN at ELSE r.first_seen END AS arrival, [s.name, a.name, t.name] AS path,
-    [at, CASE WHEN r.first_seen < at THEN at ELSE r.first_seen END] AS times, [one.account, r.user] AS accounts
+  WHERE t.name IN $jewel AND r.failures < r.count AND r.last_seen >= one AND r.first_seen <= since + duration({days: $days})
+  WITH a, t, one, r.user AS account, CASE WHEN r.first_seen < one THEN one ELSE r.first_seen END AS two
+  RETURN t, 2 AS hops, two AS arrival, [$user, a.name, t.name] AS path, [one, two] AS times, [$user, account] AS accounts
  UNION ALL
   UNWIND [localdatetime($since)] AS since
-  MATCH (s:User {name: $user})
-  MATCH (s)-[r:LOGGED_ON|ACCESSED|REACHED]->(a:Machine)
-  WHERE r.last_seen >= since AND r.first_seen <= since + duration({days: $days})
-  WITH since, s, a, CASE WHEN r.first_seen < since THEN since ELSE r.first_seen END AS at, coalesce(r.user, s.name) AS account
-  ORDER BY at, account
-  WITH since, s, a, collect({at: at, account: account})[0] AS one
-  WITH since, s, a, one, one.at AS at
+  MATCH (s:User {name: $user})-[r:LOGGED_ON]->(a:Machine)
+  WHERE r.failures < r.count AND r.last_seen >= since AND r.first_seen <= since + duration({days: $days})
+  WITH since, a, min(CASE WHEN r.first_seen < since THEN since ELSE r.first_seen END) AS one
   MATCH (a)-[r:REACHED]->(b:Machine)
-  WHERE b <> s AND r.last_seen >= at AND r.first_seen <= since + duration({days: $days})
-  WITH since, s, a, one, b, CASE WHEN r.first_seen < at THEN at ELSE r.first_seen END AS at, r.user AS account
-  ORDER BY at, a.name, account
-  WITH since, s, b, collect({via: a.name, before: one.at, first: one.account, at: at, account: account})[0]
-    AS two
-  WITH since, s, b, two, two.at AS at
+  WHERE r.failures < r.count AND r.last_seen >= one AND r.first_seen <= since + duration({days: $days})
+  WITH since, a.name AS via, b, one, r.user AS account, CASE WHEN r.first_seen < one THEN one ELSE r.first_seen END AS two
+  ORDER BY two, via, account
+  WITH since, b, collect({via: via, one: one, account: account, two: two})[0] AS first
+  WITH since, b, first, first.two AS two
   MATCH (b)-[r:REACHED]->(t)
-  WHERE t.name IN $jewel AND r.last_seen >= at AND r.first_seen <= since + duration({days: $days})
-  RETURN t, 3 AS hops, CASE WHEN r.first_seen < at THEN at ELSE r.first_seen END AS arrival,
-    [s.name, two.via, b.name, t.name] AS path,
-    [two.before, at, CASE WHEN r.first_seen < at THEN at ELSE r.first_seen END] AS times,
-    [two.first, two.account, r.user] AS accounts
+  WHERE t.name IN $jewel AND r.failures < r.count AND r.last_seen >= two AND r.first_seen <= since + duration({days: $days})
+  WITH b, t, first, two, r.user AS account, CASE WHEN r.first_seen < two THEN two ELSE r.first_seen END AS three
+  RETURN t, 3 AS hops, three AS arrival, [$user, first.via, b.name, t.name] AS path, [first.one, two, three] AS times,
+    [$user, first.account, account] AS accounts
 }
 WITH t, hops, arrival, path, times, accounts ORDER BY hops, arrival, path, accounts
 WITH t, collect({hops: hops, arrival: arrival, path: path, times: times, accounts: accounts})[0] AS best

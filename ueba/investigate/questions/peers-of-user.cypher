@@ -1,7 +1,7 @@
 // Title: Who is most like a user
 // Purpose: Its peers as the model sees them, the likest first, and how much they share: whom to ask, and whom to compare with.
 // Parameters:
-//   user (text): the account
+//   user (user): the account
 //   :param user => 'mlopez@corp.example'
 // Columns:
 //   peer: the account

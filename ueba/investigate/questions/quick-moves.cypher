@@ -1,6 +1,6 @@
 // Title: Accounts that act from different machines within minutes
-// Purpose: Nobody sits at two desks: a shared account, or one of the two is not its owner. Counts, in the order of a day's first
-//   events, how often the next comes from another machine within `minutes`.
+// Purpose: Nobody sits at two desks: a shared account, or one of the two is not its owner. Counts, in the order of a day's
+//   first events, how often the next comes from another machine within `minutes`. Attempts that all failed do not count.
 // Parameters:
 //   day (day, default last): the day to look at
 //   :param day => '2026-01-21'
@@ -15,8 +15,15 @@
 //   source: the machine the first of them came from
 //   next_source: the machine the second came from
 // Example: ueba ask quick-moves --param day=2026-01-21 --param minutes=1
-MATCH (u)-[r:LOGGED_ON]->(m) WHERE r.day = $day AND r.source <> ''
-WITH u, r.source AS source, r.first_seen AS at, m ORDER BY at, source, m.name
+MATCH (u)-[r:LOGGED_ON]->(t) WHERE r.day = $day AND r.source <> '' AND r.failures < r.count
+WITH collect([u, r, t]) AS logons
+CALL {
+  MATCH (u)-[r:ACCESSED]->(t) WHERE r.day = $day AND r.source <> '' AND r.failures < r.count
+  RETURN collect([u, r, t]) AS accesses
+}
+UNWIND logons + accesses AS each
+WITH each[0] AS u, each[1] AS r, each[2] AS t
+WITH u, r.source AS source, r.first_seen AS at, t ORDER BY at, source, t.name
 WITH u, count(DISTINCT source) AS sources, collect({source: source, at: at}) AS events
 WHERE sources > 1
 UNWIND range(1, size(events) - 1) AS i

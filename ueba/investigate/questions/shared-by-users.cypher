@@ -1,9 +1,9 @@
 // Title: What two users have in common
 // Purpose: Machines and resources that both were on: where one's credentials can have come to the other.
 // Parameters:
-//   user (text): one account
+//   user (user): one account
 //   :param user => 'mlopez@corp.example'
-//   other (text): another
+//   other (user): another
 //   :param other => 'asmith@corp.example'
 // Columns:
 //   place: the machine or resource

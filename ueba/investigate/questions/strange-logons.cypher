@@ -16,11 +16,13 @@
 //   incident: the incident it is in, if any
 // Example: ueba ask strange-logons --param day=2026-01-21
 MATCH (u)-[r:LOGGED_ON]->(t) WHERE r.day = $day AND r.surprise IS NOT NULL
-WITH collect({user: u.name, edge: r, target: t.name}) AS logons
-OPTIONAL MATCH (u)-[r:ACCESSED]->(t) WHERE r.day = $day AND r.surprise IS NOT NULL
-WITH logons, collect(CASE WHEN r IS NOT NULL THEN {user: u.name, edge: r, target: t.name} END) AS accesses
+WITH collect([u, r, t]) AS logons
+CALL {
+  MATCH (u)-[r:ACCESSED]->(t) WHERE r.day = $day AND r.surprise IS NOT NULL
+  RETURN collect([u, r, t]) AS accesses
+}
 UNWIND logons + accesses AS each
-WITH each.user AS user, each.edge AS r, each.target AS target
-RETURN user, r.source AS source, target, r.surprise AS surprise, r.p_value AS p_value,
+WITH each[0] AS u, each[1] AS r, each[2] AS t
+RETURN u.name AS user, r.source AS source, t.name AS target, r.surprise AS surprise, r.p_value AS p_value,
   r.count AS count, r.failures AS failures, r.first_seen AS first_seen, r.last_seen AS last_seen, r.incident AS incident
-ORDER BY surprise DESC, user, target, source
+ORDER BY p_value, surprise DESC, user, target, source

@@ -1,5 +1,5 @@
-// Title: Machines with a sudden audience
-// Purpose: Machines that far more accounts reached than on any of the days before: a new service, a scan, a sprayed password.
+// Title: Machines and resources with a sudden audience
+// Purpose: Those that far more accounts reached than on any of the days before: a new service, a scan, a sprayed password.
 // Parameters:
 //   day (day, default last): the day to look at
 //   :param day => '2026-01-21'
@@ -10,17 +10,25 @@
 //   times (number, default 3): so many times the most on a day before, at least
 //   :param times => 3
 // Columns:
-//   machine: the machine
+//   target: the machine or resource
 //   accounts: how many accounts reached it on the day
 //   most_before: the most on a day before, 0 if nobody came
 //   sources: from how many machines they came on the day
 //   failures: failed events on the day
 // Example: ueba ask sudden-audience --param day=2026-01-21 --param times=2
-MATCH (u)-[r:LOGGED_ON]->(m) WHERE r.day >= $first AND r.day <= $day
-WITH m, r.day AS day, count(DISTINCT u) AS users
-WITH m, max(CASE WHEN day = $day THEN users ELSE 0 END) AS accounts, max(CASE WHEN day < $day THEN users ELSE 0 END) AS most_before
-WHERE accounts >= $least AND accounts >= $times * most_before
-MATCH (u)-[r:LOGGED_ON]->(m) WHERE r.day = $day
-RETURN m.name AS machine, accounts, most_before,
-  count(DISTINCT CASE WHEN r.source <> '' THEN r.source END) AS sources, sum(r.failures) AS failures
-ORDER BY accounts - most_before DESC, machine
+MATCH (u)-[r:LOGGED_ON]->(t) WHERE r.day = $day
+WITH collect([u, r, t]) AS logons
+CALL {
+  MATCH (u)-[r:ACCESSED]->(t) WHERE r.day = $day
+  RETURN collect([u, r, t]) AS accesses
+}
+UNWIND logons + accesses AS each
+WITH each[0] AS u, each[1] AS r, each[2] AS t
+WITH t, count(DISTINCT u) AS accounts, count(DISTINCT CASE WHEN r.source <> '' THEN r.source END) AS sources,
+  sum(r.failures) AS failures
+WHERE accounts >= $least
+OPTIONAL MATCH (u)-[r:LOGGED_ON|ACCESSED]->(t) WHERE r.day >= $first AND r.day < $day
+WITH t, accounts, sources, failures, r.day AS day, count(DISTINCT u) AS users
+WITH t, accounts, sources, failures, max(users) AS most_before WHERE accounts >= $times * most_before
+RETURN t.name AS target, accounts, most_before, sources, failures
+ORDER BY accounts - most_before DESC, target

@@ -14,11 +14,11 @@
 //   acted: when it did, UTC
 //   minutes_later: after the logon
 // Example: ueba ask switches-after-incidents --param day=2026-01-21 --param minutes=30
-MATCH (u)-[l:LOGGED_ON]->(m) WHERE l.day = $day AND l.incident IS NOT NULL
+MATCH (u)-[l:LOGGED_ON]->(m) WHERE l.day = $day AND l.incident IS NOT NULL AND l.failures < l.count
 UNWIND [l.first_seen, l.last_seen] AS arrived
 WITH DISTINCT u, m, l.incident AS incident, arrived
 MATCH (m)-[h:REACHED]->(t)
-WHERE h.day >= $day AND h.user <> u.name
+WHERE h.day >= $day AND h.failures < h.count AND h.user <> u.name
   AND NOT h.user STARTS WITH split(m.name, '.')[0] + '$'
 UNWIND [h.first_seen, h.last_seen] AS acted
 WITH DISTINCT u, m, incident, arrived, h.user AS other_user, t, acted

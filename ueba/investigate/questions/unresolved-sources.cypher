@@ -13,11 +13,14 @@
 //   examples: some of the accounts, by name
 // Example: ueba ask unresolved-sources --param day=2026-01-21
 MATCH (u)-[r:LOGGED_ON]->(t) WHERE r.day = $day AND r.source = ''
-WITH collect({user: u.name, edge: r, target: t}) AS logons
-OPTIONAL MATCH (u)-[r:ACCESSED]->(t) WHERE r.day = $day AND r.source = ''
-WITH logons, collect(CASE WHEN r IS NOT NULL THEN {user: u.name, edge: r, target: t} END) AS accesses
+WITH collect([u, r, t]) AS logons
+CALL {
+  MATCH (u)-[r:ACCESSED]->(t) WHERE r.day = $day AND r.source = ''
+  RETURN collect([u, r, t]) AS accesses
+}
 UNWIND logons + accesses AS each
-WITH each.user AS user, each.edge AS r, each.target AS t ORDER BY user
+WITH each[0] AS u, each[1] AS r, each[2] AS t
+WITH u.name AS user, r, t ORDER BY user
 RETURN t.name AS machine, count(DISTINCT user) AS users, sum(r.count) AS count, sum(r.failures) AS failures,
   min(r.first_seen) AS first_seen, max(r.last_seen) AS last_seen, collect(DISTINCT user)[0..5] AS examples
 ORDER BY count DESC, machine

@@ -2,7 +2,7 @@
 // Purpose: With which machines and resources an account was on a day, and which of them are new, usual or missing, against the
 //   days before. Missing: not met on this day, but on at least half of the account's active days before.
 // Parameters:
-//   user (text): the account
+//   user (user): the account
 //   :param user => 'mlopez@corp.example'
 //   day (day, default last): the day to look at
 //   :param day => '2026-01-21'

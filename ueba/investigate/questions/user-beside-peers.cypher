@@ -2,7 +2,7 @@
 // Purpose: What only the user reaches is either its own task or not its business; what most peers reach and it does not may be
 //   what it is about to be given, or what it should have been.
 // Parameters:
-//   user (text): the account
+//   user (user): the account
 //   :param user => 'mlopez@corp.example'
 //   least (number, default 2): of what the user does not reach: peers that do, at least
 //   :param least => 2

@@ -1,7 +1,7 @@
 // Title: A user's day, in time order
 // Purpose: Everything an account reached on a day, from where and how.
 // Parameters:
-//   user (text): the account
+//   user (user): the account
 //   :param user => 'mlopez@corp.example'
 //   day (day, default last): the day to look at
 //   :param day => '2026-01-21'

@@ -1,7 +1,7 @@
 // Title: Who reached this machine or resource, from where, from when on
 // Purpose: Whose credentials may lie on it, and who to ask.
 // Parameters:
-//   target (text): the machine or resource
+//   target (place): the machine or resource
 //   :param target => 'fs01.corp.example'
 //   since (time, default 0001-01-01): events from this time on, UTC
 //   :param since => '2026-01-21T08:00:00'
