@@ -41,6 +41,15 @@ def test_no_day_has_no_events_and_the_same_columns(tmp_path):
     assert len(some) == 1 and len(none) == 0 and none.schema.equals(some.schema)
 
 
+def test_only_the_columns_that_are_wanted_are_read_and_texts_are_there_once(tmp_path):
+    later = [event("2026-03-03T10:00:00", "bob", "ws2", "srv1"), event("2026-03-03T11:00:00", "alice", None, "srv1")]
+    read(tmp_path, [event("11:00:00", "alice", "ws1", "srv1"), *later])
+    table = raw.events(tmp_path / "lake", DAY, DAY + dt.timedelta(days=2), columns=("source", "user", "path", "line"))
+    assert table.column_names == ["source", "user", "path", "line"] and table["source"].to_pylist() == ["ws1", "ws2", None]
+    user, path = table["user"].combine_chunks(), table["path"].combine_chunks()
+    assert user.dictionary.to_pylist() == ["alice", "bob"] and user.indices.to_pylist() == [0, 1, 0] and len(path.dictionary) == 1
+
+
 def test_evidence_is_no_event_and_a_logon_seen_twice_is_there_once(tmp_path):
     twice = [event("11:00:00", "alice@corp", "ws1", "srv1", witness="host")]
     twice += [event("11:00:02", "alice@corp", "ws1", "srv1", witness="controller", action="service_ticket")]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from dataclasses import replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 import networkx as nx
@@ -18,6 +18,8 @@ from ingest_world import event, read
 from small_workspace import run
 
 from ueba.detect import findings
+from ueba.errors import WorkspaceError
+from ueba.investigate import names as names_asked
 from ueba.investigate import perimeter
 from ueba.investigate.perimeter import NEVER, Events
 from ueba.workspace import Workspace
@@ -29,114 +31,158 @@ BEGIN, END = dt.datetime(2026, 3, 2), dt.datetime(2026, 3, 2, 23, 59, 59)
 # --- the oracle ------------------------------------------------------------------------------------------------
 
 
+@dataclass(frozen=True)
+class One:
+    """An event, as `Events` has it in columns."""
+
+    time: int
+    user: int
+    source: int
+    target: int
+    flagged: bool
+    contact: bool
+    actor: int
+    leads: bool
+    at_source: bool
+    at_target: bool
+
+    def exposes_on(self, place):
+        return (self.at_source and self.source == place) or (self.at_target and self.target == place)
+
+
 def chains(events, held, on, hops):
-    """Arrival of everything, by trying every chain of events: {("held" or "on", entity): (time, events)} confirmed and possible."""
+    """What is reached, by trying every chain of events, and the rows that moved: {("held", account), ("on", place) or ("exposed",
+    account, by the row of the event that exposes it): (earliest, fewest events)}, confirmed and possible."""
     starts = [("held", i, t) for i, t in enumerate(held) if t != NEVER] + [("on", i, t) for i, t in enumerate(on) if t != NEVER]
     best = {True: {}, False: {}}
+    moved = {True: set(), False: set()}
 
-    def arrive(certain, what, number, time, length):
-        """Something is reached by `length` events; go on from there unless it was reached so early by as few."""
+    def arrive(certain, what, number, when, length):
+        """Something is reached by `length` events; go on from there unless it was reached so early by as few. when: a time; the row
+        of the event that exposes."""
         known = best[certain].setdefault((what, number), [])
-        if any(t <= time and n <= length for t, n in known):
-            return
-        known.append((time, length))
+        if any((t == when if what == "exposed" else t <= when) and n <= length for t, n in known):
+            return  # a later exposure is another one: it counts for longer
+        known.append((when, length))
         if certain:
-            arrive(False, what, number, time, length)
-        if length == hops:
-            return
-        for e, (t, user, source, _, flagged, contact, actor) in enumerate(events):
-            mine = (what, number) in (("held", user), ("held", actor), ("on", source))
-            if not contact and mine and t >= time and (flagged or not certain):
-                happens(e, certain, what == "held", length + 1)
+            arrive(False, what, number, when, length)
+        for row, e in enumerate(events):
+            if what == "on" and e.exposes_on(number) and e.time >= when:
+                arrive(certain, "exposed", e.user, row, length)
+            if length < hops and not e.contact and (e.flagged or not certain):
+                by_account = what in ("held", "exposed") and number in (e.user, e.actor)
+                after = e.flagged and row > when and e.time - events[when].time <= LATELY if what == "exposed" else e.time >= when
+                if after and (by_account or (what == "on" and e.leads and e.source == number)):
+                    happens(row, certain, by_account, length + 1)
 
-    def happens(e, certain, by_account, length):
-        t, user, source, target, *_ = events[e]
-        arrive(certain, "on", target, t, length)
-        if certain:  # a flagged event of the attacker's: so its account is in his hands
-            arrive(certain, "held", user, t, length)
-        if by_account and source >= 0:
-            arrive(certain, "on", source, t, length)
+    def happens(row, certain, by_account, length):
+        e = events[row]
+        moved[certain].add(row)
+        if certain:  # a flagged event of the attacker's: so it is possible too, and its account is in his hands
+            moved[False].add(row)
+            arrive(certain, "held", e.user, e.time, length)
+        arrive(certain, "on", e.target, e.time, length)
+        if by_account and e.source >= 0:
+            arrive(certain, "on", e.source, e.time, length)
 
     for what, number, time in starts:
         arrive(True, what, number, time, 0)
-    for e, each in enumerate(events):
-        if each[5] and hops > 0:
-            happens(e, True, True, 1)
-    return [{key: min(some) for key, some in best[certain].items()} for certain in (True, False)]
+    for row, e in enumerate(events):
+        if e.contact and hops > 0:
+            happens(row, True, True, 1)
+    return [
+        ({key: (min(t for t, _ in some), min(n for _, n in some)) for key, some in best[certain].items()}, moved[certain])
+        for certain in (True, False)
+    ]
 
 
 def table(events):
-    time, user, source, target, flagged, contact, actor = (list(column) for column in zip(*events, strict=True))
-    whole = [np.array(column, np.int64) for column in (time, user, source, target)]
-    contact = np.array(contact, bool)
-    return Events(*whole, np.ones(len(time), bool), np.array(flagged, bool) | contact, contact, np.array(actor, np.int64))
+    kinds = {field.name: np.int64 if field.type == "int" else bool for field in fields(One)}
+    columns = {name: np.array([getattr(e, name) for e in events], kind) for name, kind in kinds.items()}
+    return Events(**columns | {"flagged": columns["flagged"] | columns["contact"]})
 
 
-PLACES, USERS = 5, 3
-one = st.tuples(
-    st.integers(0, 6),
-    st.integers(0, USERS - 1),
-    st.integers(-1, PLACES - 1),
-    st.integers(0, PLACES - 1),
-    st.booleans(),
-    st.sampled_from([False, False, False, True]),
-    st.sampled_from([-1, -1, *range(USERS)]),
+PLACES, USERS, LATELY = 5, 3, 2
+one = st.builds(
+    One,
+    time=st.integers(0, 6),
+    user=st.integers(0, USERS - 1),
+    source=st.integers(-1, PLACES - 1),
+    target=st.integers(0, PLACES - 1),
+    flagged=st.booleans(),
+    contact=st.sampled_from([False, False, False, True]),
+    actor=st.sampled_from([-1, -1, *range(USERS)]),
+    leads=st.sampled_from([True, True, False]),
+    at_source=st.booleans(),
+    at_target=st.booleans(),
 )
+log = st.lists(one, min_size=1, max_size=9).map(lambda events: sorted(events, key=lambda e: e.time))
 began = st.sampled_from([NEVER, NEVER, 0, 3])
 
 
+def test_the_oracle_knows_who_is_exposed_and_what_comes_of_it():
+    """On place 0 account 0 is exposed at 2 and flagged elsewhere at 3; not so if that is not flagged, or came before."""
+    rest = {"contact": False, "actor": -1, "leads": True}
+    there = One(2, 0, -1, 0, False, at_source=False, at_target=True, **rest)
+    elsewhere = One(3, 0, 3, 4, True, at_source=True, at_target=False, **rest)
+    on = [0, *[NEVER] * 4]
+    confirmed, moved = chains([there, elsewhere], [NEVER], on, 9)[0]
+    assert confirmed == {
+        ("on", 0): (0, 0),
+        ("exposed", 0): (0, 0),
+        ("on", 4): (3, 1),
+        ("on", 3): (3, 1),
+        ("held", 0): (3, 1),
+    }
+    assert moved == {1}
+    assert set(chains([there, replace(elsewhere, flagged=False)], [NEVER], on, 9)[1][0]) == {("on", 0), ("exposed", 0)}
+    assert set(chains([replace(elsewhere, time=1), there], [NEVER], on, 9)[1][0]) == {("on", 0), ("exposed", 0)}
+    late = replace(elsewhere, time=5)
+    assert set(chains([there, late], [NEVER], on, 9)[1][0]) == {("on", 0), ("exposed", 0)}
+    assert ("on", 4) in chains([there, replace(there, time=3), late], [NEVER], on, 9)[1][0]
+
+
 @given(
-    st.lists(one, min_size=1, max_size=9),
+    log,
     st.lists(began, min_size=USERS, max_size=USERS),
     st.lists(began, min_size=PLACES, max_size=PLACES),
     st.integers(1, 9),
 )
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=400, deadline=None)
 def test_it_is_what_trying_every_chain_gives(events, held, on, hops):
-    events = sorted(events)
-    expected = chains(events, held, on, hops)
-    found = perimeter.reach(table(events), np.array(held), np.array(on), hops)
-    for state, oracle in zip(found, expected, strict=True):
+    owned, *states = perimeter.reach(table(events), np.array(held), np.array(on), hops, LATELY)
+    for state, (expected, moved) in zip(states, chains(events, held, on, hops), strict=True):
         told = {
-            (what, i): (int(arrivals.time[i]), int(arrivals.hops[i]))
-            for what, arrivals in (("held", state.held), ("on", state.on))
-            for i in range(len(arrivals.time))
-            if arrivals.time[i] < NEVER
+            (what, number): (int(arrivals.time[number]), int(arrivals.hops[number]))
+            for what, arrivals in (("held", owned), ("on", state.on), ("exposed", state.exposed))
+            for number in np.flatnonzero(arrivals.time < NEVER).tolist()
         }
-        assert told == oracle
+        assert told == expected
+        assert set(np.flatnonzero(state.moved).tolist()) == moved
 
 
-@given(st.lists(one, min_size=1, max_size=9), st.lists(began, min_size=PLACES, max_size=PLACES))
+@given(log, st.lists(began, min_size=PLACES, max_size=PLACES))
 @settings(max_examples=100, deadline=None)
 def test_confirmed_is_part_of_possible_and_more_hops_reach_no_less(events, on):
     held, on = np.full(USERS, NEVER), np.array(on)
     before = None
     for hops in (1, 2, 3, None):
-        confirmed, possible = perimeter.reach(table(sorted(events)), held, on, hops)
-        assert (possible.on.time <= confirmed.on.time).all() and (possible.held.time <= confirmed.held.time).all()
+        _, confirmed, possible = perimeter.reach(table(events), held, on, hops)
+        assert (possible.on.time <= confirmed.on.time).all() and (possible.exposed.time <= confirmed.exposed.time).all()
+        assert (possible.on.hops <= confirmed.on.hops)[confirmed.on.time < NEVER].all()
         assert before is None or (possible.on.time <= before).all()
         before = possible.on.time
 
 
-def exposures(events, leaves, on):
-    """By hand: {(user, place): first time}"""
-    found = {}
-    for (t, user, source, target, *_), leaving in zip(events, leaves, strict=True):
-        for place, shown in ((source, True), (target, leaving)):
-            if shown and place >= 0 and on[place] <= t:
-                found[user, place] = min(t, found.get((user, place), t))
-    return found
-
-
-@given(st.lists(st.tuples(one, st.booleans()), min_size=1, max_size=9), st.lists(began, min_size=PLACES, max_size=PLACES))
+@given(log, st.lists(began, min_size=PLACES, max_size=PLACES))
 @settings(max_examples=100, deadline=None)
-def test_who_is_exposed_is_who_was_there(rows, on):
-    rows = sorted(rows)
-    events, leaves = [each for each, _ in rows], [leaving for _, leaving in rows]
-    whole = replace(table(events), leaves=np.array(leaves))
-    found = perimeter.exposed(whole, perimeter.Arrivals.of(np.array(on)))
-    told = {(int(row.user), int(row.place)): int(row.time) for row in found.itertuples()}
-    assert told == exposures(events, leaves, on)
+def test_who_is_exposed_is_who_was_there(events, on):
+    found = perimeter.exposed(table(events), perimeter.Arrivals.of(np.array(on)))
+    told = {(int(row.user), int(row.place)): (int(row.time), int(row.event)) for row in found.itertuples()}
+    expected = {}
+    for row, e in reversed([*enumerate(events)]):
+        expected |= {(e.user, place): (e.time, row) for place in range(PLACES) if e.exposes_on(place) and on[place] <= e.time}
+    assert told == expected
 
 
 # --- by hand ---------------------------------------------------------------------------------------------------
@@ -158,11 +204,11 @@ def flag(folder, *edges):
     """Findings of the day, in which these edges are in an incident."""
     columns = ["user", "source", "target"]
     rows = pd.DataFrame(
-        [[DAY, *edge, "20260302-aaaaaaaa", 9.0] for edge in edges],
-        columns=["day", *columns, "incident", "strangeness"],
+        [[DAY, *edge, "machine", "20260302-aaaaaaaa", 9.0] for edge in edges],
+        columns=["day", *columns, "target_kind", "incident", "strangeness"],
         dtype=object,
     )
-    findings.save(findings.Finding(DAY, rows, []), Workspace(folder).findings)
+    findings.save(findings.Finding(DAY, rows, [{"id": "20260302-aaaaaaaa"}]), Workspace(folder).findings)
 
 
 def test_a_machine_leads_on_by_who_acts_from_it_and_only_after(tmp_path):
@@ -237,6 +283,138 @@ def test_flagged_edges_confirm_and_make_the_account_the_attackers_unless_called_
     assert {row["incident"] for row in result.reached if row["class"] == "confirmed"} == {"20260302-aaaaaaaa"}
     verdicts.write(tmp_path, {"incident": "20260302-aaaaaaaa", "verdict": "benign"})
     assert {row["class"] for row in found(tmp_path, "ws1").reached} == {"possible"}
+
+
+def test_a_flagged_event_of_an_exposed_account_moves_wherever_it_is(tmp_path):
+    log = [
+        event("08:50:00", "adm", "srv6", "dc1", logon_type="Network"),
+        event("09:00:00", "bob", "ws1", "srv1", logon_type="Network"),
+        event("09:10:00", "adm", "ws2", "srv1", logon_type="RemoteInteractive"),
+        event("10:00:00", "adm", "srv7", "dc1", logon_type="Network"),
+        event("11:00:00", "adm", "srv8", "dc2", logon_type="Network"),
+    ]
+    read(tmp_path, log)
+    elsewhere = {"srv7", "dc1"}
+    assert not elsewhere & names(found(tmp_path, "ws1").reached)  # unflagged
+    flag(tmp_path, ("bob", "ws1", "srv1"), ("adm", "srv7", "dc1"), ("adm", "srv6", "dc1"))
+    classes = {(row["entity"], row["class"], row["hops"]) for row in found(tmp_path, "ws1").reached}
+    confirmed = {("srv1", "confirmed", 1), ("bob", "confirmed", 1), ("srv7", "confirmed", 2), ("dc1", "confirmed", 2)}
+    assert classes == confirmed | {("adm", "confirmed", 2), ("srv8", "possible", 3), ("dc2", "possible", 3)}  # not srv6: before
+    assert not elsewhere & names(found(tmp_path, "ws1", hops=1).reached)
+    flag(tmp_path, ("adm", "srv7", "dc1"))  # where srv1 is only possible, so is what follows, and the account is not in his hands
+    classes = {(row["entity"], row["class"]) for row in found(tmp_path, "ws1").reached}
+    assert classes == {(name, "possible") for name in ("srv1", "bob", "adm", "srv7", "dc1")}
+
+
+def test_the_event_that_exposes_an_account_does_not_itself_lead_back_to_where_it_came_from(tmp_path):
+    log = [
+        event("09:00:00", "bob", "ws1", "srv1", logon_type="Network"),
+        event("09:10:00", "adm", "ws2", "srv1", logon_type="RemoteInteractive"),
+    ]
+    read(tmp_path, log)
+    flag(tmp_path, ("bob", "ws1", "srv1"), ("adm", "ws2", "srv1"))
+    assert ("adm", "possible") in {(row["entity"], row["class"]) for row in found(tmp_path, "ws1").reached}
+    assert "ws2" in names(found(tmp_path, "ws1").not_reached)
+
+
+def test_nobody_is_exposed_on_a_resource(tmp_path):
+    okta = {"target_kind": "resource", "action": "logon"}
+    log = [event("09:00:00", "bob", "ws1", "Okta", **okta), event("09:10:00", "ann", "ws2", "Okta", **okta)]
+    read(tmp_path, log)
+    result = found(tmp_path, "bob")
+    assert names(result.reached) == {"ws1", "Okta"}
+    assert names(result.not_reached) == {"ann", "ws2"} and {row["account"] for row in result.exposed} == {"bob"}
+
+
+def test_nobody_is_on_an_address_though_it_is_reached(tmp_path):
+    """The office's address, behind which everybody is."""
+    log = [
+        event("09:00:00", "bob", "198.51.100.1", "vpn", logon_type="Network"),
+        event("09:10:00", "ann", "198.51.100.1", "srv1", logon_type="Network"),
+        event("09:20:00", "bob", "ws1", "198.51.100.9"),
+        event("09:30:00", "cat", "198.51.100.9", "srv2"),
+    ]
+    read(tmp_path, log)
+    result = found(tmp_path, "bob")
+    assert {(row["entity"], row["kind"]) for row in result.reached} == {
+        ("198.51.100.1", "address"),
+        ("vpn", "machine"),
+        ("ws1", "machine"),
+        ("198.51.100.9", "address"),
+    }
+    assert names(result.not_reached) == {"ann", "srv1", "cat", "srv2"}
+    assert [(row["machine"], row["account"]) for row in result.exposed] == [("ws1", "bob")]
+
+
+def test_who_is_at_work_on_a_machine_without_a_logon_is_exposed_but_not_nobody(tmp_path):
+    at_work = {"action": "object_access"}
+    log = [
+        event("09:00:00", "bob", "ws1", "ws6.corp.example", logon_type="Network"),
+        event("09:10:00", "sam", None, "ws6.corp.example", **at_work),
+        event("09:11:00", "tim", "ws6.corp.example", "ws6.corp.example", **at_work),
+        event("09:12:00", "una", "ws3", "ws6.corp.example", **at_work),
+        event("09:13:00", "val", None, "ws6.corp.example", action="ticket"),
+        event("09:14:00", "wes", None, "ws6.corp.example", action="service_ticket"),
+        event("09:15:00", "xia", None, "ws6.corp.example", logon_type="Network"),
+        event("09:15:30", "yan", None, "ws6.corp.example", action="credential_validation"),
+        event("09:16:00", "ANONYMOUS LOGON@nt authority", "ws6.corp.example", "dc1", logon_type="Network"),
+        event("09:17:00", "ws6$@corp.example", "ws6.corp.example", "dc1", logon_type="Network"),
+        event("09:18:00", "ws6$@corp.example", None, "ws6.corp.example", **at_work),
+        event("09:19:00", "ws7$@corp.example", "ws6.corp.example", "dc2", logon_type="Network"),
+    ]
+    read(tmp_path, log)
+    result = found(tmp_path, "ws1")
+    on_it = {row["account"] for row in result.exposed if row["machine"] != "ws1"}
+    assert on_it == {"sam", "tim", "ws7$@corp.example"}
+    assert {"ws6.corp.example", "dc1", "dc2"} <= names(result.reached)  # whoever acts from there leads on
+    assert names(result.not_reached) == {"una", "ws3", "val", "wes", "xia", "yan"}
+
+
+def test_a_machine_and_a_resource_of_one_name_are_two(tmp_path):
+    app = {"target_kind": "resource", "action": "sso"}
+    log = [
+        event("09:00:00", "bob", "ws1", "fs01", **app),
+        event("09:10:00", "ann", "fs01", "srv2", logon_type="Network"),
+        event("09:20:00", "bob", "ws1", "fs02", logon_type="Network"),
+        event("09:30:00", "cat", "fs02", "srv3", logon_type="Network"),
+        event("09:40:00", "cat", "ws8", "fs02", **app),
+    ]
+    read(tmp_path, log)
+    flag(tmp_path, ("bob", "ws1", "fs01"))  # the machine's edge, of which there is no event
+    result = found(tmp_path, "ws1")
+    kinds = {(row["entity"], row["kind"], row["class"]) for row in result.reached if row["kind"] != "user"}
+    assert kinds == {(name, "machine", "possible") for name in ("fs02", "srv3")} | {("fs01", "resource", "possible")}
+    others = {(row["entity"], row["kind"]) for row in result.not_reached}
+    assert {("fs01", "machine"), ("srv2", "machine"), ("fs02", "resource")} <= others
+    assert perimeter.to_graph(result).has_edge("machine:fs02", "machine:srv3")
+    both = found(tmp_path, "fs02", since=BEGIN.replace(hour=9, minute=30))
+    assert both.origins == [{"entity": "fs02", "kind": "machine"}, {"entity": "fs02", "kind": "resource"}]
+    reached = {("cat", "confirmed"), ("ws8", "confirmed"), ("srv3", "possible")}
+    assert {(row["entity"], row["class"]) for row in both.reached} == reached
+
+
+def test_a_step_begins_at_what_is_of_its_kind(tmp_path):
+    """An account is called as a machine is: from nowhere that is known, bob is the account."""
+    read(tmp_path, [event("09:00:00", "bob", None, "srv1"), event("09:10:00", "bob", "ws1", "bob", logon_type="Network")])
+    result = found(tmp_path, "bob")
+    (first,) = [row for row in result.reached if row["entity"] == "srv1"]
+    assert (first["from"], first["from_kind"]) == ("bob", "user")
+    graph = perimeter.to_graph(result)
+    assert graph.has_edge("user:bob", "machine:srv1") and graph.has_edge("machine:ws1", "machine:bob")
+
+
+def test_hops_are_the_fewest_and_the_time_is_the_earliest(tmp_path):
+    log = [
+        event("09:00:00", "bob", "ws1", "s1", logon_type="Network"),
+        event("09:10:00", "cat", "s1", "s2", logon_type="Network"),
+        event("09:20:00", "dan", "s2", "s3", logon_type="Network"),
+        event("11:00:00", "bob", "ws1", "s3", logon_type="Network"),
+    ]
+    read(tmp_path, log)
+    (row,) = [row for row in found(tmp_path, "ws1").reached if row["entity"] == "s3"]
+    assert (row["hops"], row["at"][11:16], row["from"]) == (1, "09:20", "s2")
+    (row,) = [row for row in found(tmp_path, "ws1", hops=2).reached if row["entity"] == "s3"]
+    assert (row["hops"], row["at"][11:16], row["from"]) == (1, "11:00", "ws1")
 
 
 def test_an_address_has_contacts_whose_accounts_lead_on(tmp_path):
@@ -325,6 +503,18 @@ def test_what_is_touched_is_no_further_away_than_was_asked(tmp_path):
     assert [row["target"] for row in found(tmp_path, "ws1", hops=2).touched] == ["vault"]
 
 
+def test_what_is_too_far_away_is_not_listed_because_another_touched_the_same(tmp_path):
+    share = {"target_kind": "resource", "action": "object_access"}
+    log = [
+        event("09:00:00", "bob", "ws1", "srv1", logon_type="Network"),
+        event("09:10:00", "bob", "ws1", "vault", detail="near", **share),
+        event("10:00:00", "ann", "srv1", "vault", detail="far", **share),
+    ]
+    read(tmp_path, log)
+    assert [row["detail"] for row in found(tmp_path, "ws1", hops=1).touched] == ["near"]
+    assert [row["detail"] for row in found(tmp_path, "ws1", hops=2).touched] == ["near", "far"]
+
+
 def test_whoever_touches_a_resource_is_a_contact(tmp_path):
     share = {"target_kind": "resource", "action": "share_access"}
     log = [
@@ -345,6 +535,38 @@ def test_all_that_an_indicator_does_is_the_attackers(tmp_path):
     read(tmp_path, log)
     classes = {(row["entity"], row["class"]) for row in found(tmp_path, indicators=["WS1"]).reached}
     assert classes == {("bob", "confirmed"), ("srv1", "confirmed"), ("srv2", "possible"), ("ann", "possible")}
+
+
+def test_a_list_may_be_long_and_say_a_thing_twice(tmp_path):
+    forward = {"target_kind": "resource", "action": "forward", "detail": "to m7@out.example, M8@out.example"}
+    log = [event("09:00:00", "bob", "ws1", "srv1", source_ip="203.0.113.1"), event("09:10:00", "ann", "ws2", "ann", **forward)]
+    read(tmp_path, log)
+    mails = [f"m{number}@out.example" for number in range(9)]
+    result = found(tmp_path, indicators=["203.0.113.1", "WS1", "ws1", *mails, "ws3", "ws4"])
+    assert result.unknown == [*mails[:7], "ws3", "ws4"]
+    origins = [("203.0.113.1", "address"), ("ws1", "machine"), ("m7@out.example", "mail"), ("m8@out.example", "mail")]
+    assert [(row["entity"], row["kind"]) for row in result.origins] == origins
+    assert [(row["indicator"], row["user"]) for row in result.contacts] == [("203.0.113.1", "bob"), ("m7@out.example", "ann")]
+
+
+def test_mail_addresses_are_found_by_their_whole():
+    texts = ["to B@x.example", "ab@x.example", "b@x.example.org", "#EXT#@c.example;b@x.example.", "", "@b@x.example@"]
+    found = names_asked.mails_in(texts, ["b@x.example", "a#ext#@c.example", "#ext#@c.example"])
+    assert [{*each} for each in found] == [
+        {"b@x.example"},
+        set(),
+        set(),
+        {"#ext#@c.example", "b@x.example"},
+        set(),
+        {"b@x.example"},
+    ]
+
+
+def test_a_mistyped_account_is_told_with_what_may_have_been_meant_and_an_indicator_is_noted(tmp_path):
+    read(tmp_path, [event("09:00:00", "mlopez@corp.example", "ws1", "srv1")])
+    with pytest.raises(WorkspaceError, match="'mlopz@corp.example' in this time. Did you mean mlopez@corp.example"):
+        found(tmp_path, "mlopz@corp.example")
+    assert found(tmp_path, indicators=["mlopz@corp.example"]).unknown == ["mlopz@corp.example"]
 
 
 def test_until_ends_it_and_names_are_found_in_other_spellings(tmp_path):
@@ -394,7 +616,7 @@ def test_a_list_has_guests_and_is_text(world, tmp_path):
     lines = ["\ufeff# seen", "joe_out.example#EXT#@corp.example # a guest", "\t# 203.0.113.8", "ws1\t#"]
     (tmp_path / "list.txt").write_text("\n".join(lines), encoding="utf-8")
     with open(tmp_path / "list.txt", encoding="utf-8-sig") as file:
-        assert perimeter.read_indicators(file, "list.txt") == ["joe_out.example#EXT#@corp.example", "ws1"]
+        assert names_asked.read_indicators(file, "list.txt") == ["joe_out.example#EXT#@corp.example", "ws1"]
     assert "confirmed: 1 machine, 1 user" in ask(world, "--indicators", str(tmp_path / "list.txt"), "--since", "2026-03-02").stdout
     (tmp_path / "list.txt").write_bytes(b"\xff\xfe\x00")
     assert (
@@ -409,6 +631,7 @@ def test_a_list_has_guests_and_is_text(world, tmp_path):
         (["--since", "2026-03-02"], 2, "--indicators"),
         (["--from", "ws11", "--since", "2026-03-02"], 1, "Did you mean ws1"),
         (["--from", "203.0.113.7", "--since", "2026-03-02"], 1, "203.0.113.7"),
+        (["--from", "bobb@corp.example", "--since", "2026-03-02"], 1, "nothing is called 'bobb@corp.example'"),
         (["--from", "ws1", "--since", "yesterday"], 2, "YYYY-MM-DDTHH:MM:SS"),
         (["--from", "ws1", "--since", "0001-01-01T00:00+14:00"], 2, "YYYY-MM-DDTHH:MM:SS"),
         (["--from", "ws1", "--since", "2026-03-02", "--until", "2026-03-01"], 2, "before"),
@@ -453,3 +676,57 @@ def test_one_address_leads_to_every_mailbox_file_and_rule_it_touched(tmp_path):
     touched = {row["detail"] for row in result.touched if row["class"] == "confirmed"}
     assert files <= touched
     assert "Move meetings to junk folder" in touched
+
+
+# --- what a name is ----------------------------------------------------------------------------------------------
+
+
+def known(*entities):
+    return names_asked.Names.of(set(entities), {})
+
+
+def meant(there, name, is_attacker=False):
+    return [(each.kind, each.name) for each in there.origins(name, is_attacker)]
+
+
+def test_a_short_name_is_the_account_and_not_a_service_that_is_called_so():
+    service = ("resource", "pat")
+    assert meant(known(service, ("user", "pat@x.example")), "pat") == [("user", "pat@x.example")]
+    assert meant(known(service), "pat") == [service]
+    assert meant(known(service, ("machine", "pat"), ("user", "pat@x.example")), "pat") == [("machine", "pat"), service]
+    two = known(service, ("user", "pat@x.example"), ("user", "pat@y.example"))
+    with pytest.raises(WorkspaceError, match="may be any of the accounts pat@x.example, pat@y.example"):
+        two.origins("pat")
+    assert meant(two, "pat@y.example") == [("user", "pat@y.example")]
+
+
+def test_a_network_is_its_addresses_that_there_are():
+    there = known(*(("address", each) for each in ("203.0.113.9", "203.0.113.77", "198.51.100.1", "2001:db8::1")))
+    assert meant(there, "203.0.113.0/24") == [("address", "203.0.113.77"), ("address", "203.0.113.9")]
+    assert meant(there, "2001:db8::/32") == [("address", "2001:db8::1")] and meant(there, "10.0.0.0/8") == []
+    assert not names_asked.is_network("\\\\srv/share") and not names_asked.is_network("203.0.113.9")
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        ("203.0.113[.]9", "203.0.113.9"),
+        ("evil[at]out[dot]example", "evil@out.example"),
+        ("hxxps://evil[.]example:8080/login?x=1", "evil.example"),
+        ("http://[2001:db8::1]/x", "2001:db8::1"),
+        ("2001[:]db8::1", "2001:db8::1"),
+        ("guest_x.example#EXT#@y.example  # a guest", "guest_x.example#EXT#@y.example"),
+        ("https://x.sharepoint.com/sites/kilo", "https://x.sharepoint.com/sites/kilo"),
+        ("http://203.0.113.9/x", "203.0.113.9"),
+    ],
+)
+def test_indicators_are_read_as_people_write_them(written, read):
+    assert names_asked.read_indicators([written], "x") == [read]
+
+
+def test_who_was_quiet_is_told_with_the_day_it_was_seen_last(tmp_path):
+    read(tmp_path, [event("2026-03-01T09:00:00", "ann", "ws1", "srv1"), event("09:00:00", "bob", "ws2", "srv1")])
+    with pytest.raises(WorkspaceError, match="nothing had to do with ws1 in this time; it was last seen on 2026-03-01"):
+        found(tmp_path, "ws1")
+    with pytest.raises(WorkspaceError, match="nothing is called 'ws7' in this time. Did you mean"):
+        found(tmp_path, "ws7")

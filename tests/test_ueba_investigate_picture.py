@@ -58,6 +58,35 @@ def test_a_crowd_is_cut_and_the_rest_counted():
     assert drawn.count("<circle") == picture.MOST and "and 6 more that are not drawn" in drawn and "ws29" in drawn
 
 
+def test_a_page_of_a_crowd_keeps_origins_then_what_is_confirmed_then_what_is_near(tmp_path):
+    graph = nx.MultiDiGraph()
+    for number in range(picture.MOST_OF_PAGE - 1):
+        graph.nodes[picture.add_node(graph, "machine", f"ws{number}", "possible")].update(layer=2)
+    graph.nodes[picture.add_node(graph, "machine", "far-away", "possible")].update(layer=3)
+    graph.nodes[picture.add_node(graph, "user", "the-origin", "origin")].update(layer=0)
+    graph.add_edge("user:the-origin", "machine:far-away", type="REACHED", mark="possible", said="")
+    picture.draw(graph, tmp_path / "a.html", "many")
+    page = (tmp_path / "a.html").read_text()
+    assert "and 1 more that are not drawn" in summary(page) and "user:the-origin" in page and "far-away" not in page
+    assert len(graph) == picture.MOST_OF_PAGE + 1
+    graph.remove_node("machine:far-away")
+    picture.draw(graph, tmp_path / "b.html", "as many as there may be")
+    assert "not drawn" not in summary((tmp_path / "b.html").read_text())
+
+
+def summary(page):
+    """What a page says beside its picture."""
+    return page.rpartition("<summary>")[2].partition("</summary>")[0]
+
+
+def test_a_page_says_what_its_lines_mean_and_holds_a_still_picture(tmp_path):
+    graph = world()
+    picture.draw(graph, tmp_path / "a.html", "an incident")
+    page = (tmp_path / "a.html").read_text()
+    assert "<b>an incident</b>" in summary(page) and "strange</span>" in summary(page) and "missing" not in summary(page)
+    assert picture.svg(graph, "an incident") in page
+
+
 def test_an_empty_graph_is_an_empty_picture():
     assert "<circle" not in picture.svg(nx.MultiDiGraph(), "nothing")
 

@@ -25,7 +25,13 @@ SHOWN = 25  # rows of each part of a table; the other formats hold all
 
 
 @click.command()
-@click.option("--from", "names", multiple=True, metavar="ENTITY", help="A user, machine, resource, network or mail address.")
+@click.option(
+    "--from",
+    "names",
+    multiple=True,
+    metavar="ENTITY",
+    help="A user, machine, resource, network or mail address, or a network (10.1.0.0/16).",
+)
 @click.option(
     "--indicators", type=click.File(encoding="utf-8-sig"), help="A list of what is the attacker's, one a line; - is standard input."
 )
@@ -56,22 +62,25 @@ def perimeter(
     from ueba import stages
     from ueba.errors import UsageError
     from ueba.investigate import perimeter as perimeters
+    from ueba.investigate.names import read_indicators
 
-    attacker = perimeters.read_indicators(indicators, indicators.name) if indicators else []
+    attacker = read_indicators(indicators, indicators.name) if indicators else []
     if not names and not attacker:
         raise UsageError("nothing to begin from: name an entity with --from, or a file of them with --indicators")
-    until = until or dt.datetime.combine(stages.last_day(settings.workspace), dt.time.max)
-    if until < since:
-        raise UsageError(f"--until {until} is before --since {since}")
+    last = dt.datetime.combine(stages.last_day(settings.workspace), dt.time.max)
+    if (until or last) < since:
+        ends = f"--until {until}" if until else f"the end of the lake, {last:%Y-%m-%d},"
+        raise UsageError(f"{ends} is before --since {since}")
+    until = until or last
     found = perimeters.draw_up(settings.workspace, names, attacker, since, until, hops)
     for name in found.unknown:
         output.note(f"{plain(name)}: nothing in that time had to do with it")
-    _print(found, output_format)
-    if picture is not None:
+    if picture is not None:  # before what is printed: whoever reads that may have seen enough
         from ueba.investigate.picture import draw
 
         draw(perimeters.to_graph(found), picture, f"perimeter since {since}")
         output.note(f"picture: {picture}")
+    _print(found, output_format)
 
 
 def _print(found: Perimeter, output_format: str) -> None:
@@ -106,7 +115,7 @@ def _show(found: Perimeter) -> None:
     _part("contacts", found.contacts, CONTACT_COLUMNS)
     for how in ("confirmed", "possible"):
         mine = [row for row in found.reached if row["class"] == how]
-        _part(f"{how}: {_counted(mine)}", mine, [name for name in COLUMNS if name != "class"])
+        _part(f"{how}: {_counted(mine)}", mine, [name for name in COLUMNS if name not in ("class", "from_kind")])
     machines: dict[str, list[str]] = {}
     for row in found.exposed:
         machines.setdefault(row["machine"], []).append(row["account"])

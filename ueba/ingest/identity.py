@@ -30,6 +30,7 @@ SERVICE = (
     "krbtgt",
     "iusr",
 )
+ANONYMOUS = ("anonymous logon", "anonymous")
 SERVICE_PATTERN = r"^(dwm|umfd)-\d+$|^svc|^service[-_.]|[-_.](svc|service)$|^serviceprincipal_"
 
 
@@ -93,7 +94,7 @@ def user_kind(name: ir.StringValue) -> ir.StringValue:
     """human, service, machine or anonymous, by the account's name alone."""
     account = name.lower().re_replace(r"@.*$", "")
     return ibis.cases(
-        (account.isin(("anonymous logon", "anonymous")), "anonymous"),
+        (account.isin(ANONYMOUS), "anonymous"),
         (account.endswith("$"), "machine"),
         (account.isin(SERVICE) | account.re_search(SERVICE_PATTERN), "service"),
         else_="human",

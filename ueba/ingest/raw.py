@@ -11,18 +11,37 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import duckdb
+import pandas as pd
 import pyarrow as pa
 
 from ueba.ingest import build, entities, lake
-from ueba.ingest.events import KEPT, KEPT_SQL
+from ueba.ingest.events import KEPT
+
+COLUMNS = (*KEPT, "witnesses", "path", "line")
+
+_EDGE = ("user", "source", "target", "target_kind")  # what tells an edge of a day
 
 
-def events(lake_root: Path, first: dt.datetime, last: dt.datetime, where: str = "TRUE", parameters: Sequence[Any] = ()) -> pa.Table:
-    """The events of a span of time, UTC, both ends included, by time: `events.KEPT`, `witnesses`, `path` and `line`.
+def events(
+    lake_root: Path,
+    first: dt.datetime,
+    last: dt.datetime,
+    where: str = "TRUE",
+    parameters: Sequence[Any] = (),
+    most: int | None = None,
+    columns: Sequence[str] = COLUMNS,
+) -> pa.Table:
+    """The events of a span of time, UTC, both ends included, by time; of COLUMNS those that are wanted. Texts are held once, with
+    their number in each row (dictionary-encoded).
 
-    where: SQL over these columns, with ? for each of `parameters`"""
+    where: SQL over COLUMNS, with ? for each of `parameters`; most: of a day's edge, the first so many"""
+    few = (
+        "" if most is None else f"QUALIFY row_number() OVER (PARTITION BY {', '.join(_EDGE)} ORDER BY time, path, line) <= {most:d}"
+    )
     days = {day: parts for day, parts in build.parts_by_day(lake_root).items() if str(first.date()) <= day <= str(last.date())}
     paths = [(file["digest"], file["report"]["file"]) for held in lake.manifests(lake_root) for file in held["files"] if file]
+    wanted = ", ".join(f'"{name}"' for name in columns)
     files = pa.table({"origin": [digest for digest, _ in paths], "path": [path for _, path in paths]})
     with lake.connect("1GB") as connection:
         if not all(build.is_plain(parts) for parts in days.values()):
@@ -31,19 +50,44 @@ def events(lake_root: Path, first: dt.datetime, last: dt.datetime, where: str = 
         connection.register("read_files", files)
         connection.execute("CREATE TABLE files AS SELECT origin, any_value(path) AS path FROM read_files GROUP BY origin")
         found = [
-            connection.sql(
-                f"SELECT {KEPT_SQL}, witnesses, path, line FROM ({build.events_sql(connection, day, days[day])})"
+            _encoded(
+                connection,
+                f"SELECT {wanted} FROM ({build.events_sql(connection, day, days[day])})"
                 f" LEFT JOIN files USING (origin) WHERE time BETWEEN ? AND ?"
-                f" AND (action IS NULL OR action NOT IN ({build.EVIDENT})) AND ({where}) ORDER BY time, path, line",
-                params=[first, last, *parameters],
-            ).to_arrow_table()
+                f" AND (action IS NULL OR action NOT IN ({build.EVIDENT})) AND ({where}) {few} ORDER BY time, path, line",
+                [first, last, *parameters],
+            )
             for day in sorted(days)
         ]
-    return pa.concat_tables(found) if found else _NONE
+    return pa.concat_tables([_NONE.select(columns), *found]).unify_dictionaries().combine_chunks()
 
 
-_NONE = pa.table(
-    {name: pa.array([], pa.string()) for name in KEPT}
-    | {"time": pa.array([], pa.timestamp("us")), "witnesses": pa.array([], pa.int32()), "path": pa.array([], pa.string())}
-    | {"line": pa.array([], pa.int64())}
-)
+def _encoded(connection: duckdb.DuckDBPyConnection, sql: str, parameters: list[Any]) -> pa.Table:
+    """What SQL finds, texts once each: a day at a time, so that no more than a day's are there many times over."""
+    table = connection.sql(sql, params=parameters).to_arrow_table()
+    return pa.table({name: _once(table[name]) for name in table.column_names})
+
+
+def _once(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    return column.dictionary_encode() if pa.types.is_string(column.type) else column
+
+
+def of_edges(
+    lake_root: Path, edges: pd.DataFrame, most: int | None = None
+) -> dict[tuple[str, str | None, str, str], list[dict[str, Any]]]:
+    """The events of some edges of a day, by (user, source, target, target_kind), each by time; none of what the lake does not hold
+    any more.
+
+    edges: these columns, first_seen and last_seen; most: of each edge, the first so many"""
+    keys = list(edges[list(_EDGE)].itertuples(index=False, name=None))
+    found: dict[tuple[str, str | None, str, str], list[dict[str, Any]]] = {key: [] for key in keys}
+    if keys and most != 0 and lake_root.exists():
+        span = edges["first_seen"].min().to_pydatetime(), edges["last_seen"].max().to_pydatetime()
+        mine = f"[{', '.join(_EDGE)}] IN (SELECT unnest(?::VARCHAR[][]))"
+        for event in events(lake_root, *span, mine, [[list(key) for key in keys]], most).to_pylist():
+            found[event["user"], event["source"], event["target"], event["target_kind"]].append(event)
+    return found
+
+
+_TYPES = {"time": pa.timestamp("us"), "witnesses": pa.int32(), "line": pa.int64()}
+_NONE = pa.table({name: pa.array([], _TYPES.get(name, pa.dictionary(pa.int32(), pa.string()))) for name in COLUMNS})

@@ -6,8 +6,9 @@ What is drawn is a networkx graph that GraphML can hold as well. Its nodes are c
             layer  optional: the column it stands in, from 0 at the left
     edge    type   USED, REACHED, ...    mark   see MARKS    said   in words, for who points at it
 
-In an SVG the nodes stand in columns: users, machines acted from, what was reached; the busiest first. Both follow the reader's
-light or dark setting and need no network. Names from logs travel as data, so that none of them can become part of a page.
+In an SVG the nodes stand in columns: users, machines acted from, what was reached; the busiest first. A page holds it too, as a
+browser may draw nothing else (neo4j-viz needs WebGL). Of a crowd, both draw what tells most and count the rest. Both follow the
+reader's light or dark setting and need no network. Names from logs travel as data, so that none of them can become part of a page.
 """
 
 from __future__ import annotations
@@ -31,10 +32,12 @@ MARKS = {
     "possible": ("#b35c00", "#ffb454", 1.5, ""),
     "missing": ("#6b7780", "#8d99a3", 1.5, "4 4"),
     "usual": ("#6b7780", "#8d99a3", 1.2, ""),
+    "known": ("#6b7780", "#8d99a3", 1.2, ""),
 }
 KINDS = {"user": "#d1495b", "machine": "#3d7ea6", "resource": "#5c946e", "address": "#8d6a9f"}
 ROW, COLUMN, RADIUS, LABEL = 26, 300, 7, 30  # pixels; LABEL in characters
 MOST = 24  # nodes of a column that are drawn
+MOST_OF_PAGE = 2_000  # nodes of a page that are drawn: neo4j-viz refuses more than 10,000, and nobody sees anything in so many
 
 
 def incident_graph(edges: pd.DataFrame) -> nx.MultiDiGraph:
@@ -80,6 +83,9 @@ def draw(graph: nx.MultiDiGraph, path: Path, title: str) -> None:
 def _page(graph: nx.MultiDiGraph, title: str) -> str:
     from neo4j_viz import Node, Relationship, VisualizationGraph
 
+    first = sorted(graph, key=lambda node: _rank(graph, node))
+    hidden = len(first[MOST_OF_PAGE:])
+    graph = graph.subgraph(first[:MOST_OF_PAGE])
     nodes = [
         Node(
             id=node,
@@ -105,7 +111,22 @@ def _page(graph: nx.MultiDiGraph, title: str) -> str:
     kinds = {data["kind"] for _, data in graph.nodes(data=True)}
     drawn.set_legend(nodes={kind: colour for kind, colour in KINDS.items() if kind in kinds})
     page = str(drawn.render(height="100vh").data)
+    before, body, after = page.rpartition("</body>")
+    page = f"{before}{_beside(graph, title, hidden)}{body}{after}"
     return page.replace("<title>neo4j-viz</title>", f"<title>{html.escape(plain(title))}</title>", 1)
+
+
+def _beside(graph: nx.MultiDiGraph, title: str, hidden: int) -> str:
+    """What a page says of its picture: the title, what the lines mean, how much is left out; and the still one, to be unfolded, or
+    unfolded where the browser draws no other."""
+    there = {data["mark"] for _, _, data in graph.edges(data=True)} | {data["mark"] for _, data in graph.nodes(data=True)}
+    lines = " ".join(f'<span style="color:{MARKS[mark][0]}">&#9473; {mark}</span>' for mark in MARKS if mark in there)
+    more = f" {_hidden(hidden)}" if hidden else ""
+    place = "position:fixed;top:8px;left:52px;max-width:calc(100vw - 220px);max-height:calc(100vh - 60px);overflow:auto;z-index:9"
+    look = "padding:.4rem .8rem;font:13px system-ui,sans-serif;background:Canvas;color:CanvasText"
+    said = f"<b>{html.escape(plain(title))}</b> {lines}{more}; unfold a still picture"
+    still = f'<details id="still" style="{place};{look}"><summary>{said}</summary>{svg(graph, title)}</details>'
+    return f"{still}<script>still.open = !document.createElement('canvas').getContext('webgl2')</script>"
 
 
 # --- SVG -------------------------------------------------------------------------------------------------------
@@ -129,7 +150,7 @@ def svg(graph: nx.MultiDiGraph, title: str) -> str:
         _node(drawing, place[node], graph.nodes[node])
     if hidden:
         note = xml.SubElement(drawing, "text", x="12", y=str(height - 8))
-        note.text = f"and {hidden} more that are not drawn"
+        note.text = _hidden(hidden)
     return xml.tostring(drawing, encoding="unicode")
 
 
@@ -156,10 +177,20 @@ def _places(graph: nx.MultiDiGraph) -> tuple[dict[str, tuple[int, int]], int]:
     place: dict[str, tuple[int, int]] = {}
     hidden = 0
     for column, number in enumerate(sorted(columns)):
-        nodes = sorted(columns[number], key=lambda node: (list(MARKS).index(graph.nodes[node]["mark"]), -graph.degree(node), node))
+        nodes = sorted(columns[number], key=lambda node: _rank(graph, node))
         hidden += len(nodes[MOST:])
         place |= {node: (column, row) for row, node in enumerate(nodes[:MOST])}
     return place, hidden
+
+
+def _rank(graph: nx.MultiDiGraph, node: str) -> tuple[int, int, int, str]:
+    """What is drawn first: by its mark, then what is near, then the busiest."""
+    data = graph.nodes[node]
+    return list(MARKS).index(data["mark"]), data.get("layer", 0), -graph.degree(node), node
+
+
+def _hidden(number: int) -> str:
+    return f"and {number:,} more that are not drawn"
 
 
 def _paint_order(edge: tuple[str, str, dict[str, str]]) -> tuple[int, str, str, str]:
