@@ -67,9 +67,28 @@ def test_a_weekend_is_beside_weekends_and_few_days_make_nothing_rare(world):
     assert found.like_days == 0
     assert told(found) == [("new", "home", "vpn", "0 of 0", "never reached before, and never acted from there")]
     assert told(days.day_of(world, "ANN", MONDAY + dt.timedelta(days=1))) == [
-        ("usual", "ws1", "srv1", "1 of 1", ""),
-        ("usual", "ws1", "share", "1 of 1", ""),
+        ("known", "ws1", "srv1", "1 of 1", ""),
+        ("known", "ws1", "share", "1 of 1", ""),
     ]
+
+
+def test_four_weeks_three_days_and_half_of_them_are_the_normal_day(tmp_path):
+    """Like days of Monday the 30th, day 28: those from day 0 on, not that of the week before."""
+    log = [on(day, "09:00", "ws1", "srv1") for day in (-3, 0, 1, 2, 3)]
+    log += [on(day, "10:00", "ws1", "half") for day in (1, 3)] + [on(2, "10:00", "ws1", "less")]
+    log += [on(-3, "11:00", "ws1", "long ago"), on(28, "09:00", "ws1", "srv1"), on(28, "11:00", "ws1", "long ago")]
+    read(tmp_path, log)
+    found = days.day_of(Workspace(tmp_path), "ann@corp", MONDAY + dt.timedelta(days=28))
+    assert found.like_days == 4
+    assert [(row["mark"], row["target"], row["days"]) for row in found.rows] == [
+        ("usual", "srv1", "4 of 4"),
+        ("unusual", "long ago", "0 of 4"),  # known, but at 11 h there was nothing in these four weeks
+        ("missing", "half", "2 of 4"),
+    ]
+    few = days.day_of(Workspace(tmp_path), "ann@corp", MONDAY + dt.timedelta(days=2))
+    assert few.like_days == 3 and {row["mark"] for row in few.rows} == {"usual", "new"}
+    fewer = days.day_of(Workspace(tmp_path), "ann@corp", MONDAY + dt.timedelta(days=1))
+    assert fewer.like_days == 2 and {row["mark"] for row in fewer.rows} == {"known", "new"}
 
 
 def test_another_logon_type_is_unusual(world, tmp_path):

@@ -7,6 +7,7 @@ import json
 from dataclasses import replace
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from detect_world import DAY, edge_table, learned
 from hypothesis import given, settings
@@ -95,13 +96,74 @@ def test_what_is_explained_is_kept_and_is_json(judged, scored):
     assert json.loads(json.dumps(again)) == explain.load(scored[0].findings, LAST)
 
 
+@pytest.mark.parametrize("part", explain.PARTS)
+def test_what_differs_in_one_part_owes_all_to_it(judged, part):
+    """The edge is its own ordinary one, but for the features of one part."""
+    *_, batch, _, _, judge = judged
+    row = batch.take(np.array([0]))
+    described = judge.describe(row)
+    changed = np.where(explain.MEMBERS[part], described + 1, described).astype(np.float32)
+    (told,) = explain.weigh(judge, row, changed, ordinary=row)
+    difference = judge.log_odds(judge.together(row), changed)[0] - judge.log_odds(judge.together(row), described)[0]
+    assert abs(difference) > 1e-6 and told["parts"][explain.PARTS[part]] == pytest.approx(difference, abs=1e-6)
+    assert all(abs(nats) < 1e-9 for name, nats in told["parts"].items() if name != explain.PARTS[part])
+    for each in told["features"]:  # each by its own function, on top of the ordinary value
+        column = features.FEATURE_NAMES.index(each["feature"])
+        assert explain.MEMBERS[part][column] and each["value"] == pytest.approx(each["ordinary"] + 1)
+        alone = described.copy()
+        alone[0, column] += 1
+        own = [
+            (inference.contributions(weights, alone) - inference.contributions(weights, described)).sum()
+            + (
+                (inference.standardised(weights, alone) - inference.standardised(weights, described))
+                @ weights.arrays["linear.weight"][0]
+            )[0]
+            for weights in judge.model.models
+        ]
+        assert each["log_odds"] == pytest.approx(np.mean(own), abs=1e-5)
+
+
+def test_what_differs_in_its_ends_alone_owes_all_to_the_graph(judged):
+    *_, batch, _, _, judge = judged
+    together = judge.together(batch)[0]
+    other = int(np.argmax(np.abs(together - together[0]).sum(1)))
+    row, ordinary = batch.take(np.array([other])), batch.take(np.array([0]))
+    (told,) = explain.weigh(judge, row, judge.describe(ordinary), ordinary)
+    assert abs(told["parts"][explain.GRAPH]) > 1e-6
+    assert all(abs(nats) < 1e-9 for name, nats in told["parts"].items() if name != explain.GRAPH)
+
+
+def test_the_ordinary_edge_is_the_median_of_the_days(judged):
+    *_, batch, _, _, judge = judged
+    some = batch.take(np.arange(5))
+    (told,) = explain.weigh(judge, batch.take(np.array([7])), judge.describe(batch.take(np.array([7]))), some)
+    median = np.median(judge.describe(some), axis=0)
+    assert told["features"] and all(
+        each["ordinary"] == pytest.approx(median[features.FEATURE_NAMES.index(each["feature"])]) for each in told["features"]
+    )
+
+
+def test_a_name_that_is_both_a_machines_and_a_resources_can_be_explained(judged):
+    model, history, _, table, finding, _ = judged
+    wanted = finding.edges[finding.edges["incident"].notna()].iloc[0]
+    keys = list(zip(*(table[name].to_pylist() for name in ("user", "source", "target")), strict=True))
+    row = keys.index((wanted["user"], wanted["source"], wanted["target"]))
+    other = table.slice(row, 1).set_column(table.column_names.index("target_kind"), "target_kind", pa.array(["resource"]))
+    both = pa.concat_tables([table, other.cast(table.schema)])
+    batch = history.encode(both)
+    again, _ = findings.find(model, history, LAST, batch, both, CONFIG)
+    told = explain.facts(model, history, batch, both, again)
+    explained = [explain.key(edge) for edges in told.values() for edge in edges if edge["target"] == wanted["target"]]
+    assert len(explained) == len(set(explained)) and {kind for *_, kind in explained} >= {"machine"}
+
+
 def test_every_feature_is_of_one_part():
     assert sum(explain.MEMBERS.values()).tolist() == [1] * len(features.FEATURES)
     assert {explain.part_of(name) for name in ("odd_hours_user", "hour_surprise_worst")} == {"hour"}
 
 
 def test_a_change_is_judged_as_an_edge_that_has_it(judged):
-    """Each alternative again, through the detector's own functions, one at a time."""
+    """Each alternative again, through the detector's own functions."""
     model, history, batch, table, finding, judge = judged
     wanted = finding.edges[finding.edges["incident"].notna()].iloc[0]
     keys = list(zip(*(table[name].to_pylist() for name in ("user", "source", "target")), strict=True))
@@ -110,15 +172,22 @@ def test_a_change_is_judged_as_an_edge_that_has_it(judged):
     assert {each["change"] for each in changes} >= {"source", "target"}
     assert [each["p_value"] for each in changes] == sorted((each["p_value"] for each in changes), reverse=True)
     ids = {"source": history.places, "target": history.places, "user": history.users}
-    for each in changes:
+    changed = row.take(np.zeros(len(changes), np.int64))
+    columns = {name: getattr(changed, name).copy() for name in ("user", "source", "target", "hours", "types")}
+    for number, each in enumerate(changes):
         if each["change"] in ids:
-            changed = replace(row, **{each["change"]: ids[each["change"]].find([each["to"]])})
+            columns[each["change"]][number] = ids[each["change"]].find([each["to"]])[0]
+            if each["from"] is not None:
+                columns["source"][number] = history.places.find([each["from"]])[0]
         else:
             name = "hours" if each["change"] == "hour" else "types"
-            number = each["to"] if each["change"] == "hour" else history.types.names.index(each["to"])
-            changed = replace(row, **{name: np.arange(getattr(row, name).shape[1])[None] == number})
-        described = features.describe(history, changed, day_number(LAST), features.today(history, batch))
-        assert model.surprise(history, changed, described)[0] == pytest.approx(each["surprise"], abs=1e-4)
+            to = each["to"] if each["change"] == "hour" else history.types.names.index(each["to"])
+            columns[name][number] = np.arange(columns[name].shape[1]) == to
+    changed = replace(changed, **columns)
+    described = features.describe(history, changed, day_number(LAST), features.today(history, batch))
+    expected = model.surprise(history, changed, described)
+    # Rows of a matrix product differ in their last digit by where they stand, and a feature's own function can be steep.
+    assert np.array([each["surprise"] for each in changes]) == pytest.approx(expected, abs=1e-2)
 
 
 # --- what is counted -------------------------------------------------------------------------------------------
@@ -137,6 +206,41 @@ def test_what_a_user_does_on_most_days_is_counted_in_decayed_days():
     assert expected["hour"] == [{"name": 9, "share": 1.0}] and expected["logon_type"] == [{"name": "Network", "share": 1.0}]
 
 
+def test_how_often_somebody_does_new_things_can_be_counted():
+    """Of the four targets of their second days one was new, and it was cal's; on the third day dee meets two new ones."""
+    history = learned(
+        [("cal", None, "x1"), ("dee", None, "x1"), ("dee", None, "x2")],
+        [("cal", None, "x1"), ("cal", None, "x2"), ("dee", None, "x1"), ("dee", None, "x2")],
+    )
+    day = DAY + dt.timedelta(days=2)
+    batch = history.encode(edge_table(day, [("cal", None, "x1"), ("dee", None, "x3"), ("dee", None, "x4"), ("cal", None, "x5")]))
+    judge = explain.Judge(None, history, day_number(day), features.today(history, batch), [])
+    cal, dee = (
+        explain._habit(judge, batch, number, "user_target", False, {"user": user, "target": "x"})
+        for number, user in ((3, "cal"), (1, "dee"))
+    )
+    assert (dee["who"], dee["met"], dee["new_today"], dee["partners"], dee["peers"]) == ("dee", "x", 2, 2, 1)
+    assert cal["new_today"] == 1 and cal["novelty_of_peers"] == dee["novelty_of_peers"] == pytest.approx(0.25)
+    assert dee["novelty"] < 0.25 < cal["novelty"] and dee["new_a_day"] < cal["new_a_day"]
+    assert (cal["most_new"], dee["most_new"]) == (1, 0)
+
+
+@pytest.mark.parametrize(
+    ("feature", "told"),
+    [
+        ("user_target.unknown_user", ["ann"]),
+        ("source_target.unknown_source", ["pc1"]),
+        ("user_target.unknown_target", ["srv"]),
+        ("user_source.unknown_user", []),
+    ],
+)
+def test_who_has_no_history_is_named(feature, told):
+    described = np.zeros(len(features.FEATURES), np.float32)
+    described[features.FEATURE_NAMES.index(feature)] = 1
+    assert explain._backoff({"user": "ann", "source": "pc1", "target": "srv"}, described) == told
+    assert explain._backoff({"user": "ann", "source": None, "target": "srv"}, described) == [name for name in told if name != "pc1"]
+
+
 def test_a_change_is_to_what_is_usual_and_never_to_what_is():
     history = learned(
         [("ann", "pc1", "srv"), ("bob", "pc2", "srv"), ("bob", "pc2", "db"), ("cat", "pc3", "srv")],
@@ -145,7 +249,10 @@ def test_a_change_is_to_what_is_usual_and_never_to_what_is():
     batch = history.encode(edge_table(DAY, [("ann", "pc1", "db")], hour=3, logon_type="Interactive"))
     choices = explain._choices(history, batch, 0, explain._peers(history, batch.user))
     names = {"source": history.places.names, "target": history.places.names, "user": history.users.names, "hour": range(24)}
-    told = {(what, names.get(what, history.types.names)[to], why) for _, what, to, why in choices}
+    told = {(each.what, names.get(each.what, history.types.names)[each.to], each.why) for each in choices}
+    (peer,) = [each for each in choices if each.what == "user"]
+    assert history.places.names[peer.acts_from] == "pc2"  # from where bob reaches db, as he never acted from pc1
+    assert {each.acts_from for each in choices if each.what != "user"} == {-1}
     assert told == {
         ("source", "pc2", "where the target is usually reached from"),
         ("target", "srv", "what the user usually reaches"),
@@ -171,6 +278,8 @@ TOLD = {
             "novelty_of_peers": 0.05,
             "peers": 12,
             "partners": 4,
+            "partners_held": 1,
+            "known_days": 30,
         }
     ],
     "expected": {
@@ -180,12 +289,21 @@ TOLD = {
         "logon_type": [{"name": "Network", "share": 1.0}],
     },
     "counterfactuals": [
-        {"change": "user", "to": "bob", "why": "a peer who knows the target", "surprise": 0.1, "p_value": 0.4},
-        {"change": "source", "to": "ws1", "why": "where the user usually acts from", "surprise": 2.0, "p_value": 0.05},
+        {"change": "user", "to": "bob", "from": "ws2", "why": "a peer who knows the target", "surprise": 0.1, "p_value": 0.4},
+        {
+            "change": "source",
+            "to": "ws1",
+            "from": None,
+            "why": "where the user usually acts from",
+            "surprise": 2.0,
+            "p_value": 0.05,
+        },
     ],
     "log_odds": 6.0,
     "ordinary_log_odds": -4.0,
-    "parts": {"user and target": 8.0, "hours": -0.01, "the graph": 2.01},
+    "hours": [{"name": 3, "share": 0.0004}],
+    "logon_types": [{"name": "Network", "share": 1.0}],
+    "parts": {"user and target": 5.0, "hours": 3.0, "logon type": -0.01, "the graph": 2.01},
     "features": [],
     "backoff": ["srv9"],
 }
@@ -195,6 +313,7 @@ EDGE = {
     "source": None,
     "target": "srv9",
     "count": 2,
+    "failures": 0,
     "first_seen": "2026-03-02T03:04:05",
     "last_seen": "2026-03-02T04:00:00",
     "surprise": 6.0,
@@ -211,13 +330,14 @@ def test_an_explanation_reads_as_its_numbers():
         "ann made 1 strange edge between 2026-03-02T03:04:05 and 04:00:00 UTC; rank 2 of 2026-03-02, 12.3 nats.",
         "e1: ann reached srv9 from an unknown machine at 03:04:05, 2 times; one in 2,000 edges of accounts as broad is so strange"
         " (6.0 nats).",
-        "e1: ann reached srv9 for the first time; it knew 4 targets, and of those it meets in a day 2.0% are new, of those of its"
-        " 12 peers 5.0%; this day it met 3 new ones, 0.2 are usual.",
+        "e1: ann reached srv9 for the first time; it knew 4 targets (and 1 by a strange edge alone), and of those it meets in a day"
+        " 2.0% are new, of those of the 12 as broad 5.0%; this day it met 3 new ones, 0.2 are usual.",
+        "e1: of what ann does otherwise, 3 h UTC 0.0%.",
         "e1: expected instead: ann reaches srv1 (on 90% of its days); acts from ws1 (on 100% of its days); is active most at 9 h,"
         " 10 h UTC; logs on by Network (100%).",
-        "e1: it would have been normal by bob, a peer who knows the target (p 0.4).",
-        "e1: what weighed, in log odds: user and target +8.0, the graph +2.0; together 6.0, where an ordinary edge of the day has"
-        " -4.0.",
+        "e1: it would have been normal by bob from ws2, a peer who knows the target (p 0.4).",
+        "e1: what weighed, in log odds: user and target +5.0, hours +3.0, the graph +2.0; together 6.0, where an ordinary edge of"
+        " the day has -4.0.",
         "e1: srv9 has no history: it was judged as its group is (back-off).",
         "e1: ann was strange on the days before as well (1.5 nats).",
     ]
@@ -233,7 +353,29 @@ def test_without_a_change_that_helps_it_says_how_far_the_best_goes():
 
 
 def test_p_is_told_for_a_person():
-    assert explain.one_in(0.01) == "one in 100 edges" and explain.one_in(1e-9) == "fewer than one in 1,000,000 edges"
+    assert explain.one_in(0.01) == "one in 100 edges" and explain.one_in(1e-9) == "fewer than one in 100,000 edges"
+
+
+@pytest.mark.parametrize(
+    ("count", "failures", "said"),
+    [
+        (1, 0, "ann reached srv9 from an unknown machine at 03:04:05, once;"),
+        (1, 1, "ann tried to reach srv9 from an unknown machine at 03:04:05, once (it failed);"),
+        (3, 3, "ann tried to reach srv9 from an unknown machine at 03:04:05, 3 times (all failed);"),
+        (3, 1, "ann reached srv9 from an unknown machine at 03:04:05, 3 times (1 failed);"),
+    ],
+)
+def test_what_failed_did_not_reach(count, failures, said):
+    facts = {"rank": 2, "day": "2026-03-02", "score": 1.0, "edges": [{**EDGE, "count": count, "failures": failures}]}
+    assert said in explain.sentences(facts)[1]
+
+
+def test_of_a_user_it_is_said_once_what_is_expected_and_that_it_is_new():
+    young = {**TOLD, "new": [{**TOLD["new"][0], "known_days": 1, "partners": 1, "partners_held": 0, "new_today": 1}]}
+    edges = [{**EDGE, "explained": young}, {**EDGE, "edge": "e2"}, {**EDGE, "edge": "e3", "user": "bob"}]
+    said = explain.sentences({"rank": 2, "day": "2026-03-02", "score": 1.0, "edges": edges})
+    assert [each[:2] for each in said if "expected instead" in each] == ["e1", "e3"]
+    assert "for the first time; known for 1 day, it knew 1 target, and of those" in said[2] and "it met 1 new one, 0.2" in said[2]
 
 
 # --- the command -----------------------------------------------------------------------------------------------

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import shlex
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +52,10 @@ def explain(settings: Settings, incident_id: str, picture: Path | None, output_f
 
     incident = archive.find_incident(settings.workspace.findings, incident_id)
     facts = explaining.explanation(settings.workspace, incident)
+    if picture is not None:  # before what is printed: whoever reads that may have seen enough
+        edges = findings.load_edges(settings.workspace.findings, dt.date.fromisoformat(incident["day"]))
+        draw(incident_graph(edges[edges["incident"] == incident["id"]]), picture, f"incident {incident['id']}")
+        output.note(f"picture: {picture}")
     if output_format == "table":
         _show(facts)
     elif output_format == "json":
@@ -60,14 +63,12 @@ def explain(settings: Settings, incident_id: str, picture: Path | None, output_f
     else:
         rows = [{"schema_version": facts["schema_version"], "incident": facts["id"], **edge} for edge in facts["edges"]]
         output.emit(rows, output_format, EDGE_COLUMNS)
-    if picture is not None:
-        edges = findings.load_edges(settings.workspace.findings, dt.date.fromisoformat(incident["day"]))
-        draw(incident_graph(edges[edges["incident"] == incident["id"]]), picture, f"incident {incident['id']}")
-        output.note(f"picture: {picture}")
 
 
 def _show(facts: dict[str, Any]) -> None:
     """For a person at a terminal."""
+    from ueba.investigate import explain as explaining
+
     click.echo(f"incident {facts['id']}")
     before = ""
     for sentence in facts["sentences"]:
@@ -79,20 +80,20 @@ def _show(facts: dict[str, Any]) -> None:
     if all(edge["explained"] is None for edge in facts["edges"]):
         output.note(f"the day was scored without explanations; `ueba score --day {facts['day']}` with a model that is fit for it")
     edges = facts["edges"]
-    more = f"; the first {SHOWN} of {len(edges)}, --format jsonl has all with the reasons of each" if len(edges) > SHOWN else ""
-    click.echo(f"\nits edges{more}")
-    shown = [{**edge, **{time: edge[time][:19] for time in ("first_seen", "last_seen")}} for edge in edges[:SHOWN]]
+    more = f"; the strangest {SHOWN} of {len(edges)}, --format jsonl has all with the reasons of each" if len(edges) > SHOWN else ""
+    click.echo(f"\nits edges, in the order of time{more}")
+    ordered = sorted(edges[:SHOWN], key=lambda edge: edge["first_seen"])
+    shown = [{**edge, **{time: edge[time][:19] for time in ("first_seen", "last_seen")}} for edge in ordered]
     output.emit(shown, "table", TABLE_COLUMNS)
     events = [{"edge": edge["edge"], **event} for edge in edges[:5] for event in edge["events"]]
     if events:
         click.echo("the first events of the strangest edges, in the log")
         output.emit([{**event, "event": event["event"].rpartition("/")[2]} for event in events], "table", EVENT_COLUMNS)
-    strangest = edges[0]
-    user, since = shlex.quote(plain(strangest["user"])), strangest["first_seen"][:19]
     click.echo("next")
-    click.echo(f"  ueba day {user} {facts['day']}")
-    click.echo(f"  ueba perimeter --from {user} --since {since} --hops 2")
-    click.echo(f"  ueba triage {facts['id']} --verdict true --reason '...'      # or benign, expected")
+    user = edges[0]["user"]
+    since = min(edge["first_seen"] for edge in edges if edge["user"] == user)
+    for command in explaining.next_steps(facts, user, dt.datetime.fromisoformat(since)):
+        click.echo(f"  {command}")
 
 
 @click.command()
@@ -113,13 +114,13 @@ def day(settings: Settings, user: str, date: dt.date, picture: Path | None, outp
     from ueba.investigate.picture import draw
 
     found = days.day_of(settings.workspace, user, date)
+    if picture is not None:
+        draw(days.to_graph(found), picture, f"{found.user} on {date}")
+        output.note(f"picture: {picture}")
     if output_format == "table":
         click.echo(output.wrapped(plain(days.sentence(found))))
     rows = [{"schema_version": days.SCHEMA_VERSION, "user": found.user, "day": date, **row} for row in found.rows]
     output.emit(rows, output_format, DAY_COLUMNS)
-    if picture is not None:
-        draw(days.to_graph(found), picture, f"{found.user} on {date}")
-        output.note(f"picture: {picture}")
 
 
 COMMANDS = (explain, day)

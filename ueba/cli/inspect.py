@@ -53,7 +53,7 @@ def calibration(settings: Settings, first: dt.date | None, last: dt.date | None,
 
 @click.command()
 @click.argument("name", required=False)
-@click.option("--day", type=Day(), help="As of this day, before it.  [default: after the last day learned]")
+@click.option("--day", type=Day(), help="As of this day, before it.  [default: after the last day of the lake]")
 @click.option("--limit", type=click.IntRange(1), default=20, show_default=True, help="Names to list if NAME is not given.")
 @output.format_option
 @pass_settings
@@ -69,7 +69,7 @@ def entity(settings: Settings, name: str | None, day: dt.date | None, limit: int
     from ueba import stages
     from ueba.investigate import entity as entities
 
-    known = stages.known_of(settings.workspace, day, settings.config)
+    known = stages.known_of(settings.workspace, day or stages.last_day(settings.workspace) + dt.timedelta(days=1), settings.config)
     if name is None:
         output.emit(entities.listing(known)[: limit if output_format == "table" else None], output_format, entities.LIST_COLUMNS)
         return

@@ -7,6 +7,7 @@ on which the user was active, working days for a working day, Saturdays and Sund
     unusual   known, but on fewer than one in five of the like days, or at hours or in a way that the like days do not have, or
               among the strangest edges when the day was scored
     usual     the rest
+    known     the same where there are too few like days to say what is usual
     missing   not on this day, but on at least half of the like days, of which there must be three
 
 Idea of the two-day diff: LogonTracer's. Leaves out what others did; that is the graph (`ueba ask`).
@@ -15,6 +16,7 @@ Idea of the two-day diff: LogonTracer's. Leaves out what others did; that is the
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -66,17 +68,43 @@ def day_of(workspace: Workspace, name: str, day: dt.date) -> UserDay:
     today, before = table[table["day"] == day], table[table["day"] < day]
     alike = np.array([each >= day - WINDOW and is_weekend(each) == is_weekend(day) for each in before["day"]], bool)
     like = before[alike]
-    number = like["day"].nunique()
-    often = like.groupby("place")["day"].nunique()
+    known = Known.of(before, like)
     strange = _strange(workspace, user, day)
-    rows = [_row(edge, before, like, int(often.get(edge["place"], 0)), number, strange) for edge in records(today)]
+    rows = [_row(edge, known, strange) for edge in records(today)]
     rows.sort(key=lambda row: (row["first_seen"], row["target"]))
-    if number >= LEAST_DAYS:
-        missing = like[~like["place"].isin(set(today["place"]))].groupby("place", sort=True)
-        rows += [
-            _missing(records(some)[-1], int(often[place]), number) for place, some in missing if often[place] >= OFTEN * number
-        ]
-    return UserDay(user, day, number, rows)
+    if known.like_days >= LEAST_DAYS:
+        there = set(today["place"])
+        often = {place for place, days_there in known.often.items() if days_there >= OFTEN * known.like_days}
+        last = like[like["place"].isin(often - there)].drop_duplicates("place", keep="last").sort_values("place")
+        rows += [_missing(edge, known) for edge in records(last)]
+    return UserDay(user, day, known.like_days, rows)
+
+
+@dataclass(frozen=True)
+class Known:
+    """What is known of a user before a day. places (source and target), targets, sources: of all days before; of the like days:
+    how many there are, on how many of them each place was (`often`), active hours as a bit set, and logon types."""
+
+    places: Set[tuple[str, str]]
+    targets: Set[str]
+    sources: Set[str]
+    like_days: int
+    often: Mapping[tuple[str, str], int]
+    hours: int
+    types: Set[str]
+
+    @classmethod
+    def of(cls, before: pd.DataFrame, like: pd.DataFrame) -> Known:
+        """From the user's edges before the day, and those of the like days, by day."""
+        return cls(
+            places=set(before["place"]),
+            targets=set(before["target"]),
+            sources=set(before["source"].dropna()),
+            like_days=like["day"].nunique(),
+            often=like.groupby("place")["day"].nunique().to_dict(),  # type: ignore[arg-type]
+            hours=int(np.bitwise_or.reduce(like["hours"].to_numpy(np.int64))),
+            types={each for some in like["logon_types"] for each in some},
+        )
 
 
 def user_of(workspace: Workspace, name: str, days: list[dt.date]) -> str:
@@ -103,22 +131,15 @@ def _strange(workspace: Workspace, user: str, day: dt.date) -> dict[tuple[str, s
     return {(edge["source"] or "", edge["target"]): edge for edge in records(mine)}
 
 
-def _row(
-    edge: dict[str, Any],
-    before: pd.DataFrame,
-    like: pd.DataFrame,
-    often: int,
-    number: int,
-    strange: dict[tuple[str, str], dict[str, Any]],
-) -> dict[str, Any]:
-    known = before["place"].isin([edge["place"]]).any()
-    new = [] if known else [_first(edge, before)]
-    odd = _odd(edge, like, often, number)
+def _row(edge: dict[str, Any], known: Known, strange: Mapping[tuple[str, str], dict[str, Any]]) -> dict[str, Any]:
+    new = [] if edge["place"] in known.places else [_first(edge, known)]
+    odd = _odd(edge, known)
     judged = strange.get(edge["place"])
     if judged is not None:
         odd.append(f"one of the strangest of the day (p {judged['p_value']:.2g})")
+    usual = "usual" if known.like_days >= LEAST_DAYS else "known"
     return {
-        "mark": "new" if new else "unusual" if odd else "usual",
+        "mark": "new" if new else "unusual" if odd else usual,
         "source": edge["source"],
         "target": edge["target"],
         "target_kind": edge["target_kind"],
@@ -127,34 +148,37 @@ def _row(
         "count": int(edge["count"]),
         "failures": int(edge["failures"]),
         "logon_types": list(edge["logon_types"]),
-        "days": f"{often} of {number}",
+        "days": _days(edge, known),
         "incident": judged["incident"] if judged is not None else None,
         "why": "; ".join([*new, *odd]),
     }
 
 
-def _first(edge: dict[str, Any], before: pd.DataFrame) -> str:
+def _days(edge: dict[str, Any], known: Known) -> str:
+    return f"{known.often.get(edge['place'], 0)} of {known.like_days}"
+
+
+def _first(edge: dict[str, Any], known: Known) -> str:
     """What of an edge that never was is new."""
-    knows_target = before["target"].isin([edge["target"]]).any()
-    knows_source = edge["source"] is None or before["source"].isin([edge["source"]]).any()
-    if not knows_target:
+    knows_source = edge["source"] is None or edge["source"] in known.sources
+    if edge["target"] not in known.targets:
         return "never reached before" if knows_source else "never reached before, and never acted from there"
     return "reached before, but not from there" if knows_source else "never acted from there before"
 
 
-def _odd(edge: dict[str, Any], like: pd.DataFrame, often: int, number: int) -> list[str]:
-    if number < LEAST_DAYS:
+def _odd(edge: dict[str, Any], known: Known) -> list[str]:
+    if known.like_days < LEAST_DAYS:
         return []
-    said = [f"on {often} of {number} like days"] if 0 < often < RARE * number else []
-    hours = [hour for hour in range(24) if edge["hours"] >> hour & 1 and not (like["hours"].to_numpy() >> hour & 1).any()]
+    often = known.often.get(edge["place"], 0)
+    said = [f"on {often} of {known.like_days} like days"] if 0 < often < RARE * known.like_days else []
+    hours = [hour for hour in range(24) if edge["hours"] >> hour & 1 and not known.hours >> hour & 1]
     said += [f"never active at {', '.join(map(str, hours))} h on like days"] if hours else []
-    known = {each for some in like["logon_types"] for each in some}
-    types = [each for each in edge["logon_types"] if each not in known]
+    types = [each for each in edge["logon_types"] if each not in known.types]
     said += [f"no {', '.join(types)} logon on like days"] if types else []
     return said
 
 
-def _missing(edge: dict[str, Any], often: int, number: int) -> dict[str, Any]:
+def _missing(edge: dict[str, Any], known: Known) -> dict[str, Any]:
     return {
         "mark": "missing",
         "source": edge["source"],
@@ -165,7 +189,7 @@ def _missing(edge: dict[str, Any], often: int, number: int) -> dict[str, Any]:
         "count": 0,
         "failures": 0,
         "logon_types": [],
-        "days": f"{often} of {number}",
+        "days": _days(edge, known),
         "incident": None,
         "why": f"last on {edge['day']}",
     }
@@ -173,9 +197,9 @@ def _missing(edge: dict[str, Any], often: int, number: int) -> dict[str, Any]:
 
 def sentence(found: UserDay) -> str:
     """The day in one sentence."""
-    counts = {mark: sum(row["mark"] == mark for row in found.rows) for mark in ("new", "unusual", "usual", "missing")}
+    counts = {mark: sum(row["mark"] == mark for row in found.rows) for mark in ("new", "unusual", "usual", "known", "missing")}
     told = ", ".join(f"{count} {mark}" for mark, count in counts.items() if count) or "nothing"
-    kind = "weekend days" if is_weekend(found.day) else "working days"
+    kind = ("weekend" if is_weekend(found.day) else "working") + (" day" if found.like_days == 1 else " days")
     return f"{found.user} on {found.day}: {told}; beside {found.like_days} {kind} of the four weeks before on which it was active"
 
 

@@ -95,7 +95,10 @@ def find(known: Known, name: str) -> list[Entity]:
     if len(spellings) != 1:
         close = sorted(spellings) or _close(name, [*users.names, *places.names])
         meant = f" Did you mean {' or '.join(close)}?" if close else ""
-        raise WorkspaceError(f"no entity is called {name!r} before {known.day}.{meant} `ueba entity` without a name lists them")
+        raise WorkspaceError(
+            f"no entity is called {name!r} before {known.day}, as far back as counts (`history.window_days`).{meant} `ueba entity`"
+            " without a name lists them"
+        )
     ids = [(True, *users.find([*spellings])), (False, *places.find([*spellings]))]
     return [Entity(is_user, int(number)) for is_user, number in ids if number >= 0]
 

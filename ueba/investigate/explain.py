@@ -3,7 +3,8 @@
     habits           how often the account does new things, and its peers do: those of its kind with as many partners
     expected         with whom, when and how it is on most days
     counterfactuals  the same edge with one thing changed, judged by the same model against the same past and the same day: from a
-                     usual machine, by a peer who knows the target, at a usual hour, in a usual way, to a usual target
+                     usual machine, by a peer who knows the target (from where the peer would reach it), at a usual hour, in a usual
+                     way, to a usual target
     parts            what each part of the evidence adds to the log odds, beside an ordinary edge of the day: Shapley values of the
                      groups of features and of the graph, which add up exactly; a part is put in or left out by taking it from
                      the edge or from the ordinary one
@@ -18,7 +19,8 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from collections.abc import Mapping, Sequence
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -30,22 +32,26 @@ import pyarrow as pa
 from scipy import sparse
 
 from models import inference
-from ueba.detect import features, peers, tensors
+from ueba.detect import features, peers, persistence, tensors
 from ueba.detect.detector import Detector, breadth_rank
 from ueba.detect.features import FEATURES
 from ueba.detect.findings import Finding, held_before, load_edges, records
-from ueba.detect.history import RELATIONS, EdgeBatch, Floats, History, Ints, day_number, pair_keys
+from ueba.detect.history import NEVER, RELATIONS, EdgeBatch, Floats, History, Ints, day_number, pair_ends, pair_keys
 from ueba.ingest import raw
+from ueba.text import plain
 from ueba.workspace import Workspace, write_json
 
 Array = npt.NDArray[Any]
+EdgeKey = tuple[str, str | None, str, str]
 Explained = dict[str, list[dict[str, Any]]]  # by incident
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 EDGES = 5  # of an incident, the strangest: those that are explained
+YOUNG_DAYS = 14  # for which an entity is known; what is younger is said to be
+TELLING = 1.0  # log odds, from which a part of the evidence is put in words of its own
 FEW = 3  # usual partners, hours; alternatives of a kind
 ORDINARY = 2000  # edges of a day that stand for the ordinary one
 ORDINARY_P = 0.1  # at least; and of a change that makes an edge normal
-LEAST_P = 1e-6  # below which nobody counts
+LEAST_P = 1e-5  # in words: to know what is rarer takes more days than a model is calibrated by
 EVENTS = 5  # of an edge that are shown
 VERBS = {"user_target": "reached", "user_source": "acted from", "source_target": "reached"}
 PARTS = {
@@ -56,6 +62,7 @@ PARTS = {
     "type": "logon type",
     "volume": "events and failures",
     "kind": "kinds of the entities",
+    "parts_new": "pairs that are new at once",
 }
 GRAPH = "the graph"
 CHANGES = {
@@ -70,8 +77,8 @@ CHANGES = {
 def part_of(feature: str) -> str:
     """The part of the evidence that a feature belongs to."""
     relation = feature.partition(".")[0]
-    if relation in RELATIONS or feature == "parts_new":
-        return relation if relation in RELATIONS else "user_target"
+    if relation in PARTS:
+        return relation
     if "hour" in feature:
         return "hour"
     if "type" in feature:
@@ -131,7 +138,7 @@ def facts(
     strangest = finding.edges[finding.edges["incident"].notna()].groupby("incident", sort=False).head(EDGES)
     if not len(strangest):
         return {}
-    keys = ["user", "source", "target"]
+    keys = ["user", "source", "target", "target_kind"]
     every = pd.MultiIndex.from_frame(table.select(keys).to_pandas().fillna(""))
     rows = every.get_indexer(pd.MultiIndex.from_frame(strangest[keys].fillna("")))
     judge = Judge.of(model, history, finding.day, batch)
@@ -149,15 +156,13 @@ def facts(
                 "user": edge["user"],
                 "source": edge["source"],
                 "target": edge["target"],
+                "target_kind": edge["target_kind"],
                 "new": [_habit(judge, mine, number, relation, bool(held[relation][number]), edge) for relation in new],
                 "expected": _expected(history, int(mine.user[number])),
+                **_shares(history, mine, number),
                 "counterfactuals": changes[number],
                 **weighed[number],
-                "backoff": [
-                    edge[who]
-                    for who, name in (("user", "user_target.unknown_user"), ("target", "user_target.unknown_target"))
-                    if described[number, _column(name)]
-                ],
+                "backoff": _backoff(edge, described[number]),
             }
         )
     return told
@@ -242,7 +247,15 @@ def _habit(judge: Judge, batch: EdgeBatch, number: int, relation: str, held: boo
         "novelty_of_peers": float(table.novel[alike].sum()) / trials if trials else None,
         "peers": max(int(alike.sum()) - int(alike[entity]), 0),
         "partners": int(table.breadth[entity]),
+        "partners_held": int(np.count_nonzero(pair_ends(history.pairs[relation].held)[0] == entity)),
+        "known_days": judge.day - int(table.first_day[entity]) if table.first_day[entity] < NEVER else 0,
     }
+
+
+def _backoff(edge: Mapping[str, Any], described: Floats) -> list[str]:
+    """Who of an edge has no history, by its features."""
+    unknown = {"user": "user_target.unknown_user", "source": "source_target.unknown_source", "target": "user_target.unknown_target"}
+    return [edge[who] for who, name in unknown.items() if edge[who] is not None and described[_column(name)]]
 
 
 def _expected(history: History, user: int) -> dict[str, list[dict[str, Any]]]:
@@ -260,6 +273,18 @@ def _expected(history: History, user: int) -> dict[str, list[dict[str, Any]]]:
         "hour": [{"name": int(hour), "share": share} for hour, share in _most(hours)],
         "logon_type": [{"name": history.types.names[each], "share": share} for each, share in _most(types)],
     }
+
+
+def _shares(history: History, batch: EdgeBatch, row: int) -> dict[str, list[dict[str, Any]]]:
+    """How much of the user's activity falls on each hour and logon type of an edge."""
+    user, told = int(batch.user[row]), {}
+    for what, counts, mine, names in (
+        ("hours", history.user_hours[user], batch.hours[row], range(24)),
+        ("logon_types", history.user_types[user], batch.types[row], history.types.names),
+    ):
+        total = max(float(counts.sum()), 1e-9)
+        told[what] = [{"name": names[each], "share": round(float(counts[each]) / total, 4)} for each in np.flatnonzero(mine)]
+    return told
 
 
 def _most(counts: Floats) -> list[tuple[int, float]]:
@@ -280,50 +305,93 @@ def _usual(history: History, relation: str, entity: int, few: int, side: int = 0
 # --- what would have been normal ---------------------------------------------------------------------------------
 
 
+@dataclass(frozen=True)
+class Choice:
+    """An edge with one thing changed: row of the edges, what (a key of CHANGES), to what, by number, and why that; acts_from: the
+    number of the machine that comes with another user, -1 for the same machine."""
+
+    row: int
+    what: str
+    to: int
+    why: str
+    acts_from: int = -1
+
+
 def counterfactuals(judge: Judge, batch: EdgeBatch) -> list[list[dict[str, Any]]]:
     """For each edge, one thing changed at a time, the least surprising first."""
     history = judge.history
     near = _peers(history, batch.user)
-    choices = [each for row in range(len(batch)) for each in _choices(history, batch, row, near)]
+    choices = [choice for row in range(len(batch)) for choice in _choices(history, batch, row, near)]
     if not choices:
         return [[] for _ in range(len(batch))]
-    changed = batch.take(np.array([row for row, *_ in choices]))
+    changed = batch.take(np.array([choice.row for choice in choices]))
     columns = {name: getattr(changed, name).copy() for name in ("user", "source", "target", "hours", "types")}
-    for number, (_, what, to, _) in enumerate(choices):
-        if what in ("hour", "logon_type"):
-            column = columns["hours" if what == "hour" else "types"]
-            column[number] = np.arange(column.shape[1]) == to
+    for number, choice in enumerate(choices):
+        if choice.what in ("hour", "logon_type"):
+            column = columns["hours" if choice.what == "hour" else "types"]
+            column[number] = np.arange(column.shape[1]) == choice.to
         else:
-            columns[what][number] = to
+            columns[choice.what][number] = choice.to
+        if choice.acts_from >= 0:
+            columns["source"][number] = choice.acts_from
     surprise, p = judge.score(replace(changed, **columns))
+    names: dict[str, Sequence[Any]] = {"user": history.users.names, "logon_type": history.types.names, "hour": range(24)}
+    places = history.places.names
     told: list[list[dict[str, Any]]] = [[] for _ in range(len(batch))]
-    for (row, what, to, why), nats, p_value in zip(choices, surprise, p, strict=True):
-        name = {"user": history.users.names, "logon_type": history.types.names, "hour": range(24)}.get(what, history.places.names)[
-            to
-        ]
-        told[row].append({"change": what, "to": name, "why": why, "surprise": float(nats), "p_value": float(p_value)})
+    for choice, nats, p_value in zip(choices, surprise, p, strict=True):
+        told[choice.row].append(
+            {
+                "change": choice.what,
+                "to": names.get(choice.what, places)[choice.to],
+                "from": places[choice.acts_from] if choice.acts_from >= 0 else None,
+                "why": choice.why,
+                "surprise": float(nats),
+                "p_value": float(p_value),
+            }
+        )
     return [sorted(some, key=lambda each: (-each["p_value"], each["surprise"])) for some in told]
 
 
-def _choices(history: History, batch: EdgeBatch, row: int, near: dict[int, Ints]) -> list[tuple[int, str, int, str]]:
-    """(row, what is changed, to what, why that)"""
+def _choices(history: History, batch: EdgeBatch, row: int, near: dict[int, Ints]) -> list[Choice]:
+    """What of an edge may be changed to what is usual."""
     user, source, target = int(batch.user[row]), int(batch.source[row]), int(batch.target[row])
-    found = [(row, "source", each, "where the user usually acts from") for each, _ in _usual(history, "user_source", user, FEW)]
+    found = [
+        Choice(row, "source", each, "where the user usually acts from") for each, _ in _usual(history, "user_source", user, FEW)
+    ]
     from_there = _usual(history, "source_target", target, FEW, side=1)
-    found += [(row, "source", each, "where the target is usually reached from") for each, _ in from_there]
-    found += [(row, "target", each, "what the user usually reaches") for each, _ in _usual(history, "user_target", user, FEW)]
-    knows = near[user][np.isin(pair_keys(near[user], np.full_like(near[user], target)), history.pairs["user_target"].key)]
-    found += [(row, "user", int(each), "a peer who knows the target") for each in knows[:FEW]]
-    found += [(row, "hour", hour, "when the user is usually active") for hour, _ in _most(history.user_hours[user])[:1]]
-    found += [(row, "logon_type", each, "how the user usually logs on") for each, _ in _most(history.user_types[user])[:1]]
+    found += [Choice(row, "source", each, "where the target is usually reached from") for each, _ in from_there]
+    found += [Choice(row, "target", each, "what the user usually reaches") for each, _ in _usual(history, "user_target", user, FEW)]
+    knows = near[user][_known(history, "user_target", near[user], target)]
+    found += [
+        Choice(row, "user", int(peer), "a peer who knows the target", _acts_from(history, int(peer), source, target))
+        for peer in knows[:FEW]
+    ]
+    found += [Choice(row, "hour", hour, "when the user is usually active") for hour, _ in _most(history.user_hours[user])[:1]]
+    found += [Choice(row, "logon_type", each, "how the user usually logs on") for each, _ in _most(history.user_types[user])[:1]]
     same = {("source", source), ("target", target), ("user", user)}
     same |= {("hour", int(hour)) for hour in np.flatnonzero(batch.hours[row])} if batch.hours[row].sum() == 1 else set()
     same |= {("logon_type", int(each)) for each in np.flatnonzero(batch.types[row])} if batch.types[row].sum() == 1 else set()
-    once: dict[tuple[str, int], tuple[int, str, int, str]] = {}
-    for each in found:
-        if (each[1], each[2]) not in same:
-            once.setdefault((each[1], each[2]), each)
+    once: dict[tuple[str, int], Choice] = {}
+    for choice in found:
+        if (choice.what, choice.to) not in same:
+            once.setdefault((choice.what, choice.to), choice)
     return list(once.values())
+
+
+def _acts_from(history: History, peer: int, source: int, target: int) -> int:
+    """Where another user would reach the target from: its most usual machine, rather one that is known to reach it; -1 if that may
+    as well be the machine of the edge, or none is known."""
+    usual = np.array([place for place, _ in _usual(history, "user_source", peer, FEW)], np.int64)
+    here = np.array([source])
+    as_well = _known(history, "user_source", np.array([peer]), source) & _known(history, "source_target", here, target)
+    if source < 0 or not len(usual) or as_well[0] or source in usual[:1]:
+        return -1
+    return int([*usual[_known(history, "source_target", usual, target)], *usual][0])
+
+
+def _known(history: History, relation: str, some: Ints, other: int) -> npt.NDArray[np.bool_]:
+    """Which of some entities were seen with another before. bool [some]"""
+    return np.isin(pair_keys(some, np.full_like(some, other)), history.pairs[relation].key)
 
 
 def _peers(history: History, users: Ints) -> dict[int, Ints]:
@@ -344,10 +412,21 @@ def save(told: Explained, folder: Path, day: dt.date) -> None:
 
 
 def load(folder: Path, day: dt.date) -> Explained:
-    """By incident; nothing for a day that was scored before there were explanations."""
+    """By incident; nothing for a day that was scored before there were explanations of this form."""
     path = folder / f"explained={day}.json"
-    incidents: Explained = json.loads(path.read_text())["incidents"] if path.exists() else {}
+    content = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    incidents: Explained = content["incidents"] if content.get("schema_version") == SCHEMA_VERSION else {}
     return incidents
+
+
+def by_edge(told: Iterable[dict[str, Any]]) -> dict[EdgeKey, dict[str, Any]]:
+    """What was said of an incident's edges, by edge."""
+    return {key(each): each for each in told}
+
+
+def key(edge: Mapping[str, Any]) -> EdgeKey:
+    """What an edge of a day is told by: a name may be both a machine's and a resource's."""
+    return edge["user"], edge["source"], edge["target"], edge["target_kind"]
 
 
 # --- in words --------------------------------------------------------------------------------------------------
@@ -359,16 +438,15 @@ def explanation(workspace: Workspace, incident: dict[str, Any]) -> dict[str, Any
     day = dt.date.fromisoformat(incident["day"])
     table = load_edges(workspace.findings, day)
     mine = table[table["incident"] == incident["id"]]
-    told = {(each["user"], each["source"], each["target"]): each for each in load(workspace.findings, day).get(incident["id"], [])}
-    found = _events(workspace.lake, mine)
+    told = by_edge(load(workspace.findings, day).get(incident["id"], ()))
+    found = raw.of_edges(workspace.lake, mine, EVENTS)
     edges = []
     for number, edge in enumerate(records(mine), start=1):
-        key = edge["user"], edge["source"], edge["target"]
         numbers = {name: float(edge[name]) for name in ("surprise", "p_value", "strangeness", "carried")}
         edges.append(
             {
                 "edge": f"e{number}",
-                **dict(zip(("user", "source", "target"), key, strict=True)),
+                **{name: edge[name] for name in ("user", "source", "target")},
                 "target_kind": edge["target_kind"],
                 "logon_types": list(edge["logon_types"]),
                 "count": int(edge["count"]),
@@ -377,8 +455,8 @@ def explanation(workspace: Workspace, incident: dict[str, Any]) -> dict[str, Any
                 "last_seen": edge["last_seen"].isoformat(),
                 **numbers,
                 "reasons": list(edge["reasons"]),
-                "explained": told.get(key),
-                "events": found.get(key, []),
+                "explained": told.get(key(edge)),
+                "events": [_event(event) for event in found[key(edge)]],
             }
         )
     facts = {"schema_version": SCHEMA_VERSION, **{name: value for name, value in incident.items() if name != "edges"}}
@@ -386,19 +464,10 @@ def explanation(workspace: Workspace, incident: dict[str, Any]) -> dict[str, Any
     return facts | {"sentences": sentences(facts)}
 
 
-def _events(lake: Path, edges: pd.DataFrame) -> dict[tuple[Any, ...], list[dict[str, Any]]]:
-    """The first events of each edge: when, what, how it went, and where in which file."""
-    if not len(edges) or not lake.exists():
-        return {}
-    keys = [list(key) for key in zip(edges["user"], edges["source"], edges["target"], strict=True)]
-    span = edges["first_seen"].min().to_pydatetime(), edges["last_seen"].max().to_pydatetime()
-    found: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
-    for event in raw.events(lake, *span, "[user, source, target] IN (SELECT unnest(?::VARCHAR[][]))", [keys]).to_pylist():
-        some = found.setdefault((event["user"], event["source"], event["target"]), [])
-        if len(some) < EVENTS:
-            shown = {name: event[name] for name in ("action", "logon_type", "outcome", "detail")}
-            some.append({"time": event["time"].isoformat(), **shown, "event": f"{event['path']}:{event['line']}"})
-    return found
+def _event(event: Mapping[str, Any]) -> dict[str, Any]:
+    """When, what, how it went, and where in which file."""
+    shown = {name: event[name] for name in ("action", "logon_type", "outcome", "detail")}
+    return {"time": event["time"].isoformat(), **shown, "event": f"{event['path']}:{event['line']}"}
 
 
 def sentences(facts: Mapping[str, Any]) -> list[str]:
@@ -410,24 +479,30 @@ def sentences(facts: Mapping[str, Any]) -> list[str]:
         f"{_named(users)} made {len(edges)} strange edge{'s' if len(edges) > 1 else ''} between {first[:19]} and {last[11:19]} UTC;"
         f" rank {facts['rank']} of {facts['day']}, {facts['score']:.1f} nats."
     ]
+    told: set[str] = set()  # users of whom it was said what they do otherwise
     for edge in edges[:EDGES]:
-        said += [f"{edge['edge']}: {sentence}" for sentence in _of_edge(edge)]
+        said += [f"{edge['edge']}: {sentence}" for sentence in _of_edge(edge, edge["user"] not in told)]
+        told.add(edge["user"])
     return said
 
 
-def _of_edge(edge: Mapping[str, Any]) -> list[str]:
+def _of_edge(edge: Mapping[str, Any], with_usual: bool) -> list[str]:
     start = edge["source"] or "an unknown machine"
     times = "once" if edge["count"] == 1 else f"{edge['count']} times"
+    failed = edge["failures"]
+    verb = "tried to reach" if failed == edge["count"] else "reached"
+    how = f" ({'it' if edge['count'] == 1 else 'all' if failed == edge['count'] else failed} failed)" if failed else ""
     said = [
-        f"{edge['user']} reached {edge['target']} from {start} at {edge['first_seen'][11:19]}, {times};"
+        f"{edge['user']} {verb} {edge['target']} from {start} at {edge['first_seen'][11:19]}, {times}{how};"
         f" {one_in(edge['p_value'])} of accounts as broad is so strange ({edge['surprise']:.1f} nats)."
     ]
     told = edge["explained"]
     if told is None:
         return [*said, f"{'; '.join(edge['reasons'])}."]
     said += [_new(habit) for habit in told["new"]]
-    said += [_usually(edge["user"], told["expected"])] if any(told["expected"].values()) else []
-    said.append(_otherwise(told["counterfactuals"]))
+    said += _rare(edge["user"], told)
+    said += [usually(edge["user"], told["expected"])] if with_usual and any(told["expected"].values()) else []
+    said.append(would_be_normal(told["counterfactuals"]))
     parts = sorted(told["parts"].items(), key=lambda item: -abs(item[1]))
     weighed = ", ".join(f"{name} {nats:+.1f}" for name, nats in parts if abs(nats) >= 0.05)
     said.append(
@@ -435,8 +510,18 @@ def _of_edge(edge: Mapping[str, Any]) -> list[str]:
         f" {told['ordinary_log_odds']:.1f}."
     )
     said += [f"{name} has no history: it was judged as its group is (back-off)." for name in told["backoff"]]
-    if edge["carried"] > 0:
+    if edge["carried"] >= persistence.LEAST_TOLD:
         said.append(f"{edge['user']} was strange on the days before as well ({edge['carried']:.1f} nats).")
+    return said
+
+
+def _rare(user: str, told: Mapping[str, Any]) -> list[str]:
+    """Hours and logon types that weigh, and how much of the user's activity they are otherwise."""
+    said = []
+    for part, what, form in (("hour", "hours", "{} h UTC"), ("type", "logon_types", "{} logons")):
+        if told["parts"][PARTS[part]] >= TELLING:
+            some = ", ".join(f"{form.format(each['name'])} {each['share']:.1%}" for each in told[what])
+            said.append(f"of what {user} does otherwise, {some}.")
     return said
 
 
@@ -449,19 +534,26 @@ def _new(habit: Mapping[str, Any]) -> str:
     verb = VERBS[habit["relation"]]
     partner = habit["relation"].split("_")[1]
     again = "again, which was strange the first time" if habit["was_strange_before"] else "for the first time"
-    peers_said = (
-        f", of those of its {habit['peers']} peers {habit['novelty_of_peers']:.1%}"
+    knew = f"it knew {_count(habit['partners'], partner)}"
+    knew += f" (and {habit['partners_held']} by a strange edge alone)" if habit["partners_held"] else ""
+    knew = f"known for {_count(habit['known_days'], 'day')}, {knew}" if habit["known_days"] < YOUNG_DAYS else knew
+    others = (
+        f", of those of the {habit['peers']:,} as broad {habit['novelty_of_peers']:.1%}"
         if habit["novelty_of_peers"] is not None and habit["peers"]
         else ""
     )
     return (
-        f"{habit['who']} {verb} {habit['met']} {again}; it knew {habit['partners']} {partner}s, and of those it meets in a day"
-        f" {habit['novelty']:.1%} are new{peers_said}; this day it met {habit['new_today']} new ones,"
-        f" {habit['new_a_day']:.1f} are usual."
+        f"{habit['who']} {verb} {habit['met']} {again}; {knew}, and of those it meets in a day {habit['novelty']:.1%} are"
+        f" new{others}; this day it met {_count(habit['new_today'], 'new one')}, {habit['new_a_day']:.1f} are usual."
     )
 
 
-def _usually(user: str, expected: Mapping[str, Any]) -> str:
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
+
+
+def usually(user: str, expected: Mapping[str, Any]) -> str:
+    """What a user does otherwise."""
     said = []
     for role, verb in (("target", "reaches"), ("source", "acts from")):
         some = ", ".join(f"{each['name']} (on {each['days']:.0%} of its days)" for each in expected[role])
@@ -473,15 +565,13 @@ def _usually(user: str, expected: Mapping[str, Any]) -> str:
     return f"expected instead: {user} {'; '.join(said)}."
 
 
-def _otherwise(changes: Sequence[Mapping[str, Any]]) -> str:
+def would_be_normal(changes: Sequence[Mapping[str, Any]]) -> str:
     """The changes that would have made it normal, or how far the best would go."""
     best: dict[str, Mapping[str, Any]] = {}
     for each in changes:
         best.setdefault(each["change"], each)
     normal = [each for each in best.values() if each["p_value"] >= ORDINARY_P]
-    told = [
-        f"{CHANGES[each['change']].format(each['to'])}, {each['why']} (p {each['p_value']:.2g})" for each in normal or best.values()
-    ]
+    told = [_changed(each) for each in normal or best.values()]
     if normal:
         return f"it would have been normal {'; or '.join(told)}."
     return (
@@ -489,6 +579,27 @@ def _otherwise(changes: Sequence[Mapping[str, Any]]) -> str:
         if told
         else "there is no usual behaviour to compare it with."
     )
+
+
+def next_steps(incident: Mapping[str, Any], user: str, since: dt.datetime) -> list[str]:
+    """What to ask next of an incident and the user of its strangest edge, as a shell takes it; nothing of a name that cannot be
+    typed. since: when that user was strange first"""
+    name = shlex.quote(user)
+    of_user = [f"ueba day {name} {incident['day']}", f"ueba perimeter --from {name} --since {since:%Y-%m-%dT%H:%M:%S} --hops 2"]
+    return [
+        *(of_user if typed(user) else ()),
+        f"ueba triage {incident['id']} --verdict true --reason '...'      # or benign, expected",
+    ]
+
+
+def typed(name: str) -> bool:
+    """Whether a name can be typed as it is."""
+    return name == plain(name) and not name.startswith("-")
+
+
+def _changed(change: Mapping[str, Any]) -> str:
+    start = "" if change["from"] is None else f" from {change['from']}"
+    return f"{CHANGES[change['change']].format(change['to'])}{start}, {change['why']} (p {change['p_value']:.2g})"
 
 
 def _named(names: Sequence[str]) -> str:
