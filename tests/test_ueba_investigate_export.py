@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import csv
+import dataclasses
 import datetime as dt
 import functools
 import http.server
@@ -12,9 +13,11 @@ import ipaddress
 import json
 import os
 import re
+import shutil
 import threading
 from pathlib import Path
 
+import jsonschema
 import numpy as np
 import pandas as pd
 import pytest
@@ -23,14 +26,14 @@ import verdicts
 from hypothesis import given
 from hypothesis import strategies as st
 from ingest_world import event, read
-from json_schema import violations
 from ocsf_json_schema import OcsfJsonSchemaEmbedded, get_ocsf_schema
 from small_workspace import run
 
-from ueba.detect import findings
-from ueba.investigate import export
+from ueba.detect import archive, findings
+from ueba.investigate import explain, export
 from ueba.investigate.export import cases, ecs, ocsf, opengraph, spreadsheet, stix, timesketch, webhook
 from ueba.investigate.export.cases import Case
+from ueba.text import in_a_cell, out_of_a_cell
 from ueba.workspace import Workspace, write_text
 
 DAY = dt.date(2026, 3, 2)
@@ -102,6 +105,17 @@ def workspace(tmp_path_factory):
     read(root, lines)
     made = Workspace(root)
     findings.save(findings.Finding(DAY, pd.DataFrame(EDGES), [incident(FIRST, 1, 30.0), incident(SECOND, 2, 10.0)]), made.findings)
+    expected = {"target": [{"name": "mail", "days": 0.9}], "source": [], "hour": [{"name": 9, "share": 0.5}], "logon_type": []}
+    change = {
+        "change": "source",
+        "to": "ws9",
+        "from": None,
+        "why": "where the user usually acts from",
+        "surprise": 0.1,
+        "p_value": 0.5,
+    }
+    alices = {"user": EDGES[0]["user"], "source": "ws1", "target": EDGES[0]["target"], "target_kind": "machine"}
+    explain.save({FIRST: [alices | {"expected": expected, "counterfactuals": [change]}]}, made.findings, DAY)
     os.utime(made.findings / f"day={DAY}.json", (FOUND.timestamp(), FOUND.timestamp()))
     return made
 
@@ -132,13 +146,13 @@ def test_a_case_has_its_edges_and_their_events(found):
 
 @pytest.mark.parametrize(
     ("score", "risk", "severity"),
-    [(0, 0, "Low"), (13.8, 49.8, "Low"), (13.9, 50.1, "Medium"), (27.7, 75.0, "Medium"), (27.8, 75.1, "High"), (500, 100, "High")],
+    [(0, 0, "Low"), (13.8, 49.8, "Low"), (13.9, 50.1, "Medium"), (27.6, 74.8, "Medium"), (27.7, 75.0, "High"), (500, 100, "High")],
 )
 def test_risk_and_severity_follow_the_score(found, score, risk, severity):
     """100 (1 - exp(-13.9 / 20)) = 100 (1 - 0.4991) = 50.1"""
     case = changed(found[0], score=score)
     assert cases.risk(case) == pytest.approx(risk, abs=0.05)
-    assert cases.severity(case) == severity or (score, cases.risk(case)) == (27.7, 75.0)
+    assert cases.severity(case) == severity
 
 
 def test_title_and_message_tell_who_what_and_why(found):
@@ -171,6 +185,18 @@ def test_exported_again_it_is_the_same_again(workspace, form):
     assert run(workspace.root, "export", form).stdout == run(workspace.root, "export", form, "--day", str(DAY)).stdout != ""
 
 
+def test_rules_put_in_force_do_not_change_when_a_day_was_scored(workspace, tmp_path):
+    shutil.copytree(workspace.findings, tmp_path / "findings")
+    rule = '[[rule]]\nname = "r"\nreason = "planned"\nowner = "ann"\nexpires = 2026-03-31\nuser = "alice*"\n'
+    (tmp_path / "rules.toml").write_text(rule + rule.replace('"r"', '"s"').replace("alice", "bob"))
+    before = run(tmp_path, "export", "ecs", SECOND).stdout
+    run(tmp_path, "triage", "rules", "--apply", str(tmp_path / "rules.toml"), "--yes")
+    assert [each["id"] for each in archive.load_incidents(tmp_path / "findings") if each["suppressed_by"]] == [FIRST]
+    assert run(tmp_path, "export", "ecs", SECOND).stdout == before.replace('"rank": 2', '"rank": 1').replace(
+        "rank 2 of", "rank 1 of"
+    )
+
+
 def test_the_lake_may_be_gone(workspace, tmp_path):
     (tmp_path / "findings").symlink_to(workspace.findings)
     gone = list(cases.cases(Workspace(tmp_path), [incident(FIRST, 1, 30.0)]))
@@ -184,15 +210,22 @@ def test_the_lake_may_be_gone(workspace, tmp_path):
 
 
 @functools.cache
-def ocsf_schema(version: str) -> dict:
-    return OcsfJsonSchemaEmbedded(get_ocsf_schema(version=version)).get_class_schema(class_name="detection_finding", profiles=[])
+def ocsf_validator(version: str) -> jsonschema.Validator:
+    """Of the official schema of the class, by a library of JSON Schema."""
+    schema = OcsfJsonSchemaEmbedded(get_ocsf_schema(version=version)).get_class_schema(class_name="detection_finding", profiles=[])
+    jsonschema.Draft202012Validator.check_schema(schema)
+    return jsonschema.Draft202012Validator(schema)
+
+
+def problems(record: dict, version: str) -> list[str]:
+    return [f"{error.json_path}: {error.message}" for error in ocsf_validator(version).iter_errors(record)]
 
 
 def valid(record: dict) -> dict:
     """The record, if the official schema takes it: that of its version, and the newest."""
     record = json.loads(json.dumps(record))
     for version in (record["metadata"]["version"], "1.8.0"):
-        assert list(violations(record, ocsf_schema(version), ocsf_schema(version))) == []
+        assert problems(record, version) == []
     return record
 
 
@@ -204,21 +237,23 @@ def test_ocsf_is_taken_by_the_official_schema(found):
 def test_the_schema_can_refuse(found):
     good = json.loads(json.dumps(ocsf.finding(found[0])))
     broken = {
-        "$: lacks finding_info": lambda it: it.pop("finding_info"),
-        "$: anomalies is not known": lambda it: it.update(anomalies=[]),
-        "$.severity_id: 7 is none of": lambda it: it.update(severity_id=7),
-        "$.class_uid: 2001 is not 2004": lambda it: it.update(class_uid=2001),
-        "$.time: '2026' is no integer": lambda it: it.update(time="2026"),
-        "$.anomaly_analyses[0]: lacks anomalies": lambda it: it["anomaly_analyses"][0].pop("anomalies"),
-        "$.evidences[1]: 0 of anyOf": lambda it: it["evidences"].__setitem__(1, {"uid": "x"}),
-        "$.evidences[0].src_endpoint.ip: 'ws1' is not like": lambda it: it["evidences"][0]["src_endpoint"].update(ip="ws1"),
-        "$.observables[0]: lacks type_id": lambda it: it["observables"][0].pop("type_id"),
+        "$: 'finding_info' is a required property": lambda it: it.pop("finding_info"),
+        "$: Additional properties are not allowed ('anomalies' was unexpected)": lambda it: it.update(anomalies=[]),
+        "$.severity_id: 7 is not one of": lambda it: it.update(severity_id=7),
+        "$.class_uid: 2004 was expected": lambda it: it.update(class_uid=2001),
+        "$.time: '2026' is not of type 'integer'": lambda it: it.update(time="2026"),
+        "$.anomaly_analyses[0]: 'anomalies' is a required property": lambda it: it["anomaly_analyses"][0].pop("anomalies"),
+        "$.evidences[1]: {'uid': 'x'} is not valid under any of the given schemas": lambda it: it["evidences"].__setitem__(
+            1, {"uid": "x"}
+        ),
+        "$.evidences[0].src_endpoint.ip: 'ws1' does not match": lambda it: it["evidences"][0]["src_endpoint"].update(ip="ws1"),
+        "$.observables[0]: 'type_id' is a required property": lambda it: it["observables"][0].pop("type_id"),
     }
     for said, break_it in broken.items():
         record = copy.deepcopy(good)
         break_it(record)
-        problems = list(violations(record, ocsf_schema("1.5.0"), ocsf_schema("1.5.0")))
-        assert len(problems) == 1 and problems[0].startswith(said), (said, problems)
+        refused = problems(record, "1.5.0")
+        assert len(refused) == 1 and refused[0].startswith(said), (said, refused)
 
 
 def test_ocsf_says_what_happened(found):
@@ -238,7 +273,7 @@ def test_ocsf_says_what_happened(found):
     assert alice["src_endpoint"] == {"hostname": "ws1", "ip": "10.0.0.7"} and alice["dst_endpoint"] == {
         "hostname": "srv1.corp.example"
     }
-    assert bob["resources"] == [{"name": "Payroll"}] and "src_endpoint" not in bob and "dst_endpoint" not in bob
+    assert bob["resources"] == [{"uid": "Payroll", "name": "Payroll"}] and "src_endpoint" not in bob and "dst_endpoint" not in bob
     patterns = [
         (each["analysis_targets"][0]["name"], anomaly["observation_parameter"], anomaly["observed_pattern"])
         for each in record["anomaly_analyses"]
@@ -248,17 +283,34 @@ def test_ocsf_says_what_happened(found):
         ("alice@corp.example", "user -> target access", "UNSEEN"),
         ("bob@corp.example", "user -> source -> target access", "RARE"),
     ]
-    assert [(each["type_id"], each["value"]) for each in record["observables"]] == [
-        (4, "alice@corp.example"),
-        (4, "bob@corp.example"),
-        (1, "srv1.corp.example"),
-        (1, "ws1"),
-        (2, "10.0.0.7"),
-        (10, "Payroll"),
+    assert [(each["type_id"], each["name"].removeprefix("evidences."), each["value"]) for each in record["observables"]] == [
+        (4, "user.name", "alice@corp.example"),
+        (4, "user.name", "bob@corp.example"),
+        (1, "dst_endpoint.hostname", "srv1.corp.example"),
+        (1, "src_endpoint.hostname", "ws1"),
+        (2, "src_endpoint.ip", "10.0.0.7"),
+        (10, "resources.uid", "Payroll"),
     ]
     ours = record["unmapped"]
     assert (ours["score"], ours["p_value"], ours["model"]) == (30.0, 1e-4, MODEL)
     assert [each["uid"] for each in ours["edges"]] == [each["uid"] for each in record["evidences"]]
+
+
+OTHERWISE = "it would have been normal from ws9, where the user usually acts from (p 0.5)."
+
+
+def test_what_was_expected_and_what_would_be_normal_go_along(found):
+    record = valid(ocsf.finding(found[0]))
+    baselines = [each.get("baselines") for each in record["anomaly_analyses"]]
+    assert [(each["observation_parameter"], each["observations"]) for each in baselines[0]] == [
+        ("user -> target access", [{"value": "mail"}]),
+        ("hour of activity, UTC", [{"value": "9"}]),
+    ]
+    assert baselines[1:] == [None]  # bob's edge was not explained
+    assert [each.get("would_be_normal") for each in record["unmapped"]["edges"]] == [OTHERWISE, None]
+    assert [each.get("would_be_normal") for each in ecs.alert(found[0])["ueba"]["edges"]] == [OTHERWISE, None]
+    rows = csv.DictReader(io.StringIO(spreadsheet.text(found[:1])))
+    assert [row["would_be_normal"] for row in rows] == [OTHERWISE, ""]
 
 
 def test_a_crowd_is_told_of_by_its_strangest_edges_and_its_number(found):
@@ -270,16 +322,32 @@ def test_a_crowd_is_told_of_by_its_strangest_edges_and_its_number(found):
 
 
 def test_an_incident_that_was_judged_says_so(found, workspace, tmp_path):
-    def said(**more):
-        verdicts.write(tmp_path, {"incident": FIRST, "verdict": "benign"} | more)
-        verdict = cases.verdicts(Workspace(tmp_path)).get(FIRST)
-        case = Case(found[0].incident, found[0].edges, found[0].events, FOUND, verdict)
-        return valid(ocsf.finding(case))["status"]
+    (tmp_path / "findings").symlink_to(workspace.findings)
 
-    assert said() == said(expires="2999-01-01") == "Suppressed"
-    assert said(verdict="true") == "Resolved"
-    assert said(expires="2020-01-01") == "New"
-    assert cases.verdicts(Workspace(tmp_path / "none")) == {}
+    def status(verdict: str, **more) -> str:
+        verdicts.write(tmp_path, {"incident": FIRST, "verdict": verdict})
+        (case,) = cases.cases(Workspace(tmp_path), [found[0].incident | more])
+        record = valid(ocsf.finding(case))
+        assert set(record["unmapped"]["verdict"]) == set(ecs.alert(case)["ueba"]["verdict"]) == set(cases.SAID)
+        return record["status"]
+
+    assert status("benign") == status("expected") == "Suppressed"
+    assert status("true") == status("true", suppressed_by="patches") == "In Progress"  # what was confirmed is not over
+    hidden = changed(found[0], suppressed_by="patches")
+    assert valid(ocsf.finding(hidden))["status"] == "Suppressed" and ocsf.finding(found[0])["status"] == "New"
+
+
+def test_what_rules_hide_is_exported_if_it_is_asked_for_or_was_called_true(workspace, tmp_path):
+    hidden = [incident(FIRST, 1, 30.0), incident(SECOND, 2, 10.0) | {"suppressed_by": "patches"}]
+    findings.save(findings.Finding(DAY, pd.DataFrame(EDGES), hidden), tmp_path / "findings")
+
+    def exported(*arguments) -> list[str]:
+        return [each["metadata"]["uid"] for each in lines(run(tmp_path, "export", "ocsf", *arguments).stdout)]
+
+    assert exported() == [FIRST]
+    assert exported("--all") == [FIRST, SECOND] and exported(SECOND) == [SECOND]
+    verdicts.write(tmp_path, {"incident": SECOND, "verdict": "true"})
+    assert exported() == [FIRST, SECOND]
 
 
 # --- ecs -----------------------------------------------------------------------------------------------------------
@@ -389,7 +457,7 @@ def test_csv_is_a_row_for_each_edge_and_no_cell_is_a_formula(found):
         (FIRST, "bob@corp.example"),
         (SECOND, "'" + FORMULA),
     ]
-    assert spreadsheet.original(rows[2]["user"]) == FORMULA and rows[2]["target"] == EVIL
+    assert out_of_a_cell(rows[2]["user"]) == FORMULA and rows[2]["target"] == EVIL
     assert (rows[0]["count"], rows[0]["incident_score"], rows[1]["source"]) == ("2", "30.0", "")
     assert rows[0]["reasons"] == f"{NEW} | late"
     assert not any(cell.startswith(("=", "+", "-", "@", "\t")) for row in rows for cell in row.values())
@@ -398,10 +466,15 @@ def test_csv_is_a_row_for_each_edge_and_no_cell_is_a_formula(found):
 @given(st.lists(st.text(st.characters(exclude_categories=("Cs",))), min_size=1))
 def test_csv_gives_every_name_back(names):
     file = io.StringIO(newline="")
-    csv.writer(file, quoting=csv.QUOTE_NONNUMERIC, lineterminator="\n").writerow([spreadsheet.safe(name) for name in names])
+    csv.writer(file, quoting=csv.QUOTE_NONNUMERIC, lineterminator="\n").writerow([in_a_cell(name) for name in names])
     (row,) = csv.reader(io.StringIO(file.getvalue(), newline=""))
-    assert [spreadsheet.original(cell) for cell in row] == names
-    assert not any(cell.startswith(("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")) for cell in row)
+    assert [out_of_a_cell(cell) for cell in row] == names
+    parts = [part for cell in row for part in re.split("[,;\t\n\r]", cell)]  # whatever separator the reader is set to
+    assert not any(part.startswith(("=", "+", "-", "@", "＝", "＋", "－", "＠")) for part in parts)
+
+
+def test_what_would_be_a_formula_behind_another_separator_is_none():
+    assert in_a_cell("svc;=cmd|' /C calc'!A0") == "svc;'=cmd|' /C calc'!A0" and in_a_cell("'tis; 'tis") == "''tis; 'tis"
 
 
 # --- timesketch ----------------------------------------------------------------------------------------------------
@@ -513,11 +586,13 @@ def test_opengraph_links_are_a_document_of_their_own(found):
 
 # --- stix ----------------------------------------------------------------------------------------------------------
 
+FROM_WS1, FROM_SRV1 = ({"from": name, "from_kind": "machine"} for name in ("ws1", "srv1"))
+NOWHERE = {"from": None, "from_kind": None}
 PERIMETER = [
-    {"entity": "alice", "kind": "user", "class": "confirmed", "at": NINE, "via_user": None, "from": "ws1"},
-    {"entity": "srv1", "kind": "machine", "class": "confirmed", "at": NINE, "via_user": "alice", "from": "ws1"},
-    {"entity": "10.0.0.7", "kind": "address", "class": "possible", "at": NINE, "via_user": "alice", "from": "srv1"},
-    {"entity": EVIL, "kind": "resource", "class": "contact", "at": None, "via_user": None, "from": None},
+    {"entity": "alice", "kind": "user", "class": "confirmed", "at": NINE, "via_user": None, **FROM_WS1},
+    {"entity": "srv1", "kind": "machine", "class": "confirmed", "at": NINE, "via_user": "alice", **FROM_WS1},
+    {"entity": "10.0.0.7", "kind": "address", "class": "possible", "at": NINE, "via_user": "alice", **FROM_SRV1},
+    {"entity": EVIL, "kind": "resource", "class": "contact", "at": None, "via_user": None, **NOWHERE},
 ]
 
 
@@ -548,6 +623,24 @@ def test_stix_is_taken_by_the_library_and_ids_follow_from_the_content():
     assert len({each["id"] for each in made["objects"]}) == len(made["objects"])
 
 
+def test_a_step_in_stix_begins_at_what_is_of_that_kind():
+    rows = [
+        {"entity": "fs01", "kind": "resource", "class": "possible", "at": NINE, "via_user": "fs01", **FROM_WS1},
+        {
+            "entity": "srv1",
+            "kind": "machine",
+            "class": "possible",
+            "at": NINE,
+            "via_user": "fs01",
+            "from": "fs01",
+            "from_kind": "user",
+        },
+    ]
+    made = stix.perimeter(rows, [("machine", "fs01")], NINE, FOUND)["objects"]
+    (step,) = [each for each in made if each["type"] == "relationship" and each["description"] == "fs01 to srv1 as fs01"]
+    assert step["source_ref"].startswith("user-account--")
+
+
 # --- web hook ------------------------------------------------------------------------------------------------------
 
 
@@ -560,7 +653,7 @@ class Receiver(http.server.ThreadingHTTPServer):
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_address[1]}/hook"
+        return f"http://127.0.0.1:{self.server_address[1]}"
 
     def __enter__(self):
         threading.Thread(target=self.serve_forever, args=(0.01,), daemon=True).start()
@@ -595,11 +688,12 @@ def slept(monkeypatch):
 def test_a_web_hook_gets_each_record_with_its_key_and_the_token_is_never_shown(workspace, found, monkeypatch, form):
     monkeypatch.setenv("UEBA_WEBHOOK_TOKEN", "s3cret")
     with Receiver(204) as receiver:
-        result = run(workspace.root, "export", form, "--webhook", f"{receiver.url}?key=hidden")
+        result = run(workspace.root, "export", form, "--webhook", f"{receiver.url}/hidden?key=hidden")
     assert [body for _, body in receiver.got] == [json.loads(json.dumps(FORMS[form](case))) for case in found]
     for headers, _ in receiver.got:
         assert headers["Authorization"] == "Bearer s3cret" and headers["Content-Type"] == "application/json"
-    assert [headers["Idempotency-Key"] for headers, _ in receiver.got] == [FIRST, SECOND]
+    keys = [headers["Idempotency-Key"] for headers, _ in receiver.got]
+    assert [key.rpartition("-")[0] for key in keys] == [FIRST, SECOND]
     assert result.stdout == "" and result.stderr == "2 incidents delivered\n"
 
 
@@ -607,15 +701,28 @@ def test_a_busy_web_hook_is_tried_again(found, slept):
     with Receiver(503, 429, 200) as receiver:
         assert webhook.deliver(receiver.url, "ecs", found) == 2
     assert slept == [1, 2] and len(receiver.got) == 4
-    assert [headers["Idempotency-Key"] for headers, _ in receiver.got] == [FIRST, FIRST, FIRST, SECOND]
+    first, again, third, second = [headers["Idempotency-Key"] for headers, _ in receiver.got]
+    assert first == again == third and first.startswith(FIRST) and second.startswith(SECOND)
+    judged = dataclasses.replace(found[0], verdict={name: "true" for name in cases.SAID})
+    with Receiver(200) as receiver:
+        webhook.deliver(receiver.url, "ecs", [judged])
+    assert receiver.got[0][0]["Idempotency-Key"] != first  # it says something new
     assert "Authorization" not in receiver.got[0][0]
+
+
+@pytest.mark.parametrize(
+    ("said", "waits"),
+    [("7", 7), ("3600", 60), ("Wed, 21 Oct 2015 07:28:00 GMT", 0), ("Wed, 21 Oct 2099 07:28:00 GMT", 60), ("soon", 1), ("", 1)],
+)
+def test_a_receiver_says_when_to_come_again(said, waits):
+    assert min(webhook._asked(said, otherwise=1.0), webhook.LONGEST_WAIT_S) == waits
 
 
 @pytest.mark.parametrize("status", [400, 401, 302, 307])
 def test_a_final_answer_is_final(workspace, slept, monkeypatch, status):
     monkeypatch.setenv("UEBA_WEBHOOK_TOKEN", "s3cret")
     with Receiver(200, status) as receiver:
-        result = run(workspace.root, "export", "ocsf", "--webhook", f"{receiver.url}?key=hidden", code=1)
+        result = run(workspace.root, "export", "ocsf", "--webhook", f"{receiver.url}/hidden?key=hidden", code=1)
     assert len(receiver.got) == 2 and slept == []
     assert f"{receiver.url}: answered {status}" in result.stderr and f"1 of 2 delivered, {SECOND} was not" in result.stderr
     assert "s3cret" not in result.output and "hidden" not in result.output
@@ -660,7 +767,9 @@ def test_incidents_are_named_or_those_of_days(workspace, tmp_path):
         return [each["event"]["id"] for each in lines(run(workspace.root, "export", "ecs", *arguments).stdout)]
 
     assert ids() == ids("--day", str(DAY)) == ids("--from", "2026-03-01", "--to", "2026-03-09") == [FIRST, SECOND]
-    assert ids("20260302-b") == [SECOND] and ids("20260302-b", "20260302-a") == [SECOND, FIRST]
+    assert ids("20260302-b") == [SECOND] and ids("20260302-b", "20260302-a", "BBBB ") == [SECOND, FIRST]
+    assert f"2 incidents begin with '2026': {FIRST}, {SECOND}" in run(workspace.root, "export", "ecs", "2026", code=1).stderr
+    assert "is after --to" in run(workspace.root, "export", "ecs", "--from", "2026-03-09", "--to", "2026-03-01", code=2).stderr
     assert "no incident is called" in run(workspace.root, "export", "ecs", "x", code=1).stderr
     assert "was not scored" in run(workspace.root, "export", "ecs", "--day", "2026-03-01", code=1).stderr
     assert "not both" in run(workspace.root, "export", "ecs", FIRST, "--day", str(DAY), code=2).stderr
@@ -668,6 +777,22 @@ def test_incidents_are_named_or_those_of_days(workspace, tmp_path):
     none = run(workspace.root, "export", "ecs", "--from", "2026-04-01")
     assert none.stdout == "" and "days that were scored: 2026-03-02 to 2026-03-02" in none.stderr
     assert "no day was scored yet" in run(tmp_path, "export", "ecs", code=1).stderr
+
+
+def test_damaged_findings_are_named_and_doctor_sees_them(workspace, tmp_path):
+    shutil.copytree(workspace.findings, tmp_path / "findings")
+    assert "2026-03-02 to 2026-03-02" in run(tmp_path, "doctor").stdout
+    edges, incidents = tmp_path / "findings" / f"day={DAY}.parquet", tmp_path / "findings" / f"day={DAY}.json"
+    for path, content in ((edges, b"x"), (edges, None), (incidents, b"x")):
+        path.write_bytes(content) if content else path.unlink()
+        said = run(tmp_path, "export", "ecs", code=1).stderr
+        assert path.name in said and "ueba score --day" in said
+        assert "broken" in run(tmp_path, "doctor", code=1).stdout
+    log = verdicts.write(tmp_path, {"incident": FIRST, "verdict": "true"})
+    log.write_text(log.read_text() + "{half")
+    shutil.copytree(workspace.findings, tmp_path / "findings", dirs_exist_ok=True)
+    assert "no verdict" in run(tmp_path, "export", "ecs").stderr and "no verdict" in run(tmp_path, "report", "--output", "-").stderr
+    assert "broken" in run(tmp_path, "doctor", code=1).stdout
 
 
 def test_a_file_is_written_whole(workspace, tmp_path):

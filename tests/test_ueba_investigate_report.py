@@ -28,7 +28,7 @@ from ueba.detect.calibration import Calibration
 from ueba.detect.detector import Detector
 from ueba.detect.history import Names, day_number
 from ueba.ingest import lake
-from ueba.investigate import report
+from ueba.investigate import explain, report
 from ueba.workspace import Workspace, write_json
 
 DAYS = [dt.date(2026, 3, number) for number in range(2, 6)]
@@ -61,6 +61,22 @@ def edge(user: str, source: str | None, target: str, p: float, incident: str | N
     }
     said = [f"{user} never reached {target} before (3.0 nats; 0% of its partners on a day are new, 0% of its peers know {target})"]
     return row | {"strangeness": 3 - np.log(p), "carried": 0.0, "incident": incident, "reasons": said} | more
+
+
+def told(user: str, source: str | None, target: str, usual: str) -> dict[str, Any]:
+    """What is worked out of an edge when its day is scored, as far as the page shows it."""
+    expected = {"target": [{"name": usual, "days": 0.9}], "source": [], "hour": [], "logon_type": []}
+    changes = [
+        {"change": "source", "to": usual, "from": None, "why": "where the user usually acts from", "surprise": 0.1, "p_value": 0.5}
+    ]
+    return {
+        "user": user,
+        "source": source,
+        "target": target,
+        "target_kind": "machine",
+        "expected": expected,
+        "counterfactuals": changes,
+    }
 
 
 def save(workspace: Workspace, day: dt.date, edges: list[dict[str, Any]], scores: dict[str, float]) -> None:
@@ -96,6 +112,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
         edge("eve", "pc3", "x", 0.5),
     ]
     save(workspace, TODAY, today, {"20260305-aaaaaaaa": 12.0, "20260305-bbbbbbbb": 8.0})
+    explain.save({"20260305-bbbbbbbb": [told("bob", None, "db", "pc2")]}, workspace.findings, TODAY)
     return workspace
 
 
@@ -116,6 +133,8 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
         ]
     for day in DAYS[-2:]:
         save(workspace, day, edges, scores)
+        explained = {edge["incident"]: [told(edge["user"], edge["source"], edge["target"], edge["user"])] for edge in edges[::2]}
+        explain.save(explained, workspace.findings, day)
     verdicts.write(workspace.root, {"incident": "20260305-00000000", "verdict": "true", "reason": HOSTILE[1], "who": HOSTILE[5]})
     return workspace
 
@@ -174,7 +193,7 @@ def test_a_day_is_compared_with_those_before(worst: float, said: str) -> None:
 
 @pytest.mark.parametrize(
     ("p", "said"),
-    [(0.5, "1 in 2"), (0.016, "1 in 62"), (1 / 3333, "1 in 3,300"), (1e-6, "1 in 1,000,000"), (1e-9, "fewer than 1 in a million")],
+    [(0.5, "1 in 2"), (0.016, "1 in 62"), (1 / 3333, "1 in 3,300"), (1e-5, "1 in 100,000"), (1e-9, "fewer than 1 in 100,000")],
 )
 def test_p_in_words(p: float, said: str) -> None:
     assert report.one_in(p) == said
@@ -185,7 +204,7 @@ def test_whom_an_incident_is_about() -> None:
     assert report.title(["ann", "bob", "eve"], ["pc1"]) == "ann and 2 more"
     assert report.title(["ann", "bob", "eve", "kim"], ["pc1"]) == "pc1, 4 users"
     assert report.title(["ann", "bob", "eve", "kim"], []) == "ann and 3 more"
-    assert report.headline(["ann was strange on the days before as well (2.0 nats)", "ann (x) did y (1 nat)"]) == "ann (x) did y"
+    assert archive.headline(["ann was strange on the days before as well (2.0 nats)", "ann (x) did y (1 nat)"]) == "ann (x) did y"
 
 
 def test_the_facts_of_a_small_world(small: Workspace) -> None:
@@ -206,8 +225,18 @@ def test_the_facts_of_a_small_world(small: Workspace) -> None:
     assert facts["model"]["backoffs"] == ["db has no history as a target: scored through its group (back-off)"]
     assert facts["incidents"][0]["commands"] == [
         "ueba explain 20260305-aaaaaaaa --picture 20260305-aaaaaaaa.html",
-        "ueba entity ann --day 2026-03-05",
-        "ueba entity pc1 --day 2026-03-05",
+        "ueba entity ann --day 2026-03-06",
+        "ueba entity pc1 --day 2026-03-06",
+        "ueba day ann 2026-03-05",
+        "ueba perimeter --from ann --since 2026-03-05T06:00:00 --hops 2",
+        "ueba triage 20260305-aaaaaaaa --verdict true --reason '...'      # or benign, expected",
+    ]
+    assert [each["why"] for each in facts["incidents"]] == [
+        [],
+        [
+            "expected instead: bob reaches pc2 (on 90% of its days).",
+            "bob to db: it would have been normal from pc2, where the user usually acts from (p 0.5).",
+        ],
     ]
 
 
@@ -325,7 +354,7 @@ def test_names_are_shown_and_never_obeyed(hostile: Workspace) -> None:
         "bell\\x07esc\\x1b[31mnul",
     ):
         assert name in text
-    assert "ueba entity '$(touch owned) `id` ; rm -rf .' --day 2026-03-05" in text
+    assert "ueba entity '$(touch owned) `id` ; rm -rf .' --day 2026-03-06" in text
     assert "ueba entity 'evil" not in text  # it cannot be typed
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import datetime as dt
 import os
 from pathlib import Path
+from typing import Any
 
 import click
 
 from ueba.cli import output
 from ueba.cli.output import Day
 from ueba.cli.setup import Settings, pass_settings
-from ueba.investigate.export import FORMATS
+from ueba.investigate.export import EVENTS, FORMATS
 
 
 @click.command()
@@ -20,6 +21,7 @@ from ueba.investigate.export import FORMATS
 @click.option("--day", type=Day(), help="The incidents of this day.  [default: the last scored day]")
 @click.option("--from", "first", type=Day(), help="First day.")
 @click.option("--to", "last", type=Day(), help="Last day.")
+@click.option("--all", "everything", is_flag=True, help="Also the incidents that rules hide; those named are always there.")
 @click.option("--output", "path", type=click.Path(dir_okay=False, path_type=Path), help="File to write; - is standard output.")
 @click.option("--webhook", metavar="URL", help="POST each record (ocsf, ecs) there; a token comes from UEBA_WEBHOOK_TOKEN.")
 @pass_settings
@@ -30,6 +32,7 @@ def export(
     day: dt.date | None,
     first: dt.date | None,
     last: dt.date | None,
+    everything: bool,
     path: Path | None,
     webhook: str | None,
 ) -> None:
@@ -47,13 +50,15 @@ def export(
     Example:
       ueba export ocsf --day 2026-01-21 --output findings.jsonl
     """
-    from ueba.detect import archive
+    from ueba.detect import archive, feedback
     from ueba.errors import UsageError
     from ueba.investigate.export import text
     from ueba.investigate.export import webhook as hook
     from ueba.investigate.export.cases import cases
     from ueba.workspace import write_text
 
+    output.in_order(first, last)
+    output.note_damage(settings.workspace.root)
     folder, days = settings.workspace.findings, (day, first, last)
     if ids and any(days):
         raise UsageError("give IDs or days, not both")
@@ -61,8 +66,10 @@ def export(
         if form not in hook.FORMATS:
             raise UsageError(f"--webhook takes {' or '.join(hook.FORMATS)}; write {form} to a file and load that")
         hook.checked(webhook, os.environ.get(hook.TOKEN))
-    chosen = [archive.find_incident(folder, each) for each in ids] if ids else archive.incidents_of(folder, *days)
-    found = list(cases(settings.workspace, chosen))
+    chosen = _named(folder, ids) if ids else archive.incidents_of(folder, *days)
+    if not ids and not everything:
+        chosen = archive.reported(chosen, feedback.words(settings.workspace.root))
+    found = list(cases(settings.workspace, chosen, EVENTS.get(form, 0)))
     if not found:
         output.note(f"no incident on the days asked for; days that were scored: {archive.listed(folder)}")
     if path is not None or webhook is None:
@@ -75,6 +82,14 @@ def export(
     if webhook is not None:
         count = hook.deliver(webhook, form, found, os.environ.get(hook.TOKEN))
         output.note(f"{count} incidents delivered")
+
+
+def _named(folder: Path, ids: tuple[str, ...]) -> list[dict[str, Any]]:
+    """Incidents by their ids, each once."""
+    from ueba.detect import archive
+
+    found = [archive.find_incident(folder, each) for each in ids]
+    return list({incident["id"]: incident for incident in found}.values())
 
 
 COMMANDS = (export,)

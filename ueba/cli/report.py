@@ -29,16 +29,18 @@ def report(settings: Settings, day: dt.date | None, path: Path | None) -> None:
     Example:
       ueba report 2026-01-21 --output monday.html
     """
+    from ueba.detect import archive
     from ueba.investigate import report as reports
+    from ueba.workspace import write_text
 
-    day = day or reports.last_scored(settings.workspace)
+    output.note_damage(settings.workspace.root)
+    day = day or archive.last_scored(settings.workspace.findings)
     page = reports.page(settings.workspace, day, settings.config)
     if path == Path("-"):
         click.echo(page, nl=False)
         return
     path = path or Path(f"ueba-report-{day}.html")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(page, encoding="utf-8")
+    write_text(path, page)
     output.note(f"report of {day}: {path}")
 
 

@@ -24,13 +24,13 @@ from markupsafe import Markup
 
 from ueba import __version__
 from ueba.config import Config
-from ueba.detect import archive, feedback, findings
+from ueba.detect import archive, feedback, findings, persistence
 from ueba.detect.detector import Detector
 from ueba.detect.features import FEATURE_NAMES
 from ueba.detect.history import date_of
 from ueba.errors import WorkspaceError
 from ueba.ingest import IngestReport, edges, lake, report, silence
-from ueba.investigate import picture
+from ueba.investigate import explain, picture
 from ueba.text import plain, shortened
 from ueba.workspace import Workspace
 
@@ -42,14 +42,6 @@ SHOWN = 20  # edges of an incident that are not folded away
 FEW_USERS = 3  # of an incident that is about one of them
 MUCH_LOST = 0.01  # of the records: more than that is said at the top
 DAY_S = 24 * 3600
-
-
-def last_scored(workspace: Workspace) -> dt.date:
-    """The last day that was scored. Raises WorkspaceError if none was."""
-    scored = archive.scored_days(workspace.findings)
-    if not scored:
-        raise WorkspaceError(f"{workspace.root}: no day was scored yet; run `ueba score --day DAY` or `ueba nightly`")
-    return scored[-1]
 
 
 def page(workspace: Workspace, day: dt.date, config: Config) -> str:
@@ -76,13 +68,17 @@ def render(known: dict[str, Any]) -> str:
 def facts(workspace: Workspace, day: dt.date, config: Config) -> dict[str, Any]:
     """All that the page says."""
     days = [each for each in archive.scored_days(workspace.findings) if each <= day][-DAYS:]
-    tables = {each: findings.load_edges(workspace.findings, each) for each in days}
-    found = {each: archive.load_incidents(workspace.findings, each, each) for each in days}
+    said = feedback.verdicts(workspace.root)
+    words = {name: verdict["verdict"] for name, verdict in said.items()}
+    scored = {each: findings.load(workspace.findings, each) for each in days}
+    shown = {each: findings.reported(finding, words) for each, finding in scored.items()}
+    tables = {each: finding.edges for each, finding in shown.items()}
+    found = {each: finding.incidents for each, finding in shown.items()}
     sizes = scored_edges(workspace.lake, days[0], day)
     trend = [day_facts(each, tables[each], found[each], sizes) for each in days]
     model = Detector.load(workspace.model) if workspace.model.exists() else None
-    said = feedback.verdicts(workspace.root)
-    incidents = [incident_facts(each, tables[day], said) for each in found[day]]
+    told = explain.load(workspace.findings, day)
+    incidents = [incident_facts(each, tables[day], said, told.get(each["id"], ())) for each in found[day]]
     return {
         "day": day,
         "is_last": day == max(archive.scored_days(workspace.findings)),
@@ -91,8 +87,9 @@ def facts(workspace: Workspace, day: dt.date, config: Config) -> dict[str, Any]:
         "trend": trend,
         "compared": compared(trend),
         "incidents": incidents,
+        "hidden": len(scored[day].incidents) - len(incidents),
         "judged": sum(bool(each["verdict"]) for each in incidents),
-        "going_on": sum(each["carried"] > 0 for each in incidents),
+        "going_on": sum(each["goes_on"] for each in incidents),
         "scale": max((each["worst"] for each in trend), default=0) or 1,
         "others": marks(tables[day][tables[day]["incident"].isna() & (tables[day]["p_value"] <= LEVELS[0])]),
         "recurring": recurring(tables),
@@ -145,10 +142,10 @@ def compared(trend: Sequence[dict[str, Any]]) -> str:
         word = f"The strangest of {len(trend)} scored days"
     elif today["worst"] > high:
         word = "Stranger than usual"
-    elif today["worst"] < low:
-        word = "Calmer than usual"
+    elif today["strange"] > max(each["strange"] for each in before):
+        word = "More strange edges than on any day before it"
     else:
-        word = "A usual day"
+        word = "Calmer than usual" if today["worst"] < low else "A usual day"
     counts = ", ".join(
         f"{today[name]:,} {said} (usually {np.median([each[name] for each in before]):,.0f})"
         for name, said in (("incidents", "incidents"), ("strange", "strange edges"))
@@ -196,7 +193,9 @@ def recurring(tables: dict[dt.date, pd.DataFrame]) -> list[dict[str, Any]]:
 # --- incidents -------------------------------------------------------------------------------------------------
 
 
-def incident_facts(incident: dict[str, Any], strangest: pd.DataFrame, said: dict[str, dict[str, Any]]) -> dict[str, Any]:
+def incident_facts(
+    incident: dict[str, Any], strangest: pd.DataFrame, said: dict[str, dict[str, Any]], told: Iterable[dict[str, Any]] = ()
+) -> dict[str, Any]:
     """An incident with its edges, strangest first, and what to do next."""
     mine = strangest[strangest["incident"] == incident["id"]]
     sources = [name for name in mine["source"].unique() if name is not None]
@@ -209,15 +208,16 @@ def incident_facts(incident: dict[str, Any], strangest: pd.DataFrame, said: dict
         "about": users,
         "title": title(users, sources),
         "sources": sources,
-        "headline": headline(reason for reasons in mine["reasons"] for reason in reasons),
+        "headline": archive.headline(reason for reasons in mine["reasons"] for reason in reasons),
         "targets": list(mine["target"].unique()),
-        "carried": float(mine["carried"].max()),
+        "goes_on": bool(mine["carried"].max() >= persistence.LEAST_TOLD),
         "verdict": said.get(incident["id"]),
         "picture": Markup(drawing),
         "rows": in_time(mine.head(SHOWN)),
         "others": in_time(mine.iloc[SHOWN:]),
         "marks": marks(mine),
-        "commands": commands(incident, [*mine["user"].head(1), *sources[:1]]),
+        "why": why(mine, told),
+        "commands": commands(incident, mine, sources),
     }
 
 
@@ -226,13 +226,6 @@ def title(users: Sequence[str], sources: Sequence[str]) -> str:
     if len(users) > FEW_USERS and 0 < len(sources) < len(users):
         return f"{sources[0]}, {len(users)} users"
     return users[0] if len(users) == 1 else f"{users[0]} and {len(users) - 1} more"
-
-
-def headline(reasons: Iterable[str]) -> str:
-    """The first reason that tells of this day, without its numbers."""
-    every = list(reasons)
-    first = next((reason for reason in every if "was strange on the days before" not in reason), every[0])
-    return first.rpartition(" (")[0] or first
 
 
 def in_time(mine: pd.DataFrame) -> list[dict[str, Any]]:
@@ -252,12 +245,25 @@ def marks(mine: pd.DataFrame) -> list[dict[str, Any]]:
     ]
 
 
-def commands(incident: dict[str, Any], names: Sequence[str]) -> list[str]:
-    """What to ask next, as a shell takes it. A name that cannot be typed as it is has none."""
-    typed = [shlex.quote(name) for name in names if name == plain(name) and not name.startswith("-")]
+def why(mine: pd.DataFrame, told: Iterable[dict[str, Any]]) -> list[str]:
+    """What the user of an incident's strangest edge does otherwise, and what would have made that edge normal, if it was explained.
+    told: as `explain.load` has it of the incident."""
+    strangest = findings.records(mine.head(1))[0]
+    said = explain.by_edge(told).get(explain.key(strangest))
+    if said is None:
+        return []
+    usual = [explain.usually(strangest["user"], said["expected"])] if any(said["expected"].values()) else []
+    return [*usual, f"{strangest['user']} to {strangest['target']}: {explain.would_be_normal(said['counterfactuals'])}"]
+
+
+def commands(incident: dict[str, Any], mine: pd.DataFrame, sources: Sequence[str]) -> list[str]:
+    """What to ask next."""
+    user, after = mine["user"].iloc[0], dt.date.fromisoformat(incident["day"]) + dt.timedelta(days=1)  # the day's own names too
+    since = mine.loc[mine["user"] == user, "first_seen"].min()
     return [
         f"ueba explain {incident['id']} --picture {incident['id']}.html",
-        *(f"ueba entity {name} --day {incident['day']}" for name in typed),
+        *(f"ueba entity {shlex.quote(name)} --day {after}" for name in (user, *sources[:1]) if explain.typed(name)),
+        *explain.next_steps(incident, user, since),
     ]
 
 
@@ -385,8 +391,8 @@ def model_facts(
 
 def one_in(p: float) -> str:
     """A p-value in words: 0.0003 is `1 in 3,300`."""
-    if p < 1e-6:
-        return "fewer than 1 in a million"
+    if p < explain.LEAST_P:
+        return f"fewer than 1 in {1 / explain.LEAST_P:,.0f}"
     number = 1 / p
     digits = max(len(str(int(number))) - 2, 0)
     return f"1 in {round(number, -digits):,.0f}"

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from ueba.investigate.export.cases import Case
 
 FORMATS = ("ocsf", "ecs", "csv", "timesketch", "opengraph", "opengraph-link")
+EVENTS: dict[str, int | None] = {"ocsf": 100, "ecs": 100, "timesketch": None}  # of an edge that are told of; None is all, else none
 
 
 def text(form: str, cases: Sequence[Case]) -> str:

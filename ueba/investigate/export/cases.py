@@ -14,16 +14,14 @@ import datetime as dt
 import hashlib
 import ipaddress
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
-from ueba.detect import feedback, findings
+from ueba.detect import archive, feedback, findings
 from ueba.ingest import raw
+from ueba.investigate import explain
 from ueba.text import plain
 from ueba.workspace import Workspace
 
@@ -31,7 +29,20 @@ SCHEMA_VERSION = 1
 LEVELS = ((50.0, "Low"), (75.0, "Medium"), (math.inf, "High"))  # of risk, below
 NATS = 20.0  # of score, after which risk has covered 63 % of its scale
 ATTEMPTS = 5  # failures of an edge that are no mistyping; accounts that failed from one machine that are not one person's
-CLOSED = ("benign", "expected")
+SAID = ("verdict", "reason", "who", "when", "expires")  # of a verdict, what goes along
+EDGE_FIELDS = (
+    "user",
+    "source",
+    "target",
+    "target_kind",
+    "count",
+    "failures",
+    "logon_types",
+    "surprise",
+    "p_value",
+    "reasons",
+    "would_be_normal",
+)
 
 
 @dataclass(frozen=True)
@@ -51,14 +62,19 @@ SPRAYING = Technique(("TA0006", "Credential Access"), ("T1110", "Brute Force"), 
 @dataclass(frozen=True)
 class Case:
     """incident: as in `archive`; edges: its rows of `findings.load_edges`, strangest first, times in UTC; events: those of its
-    edges as in `raw.events`, by time, none if the lake has them no more; found: when the day was scored; verdict: the last on it.
-    """
+    edges as in `raw.events`, by time, as far as they were asked for and the lake still has them; found: when the day was scored;
+    verdict: the last on it."""
 
     incident: dict[str, Any]
     edges: list[dict[str, Any]]
     events: list[dict[str, Any]]
     found: dt.datetime
     verdict: dict[str, Any] | None = None
+
+    @property
+    def said(self) -> dict[str, Any]:
+        """The verdict as it goes along, under its own name; nothing if there is none."""
+        return {"verdict": {name: self.verdict[name] for name in SAID}} if self.verdict else {}
 
     @property
     def id(self) -> str:
@@ -83,55 +99,39 @@ class Case:
         return sum(edge["count"] for edge in self.edges)
 
 
-def cases(workspace: Workspace, incidents: Sequence[dict[str, Any]]) -> Iterator[Case]:
-    """The cases of incidents, in their order; those of a day stand together."""
-    said = verdicts(workspace)
+def cases(workspace: Workspace, incidents: Sequence[dict[str, Any]], most_events: int | None = None) -> Iterator[Case]:
+    """The cases of incidents, in their order; those of a day stand together. most_events: of each edge, the first so many"""
+    said = feedback.verdicts(workspace.root)
     for day, group in groupby(incidents, key=lambda incident: dt.date.fromisoformat(incident["day"])):
         some = list(group)
         table = findings.load_edges(workspace.findings, day)
         table = table[table["incident"].isin([incident["id"] for incident in some])]
-        edges: dict[str, list[dict[str, Any]]] = {incident["id"]: [] for incident in some}
-        for row in findings.records(table):
-            edges[row["incident"]].append(_edge(row))
-        events = _events(workspace.lake, table)
-        found = dt.datetime.fromtimestamp((workspace.findings / f"day={day}.json").stat().st_mtime, dt.UTC)
+        events = raw.of_edges(workspace.lake, table, most_events)
+        told = explain.load(workspace.findings, day)
+        found = archive.scored_at(workspace.findings, day)
         for incident in some:
-            mine = edges[incident["id"]]
-            if mine:
-                yield Case(incident, mine, [e for e in events if e["incident"] == incident["id"]], found, said.get(incident["id"]))
+            rows = findings.records(table[table["incident"] == incident["id"]])
+            if rows:
+                explained = explain.by_edge(told.get(incident["id"], ()))
+                edges = [_edge(row, explained.get(explain.key(row))) for row in rows]
+                mine = [{**event, "time": _utc(event["time"])} for row in rows for event in events[explain.key(row)]]
+                mine.sort(key=lambda event: (event["time"], event["path"] or "", event["line"] or 0))
+                yield Case(incident, edges, mine, found, said.get(incident["id"]))
 
 
-def _edge(row: dict[str, Any]) -> dict[str, Any]:
-    """With Python's own types."""
+def _edge(row: dict[str, Any], told: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """With Python's own types; and what was worked out of it: `expected`, what the user does otherwise, and `would_be_normal`, in
+    words. Empty and None if nothing was."""
     lists = {name: [str(item) for item in row[name]] for name in ("logon_types", "reasons")}
     numbers = {name: int(row[name]) for name in ("count", "failures")}
     nats = {name: float(row[name]) for name in ("surprise", "p_value", "strangeness", "carried")}
-    return {**row, **lists, **numbers, **nats, **{name: _utc(row[name]) for name in ("first_seen", "last_seen")}}
-
-
-def _events(lake: Path, edges: pd.DataFrame) -> list[dict[str, Any]]:
-    """The events of edges, by time, each with the incident of its edge."""
-    if edges.empty or not lake.exists():
-        return []
-    keys = [[user, source, target] for user, source, target in zip(edges["user"], edges["source"], edges["target"], strict=True)]
-    incident = {tuple(key): name for key, name in zip(keys, edges["incident"], strict=True)}
-    span = edges["first_seen"].min().to_pydatetime(), edges["last_seen"].max().to_pydatetime()
-    found = raw.events(lake, *span, "[user, source, target] IN (SELECT unnest(?::VARCHAR[][]))", [keys])
-    return [
-        {**event, "time": _utc(event["time"]), "incident": incident[event["user"], event["source"], event["target"]]}
-        for event in found.to_pylist()
-    ]
+    times = {name: _utc(row[name]) for name in ("first_seen", "last_seen")}
+    otherwise = explain.would_be_normal(told["counterfactuals"]) if told else None
+    return {**row, **lists, **numbers, **nats, **times, "expected": told["expected"] if told else {}, "would_be_normal": otherwise}
 
 
 def _utc(time: dt.datetime) -> dt.datetime:
     return dt.datetime(*time.timetuple()[:6], time.microsecond, dt.UTC)
-
-
-def verdicts(workspace: Workspace) -> dict[str, dict[str, Any]]:
-    """The last verdict on each incident, of those that did not expire."""
-    today = dt.datetime.now(dt.UTC).date().isoformat()
-    said = feedback.verdicts(workspace.root)
-    return {name: each for name, each in said.items() if each["expires"] is None or each["expires"] >= today}
 
 
 # --- what all forms say alike ------------------------------------------------------------------------------------

@@ -16,7 +16,6 @@ from ueba.investigate.export.cases import Case
 
 VERSION = "8.11.0"
 SEVERITIES = {"Low": 21, "Medium": 47, "High": 73}  # as Elastic's own rules count
-EDGE_FIELDS = ("user", "source", "target", "target_kind", "count", "failures", "logon_types", "surprise", "p_value", "reasons")
 
 
 def alert(case: Case) -> dict[str, Any]:
@@ -98,14 +97,13 @@ def _listed(pairs: list[tuple[str, str]]) -> dict[str, Any]:
 def _ours(case: Case) -> dict[str, Any]:
     edges = [
         {"id": cases.edge_id(case, edge), "first_seen": cases.iso(edge["first_seen"]), "last_seen": cases.iso(edge["last_seen"])}
-        | {name: edge[name] for name in EDGE_FIELDS if edge[name] is not None}
+        | {name: edge[name] for name in cases.EDGE_FIELDS if edge[name] is not None}
         for edge in case.edges
     ]
-    said = {"verdict": {key: value for key, value in case.verdict.items() if key != "edges"}} if case.verdict else {}
     return {
         "schema_version": cases.SCHEMA_VERSION,
         **{name: case.incident[name] for name in ("day", "rank", "score", "p_value", "backoff")},
         "model": {name: case.incident["model"][name] for name in ("first_day", "trained_until", "seeds")},
         "edges": edges,
-        **said,
+        **case.said,
     }

@@ -8,6 +8,7 @@ seen before. `time` is when the day was scored; the logons are between `start_ti
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Mapping
 from typing import Any
 
 from ueba import __version__
@@ -20,6 +21,12 @@ SEVERITIES = {"Low": 2, "Medium": 3, "High": 4}
 RISKS = {"Low": 1, "Medium": 2, "High": 3}
 USER_NAME, HOSTNAME, IP_ADDRESS, RESOURCE = 4, 1, 2, 10  # kinds of observables
 KINDS = {USER_NAME: "User Name", HOSTNAME: "Hostname", IP_ADDRESS: "IP Address", RESOURCE: "Resource UID"}
+BASELINES = {
+    "target": "user -> target access",
+    "source": "user -> source access",
+    "hour": "hour of activity, UTC",
+    "logon_type": "logon type",
+}
 ATTACK_VERSION = "16.1"
 MOST_EVENTS, MOST_EDGES = 100, 50  # that a finding tells of, the first and the strangest; it says how many there are
 
@@ -64,9 +71,10 @@ def _ms(time: dt.datetime) -> int:
 
 
 def _status(case: Case) -> tuple[int, str]:
-    if case.verdict is None:
-        return 1, "New"
-    return (3, "Suppressed") if case.verdict["verdict"] in cases.CLOSED else (4, "Resolved")
+    """What was called true is work to be done, and what was called harmless, or is hidden by rules, is none."""
+    if case.verdict is not None:
+        return (2, "In Progress") if case.verdict["verdict"] == "true" else (3, "Suppressed")
+    return (3, "Suppressed") if case.incident.get("suppressed_by") else (1, "New")
 
 
 def _info(case: Case) -> dict[str, Any]:
@@ -87,7 +95,7 @@ def _info(case: Case) -> dict[str, Any]:
             "version": str(case.incident["model"]["trained_until"]),
         },
         "data_sources": sorted({event["path"] for event in events if event["path"]}) or ["authentication logs"],
-        "related_events_count": len(case.events) or case.count,
+        "related_events_count": case.count,
         **({"related_events": [_related(event) for event in events]} if events else {}),
         **({"attacks": [_attack(technique) for technique in shown]} if shown else {}),
     }
@@ -115,9 +123,29 @@ def _related(event: dict[str, Any]) -> dict[str, Any]:
 def _analyses(case: Case) -> list[dict[str, Any]]:
     """One for each account."""
     anomalies: dict[str, list[dict[str, Any]]] = {}
+    expected: dict[str, Any] = {}
     for edge in case.edges[:MOST_EDGES]:
         anomalies.setdefault(edge["user"], []).extend(_anomalies(edge))
-    return [{"analysis_targets": [{"name": user, "type": "User Account"}], "anomalies": found} for user, found in anomalies.items()]
+        expected[edge["user"]] = expected.get(edge["user"]) or edge["expected"]
+    return [
+        {"analysis_targets": [{"name": user, "type": "User Account"}], "anomalies": found}
+        | ({"baselines": baselines} if (baselines := _baselines(expected[user])) else {})
+        for user, found in anomalies.items()
+    ]
+
+
+def _baselines(expected: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """What the account does on most days, as far as that was worked out."""
+    return [
+        {
+            "observation_parameter": parameter,
+            "observation_type": "Frequency Analysis",
+            "observed_pattern": "USUAL",
+            "observations": [{"value": str(each["name"])} for each in expected[what]],
+        }
+        for what, parameter in BASELINES.items()
+        if expected.get(what)
+    ]
 
 
 def _anomalies(edge: dict[str, Any]) -> list[dict[str, Any]]:
@@ -159,7 +187,7 @@ def _evidence(case: Case, edge: dict[str, Any], told: dict[str, str]) -> dict[st
     if edge["target_kind"] == "machine":
         evidence["dst_endpoint"] = _endpoint(edge["target"], told.get("target_ip"))
     else:
-        evidence["resources"] = [{"name": edge["target"]}]
+        evidence["resources"] = [{"uid": edge["target"], "name": edge["target"]}]
     return evidence
 
 
@@ -174,20 +202,27 @@ def _endpoint(name: str, told: str | None) -> dict[str, Any]:
 
 
 def _observables(case: Case) -> list[dict[str, Any]]:
-    """What a SIEM searches by, each once."""
+    """What a SIEM searches by, each once, and where in the evidences it stands."""
+    sources = {edge["source"] for edge in case.edges} | {cases.address(event["source_ip"]) for event in case.events}
     resources = sorted({edge["target"] for edge in case.edges if edge["target_kind"] != "machine"})
+
+    def end(name: str) -> str:
+        return "evidences.src_endpoint" if name in sources else "evidences.dst_endpoint"
+
     found = [
-        *(("evidences[].user", USER_NAME, user) for user in cases.users(case)),
-        *(("evidences[].endpoint.hostname", HOSTNAME, host) for host in cases.hosts(case)),
-        *(("evidences[].endpoint.ip", IP_ADDRESS, ip) for ip in cases.addresses(case)),
-        *(("evidences[].resources[].name", RESOURCE, name) for name in resources),
+        *(("evidences.user.name", USER_NAME, user) for user in cases.users(case)),
+        *((f"{end(host)}.hostname", HOSTNAME, host) for host in cases.hosts(case)),
+        *((f"{end(ip)}.ip", IP_ADDRESS, ip) for ip in cases.addresses(case)),
+        *(("evidences.resources.uid", RESOURCE, name) for name in resources),
     ]
     return [{"name": name, "type_id": kind, "type": KINDS[kind], "value": value} for name, kind, value in found]
 
 
 def _unmapped(case: Case) -> dict[str, Any]:
-    numbers = ("surprise", "p_value", "strangeness", "carried", "count", "failures", "logon_types", "reasons")
+    numbers = ("surprise", "p_value", "strangeness", "carried", "count", "failures", "logon_types", "reasons", "would_be_normal")
     whole = {name: case.incident[name] for name in ("day", "rank", "score", "p_value", "backoff", "model")}
-    edges = [{"uid": cases.edge_id(case, edge)} | {name: edge[name] for name in numbers} for edge in case.edges[:MOST_EDGES]]
-    said = {"verdict": case.verdict} if case.verdict else {}
-    return {"schema_version": cases.SCHEMA_VERSION, **whole, "edges_total": len(case.edges), "edges": edges, **said}
+    edges = [
+        {"uid": cases.edge_id(case, edge)} | {name: edge[name] for name in numbers if edge[name] is not None}
+        for edge in case.edges[:MOST_EDGES]
+    ]
+    return {"schema_version": cases.SCHEMA_VERSION, **whole, "edges_total": len(case.edges), "edges": edges, **case.said}

@@ -1,9 +1,7 @@
 """CSV for people: a row for each edge of an incident, strangest incident and edge first.
 
-A spreadsheet takes a cell that begins with `=`, `+`, `-`, `@` or a tab for a formula, and names come from logs. So a text that
-begins like one gets an apostrophe before it, and so does one that begins with an apostrophe: who reads the file by program takes
-one leading apostrophe away and has the text as it was (`original`). Every text is quoted, numbers are not. Lists are joined with
-" | "; where their parts matter, take another form.
+Names come from logs, and a spreadsheet takes some for formulas: see `text.in_a_cell`, and `text.out_of_a_cell` for who reads the
+file by program. Every text is quoted, numbers are not. Lists are joined with " | "; where their parts matter, take another form.
 """
 
 from __future__ import annotations
@@ -15,9 +13,9 @@ from typing import Any
 
 from ueba.investigate.export import cases
 from ueba.investigate.export.cases import Case
+from ueba.text import in_a_cell
 
 INCIDENT = ("day", "rank", "score", "p_value", "backoff")
-EDGE = ("user", "source", "target", "target_kind", "count", "failures", "logon_types", "surprise", "p_value", "reasons")
 COLUMNS = (
     "schema_version",
     "incident",
@@ -28,10 +26,8 @@ COLUMNS = (
     "edge",
     "first_seen",
     "last_seen",
-    *EDGE,
+    *cases.EDGE_FIELDS,
 )
-MARK = "'"
-FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20", MARK)  # with those of full width
 
 
 def text(some: Sequence[Case]) -> str:
@@ -54,7 +50,7 @@ def _row(case: Case, edge: dict[str, Any]) -> tuple[Any, ...]:
         cases.edge_id(case, edge),
         cases.iso(edge["first_seen"]),
         cases.iso(edge["last_seen"]),
-        *(edge[name] for name in EDGE),
+        *(edge[name] for name in cases.EDGE_FIELDS),
     )
 
 
@@ -65,14 +61,4 @@ def _cell(value: Any) -> Any:
         return int(value)
     if isinstance(value, int | float):
         return value
-    return safe(" | ".join(value) if isinstance(value, list) else str(value))
-
-
-def safe(value: str) -> str:
-    """A text that no spreadsheet takes for a formula."""
-    return MARK + value if value.startswith(FORMULA) else value
-
-
-def original(cell: str) -> str:
-    """What `safe` was given."""
-    return cell.removeprefix(MARK)
+    return in_a_cell(" | ".join(value) if isinstance(value, list) else str(value))

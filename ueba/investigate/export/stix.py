@@ -30,18 +30,19 @@ MEANT = {
 def perimeter(
     rows: Iterable[Mapping[str, Any]], origins: Sequence[tuple[str, str]], since: dt.datetime, until: dt.datetime
 ) -> dict[str, Any]:
-    """A bundle. rows: entity, kind (user, machine, resource, address), class, at, via_user, from; the last three may be None.
+    """A bundle. rows: entity, kind (user, machine, resource, address), class, at, via_user, from, from_kind; the last four may be
+    None.
     origins: (kind, name); times in UTC."""
     made = _time(until)
     producer = _object("identity", "ueba", FIRST, name="ueba", identity_class="system")
     objects: dict[str, dict[str, Any]] = {}
     classes: dict[str, dict[str, None]] = {}
-    ids: dict[str, str] = {}  # by name, as `from` tells it
+    ids: dict[tuple[str, str], str] = {}  # by kind and name
 
     def add(kind: str, name: str) -> str:
         entity = _entity(kind, name, made, producer["id"])
         objects[entity["id"]] = entity
-        return ids.setdefault(name, entity["id"])
+        return ids.setdefault((kind, name), entity["id"])
 
     for kind, name in origins:
         classes.setdefault("origin", {})[add(kind, name)] = None
@@ -49,7 +50,7 @@ def perimeter(
     for row, end in touched:
         classes.setdefault(row["class"], {})[end] = None
         before = row.get("from")
-        start = None if before is None else ids.get(before) or add("machine", before)
+        start = None if before is None else ids.get((row["from_kind"], before)) or add(row["from_kind"], before)
         if start is not None and start != end:
             relationship = _step(row, start, end, made, producer["id"])
             objects[relationship["id"]] = relationship
@@ -86,7 +87,8 @@ def _entity(kind: str, name: str, made: str, by: str) -> dict[str, Any]:
         return _observable("user-account", user_id=name, account_login=name)
     if ip:
         return _observable("ipv6-addr" if ":" in ip else "ipv4-addr", value=ip)
-    return _object("infrastructure", json.dumps([kind, name]), made, created_by_ref=by, name=name, description=kind)
+    about = {"created_by_ref": by, "name": name, "description": kind, "modified": made}  # the same whatever the perimeter
+    return _object("infrastructure", json.dumps([kind, name]), FIRST, **about)
 
 
 def _observable(kind: str, **content: str) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import datetime as dt
 from collections.abc import Iterator
 from typing import Any
 
+from ueba.investigate import explain
 from ueba.investigate.export import cases
 from ueba.investigate.export.cases import Case
 from ueba.text import plain
@@ -36,9 +37,9 @@ def rows(case: Case) -> Iterator[dict[str, Any]]:
         "risk": cases.risk(case),
         "p_value": case.incident["p_value"],
     }
-    edges = {(edge["user"], edge["source"], edge["target"]): edge for edge in case.edges}
+    edges = explain.by_edge(case.edges)
     for event in case.events:
-        edge = edges[event["user"], event["source"], event["target"]]
+        edge = edges[explain.key(event)]
         what = f"{event['user']} from {event['source'] or 'an unknown machine'} to {event['target']}"
         how = ", ".join(str(event[name]) for name in ("action", "logon_type", "outcome") if event[name])
         yield {

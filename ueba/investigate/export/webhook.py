@@ -1,4 +1,4 @@
-"""Send records to a web hook, one POST each: JSON, with an `Idempotency-Key` that is the record's own id.
+"""Send records to a web hook, one POST each: JSON, with an `Idempotency-Key` of the incident's id and the record's content.
 
 A receiver that is busy (429), broken (5xx) or not there is tried again, later each time; any other answer is final, a redirection
 too, as the token is for the address that was named. What is sent again has the same key, so that a receiver can tell.
@@ -7,6 +7,9 @@ The token never stands in a URL, a message or a log.
 
 from __future__ import annotations
 
+import datetime as dt
+import email.utils
+import hashlib
 import http.client
 import json
 import time
@@ -14,7 +17,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Sequence
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
 from ueba import __version__
 from ueba.errors import UebaError, UsageError
@@ -41,7 +44,8 @@ def deliver(url: str, form: str, cases: Sequence[Case], token: str | None = None
     headers |= {"Authorization": f"Bearer {token}"} if token else {}
     for delivered, case in enumerate(cases):
         body = json.dumps(FORMATS[form](case), allow_nan=False).encode()
-        request = urllib.request.Request(url, body, {**headers, "Idempotency-Key": case.id}, method="POST")
+        key = f"{case.id}-{hashlib.sha256(body).hexdigest()[:12]}"
+        request = urllib.request.Request(url, body, {**headers, "Idempotency-Key": key}, method="POST")
         problem = _post(opener, request)
         if problem is not None:
             raise UebaError(f"{shown}: {problem}; {delivered} of {len(cases)} delivered, {case.id} was not")
@@ -49,7 +53,7 @@ def deliver(url: str, form: str, cases: Sequence[Case], token: str | None = None
 
 
 def checked(url: str, token: str | None) -> str:
-    """The URL as it may be shown: without what may be secret in it. Raises UsageError if it is no address of a web hook."""
+    """The server of a URL, as it may be shown: a path may be as secret as a token. Raises UsageError if it is no web hook's."""
     try:
         parts = urlsplit(url)
         host, _ = parts.hostname, parts.port
@@ -61,7 +65,7 @@ def checked(url: str, token: str | None) -> str:
         raise UsageError(f"--webhook: leave name and password out of the address; set {TOKEN}, it is sent as a bearer token")
     if token is not None and not (token.isascii() and token.isprintable() and " " not in token):
         raise UsageError(f"{TOKEN}: holds a character that no header can carry (a line break or a blank?)")
-    return urlunsplit((parts.scheme, parts.netloc, parts.path, "", ""))
+    return f"{parts.scheme}://{parts.netloc}"
 
 
 def _post(opener: urllib.request.OpenerDirector, request: urllib.request.Request) -> str | None:
@@ -79,5 +83,15 @@ def _post(opener: urllib.request.OpenerDirector, request: urllib.request.Request
         except (OSError, http.client.HTTPException) as error:
             problem, asked = f"cannot be reached: {getattr(error, 'reason', error) or type(error).__name__}", ""
         if wait is not None:
-            time.sleep(min(float(asked), LONGEST_WAIT_S) if asked.isdecimal() else wait)
+            time.sleep(min(_asked(asked, wait), LONGEST_WAIT_S))
     return f"{problem}, {len(WAITS_S) + 1} times"
+
+
+def _asked(said: str, otherwise: float) -> float:
+    """Seconds to wait by a Retry-After, which tells seconds or a date (RFC 9110)."""
+    if said.isdecimal():
+        return float(said)
+    try:
+        return max((email.utils.parsedate_to_datetime(said) - dt.datetime.now(dt.UTC)).total_seconds(), 0.0)
+    except (TypeError, ValueError):
+        return otherwise
