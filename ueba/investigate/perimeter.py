@@ -586,7 +586,7 @@ def to_graph(perimeter: Perimeter) -> nx.MultiDiGraph:
         start = next((each for each in before if each in graph and each != end), None)
         if start is not None:
             user = plain(row["via_user"])
-            said = f"{user} from {plain(row['from'])} at {row['at']}, {plain(row['event'])}"
+            said = f"{user} from {plain(row['from'])} at {row['at']}, {plain(row['event'].rpartition('/')[2])}"
             how = "USED" if (row["from_kind"], row["from"]) == (row["kind"], row["entity"]) else "REACHED"
             graph.add_edge(start, end, type=how, mark=row["class"], said=said, user=user, at=row["at"])
     return graph
