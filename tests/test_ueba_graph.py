@@ -313,16 +313,17 @@ def test_a_vector_index_finds_the_peers_where_there_is_one(store: Store, scored:
         assert len(store.query("SHOW INDEXES YIELD type WHERE type = 'VECTOR' RETURN type")) == 0
         return
     store._write("CALL db.awaitIndexes(60)", {})
-    # The index is approximate: asked for few, it may miss one.
     asked = (
         "MATCH (u:User) WHERE u.name = $name CALL db.index.vector.queryNodes('user_embedding', 40, u.embedding) YIELD node, score"
         " WHERE node.name <> $name RETURN node.name AS name, 2 * score - 1 AS similarity"
     )
+    there = missed = 0
     for name in store.query("MATCH (u:User) RETURN u.name AS name ORDER BY name LIMIT 20")["name"]:
-        found, peers = store.query(asked, {"name": name}), peers_of(store, "User", name)
-        assert found["similarity"].tolist()[:5] == pytest.approx([how for _, how in peers], abs=1e-4)
-        clear = [peer for peer, how in peers if how > peers[-1][1] + 1e-4]  # of equals either may come first
-        assert set(clear) <= set(found["name"])
+        found = dict(store.query(asked, {"name": name}).values.tolist())
+        for peer, similarity in peers_of(store, "User", name):
+            there, missed = there + 1, missed + (peer not in found)
+            assert peer not in found or found[peer] == pytest.approx(similarity, abs=1e-4)
+    assert there >= 80 and missed <= there / 20  # the index is approximate: it may miss one now and then
 
 
 def test_the_graph_holds_peers_only_of_who_is_in_it_and_no_old_ones(store: Store, scored: Workspace, tmp_path: Path) -> None:

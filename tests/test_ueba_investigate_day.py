@@ -82,7 +82,7 @@ def test_four_weeks_three_days_and_half_of_them_are_the_normal_day(tmp_path):
     assert found.like_days == 4
     assert [(row["mark"], row["target"], row["days"]) for row in found.rows] == [
         ("usual", "srv1", "4 of 4"),
-        ("unusual", "long ago", "0 of 4"),  # known, but at 11 h there was nothing in these four weeks
+        ("unusual", "long ago", "0 of 4"),  # known, but not from these four weeks
         ("missing", "half", "2 of 4"),
     ]
     few = days.day_of(Workspace(tmp_path), "ann@corp", MONDAY + dt.timedelta(days=2))

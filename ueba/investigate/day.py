@@ -170,7 +170,8 @@ def _odd(edge: dict[str, Any], known: Known) -> list[str]:
     if known.like_days < LEAST_DAYS:
         return []
     often = known.often.get(edge["place"], 0)
-    said = [f"on {often} of {known.like_days} like days"] if 0 < often < RARE * known.like_days else []
+    is_rare = edge["place"] in known.places and often < RARE * known.like_days
+    said = [f"on {often} of {known.like_days} like days"] if is_rare else []
     hours = [hour for hour in range(24) if edge["hours"] >> hour & 1 and not known.hours >> hour & 1]
     said += [f"never active at {', '.join(map(str, hours))} h on like days"] if hours else []
     types = [each for each in edge["logon_types"] if each not in known.types]
