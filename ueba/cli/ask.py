@@ -47,12 +47,7 @@ class Value(click.ParamType[str]):
 @click.argument("name", type=Name())
 @click.option("--param", "given", type=Value(), multiple=True, help="A parameter of the question.")
 @click.option("--show", is_flag=True, help="Print the question's file instead: what it asks, in Cypher for Neo4j Browser.")
-@click.option(
-    "--timeout",
-    type=output.Seconds(),
-    help="Seconds after which it is ended, in the server too.  [default: graph.query_timeout_s]",
-)
-@click.option("--limit", type=click.IntRange(1), default=1000, show_default=True, help="Rows at most.")
+@output.bounds_options
 @output.format_option
 @pass_settings
 def ask(

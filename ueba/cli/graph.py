@@ -52,12 +52,7 @@ def load(settings: Settings, first: dt.date | None, last: dt.date | None) -> Non
 @graph.command()
 @click.argument("cypher")
 @click.option("--param", "parameters", multiple=True, metavar="NAME=VALUE", help="A parameter of the query, as text.")
-@click.option(
-    "--timeout",
-    type=output.Seconds(),
-    help="Seconds after which it is ended, in the server too.  [default: graph.query_timeout_s]",
-)
-@click.option("--limit", type=click.IntRange(1), default=1000, show_default=True, help="Rows at most.")
+@output.bounds_options
 @output.format_option
 @pass_settings
 def query(

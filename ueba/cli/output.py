@@ -83,6 +83,15 @@ class Seconds(click.ParamType[float]):
         return seconds
 
 
+def bounds_options(function: Any) -> Any:
+    """`--timeout` and `--limit` of a query to the graph."""
+    limit = click.option("--limit", type=click.IntRange(1), default=1000, show_default=True, help="Rows at most.")
+    timeout = click.option(
+        "--timeout", type=Seconds(), help="Seconds after which it is ended, in the server too.  [default: graph.query_timeout_s]"
+    )
+    return timeout(limit(function))
+
+
 def in_order(first: dt.date | None, last: dt.date | None) -> None:
     """Raises UsageError for days from later to earlier."""
     from ueba.errors import UsageError
