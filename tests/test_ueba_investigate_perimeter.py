@@ -69,11 +69,12 @@ def chains(events, held, on, hops):
         for row, e in enumerate(events):
             if what == "on" and e.exposes_on(number) and e.time >= when:
                 arrive(certain, "exposed", e.user, row, length)
-            if length < hops and not e.contact and (e.flagged or not certain):
+            cost = 2 if what == "exposed" else 1  # the event that exposed is one of the chain
+            if length + cost <= hops and not e.contact and (e.flagged or not certain):
                 by_account = what in ("held", "exposed") and number in (e.user, e.actor)
                 after = e.flagged and row > when and e.time - events[when].time <= LATELY if what == "exposed" else e.time >= when
                 if after and (by_account or (what == "on" and e.leads and e.source == number)):
-                    happens(row, certain, by_account, length + 1)
+                    happens(row, certain, by_account, length + cost)
 
     def happens(row, certain, by_account, length):
         e = events[row]
@@ -130,9 +131,9 @@ def test_the_oracle_knows_who_is_exposed_and_what_comes_of_it():
     assert confirmed == {
         ("on", 0): (0, 0),
         ("exposed", 0): (0, 0),
-        ("on", 4): (3, 1),
-        ("on", 3): (3, 1),
-        ("held", 0): (3, 1),
+        ("on", 4): (3, 2),
+        ("on", 3): (3, 2),
+        ("held", 0): (3, 2),
     }
     assert moved == {1}
     assert set(chains([there, replace(elsewhere, flagged=False)], [NEVER], on, 9)[1][0]) == {("on", 0), ("exposed", 0)}
@@ -298,9 +299,9 @@ def test_a_flagged_event_of_an_exposed_account_moves_wherever_it_is(tmp_path):
     assert not elsewhere & names(found(tmp_path, "ws1").reached)  # unflagged
     flag(tmp_path, ("bob", "ws1", "srv1"), ("adm", "srv7", "dc1"), ("adm", "srv6", "dc1"))
     classes = {(row["entity"], row["class"], row["hops"]) for row in found(tmp_path, "ws1").reached}
-    confirmed = {("srv1", "confirmed", 1), ("bob", "confirmed", 1), ("srv7", "confirmed", 2), ("dc1", "confirmed", 2)}
-    assert classes == confirmed | {("adm", "confirmed", 2), ("srv8", "possible", 3), ("dc2", "possible", 3)}  # not srv6: before
-    assert not elsewhere & names(found(tmp_path, "ws1", hops=1).reached)
+    confirmed = {("srv1", "confirmed", 1), ("bob", "confirmed", 1), ("srv7", "confirmed", 3), ("dc1", "confirmed", 3)}
+    assert classes == confirmed | {("adm", "confirmed", 3), ("srv8", "possible", 4), ("dc2", "possible", 4)}  # not srv6: before
+    assert not elsewhere & names(found(tmp_path, "ws1", hops=2).reached)
     flag(tmp_path, ("adm", "srv7", "dc1"))  # where srv1 is only possible, so is what follows, and the account is not in his hands
     classes = {(row["entity"], row["class"]) for row in found(tmp_path, "ws1").reached}
     assert classes == {(name, "possible") for name in ("srv1", "bob", "adm", "srv7", "dc1")}

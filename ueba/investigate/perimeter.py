@@ -136,29 +136,34 @@ class Arrivals:
 class Reached:
     """on: of places     moved: which events did so within the hops, bool [events]
     exposed: of accounts, its time the row of the event, as what moves comes after it in the log too
-    exposing: which events expose their account, bool [events]"""
+    exposing: which events expose their account; leading: which of them did a round ago, so that they count as an event of a chain.
+    bool [events] each"""
 
     on: Arrivals
     exposed: Arrivals
     moved: Bools
     exposing: Bools
+    leading: Bools
 
     @classmethod
     def of(cls, events: Events, held: Ints, on: Ints) -> Reached:
         nothing = np.zeros_like(events.flagged)
-        state = cls(Arrivals.of(on), Arrivals.of(np.full_like(held, NEVER)), nothing, nothing)
+        state = cls(Arrivals.of(on), Arrivals.of(np.full_like(held, NEVER)), nothing, nothing, nothing)
         state.expose(events, 0)
         return state
 
-    def expose(self, events: Events, hops: int) -> None:
+    def expose(self, events: Events, hops: int) -> bool:
+        """What is on by now exposes. True if more is to come of it."""
+        before, self.leading = self.leading, self.exposing
         self.exposing = events.at_source & self.on.by(events.source, events.time)
         self.exposing |= events.at_target & self.on.by(events.target, events.time)
         self.exposed.arrive(events.user, np.arange(len(events.time)), self.exposing, hops)
+        return bool((before != self.leading).any() or (self.leading != self.exposing).any())
 
     def exposed_lately(self, events: Events, account: Ints, rows: Ints, lately: int) -> Bools:
         """Which of some accounts were exposed in the microseconds before some rows. bool [rows]"""
         length = len(events.time)
-        known = np.flatnonzero(self.exposing & np.isin(events.user, account))
+        known = np.flatnonzero(self.leading & np.isin(events.user, account))
         keys = np.append(-length, np.sort(events.user[known] * length + known))
         last = keys[np.searchsorted(keys, account * length + rows) - 1]
         same = (account >= 0) & (last // length == account)
@@ -179,7 +184,7 @@ def reach(events: Events, held: Ints, on: Ints, hops: int | None = None, lately:
         for state, moves, by in ((confirmed, certain, certain_by_account), (possible, moving, by_account)):
             changed.append(state.on.arrive(events.target, events.time, moves, done))
             changed.append(state.on.arrive(events.source, events.time, by, done))
-            state.expose(events, done)
+            changed.append(state.expose(events, done))
             state.moved |= moves
         if not any(changed):
             break
