@@ -769,6 +769,7 @@ def test_incidents_are_named_or_those_of_days(workspace, tmp_path):
     assert ids() == ids("--day", str(DAY)) == ids("--from", "2026-03-01", "--to", "2026-03-09") == [FIRST, SECOND]
     assert ids("20260302-b") == [SECOND] and ids("20260302-b", "20260302-a", "BBBB ") == [SECOND, FIRST]
     assert f"2 incidents begin with '2026': {FIRST}, {SECOND}" in run(workspace.root, "export", "ecs", "2026", code=1).stderr
+    assert "not both" in run(workspace.root, "export", "ecs", "--day", str(DAY), "--to", str(DAY), code=2).stderr
     assert "is after --to" in run(workspace.root, "export", "ecs", "--from", "2026-03-09", "--to", "2026-03-01", code=2).stderr
     assert "no incident is called" in run(workspace.root, "export", "ecs", "x", code=1).stderr
     assert "was not scored" in run(workspace.root, "export", "ecs", "--day", "2026-03-01", code=1).stderr

@@ -102,11 +102,8 @@ def incidents(
       ueba incidents --from 2026-01-18 --limit 3
     """
     from ueba.detect import archive, feedback
-    from ueba.errors import UsageError
 
     output.in_order(first, last)
-    if day is not None and (first or last):
-        raise UsageError("give --day, or --from and --to, not both")
     folder = settings.workspace.findings
     found = archive.incidents_of(folder, day, first, last)
     if not found:

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from ueba.errors import WorkspaceError
+from ueba.errors import UsageError, WorkspaceError
 
 CLOSE = 5  # ids that are named where one is not enough
 
@@ -47,7 +47,10 @@ def _read(path: Path) -> list[dict[str, Any]]:
 def incidents_of(
     folder: Path, day: dt.date | None = None, first: dt.date | None = None, last: dt.date | None = None
 ) -> list[dict[str, Any]]:
-    """The incidents of a day or of several; of the last scored day if none is named. Raises WorkspaceError if it was not scored."""
+    """The incidents of a day or of several; of the last scored day if none is named. Raises WorkspaceError if it was not scored,
+    UsageError if both a day and several are named."""
+    if day is not None and (first or last):
+        raise UsageError("give --day, or --from and --to, not both")
     latest = last_scored(folder)
     if day is None and first is None and last is None:
         day = latest

@@ -131,6 +131,11 @@ class Pairs:
         """Left and right of every pair. int64 [pairs] each"""
         return pair_ends(self.key)
 
+    def commonest(self, side: int, entity: int, few: int) -> Ints:
+        """The rows of the pairs in which an entity, on the left (0) or right (1), was on most days, the most first."""
+        mine = np.flatnonzero(self.ends[side] == entity)
+        return mine[np.argsort(-self.count[mine], kind="stable")][:few]
+
     def find(self, key: Ints) -> tuple[Ints, npt.NDArray[np.bool_]]:
         """Position of each key, and whether it is there. [keys] each."""
         if not len(self.key):

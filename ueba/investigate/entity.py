@@ -262,8 +262,6 @@ def _usual(history: History, number: int, role: Role) -> list[dict[str, Any]]:
     relation, side = role
     pairs = history.pairs[relation]
     names = _partner_names(history, role)
-    mine = np.flatnonzero(pairs.ends[side] == number)
-    best = mine[np.argsort(-pairs.count[mine], kind="stable")][:FEW]
     partners = pairs.ends[1 - side]
     return [
         {
@@ -271,7 +269,7 @@ def _usual(history: History, number: int, role: Role) -> list[dict[str, Any]]:
             "days": float(pairs.count[row]),
             "last_seen": date_of(int(pairs.last_day[row])).isoformat(),
         }
-        for row in best
+        for row in pairs.commonest(side, number, FEW)
     ]
 
 

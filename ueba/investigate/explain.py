@@ -296,10 +296,8 @@ def _most(counts: Floats) -> list[tuple[int, float]]:
 def _usual(history: History, relation: str, entity: int, few: int, side: int = 0) -> list[tuple[int, float]]:
     """The partners that an entity is with on most days, and the share of its days."""
     pairs = history.pairs[relation]
-    mine = np.flatnonzero(pairs.ends[side] == entity)
-    best = mine[np.argsort(-pairs.count[mine], kind="stable")][:few]
-    days = max(float(history.sides[relation][side].days[entity]), 1e-6)
-    return [(int(pairs.ends[1 - side][row]), min(float(pairs.count[row]) / days, 1.0)) for row in best]
+    partners, days = pairs.ends[1 - side], max(float(history.sides[relation][side].days[entity]), 1e-6)
+    return [(int(partners[row]), min(float(pairs.count[row]) / days, 1.0)) for row in pairs.commonest(side, entity, few)]
 
 
 # --- what would have been normal ---------------------------------------------------------------------------------
@@ -391,7 +389,7 @@ def _acts_from(history: History, peer: int, source: int, target: int) -> int:
 
 def _known(history: History, relation: str, some: Ints, other: int) -> npt.NDArray[np.bool_]:
     """Which of some entities were seen with another before. bool [some]"""
-    return np.isin(pair_keys(some, np.full_like(some, other)), history.pairs[relation].key)
+    return history.pairs[relation].find(pair_keys(some, np.full_like(some, other)))[1]
 
 
 def _peers(history: History, users: Ints) -> dict[int, Ints]:
@@ -488,12 +486,9 @@ def sentences(facts: Mapping[str, Any]) -> list[str]:
 
 def _of_edge(edge: Mapping[str, Any], with_usual: bool) -> list[str]:
     start = edge["source"] or "an unknown machine"
-    times = "once" if edge["count"] == 1 else f"{edge['count']} times"
-    failed = edge["failures"]
-    verb = "tried to reach" if failed == edge["count"] else "reached"
-    how = f" ({'it' if edge['count'] == 1 else 'all' if failed == edge['count'] else failed} failed)" if failed else ""
+    verb = "tried to reach" if edge["failures"] == edge["count"] else "reached"
     said = [
-        f"{edge['user']} {verb} {edge['target']} from {start} at {edge['first_seen'][11:19]}, {times}{how};"
+        f"{edge['user']} {verb} {edge['target']} from {start} at {edge['first_seen'][11:19]}, {_times(edge)};"
         f" {one_in(edge['p_value'])} of accounts as broad is so strange ({edge['surprise']:.1f} nats)."
     ]
     told = edge["explained"]
@@ -513,6 +508,16 @@ def _of_edge(edge: Mapping[str, Any], with_usual: bool) -> list[str]:
     if edge["carried"] >= persistence.LEAST_TOLD:
         said.append(f"{edge['user']} was strange on the days before as well ({edge['carried']:.1f} nats).")
     return said
+
+
+def _times(edge: Mapping[str, Any]) -> str:
+    """How often, and how often in vain."""
+    count, failures = edge["count"], edge["failures"]
+    times = "once" if count == 1 else f"{count} times"
+    if not failures:
+        return times
+    failed = "it" if count == 1 else "all" if failures == count else failures
+    return f"{times} ({failed} failed)"
 
 
 def _rare(user: str, told: Mapping[str, Any]) -> list[str]:

@@ -38,6 +38,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -162,8 +163,9 @@ class Reached:
 
     def exposed_lately(self, events: Events, account: Ints, rows: Ints, lately: int) -> Bools:
         """Which of some accounts were exposed in the microseconds before some rows. bool [rows]"""
-        length = len(events.time)
-        known = np.flatnonzero(self.leading & np.isin(events.user, account))
+        length, asked = len(events.time), np.zeros(len(self.exposed.time), bool)
+        asked[account] = True
+        known = np.flatnonzero(self.leading & asked[events.user])
         keys = np.append(-length, np.sort(events.user[known] * length + known))
         last = keys[np.searchsorted(keys, account * length + rows) - 1]
         same = (account >= 0) & (last // length == account)
@@ -246,10 +248,21 @@ class Log:
         chosen = self.table.filter(pa.array(rows))
         return Log(chosen, self.accounts, self.places, *(each[rows] for each in (self.user, self.actor, self.source, self.target)))
 
+    @cached_property
     def time(self) -> Ints:
         """Microseconds since 1970, UTC. int64 [events]"""
         times: Ints = self.table["time"].to_numpy().astype("datetime64[us]").astype(np.int64)
         return times
+
+    @cached_property
+    def own_machines(self) -> tuple[Ints, Ints]:
+        """The number of the name `ws7`: of the account ws7$@corp and its like [accounts], and of the machine ws7.corp.example and
+        its like [places]. Where there is none, numbers that are never equal."""
+        mine = [name.split("@", 1)[0].casefold() for name in self.accounts]
+        names = [name.split(".", 1)[0].casefold() + "$" if kind == "machine" else "" for kind, name in self.places]
+        number = {name: at for at, name in enumerate(dict.fromkeys(filter(None, names)))}
+        accounts, places = [number.get(name, -1) for name in mine], [number.get(name, -2) for name in names]
+        return np.array(accounts, np.int64), np.array(places, np.int64)
 
 
 def _place(kind: str, name: str) -> Entity:
@@ -280,13 +293,13 @@ def _is(column: pa.ChunkedArray, *texts: str) -> Bools:
 def _events(log: Log, contact: Bools, flagged: Bools, anonymous: Bools) -> Events:
     """contact, flagged: [events]     anonymous: [accounts]"""
     is_machine = np.array([*(kind == "machine" for kind, _ in log.places), False])
-    owner, machine = _own_machines(log)
+    owner, machine = log.own_machines
     leads, is_unknown = is_machine[log.source], log.source < 0
     leaves = ~_is(log.table["action"], *NO_VISIT) & ~_is(log.table["logon_type"], NO_CREDENTIALS)
     leaves &= (_is(log.table["action"], "logon") | is_unknown) & is_machine[log.target]
     somebody = ~anonymous[log.user]
     return Events(
-        time=log.time(),
+        time=log.time,
         user=log.user,
         actor=log.actor,
         source=log.source,
@@ -302,15 +315,6 @@ def _events(log: Log, contact: Bools, flagged: Bools, anonymous: Bools) -> Event
 def _anonymous(log: Log, told: set[str]) -> Bools:
     """Which accounts are nobody's, by their names or as is told of them. bool [accounts]"""
     return np.array([name in told or name.split("@", 1)[0].casefold() in ANONYMOUS for name in log.accounts], bool)
-
-
-def _own_machines(log: Log) -> tuple[Ints, Ints]:
-    """The number of the name `ws7`: of the account ws7$@corp and its like [accounts], and of the machine ws7.corp.example and its
-    like [places]. Where there is none, numbers that are never equal."""
-    mine = [name.split("@", 1)[0].casefold() for name in log.accounts]
-    names = [name.split(".", 1)[0].casefold() + "$" if kind == "machine" else "" for kind, name in log.places]
-    number = {name: at for at, name in enumerate(dict.fromkeys(filter(None, names)))}
-    return np.array([number.get(name, -1) for name in mine], np.int64), np.array([number.get(name, -2) for name in names], np.int64)
 
 
 # --- from the lake ---------------------------------------------------------------------------------------------
@@ -438,7 +442,7 @@ def _incidents_of(workspace: Workspace, log: Log) -> tuple[Ints, list[str]]:
     harmless or that rules hide; and the incidents."""
     folder, said = workspace.findings, feedback.words(workspace.root)
     harmless = [incident for incident, word in said.items() if word in HARMLESS]
-    day = log.time() // DAY
+    day = log.time // DAY
     days = {dt.date(1970, 1, 1) + dt.timedelta(days=int(each)) for each in np.unique(day)}
     scored = [findings.reported(findings.load(folder, each), said).edges for each in archive.scored_days(folder) if each in days]
     edges = [edge for each in scored for edge in records(each[each["incident"].notna() & ~each["incident"].isin(harmless)])]
@@ -527,7 +531,7 @@ class _Told:
 
     def others(self, on: Arrivals, anonymous: Bools) -> set[Entity]:
         """All accounts and places that there are, but nobody's accounts, and those of the machines that are reached."""
-        owner, machine = _own_machines(self.log)
+        owner, machine = self.log.own_machines
         left_out = anonymous | np.isin(owner, machine[on.time[:-1] < NEVER])
         places = np.unique(np.concatenate([self.log.source, self.log.target]))
         accounts = [("user", self.log.accounts[user]) for user in np.unique(self.log.user) if not left_out[user]]

@@ -69,7 +69,7 @@ def facts(workspace: Workspace, day: dt.date, config: Config) -> dict[str, Any]:
     """All that the page says."""
     days = [each for each in archive.scored_days(workspace.findings) if each <= day][-DAYS:]
     said = feedback.verdicts(workspace.root)
-    words = {name: verdict["verdict"] for name, verdict in said.items()}
+    words = feedback.words(workspace.root)
     scored = {each: findings.load(workspace.findings, each) for each in days}
     shown = {each: findings.reported(finding, words) for each, finding in scored.items()}
     tables = {each: finding.edges for each, finding in shown.items()}
