@@ -1,8 +1,10 @@
-"""What a graph is made of, declared: nodes, relationships and their properties. `statements` turns it into Cypher.
+"""What a graph is made of, declared: nodes, relationships and their properties. `statements` turns it into
+Cypher.
 
-A node is told from others by its key. A relationship is told from others by its two ends and its own key properties, so that one
-pair of nodes may be joined once a day. Names are checked here, when they are declared, so that no name can carry Cypher; values
-always travel as parameters. The idea of declaring the graph and generating the queries is cartography's.
+A node is told from others by its key. A relationship is told from others by its two ends and its own key
+properties, so that one pair of nodes may be joined once a day. Names are checked here, when they are
+declared, so that no name can carry Cypher; values always travel as parameters. The idea of declaring the
+graph and generating the queries is cartography's.
 """
 
 from __future__ import annotations
@@ -24,7 +26,8 @@ def check_names(*names: str) -> None:
 class Property:
     """A property and what it means, with its unit.
 
-    vector: a list of floats of one length, by whose cosine nodes are looked up where the server has an index for that"""
+    vector: a list of floats of one length, by whose cosine nodes are looked up where the server has an index
+    for that"""
 
     name: str
     description: str
@@ -54,9 +57,9 @@ class Node:
 class Relationship:
     """A relationship from one label to another.
 
-    Rows have columns `start` and `end`, the keys of the two nodes, and one per property; `identity` names the properties that
-    tell parallel relationships apart, which are never null.
-    remark: it only says something of its ends, and is no reason to keep them"""
+    Rows have columns `start` and `end`, the keys of the two nodes, and one per property; `identity` names
+    the properties that tell parallel relationships apart, which are never null. remark: it only says
+    something of its ends, and is no reason to keep them"""
 
     type: str
     start: Node
@@ -82,7 +85,9 @@ class Schema:
 
     def types_with(self, name: str) -> list[str]:
         """Types of relationships that have a property, each once."""
-        having = (each.type for each in self.relationships if name in {known.name for known in each.properties})
+        having = (
+            each.type for each in self.relationships if name in {known.name for known in each.properties}
+        )
         return list(dict.fromkeys(having))
 
     def keeping(self) -> tuple[str, ...]:

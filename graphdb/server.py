@@ -1,9 +1,11 @@
-"""The bundled graph server: ArcadeDB from the `arcadedb-embedded` wheel, with its own Java, in a process of its own.
+"""The bundled graph server: ArcadeDB from the `arcadedb-embedded` wheel, with its own Java, in a process of
+its own.
 
-`start` returns when the server answers over Bolt; it listens on loopback alone, outlives the caller, and is found again by the next
-one. Two passwords are generated, for an account that may do everything and one that can only read, and kept in a file that only
-the owner can read. Whether the server runs is told by a lock that its process holds, which goes when it does, however it ends.
-After `kill -9` the next start recovers what was committed.
+`start` returns when the server answers over Bolt; it listens on loopback alone, outlives the caller, and is
+found again by the next one. Two passwords are generated, for an account that may do everything and one that
+can only read, and kept in a file that only the owner can read. Whether the server runs is told by a lock
+that its process holds, which goes when it does, however it ends. After `kill -9` the next start recovers
+what was committed.
 """
 
 from __future__ import annotations
@@ -49,7 +51,8 @@ class Connection:
 
 
 def from_environment(environment: Mapping[str, str]) -> Connection | None:
-    """The server that NEO4J_URI names, with NEO4J_USERNAME, NEO4J_PASSWORD and NEO4J_DATABASE; None if it is not set."""
+    """The server that NEO4J_URI names, with NEO4J_USERNAME, NEO4J_PASSWORD and NEO4J_DATABASE; None if it is
+    not set."""
     uri = environment.get("NEO4J_URI")
     if not uri:
         return None
@@ -62,7 +65,8 @@ def from_environment(environment: Mapping[str, str]) -> Connection | None:
 
 
 def start(directory: Path, heap: str = "1g") -> Connection:
-    """Start the server whose data lives in a directory, or find it running. Raises ServerError naming its log."""
+    """Start the server whose data lives in a directory, or find it running. Raises ServerError naming its
+    log."""
     directory = directory.absolute()
     directory.mkdir(parents=True, exist_ok=True)
     directory.chmod(0o700)
@@ -73,7 +77,8 @@ def start(directory: Path, heap: str = "1g") -> Connection:
 
 
 def stop(directory: Path, timeout_s: float = 30) -> bool:
-    """Stop the server; False if none ran. One that does not stop in time is killed: it recovers on the next start."""
+    """Stop the server; False if none ran. One that does not stop in time is killed: it recovers on the next
+    start."""
     if not running(directory):
         return False
     with _lock(directory / "start.lock"):
@@ -97,8 +102,8 @@ def kill(directory: Path) -> None:
 
 
 def restart(directory: Path, pid: int | None) -> Connection:
-    """Kill the server process `pid` and start another on the same ports: the last way to end a query. Whoever comes second finds
-    that it was done."""
+    """Kill the server process `pid` and start another on the same ports: the last way to end a query.
+    Whoever comes second finds that it was done."""
     with _lock(directory / "start.lock"):
         facts = _facts(directory) or {}
         if facts.get("pid") == pid or not running(directory):
@@ -108,10 +113,11 @@ def restart(directory: Path, pid: int | None) -> Connection:
 
 
 def terminate(directory: Path, cypher: str, ran_s: float) -> bool:
-    """End what the read-only account has been running with this text for about that long. False if nothing was ended.
+    """End what the read-only account has been running with this text for about that long. False if nothing
+    was ended.
 
-    The server tells queries apart by its own ids, which the driver does not know; so the same text, run by somebody else for as
-    long, is ended too."""
+    The server tells queries apart by its own ids, which the driver does not know; so the same text, run by
+    somebody else for as long, is ended too."""
     facts = _facts(directory)
     if facts is None or not running(directory):
         return False
@@ -148,7 +154,9 @@ def connection(directory: Path) -> Connection:
         raise ServerError(f"{directory}: the bundled graph server is not running")
     passwords = json.loads((directory / "credentials.json").read_text())
     uri = f"bolt://127.0.0.1:{facts['bolt_port']}"
-    return Connection(uri, "root", passwords["root"], DATABASE, READER, passwords["reader"], directory, facts["pid"])
+    return Connection(
+        uri, "root", passwords["root"], DATABASE, READER, passwords["reader"], directory, facts["pid"]
+    )
 
 
 def status(directory: Path) -> dict[str, Any]:
@@ -185,7 +193,9 @@ def _launch(directory: Path, heap: str, bolt_port: int | None = None, http_port:
     process.returncode = process.returncode if process.returncode is not None else 0
     if not (directory / "ready").exists():
         last = log_path.read_text(errors="replace").strip().splitlines()[-1:]
-        raise ServerError(f"the bundled graph server did not start: {' '.join(last) or 'no answer'}; its log is {log_path}")
+        raise ServerError(
+            f"the bundled graph server did not start: {' '.join(last) or 'no answer'}; its log is {log_path}"
+        )
 
 
 def _write_passwords(directory: Path) -> None:
@@ -199,7 +209,8 @@ def _write_passwords(directory: Path) -> None:
 
 
 def _command(http_port: int, password: str, command: str) -> dict[str, Any]:
-    """Run a server command over HTTP, past any proxy the environment names: it would be shown the password."""
+    """Run a server command over HTTP, past any proxy the environment names: it would be shown the
+    password."""
     request = urllib.request.Request(
         f"http://127.0.0.1:{http_port}/api/v1/server",
         json.dumps({"command": command}).encode(),
@@ -236,11 +247,12 @@ def _lock(path: Path) -> Iterator[None]:
         yield
 
 
-# --- inside the server's own process ---------------------------------------------------------------------------
+# --- inside the server's own process ------------------------------------------------------------------------
 
 
 def _serve(directory: Path) -> None:
-    """Run until SIGTERM. Settings come on standard input, passwords from the owner's file, nothing on the command line."""
+    """Run until SIGTERM. Settings come on standard input, passwords from the owner's file, nothing on the
+    command line."""
     from arcadedb_embedded.server import ArcadeDBServer
 
     lock = open(directory / "server.lock", "w")  # noqa: SIM115 - held until the process ends
@@ -284,7 +296,12 @@ def _allow_reading(directory: Path) -> None:
         "access": ["updateSecurity", "updateSchema", "updateDatabaseSettings"],
         "types": {"*": {"access": ["createRecord", "readRecord", "updateRecord", "deleteRecord"]}},
     }
-    reader = {"resultSetLimit": -1, "readTimeout": -1, "access": [], "types": {"*": {"access": ["readRecord"]}}}
+    reader = {
+        "resultSetLimit": -1,
+        "readTimeout": -1,
+        "access": [],
+        "types": {"*": {"access": ["readRecord"]}},
+    }
     nobody = {"resultSetLimit": -1, "readTimeout": -1, "access": [], "types": {"*": {"access": []}}}
     groups = {"version": 1, "databases": {"*": {"groups": {"admin": admin, READER: reader, "*": nobody}}}}
     path.write_text(json.dumps(groups))

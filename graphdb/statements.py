@@ -1,9 +1,10 @@
-"""Schema to Cypher: pure functions from a declaration to a statement. Every statement runs on Neo4j 5 and on the bundled server.
+"""Schema to Cypher: pure functions from a declaration to a statement. Every statement runs on Neo4j 5 and on
+the bundled server.
 
-Rows travel as the parameter `$rows`. Loading upserts: MERGE on what tells a node or relationship apart, then SET, so that the
-same rows twice change nothing. Times travel as ISO 8601 text and become times in the server: the driver takes many times as long
-to write them. Deleting is bounded by `$limit` and repeated by the caller, since one large delete holds one
-large transaction. Leaves out running them; that is `store`.
+Rows travel as the parameter `$rows`. Loading upserts: MERGE on what tells a node or relationship apart, then
+SET, so that the same rows twice change nothing. Times travel as ISO 8601 text and become times in the
+server: the driver takes many times as long to write them. Deleting is bounded by `$limit` and repeated by
+the caller, since one large delete holds one large transaction. Leaves out running them; that is `store`.
 """
 
 from __future__ import annotations
@@ -21,14 +22,20 @@ def constraints(schema: Schema) -> list[str]:
 
 def indexes(schema: Schema) -> dict[str, str]:
     """By relationship type, an index on its first identifying property: a day is found without a scan."""
-    found = {relationship.type: relationship.identity[0] for relationship in schema.relationships if relationship.identity}
+    found = {
+        relationship.type: relationship.identity[0]
+        for relationship in schema.relationships
+        if relationship.identity
+    }
     return {
-        kind: f"CREATE INDEX {kind.lower()}_{name} IF NOT EXISTS FOR ()-[r:{kind}]-() ON (r.{name})" for kind, name in found.items()
+        kind: f"CREATE INDEX {kind.lower()}_{name} IF NOT EXISTS FOR ()-[r:{kind}]-() ON (r.{name})"
+        for kind, name in found.items()
     }
 
 
 def vector_index(node: Node, name: str, dimensions: int) -> str:
-    """An index that finds the nodes whose vectors point the same way, by the vectors as they are: Neo4j would round them."""
+    """An index that finds the nodes whose vectors point the same way, by the vectors as they are: Neo4j
+    would round them."""
     check_names(name)
     settings = f"`vector.dimensions`: {dimensions:d}, `vector.similarity_function`: 'cosine', `vector.quantization.enabled`: false"
     return (
@@ -47,8 +54,8 @@ def drop_index(name: str) -> str:
 
 
 def upsert_nodes(node: Node, properties: tuple[str, ...], times: tuple[str, ...] = ()) -> str:
-    """Rows have the node's key and the named properties. Properties that are not named stay as they are. times: those that are
-    times without zone, as text."""
+    """Rows have the node's key and the named properties. Properties that are not named stay as they are.
+    times: those that are times without zone, as text."""
     return (
         f"UNWIND $rows AS row MERGE (n:{node.label} {{{node.key}: row.{node.key}}})"
         f"{_set('n', tuple(name for name in properties if name != node.key), times)}"
@@ -60,8 +67,11 @@ def add_label(node: Node, label: str) -> str:
     return f"UNWIND $rows AS row MATCH (n:{node.label} {{{node.key}: row.{node.key}}}) SET n:{label}"
 
 
-def upsert_relationships(relationship: Relationship, properties: tuple[str, ...], times: tuple[str, ...] = ()) -> str:
-    """Rows have `start`, `end` and the named properties. Rows whose ends are not in the graph are passed over."""
+def upsert_relationships(
+    relationship: Relationship, properties: tuple[str, ...], times: tuple[str, ...] = ()
+) -> str:
+    """Rows have `start`, `end` and the named properties. Rows whose ends are not in the graph are passed
+    over."""
     return _relationships("MERGE", relationship, properties, times)
 
 
@@ -70,12 +80,17 @@ def update_relationships(relationship: Relationship, properties: tuple[str, ...]
     return _relationships("MATCH", relationship, properties, ())
 
 
-def create_relationships(relationship: Relationship, properties: tuple[str, ...], times: tuple[str, ...] = ()) -> str:
-    """The same for relationships that are not there yet: they are made without looking, which near a hub takes long."""
+def create_relationships(
+    relationship: Relationship, properties: tuple[str, ...], times: tuple[str, ...] = ()
+) -> str:
+    """The same for relationships that are not there yet: they are made without looking, which near a hub
+    takes long."""
     return _relationships("CREATE", relationship, properties, times)
 
 
-def _relationships(verb: str, relationship: Relationship, properties: tuple[str, ...], times: tuple[str, ...]) -> str:
+def _relationships(
+    verb: str, relationship: Relationship, properties: tuple[str, ...], times: tuple[str, ...]
+) -> str:
     start, end = relationship.start, relationship.end
     identity = ", ".join(f"{name}: row.{name}" for name in relationship.identity)
     return (
@@ -97,9 +112,13 @@ def keys(node: Node) -> str:
 
 
 def forget(kind: str, name: str, properties: tuple[str, ...]) -> str:
-    """Relationships whose property equals `$value` lose others that they have, at most `$limit` of them. Returns how many did."""
+    """Relationships whose property equals `$value` lose others that they have, at most `$limit` of them.
+    Returns how many did."""
     check_names(kind, name, *properties)
-    having, gone = " OR ".join(f"r.{each} IS NOT NULL" for each in properties), ", ".join(f"r.{each}" for each in properties)
+    having, gone = (
+        " OR ".join(f"r.{each} IS NOT NULL" for each in properties),
+        ", ".join(f"r.{each}" for each in properties),
+    )
     return (
         f"MATCH ()-[r:{kind}]->() WHERE r.{name} = $value AND ({having}) WITH r LIMIT $limit REMOVE {gone}"
         " RETURN count(*) AS forgot"
@@ -122,17 +141,20 @@ def delete_all_relationships(kind: str) -> str:
 
 
 def delete_nodes_below(node: Node, name: str) -> str:
-    """Nodes whose property is below `$before` with their relationships, at most `$limit` of them. Returns how many went."""
+    """Nodes whose property is below `$before` with their relationships, at most `$limit` of them. Returns
+    how many went."""
     return f"MATCH (n:{node.label}) WHERE n.{name} < $before WITH n LIMIT $limit DETACH DELETE n RETURN count(*) AS deleted"
 
 
 def delete_nodes(node: Node, name: str) -> str:
-    """Nodes whose property equals `$value` with their relationships, at most `$limit` of them. Returns how many went."""
+    """Nodes whose property equals `$value` with their relationships, at most `$limit` of them. Returns how
+    many went."""
     return f"MATCH (n:{node.label}) WHERE n.{name} = $value WITH n LIMIT $limit DETACH DELETE n RETURN count(*) AS deleted"
 
 
 def delete_lonely(node: Node, kinds: tuple[str, ...]) -> str:
-    """Nodes without a relationship of some types, with those they have, at most `$limit` nodes. Returns how many went."""
+    """Nodes without a relationship of some types, with those they have, at most `$limit` nodes. Returns how
+    many went."""
     kept = f"(n)-[:{'|'.join(kinds)}]-()"
     return f"MATCH (n:{node.label}) WHERE NOT {kept} WITH n LIMIT $limit DETACH DELETE n RETURN count(*) AS deleted"
 

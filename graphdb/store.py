@@ -1,12 +1,15 @@
-"""A graph in a server: load tables, ask Cypher. One code path over Bolt with the official driver, for Neo4j and the bundled server.
+"""A graph in a server: load tables, ask Cypher. One code path over Bolt with the official driver, for Neo4j
+and the bundled server.
 
-Loading goes in batches of bounded size, each a transaction that the driver repeats when the server says that the trouble is
-transient. Asking is read-only: Neo4j refuses writes in a read transaction, and the bundled server refuses them to the account that
-is used for reading; nothing here reads the text of a query to find out. A query that runs too long is ended in the server too: by
-the transaction's timeout where the server keeps it, by a command to the bundled server, and if that fails by starting the bundled
-server anew, which keeps what was committed.
+Loading goes in batches of bounded size, each a transaction that the driver repeats when the server says that
+the trouble is transient. Asking is read-only: Neo4j refuses writes in a read transaction, and the bundled
+server refuses them to the account that is used for reading; nothing here reads the text of a query to find
+out. A query that runs too long is ended in the server too: by the transaction's timeout where the server
+keeps it, by a command to the bundled server, and if that fails by starting the bundled server anew, which
+keeps what was committed.
 
-Leaves out what the graph is about, and graphs that do not fit in memory: `query` and `graph` are cut at a limit.
+Leaves out what the graph is about, and graphs that do not fit in memory: `query` and `graph` are cut at a
+limit.
 """
 
 from __future__ import annotations
@@ -68,13 +71,13 @@ class Store:
     def close(self) -> None:
         self._driver.close()
 
-    # --- writing -----------------------------------------------------------------------------------------------
+    # --- writing --------------------------------------------------------------------------------------------
 
     def ensure_schema(self, schema: Schema) -> None:
         """Constraints, then indexes on the relationship types that have any; what is there already stays.
 
-        On an empty type Neo4j would plan the first load through the index, which is many times slower. So call this again after the
-        first load."""
+        On an empty type Neo4j would plan the first load through the index, which is many times slower. So
+        call this again after the first load."""
         for statement in statements.constraints(schema):
             self._write(statement, {})
         for kind, statement in statements.indexes(schema).items():
@@ -82,9 +85,15 @@ class Store:
                 self._write(statement, {})
 
     def ensure_vector_indexes(self, node: Node, dimensions: int) -> bool:
-        """An index for each of a label's vectors; one of other dimensions is replaced. False if the server has no such indexes."""
-        there = self.query("SHOW INDEXES YIELD name, type, options WHERE type = 'VECTOR' RETURN name, options")
-        known = {name: options["indexConfig"].get("vector.dimensions") for name, options in there.itertuples(index=False)}
+        """An index for each of a label's vectors; one of other dimensions is replaced. False if the server
+        has no such indexes."""
+        there = self.query(
+            "SHOW INDEXES YIELD name, type, options WHERE type = 'VECTOR' RETURN name, options"
+        )
+        known = {
+            name: options["indexConfig"].get("vector.dimensions")
+            for name, options in there.itertuples(index=False)
+        }
         for name in (known.name for known in node.properties if known.vector):
             index = statements.vector_index_name(node, name)
             if known.get(index, dimensions) != dimensions:
@@ -96,7 +105,8 @@ class Store:
         return True
 
     def load_nodes(self, node: Node, table: pa.Table, progress: Progress | None = None) -> int:
-        """Upsert a row per node: the key, any properties, and `labels`, a list of extra labels. Returns the rows loaded."""
+        """Upsert a row per node: the key, any properties, and `labels`, a list of extra labels. Returns the
+        rows loaded."""
         _check_filled(node.label, table, (node.key,))
         properties = tuple(name for name in table.column_names if name != "labels")
         written, times = _times_as_text(table)
@@ -110,11 +120,17 @@ class Store:
         return len(table)
 
     def load_relationships(
-        self, relationship: Relationship, table: pa.Table, progress: Progress | None = None, *, new: bool = False
+        self,
+        relationship: Relationship,
+        table: pa.Table,
+        progress: Progress | None = None,
+        *,
+        new: bool = False,
     ) -> int:
         """Upsert a row per relationship: `start`, `end` and properties. Returns the rows loaded.
 
-        new: the caller knows that none of them is in the graph, and that each is in the table once; near hubs much faster."""
+        new: the caller knows that none of them is in the graph, and that each is in the table once; near
+        hubs much faster."""
         _check_filled(relationship.type, table, relationship.identity)
         properties = tuple(name for name in table.column_names if name not in ("start", "end"))
         written, times = _times_as_text(table)
@@ -125,7 +141,8 @@ class Store:
         return len(table)
 
     def update_relationships(self, relationship: Relationship, table: pa.Table) -> None:
-        """Set properties of relationships that are in the graph, by rows as of `load_relationships`; other rows are passed over."""
+        """Set properties of relationships that are in the graph, by rows as of `load_relationships`; other
+        rows are passed over."""
         properties = tuple(name for name in table.column_names if name not in ("start", "end"))
         statement = statements.update_relationships(relationship, properties)
         for rows in self._batches(table):
@@ -139,14 +156,17 @@ class Store:
     def keys(self, node: Node, timeout_s: float = 600) -> list[Any]:
         """The key of every node of a label."""
         found = self.query(statements.keys(node), timeout_s=timeout_s, limit=_ALL)
-        return found["key"].tolist() if len(found) else []  # of no rows the bundled server does not tell the columns
+        return (
+            found["key"].tolist() if len(found) else []
+        )  # of no rows the bundled server does not tell the columns
 
     def forget(self, relationship: Relationship, properties: tuple[str, ...], name: str, value: Any) -> int:
         """Relationships whose property has a value lose other properties. Returns how many had one."""
         return self.delete(statements.forget(relationship.type, name, properties), value=value)
 
     def delete(self, statement: str, **parameters: Any) -> int:
-        """Repeat one of the `statements` that are bounded by `$limit` until nothing is left to do. Returns how many it did."""
+        """Repeat one of the `statements` that are bounded by `$limit` until nothing is left to do. Returns
+        how many it did."""
         total = 0
         while True:
             deleted = self._write(statement, {**parameters, "limit": self.batch_rows})
@@ -156,12 +176,18 @@ class Store:
 
     def clear(self, schema: Schema, name: str, value: Any) -> int:
         """Delete relationships whose property has a value. Nodes stay. Returns relationships gone."""
-        return sum(self.delete(statements.delete_relationships_of(kind, name), value=value) for kind in schema.types_with(name))
+        return sum(
+            self.delete(statements.delete_relationships_of(kind, name), value=value)
+            for kind in schema.types_with(name)
+        )
 
     def prune(self, schema: Schema, name: str, before: Any) -> int:
-        """Delete relationships whose property lies below a value, and nodes that have the property likewise; then those other nodes
-        that no relationship keeps. Returns relationships gone."""
-        gone = sum(self.delete(statements.delete_relationships(kind, name), before=before) for kind in schema.types_with(name))
+        """Delete relationships whose property lies below a value, and nodes that have the property likewise;
+        then those other nodes that no relationship keeps. Returns relationships gone."""
+        gone = sum(
+            self.delete(statements.delete_relationships(kind, name), before=before)
+            for kind in schema.types_with(name)
+        )
         dated = [node for node in schema.nodes if name in {known.name for known in node.properties}]
         for node in dated:
             self.delete(statements.delete_nodes_below(node, name), before=before)
@@ -175,7 +201,9 @@ class Store:
         for batch in table.to_batches(max_chunksize=max(1, min(self.batch_rows, bounded))):
             yield batch.to_pylist()
 
-    def _write(self, statement: str, parameters: Mapping[str, Any], progress: Progress | None = None, rows: int = 0) -> int:
+    def _write(
+        self, statement: str, parameters: Mapping[str, Any], progress: Progress | None = None, rows: int = 0
+    ) -> int:
         """Run one statement in one transaction. Returns the number it returns, or 0."""
 
         def work(transaction: neo4j.ManagedTransaction) -> int:
@@ -183,7 +211,9 @@ class Store:
                 record = transaction.run(statement, dict(parameters)).single()
             except Neo4jError as reason:
                 if "OutOfMemory" in (reason.code or ""):  # the driver would repeat it, to the same end
-                    raise GraphError("the graph server ran out of memory; give it more, or load smaller batches") from reason
+                    raise GraphError(
+                        "the graph server ran out of memory; give it more, or load smaller batches"
+                    ) from reason
                 raise
             return int(record[0]) if record is not None and len(record) else 0
 
@@ -196,24 +226,32 @@ class Store:
             progress(rows)
         return result
 
-    # --- reading -----------------------------------------------------------------------------------------------
+    # --- reading --------------------------------------------------------------------------------------------
 
     def query(
-        self, cypher: str, parameters: Mapping[str, Any] | None = None, timeout_s: float = 30, limit: int = 1000
+        self,
+        cypher: str,
+        parameters: Mapping[str, Any] | None = None,
+        timeout_s: float = 30,
+        limit: int = 1000,
     ) -> pd.DataFrame:
         """Rows of a read-only query, at most `limit` of them, as plain values.
 
-        Raises ReadOnlyError if it would write, QueryTimeout if it was ended, QueryError if the server does not accept it.
-        A query cut at the limit before the server refused it writes nothing either."""
+        Raises ReadOnlyError if it would write, QueryTimeout if it was ended, QueryError if the server does
+        not accept it. A query cut at the limit before the server refused it writes nothing either."""
         keys, records = self._read(cypher, parameters or {}, timeout_s, limit)
         rows = [[plain(record[index]) for index in range(len(keys))] for record in records]
         return pd.DataFrame(rows, columns=pd.Index(keys), dtype=object)
 
     def graph(
-        self, cypher: str, parameters: Mapping[str, Any] | None = None, timeout_s: float = 30, limit: int = 1000
+        self,
+        cypher: str,
+        parameters: Mapping[str, Any] | None = None,
+        timeout_s: float = 30,
+        limit: int = 1000,
     ) -> nx.MultiDiGraph:
-        """The nodes, relationships and paths that a read-only query returns, as a small graph. Attributes: properties, and
-        `labels` of a node, `type` of a relationship."""
+        """The nodes, relationships and paths that a read-only query returns, as a small graph. Attributes:
+        properties, and `labels` of a node, `type` of a relationship."""
         _, records = self._read(cypher, parameters or {}, timeout_s, limit)
         graph = nx.MultiDiGraph()
         for record in records:
@@ -223,14 +261,18 @@ class Store:
 
     def count(self, item: Node | Relationship) -> int:
         """How many nodes of a label or relationships of a type there are."""
-        statement = statements.count_nodes(item) if isinstance(item, Node) else statements.count_relationships(item)
+        statement = (
+            statements.count_nodes(item) if isinstance(item, Node) else statements.count_relationships(item)
+        )
         return int(self.query(statement)["count"][0])
 
     def _read(
         self, cypher: str, parameters: Mapping[str, Any], timeout_s: float, limit: int
     ) -> tuple[list[str], list[neo4j.Record]]:
         outcome: list[Any] = []
-        worker = threading.Thread(target=self._read_into, args=(outcome, cypher, parameters, timeout_s, limit), daemon=True)
+        worker = threading.Thread(
+            target=self._read_into, args=(outcome, cypher, parameters, timeout_s, limit), daemon=True
+        )
         worker.start()
         directory = self.connection.directory
         worker.join(timeout_s + (GRACE_S if directory is None else 0))
@@ -242,13 +284,17 @@ class Store:
                 worker.join(GRACE_S)
             raise QueryTimeout(f"the query ran longer than {timeout_s:g} s and was ended")
         if worker.is_alive():
-            raise QueryTimeout(f"the query ran longer than {timeout_s:g} s; the server was told to end it and has not yet answered")
+            raise QueryTimeout(
+                f"the query ran longer than {timeout_s:g} s; the server was told to end it and has not yet answered"
+            )
         if isinstance(outcome[0], BaseException):
             raise outcome[0]
         keys, records = outcome
         return keys, records
 
-    def _read_into(self, outcome: list[Any], cypher: str, parameters: Mapping[str, Any], timeout_s: float, limit: int) -> None:
+    def _read_into(
+        self, outcome: list[Any], cypher: str, parameters: Mapping[str, Any], timeout_s: float, limit: int
+    ) -> None:
         """Fill `outcome` with keys and records, or with the one exception."""
         connection = self.connection
         try:
@@ -257,8 +303,12 @@ class Store:
                 if connection.reader
                 else _driver(connection.uri, connection.username, connection.password)
             )
-            with driver.session(database=connection.database, default_access_mode=neo4j.READ_ACCESS) as session:
-                with driver:  # closed first: a session that closes has the server work out the rows beyond the limit
+            with driver.session(
+                database=connection.database, default_access_mode=neo4j.READ_ACCESS
+            ) as session:
+                with (
+                    driver
+                ):  # closed first: a session that closes has the server work out the rows beyond the limit
                     transaction = session.begin_transaction(timeout=timeout_s)
                     result = transaction.run(cypher, dict(parameters))
                     keys, records = list(result.keys()), result.fetch(limit)
@@ -274,7 +324,10 @@ class Store:
 def _driver(uri: str, username: str | None, password: str | None) -> neo4j.Driver:
     try:
         return neo4j.GraphDatabase.driver(
-            uri, auth=(username or "", password or ""), notifications_min_severity="OFF", connection_timeout=10
+            uri,
+            auth=(username or "", password or ""),
+            notifications_min_severity="OFF",
+            connection_timeout=10,
         )
     except (DriverError, ValueError) as reason:
         raise ServerError(f"NEO4J_URI={uri}: {reason}") from reason
@@ -282,7 +335,9 @@ def _driver(uri: str, username: str | None, password: str | None) -> neo4j.Drive
 
 def _times_as_text(table: pa.Table) -> tuple[pa.Table, tuple[str, ...]]:
     """The table with its times without zone as ISO 8601 text, and their names."""
-    times = tuple(field.name for field in table.schema if pa.types.is_timestamp(field.type) and field.type.tz is None)
+    times = tuple(
+        field.name for field in table.schema if pa.types.is_timestamp(field.type) and field.type.tz is None
+    )
     for name in times:
         text = pc.strftime(table[name].cast(pa.timestamp("us")), "%Y-%m-%dT%H:%M:%S")
         table = table.set_column(table.column_names.index(name), name, text)
@@ -290,12 +345,15 @@ def _times_as_text(table: pa.Table) -> tuple[pa.Table, tuple[str, ...]]:
 
 
 def _check_filled(what: str, table: pa.Table, names: tuple[str, ...]) -> None:
-    """Raises GraphError where a row lacks what tells it apart: one server refuses such a row, the other loads it as it is."""
+    """Raises GraphError where a row lacks what tells it apart: one server refuses such a row, the other
+    loads it as it is."""
     for name in names:
         if name not in table.column_names:
             raise GraphError(f"{what}: its rows have no column {name!r}, which tells them apart")
         if table[name].null_count:
-            raise GraphError(f"{what}: {name} tells its rows apart and is null in {table[name].null_count} of {len(table)}")
+            raise GraphError(
+                f"{what}: {name} tells its rows apart and is null in {table[name].null_count} of {len(table)}"
+            )
 
 
 def _translated(reason: Exception, uri: str, timeout_s: float | None = None) -> GraphError:
@@ -314,13 +372,17 @@ def _translated(reason: Exception, uri: str, timeout_s: float | None = None) -> 
 
 
 def plain(value: Any) -> Any:
-    """A driver's value as plain Python: nodes, relationships, paths and points as dicts, times as ISO 8601 text."""
+    """A driver's value as plain Python: nodes, relationships, paths and points as dicts, times as ISO 8601
+    text."""
     if isinstance(value, NodeValue):
         return {"labels": sorted(value.labels), **{key: plain(item) for key, item in value.items()}}
     if isinstance(value, RelationshipValue):
         return {"type": value.type, **{key: plain(item) for key, item in value.items()}}
     if isinstance(value, PathValue):
-        return {"nodes": [plain(n) for n in value.nodes], "relationships": [plain(r) for r in value.relationships]}
+        return {
+            "nodes": [plain(n) for n in value.nodes],
+            "relationships": [plain(r) for r in value.relationships],
+        }
     if isinstance(value, Point):
         return {"srid": value.srid, "coordinates": list(value)}
     if isinstance(value, list):

@@ -1,13 +1,14 @@
 """A heterogeneous graph autoencoder that says how strange an edge is.
 
-Encoder: mean message passing over every relation and its mirror (GraphSAGE, Hamilton et al. 2017), from node features plus a
-learned id residual that is dropped at random in training, so that a node without one is no surprise to the model.
-Decoder: conditioned on the edge's own features as well as on the embeddings of its ends (products of each two ends), so that how
-broad an entity is becomes part of what is reconstructed. Beside the hidden layer stands a sum of one piecewise-linear function of
-each feature (an additive model on the encoding of Gorishniy et al. 2022, "On embeddings for numerical features in tabular deep
-learning"): it bends where trees would cut, keeps the whole robust, and says exactly what each feature adds.
-The idea of reconstructing links from embeddings is Kipf and Welling's (2016, "Variational graph auto-encoders").
-Leaves out: time, names, and what an edge is.
+Encoder: mean message passing over every relation and its mirror (GraphSAGE, Hamilton et al. 2017), from node
+features plus a learned id residual that is dropped at random in training, so that a node without one is no
+surprise to the model. Decoder: conditioned on the edge's own features as well as on the embeddings of its
+ends (products of each two ends), so that how broad an entity is becomes part of what is reconstructed.
+Beside the hidden layer stands a sum of one piecewise-linear function of each feature (an additive model on
+the encoding of Gorishniy et al. 2022, "On embeddings for numerical features in tabular deep learning"): it
+bends where trees would cut, keeps the whole robust, and says exactly what each feature adds. The idea of
+reconstructing links from embeddings is Kipf and Welling's (2016, "Variational graph auto-encoders"). Leaves
+out: time, names, and what an edge is.
 """
 
 from __future__ import annotations
@@ -48,7 +49,8 @@ class Shape:
 
 
 class GraphAutoencoder(nn.Module):
-    """`encode` a message graph, `decode` edges. Logits are log odds of an edge being made up: higher is stranger."""
+    """`encode` a message graph, `decode` edges. Logits are log odds of an edge being made up: higher is
+    stranger."""
 
     def __init__(
         self,
@@ -60,8 +62,9 @@ class GraphAutoencoder(nn.Module):
         dropout: float = 0.2,
         seed: int = 0,
     ) -> None:
-        """feature_mean, feature_scale: [features]; feature_knots: [features, bins + 1], ascending, where each feature's function
-        bends; seed: of what is dropped; first weights come from torch's own generator."""
+        """feature_mean, feature_scale: [features]; feature_knots: [features, bins + 1], ascending, where
+        each feature's function bends; seed: of what is dropped; first weights come from torch's own
+        generator."""
         super().__init__()
         self.shape, self.id_dropout, self.dropout, dim = shape, id_dropout, dropout, shape.dim
         self._random = torch.Generator().manual_seed(seed)
@@ -78,7 +81,9 @@ class GraphAutoencoder(nn.Module):
         self.inputs = nn.ModuleDict({t: nn.Linear(n, dim) for t, n in shape.node_features.items()})
         both_ways = [way for relation in shape.relations for way in (relation, mirrored(relation))]
         self.messages = nn.ModuleList(
-            HeteroConv({way: SAGEConv(dim, dim, root_weight=False, bias=False) for way in both_ways}, aggr="sum")
+            HeteroConv(
+                {way: SAGEConv(dim, dim, root_weight=False, bias=False) for way in both_ways}, aggr="sum"
+            )
             for _ in range(shape.layers)
         )
         self.selves = nn.ModuleList(
@@ -86,13 +91,18 @@ class GraphAutoencoder(nn.Module):
         )
         self.outputs = nn.ModuleDict({role: nn.Linear(dim, dim) for role in shape.roles})
         self.linear = nn.Linear(shape.features, 1)
-        self.pieces = nn.Parameter(torch.zeros(shape.features, shape.bins))  # what each feature gains from knot to knot
+        self.pieces = nn.Parameter(
+            torch.zeros(shape.features, shape.bins)
+        )  # what each feature gains from knot to knot
         self.hidden = nn.Linear(len(shape.role_pairs) * dim + shape.features, shape.hidden)
         self.out = nn.Linear(shape.hidden, 1, bias=False)
 
     def encode(self, graph: HeteroData) -> dict[str, Tensor]:
         """Embeddings of every node in every role it can fill: role -> [nodes, dim]."""
-        h = {t: self.inputs[t](graph[t].x) + self._id_residual(t, graph[t].row) for t in self.shape.node_features}
+        h = {
+            t: self.inputs[t](graph[t].x) + self._id_residual(t, graph[t].row)
+            for t in self.shape.node_features
+        }
         h = {t: torch.relu(x) for t, x in h.items()}
         for messages, selves in zip(self.messages, self.selves, strict=True):
             assert isinstance(selves, nn.ModuleDict)
@@ -109,8 +119,11 @@ class GraphAutoencoder(nn.Module):
         return residual
 
     def decode(self, z: Mapping[str, Tensor], nodes: Tensor, features: Tensor) -> Tensor:
-        """Log odds that each edge is made up, [edges]. nodes: int64 [edges, roles]; features: float32 [edges, features]"""
-        ends = [z[role][nodes[:, i].clamp(min=0)] for i, role in enumerate(self.shape.roles)]  # [edges, dim] each
+        """Log odds that each edge is made up, [edges]. nodes: int64 [edges, roles]; features: float32
+        [edges, features]"""
+        ends = [
+            z[role][nodes[:, i].clamp(min=0)] for i, role in enumerate(self.shape.roles)
+        ]  # [edges, dim] each
         there = [(nodes[:, i] >= 0).unsqueeze(1) for i in range(len(ends))]
         products = [ends[i] * ends[j] * (there[i] & there[j]) for i, j in self.shape.role_pairs]
         standard = ((features - self.feature_mean) / self.feature_scale).clamp(-5, 5)
@@ -129,7 +142,9 @@ class GraphAutoencoder(nn.Module):
         """Sum of each feature's piecewise-linear function, [edges]."""
         low, high = self.feature_knots[:, :-1], self.feature_knots[:, 1:]
         slope = torch.where(high > low, 1 / (high - low), 0)  # an empty piece adds nothing
-        passed = (features.unsqueeze(2) - low).mul_(slope).clamp_(0, 1)  # [edges, features, bins], in place: it is large
+        passed = (
+            (features.unsqueeze(2) - low).mul_(slope).clamp_(0, 1)
+        )  # [edges, features, bins], in place: it is large
         return passed.flatten(1) @ self.pieces.flatten()
 
     def forward(self, graph: HeteroData, nodes: Tensor, features: Tensor) -> Tensor:

@@ -1,6 +1,7 @@
 """A model on disk: weights as safetensors, shape as JSON, hashes of both checked on load. Nothing is pickled.
 
-Several models that are averaged are saved as `model-0.safetensors`, `model-1.safetensors`, ... beside one `models.json`.
+Several models that are averaged are saved as `model-0.safetensors`, `model-1.safetensors`, ... beside one
+`models.json`.
 """
 
 from __future__ import annotations

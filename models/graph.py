@@ -47,7 +47,8 @@ class Edges:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """A message graph as arrays: node features and id rows per type, pairs per relation (int64 [2, pairs], one direction)."""
+    """A message graph as arrays: node features and id rows per type, pairs per relation (int64 [2, pairs],
+    one direction)."""
 
     x: Mapping[str, Array]
     row: Mapping[str, Array]
@@ -61,7 +62,8 @@ def mirrored(relation: Relation) -> Relation:
 
 
 def hetero_data(snapshot: Snapshot, keep: Mapping[Relation, Array] | None = None) -> HeteroData:
-    """The snapshot as PyG data, with mirrored relations; `keep` masks the pairs of each relation, bool [pairs]."""
+    """The snapshot as PyG data, with mirrored relations; `keep` masks the pairs of each relation, bool
+    [pairs]."""
     import torch
     from torch_geometric.data import HeteroData
 
@@ -83,5 +85,6 @@ def is_among(pairs: Array, left: Array, right: Array) -> Array:
 
 
 def without(pairs: Array, nodes: Array, ends: tuple[int, int]) -> Array:
-    """Mask of the pairs that none of the edges has, bool [pairs]. `ends`: the two columns of `nodes` the relation joins."""
+    """Mask of the pairs that none of the edges has, bool [pairs]. `ends`: the two columns of `nodes` the
+    relation joins."""
     return ~is_among(pairs, nodes[:, ends[0]], nodes[:, ends[1]])

@@ -1,7 +1,7 @@
 """The autoencoder in numpy: the same embeddings and surprises as torch within 1e-5, without importing torch.
 
-Everything a trained model is, is in `Weights`: arrays by the names torch gives them, and the shape. Message passing is a mean over
-sorted segments. Leaves out training, and with it dropout and masking.
+Everything a trained model is, is in `Weights`: arrays by the names torch gives them, and the shape. Message
+passing is a mean over sorted segments. Leaves out training, and with it dropout and masking.
 """
 
 from __future__ import annotations
@@ -20,16 +20,20 @@ Relation = tuple[str, str, str]
 
 @dataclass(frozen=True)
 class Weights:
-    """A trained model: `shape` as in `autoencoder.Shape` (a dict, as JSON gives it), `arrays` as in its state dict."""
+    """A trained model: `shape` as in `autoencoder.Shape` (a dict, as JSON gives it), `arrays` as in its
+    state dict."""
 
     shape: Mapping[str, Any]
     arrays: Mapping[str, Array]
 
 
-def encode(weights: Weights, x: Mapping[str, Array], row: Mapping[str, Array], pairs: Mapping[Relation, Array]) -> dict[str, Array]:
+def encode(
+    weights: Weights, x: Mapping[str, Array], row: Mapping[str, Array], pairs: Mapping[Relation, Array]
+) -> dict[str, Array]:
     """Embeddings of every node in every role it can fill: role -> float32 [nodes, dim].
 
-    x, row: per node type, float32 [nodes, features] and int64 [nodes]; pairs: int64 [2, pairs] per relation, one direction"""
+    x, row: per node type, float32 [nodes, features] and int64 [nodes]; pairs: int64 [2, pairs] per relation,
+    one direction"""
     a = weights.arrays
     means = [mean for relation, ends in pairs.items() for mean in _both_ways(relation, ends)]
     h = {t: relu(_linear(a, f"inputs.{t}", x[t]) + _residual(a[f"ids.{t}.weight"], row[t])) for t in x}
@@ -48,7 +52,8 @@ def decode(weights: Weights, z: Mapping[str, Array], nodes: Array, features: Arr
 
 
 def judge(weights: Weights, together: Array, features: Array) -> Array:
-    """The same from the products of the ends' embeddings, one beside the other, float32 [edges, pairs * dim]."""
+    """The same from the products of the ends' embeddings, one beside the other, float32 [edges, pairs *
+    dim]."""
     a = weights.arrays
     standard = standardised(weights, features)
     hidden = relu(_linear(a, "hidden", np.concatenate([together, standard], axis=1)))
@@ -58,8 +63,9 @@ def judge(weights: Weights, together: Array, features: Array) -> Array:
 
 
 def shapley(value: Callable[[Array], Array], players: int) -> Array:
-    """What each player brings to the value of all, on average over the orders in which they may come (Shapley 1953); the sum over
-    players is value(all) - value(none). float64 [edges, players]. value: bool [players], who is in -> float [edges]"""
+    """What each player brings to the value of all, on average over the orders in which they may come
+    (Shapley 1953); the sum over players is value(all) - value(none). float64 [edges, players]. value: bool
+    [players], who is in -> float [edges]"""
     worth = [value(_members(number, players)) for number in range(2**players)]
     brought = np.zeros((len(worth[0]), players))
     for number in range(2**players):
@@ -91,7 +97,8 @@ def standardised(weights: Weights, features: Array) -> Array:
 
 
 def products(weights: Weights, z: Mapping[str, Array], nodes: Array) -> list[Array]:
-    """Element-wise product of the embeddings of each two ends, float32 [edges, dim] each; zero where an end is unknown."""
+    """Element-wise product of the embeddings of each two ends, float32 [edges, dim] each; zero where an end
+    is unknown."""
     roles: Sequence[str] = list(weights.shape["roles"])
     ends = [z[role][np.maximum(nodes[:, i], 0)] * (nodes[:, i] >= 0)[:, None] for i, role in enumerate(roles)]
     return [ends[i] * ends[j] for i in range(len(roles)) for j in range(i + 1, len(roles))]

@@ -1,9 +1,10 @@
-"""The training loop: tell edges that happened from edges that were made up, and rebuild the pairs that were masked.
+"""The training loop: tell edges that happened from edges that were made up, and rebuild the pairs that were
+masked.
 
-Each step takes one snapshot (the graph before a day, and that day's edges), hides half of its pairs and every pair that is
-about to be judged, encodes what is left, and adds two losses: binary cross-entropy on the judged edges, and reconstruction of
-hidden pairs against random ones (masked graph autoencoding, Li et al. 2023, "What's behind the mask").
-Deterministic for a seed on one machine, however many are trained at a time.
+Each step takes one snapshot (the graph before a day, and that day's edges), hides half of its pairs and
+every pair that is about to be judged, encodes what is left, and adds two losses: binary cross-entropy on the
+judged edges, and reconstruction of hidden pairs against random ones (masked graph autoencoding, Li et al.
+2023, "What's behind the mask"). Deterministic for a seed on one machine, however many are trained at a time.
 Leaves out early stopping: the number of steps is small and fixed.
 """
 
@@ -53,7 +54,9 @@ def train(
     progress: Callable[[float], None] = lambda loss: None,
 ) -> GraphAutoencoder:
     """Train one model on (graph before a day, edges of the day). `nodes`: rows of the id table per type."""
-    torch.set_num_threads(1)  # as fast as more on graphs of this size, the same sums every time, and no fight over cores
+    torch.set_num_threads(
+        1
+    )  # as fast as more on graphs of this size, the same sums every time, and no fight over cores
     rng = np.random.default_rng(seed)
     features = np.concatenate([edges.features for _, edges in days])
     mean, scale = _standardisation(features)
@@ -71,11 +74,15 @@ def train(
     )
     with _INITIALISING:
         torch.manual_seed(seed)
-        model = GraphAutoencoder(shape, torch.as_tensor(mean), torch.as_tensor(scale), torch.as_tensor(knots), seed=seed)
+        model = GraphAutoencoder(
+            shape, torch.as_tensor(mean), torch.as_tensor(scale), torch.as_tensor(knots), seed=seed
+        )
         model.train()
     label = np.concatenate([edges.label for _, edges in days])
     _warm_up(model, torch.as_tensor(features), torch.as_tensor(label), config, rng)
-    optimiser = torch.optim.AdamW(model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
+    optimiser = torch.optim.AdamW(
+        model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
+    )
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, config.learning_rate, total_steps=config.steps)
     sizes = np.array([len(edges) for _, edges in days], float)
     for _ in range(config.steps):
@@ -87,7 +94,9 @@ def train(
     return model.eval()
 
 
-def _descend(loss: Tensor, optimiser: torch.optim.Optimizer, schedule: torch.optim.lr_scheduler.LRScheduler) -> None:
+def _descend(
+    loss: Tensor, optimiser: torch.optim.Optimizer, schedule: torch.optim.lr_scheduler.LRScheduler
+) -> None:
     """One step of the weights and of the learning rate."""
     optimiser.zero_grad()
     loss.backward()  # type: ignore[no-untyped-call]
@@ -95,13 +104,17 @@ def _descend(loss: Tensor, optimiser: torch.optim.Optimizer, schedule: torch.opt
     schedule.step()
 
 
-def _warm_up(model: GraphAutoencoder, features: Tensor, label: Tensor, config: TrainingConfig, rng: np.random.Generator) -> None:
-    """Teach the decoder what features alone tell, which costs little: the graph then learns what they leave unsaid.
-    features: [edges, features], label: [edges], of all days together."""
+def _warm_up(
+    model: GraphAutoencoder, features: Tensor, label: Tensor, config: TrainingConfig, rng: np.random.Generator
+) -> None:
+    """Teach the decoder what features alone tell, which costs little: the graph then learns what they leave
+    unsaid. features: [edges, features], label: [edges], of all days together."""
     if not config.warm_up_steps:
         return
     optimiser = torch.optim.AdamW(model.parameters(), lr=config.warm_up_rate, weight_decay=1e-3)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, config.warm_up_rate, total_steps=config.warm_up_steps)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimiser, config.warm_up_rate, total_steps=config.warm_up_steps
+    )
     no_nodes = {role: torch.zeros(1, config.dim) for role in model.shape.roles}
     for _ in range(config.warm_up_steps):
         picked = torch.as_tensor(rng.integers(0, len(label), config.batch))
@@ -118,7 +131,8 @@ def train_several(
     seeds: Iterable[int],
     progress: Callable[[float], None] = lambda loss: None,
 ) -> list[GraphAutoencoder]:
-    """A model for each seed, as many at a time as there are cores. `progress` is told each step's loss, from any thread."""
+    """A model for each seed, as many at a time as there are cores. `progress` is told each step's loss, from
+    any thread."""
     one = partial(train, days, roles, nodes, config, progress=progress)
     with ThreadPoolExecutor(os.cpu_count()) as threads:
         return list(threads.map(one, seeds))
@@ -136,8 +150,8 @@ def _standardisation(features: Array) -> tuple[Array, Array]:
 def split_pairs(
     snapshot: Snapshot, nodes: Array, shape: Shape, masked: float, rng: np.random.Generator
 ) -> tuple[dict[Relation, Array], dict[Relation, Array]]:
-    """Which pairs carry messages and which are hidden, bool [pairs] per relation. Pairs that are about to be judged are hidden
-    from the messages always."""
+    """Which pairs carry messages and which are hidden, bool [pairs] per relation. Pairs that are about to be
+    judged are hidden from the messages always."""
     roles = list(shape.roles)
     visible: dict[Relation, Array] = {}
     hidden: dict[Relation, Array] = {}
@@ -176,12 +190,16 @@ def _loss(
     return judged + config.link_weight * sum(rebuilt, torch.zeros(())) / max(len(rebuilt), 1)
 
 
-def _link_loss(z: Mapping[str, Tensor], pairs: Array, relation: Relation, batch: int, rng: np.random.Generator) -> Tensor:
+def _link_loss(
+    z: Mapping[str, Tensor], pairs: Array, relation: Relation, batch: int, rng: np.random.Generator
+) -> Tensor:
     """Hidden pairs against pairs of a hidden left end and another's right end; dot product of embeddings."""
     left_role, right_role = relation[1].split("_")
     picked = rng.integers(0, pairs.shape[1], min(batch, pairs.shape[1]))
     left, right = pairs[0, picked], pairs[1, picked]
-    false_right = np.where(rng.random(len(right)) < 0.5, rng.permutation(right), rng.integers(0, len(z[right_role]), len(right)))
+    false_right = np.where(
+        rng.random(len(right)) < 0.5, rng.permutation(right), rng.integers(0, len(z[right_role]), len(right))
+    )
     a = z[left_role][torch.as_tensor(left)]  # [pairs, dim]
     true = (a * z[right_role][torch.as_tensor(right)]).sum(1)
     false = (a * z[right_role][torch.as_tensor(false_right)]).sum(1)

@@ -12,7 +12,9 @@ FIRST = [("ann", "pc1", "srv"), ("ann", "pc1", "pc1"), ("bob", "pc2", "srv")]
 SECOND = [("ann", "pc1", "srv"), ("ann", "pc1", "pc2"), ("bob", None, "srv")]
 
 
-def edge_table(day: dt.date, rows: Sequence[tuple[str, str | None, str]], hour: int = 9, logon_type: str = "Network") -> pa.Table:
+def edge_table(
+    day: dt.date, rows: Sequence[tuple[str, str | None, str]], hour: int = 9, logon_type: str = "Network"
+) -> pa.Table:
     """Rows (user, source, target) as `lake.read_pairs` gives a day."""
     seen = dt.datetime.combine(day, dt.time(hour))
     return pa.table(

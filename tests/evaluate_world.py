@@ -1,4 +1,5 @@
-"""Two teams that never mix, for tests of the evaluation: eleven days on disk, the last with edges that do not belong."""
+"""Two teams that never mix, for tests of the evaluation: eleven days on disk, the last with edges that do
+not belong."""
 
 import datetime as dt
 from pathlib import Path
@@ -14,7 +15,9 @@ FIRST = dt.date(2026, 3, 2)
 CONFIG = TrainConfig(steps=40, seeds=1)
 USES = ("learn",) * 4 + ("train", "train", "calibrate", "train", "train", "calibrate", "score")
 TEAM = 8  # users, each with a machine of its own, who go to all three servers of the team
-USUAL = [(f"{team}{n}", f"pc-{team}{n}", f"srv-{team}{s}") for team in "ab" for n in range(TEAM) for s in range(3)]
+USUAL = [
+    (f"{team}{n}", f"pc-{team}{n}", f"srv-{team}{s}") for team in "ab" for n in range(TEAM) for s in range(3)
+]
 VAULT = ("b7", "pc-b7", "vault")  # one of team b goes there every day
 INTRUDER = ("a0", "pc-b3", "vault")  # one of team a, on a machine of team b, to where only one of team b goes
 STRANGERS = [("nobody", "nowhere", "nothing"), ("somebody", None, "srv-a0")]

@@ -1,4 +1,5 @@
-"""Events by hand, through the whole ingest: each is a JSON line that a mapping file reads, so that every column can be told."""
+"""Events by hand, through the whole ingest: each is a JSON line that a mapping file reads, so that every
+column can be told."""
 
 from __future__ import annotations
 
@@ -21,7 +22,9 @@ DEFAULTS = {"target_kind": "machine", "action": "logon", "outcome": "success"}
 def event(time: str, user: str | None, source: str | None, target: str | None, **more: Any) -> str:
     """A line of the log. time: `HH:MM:SS`, on 2026-03-02 unless it tells a date"""
     when = time if "T" in time else f"2026-03-02T{time}"
-    return json.dumps(DEFAULTS | {"time": f"{when}Z", "user": user, "source": source, "target": target} | more)
+    return json.dumps(
+        DEFAULTS | {"time": f"{when}Z", "user": user, "source": source, "target": target} | more
+    )
 
 
 def write(folder: Path, name: str, lines: Iterable[str]) -> str:
@@ -35,7 +38,9 @@ def read(folder: Path, *logs: Iterable[str]) -> list[IngestReport]:
     """Each log a file of its own, one after another into the lake of the folder."""
     count = len(list(folder.glob("log*"))) if folder.exists() else 0
     paths = [write(folder, f"log{count + number}", lines) for number, lines in enumerate(logs)]
-    return [report for path in paths for report in ingest_all([path], str(folder / "all.toml"), folder / "lake")]
+    return [
+        report for path in paths for report in ingest_all([path], str(folder / "all.toml"), folder / "lake")
+    ]
 
 
 def everything(folder: Path) -> list[dict[str, Any]]:

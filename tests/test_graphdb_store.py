@@ -36,14 +36,23 @@ from graphdb.store import Store
 
 # (:T_Person)-[:T_MET {day}]->(:T_Person)
 PERSON = Node("T_Person", "name", (Property("name", ""), Property("age", "years")), "a person", ("T_Friend",))
-MET = Relationship("T_MET", PERSON, PERSON, ("day",), (Property("day", ""), Property("count", "times")), "met on a day")
+MET = Relationship(
+    "T_MET", PERSON, PERSON, ("day",), (Property("day", ""), Property("count", "times")), "met on a day"
+)
 SCHEMA = Schema((PERSON,), (MET,))
 # (:T_Person)-[:T_LIKE]->(:T_Person), which keeps nobody; (:T_Point) with a vector
 LIKE = Relationship("T_LIKE", PERSON, PERSON, (), (), "alike", remark=True)
 SCHEMA_WITH_LIKES = Schema((PERSON,), (MET, LIKE))
 POINT = Node("T_Point", "name", (Property("name", ""), Property("at", "where", vector=True)), "a point")
 PEOPLE = pa.table({"name": ["ann", "bob", "cy"], "age": [30, None, 50], "labels": [["T_Friend"], [], None]})
-MEETINGS = pa.table({"start": ["ann", "ann", "bob"], "end": ["bob", "bob", "cy"], "day": ["d1", "d2", "d1"], "count": [1, 2, 3]})
+MEETINGS = pa.table(
+    {
+        "start": ["ann", "ann", "bob"],
+        "end": ["bob", "bob", "cy"],
+        "day": ["d1", "d2", "d1"],
+        "count": [1, 2, 3],
+    }
+)
 HOSTILE = "'}) DETACH DELETE n //"
 
 
@@ -64,7 +73,9 @@ def loaded(store: Store) -> Store:
 
 def content(store: Store) -> tuple[list[Any], list[Any]]:
     nodes = store.query("MATCH (n:T_Person) RETURN n ORDER BY n.name")["n"].tolist()
-    edges = store.query("MATCH (a)-[r:T_MET]->(b) RETURN a.name AS a, b.name AS b, r.day AS day, r.count AS count")
+    edges = store.query(
+        "MATCH (a)-[r:T_MET]->(b) RETURN a.name AS a, b.name AS b, r.day AS day, r.count AS count"
+    )
     return nodes, sorted(edges.values.tolist())
 
 
@@ -141,8 +152,12 @@ def test_batches_are_bounded(store: Store, monkeypatch: pytest.MonkeyPatch) -> N
 def test_a_batch_of_long_vectors_is_bounded_too(store: Store) -> None:
     """18 MB in one message; the bundled server takes 16, and says nothing of one that is larger."""
     store.batch_rows = count = 10_000
-    vectors = pa.FixedSizeListArray.from_arrays(pa.array(np.linspace(0, 1, 200 * count, dtype=np.float32)), 200)
-    assert store.load_nodes(POINT, pa.table({"name": [f"p{n}" for n in range(count)], "at": vectors})) == count
+    vectors = pa.FixedSizeListArray.from_arrays(
+        pa.array(np.linspace(0, 1, 200 * count, dtype=np.float32)), 200
+    )
+    assert (
+        store.load_nodes(POINT, pa.table({"name": [f"p{n}" for n in range(count)], "at": vectors})) == count
+    )
     assert store.query("MATCH (p:T_Point) RETURN count(p.at) AS c")["c"].tolist() == [count]
 
 
@@ -164,7 +179,9 @@ def test_columns_that_could_carry_cypher_are_refused(store: Store) -> None:
         with pytest.raises(ValueError, match="not a name"):
             store.load_nodes(PERSON, pa.table({"name": ["ann"], column: [1]}))
         with pytest.raises(ValueError, match="not a name"):
-            store.load_relationships(MET, pa.table({"start": ["ann"], "end": ["bob"], "day": ["d1"], column: [1]}))
+            store.load_relationships(
+                MET, pa.table({"start": ["ann"], "end": ["bob"], "day": ["d1"], column: [1]})
+            )
     assert (store.count(PERSON), store.count(MET)) == (3, 3)
 
 
@@ -213,7 +230,9 @@ def test_a_query_cannot_write(store: Store, cypher: str) -> None:
     assert content(store) == before
 
 
-@pytest.mark.parametrize("cypher", ["DROP CONSTRAINT t_person_key IF EXISTS", "DROP INDEX t_met_day IF EXISTS"])
+@pytest.mark.parametrize(
+    "cypher", ["DROP CONSTRAINT t_person_key IF EXISTS", "DROP INDEX t_met_day IF EXISTS"]
+)
 def test_a_query_cannot_drop_the_schema(store: Store, cypher: str) -> None:
     """Servers may refuse or ignore it; the schema stays."""
     try:
@@ -291,11 +310,19 @@ def test_prune_lets_nodes_go_that_only_remarks_are_of(store: Store) -> None:
 
 def test_forget_takes_properties_of_a_days_relationships(store: Store) -> None:
     store.batch_rows = 1
-    loaded(store).load_relationships(MET, MEETINGS.append_column("told", [["x", "y", None]]).drop_columns(["count"]))
+    loaded(store).load_relationships(
+        MET, MEETINGS.append_column("told", [["x", "y", None]]).drop_columns(["count"])
+    )
     assert store.forget(MET, ("count", "told"), "day", "d1") == 2
     assert [edge[2:] for edge in content(store)[1]] == [["d1", None], ["d2", 2], ["d1", None]]
-    assert store.query("MATCH ()-[r:T_MET]->() WHERE r.told IS NOT NULL RETURN r.told AS told")["told"].tolist() == ["y"]
-    assert store.forget(MET, ("count", "told"), "day", "d1") == store.forget(MET, ("count",), "day", HOSTILE) == 0
+    assert store.query("MATCH ()-[r:T_MET]->() WHERE r.told IS NOT NULL RETURN r.told AS told")[
+        "told"
+    ].tolist() == ["y"]
+    assert (
+        store.forget(MET, ("count", "told"), "day", "d1")
+        == store.forget(MET, ("count",), "day", HOSTILE)
+        == 0
+    )
 
 
 def test_keys_are_all_there_are(store: Store) -> None:
@@ -344,7 +371,8 @@ def test_a_query_that_runs_too_long_is_ended_in_the_server(store: Store) -> None
     store.batch_rows = 2000
     store.load_nodes(PERSON, pa.table({"name": names}))
     store.load_relationships(
-        MET, pa.table({"start": [a for a, _ in pairs], "end": [b for _, b in pairs], "day": ["d1"] * len(pairs)})
+        MET,
+        pa.table({"start": [a for a, _ in pairs], "end": [b for _, b in pairs], "day": ["d1"] * len(pairs)}),
     )
     directory = store.connection.directory
     ran_as = directory and server.status(directory)["pid"]
@@ -369,7 +397,9 @@ def test_statements_are_what_they_should_be() -> None:
     assert statements.constraints(SCHEMA) == [
         "CREATE CONSTRAINT t_person_key IF NOT EXISTS FOR (n:T_Person) REQUIRE n.name IS UNIQUE"
     ]
-    assert statements.indexes(SCHEMA) == {"T_MET": "CREATE INDEX t_met_day IF NOT EXISTS FOR ()-[r:T_MET]-() ON (r.day)"}
+    assert statements.indexes(SCHEMA) == {
+        "T_MET": "CREATE INDEX t_met_day IF NOT EXISTS FOR ()-[r:T_MET]-() ON (r.day)"
+    }
     assert statements.upsert_nodes(PERSON, ("name", "age")) == (
         "UNWIND $rows AS row MERGE (n:T_Person {name: row.name}) SET n.age = row.age"
     )
@@ -403,7 +433,7 @@ def test_identity_must_be_declared() -> None:
         Relationship("R", PERSON, PERSON, ("day",), (), "")
 
 
-# --- the bundled server ----------------------------------------------------------------------------------------
+# --- the bundled server -------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -440,7 +470,9 @@ def test_start_again_finds_it_and_stop_ends_it(bundled: Path) -> None:
 def test_two_starts_at_once_make_one_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")  # which must not be shown the password
     directory, found = tmp_path / "graph", []
-    starts = [threading.Thread(target=lambda: found.append(server.start(directory, heap="512m"))) for _ in range(2)]
+    starts = [
+        threading.Thread(target=lambda: found.append(server.start(directory, heap="512m"))) for _ in range(2)
+    ]
     for thread in starts:
         thread.start()
     for thread in starts:
@@ -451,7 +483,9 @@ def test_two_starts_at_once_make_one_server(tmp_path: Path, monkeypatch: pytest.
         server.stop(directory)
 
 
-def test_a_query_the_server_cannot_end_costs_a_restart(bundled: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_query_the_server_cannot_end_costs_a_restart(
+    bundled: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(server, "terminate", lambda *_: False)
     with Store(server.connection(bundled)) as store:
         store.ensure_schema(SCHEMA)
@@ -459,7 +493,8 @@ def test_a_query_the_server_cannot_end_costs_a_restart(bundled: Path, monkeypatc
         pid = server.status(bundled)["pid"]
         with pytest.raises(QueryTimeout):
             store.query(
-                "UNWIND range(1, 300000) AS i UNWIND range(1, 300000) AS j WITH i * j AS k WHERE k < 0 RETURN k", timeout_s=1
+                "UNWIND range(1, 300000) AS i UNWIND range(1, 300000) AS j WITH i * j AS k WHERE k < 0 RETURN k",
+                timeout_s=1,
             )
         assert (now := server.status(bundled)["pid"]) != pid
         assert len(content(store)[1]) == 3
@@ -480,7 +515,9 @@ def test_passwords_are_the_owners_alone(bundled: Path) -> None:
 
 def test_it_listens_on_loopback_alone(bundled: Path) -> None:
     facts = server.status(bundled)
-    listening = subprocess.run(["ss", "-Hltn"], capture_output=True, text=True, check=True).stdout.splitlines()
+    listening = subprocess.run(
+        ["ss", "-Hltn"], capture_output=True, text=True, check=True
+    ).stdout.splitlines()
     addresses = {
         line.split()[3].rsplit(":", 1)[0]
         for line in listening

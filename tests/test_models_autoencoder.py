@@ -1,4 +1,5 @@
-"""The autoencoder on random graphs: numpy equals torch, targets stay out of the messages, seeds decide everything."""
+"""The autoencoder on random graphs: numpy equals torch, targets stay out of the messages, seeds decide
+everything."""
 
 import subprocess
 import sys
@@ -13,7 +14,11 @@ from models.graph import Edges, Snapshot, hetero_data, is_among, mirrored, witho
 from models.training import TrainingConfig, split_pairs, train, train_several
 
 ROLES = {"a": "left", "b": "right", "c": "right"}
-RELATIONS = {("left", "a_b", "right"): (0, 1), ("left", "a_c", "right"): (0, 2), ("right", "b_c", "right"): (1, 2)}
+RELATIONS = {
+    ("left", "a_b", "right"): (0, 1),
+    ("left", "a_c", "right"): (0, 2),
+    ("right", "b_c", "right"): (1, 2),
+}
 NODES = {"left": 12, "right": 20}
 
 
@@ -35,7 +40,11 @@ def world(seed: int = 0, edges: int = 60) -> tuple[Snapshot, Edges]:
 @pytest.fixture(scope="module")
 def trained() -> tuple[Snapshot, Edges, torch.nn.Module]:
     snapshot, edges = world()
-    return snapshot, edges, train([(snapshot, edges)], ROLES, NODES, TrainingConfig(steps=5, batch=32), seed=1)
+    return (
+        snapshot,
+        edges,
+        train([(snapshot, edges)], ROLES, NODES, TrainingConfig(steps=5, batch=32), seed=1),
+    )
 
 
 def test_numpy_says_what_torch_says(trained) -> None:
@@ -43,7 +52,9 @@ def test_numpy_says_what_torch_says(trained) -> None:
     weights = checkpoint.weights_of(model)
     with torch.no_grad():
         z = model.encode(hetero_data(snapshot))
-        torch_surprise = model(hetero_data(snapshot), torch.as_tensor(edges.nodes), torch.as_tensor(edges.features)).numpy()
+        torch_surprise = model(
+            hetero_data(snapshot), torch.as_tensor(edges.nodes), torch.as_tensor(edges.features)
+        ).numpy()
     ours = inference.encode(weights, snapshot.x, snapshot.row, snapshot.pairs)
     for role in ROLES:
         np.testing.assert_allclose(ours[role], z[role].numpy(), atol=1e-5)
@@ -90,18 +101,28 @@ def test_a_feature_that_never_varied_does_not_count() -> None:
     snapshot, edges = world()
     features = edges.features.copy()
     features[:, 2] = 7
-    model = train([(snapshot, Edges(edges.nodes, features, edges.label))], ROLES, NODES, TrainingConfig(steps=3, batch=32), seed=1)
+    model = train(
+        [(snapshot, Edges(edges.nodes, features, edges.label))],
+        ROLES,
+        NODES,
+        TrainingConfig(steps=3, batch=32),
+        seed=1,
+    )
     other = features.copy()
     other[:, 2] = -7
     graph, nodes = hetero_data(snapshot), torch.as_tensor(edges.nodes)
-    torch.testing.assert_close(model(graph, nodes, torch.as_tensor(features)), model(graph, nodes, torch.as_tensor(other)))
+    torch.testing.assert_close(
+        model(graph, nodes, torch.as_tensor(features)), model(graph, nodes, torch.as_tensor(other))
+    )
 
 
 def test_how_many_are_trained_at_a_time_does_not_matter(trained) -> None:
     snapshot, edges, model = trained
     steps: list[float] = []
     seeds = (3, 1, 2, 1)
-    several = train_several([(snapshot, edges)], ROLES, NODES, TrainingConfig(steps=5, batch=32), seeds, steps.append)
+    several = train_several(
+        [(snapshot, edges)], ROLES, NODES, TrainingConfig(steps=5, batch=32), seeds, steps.append
+    )
     assert len(steps) == len(seeds) * 5
     for other, seed in zip(several, seeds, strict=True):
         same = all(torch.equal(p, q) for p, q in zip(model.parameters(), other.parameters(), strict=True))
@@ -129,7 +150,9 @@ def test_training_learns_to_tell_the_labels_apart() -> None:
     losses: list[float] = []
     model = train([(snapshot, easy)], ROLES, NODES, TrainingConfig(steps=40, batch=200), 0, losses.append)
     assert losses[-1] < losses[0]
-    surprise = model(hetero_data(snapshot), torch.as_tensor(easy.nodes), torch.as_tensor(features)).detach().numpy()
+    surprise = (
+        model(hetero_data(snapshot), torch.as_tensor(easy.nodes), torch.as_tensor(features)).detach().numpy()
+    )
     assert surprise[easy.label == 1].mean() > surprise[easy.label == 0].mean() + 1
 
 
@@ -152,4 +175,7 @@ def test_a_damaged_model_is_refused(trained, tmp_path: Path) -> None:
 
 def test_scoring_does_not_import_torch() -> None:
     code = "import sys, models.inference, models.checkpoint, models.graph; print('torch' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"
+    assert (
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+        == "False\n"
+    )

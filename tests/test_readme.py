@@ -26,7 +26,11 @@ def test_the_commands_run_as_written(tmp_path: Path) -> None:
     def ueba(*arguments: str) -> str:
         code = "from ueba.cli import main; main()"
         done = subprocess.run(
-            [sys.executable, "-c", code, *arguments], cwd=tmp_path, env=environment, capture_output=True, text=True
+            [sys.executable, "-c", code, *arguments],
+            cwd=tmp_path,
+            env=environment,
+            capture_output=True,
+            text=True,
         )
         assert done.returncode == 0, (arguments, done.stderr)
         return done.stdout
@@ -43,6 +47,8 @@ def test_the_commands_run_as_written(tmp_path: Path) -> None:
     assert (tmp_path / "incident.html").stat().st_size > 10_000
 
 
-@pytest.mark.parametrize("name", sorted(set(re.findall(r"`((?:ueba|graphdb|models|scripts|docs)/[\w./]+)`", README))))
+@pytest.mark.parametrize(
+    "name", sorted(set(re.findall(r"`((?:ueba|graphdb|models|scripts|docs)/[\w./]+)`", README)))
+)
 def test_what_it_names_is_there(name: str) -> None:
     assert (ROOT / name).exists()

@@ -21,7 +21,8 @@ NIGHT = range(24)
 
 
 def rows() -> Iterator[tuple[str, str, str, range]]:
-    """user, source, target, hours: 12 clerks of each department use most of their ten servers, and one file share, by day."""
+    """user, source, target, hours: 12 clerks of each department use most of their ten servers, and one file
+    share, by day."""
     for department, number in itertools.product("abcd", range(12)):
         user, desk = f"{department}{number}@x", f"{department}-ws{number}"
         for server in range(10):
@@ -93,7 +94,8 @@ def test_what_is_seen_of_an_account(scene: Scene) -> None:
 
 
 def test_resemblance_by_hand() -> None:
-    """a and b share `one` (audience 3), a has `two` besides (audience 1), c only `one`: (1/3) / sqrt(4/3 * 1/3) = 1/2."""
+    """a and b share `one` (audience 3), a has `two` besides (audience 1), c only `one`: (1/3) / sqrt(4/3 *
+    1/3) = 1/2."""
     table = {"user": ["a", "a", "b", "c"], "source": ["s"] * 4, "target": ["one", "two", "one", "one"]}
     table |= {"user_kind": ["human"] * 4, "target_kind": ["machine"] * 4, "logon_types": [["Network"]] * 4}
     table["hours"] = pa.array([1] * 4, pa.int32())
@@ -120,7 +122,9 @@ def test_events_read_as_events(attacks: pd.DataFrame) -> None:
 def test_each_campaign_has_its_own_victim(scene: Scene) -> None:
     for seed in range(5):
         made = invent(scene, DAYS, 2, seed=seed).to_pandas()
-        own = made[made.kind.isin(["novel_target", "low_and_slow", "peer_mimic", "odd_hours", "credential_switch"])]
+        own = made[
+            made.kind.isin(["novel_target", "low_and_slow", "peer_mimic", "odd_hours", "credential_switch"])
+        ]
         assert own.groupby("user").campaign.nunique().max() == 1
         assert (made.groupby("campaign").kind.nunique() == 1).all()
 
@@ -148,17 +152,28 @@ def test_low_and_slow_has_no_more_steps_than_days(scene: Scene) -> None:
 
 
 def test_places_that_people_come_to_lately_are_chosen() -> None:
-    """Thirty days: both have five visitors, who came to `old` on the first day and to `new` on the last, and `own` has one."""
+    """Thirty days: both have five visitors, who came to `old` on the first day and to `new` on the last, and
+    `own` has one."""
     edges = (
-        [(f"u{number}", "old", 1) for number in range(5)] + [(f"u{number}", "new", 30) for number in range(5)] + [("u0", "own", 1)]
+        [(f"u{number}", "old", 1) for number in range(5)]
+        + [(f"u{number}", "new", 30) for number in range(5)]
+        + [("u0", "own", 1)]
     )
     user, target, day = zip(*edges, strict=True)
-    table = {"user": user, "source": user, "target": target, "user_kind": ["human"] * 11, "target_kind": ["machine"] * 11}
+    table = {
+        "user": user,
+        "source": user,
+        "target": target,
+        "user_kind": ["human"] * 11,
+        "target_kind": ["machine"] * 11,
+    }
     table |= {"logon_types": [["Network"]] * 11, "hours": pa.array([1] * 11, pa.int32())}
     table["first_seen"] = pa.array([dt.datetime(2026, 1, each) for each in day], pa.timestamp("us"))
     found = observe(pa.table(table))
     appeal = dict(zip(found.places.tolist(), found.appeal.tolist(), strict=True))
-    assert {name: appeal[name] for name in ("old", "new", "own")} == pytest.approx({"old": 0.3, "new": 5.3, "own": 0.05})
+    assert {name: appeal[name] for name in ("old", "new", "own")} == pytest.approx(
+        {"old": 0.3, "new": 5.3, "own": 0.05}
+    )
 
 
 def test_credential_switch(attacks: pd.DataFrame) -> None:
@@ -195,7 +210,9 @@ def test_odd_hours(attacks: pd.DataFrame) -> None:
         assert campaign.time.min().hour not in OFFICE
 
 
-@pytest.mark.parametrize("kind", [name for name in KINDS if name not in ("odd_hours", "admin_inside", "service_abuse")])
+@pytest.mark.parametrize(
+    "kind", [name for name in KINDS if name not in ("odd_hours", "admin_inside", "service_abuse")]
+)
 def test_others_begin_at_usual_hours(attacks: pd.DataFrame, kind: str) -> None:
     for campaign in each(attacks, kind):
         assert campaign.time.min().hour in range(7, 18)
@@ -235,7 +252,9 @@ def test_seeded(scene: Scene) -> None:
 
 def test_strength_orders_the_number_of_steps(scene: Scene) -> None:
     def steps(strength: float) -> pd.Series:
-        made = pd.concat([invent(scene, DAYS, 1, strength, seed).to_pandas().assign(seed=seed) for seed in range(12)])
+        made = pd.concat(
+            [invent(scene, DAYS, 1, strength, seed).to_pandas().assign(seed=seed) for seed in range(12)]
+        )
         return made.drop_duplicates(["seed", "kind", "source", "target"]).groupby("kind").target.count()
 
     weak, plain, strong = steps(0.4), steps(1.0), steps(2.0)
@@ -245,7 +264,8 @@ def test_strength_orders_the_number_of_steps(scene: Scene) -> None:
 
 
 def test_strength_goes_farther_from_colleagues() -> None:
-    """Three servers that a's peers do not use: b, who is somewhat like a, uses one; strangers use the others."""
+    """Three servers that a's peers do not use: b, who is somewhat like a, uses one; strangers use the
+    others."""
     edges = [("a", "own"), ("a", "common"), ("b", "common"), ("b", "near")]
     edges += [(f"peer{number}", target) for number in range(12) for target in ("own", "common")]
     edges += [(f"other{number}", target) for number in range(3) for target in ("far1", "far2")]
@@ -309,12 +329,15 @@ def test_injecting_adds_the_campaigns_and_nothing_else(root: Path, tmp_path: Pat
 
     added = labels.assign(day=labels.time.dt.date).groupby(["day", "user", "source", "target"]).size()
     expected = counts(root).add(added, fill_value=0).astype(int)
-    pd.testing.assert_series_equal(counts(tmp_path / "copy").sort_index(), expected.sort_index(), check_names=False)
+    pd.testing.assert_series_equal(
+        counts(tmp_path / "copy").sort_index(), expected.sort_index(), check_names=False
+    )
 
 
 def test_injecting_is_seeded(root: Path, tmp_path: Path) -> None:
     one, again, other = (
-        inject(root, tmp_path / name, FIRST, LAST, 1, seed=seed) for name, seed in zip("abc", (0, 0, 1), strict=True)
+        inject(root, tmp_path / name, FIRST, LAST, 1, seed=seed)
+        for name, seed in zip("abc", (0, 0, 1), strict=True)
     )
     pd.testing.assert_frame_equal(one, again)
     assert not one.equals(other)
@@ -328,7 +351,9 @@ def test_a_quiet_day_hides_nothing(root: Path, tmp_path: Path) -> None:
     (tmp_path / "sunday.txt").write_text(line)
     ingest(tmp_path / "sunday.txt", "lanl", tmp_path / "with", epoch=dt.datetime(2026, 1, 5))
     sunday = dt.date(2026, 1, 18)
-    assert campaigns.working_days(tmp_path / "with", FIRST, sunday) == [FIRST + dt.timedelta(days=number) for number in range(3)]
+    assert campaigns.working_days(tmp_path / "with", FIRST, sunday) == [
+        FIRST + dt.timedelta(days=number) for number in range(3)
+    ]
 
 
 def test_no_campaigns_is_a_copy(root: Path, tmp_path: Path) -> None:

@@ -1,4 +1,5 @@
-"""p-values against what they must be: flat for narrow and broad, ordered, and right in the tail of a known distribution."""
+"""p-values against what they must be: flat for narrow and broad, ordered, and right in the tail of a known
+distribution."""
 
 import datetime as dt
 
@@ -49,7 +50,9 @@ def test_the_tail_of_a_known_distribution() -> None:
 
 
 def test_old_days_leave_the_pool() -> None:
-    calibration = Calibration.empty().extended(np.ones(3), np.ones(3), day=0).extended(np.ones(2), np.ones(2), day=14)
+    calibration = (
+        Calibration.empty().extended(np.ones(3), np.ones(3), day=0).extended(np.ones(2), np.ones(2), day=14)
+    )
     assert calibration.day.tolist() == [14, 14]
 
 
@@ -57,7 +60,7 @@ def test_nothing_known_means_nothing_is_strange() -> None:
     assert Calibration.empty().p_values(np.ones(2), np.array([1.0, 50.0])).tolist() == [1.0, 1.0]
 
 
-# --- incidents -------------------------------------------------------------------------------------------------
+# --- incidents ----------------------------------------------------------------------------------------------
 
 
 def edges(*rows: tuple[str, str | None, str, float]) -> pd.DataFrame:
@@ -84,7 +87,9 @@ def test_edges_join_by_user_and_by_source_but_not_by_target() -> None:
 def test_a_crowd_falls_apart_into_what_surrounds_its_strangest_edges() -> None:
     one_user = [("ann", f"pc{n}", "srv", 9.0) for n in range(CROWD + 1)]
     assert set(group(edges(*one_user))) == {0}  # all share her: there is nothing to part
-    chain = [(f"user{n // 2}", f"pc{(n + 1) // 2}", "srv", 9.0 - n / 100) for n in range(CROWD + 2)]  # each on two, shared machines
+    chain = [
+        (f"user{n // 2}", f"pc{(n + 1) // 2}", "srv", 9.0 - n / 100) for n in range(CROWD + 2)
+    ]  # each on two, shared machines
     assert set(group(edges(*chain[:CROWD]))) == {0}
     assert group(edges(*chain)).tolist() == [n // 2 for n in range(CROWD + 2)]
 
@@ -94,7 +99,13 @@ def test_incidents_are_ranked_named_and_cut() -> None:
     assert [incident["users"] for incident in found] == [["ann", "bob"], ["cy"]]
     assert [incident["rank"] for incident in found] == [1, 2]
     assert found[0]["machines"] == ["db", "mail", "pc1", "pc2", "srv"]
-    assert strangest["incident"].tolist() == [found[0]["id"], found[1]["id"], found[0]["id"], found[0]["id"], None]
+    assert strangest["incident"].tolist() == [
+        found[0]["id"],
+        found[1]["id"],
+        found[0]["id"],
+        found[0]["id"],
+        None,
+    ]
 
 
 def test_the_same_day_gives_the_same_names_in_any_order() -> None:
@@ -110,12 +121,22 @@ def test_edges_that_are_not_strange_join_nothing() -> None:
 
 
 def test_a_quiet_day_has_fewer_incidents() -> None:
-    working_day = edges(*((f"user{n}", f"pc{n}", "srv", 9.0 - n) for n in range(5)))  # five incidents: 9, 8, 7, 6, 5
+    working_day = edges(
+        *((f"user{n}", f"pc{n}", "srv", 9.0 - n) for n in range(5))
+    )  # five incidents: 9, 8, 7, 6, 5
     usual = [usual_score(working_day, 10, budget) for budget in (1, 2, 5, 6)]
-    assert usual == [7, 5, 5, 0]  # three times the budget, the last there is, and a budget that is not used up
+    assert usual == [
+        7,
+        5,
+        5,
+        0,
+    ]  # three times the budget, the last there is, and a budget that is not used up
     quiet = edges(("ann", "pc1", "srv", 5.1), ("bob", "pc2", "db", 4.9))
     strangest, found = incidents(DAY, quiet, 10, 2, least_score=usual[1])
-    assert [incident["users"] for incident in found] == [["ann"]] and strangest["incident"].tolist() == [found[0]["id"], None]
+    assert [incident["users"] for incident in found] == [["ann"]] and strangest["incident"].tolist() == [
+        found[0]["id"],
+        None,
+    ]
     strangest, found = incidents(DAY, quiet, 10, 1, least_score=usual[0])
     assert not found and len(strangest) == 2 and strangest["incident"].isna().all()
 

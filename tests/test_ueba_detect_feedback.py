@@ -55,19 +55,26 @@ def called(
         "expires": expires,
     }
     return Verdict(
-        **{"verdict": verdict, **known, **other}, edges=edges, patterns=(pattern,) * len(edges), strangeness=(nats,) * len(edges)
+        **{"verdict": verdict, **known, **other},
+        edges=edges,
+        patterns=(pattern,) * len(edges),
+        strangeness=(nats,) * len(edges),
     )
 
 
 def nats(
-    said: Sequence[Verdict], edge: Edge = EDGE, day: dt.date = NEXT, pattern: frozenset[str] = NEW, strangeness: float = 20.0
+    said: Sequence[Verdict],
+    edge: Edge = EDGE,
+    day: dt.date = NEXT,
+    pattern: frozenset[str] = NEW,
+    strangeness: float = 20.0,
 ) -> float:
     """What verdicts do to one strange edge."""
     found = feedback.effects(said, day, [edge], lambda row: pattern, [strangeness], [True])
     return sum(effect.nats for effect in found.get(0, []))
 
 
-# --- benign ----------------------------------------------------------------------------------------------------
+# --- benign -------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -136,18 +143,25 @@ def test_a_true_verdict_on_a_user_ends_the_benign_ones_before_it() -> None:
     when = NEXT + 2 * DAY
     lifted = 5.0 * 0.7**2
     assert nats([called("benign", EDGE), attack], day=when) == pytest.approx(lifted)
-    assert nats([called("benign", EDGE), attack, later], day=when) == pytest.approx(lifted - 9 * 0.5 ** (2 / 30))
+    assert nats([called("benign", EDGE), attack, later], day=when) == pytest.approx(
+        lifted - 9 * 0.5 ** (2 / 30)
+    )
     assert nats([called("benign", ("bob", "pc1", "srv")), attack], ("bob", "pc1", "srv"), when) < 0
 
 
-# --- expected, true --------------------------------------------------------------------------------------------
+# --- expected, true -----------------------------------------------------------------------------------------
 
 
 def test_expected_is_exactly_its_edges_whatever_the_pattern_until_it_expires() -> None:
     said = [called("expected", EDGE, expires=NEXT + 7 * DAY)]
     assert nats(said, pattern=NIGHT, day=NEXT + 7 * DAY) == pytest.approx(-9.0)
     assert nats(said, day=NEXT + 8 * DAY) == 0.0
-    others: list[Edge] = [("ann", "pc2", "srv"), ("ann", "pc1", "db"), ("bob", "pc1", "srv"), ("ann", None, "srv")]
+    others: list[Edge] = [
+        ("ann", "pc2", "srv"),
+        ("ann", "pc1", "db"),
+        ("bob", "pc1", "srv"),
+        ("ann", None, "srv"),
+    ]
     assert [nats(said, edge) for edge in others] == [0.0] * 4
 
 
@@ -155,7 +169,9 @@ def test_true_lifts_its_users_and_what_is_done_from_its_machines() -> None:
     said = [called("true", EDGE)]
     assert nats(said, ("ann", "pc7", "x")) == pytest.approx(5.0)
     assert nats(said, ("eve", "pc1", "x")) == pytest.approx(5.0)
-    assert nats(said, ("eve", "srv", "x")) == 0.0  # reached, and not acted from: its own users are no suspects
+    assert (
+        nats(said, ("eve", "srv", "x")) == 0.0
+    )  # reached, and not acted from: its own users are no suspects
     assert nats(said, ("eve", "pc7", "srv")) == 0.0  # everybody meets there
     assert nats(said, ("eve", None, "x")) == 0.0
     assert nats(said, day=NEXT + DAY) == pytest.approx(3.5)
@@ -165,12 +181,15 @@ def test_true_lifts_its_users_and_what_is_done_from_its_machines() -> None:
 
 def test_the_reason_names_incident_person_day_and_end() -> None:
     (lower,) = feedback.effects([called("benign", EDGE)], NEXT, [EDGE], lambda row: NEW, [20.0], [True])[0]
-    assert lower.why == "lowered by 9.0 nats: like 20260119-aa called benign by ann on 2026-01-20 (new job), until 2026-04-20"
+    assert (
+        lower.why
+        == "lowered by 9.0 nats: like 20260119-aa called benign by ann on 2026-01-20 (new job), until 2026-04-20"
+    )
     (lift,) = feedback.effects([called("true", EDGE)], NEXT, [EDGE], lambda row: NEW, [20.0], [True])[0]
     assert lift.why == "lifted by 5.0 nats: ann is in 20260119-aa called true by ann on 2026-01-20 (new job)"
 
 
-# --- what holds for all ----------------------------------------------------------------------------------------
+# --- what holds for all -------------------------------------------------------------------------------------
 
 names = st.sampled_from(["a", "b"])
 edges = st.tuples(names, st.sampled_from([None, "p", "q"]), st.sampled_from(["p", "x"]))
@@ -186,7 +205,11 @@ def worlds(draw: st.DrawFn, kinds: tuple[str, ...] = ("true", "benign", "expecte
         day = MONDAY + draw(st.integers(0, 4)) * DAY
         some = draw(st.lists(edges, min_size=1, max_size=3, unique=True))
         made = called(
-            draw(st.sampled_from(kinds)), *some, incident=str(number), nats=draw(st.floats(0, 40)), pattern=draw(patterns)
+            draw(st.sampled_from(kinds)),
+            *some,
+            incident=str(number),
+            nats=draw(st.floats(0, 40)),
+            pattern=draw(patterns),
         )
         said.append(replace(made, day=day, since=day + draw(st.integers(1, 5)) * DAY))
     return said
@@ -202,7 +225,12 @@ def test_harmless_verdicts_never_raise_and_take_off_no_more_than_allowed(
 
 @given(worlds(), worlds(("true",)), edges, patterns, days, st.floats(0, 50))
 def test_true_verdicts_never_lower(
-    said: list[Verdict], true: list[Verdict], edge: Edge, pattern: frozenset[str], day: dt.date, strangeness: float
+    said: list[Verdict],
+    true: list[Verdict],
+    edge: Edge,
+    pattern: frozenset[str],
+    day: dt.date,
+    strangeness: float,
 ) -> None:
     more = [*said, *(replace(verdict, incident=f"true {verdict.incident}") for verdict in true)]
     assert nats(more, edge, day, pattern, strangeness) >= nats(said, edge, day, pattern, strangeness)
@@ -210,7 +238,9 @@ def test_true_verdicts_never_lower(
 
 
 @given(worlds(("benign",)), edges, patterns, days, days)
-def test_benign_only_fades(said: list[Verdict], edge: Edge, pattern: frozenset[str], one: dt.date, other: dt.date) -> None:
+def test_benign_only_fades(
+    said: list[Verdict], edge: Edge, pattern: frozenset[str], one: dt.date, other: dt.date
+) -> None:
     sooner, later = sorted((max(one, MONDAY + 5 * DAY), max(other, MONDAY + 5 * DAY)))  # after all their days
     assert nats(said, edge, sooner, pattern) <= nats(said, edge, later, pattern)
 
@@ -220,19 +250,23 @@ def test_the_order_of_lines_about_different_incidents_is_nothing(
     said: list[Verdict], random: Any, edge: Edge, pattern: frozenset[str], day: dt.date
 ) -> None:
     mixed = random.sample(said, len(said))
-    one, other = (feedback.effects(some, day, [edge], lambda row: pattern, [20.0], [True]) for some in (said, mixed))
+    one, other = (
+        feedback.effects(some, day, [edge], lambda row: pattern, [20.0], [True]) for some in (said, mixed)
+    )
     assert one == other
     assert feedback.suspects(said, day, {edge: 0.01}) == feedback.suspects(mixed, day, {edge: 0.01})
     assert feedback.fingerprint(said, day) == feedback.fingerprint(mixed, day)
 
 
-# --- learning --------------------------------------------------------------------------------------------------
+# --- learning -----------------------------------------------------------------------------------------------
 
 
 def test_true_edges_are_no_suspects_but_known() -> None:
     said, other = [called("true", EDGE)], ("bob", None, "db")
     assert feedback.suspects(said, MONDAY, {EDGE: 0.001, other: 0.01}) == {EDGE: 0.0, other: 0.01}
-    assert feedback.suspects(said, MONDAY, {}) == {EDGE: 0.0}  # on its day even if the day was scored otherwise since
+    assert feedback.suspects(said, MONDAY, {}) == {
+        EDGE: 0.0
+    }  # on its day even if the day was scored otherwise since
     assert feedback.suspects(said, NEXT, {EDGE: 0.01}) == {EDGE: 0.0}  # who comes back as strange
     assert feedback.suspects(said, NEXT, {}) == {}  # and not who does what is normal by now
     assert feedback.suspects(said, MONDAY - DAY, {EDGE: 0.01}) == {EDGE: 0.01}
@@ -271,7 +305,9 @@ def test_a_fingerprint_tells_what_is_kept_out_until_a_day() -> None:
         == feedback.fingerprint([true, called("benign", ("x", None, "y"), incident="b")], NEXT)
         != ""
     )
-    assert feedback.fingerprint([true, called("benign", EDGE, incident="b", day=NEXT)], NEXT) != feedback.fingerprint([true], NEXT)
+    assert feedback.fingerprint(
+        [true, called("benign", EDGE, incident="b", day=NEXT)], NEXT
+    ) != feedback.fingerprint([true], NEXT)
 
 
 def test_what_was_called_harmless_leaves_no_evidence_with_its_user() -> None:
@@ -286,13 +322,15 @@ def test_what_was_called_harmless_leaves_no_evidence_with_its_user() -> None:
         }
     )
     assert findings.evidence(edges).to_dict() == pytest.approx({"ann": 4.0, "eve": 0.5, "kim": 4.0})
-    cleared = feedback.cleared([called("benign", EDGE), called("true", ("kim", "pc4", "y"), incident="b")], MONDAY)
+    cleared = feedback.cleared(
+        [called("benign", EDGE), called("true", ("kim", "pc4", "y"), incident="b")], MONDAY
+    )
     assert cleared == {EDGE}
     assert findings.evidence(edges, cleared).to_dict() == pytest.approx({"eve": 0.5, "kim": 4.0})
     assert feedback.cleared([called("benign", EDGE)], NEXT) == set()
 
 
-# --- the log ---------------------------------------------------------------------------------------------------
+# --- the log ------------------------------------------------------------------------------------------------
 
 
 def test_the_last_verdict_on_an_incident_counts_and_the_log_keeps_all(tmp_path: Path) -> None:
@@ -309,7 +347,10 @@ def test_the_last_verdict_on_an_incident_counts_and_the_log_keeps_all(tmp_path: 
     assert feedback.verdicts(tmp_path)["20260119-aa"] == true.to_dict()
     states = [feedback.state(verdict, log.verdicts, NEXT + 91 * DAY) for verdict in log.verdicts]
     assert states == ["superseded: true since 2026-01-20 12:01", "expired", "in force"]
-    assert feedback.state(other, log.verdicts, NEXT + 90 * DAY) == "ended: their users are in what was called true"
+    assert (
+        feedback.state(other, log.verdicts, NEXT + 90 * DAY)
+        == "ended: their users are in what was called true"
+    )
     both = called("benign", EDGE, ("bob", "pc1", "srv"), incident="20260119-cc")
     assert feedback.state(both, [true, both], NEXT).startswith("ended for 1 of 2 edges")
     assert feedback.state(both, [both], NEXT) == "in force"
@@ -377,4 +418,6 @@ for number in range(40):
     assert [writer.wait() for writer in writers] == [0, 0]
     log = feedback.read(tmp_path)
     assert log.damaged == []
-    assert sorted(verdict.incident for verdict in log.verdicts) == sorted(f"{a}-{n}" for a, n in itertools.product("ab", range(40)))
+    assert sorted(verdict.incident for verdict in log.verdicts) == sorted(
+        f"{a}-{n}" for a, n in itertools.product("ab", range(40))
+    )

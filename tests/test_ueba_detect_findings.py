@@ -12,7 +12,15 @@ from ueba.detect import detector, findings
 from ueba.detect.features import FEATURE_NAMES
 from ueba.detect.history import HELD_P, NO_HABIT_P, day_number
 
-EDGE = {"user": "ann", "source": "pc1", "target": "srv", "count": 1, "logon_types": ["Network"], "carried": 0.0, "p_value": 0.5}
+EDGE = {
+    "user": "ann",
+    "source": "pc1",
+    "target": "srv",
+    "count": 1,
+    "logon_types": ["Network"],
+    "carried": 0.0,
+    "p_value": 0.5,
+}
 
 
 def said(held: set[str], **values: float) -> list[str]:
@@ -24,7 +32,9 @@ def said(held: set[str], **values: float) -> list[str]:
 
 def test_a_pair_that_was_strange_once_is_not_said_to_be_never_seen() -> None:
     assert said(set(), user_target__new=1)[0].startswith("ann never reached srv before (0.0 nats")
-    assert said({"user_target"}, user_target__new=1)[0].startswith("ann reached srv again, which was strange the first time (0.0")
+    assert said({"user_target"}, user_target__new=1)[0].startswith(
+        "ann reached srv again, which was strange the first time (0.0"
+    )
     assert said({"user_target"}) == ["known to each other, but in an unusual combination"]
 
 
@@ -32,7 +42,9 @@ def test_what_is_held_is_known_of_each_relation() -> None:
     day = DAY + dt.timedelta(days=1)
     history = learned([("ann", "pc1", "srv")])
     batch = history.encode(edge_table(day, SECOND))
-    history.learn(day_number(day), batch, np.array([1.0, HELD_P, 1.0]))  # ann on pc2, from pc1 where she always is
+    history.learn(
+        day_number(day), batch, np.array([1.0, HELD_P, 1.0])
+    )  # ann on pc2, from pc1 where she always is
     held = findings.held_before(history, history.encode(edge_table(day, SECOND)))
     assert held["user_target"].tolist() == [False, True, False]
     assert not held["user_source"].any()

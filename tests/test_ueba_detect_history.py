@@ -18,7 +18,9 @@ def of(history: History, relation: str, side: int, name: str, entity: str) -> fl
     return float(getattr(history.sides[relation][side], name)[names.find([entity])[0]])
 
 
-def describe(history: History, day: dt.date, rows: list[tuple[str, str | None, str]]) -> list[dict[str, float]]:
+def describe(
+    history: History, day: dt.date, rows: list[tuple[str, str | None, str]]
+) -> list[dict[str, float]]:
     batch = history.encode(edge_table(day, rows))
     described = features.describe(history, batch, day_number(day), features.today(history, batch))
     return [dict(zip(features.FEATURE_NAMES, row.tolist(), strict=True)) for row in described]
@@ -62,7 +64,11 @@ def test_the_cache_model_by_hand() -> None:
 
 def test_new_pairs_and_unknown_entities_are_told() -> None:
     history = learned(FIRST, SECOND)
-    rows = describe(history, DAY + dt.timedelta(days=2), [("bob", "pc2", "pc1"), ("eve", "pc9", "srv"), ("bob", None, "srv")])
+    rows = describe(
+        history,
+        DAY + dt.timedelta(days=2),
+        [("bob", "pc2", "pc1"), ("eve", "pc9", "srv"), ("bob", None, "srv")],
+    )
     assert [row["user_target.new"] for row in rows] == [1, 1, 0]
     assert [row["parts_new"] for row in rows] == [2, 3, 0]  # bob was on pc2 before
     assert [row["user_target.unknown_user"] for row in rows] == [0, 1, 0]
@@ -75,7 +81,9 @@ def test_a_broad_entity_is_less_surprised_by_something_new() -> None:
     wide = [("adm", "pc0", f"m{i}") for i in range(30)]
     days = [[*wide[: 10 + 5 * n], ("ann", "pc1", "srv"), ("ann", "pc1", "pc1")] for n in range(4)]
     rows = describe(learned(*days), DAY + dt.timedelta(days=4), [("adm", "pc0", "srv"), ("ann", "pc1", "m0")])
-    assert rows[0]["user_target.surprise_target_given_user"] < rows[1]["user_target.surprise_target_given_user"]
+    assert (
+        rows[0]["user_target.surprise_target_given_user"] < rows[1]["user_target.surprise_target_given_user"]
+    )
 
 
 def test_features_come_from_the_past_alone() -> None:
@@ -107,13 +115,21 @@ def test_what_is_new_in_a_strange_edge_is_held_until_it_comes_again(p_value: flo
     history.learn(day_number(days[1]), history.encode(edge_table(days[1], SECOND)), p_values)
     assert of(history, "user_target", 0, "novel", "ann") == habit
     assert of(history, "user_target", 0, "breadth", "ann") == breadth
-    assert of(history, "user_target", 0, "most_new", "ann") == 1  # she has been seen to do as much in a day, habit or not
-    assert of(history, "source_target", 0, "most_new", "pc1") == 0 == of(history, "source_target", 0, "novel", "pc1")
+    assert (
+        of(history, "user_target", 0, "most_new", "ann") == 1
+    )  # she has been seen to do as much in a day, habit or not
+    assert (
+        of(history, "source_target", 0, "most_new", "pc1")
+        == 0
+        == of(history, "source_target", 0, "novel", "pc1")
+    )
     assert describe(history, days[2], [("ann", "pc1", "pc2")])[0]["user_target.new"] == 1
     history.learn(day_number(days[2]), history.encode(edge_table(days[2], SECOND)), p_values)
     assert describe(history, days[3], [("ann", "pc1", "pc2")])[0]["user_target.new"] == 0
     assert of(history, "user_target", 0, "breadth", "ann") == breadth + 1
-    assert of(history, "user_target", 0, "novel", "ann") == pytest.approx(habit * 0.5 ** (1 / history.half_life_days))  # not twice
+    assert of(history, "user_target", 0, "novel", "ann") == pytest.approx(
+        habit * 0.5 ** (1 / history.half_life_days)
+    )  # not twice
 
 
 def test_the_hours_of_very_strange_edges_are_nobodys() -> None:

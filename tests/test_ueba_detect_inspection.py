@@ -36,10 +36,13 @@ FIRST = dt.date(2024, 5, 1)
 
 
 def ten_users() -> pd.DataFrame:
-    """Users 1 to 10, as broad as their number says, 100 edges each, of which as many as the number have p = 0.005."""
+    """Users 1 to 10, as broad as their number says, 100 edges each, of which as many as the number have p =
+    0.005."""
     user = np.repeat(np.arange(1, 11), 100)
     p = np.where(np.tile(np.arange(100), 10) < user, 0.005, 0.5)
-    return pd.DataFrame({"day": FIRST, "user": user, "kind": "human", "breadth": user.astype(float), "p_value": p})
+    return pd.DataFrame(
+        {"day": FIRST, "user": user, "kind": "human", "breadth": user.astype(float), "p_value": p}
+    )
 
 
 def test_shares_by_tenth_of_users() -> None:
@@ -60,14 +63,21 @@ def test_users_of_equal_breadth_stay_together() -> None:
 
 def test_peer_groups_are_those_of_the_history() -> None:
     edges = pd.DataFrame({"kind": ["human", "human", "human", "service"], "breadth": [0.0, 1.0, 2.0, 7.0]})
-    assert [" ".join(group.split()) for group in peer_groups(edges)] == ["human 0+", "human 1+", "human 1+", "service 7+"]
+    assert [" ".join(group.split()) for group in peer_groups(edges)] == [
+        "human 0+",
+        "human 1+",
+        "human 1+",
+        "service 7+",
+    ]
 
 
 def test_edges_of_a_user_are_worth_fewer_if_they_resemble_each_other() -> None:
     users = np.array([1, 1, 2, 2])
     assert likeness(np.array([True, True, False, False]), users) == 1
     assert likeness(np.array([True, False, True, False]), users) == 0
-    assert likeness(np.array([True, True, False, False]), np.arange(4)) == 0  # one edge each: nothing to resemble
+    assert (
+        likeness(np.array([True, True, False, False]), np.arange(4)) == 0
+    )  # one edge each: nothing to resemble
     assert design_effect(np.array([1, 1, 1, 2]), 0.5) == 1 + (10 / 4 - 1) / 2
 
 
@@ -100,7 +110,9 @@ def test_prices_of_thresholds() -> None:
         (FIRST, "bob", None, "x", 0.05, 3.0),
         (FIRST + DAY, "cy", "pc2", "x", 0.5, 1.0),
     ]
-    edges = pd.DataFrame(rows, columns=["day", "user", "source", "target", "p_value", "strangeness"]).assign(surprise=0.0)
+    edges = pd.DataFrame(rows, columns=["day", "user", "source", "target", "p_value", "strangeness"]).assign(
+        surprise=0.0
+    )
     table = prices(edges, Config(incidents=IncidentConfig(budget=1, candidates=10)), 9.0)
     columns = ["edges_a_day", "incidents_a_day", "most_incidents"]
     by_p = table[table["measure"] == "p_value"].set_index("threshold")[columns]
@@ -110,7 +122,10 @@ def test_prices_of_thresholds() -> None:
     by_score = table[table["measure"] == "score"].set_index("threshold")
     assert by_score.loc[9.0, columns].tolist() == [0.5, 0.5, 1]
     assert by_score.loc[2.0, columns].tolist() == [2, 0.5, 1]  # bob is not strange enough to be an incident
-    assert by_score["means"].tolist().count("the budget of 1") == 1 and by_score.loc[9.0, "means"] == "the budget of 1"
+    assert (
+        by_score["means"].tolist().count("the budget of 1") == 1
+        and by_score.loc[9.0, "means"] == "the budget of 1"
+    )
 
 
 def test_rank_in_breadth_does_not_grow_with_the_history() -> None:
@@ -126,7 +141,7 @@ def test_rank_in_breadth_does_not_grow_with_the_history() -> None:
     assert breadth_rank(History(), np.zeros(0, np.int64)).tolist() == []
 
 
-# --- days ------------------------------------------------------------------------------------------------------
+# --- days ---------------------------------------------------------------------------------------------------
 
 
 def model_until(until: dt.date, *held_out: dt.date) -> Detector:
@@ -141,7 +156,10 @@ def test_the_last_days_after_training_else_those_held_out() -> None:
     assert days_to_inspect(held, model)[0] == held[-5:]
     days, how = days_to_inspect(held[:10], model)
     assert days == [held[5], held[8]] and "held out" in how
-    assert days_to_inspect(held, model, held[7], held[10])[0] == [held[8], held[10]]  # the others were trained on
+    assert days_to_inspect(held, model, held[7], held[10])[0] == [
+        held[8],
+        held[10],
+    ]  # the others were trained on
     assert "9 days old" in days_to_inspect(held, model, held[18], held[18])[1]
     with pytest.raises(WorkspaceError, match="ueba ingest"):
         days_to_inspect(held, model, held[6], held[7])
@@ -155,7 +173,9 @@ def test_every_edge_of_the_day_is_counted(trained: Workspace, tmp_path: Path) ->
     for table in ("breadth", "peers"):
         mine = [row for row in rows if row["table"] == table]
         assert mine[0]["edges"] == edges == sum(row["edges"] for row in mine[1:])
-    assert picture.read_text().startswith("<?xml") and "the budget of 10" not in told.stdout  # trained for a budget of 5
+    assert (
+        picture.read_text().startswith("<?xml") and "the budget of 10" not in told.stdout
+    )  # trained for a budget of 5
     once = picture.read_bytes()
     run(trained.root, "calibration", "--picture", str(picture))
     assert picture.read_bytes() == once

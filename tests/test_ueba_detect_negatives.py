@@ -40,7 +40,9 @@ def test_every_made_up_edge_has_something_that_is_strange(world: tuple[History, 
     for relation in RELATIONS:
         known = set(zip(*(end.tolist() for end in batch.pairs(relation)), strict=True))
         met = negatives.is_known(history, relation, edges)
-        some_pair_is_new |= ~met & [pair not in known for pair in zip(*(e.tolist() for e in edges.pairs(relation)), strict=True)]
+        some_pair_is_new |= ~met & [
+            pair not in known for pair in zip(*(e.tolist() for e in edges.pairs(relation)), strict=True)
+        ]
     odd = features.odd_hours(history, edges) | features.odd_types(history, edges)
     assert len(edges) > 1000
     assert (some_pair_is_new | odd).all()
@@ -68,7 +70,9 @@ def test_a_campaign_at_night_is_one_user_in_two_neighbouring_hours(world: tuple[
 
 def test_the_same_seed_makes_the_same(world: tuple[History, EdgeBatch]) -> None:
     once, again, other = made_up(world), made_up(world), made_up(world, seed=1)
-    assert all(np.array_equal(getattr(once, name), getattr(again, name)) for name in EdgeBatch.__dataclass_fields__)
+    assert all(
+        np.array_equal(getattr(once, name), getattr(again, name)) for name in EdgeBatch.__dataclass_fields__
+    )
     assert not np.array_equal(once.target, other.target)
 
 
@@ -83,7 +87,9 @@ def test_odd_hours_are_counted_over_a_users_day(world: tuple[History, EdgeBatch]
     day = DAY + dt.timedelta(days=10)
     night = history.encode(edge_table(day, [("u1", "pc1", "srv1"), ("u1", "pc1", "srv2")], hour=3))
     usual = history.encode(edge_table(day, [("u1", "pc1", "srv3"), ("u2", "pc2", "srv2")]))
-    together = EdgeBatch(**{n: np.concatenate([getattr(night, n), getattr(usual, n)]) for n in EdgeBatch.__dataclass_fields__})
+    together = EdgeBatch(
+        **{n: np.concatenate([getattr(night, n), getattr(usual, n)]) for n in EdgeBatch.__dataclass_fields__}
+    )
     seen = features.today(history, together)
     described = features.describe(history, together, day_number(day), seen)
     column = features.FEATURE_NAMES.index("odd_hours_user")

@@ -15,14 +15,17 @@ TEAMS = (np.array([0, 0, 1, 1, 2, 3, 3, 4, 4]), np.array([0, 1, 0, 1, 0, 2, 3, 2
 def test_what_the_team_knows_is_supported() -> None:
     asked = (np.array([2, 2, 3, 0]), np.array([1, 2, 0, 1]))
     support = peers.support(TEAMS, (5, 4), asked)
-    # Both peers of user 2 know place 1, none knows place 2. Nobody like user 3 knows place 0. User 0's peers are 1 and 2, with
-    # cosines 1 and |p0|^2 / (|p0| |p2|): profiles (1/sqrt 3, 1/sqrt 2) and (1/sqrt 3, 0); only user 1 knows place 1.
+    # Both peers of user 2 know place 1, none knows place 2. Nobody like user 3 knows place 0. User 0's peers
+    # are 1 and 2, with cosines 1 and |p0|^2 / (|p0| |p2|): profiles (1/sqrt 3, 1/sqrt 2) and (1/sqrt 3, 0);
+    # only user 1 knows place 1.
     cosine = (1 / 3) / (np.sqrt(1 / 3 + 1 / 2) * np.sqrt(1 / 3))
     assert support.tolist() == pytest.approx([1.0, 0.0, 0.0, 1 / (1 + cosine)], abs=1e-6)
 
 
 def test_who_is_alone_has_no_peers() -> None:
-    assert peers.support((np.array([0]), np.array([0])), (3, 2), (np.array([0, 2]), np.array([1, 0]))).tolist() == [0.0, 0.0]
+    assert peers.support(
+        (np.array([0]), np.array([0])), (3, 2), (np.array([0, 2]), np.array([1, 0]))
+    ).tolist() == [0.0, 0.0]
     nothing = np.zeros(0, np.int64)
     assert peers.support((nothing, nothing), (2, 2), (np.array([1]), np.array([1]))).tolist() == [0.0]
 

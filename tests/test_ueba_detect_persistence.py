@@ -24,7 +24,9 @@ def test_evidence_fades_by_a_third_a_day_and_adds_up() -> None:
     assert persistence.carried(earlier, MONDAY + DAY).to_dict() == pytest.approx({"ann": 2.0})
     left = persistence.carried(earlier, MONDAY + 2 * DAY).to_dict()
     assert left == pytest.approx({"ann": 2.0 * 0.7 + 1.0, "eve": persistence.MOST_NATS})
-    assert persistence.carried(earlier, MONDAY + 3 * DAY).to_dict() == pytest.approx({"ann": 2 * 0.49 + 0.7, "eve": 10.0})
+    assert persistence.carried(earlier, MONDAY + 3 * DAY).to_dict() == pytest.approx(
+        {"ann": 2 * 0.49 + 0.7, "eve": 10.0}
+    )
 
 
 def test_old_evidence_and_later_days_say_nothing() -> None:
@@ -37,6 +39,10 @@ def test_old_evidence_and_later_days_say_nothing() -> None:
 def test_only_what_is_strange_today_gains() -> None:
     user = np.array(["ann", "ann", "bob"])
     got = persistence.strengthened(
-        np.array([9.0, 1.0, 9.0]), np.array([0.001, 0.5, 0.001]), user, pd.Series({"ann": 3.0}), strange_p=0.02
+        np.array([9.0, 1.0, 9.0]),
+        np.array([0.001, 0.5, 0.001]),
+        user,
+        pd.Series({"ann": 3.0}),
+        strange_p=0.02,
     )
     assert got.tolist() == [12.0, 1.0, 9.0]

@@ -21,10 +21,20 @@ def rule(conditions: str, time: str = "expires = 2026-01-31", name: str = "patch
     return "[[rule]]\n" + WHO.format(name=name) + f"{time}\n{conditions}\n"
 
 
-def edge(user: str = "svc-patch1", source: str | None = "mgmt", target: str = "srv1", **other: Any) -> dict[str, Any]:
+def edge(
+    user: str = "svc-patch1", source: str | None = "mgmt", target: str = "srv1", **other: Any
+) -> dict[str, Any]:
     at = dt.datetime.combine(DAY, dt.time(22))
     times = {"first_seen": at, "last_seen": at + dt.timedelta(hours=1)}
-    return {"user": user, "source": source, "target": target, "logon_types": ["Network"], "user_kind": "service", **times, **other}
+    return {
+        "user": user,
+        "source": source,
+        "target": target,
+        "logon_types": ["Network"],
+        "user_kind": "service",
+        **times,
+        **other,
+    }
 
 
 def hides(text: str, some: dict[str, Any]) -> bool:
@@ -92,13 +102,22 @@ def test_the_first_rule_that_matches_decides() -> None:
         (rule(""), "rules.toml: rule 'patches': would hide everything"),
         (rule('user = "a"', ""), "either from and to, a window, or expires"),
         (rule('user = "a"', "from = 2026-01-01"), "either from and to, a window, or expires"),
-        (rule('user = "a"', "from = 2026-01-01\nto = 2026-01-02\nexpires = 2026-01-02"), "either from and to"),
+        (
+            rule('user = "a"', "from = 2026-01-01\nto = 2026-01-02\nexpires = 2026-01-02"),
+            "either from and to",
+        ),
         (rule('user = "a"', "from = 2026-01-02\nto = 2026-01-01"), "from 2026-01-02 is after to 2026-01-01"),
-        (rule('user = "a"', 'expires = "2026-01-01"'), "rule 'patches': expires = '2026-01-01' is not a date"),
+        (
+            rule('user = "a"', 'expires = "2026-01-01"'),
+            "rule 'patches': expires = '2026-01-01' is not a date",
+        ),
         (rule('kind = "robot"'), "kind = 'robot'; accounts are human, service, machine, anonymous"),
         (rule('user = "a"\neffect = "drop"'), "effect = 'drop'"),
         (rule('user = "a"') + rule('user = "b"'), "two rules are called 'patches'"),
-        ('[[rule]]\nname = "x"\nowner = "ann"\nexpires = 2026-01-01\nuser = "a"', "rule 'x': reason is missing"),
+        (
+            '[[rule]]\nname = "x"\nowner = "ann"\nexpires = 2026-01-01\nuser = "a"',
+            "rule 'x': reason is missing",
+        ),
         ('[[rule]]\nreason = "x"', "rules.toml: rule 1: name is missing"),
         ('[rule]\nname = "x"', "every rule stands under [[rule]]"),
         ("rules = []", "unknown key rules"),
@@ -112,7 +131,7 @@ def test_a_mistake_is_named_by_file_rule_and_key(text: str, said: str) -> None:
     assert "rules.toml" in str(error.value)
 
 
-# --- incidents -------------------------------------------------------------------------------------------------
+# --- incidents ----------------------------------------------------------------------------------------------
 
 
 def day_of(*rows: tuple[str, float, str | None]) -> pd.DataFrame:
@@ -137,7 +156,9 @@ def found(edges: pd.DataFrame, budget: int, least: float = 0.0) -> list[tuple[st
 
 
 def test_an_incident_is_hidden_if_all_its_edges_are_and_takes_no_place() -> None:
-    edges = day_of(("a", 20, "r1"), ("a", 19, "r2"), ("b", 18, "r1"), ("b", 17, None), ("c", 16, None), ("d", 5, None))
+    edges = day_of(
+        ("a", 20, "r1"), ("a", 19, "r2"), ("b", 18, "r1"), ("b", 17, None), ("c", 16, None), ("d", 5, None)
+    )
     assert found(edges, 2) == [("b", 1, None), ("c", 2, None), ("a", 3, "r1, r2")]
     assert found(edges, 10, 10.0) == [("b", 1, None), ("c", 2, None), ("a", 3, "r1, r2")]
     assert found(edges.assign(rule=None), 2) == [("a", 1, None), ("b", 2, None)]
@@ -150,7 +171,7 @@ def test_what_would_not_have_been_reported_is_not_hidden_either() -> None:
     assert found(edges, 10, 15.5) == [("a", 1, None), ("c", 2, None), ("b", 3, "r1")]
 
 
-# --- scored days -----------------------------------------------------------------------------------------------
+# --- scored days --------------------------------------------------------------------------------------------
 
 
 def scored(folder: Path, day: dt.date) -> list[str]:
@@ -159,7 +180,13 @@ def scored(folder: Path, day: dt.date) -> list[str]:
     edges.loc[2, "user"] = "eve"
     edges.loc[2, "source"] = "pc-svc-b"
     at = dt.datetime.combine(day, dt.time(9))
-    known = {"first_seen": at, "last_seen": at, "user_kind": "service", "original": edges["strangeness"], "feedback": 0.0}
+    known = {
+        "first_seen": at,
+        "last_seen": at,
+        "user_kind": "service",
+        "original": edges["strangeness"],
+        "feedback": 0.0,
+    }
     edges = edges.assign(day=day, **known)
     edges["logon_types"] = [["Network"]] * len(edges)
     edges["said_by"], edges["pattern"] = [[]] * len(edges), [["Network"]] * len(edges)
@@ -178,7 +205,12 @@ def test_a_dry_run_counts_what_would_be_hidden_and_warns_of_what_was_true(tmp_pa
     )
     assert [incident["id"] for incident in run.true] == [patching]
     later = hiding.dry_run(tmp_path, some, {}, first=DAY + dt.timedelta(days=1))
-    assert (later.days, later.incidents, [incident["id"] for incident in later.hidden], later.true) == (1, 3, [patching], [])
+    assert (later.days, later.incidents, [incident["id"] for incident in later.hidden], later.true) == (
+        1,
+        3,
+        [patching],
+        [],
+    )
     assert hiding.dry_run(tmp_path, [], {}).hidden == []
     assert findings.load(tmp_path, DAY).edges["rule"].isna().all()  # nothing was kept
 

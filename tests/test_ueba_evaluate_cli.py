@@ -1,4 +1,5 @@
-"""The command from end to end on a small simulated lake: both ways to be told what is malicious, all formats, and mistakes."""
+"""The command from end to end on a small simulated lake: both ways to be told what is malicious, all
+formats, and mistakes."""
 
 import csv
 import io
@@ -38,31 +39,68 @@ def files(folder: Path) -> list[Path]:
 
 def test_labelled_days_become_a_table_and_a_picture(logs: Path, tmp_path: Path) -> None:
     picture = tmp_path / "found.svg"
-    arguments = ("--labels", str(logs / "labels.csv"), *DAYS, "--picture", str(picture), "--output", str(tmp_path / "kept"))
+    arguments = (
+        "--labels",
+        str(logs / "labels.csv"),
+        *DAYS,
+        "--picture",
+        str(picture),
+        "--output",
+        str(tmp_path / "kept"),
+    )
     shown = run(logs, "evaluate", *QUICK, *arguments)
-    assert re.findall(r"^ *(\S+) +\d+ +\d+ +\d+", shown.stdout, re.MULTILINE)[:3] == ["first-seen", "cache", "linear"]
-    assert "found" in shown.stdout and "like it in training" in shown.stdout and "other_credential_usual_target" in shown.stdout
+    assert re.findall(r"^ *(\S+) +\d+ +\d+ +\d+", shown.stdout, re.MULTILINE)[:3] == [
+        "first-seen",
+        "cache",
+        "linear",
+    ]
+    assert (
+        "found" in shown.stdout
+        and "like it in training" in shown.stdout
+        and "other_credential_usual_target" in shown.stdout
+    )
     assert "no row reads a label" in shown.stderr and "3 days" in shown.stderr
     assert "<svg" in picture.read_text() and "incidents a day" in picture.read_text()
     kept = pq.read_table(tmp_path / "kept" / "linear" / "seed-0" / "edges.parquet")
-    assert kept.column_names == ["day", "user", "source", "target", "surprise", "p_value", "incident"] and len(kept)
+    assert kept.column_names == [
+        "day",
+        "user",
+        "source",
+        "target",
+        "surprise",
+        "p_value",
+        "incident",
+    ] and len(kept)
     assert len(list(logs.glob("runs/*-evaluate.json")))
 
 
 def test_shuffled_labels_change_no_score(logs: Path, tmp_path: Path) -> None:
-    """What a row reports is the same to the last bit when every label is moved to another event; what was found is not."""
+    """What a row reports is the same to the last bit when every label is moved to another event; what was
+    found is not."""
     labels = pd.read_csv(logs / "labels.csv")
     moved = ["user", "source", "target", "campaign", "malicious", "kind"]
     labels[moved] = labels[moved].sample(frac=1, random_state=0).to_numpy()
     labels.to_csv(tmp_path / "shuffled.csv", index=False)
     records = {}
     for name, path in (("true", logs / "labels.csv"), ("shuffled", tmp_path / "shuffled.csv")):
-        arguments = ("--rows", "cache", "--labels", str(path), *DAYS, "--output", str(tmp_path / name), "--format", "json")
+        arguments = (
+            "--rows",
+            "cache",
+            "--labels",
+            str(path),
+            *DAYS,
+            "--output",
+            str(tmp_path / name),
+            "--format",
+            "json",
+        )
         (records[name],) = json.loads(run(logs, "evaluate", *arguments).stdout)
     reported = files(tmp_path / "true")
     assert len(reported) == 2
     for path in reported:
-        assert pq.read_table(path).equals(pq.read_table(tmp_path / "shuffled" / path.relative_to(tmp_path / "true")))
+        assert pq.read_table(path).equals(
+            pq.read_table(tmp_path / "shuffled" / path.relative_to(tmp_path / "true"))
+        )
     assert records["true"]["ap"] != records["shuffled"]["ap"]
 
 
@@ -77,7 +115,16 @@ def test_campaigns_are_hidden_in_a_copy_of_the_own_lake(logs: Path) -> None:
 
 
 def test_csv_is_one_row_each(logs: Path) -> None:
-    arguments = ("evaluate", "--rows", "cache", "--labels", str(logs / "labels.csv"), *DAYS, "--format", "csv")
+    arguments = (
+        "evaluate",
+        "--rows",
+        "cache",
+        "--labels",
+        str(logs / "labels.csv"),
+        *DAYS,
+        "--format",
+        "csv",
+    )
     (row,) = csv.DictReader(io.StringIO(run(logs, *arguments).stdout))
     assert row["row"] == "cache" and 0 <= float(row["ap"]) <= 1 and float(row["seconds"]) >= 0
 

@@ -30,11 +30,18 @@ def listed(*rows: tuple[dt.date, str, str]) -> pd.DataFrame:
     return table.assign(source="s" + table["user"], target="t" + table["user"])
 
 
-BAD = labels((DAY, "a", 1, "chain"), (DAY, "b", 1, "chain"), (NEXT, "c", 2, "burst"), (NEXT, "d", -2, "red"), (DAY, "e", -2, "red"))
+BAD = labels(
+    (DAY, "a", 1, "chain"),
+    (DAY, "b", 1, "chain"),
+    (NEXT, "c", 2, "burst"),
+    (NEXT, "d", -2, "red"),
+    (DAY, "e", -2, "red"),
+)
 
 
 def test_campaigns_incidents_and_days_are_counted() -> None:
-    """Incident x holds campaign 1 and work, y the red team, z only work; campaign 2 is in none; user c on another day is not it."""
+    """Incident x holds campaign 1 and work, y the red team, z only work; campaign 2 is in none; user c on
+    another day is not it."""
     found = measure.judged(listed((DAY, "a", "x"), (DAY, "w", "x"), (NEXT, "d", "y"), (DAY, "c", "z")), BAD)
     assert dict(measure.campaigns_found(found)) == {1: "chain"}
     assert dict(measure.campaigns_there(BAD)) == {1: "chain", 2: "burst"}
@@ -46,7 +53,9 @@ def test_campaigns_incidents_and_days_are_counted() -> None:
 def test_nobody_is_found_in_a_crowd(work: int, found: int) -> None:
     """Ten malicious edges of fifty are a fifth; of sixty, and of 40 it would not matter, they are fewer."""
     bad = labels(*((DAY, f"m{number}", 1, "burst") for number in range(10)))
-    crowd = [(DAY, f"m{number}", "x") for number in range(10)] + [(DAY, f"w{number}", "x") for number in range(10 * work)]
+    crowd = [(DAY, f"m{number}", "x") for number in range(10)] + [
+        (DAY, f"w{number}", "x") for number in range(10 * work)
+    ]
     judged = measure.judged(listed(*crowd), bad)
     assert len(measure.campaigns_found(judged)) == found and measure.precision(judged) == found
 
@@ -76,7 +85,8 @@ def test_what_is_as_strange_counts_as_false() -> None:
 
 
 def test_flat_p_values_and_those_that_are_not() -> None:
-    """One of a hundred in each tenth is flat. With four in the broadest: (4 + 0.5) / (100 + 50) is three times 1 %."""
+    """One of a hundred in each tenth is flat. With four in the broadest: (4 + 0.5) / (100 + 50) is three
+    times 1 %."""
     breadth = np.repeat(np.arange(10), 100)
     p = np.where(np.arange(1000) % 100 == 0, 0.001, 0.5)
     assert measure.p_flatness(p, breadth) == pytest.approx(1)
@@ -89,9 +99,13 @@ def test_the_broadest_of_a_hundred_users() -> None:
     assert measure.broadest(user, np.repeat(np.arange(100.0), 2)).tolist() == [99]
 
 
-@pytest.mark.parametrize(("time", "day"), [("86400", DAY + dt.timedelta(1)), ("2026-03-01T23:30:00-01:00", NEXT)])
+@pytest.mark.parametrize(
+    ("time", "day"), [("86400", DAY + dt.timedelta(1)), ("2026-03-01T23:30:00-01:00", NEXT)]
+)
 def test_times_of_labels(time: str, day: dt.date, tmp_path: Path) -> None:
-    (tmp_path / "labels.csv").write_text(f"time,user,source,target,kind,campaign,malicious\n{time},a,b,c,burst,1,1\n")
+    (tmp_path / "labels.csv").write_text(
+        f"time,user,source,target,kind,campaign,malicious\n{time},a,b,c,burst,1,1\n"
+    )
     read = measure.read_labels(tmp_path / "labels.csv", dt.datetime(2026, 3, 1))
     assert read["day"].tolist() == [day]
 
@@ -110,7 +124,7 @@ def test_labels_that_are_none(text: str, said: str, tmp_path: Path) -> None:
         measure.read_labels(tmp_path / "labels.csv")
 
 
-# --- an oracle -------------------------------------------------------------------------------------------------
+# --- an oracle ----------------------------------------------------------------------------------------------
 
 
 def test_an_oracle_is_perfect(tmp_path: Path) -> None:
@@ -118,15 +132,25 @@ def test_an_oracle_is_perfect(tmp_path: Path) -> None:
     prepared = world(tmp_path / "days")
     (scored,) = prepared.of_use("score")
     columns = ["user", "source", "target"]
-    bad = pd.DataFrame([INTRUDER, STRANGERS[1]], columns=columns).assign(campaign=[0, 1], kind=["pivot", "new"])
+    bad = pd.DataFrame([INTRUDER, STRANGERS[1]], columns=columns).assign(
+        campaign=[0, 1], kind=["pivot", "new"]
+    )
     bad = bad.assign(day=scored.date, malicious=1)
     there = results.truth(prepared, bad)
     assert there.edge_malicious.tolist() == [edge in (INTRUDER, STRANGERS[1]) for edge in SCORED]
-    assert there.facts == {"days": 1, "campaigns": 2, "red_days": 0, "campaigns_by_kind": {"new": 1, "pivot": 1}}
+    assert there.facts == {
+        "days": 1,
+        "campaigns": 2,
+        "red_days": 0,
+        "campaigns_by_kind": {"new": 1, "pivot": 1},
+    }
     rng = np.random.default_rng(0)
     for day in prepared.days:
         surprise = rng.random(len(day.batch))
-        np.save(tmp_path / f"surprise-{day.date}.npy", surprise + 50 * there.edge_malicious if day.use == "score" else surprise)
+        np.save(
+            tmp_path / f"surprise-{day.date}.npy",
+            surprise + 50 * there.edge_malicious if day.use == "score" else surprise,
+        )
     run = Run(tmp_path, 1.0, 100.0)
     found = results.result(triage(prepared, run, ROWS[0], IncidentConfig()), there, run)
     assert (found.curve[1], found.numbers["found_5"], found.numbers["reported_found"]) == (1, 2, 2)

@@ -1,4 +1,5 @@
-"""Every row keeps the contract, and puts what does not belong above what does; the walk writes what the detector would see."""
+"""Every row keeps the contract, and puts what does not belong above what does; the walk writes what the
+detector would see."""
 
 import datetime as dt
 from pathlib import Path
@@ -28,7 +29,8 @@ def scored(row: Row, prepared: Prepared, folder: Path) -> np.ndarray:
 
 @pytest.mark.parametrize("row", FITTED, ids=lambda row: row.name)
 def test_every_row_keeps_the_contract(row: Row, prepared: Prepared, tmp_path: Path) -> None:
-    """Finite nats for all, strangers too; the same again; whatever the order of edges; and nothing on disk is changed."""
+    """Finite nats for all, strangers too; the same again; whatever the order of edges; and nothing on disk
+    is changed."""
     before = {path: path.read_bytes() for path in prepared.folder.rglob("*.np[yz]")}
     once = scored(row, prepared, tmp_path / "once")
     assert once.shape == (len(SCORED),) and np.isfinite(once).all() and (once >= 0).all()
@@ -38,7 +40,9 @@ def test_every_row_keeps_the_contract(row: Row, prepared: Prepared, tmp_path: Pa
     np.testing.assert_allclose(shuffled, once[permutation()], rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("row", [row for row in FITTED if row.kind != rows.ABLATION], ids=lambda row: row.name)
+@pytest.mark.parametrize(
+    "row", [row for row in FITTED if row.kind != rows.ABLATION], ids=lambda row: row.name
+)
 def test_the_intruder_is_stranger_than_work(row: Row, prepared: Prepared, tmp_path: Path) -> None:
     surprise = scored(row, prepared, tmp_path / "scores")
     assert surprise[SCORED.index(INTRUDER)] > surprise[: len(USUAL)].max()
@@ -54,7 +58,8 @@ def test_a_count_by_hand(prepared: Prepared) -> None:
 
 
 def test_midas_by_hand(prepared: Prepared) -> None:
-    """The eleventh day at nine is hour 250 of all. A new pair's count now, and ever, is 1: (1 - 1/t)^2 t^2 / (t - 1) = t - 1."""
+    """The eleventh day at nine is hour 250 of all. A new pair's count now, and ever, is 1: (1 - 1/t)^2 t^2 /
+    (t - 1) = t - 1."""
     score = baselines.midas(prepared.training(CONFIG, 0))
     for day in prepared.days:
         surprise = score(day)

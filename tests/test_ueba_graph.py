@@ -1,4 +1,5 @@
-"""What the graph says of incidents and of who is like whom, and that it says the same however often and however broken off."""
+"""What the graph says of incidents and of who is like whom, and that it says the same however often and
+however broken off."""
 
 import datetime as dt
 import itertools
@@ -50,7 +51,8 @@ def wipe(store: Store) -> None:
 
 
 def dump(store: Store) -> Counter[str]:
-    """Every node with its labels and every relationship with its ends, with all properties, and how often each is there."""
+    """Every node with its labels and every relationship with its ends, with all properties, and how often
+    each is there."""
     everything: Counter[str] = Counter()
     for node in ontology.SCHEMA.nodes:
         found = store.query(f"MATCH (n:{node.label}) RETURN n AS n", limit=10**6)
@@ -63,7 +65,7 @@ def dump(store: Store) -> Counter[str]:
     return everything
 
 
-# --- by hand ---------------------------------------------------------------------------------------------------
+# --- by hand ------------------------------------------------------------------------------------------------
 
 
 def day_in(store: Store, day: dt.date, rows: list[tuple[str, str | None, str]]) -> None:
@@ -77,8 +79,11 @@ def day_in(store: Store, day: dt.date, rows: list[tuple[str, str | None, str]]) 
         load(item, rest)
 
 
-def finding(day: dt.date, edges: list[tuple[str, str | None, str, float, str | None]], facts: dict[str, Any] = FACTS) -> Finding:
-    """Edges (user, source, target, surprise, incident), strangest first; each incident has its edges' users."""
+def finding(
+    day: dt.date, edges: list[tuple[str, str | None, str, float, str | None]], facts: dict[str, Any] = FACTS
+) -> Finding:
+    """Edges (user, source, target, surprise, incident), strangest first; each incident has its edges'
+    users."""
     columns = ["user", "source", "target", "surprise", "incident"]
     table = pd.DataFrame(edges, columns=columns).astype({"source": object, "incident": object})
     table = table.where(table.notna(), None)
@@ -143,7 +148,8 @@ def test_an_incident_says_what_an_investigator_asks(store: Store) -> None:
 
 
 def test_what_an_earlier_scoring_said_goes(store: Store) -> None:
-    """Scored again, i1 has lost the share, i2 is gone and bob is not strange any more. Another day keeps what was said of it."""
+    """Scored again, i1 has lost the share, i2 is gone and bob is not strange any more. Another day keeps
+    what was said of it."""
     for day in (FIRST, SECOND):
         day_in(store, day, EDGES)
     other = finding(SECOND, [(*EDGES[0], 7.0, "j1")])
@@ -165,7 +171,9 @@ def test_what_an_earlier_scoring_said_goes(store: Store) -> None:
         ["2024-05-02", "eve", "srv", 7.0, "j1"],
     ]
     graph.write_findings(store, finding(FIRST, []), {})  # a day on which nothing at all is strange
-    assert store.query("MATCH ()-[r]->() WHERE r.surprise IS NOT NULL RETURN r.day AS day")["day"].tolist() == ["2024-05-02"]
+    assert store.query("MATCH ()-[r]->() WHERE r.surprise IS NOT NULL RETURN r.day AS day")[
+        "day"
+    ].tolist() == ["2024-05-02"]
 
 
 def test_what_stands_there_is_not_written_again_and_what_differs_is(store: Store) -> None:
@@ -188,9 +196,15 @@ def test_findings_of_edges_that_are_not_there_make_none(store: Store) -> None:
     day_in(store, SECOND, EDGES)
     graph.write_findings(store, finding(FIRST, STRANGE), {})
     every = store.query(
-        "MATCH (u)-[r:LOGGED_ON|ACCESSED]->() WHERE r.day = $day RETURN u.name AS user, r.surprise AS nats", {"day": str(FIRST)}
+        "MATCH (u)-[r:LOGGED_ON|ACCESSED]->() WHERE r.day = $day RETURN u.name AS user, r.surprise AS nats",
+        {"day": str(FIRST)},
     )
-    assert sorted(every.values.tolist(), key=str) == [["bob", 1.0], ["bob", 5.0], ["eve@corp", None], ["eve@corp", None]]
+    assert sorted(every.values.tolist(), key=str) == [
+        ["bob", 1.0],
+        ["bob", 5.0],
+        ["eve@corp", None],
+        ["eve@corp", None],
+    ]
 
 
 def test_what_rules_hide_is_no_incident_unless_it_was_called_true(store: Store) -> None:
@@ -229,12 +243,23 @@ def test_incidents_go_with_their_days_and_keep_nobody(store: Store) -> None:
     day_in(store, SECOND, EDGES[2:3])
     graph.write_findings(store, finding(FIRST, STRANGE), {})
     graph.write_findings(store, finding(SECOND, [(*EDGES[2], 5.0, "j1")], {**FACTS, "seeds": 2}), {})
-    for label, start, end in (("USER", "eve", "bob"), ("USER", "bob", "eve"), ("MACHINE", "pc2", "srv"), ("MACHINE", "pc1", "srv")):
+    for label, start, end in (
+        ("USER", "eve", "bob"),
+        ("USER", "bob", "eve"),
+        ("MACHINE", "pc2", "srv"),
+        ("MACHINE", "pc1", "srv"),
+    ):
         ends = (getattr(ontology, label),) * 2
-        store.load_relationships(ontology.PEER_OF[ends], pa.table({"start": [start], "end": [end], "rank": [1]}))
+        store.load_relationships(
+            ontology.PEER_OF[ends], pa.table({"start": [start], "end": [end], "rank": [1]})
+        )
     store.prune(ontology.SCHEMA, "day", str(SECOND))
     left = dump(store)
-    assert {json.loads(each)["name"] for each in left if each.startswith('{"') and '"name"' in each} == {"bob", "pc2", "srv"}
+    assert {json.loads(each)["name"] for each in left if each.startswith('{"') and '"name"' in each} == {
+        "bob",
+        "pc2",
+        "srv",
+    }
     assert [store.count(item) for item in (ontology.INCIDENT, ontology.MODEL_RUN)] == [1, 1]
     peers = store.query("MATCH (a)-[:PEER_OF]->(b) RETURN a.name AS a, b.name AS b")
     assert peers.values.tolist() == [["pc2", "srv"]]
@@ -244,12 +269,13 @@ def test_incidents_go_with_their_days_and_keep_nobody(store: Store) -> None:
     assert not dump(store)
 
 
-# --- on a workspace --------------------------------------------------------------------------------------------
+# --- on a workspace -----------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
 def scored(trained: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Workspace:  # noqa: F811
-    """Its last day scored and then learned, as after a night; with ten machines that were acted from and never reached."""
+    """Its last day scored and then learned, as after a night; with ten machines that were acted from and
+    never reached."""
     workspace = Workspace(tmp_path_factory.mktemp("scored") / "ws")
     shutil.copytree(trained.root, workspace.root)
     at = (LAST - dt.date(1970, 1, 1) - DAY) // dt.timedelta(seconds=1)
@@ -326,21 +352,36 @@ def test_a_vector_index_finds_the_peers_where_there_is_one(store: Store, scored:
     assert there >= 80 and missed <= there / 20  # the index is approximate: it may miss one now and then
 
 
-def test_the_graph_holds_peers_only_of_who_is_in_it_and_no_old_ones(store: Store, scored: Workspace, tmp_path: Path) -> None:
+def test_the_graph_holds_peers_only_of_who_is_in_it_and_no_old_ones(
+    store: Store, scored: Workspace, tmp_path: Path
+) -> None:
     load(store, scored, days=1)
     known = stages.known_of(scored, None, CONFIG)
     graphed = set(store.keys(ontology.USER))
     assert graphed < set(known.history.users.names)
     for name in sorted(graphed)[:10]:
         [facts] = [describe(known, each) for each in find(known, name) if each.is_user]
-        expected = [(each["name"], rank) for rank, each in enumerate(facts["nearest"], start=1) if each["name"] in graphed]
-        asked = "MATCH (:User {name: $name})-[p:PEER_OF]->(o) RETURN o.name AS name, p.rank AS rank ORDER BY rank"
+        expected = [
+            (each["name"], rank)
+            for rank, each in enumerate(facts["nearest"], start=1)
+            if each["name"] in graphed
+        ]
+        asked = (
+            "MATCH (:User {name: $name})-[p:PEER_OF]->(o) RETURN o.name AS name, p.rank AS rank ORDER BY rank"
+        )
         assert list(store.query(asked, {"name": name}).itertuples(index=False, name=None)) == expected
     before = dump(store)
     assert store.count(ontology.PEER_OF[ontology.USER, ontology.USER])
     graph.write_peers(store, None)
     assert store.count(ontology.PEER_OF[ontology.USER, ontology.USER]) == 0
-    assert len(store.query("MATCH (n) WHERE n.embedding IS NOT NULL OR n.embedding_as_source IS NOT NULL RETURN n LIMIT 1")) == 0
+    assert (
+        len(
+            store.query(
+                "MATCH (n) WHERE n.embedding IS NOT NULL OR n.embedding_as_source IS NOT NULL RETURN n LIMIT 1"
+            )
+        )
+        == 0
+    )
     graph.write_peers(store, known)
     assert dump(store) == before
 
@@ -351,22 +392,34 @@ def test_a_verdict_comes_with_the_next_load(store: Store, scored: Workspace, tmp
     load(store, workspace, days=1)
     before = dump(store)
     [worst, next_worst, *_] = [each["id"] for each in findings.load(workspace.findings, LAST).incidents]
-    said = [(worst, "true"), ("20200101-00000000", "benign"), (worst, "benign"), (next_worst, "true"), (next_worst, "withdrawn")]
+    said = [
+        (worst, "true"),
+        ("20200101-00000000", "benign"),
+        (worst, "benign"),
+        (next_worst, "true"),
+        (next_worst, "withdrawn"),
+    ]
     file = verdicts.write(workspace.root, *({"incident": name, "verdict": verdict} for name, verdict in said))
     file.write_text(file.read_text() + '{"incident": "cut o')
     load(store, workspace, days=1)
-    judged = store.query("MATCH (i:Incident) WHERE i.verdict IS NOT NULL RETURN i.id AS id, i.verdict AS verdict")
+    judged = store.query(
+        "MATCH (i:Incident) WHERE i.verdict IS NOT NULL RETURN i.id AS id, i.verdict AS verdict"
+    )
     assert judged.values.tolist() == [[worst, "benign"]]
     file.unlink()
     load(store, workspace, days=1)
     assert dump(store) == before
 
 
-# --- again, and after it was cut off ---------------------------------------------------------------------------
+# --- again, and after it was cut off ------------------------------------------------------------------------
 
 
 def environment_of(connection: Connection) -> dict[str, str]:  # noqa: F811
-    names = {"NEO4J_URI": connection.uri, "NEO4J_USERNAME": connection.username, "NEO4J_PASSWORD": connection.password}
+    names = {
+        "NEO4J_URI": connection.uri,
+        "NEO4J_USERNAME": connection.username,
+        "NEO4J_PASSWORD": connection.password,
+    }
     return names | {"NEO4J_DATABASE": connection.database}
 
 
@@ -430,12 +483,17 @@ def test_a_load_that_is_cut_off_anywhere_is_finished_by_the_next(store: Store, s
 def test_a_night_that_is_cut_off_is_finished_by_the_next(
     store: Store, scored: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """In the graph, and between stages. In that night came late data for a day that was scored, loaded and learned."""
-    monkeypatch.setattr("models.training.TrainingConfig", partial(TrainingConfig, warm_up_steps=5))  # how well is not the question
+    """In the graph, and between stages. In that night came late data for a day that was scored, loaded and
+    learned."""
+    monkeypatch.setattr(
+        "models.training.TrainingConfig", partial(TrainingConfig, warm_up_steps=5)
+    )  # how well is not the question
     environment = environment_of(store.connection)
     late = tmp_path / "late.txt"
     at = (LAST - dt.date(1970, 1, 1)) // dt.timedelta(seconds=1) + 3600
-    late.write_text(f"{at},U1@X,U1@X,C1,C2,NTLM,Network,LogOn,Success\n{at},U9@X,U9@X,K1,K2,NTLM,Network,LogOn,Success\n")
+    late.write_text(
+        f"{at},U1@X,U1@X,C1,C2,NTLM,Network,LogOn,Success\n{at},U9@X,U9@X,K1,K2,NTLM,Network,LogOn,Success\n"
+    )
 
     def before(name: str) -> Workspace:
         wipe(store)
@@ -478,7 +536,7 @@ def test_a_night_that_is_cut_off_is_finished_by_the_next(
         assert dump(store) == whole, number
 
 
-# --- the document ----------------------------------------------------------------------------------------------
+# --- the document -------------------------------------------------------------------------------------------
 
 
 def test_the_document_says_what_the_ontology_says() -> None:
@@ -493,7 +551,9 @@ def test_the_queries_of_the_document_run(store: Store, scored: Workspace) -> Non
     load(store, scored)
     if store.connection.directory is None:
         store._write("CALL db.awaitIndexes(60)", {})
-    user = store.query("MATCH (:Incident)-[:INVOLVES {role: 'user'}]->(u) RETURN u.name AS name LIMIT 1")["name"][0]
+    user = store.query("MATCH (:Incident)-[:INVOLVES {role: 'user'}]->(u) RETURN u.name AS name LIMIT 1")[
+        "name"
+    ][0]
     queries = re.findall(r"```cypher\n(.*?)```", DOCS, re.DOTALL)
     assert len(queries) == 3
     for query in queries:

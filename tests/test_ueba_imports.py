@@ -13,7 +13,14 @@ HEAVY = ("torch", "torch_geometric", "pandas", "duckdb", "ibis", "neo4j", "matpl
 
 @pytest.mark.parametrize(
     "arguments",
-    [["--help"], ["incidents"], ["incidents", "--help"], ["evaluate", "--help"], ["graph", "server", "--help"], ["ask", "list"]],
+    [
+        ["--help"],
+        ["incidents"],
+        ["incidents", "--help"],
+        ["evaluate", "--help"],
+        ["graph", "server", "--help"],
+        ["ask", "list"],
+    ],
 )
 def test_quick_commands_import_nothing_heavy(arguments: list[str], tmp_path: Path) -> None:
     """By the list of modules, not by the clock."""
@@ -38,7 +45,9 @@ def imported(path: Path) -> set[str]:
     return names
 
 
-@pytest.mark.parametrize(("package", "others"), [("models", ("ueba", "graphdb")), ("graphdb", ("ueba", "models", "torch"))])
+@pytest.mark.parametrize(
+    ("package", "others"), [("models", ("ueba", "graphdb")), ("graphdb", ("ueba", "models", "torch"))]
+)
 def test_the_libraries_know_nothing_of_the_others(package: str, others: tuple[str, ...]) -> None:
     for path in (ROOT / package).rglob("*.py"):
         assert not [name for name in imported(path) if name.split(".")[0] in others], path

@@ -55,7 +55,9 @@ def test_logons_by_hand(tmp_path, header):
     made = read(tmp_path, f"{HEADER}\r\n" * header + ROWS)
     assert [event["dropped"] for event in made] == ["header"] * header + REASONS
     first, second, third = made[header : 3 + header]
-    assert {name: value for name, value in first.items() if value is not None and name not in ("line", "text")} == {
+    assert {
+        name: value for name, value in first.items() if value is not None and name not in ("line", "text")
+    } == {
         "time": dt.datetime(2010, 1, 2, 6, 49),
         "user": "NGF0157",
         "source": "PC-6056",
@@ -72,7 +74,10 @@ def test_logons_by_hand(tmp_path, header):
 
 def test_times_are_of_a_zone(tmp_path):
     (event,) = read(tmp_path, LOGON, timezone="America/New_York")
-    assert (event["time"], event["note"]) == (dt.datetime(2010, 1, 2, 11, 49), "time without a zone: taken as America/New_York")
+    assert (event["time"], event["note"]) == (
+        dt.datetime(2010, 1, 2, 11, 49),
+        "time without a zone: taken as America/New_York",
+    )
 
 
 ROW = "{X1D9-S0ES98JV-5357PWMI},01/02/2010 06:49:00,NGF0157,PC-6056"
@@ -82,7 +87,11 @@ ROW = "{X1D9-S0ES98JV-5357PWMI},01/02/2010 06:49:00,NGF0157,PC-6056"
     ("columns", "row", "log"),
     [
         ("filename,content", 'a.doc,"D0-CF, ""x""\nyesterday"', "file"),
-        ("filename,activity,to_removable_media,from_removable_media,content", "a.doc,File Write,True,False,x", "file"),
+        (
+            "filename,activity,to_removable_media,from_removable_media,content",
+            "a.doc,File Write,True,False,x",
+            "file",
+        ),
         ("url,activity,content", "http://a.example/x,WWW Visit,y", "http"),
         ("to,cc,bcc,from,activity,size,attachments,content", "a@x,,,b@x,Send,5,,y", "email"),
         ("file_tree,activity", "R:\\,Connect", "device"),
@@ -95,8 +104,18 @@ def test_other_logs_are_counted(tmp_path, columns, row, log):
 
 
 def test_recognises_its_own_only():
-    others = ["user,computer,red_dst,red_src", "ANONYMOUS LOGON,C1,0,0", "id,date,user,pc,activity", '{"a": 1, "b": "x-y-z"}', ""]
-    others += ["0,U1@D,U1@D,C1,C2,Kerberos,Network,LogOn,Success", '{"a-b":1,"c-d":2,"e":3,"f":4,"g":"}', "{},{},{},{},{}"]
+    others = [
+        "user,computer,red_dst,red_src",
+        "ANONYMOUS LOGON,C1,0,0",
+        "id,date,user,pc,activity",
+        '{"a": 1, "b": "x-y-z"}',
+        "",
+    ]
+    others += [
+        "0,U1@D,U1@D,C1,C2,Kerberos,Network,LogOn,Success",
+        '{"a-b":1,"c-d":2,"e":3,"f":4,"g":"}',
+        "{},{},{},{},{}",
+    ]
     now = dt.datetime(2024, 1, 1)
     assert cert.recognises(Sample("log", tuple(others), now)) == 0
     sample = Sample("log", (HEADER, *ROWS.splitlines()), now)
@@ -107,7 +126,10 @@ def test_recognises_its_own_only():
 @given(st.lists(st.tuples(st.integers(0, 70), st.text(max_size=4)), min_size=1, max_size=40))
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_mutated_rows_never_raise_and_are_all_counted(tmp_path_factory, mutations):
-    rows = [LOGON[:cut] + "".join(c for c in junk if c not in '\r\n"') + LOGON[cut + 1 :] for cut, junk in mutations]
+    rows = [
+        LOGON[:cut] + "".join(c for c in junk if c not in '\r\n"') + LOGON[cut + 1 :]
+        for cut, junk in mutations
+    ]
     made = read(tmp_path_factory.mktemp("mutated"), "\n".join([HEADER, *rows]) + "\n")
     assert [event["line"] for event in made] == list(range(1, len(rows) + 2))
     assert all(event["dropped"] or (event["time"] and event["user"] and event["target"]) for event in made)

@@ -1,4 +1,5 @@
-"""CloudTrail records -> events; expected events are worked out by hand, those of the real files by Python's json."""
+"""CloudTrail records -> events; expected events are worked out by hand, those of the real files by Python's
+json."""
 
 from __future__ import annotations
 
@@ -18,20 +19,38 @@ from ueba.ingest.sources import Sample, cloudtrail
 
 REAL = Path(__file__).parents[2] / "shared/data/cloudtrail/CloudTrail"
 SHOWN = ("user", "source", "target", "action", "auth_package", "outcome", "outcome_reason", "dropped")
-ALICE = {"type": "IAMUser", "principalId": "AIDA1", "arn": "arn:aws:iam::123:user/Alice", "accountId": "123", "userName": "Alice"}
+ALICE = {
+    "type": "IAMUser",
+    "principalId": "AIDA1",
+    "arn": "arn:aws:iam::123:user/Alice",
+    "accountId": "123",
+    "userName": "Alice",
+}
 ROLE = {
     "type": "AssumedRole",
     "principalId": "AROA1:aws-go-sdk-168",
     "arn": "arn:aws:sts::123:assumed-role/Deploy/aws-go-sdk-168",
     "accountId": "123",
     "sessionContext": {
-        "sessionIssuer": {"type": "Role", "principalId": "AROA1", "arn": "arn:aws:iam::123:role/ci/Deploy", "userName": "Deploy"},
+        "sessionIssuer": {
+            "type": "Role",
+            "principalId": "AROA1",
+            "arn": "arn:aws:iam::123:role/ci/Deploy",
+            "userName": "Deploy",
+        },
         "attributes": {"mfaAuthenticated": "false"},
     },
 }
-JANE = ROLE | {"principalId": "AROA1:Jane@corp.example", "arn": "arn:aws:sts::123:assumed-role/Deploy/Jane@corp.example"}
+JANE = ROLE | {
+    "principalId": "AROA1:Jane@corp.example",
+    "arn": "arn:aws:sts::123:assumed-role/Deploy/Jane@corp.example",
+}
 SERVICE = {"type": "AWSService", "invokedBy": "rds.amazonaws.com"}
-SERVICE_ROLE = ROLE | {"sessionContext": {"sessionIssuer": {"arn": "arn:aws:iam::123:role/aws-service-role/rds.amazonaws.com/RDS"}}}
+SERVICE_ROLE = ROLE | {
+    "sessionContext": {
+        "sessionIssuer": {"arn": "arn:aws:iam::123:role/aws-service-role/rds.amazonaws.com/RDS"}
+    }
+}
 
 
 def record(call: str, service: str, who: Any = ALICE, /, **more: Any) -> dict[str, Any]:
@@ -56,7 +75,12 @@ def asked(call: str, service: str, who: Any = ALICE, /, **parameters: Any) -> di
 
 
 def sign_in(result: str, **more: Any) -> dict[str, Any]:
-    return record("ConsoleLogin", "signin", eventType="AwsConsoleSignIn", responseElements={"ConsoleLogin": result}) | more
+    return (
+        record(
+            "ConsoleLogin", "signin", eventType="AwsConsoleSignIn", responseElements={"ConsoleLogin": result}
+        )
+        | more
+    )
 
 
 def events(tmp_path, *records: Any, format: str = "cloudtrail") -> list[dict[str, Any]]:
@@ -77,7 +101,15 @@ CASES = {
         ("Alice@123", IP, "AWS console 123", "logon", "no MFA", "failure", "Failed authentication", None),
     ),
     "console, root": (
-        sign_in("Success", userIdentity={"type": "Root", "accountId": "123", "arn": "arn:aws:iam::123:root", "principalId": "123"}),
+        sign_in(
+            "Success",
+            userIdentity={
+                "type": "Root",
+                "accountId": "123",
+                "arn": "arn:aws:iam::123:root",
+                "principalId": "123",
+            },
+        ),
         ("root@123", IP, "AWS console 123", "logon", None, "success", None, None),
     ),
     "portal": (
@@ -98,7 +130,10 @@ CASES = {
     ),
     "role denied": (
         record(
-            "AssumeRole", "sts", errorCode="AccessDenied", errorMessage=f"User: x is not to: sts:AssumeRole on resource: {DEPLOY}"
+            "AssumeRole",
+            "sts",
+            errorCode="AccessDenied",
+            errorMessage=f"User: x is not to: sts:AssumeRole on resource: {DEPLOY}",
         ),
         ("Alice@123", IP, DEPLOY, "assume_role", None, "failure", "AccessDenied", None),
     ),
@@ -112,7 +147,12 @@ CASES = {
         ("jane@corp.example", IP, DEPLOY, "assume_role", "SAML", "success", None, None),
     ),
     "role taken by a workload": (
-        asked("AssumeRoleWithWebIdentity", "sts", {"type": "WebIdentityUser", "userName": "repo:o/r:ref:main"}, roleArn=DEPLOY),
+        asked(
+            "AssumeRoleWithWebIdentity",
+            "sts",
+            {"type": "WebIdentityUser", "userName": "repo:o/r:ref:main"},
+            roleArn=DEPLOY,
+        ),
         ("repo:o/r:ref:main@123", IP, DEPLOY, "assume_role", "OpenID Connect", "success", None, None),
     ),
     "role switched to": (
@@ -121,11 +161,17 @@ CASES = {
             "signin",
             ROLE | {"sessionContext": None},
             responseElements={"SwitchRole": "Success"},
-            additionalEventData={"SwitchFrom": "arn:aws:iam::456:user/ops/Alice", "RedirectTo": "https://console.aws.amazon.com"},
+            additionalEventData={
+                "SwitchFrom": "arn:aws:iam::456:user/ops/Alice",
+                "RedirectTo": "https://console.aws.amazon.com",
+            },
         ),
         ("Alice@456", IP, DEPLOY, "assume_role", None, "success", None, None),
     ),
-    "token": (record("GetSessionToken", "sts"), ("Alice@123", IP, "sts.amazonaws.com", "logon", None, "success", None, None)),
+    "token": (
+        record("GetSessionToken", "sts"),
+        ("Alice@123", IP, "sts.amazonaws.com", "logon", None, "success", None, None),
+    ),
     "session of a role": (
         asked("DescribeInstances", "ec2", ROLE),
         ("role/Deploy@123", IP, "ec2.amazonaws.com", "object_access", None, "success", None, None),
@@ -139,11 +185,21 @@ CASES = {
         ("jane", IP, "s3://b", "object_access", None, "success", None, None),
     ),
     "another account": (
-        asked("GetObject", "s3", {"type": "AWSAccount", "principalId": "AIDA9:x", "accountId": "999"}, bucketName="b"),
+        asked(
+            "GetObject",
+            "s3",
+            {"type": "AWSAccount", "principalId": "AIDA9:x", "accountId": "999"},
+            bucketName="b",
+        ),
         ("AIDA9@999", IP, "s3://b", "object_access", None, "success", None, None),
     ),
     "public access": (
-        asked("GetObject", "s3", {"type": "AWSAccount", "principalId": "", "accountId": "ANONYMOUS_PRINCIPAL"}, bucketName="b"),
+        asked(
+            "GetObject",
+            "s3",
+            {"type": "AWSAccount", "principalId": "", "accountId": "ANONYMOUS_PRINCIPAL"},
+            bucketName="b",
+        ),
         ("anonymous", IP, "s3://b", "object_access", None, "success", None, None),
     ),
     "federated": (
@@ -152,11 +208,29 @@ CASES = {
     ),
     "by a service for a user": (
         record("Decrypt", "kms", ALICE | {"invokedBy": "x"}, sourceIPAddress="secretsmanager.amazonaws.com"),
-        ("Alice@123", "secretsmanager.amazonaws.com", "kms.amazonaws.com", "object_access", None, "success", None, None),
+        (
+            "Alice@123",
+            "secretsmanager.amazonaws.com",
+            "kms.amazonaws.com",
+            "object_access",
+            None,
+            "success",
+            None,
+            None,
+        ),
     ),
     "inside": (
         record("ListTrails", "cloudtrail", sourceIPAddress="AWS Internal", errorCode="ThrottlingException"),
-        ("Alice@123", None, "cloudtrail.amazonaws.com", "object_access", None, "failure", "ThrottlingException", None),
+        (
+            "Alice@123",
+            None,
+            "cloudtrail.amazonaws.com",
+            "object_access",
+            None,
+            "failure",
+            "ThrottlingException",
+            None,
+        ),
     ),
 }
 SECRET = "arn:aws:secretsmanager:us-east-1:123:secret:db"
@@ -165,23 +239,33 @@ TARGETS = [
     (asked("GetSecretValue", "secretsmanager", secretId=SECRET + "-L0CnJd"), SECRET),
     (asked("CreateSecret", "secretsmanager", name="db"), SECRET),
     (asked("ListBuckets", "s3", Host="s3"), "s3.amazonaws.com"),
-    (record("GetObject", "s3", resources=[{"type": "AWS::S3::Object", "ARN": "arn:aws:s3:::b/k/k"}]), "s3://b"),
+    (
+        record("GetObject", "s3", resources=[{"type": "AWS::S3::Object", "ARN": "arn:aws:s3:::b/k/k"}]),
+        "s3://b",
+    ),
     (record("GetObject", "s3", errorMessage='not on resource: "arn:aws:s3:::b/k" because'), "s3://b"),
     (
-        asked("Decrypt", "kms", keyId="alias/x") | {"resources": [{"ARN": "arn:aws:kms:us-east-1:123:key/k"}]},
+        asked("Decrypt", "kms", keyId="alias/x")
+        | {"resources": [{"ARN": "arn:aws:kms:us-east-1:123:key/k"}]},
         "arn:aws:kms:us-east-1:123:key/k",
     ),
     (asked("Decrypt", "kms", keyId="k"), "arn:aws:kms:us-east-1:123:key/k"),
     (asked("Encrypt", "kms", keyId="alias/x"), "arn:aws:kms:us-east-1:123:alias/x"),
     (asked("Invoke", "lambda", functionName="f"), "arn:aws:lambda:us-east-1:123:function:f"),
-    (asked("GetItem", "dynamodb", tableName="t") | {"awsRegion": "cn-north-1"}, "arn:aws-cn:dynamodb:cn-north-1:123:table/t"),
+    (
+        asked("GetItem", "dynamodb", tableName="t") | {"awsRegion": "cn-north-1"},
+        "arn:aws-cn:dynamodb:cn-north-1:123:table/t",
+    ),
     (asked("DeleteDBInstance", "rds", dBInstanceIdentifier="d"), "arn:aws:rds:us-east-1:123:db:d"),
     (asked("GetParameter", "ssm", name="/a/b"), "arn:aws:ssm:us-east-1:123:parameter/a/b"),
     (asked("GetDocument", "ssm", name="x"), "ssm.amazonaws.com"),
     (asked("StartSession", "ssm", target="i-1"), "arn:aws:ec2:us-east-1:123:instance/i-1"),
     (asked("SendCommand", "ssm", instanceIds=["i-1", "i-2"]), "arn:aws:ec2:us-east-1:123:instance/i-1"),
     (asked("GetPasswordData", "ec2", instanceId="i-1"), "arn:aws:ec2:us-east-1:123:instance/i-1"),
-    (asked("AttachRolePolicy", "iam", roleName="r", policyArn="arn:aws:iam::aws:policy/x"), "arn:aws:iam::123:role/r"),
+    (
+        asked("AttachRolePolicy", "iam", roleName="r", policyArn="arn:aws:iam::aws:policy/x"),
+        "arn:aws:iam::123:role/r",
+    ),
     (asked("CreateAccessKey", "iam", userName="u"), "arn:aws:iam::123:user/u"),
 ]
 DROPPED = {
@@ -191,10 +275,19 @@ DROPPED = {
         record("SharedSnapshotVolumeCreated", "ec2", {"accountId": "123", "invokedBy": "ec2.amazonaws.com"}),
         record("RotateKey", "kms", eventType="AwsServiceEvent"),
     ],
-    "not a logon: step of a sign-in": [record("CheckMfa", "signin", responseElements={"CheckMfa": "Success"})],
+    "not a logon: step of a sign-in": [
+        record("CheckMfa", "signin", responseElements={"CheckMfa": "Success"})
+    ],
     "not a logon: insight": [record("RunInstances", "ec2", None, eventType="AwsCloudTrailInsight")],
     "no user: AWS hides a name that does not exist": [
-        sign_in("Failure", userIdentity={"type": "IAMUser", "userName": "HIDDEN_DUE_TO_SECURITY_REASONS", "accountId": "123"})
+        sign_in(
+            "Failure",
+            userIdentity={
+                "type": "IAMUser",
+                "userName": "HIDDEN_DUE_TO_SECURITY_REASONS",
+                "accountId": "123",
+            },
+        )
     ],
     "no user": [
         record("ListUsers", "iam", None),
@@ -215,37 +308,76 @@ def test_events_by_hand(tmp_path):
     found = events(tmp_path, *ALL)
     shown = {name: tuple(event[column] for column in SHOWN) for name, event in zip(CASES, found, strict=True)}
     assert shown == {name: expected for name, (_, expected) in CASES.items()}
-    assert all(event["detail"] == event["code"] == each["eventName"] for event, each in zip(found, ALL, strict=True))
-    assert {(event["target_kind"], event["reporter"], event["event_id"], event["note"], event["time"]) for event in found} == {
-        ("resource", "123", "70e5932e-9022-4b38-837e-ca10dad94eb7", None, dt.datetime(2023, 7, 10, 12, 23, 15))
+    assert all(
+        event["detail"] == event["code"] == each["eventName"] for event, each in zip(found, ALL, strict=True)
+    )
+    assert {
+        (event["target_kind"], event["reporter"], event["event_id"], event["note"], event["time"])
+        for event in found
+    } == {
+        (
+            "resource",
+            "123",
+            "70e5932e-9022-4b38-837e-ca10dad94eb7",
+            None,
+            dt.datetime(2023, 7, 10, 12, 23, 15),
+        )
     }
 
 
 def test_who_a_user_is(tmp_path):
-    names = ("console", "portal", "role taken", "session of a role", "session of a person", "role switched to", "another account")
+    names = (
+        "console",
+        "portal",
+        "role taken",
+        "session of a role",
+        "session of a person",
+        "role switched to",
+        "another account",
+    )
     found = events(tmp_path, *(CASES[name][0] for name in names))
-    assert [event["user_id"] for event in found] == ["AIDA1", "544894e8", "AIDA1", "AROA1", None, None, "AIDA9"]
+    assert [event["user_id"] for event in found] == [
+        "AIDA1",
+        "544894e8",
+        "AIDA1",
+        "AROA1",
+        None,
+        None,
+        "AIDA9",
+    ]
     assert [event["actor"] for event in found] == [None, None, None, "aws-go-sdk-168", None, None, None]
     taken, role, person = (event["session"] for event in found[2:5])
     assert (taken, role, person) == ("arn:aws:sts::123:assumed-role/Deploy/s", ROLE["arn"], JANE["arn"])
 
 
 def test_what_a_call_is_about(tmp_path):
-    assert [event["target"] for event in events(tmp_path, *(given for given, _ in TARGETS))] == [target for _, target in TARGETS]
+    assert [event["target"] for event in events(tmp_path, *(given for given, _ in TARGETS))] == [
+        target for _, target in TARGETS
+    ]
 
 
 def test_dropped_by_hand(tmp_path):
     found = events(tmp_path, ALL[0], *(each for records in DROPPED.values() for each in records))
-    assert [event["dropped"] for event in found] == [None, *(reason for reason, records in DROPPED.items() for _ in records)]
+    assert [event["dropped"] for event in found] == [
+        None,
+        *(reason for reason, records in DROPPED.items() for _ in records),
+    ]
 
 
 def test_recognises_its_own():
     def known(*records: Any) -> int:
-        return cloudtrail.recognises(Sample("x", tuple(json.dumps(each) for each in records), dt.datetime(2020, 1, 1)))
+        return cloudtrail.recognises(
+            Sample("x", tuple(json.dumps(each) for each in records), dt.datetime(2020, 1, 1))
+        )
 
     assert known(ALL[0], record("x", "y", {})) == 2
     assert not known(
-        record("x", "y", "me"), ALL[0] | {"awsRegion": 5}, {"eventType": "user.session.start", "uuid": "x"}, [], 5, None
+        record("x", "y", "me"),
+        ALL[0] | {"awsRegion": 5},
+        {"eventType": "user.session.start", "uuid": "x"},
+        [],
+        5,
+        None,
     )
 
 
@@ -286,21 +418,36 @@ def test_every_real_record_is_accounted_for(real):
     kept = [event for event in found if not event["dropped"]]
     logged = [record for record in records if not by_service(record) and record["eventName"] != "CheckMfa"]
     outcomes = Counter((event["code"], event["outcome"]) for event in kept)
-    assert outcomes == Counter((record["eventName"], "failure" if "errorCode" in record else "success") for record in logged)
-    assert (outcomes["AssumeRole", "success"], outcomes["AssumeRole", "failure"], outcomes["ConsoleLogin", "success"]) == (
+    assert outcomes == Counter(
+        (record["eventName"], "failure" if "errorCode" in record else "success") for record in logged
+    )
+    assert (
+        outcomes["AssumeRole", "success"],
+        outcomes["AssumeRole", "failure"],
+        outcomes["ConsoleLogin", "success"],
+    ) == (
         10,
         13,
         2,
     )
-    buckets = [record["requestParameters"] or {} for record in logged if record["eventSource"] == "s3.amazonaws.com"]
+    buckets = [
+        record["requestParameters"] or {} for record in logged if record["eventSource"] == "s3.amazonaws.com"
+    ]
     names = Counter(each.get("bucketName") or each.get("bucket") for each in buckets)
     names.pop(None)
-    assert Counter(event["target"][5:] for event in kept if event["target"].startswith("s3://")) == names and names.total() == 250
+    assert (
+        Counter(event["target"][5:] for event in kept if event["target"].startswith("s3://")) == names
+        and names.total() == 250
+    )
 
 
 def test_the_red_team_is_to_be_seen(real):
     found = [event for event in real[1] if not event["dropped"]]
-    taken = {event["target"] for event in found if event["action"] == "assume_role" and event["outcome"] == "success"}
+    taken = {
+        event["target"]
+        for event in found
+        if event["action"] == "assume_role" and event["outcome"] == "success"
+    }
     roles = (
         "ec2-get-password-data-role",
         "leave-org-role",
@@ -310,5 +457,8 @@ def test_the_red_team_is_to_be_seen(real):
     )
     assert taken == {f"arn:aws:iam::123837392027:role/stratus-red-team-{name}" for name in roles}
     stolen = "role/stratus-red-team-ec2-steal-credentials-role@123837392027"
-    assert {event["source"] for event in found if event["user"] == stolen} == {"3.225.16.109", "192.168.10.20"}
+    assert {event["source"] for event in found if event["user"] == stolen} == {
+        "3.225.16.109",
+        "192.168.10.20",
+    }
     assert "s3://stratus-red-team-ctlr-bucket-zqfsvooxqj" in {event["target"] for event in found}

@@ -1,4 +1,5 @@
-"""ECS documents -> events, worked out by hand from what Elastic's modules write; a mutilated document is counted."""
+"""ECS documents -> events, worked out by hand from what Elastic's modules write; a mutilated document is
+counted."""
 
 from __future__ import annotations
 
@@ -33,7 +34,11 @@ SSH: dict[str, Any] = {
     "system": {"auth": {"ssh": {"event": "Failed", "method": "password"}}},
     "user": {"name": "root", "id": "0"},
 }
-SUDO = SSH | {"source": None, "system": None, "user": {"name": "tsg", "id": "1000", "effective": {"name": "root", "id": "0"}}}
+SUDO = SSH | {
+    "source": None,
+    "system": None,
+    "user": {"name": "tsg", "id": "1000", "effective": {"name": "root", "id": "0"}},
+}
 KERBEROS: dict[str, Any] = {
     "@timestamp": "2024-03-01T08:15:02.590Z",
     "ecs": {"version": "8.11.0"},
@@ -88,7 +93,10 @@ ENTRA: dict[str, Any] = {
     "user": {"name": "test", "id": "8a4de8b5", "domain": "elastic.co"},
     "azure": {
         "tenant_id": "t-1",
-        "signinlogs": {"properties": {"app_display_name": "Office 365", "status": {"error_code": 50126}}, "result_type": "50126"},
+        "signinlogs": {
+            "properties": {"app_display_name": "Office 365", "status": {"error_code": 50126}},
+            "result_type": "50126",
+        },
     },
     "error": {"message": "Invalid username or password"},
 }
@@ -117,9 +125,11 @@ FIELDS = {
     "destination.ip": ["10.0.0.2"],
     "destination.domain": ["srv2"],
 }
-WINLOGBEAT = {"@timestamp": "2024-03-01T08:15:02Z", "ecs": {"version": "8.0.0"}, "winlog": {"event_id": "4624"}} | {
-    "event": {"category": ["authentication"], "code": "4624"}
-}
+WINLOGBEAT = {
+    "@timestamp": "2024-03-01T08:15:02Z",
+    "ecs": {"version": "8.0.0"},
+    "winlog": {"event_id": "4624"},
+} | {"event": {"category": ["authentication"], "code": "4624"}}
 
 
 def with_event(record: dict[str, Any], **changes: Any) -> dict[str, Any]:
@@ -149,7 +159,10 @@ READ: list[tuple[dict[str, Any], dict[str, Any]]] = [
         },
     ),
     (SSH | {"source": {"ip": "127.0.0.1"}}, {"source": "slave22", "source_ip": None}),
-    (SSH | {"source": {"domain": "ws7.corp", "ip": "10.0.0.7"}}, {"source": "ws7.corp", "source_ip": "10.0.0.7"}),
+    (
+        SSH | {"source": {"domain": "ws7.corp", "ip": "10.0.0.7"}},
+        {"source": "ws7.corp", "source_ip": "10.0.0.7"},
+    ),
     (SSH | {"destination": {"ip": "10.0.0.22"}}, {"target": "slave22", "target_ip": "10.0.0.22"}),
     (SSH | {"destination": {"ip": "10.0.0.99"}}, {"target": "10.0.0.99", "target_ip": "10.0.0.99"}),
     (SSH | {"@timestamp": 1709280902000}, {"time": AT, "note": None}),
@@ -159,7 +172,14 @@ READ: list[tuple[dict[str, Any], dict[str, Any]]] = [
     (with_event(SSH, code=4242), {"code": "4242"}),
     (
         SUDO,
-        {"user": "root", "user_id": "0", "actor": "tsg", "source": "slave22", "target": "slave22", "action": "explicit_credential"},
+        {
+            "user": "root",
+            "user_id": "0",
+            "actor": "tsg",
+            "source": "slave22",
+            "target": "slave22",
+            "action": "explicit_credential",
+        },
     ),
     (
         {key: value for key, value in SSH.items() if key != "host"} | {"service": {"name": "Payroll"}},
@@ -184,8 +204,14 @@ READ: list[tuple[dict[str, Any], dict[str, Any]]] = [
             "event_id": None,
         },
     ),
-    (KERBEROS | {"zeek": {"kerberos": {"service": "svc-sql"}}}, {"target": "svc-sql", "target_kind": "resource"}),
-    (KERBEROS | {"zeek": {"kerberos": {"service": "krbtgt/CONTOSO"}}}, {"target": "192.168.10.10", "target_ip": "192.168.10.10"}),
+    (
+        KERBEROS | {"zeek": {"kerberos": {"service": "svc-sql"}}},
+        {"target": "svc-sql", "target_kind": "resource"},
+    ),
+    (
+        KERBEROS | {"zeek": {"kerberos": {"service": "krbtgt/CONTOSO"}}},
+        {"target": "192.168.10.10", "target_ip": "192.168.10.10"},
+    ),
     (with_event(KERBEROS, action="AS"), {"action": "ticket", "target": "192.168.10.10"}),
     (
         OKTA,
@@ -199,7 +225,10 @@ READ: list[tuple[dict[str, Any], dict[str, Any]]] = [
             "event_id": "3aeede38",
         },
     ),
-    (OKTA | {"okta": {"target": [{"type": "AppInstance", "id": "1", "display_name": "Wiki"}]}}, {"target": "Wiki", "user": "Al"}),
+    (
+        OKTA | {"okta": {"target": [{"type": "AppInstance", "id": "1", "display_name": "Wiki"}]}},
+        {"target": "Wiki", "user": "Al"},
+    ),
     (
         OKTA | {"okta": {"actor": {"alternate_id": "al@corp.example"}}},
         {"target": "Okta", "target_kind": "resource", "action": "logon"},
@@ -216,8 +245,20 @@ READ: list[tuple[dict[str, Any], dict[str, Any]]] = [
             "reporter": "t-1",
         },
     ),
-    (ENTRA | {"azure": {"signinlogs": {"result_type": "50140"}}}, {"outcome": "unknown", "target": "Microsoft Entra ID"}),
-    (AWS, {"user": "alice@1111", "target": "AWS console 1111", "target_kind": "resource", "action": "logon", "reporter": "1111"}),
+    (
+        ENTRA | {"azure": {"signinlogs": {"result_type": "50140"}}},
+        {"outcome": "unknown", "target": "Microsoft Entra ID"},
+    ),
+    (
+        AWS,
+        {
+            "user": "alice@1111",
+            "target": "AWS console 1111",
+            "target_kind": "resource",
+            "action": "logon",
+            "reporter": "1111",
+        },
+    ),
     (
         with_event(AWS | ROLE, action="AssumeRole", provider="sts.amazonaws.com"),
         {"user": "alice@1111", "target": "arn:aws:iam::1111:role/R", "action": "assume_role"},
@@ -234,7 +275,10 @@ READ: list[tuple[dict[str, Any], dict[str, Any]]] = [
             "time": AT,
         },
     ),
-    ({"_index": "logs-1", "_id": "abd", "_source": SSH}, {"user": "root", "target": "slave22", "event_id": "x1"}),
+    (
+        {"_index": "logs-1", "_id": "abd", "_source": SSH},
+        {"user": "root", "target": "slave22", "event_id": "x1"},
+    ),
     ({"_index": "logs-1", "_id": "abe", "_source": KERBEROS}, {"target": "admin-pc", "event_id": "abe"}),
     (FIELDS, {"user": "CORP\\alice", "target": "srv2", "event_id": None}),
     ({key: value[0] for key, value in FIELDS.items()}, {"user": "CORP\\alice", "target": "srv2"}),
@@ -264,7 +308,9 @@ DROPPED: list[tuple[Any, str]] = [
 
 def read(folder: Path, *records: Any) -> list[dict[str, Any]]:
     path = folder / "log.jsonl"
-    path.write_text("\n".join(record if isinstance(record, str) else json.dumps(record) for record in records) + "\n")
+    path.write_text(
+        "\n".join(record if isinstance(record, str) else json.dumps(record) for record in records) + "\n"
+    )
     return events_of(path, "ecs").to_pylist()
 
 
@@ -290,7 +336,11 @@ def test_a_search_response_is_its_hits(tmp_path):
     path = tmp_path / "response.json"
     hits = [{"_index": "logs", "_id": str(number), "_score": 1.0, "_source": KERBEROS} for number in range(3)]
     path.write_text(json.dumps({"took": 5, "hits": {"total": {"value": 3}, "hits": hits}}, indent=2))
-    assert [event["event_id"] for event in events_of(path, "ecs").to_pylist() if not event["dropped"]] == ["0", "1", "2"]
+    assert [event["event_id"] for event in events_of(path, "ecs").to_pylist() if not event["dropped"]] == [
+        "0",
+        "1",
+        "2",
+    ]
 
 
 def test_recognises_its_own_only():

@@ -46,7 +46,9 @@ def oracle(rows: list[dict]) -> dict[tuple, tuple]:
     groups = defaultdict(list)
     for row in rows:
         if row["action"] not in events.EVIDENCE:
-            groups[tuple(row["time"].date() if name == "day" else row[name] for name in edges.KEY)].append(row)
+            groups[tuple(row["time"].date() if name == "day" else row[name] for name in edges.KEY)].append(
+                row
+            )
     return {
         key: (
             len(group),
@@ -65,7 +67,9 @@ def oracle(rows: list[dict]) -> dict[tuple, tuple]:
 def test_daily_edges_are_what_python_counts(rows):
     measures = ("count", "failures", "first_seen", "last_seen", "hours", "witnesses")
     found = edges.daily(table(rows, edges.WITNESSED)).to_pyarrow().to_pylist()
-    assert {tuple(row[name] for name in edges.KEY): tuple(row[name] for name in measures) for row in found} == oracle(rows)
+    assert {
+        tuple(row[name] for name in edges.KEY): tuple(row[name] for name in measures) for row in found
+    } == oracle(rows)
 
 
 def test_daily_compiles_for_spark():
@@ -74,7 +78,9 @@ def test_daily_compiles_for_spark():
 
 
 def evaluate(function, values: list[str | None]) -> list:
-    column = ibis.memtable(pd.DataFrame({"name": pd.Series(values, dtype="string")}), schema={"name": "string"})
+    column = ibis.memtable(
+        pd.DataFrame({"name": pd.Series(values, dtype="string")}), schema={"name": "string"}
+    )
     return column.select(result=function(column.name), name="name").to_pyarrow()["result"].to_pylist()
 
 
@@ -128,16 +134,23 @@ def test_user_kinds():
     assert dict(zip(cases, evaluate(identity.user_kind, list(cases)), strict=True)) == cases
 
 
-NAME = st.text(st.sampled_from("aB\\@.:-?$ 1f") | st.characters(codec="utf-8", exclude_characters="\0"), max_size=8)
+NAME = st.text(
+    st.sampled_from("aB\\@.:-?$ 1f") | st.characters(codec="utf-8", exclude_characters="\0"), max_size=8
+)
 
 
-@given(st.lists(st.tuples(NAME | st.none(), NAME | st.none(), NAME, NAME, st.booleans()), min_size=20, max_size=60))
+@given(
+    st.lists(
+        st.tuples(NAME | st.none(), NAME | st.none(), NAME, NAME, st.booleans()), min_size=20, max_size=60
+    )
+)
 @settings(max_examples=30, deadline=None)
 def test_identity_is_idempotent(rows):
     missing = dict.fromkeys(events.COLUMNS)
     kinds = {True: "machine", False: "resource"}
     given_ = [
-        missing | {"user": user, "actor": actor, "source": source, "target": target, "target_kind": kinds[machine]}
+        missing
+        | {"user": user, "actor": actor, "source": source, "target": target, "target_kind": kinds[machine]}
         for user, actor, source, target, machine in rows
     ]
     once = identity.unify(table(given_)).to_pyarrow()
@@ -145,7 +158,12 @@ def test_identity_is_idempotent(rows):
 
 
 def test_one_machine_one_spelling():
-    row = dict.fromkeys(events.COLUMNS) | {"user": "A\\b", "actor": "B@a", "target": "WS7.", "target_kind": "machine"}
+    row = dict.fromkeys(events.COLUMNS) | {
+        "user": "A\\b",
+        "actor": "B@a",
+        "target": "WS7.",
+        "target_kind": "machine",
+    }
     (found,) = identity.unify(table([row | {"source": "127.0.0.1"}])).to_pyarrow().to_pylist()
     assert [found[name] for name in ("user", "actor", "source", "target", "dropped")] == [
         "b@a",

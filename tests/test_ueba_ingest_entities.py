@@ -23,7 +23,8 @@ def known(folder, name):
 
 
 def test_five_names_of_one_user(tmp_path):
-    """NetBIOS and DNS domain have accounts of one domain identifier; the SID alone, a UPN and a bare name go where they belong."""
+    """NetBIOS and DNS domain have accounts of one domain identifier; the SID alone, a UPN and a bare name go
+    where they belong."""
     read(
         tmp_path,
         [
@@ -69,7 +70,10 @@ def test_what_may_be_another_person_stays_apart(tmp_path):
 
 
 def test_a_domain_is_known_by_its_first_part_if_only_one_begins_so(tmp_path):
-    read(tmp_path, [event("09:00:00", "corp\\bob", "ws1", "srv1"), event("09:00:00", "eve@corp.example", "ws1", "srv1")])
+    read(
+        tmp_path,
+        [event("09:00:00", "corp\\bob", "ws1", "srv1"), event("09:00:00", "eve@corp.example", "ws1", "srv1")],
+    )
     assert users(tmp_path) == {"bob@corp.example", "eve@corp.example"}
     read(tmp_path, [event("09:00:00", "eve@corp.elsewhere", "ws1", "srv1")])
     assert users(tmp_path) == {"bob@corp", "eve@corp.example", "eve@corp.elsewhere"}
@@ -98,7 +102,8 @@ def test_full_and_short_names_of_a_machine(tmp_path):
 
 
 def test_an_address_is_the_machine_that_had_it_then(tmp_path):
-    """Leases at 8 and 12: before and after the second, 10.0.0.7 is somebody else. A day later nobody knows."""
+    """Leases at 8 and 12: before and after the second, 10.0.0.7 is somebody else. A day later nobody
+    knows."""
     read(
         tmp_path,
         [
@@ -107,7 +112,9 @@ def test_an_address_is_the_machine_that_had_it_then(tmp_path):
             event("09:00:00", "alice@corp", "10.0.0.7", "srv1"),
             event("13:00:00", "alice@corp", "10.0.0.7", "srv2"),
             event("2026-03-03T12:30:00", "alice@corp", "10.0.0.7", "srv3"),
-            event("14:00:00", "alice@corp", "kali", "srv4", source_ip="10.0.0.7"),  # the client gave this name itself
+            event(
+                "14:00:00", "alice@corp", "kali", "srv4", source_ip="10.0.0.7"
+            ),  # the client gave this name itself
             event("15:00:00", "alice@corp", "ws1", "10.0.0.7"),
         ],
     )
@@ -128,7 +135,9 @@ def test_names_and_addresses_that_logons_tell_together(tmp_path):
             event("09:30:00", "bob@corp", None, "srv2", source_ip="10.0.0.7"),
             event("09:00:00", "ws9$@corp", None, "dc1", source_ip="10.0.0.9"),  # the machine's own account
             event("10:00:00", "carol@corp", "10.0.0.9", "srv2"),
-            *(event("09:00:00", "x@corp", f"pc{n}", "srv1", source_ip="10.0.0.1") for n in range(3)),  # a gateway
+            *(
+                event("09:00:00", "x@corp", f"pc{n}", "srv1", source_ip="10.0.0.1") for n in range(3)
+            ),  # a gateway
             event("10:00:00", "dave@corp", "10.0.0.1", "srv2"),
         ],
     )
@@ -152,7 +161,9 @@ def test_between_two_sightings_of_one_machine_it_keeps_its_address(tmp_path):
 
 
 def test_administrators_and_services(tmp_path):
-    services = [event(f"09:00:{n:02}", "corp\\backup7", "srv1", "srv1", logon_type="Service") for n in range(10)]
+    services = [
+        event(f"09:00:{n:02}", "corp\\backup7", "srv1", "srv1", logon_type="Service") for n in range(10)
+    ]
     read(tmp_path, [*services, event("09:00:00", "corp\\alice", "ws1", "srv1", action="privilege")])
     assert known(tmp_path, "alice@corp")["is_admin"] and known(tmp_path, "alice@corp")["privileged_on"] == 1
     assert known(tmp_path, "backup7@corp")["account_kind"] == "service"
@@ -179,9 +190,16 @@ def test_a_table_of_people_and_one_of_machines(tmp_path):
     for path in (people, assets):
         given.write(path, tmp_path / "lake")
     read(tmp_path, [event("2026-03-09T09:00:00", "corp\\alice", "ws1", "srv1")])
-    assert short(tmp_path)[:2] == [("alice@corp", "db1.corp.example", "srv1"), ("alice@corp", "ws1", "db1.corp.example")]
+    assert short(tmp_path)[:2] == [
+        ("alice@corp", "db1.corp.example", "srv1"),
+        ("alice@corp", "ws1", "db1.corp.example"),
+    ]
     alice = known(tmp_path, "alice@corp")
-    assert json.loads(alice["attributes"]) == {"department": "Sales", "manager": "bob", "groups": "Domain Admins"}
+    assert json.loads(alice["attributes"]) == {
+        "department": "Sales",
+        "manager": "bob",
+        "groups": "Domain Admins",
+    }
     assert alice["is_admin"] and alice["account_kind"] == "human"
     assert json.loads(known(tmp_path, "db1.corp.example")["attributes"]) == {"tier": "0"}
 
@@ -203,7 +221,10 @@ def test_a_table_that_names_nobody(tmp_path, text, said):
 
 def test_an_alias_that_is_learned_later_makes_earlier_days_anew(tmp_path):
     """In whatever order the two files come; days that have none of the names keep their edges."""
-    early = [event("2026-03-01T09:00:00", SID, "ws1", "srv1"), event("2026-02-01T09:00:00", "bob@corp", "ws1", "srv1")]
+    early = [
+        event("2026-03-01T09:00:00", SID, "ws1", "srv1"),
+        event("2026-02-01T09:00:00", "bob@corp", "ws1", "srv1"),
+    ]
     late = [event("2026-03-09T09:00:00", "corp\\alice", "ws1", "srv1", user_id=SID)]
     read(tmp_path / "a", early)
     before = lake.index(tmp_path / "a/lake")

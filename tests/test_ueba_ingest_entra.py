@@ -22,7 +22,11 @@ from ueba.ingest.sources import Sample, ecs, entra, m365
 
 SIGN_INS = Path(__file__).parents[2] / "shared/data/entra/signin_logs.csv"
 SHOWN = ("user", "source", "target", "detail", "logon_type", "auth_package", "outcome", "outcome_reason")
-ALICE_ID, PORTAL_ID, TENANT = "bdb72692-2275-412b-8af0-ea21c2ebd174", "c44b4083-3bb0-49c1-b47d-974e53cbdf3c", "4b2462a4-bbee"
+ALICE_ID, PORTAL_ID, TENANT = (
+    "bdb72692-2275-412b-8af0-ea21c2ebd174",
+    "c44b4083-3bb0-49c1-b47d-974e53cbdf3c",
+    "4b2462a4-bbee",
+)
 
 
 def sign_in(**more: Any) -> dict[str, Any]:
@@ -87,7 +91,12 @@ def row(**more: Any) -> dict[str, Any]:
 
 
 API = "Windows Azure Service Management API"
-MACHINE = {"userPrincipalName": "", "userId": "", "servicePrincipalName": "backup-job", "servicePrincipalId": "5d1f"}
+MACHINE = {
+    "userPrincipalName": "",
+    "userId": "",
+    "servicePrincipalName": "backup-job",
+    "servicePrincipalId": "5d1f",
+}
 CASES = {
     "sign-in": (
         sign_in(),
@@ -100,7 +109,16 @@ CASES = {
     ),
     "interrupt": (
         failed(50140, "Other."),
-        ("Alice@corp.example", "203.0.113.7", "Azure Portal", API, "Interactive", "Browser", "unknown", "50140"),
+        (
+            "Alice@corp.example",
+            "203.0.113.7",
+            "Azure Portal",
+            API,
+            "Interactive",
+            "Browser",
+            "unknown",
+            "50140",
+        ),
     ),
     "device, protocol, no resource": (
         sign_in(
@@ -113,8 +131,20 @@ CASES = {
         ("Alice@corp.example", "WS7", "Azure Portal", None, "NonInteractive", "deviceCode", "success", None),
     ),
     "method": (
-        sign_in(authenticationProtocol="none", authenticationDetails=[{"authenticationMethod": "FIDO2 security key"}]),
-        ("Alice@corp.example", "203.0.113.7", "Azure Portal", API, "Interactive", "FIDO2 security key", "success", None),
+        sign_in(
+            authenticationProtocol="none",
+            authenticationDetails=[{"authenticationMethod": "FIDO2 security key"}],
+        ),
+        (
+            "Alice@corp.example",
+            "203.0.113.7",
+            "Azure Portal",
+            API,
+            "Interactive",
+            "FIDO2 security key",
+            "success",
+            None,
+        ),
     ),
     "no application": (
         sign_in(appDisplayName="", ipAddress="", isInteractive=None, signInEventTypes=["nonInteractiveUser"]),
@@ -130,7 +160,16 @@ CASES = {
     ),
     "Azure Monitor": (
         monitored("NonInteractiveUserSignInLogs", status={"errorCode": 50097}, isInteractive=None),
-        ("Alice@corp.example", "203.0.113.7", "Azure Portal", API, "NonInteractive", "Browser", "unknown", "50097"),
+        (
+            "Alice@corp.example",
+            "203.0.113.7",
+            "Azure Portal",
+            API,
+            "NonInteractive",
+            "Browser",
+            "unknown",
+            "50097",
+        ),
     ),
     "managed identity": (
         monitored("ManagedIdentitySignInLogs", **MACHINE, status={"errorCode": 0}, ipAddress=None),
@@ -159,7 +198,16 @@ CASES = {
             "Status": {"errorCode": 50126, "failureReason": "Other."},
             "AuthenticationDetails": '[{"authenticationMethod":"Previously satisfied"}]',
         },
-        ("alice@corp.example", "203.0.113.7", "Azure Portal", None, "NonInteractive", None, "failure", "50126"),
+        (
+            "alice@corp.example",
+            "203.0.113.7",
+            "Azure Portal",
+            None,
+            "NonInteractive",
+            None,
+            "failure",
+            "50126",
+        ),
     ),
     "PowerShell": (
         {
@@ -180,7 +228,13 @@ EXPECTED = [sum(case[1:], ()) for case in CASES.values()]
 TIME = dt.datetime(2024, 5, 20, 18, 19, 4)
 DROPPED = {
     "not a logon: other category": [monitored("AuditLogs"), monitored("RiskyUsers") | {"properties": {}}],
-    "not an Entra record": [{}, [], 5, {"createdDateTime": "2024-05-20T18:19:04Z"}, {"status": {"errorCode": 0}}],
+    "not an Entra record": [
+        {},
+        [],
+        5,
+        {"createdDateTime": "2024-05-20T18:19:04Z"},
+        {"status": {"errorCode": 0}},
+    ],
     "no user": [sign_in(userPrincipalName=None, userId="00000000-0000-0000-0000-000000000000")],
     "no target": [sign_in(appDisplayName=None, resourceDisplayName=None, appId=None)],
     "not JSON": ["{", json.dumps(sign_in())[:-9]],
@@ -209,7 +263,9 @@ def test_events_by_hand(tmp_path):
     found = read(tmp_path / "log", *REAL)
     assert dict(zip(CASES, map(shown, found), strict=True)) == dict(zip(CASES, EXPECTED, strict=True))
     assert {event["time"] for event in found} == {TIME}
-    assert {(event["action"], event["target_kind"], event["dropped"]) for event in found} == {("sso", "resource", None)}
+    assert {(event["action"], event["target_kind"], event["dropped"]) for event in found} == {
+        ("sso", "resource", None)
+    }
 
 
 def test_who_where_and_what_it_is_called(tmp_path):
@@ -225,22 +281,33 @@ def test_who_where_and_what_it_is_called(tmp_path):
         "SignInLogs",
     ]
     assert found[3]["source_ip"] == "2001:db8::7"
-    assert [event["note"] for event in (graph, found[12], found[13])] == [None, "time without a zone: taken as UTC", None]
+    assert [event["note"] for event in (graph, found[12], found[13])] == [
+        None,
+        "time without a zone: taken as UTC",
+        None,
+    ]
 
 
 def test_dropped_by_hand(tmp_path):
     found = read(tmp_path / "log", sign_in(), *(each for records in DROPPED.values() for each in records))
-    assert [event["dropped"] for event in found] == [None, *(reason for reason, records in DROPPED.items() for _ in records)]
+    assert [event["dropped"] for event in found] == [
+        None,
+        *(reason for reason, records in DROPPED.items() for _ in records),
+    ]
 
 
-@pytest.mark.parametrize("text", [json.dumps(REAL), json.dumps({"value": REAL}, indent=1), json.dumps({"records": REAL})])
+@pytest.mark.parametrize(
+    "text", [json.dumps(REAL), json.dumps({"value": REAL}, indent=1), json.dumps({"records": REAL})]
+)
 def test_documents(tmp_path, text):
     assert [shown(event) for event in read(tmp_path / "log", text, format="auto")] == EXPECTED
 
 
 def test_one_sign_in_in_three_exports_is_one_event(tmp_path):
     """Graph tells no fractions of a second."""
-    (tmp_path / "table").write_text(json.dumps(row(IsInteractive="true", DeviceDetail="", AuthenticationDetails="")) + "\n")
+    (tmp_path / "table").write_text(
+        json.dumps(row(IsInteractive="true", DeviceDetail="", AuthenticationDetails="")) + "\n"
+    )
     (tmp_path / "graph").write_text(json.dumps(sign_in()) + "\n")
     (tmp_path / "monitor").write_text(json.dumps(monitored()) + "\n")
     from ueba.ingest import ingest_all, lake
@@ -251,27 +318,54 @@ def test_one_sign_in_in_three_exports_is_one_event(tmp_path):
 
 
 PORTAL = [
-    *("Date (UTC)", "Request ID", "User ID", "User", "Username", "Application", "Application ID ", "Resource", "IP address"),
+    *(
+        "Date (UTC)",
+        "Request ID",
+        "User ID",
+        "User",
+        "Username",
+        "Application",
+        "Application ID ",
+        "Resource",
+        "IP address",
+    ),
     *("Status", "Sign-in error code", "Failure reason", "Client app", "Authentication Protocol"),
 ]
 PORTAL_ROW = [
-    *("2024-05-20T18:19:04Z", "f05079ed", ALICE_ID, "Alice, B.", "alice@corp.example", "Azure Portal", PORTAL_ID, API),
+    *(
+        "2024-05-20T18:19:04Z",
+        "f05079ed",
+        ALICE_ID,
+        "Alice, B.",
+        "alice@corp.example",
+        "Azure Portal",
+        PORTAL_ID,
+        API,
+    ),
     *("203.0.113.7", "Interrupted", "50074", "Strong authentication\nis required.", "Browser", "None"),
 ]
 
 
 @pytest.mark.parametrize(
-    "time", ["2024-05-20T18:19:04Z", "2024-05-20 18:19:04", "5/20/2024 6:19:04 PM", "05/20/2024, 6:19:04.1 PM"]
+    "time",
+    ["2024-05-20T18:19:04Z", "2024-05-20 18:19:04", "5/20/2024 6:19:04 PM", "05/20/2024, 6:19:04.1 PM"],
 )
 def test_download_of_the_portal(tmp_path, time):
     plain = [*PORTAL_ROW[:9], "Success", "", "", "", ""]
-    (tmp_path / "log").write_text("\ufeff" + rows_of(PORTAL, [time, *PORTAL_ROW[1:]], [time, *plain[1:]], PORTAL_ROW[:5]))
+    (tmp_path / "log").write_text(
+        "\ufeff" + rows_of(PORTAL, [time, *PORTAL_ROW[1:]], [time, *plain[1:]], PORTAL_ROW[:5])
+    )
     header, event, other, short = events_of(tmp_path / "log").to_pylist()
     assert [each["dropped"] for each in (header, short)] == ["header", "not 14 fields"]
     expected = ("alice@corp.example", "203.0.113.7", "Azure Portal", API, None)
     assert shown(event) == (*expected, "Browser", "unknown", "50074: Strong authentication is required.")
     assert shown(other) == (*expected, None, "success", None)
-    assert (event["time"], event["event_id"], event["user_id"], event["note"]) == (TIME, "f05079ed", ALICE_ID, None)
+    assert (event["time"], event["event_id"], event["user_id"], event["note"]) == (
+        TIME,
+        "f05079ed",
+        ALICE_ID,
+        None,
+    )
 
 
 @pytest.mark.parametrize("type_line", ["", "#TYPE System.Management.Automation.PSCustomObject\n"])
@@ -285,18 +379,35 @@ def test_table_as_csv(tmp_path, type_line):
 
 
 def sample(*records: Any) -> Sample:
-    return Sample("log", tuple(each if isinstance(each, str) else json.dumps(each) for each in records), dt.datetime(2024, 1, 1))
+    return Sample(
+        "log",
+        tuple(each if isinstance(each, str) else json.dumps(each) for each in records),
+        dt.datetime(2024, 1, 1),
+    )
 
 
 def test_recognises_its_own_and_nothing_else(tmp_path):
     assert entra.recognises(sample(*REAL)) == len(REAL)
     assert entra.recognises(sample(*rows_of(PORTAL, PORTAL_ROW).splitlines())) == 1
-    audit = {"CreationTime": "2024-05-20T18:19:04", "Operation": "UserLoggedIn", "UserId": "a", "Workload": "AzureActiveDirectory"}
+    audit = {
+        "CreationTime": "2024-05-20T18:19:04",
+        "Operation": "UserLoggedIn",
+        "UserId": "a",
+        "Workload": "AzureActiveDirectory",
+    }
     others = sample(
-        audit, {"@timestamp": "2024-05-20", "ecs": {"version": "8"}}, [], 5, {"properties": 5, "category": []}, "", "a,b"
+        audit,
+        {"@timestamp": "2024-05-20", "ecs": {"version": "8"}},
+        [],
+        5,
+        {"properties": 5, "category": []},
+        "",
+        "a,b",
     )
     assert entra.recognises(others) == 0
-    assert entra.recognises(sample("id,date,user,pc,activity", "1,2,3,4,5")) == entra.recognises(sample()) == 0
+    assert (
+        entra.recognises(sample("id,date,user,pc,activity", "1,2,3,4,5")) == entra.recognises(sample()) == 0
+    )
     assert [module.recognises(sample(*REAL)) for module in (ecs, m365)] == [0, 0]
 
 
@@ -333,11 +444,14 @@ def test_real_sign_ins_are_accounted_for(tmp_path):
     assert (header["dropped"], len(found), {event["dropped"] for event in found}) == ("header", 86, {None})
     for event, listed in zip(found, rows, strict=True):
         assert [event[name] for name in ("user", "user_id", "source", "target", "event_id", "reporter")] == [
-            listed[name] for name in ("UserPrincipalName", "UserId", "IPAddress", "AppDisplayName", "Id", "AADTenantId")
+            listed[name]
+            for name in ("UserPrincipalName", "UserId", "IPAddress", "AppDisplayName", "Id", "AADTenantId")
         ]
         assert event["outcome"] == ("success" if listed["ResultType"] == "0" else "failure")
         assert str(event["time"]) == listed["CreatedDateTime"]
-        assert event["logon_type"] == ("Interactive" if listed["IsInteractive"] == "True" else "NonInteractive")
+        assert event["logon_type"] == (
+            "Interactive" if listed["IsInteractive"] == "True" else "NonInteractive"
+        )
     report = ingest(SIGN_INS, "auto", tmp_path / "lake")
     assert (report.format, report.lines, report.events) == ("entra", 87, 86)
     assert report.notes == {"time without a zone: taken as UTC": 86}

@@ -1,4 +1,5 @@
-"""What is given -> files: the same log in every packing, in folders and by patterns; archives that are broken; any bytes at all."""
+"""What is given -> files: the same log in every packing, in folders and by patterns; archives that are
+broken; any bytes at all."""
 
 from __future__ import annotations
 
@@ -135,7 +136,7 @@ def memory():
     system.pseudo_dirs[:] = [""]
 
 
-# --- packings --------------------------------------------------------------------------------------------------
+# --- packings -----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("packed", PACKED)
@@ -225,7 +226,7 @@ def test_names_that_are_not_utf8(tmp_path):
     assert read(files.find(path + ".csv")) == {f"{tmp_path}/\\udcfe.tar.csv": DIGEST}
 
 
-# --- folders and patterns --------------------------------------------------------------------------------------
+# --- folders and patterns -----------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -250,7 +251,10 @@ def test_a_folder(folder, monkeypatch):
     assert list(found) == [f"{folder}/{name}" for name in FOLDER] and set(found.values()) == {DIGEST}
     assert said == [f"{folder}: skipped 3 hidden, 2 empty, 1 links, pipes or devices"]
     monkeypatch.chdir(folder / "b")
-    assert list(read(files.find("../c/"))) == ["../c/d/e/3.json.gz", *(f"../c/d/up/{name}" for name in FOLDER if name[0] != "c")]
+    assert list(read(files.find("../c/"))) == [
+        "../c/d/e/3.json.gz",
+        *(f"../c/d/up/{name}" for name in FOLDER if name[0] != "c"),
+    ]
 
 
 FOLDER = ["a.json", "b/1.json", "b/2.json.gz", "b.txt", "c/d/e/3.json.gz", "z.json"]
@@ -308,7 +312,9 @@ def test_what_cannot_be_opened_is_there_and_says_so(folder, monkeypatch):
     """The tests may be run by root, who may read all."""
     (folder / "b/gone").symlink_to("nothing")
     real_open, real_list = open, os.listdir
-    monkeypatch.setattr("builtins.open", lambda path, *more, **others: denied(path, "a.json", real_open, *more, **others))
+    monkeypatch.setattr(
+        "builtins.open", lambda path, *more, **others: denied(path, "a.json", real_open, *more, **others)
+    )
     monkeypatch.setattr(os, "listdir", lambda path: denied(path, "e", real_list))
     found = read(files.find(str(folder)))
     problems = {name.removeprefix(f"{folder}/"): why for name, why in found.items() if why != DIGEST}
@@ -369,19 +375,29 @@ def test_real_standard_input(tmp_path):
         "for file in files.find('-'):\n feed = Feed(file); list(feed.slices()); feed.close(); print(file.name, feed.digest)"
     )
     with open(tmp_path / "log") as log:
-        done = subprocess.run([sys.executable, "-W", "error", "-c", code], stdin=log, capture_output=True, text=True)
+        done = subprocess.run(
+            [sys.executable, "-W", "error", "-c", code], stdin=log, capture_output=True, text=True
+        )
     assert (done.stdout, done.stderr) == (f"-/a.zip/b {DIGEST}\n", "")
 
 
-# --- what is in archives and is not read -----------------------------------------------------------------------
+# --- what is in archives and is not read --------------------------------------------------------------------
 
 
 def test_members_that_are_passed_over(tmp_path):
-    hidden = {"__MACOSX/._a.csv": b"x", ".DS_Store": b"x", ".x/y": b"x", "empty": b"", "empty.gz": gzip.compress(b"")}
+    hidden = {
+        "__MACOSX/._a.csv": b"x",
+        ".DS_Store": b"x",
+        ".x/y": b"x",
+        "empty": b"",
+        "empty.gz": gzip.compress(b""),
+    }
     said = []
     path = written(tmp_path / "log", zipped({"a.csv": LOG, **hidden}))
     assert read(files.find(path, said.append)) == {f"{path}/a.csv": DIGEST}
-    path = written(tmp_path / "log.tar", tarred({**hidden, "a.csv": LOG, "link": "a.csv", "gone": "/etc/passwd"}))
+    path = written(
+        tmp_path / "log.tar", tarred({**hidden, "a.csv": LOG, "link": "a.csv", "gone": "/etc/passwd"})
+    )
     assert read(files.find(path, said.append)) == {f"{path}/a.csv": DIGEST}
     assert said == [
         f"{tmp_path}/log: skipped 3 hidden, 2 empty",
@@ -408,13 +424,15 @@ def test_archives_too_deep(tmp_path):
     }
 
 
-@pytest.mark.parametrize(("start", "kind"), [(b"\xfd7zXZ\0", "xz"), (b"7z\xbc\xaf'\x1c", "7-Zip"), (b"Rar!\x1a\x07\1\0", "RAR")])
+@pytest.mark.parametrize(
+    ("start", "kind"), [(b"\xfd7zXZ\0", "xz"), (b"7z\xbc\xaf'\x1c", "7-Zip"), (b"Rar!\x1a\x07\1\0", "RAR")]
+)
 def test_what_cannot_be_unpacked_says_so(start, kind, tmp_path):
     path = written(tmp_path / "log", start + LOG)
     assert read(files.find(path)) == {path: f"{path}: {kind} files cannot be read; unpack it first"}
 
 
-# --- archives that are broken ----------------------------------------------------------------------------------
+# --- archives that are broken -------------------------------------------------------------------------------
 
 
 def zip_with(change: bytes, at: int, name: str = "b") -> bytes:
@@ -441,13 +459,20 @@ def zip_with(change: bytes, at: int, name: str = "b") -> bytes:
 def test_a_member_of_a_zip_that_is_broken(change, at, why, tmp_path):
     """The others are read."""
     path = written(tmp_path / "log.zip", zip_with(change, at))
-    assert read(files.find(path)) == {f"{path}/a": DIGEST, f"{path}/b": f"{path}/b: {why}", f"{path}/c": DIGEST}
+    assert read(files.find(path)) == {
+        f"{path}/a": DIGEST,
+        f"{path}/b": f"{path}/b: {why}",
+        f"{path}/c": DIGEST,
+    }
 
 
 def test_junk_in_the_middle_of_a_zip(tmp_path):
     path = written(tmp_path / "log.zip", damaged(zipped(dict.fromkeys("abc", LOG))))
     found = read(files.find(path))
-    assert list(found) == [f"{path}/{name}" for name in "abc"] and found[f"{path}/a"] == found[f"{path}/c"] == DIGEST
+    assert (
+        list(found) == [f"{path}/{name}" for name in "abc"]
+        and found[f"{path}/a"] == found[f"{path}/c"] == DIGEST
+    )
     assert found[f"{path}/b"].startswith(f"{path}/b: cannot be read to its end (")
 
 
@@ -470,7 +495,9 @@ def test_a_zip_that_breaks_off(kept, tmp_path, stdin, memory):
     assert read(files.find(inside)) == {f"{inside}/in.zip": f"{inside}/in.zip: {why}", f"{inside}/b": DIGEST}
 
 
-@pytest.mark.parametrize("pack", [lambda text: text, gzip.compress, zstd, bz2.compress], ids=["tar", "gz", "zst", "bz2"])
+@pytest.mark.parametrize(
+    "pack", [lambda text: text, gzip.compress, zstd, bz2.compress], ids=["tar", "gz", "zst", "bz2"]
+)
 def test_a_tar_that_breaks_off(pack, tmp_path):
     """The member that breaks off says so, and the archive that there may have been more."""
     content = pack(tarred({"a": LOG, "b": LONG, "c": LOG}))
@@ -478,7 +505,9 @@ def test_a_tar_that_breaks_off(pack, tmp_path):
     found = read(files.find(path))
     assert list(found) == [f"{path}/a", f"{path}/b", path] and found[f"{path}/a"] == DIGEST
     for name in (f"{path}/b", path):
-        assert found[name].startswith(f"{name}: cannot be read to its end (") and found[name].endswith("copied completely?")
+        assert found[name].startswith(f"{name}: cannot be read to its end (") and found[name].endswith(
+            "copied completely?"
+        )
 
 
 def test_a_tar_with_a_wrong_checksum_of_gzip(tmp_path):
@@ -535,14 +564,20 @@ WHOLE = [content for content, _ in PACKED.values()]
 @given(
     st.one_of(
         st.binary(max_size=2000),
-        st.builds(lambda start, junk: start + junk, st.sampled_from([each[:600] for each in WHOLE]), st.binary(max_size=300)),
+        st.builds(
+            lambda start, junk: start + junk,
+            st.sampled_from([each[:600] for each in WHOLE]),
+            st.binary(max_size=300),
+        ),
         st.builds(
             lambda whole, at, junk: whole[: at % len(whole)] + junk + whole[at % len(whole) + len(junk) :],
             st.sampled_from(WHOLE),
             st.integers(0, 1 << 20) | st.integers(-700, 0),
             st.binary(max_size=30),
         ),
-        st.builds(lambda whole, at: whole[: at % len(whole)], st.sampled_from(WHOLE), st.integers(0, 1 << 20)),
+        st.builds(
+            lambda whole, at: whole[: at % len(whole)], st.sampled_from(WHOLE), st.integers(0, 1 << 20)
+        ),
     )
 )
 @example(b"\0" * 10_240)
@@ -558,11 +593,18 @@ def test_any_bytes_are_files_or_an_input_error(tmp_path, content):
         assert name.startswith(path) and (len(digest) == 32 or digest.startswith(path)), (name, digest)
 
 
-# --- objects ---------------------------------------------------------------------------------------------------
+# --- objects ------------------------------------------------------------------------------------------------
 
 
 def test_objects_below_a_prefix_and_by_pattern(memory):
-    for name in ("/logs/2024/a.json", "/logs/b.zip", "/logs/.tmp", "/logs/2024/c.gz", "/other/d.gz", "/logs/empty"):
+    for name in (
+        "/logs/2024/a.json",
+        "/logs/b.zip",
+        "/logs/.tmp",
+        "/logs/2024/c.gz",
+        "/other/d.gz",
+        "/logs/empty",
+    ):
         memory(name, b"" if "empty" in name else zipped({"x": LOG}) if "zip" in name else LOG)
     said = []
     expected = {"memory://logs/2024/a.json", "memory://logs/2024/c.gz", "memory://logs/b.zip/x"}
@@ -580,11 +622,17 @@ def test_objects_below_a_prefix_and_by_pattern(memory):
 def test_objects_have_sizes_and_times(memory):
     memory("/a.csv", LOG)
     (file,) = files.find("memory://a.csv")
-    assert (file.name, file.size) == ("memory://a.csv", len(LOG)) and abs(files.now() - file.modified) < dt.timedelta(minutes=1)
+    assert (file.name, file.size) == ("memory://a.csv", len(LOG)) and abs(
+        files.now() - file.modified
+    ) < dt.timedelta(minutes=1)
 
 
 def test_objects_that_are_not_there(memory, monkeypatch):
-    for given_, why in (("memory://none", "no such object"), ("memory://none/*.gz", "nothing matches"), ("what://x", "what")):
+    for given_, why in (
+        ("memory://none", "no such object"),
+        ("memory://none/*.gz", "nothing matches"),
+        ("what://x", "what"),
+    ):
         with pytest.raises(InputError, match=why):
             list(files.find(given_))
     monkeypatch.setitem(sys.modules, "s3fs", None)
@@ -616,7 +664,9 @@ class Quiet(http.server.SimpleHTTPRequestHandler):
 def test_the_web(tmp_path):
     for name in ("zip", "tar.gz", "gzip"):
         written(tmp_path / name, PACKED[name][0])
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), lambda *more: Quiet(*more, directory=str(tmp_path))) as server:
+    with http.server.ThreadingHTTPServer(
+        ("127.0.0.1", 0), lambda *more: Quiet(*more, directory=str(tmp_path))
+    ) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         at = f"http://127.0.0.1:{server.server_port}"
@@ -628,7 +678,7 @@ def test_the_web(tmp_path):
         thread.join()
 
 
-# --- size ------------------------------------------------------------------------------------------------------
+# --- size ---------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("pack", [None, gzip.compress, bz2.compress, zstd], ids=["zip", "gz", "bz2", "zst"])
@@ -656,10 +706,13 @@ def test_a_header_of_a_tar_that_is_too_long_is_not_read(tmp_path):
     assert name == str(tmp_path / "log") and "cannot be read to its end" in why
 
 
-# --- the whole ingest ------------------------------------------------------------------------------------------
+# --- the whole ingest ---------------------------------------------------------------------------------------
 
 LINE = "{second},U1@DOM1,U1@DOM1,C1,C2,Kerberos,Network,LogOn,Success\n"
-LOGONS = {f"{name}.txt": "".join(LINE.format(second=n + 100 * at) for n in range(50)).encode() for at, name in enumerate("abc")}
+LOGONS = {
+    f"{name}.txt": "".join(LINE.format(second=n + 100 * at) for n in range(50)).encode()
+    for at, name in enumerate("abc")
+}
 
 
 @pytest.mark.parametrize(
@@ -688,7 +741,9 @@ def test_what_cannot_be_read_has_a_report_and_the_rest_is_read(tmp_path):
     }
     broken = {name: problem for name, (_, problem) in reports.items() if problem}
     assert list(broken) == ["broken.zip/b.txt", "cut.tar.gz/long", "cut.tar.gz"]
-    assert all(f"{tmp_path}/logs/{name}: cannot be read to its end" in problem for name, problem in broken.items())
+    assert all(
+        f"{tmp_path}/logs/{name}: cannot be read to its end" in problem for name, problem in broken.items()
+    )
     assert [reports[f"broken.zip/{name}.txt"] for name in "ac"] == [(50, None)] * 2
     assert [reports[f"cut.tar.gz/{name}.txt"] for name in "abc"] == [(50, None)] * 3
 
@@ -700,7 +755,7 @@ def test_what_one_may_not_read(tmp_path):
     assert read(files.find(str(path))) == {str(path): f"{path}: Permission denied"}
 
 
-# --- real archives ---------------------------------------------------------------------------------------------
+# --- real archives ------------------------------------------------------------------------------------------
 
 
 @pytest.mark.skipif(not (DATA / "windows_json").exists(), reason=f"needs {DATA}/windows_json")

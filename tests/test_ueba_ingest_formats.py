@@ -47,7 +47,16 @@ def test_nobody_else_claims_it(tmp_path, name):
 
 
 @pytest.mark.parametrize(
-    "records", [(), ("",), ("null", "[]", "5"), ('{"a": 1}',), ("a,b,c", "1,2,3"), ("\x00" * 99,), (json.dumps([1] * 9),)]
+    "records",
+    [
+        (),
+        ("",),
+        ("null", "[]", "5"),
+        ('{"a": 1}',),
+        ("a,b,c", "1,2,3"),
+        ("\x00" * 99,),
+        (json.dumps([1] * 9),),
+    ],
 )
 def test_nobody_claims_what_is_nobodys(records):
     assert not any(module.recognises(Sample("log", records, now())) for module in sources.modules().values())

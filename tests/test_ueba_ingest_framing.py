@@ -10,14 +10,19 @@ from hypothesis import strategies as st
 
 from ueba.ingest import framing
 
-NASTY = [{"n": n, "text": '"{}[],\\' + "\\" * (n % 3) + "\n" * (n % 2), "list": [{"a": {}}, []], "none": None} for n in range(20)]
+NASTY = [
+    {"n": n, "text": '"{}[],\\' + "\\" * (n % 3) + "\n" * (n % 2), "list": [{"a": {}}, []], "none": None}
+    for n in range(20)
+]
 FORMS = {
     "array": json.dumps(NASTY),
     "indented array": json.dumps(NASTY, indent=2),
     "under Records": json.dumps({"more": {"a": [1]}, "Records": NASTY, "after": 1}),
     "concatenated": "".join(map(json.dumps, NASTY)),
     "indented, one after another": "\n".join(json.dumps(each, indent=1) for each in NASTY),
-    "numbered, as evtx_dump writes them": "".join(f"Record {n}\n{json.dumps(each, indent=1)}\n" for n, each in enumerate(NASTY)),
+    "numbered, as evtx_dump writes them": "".join(
+        f"Record {n}\n{json.dumps(each, indent=1)}\n" for n, each in enumerate(NASTY)
+    ),
     "lines": "".join(json.dumps(each) + "\n" for each in NASTY),
 }
 
@@ -61,7 +66,9 @@ def test_a_record_that_is_too_long_is_one_record():
 
 
 @given(
-    st.lists(st.dictionaries(st.text(max_size=3), st.text(max_size=5), max_size=3), max_size=8), st.integers(1, 40), st.booleans()
+    st.lists(st.dictionaries(st.text(max_size=3), st.text(max_size=5), max_size=3), max_size=8),
+    st.integers(1, 40),
+    st.booleans(),
 )
 @settings(max_examples=150, deadline=None)
 def test_any_json_array_is_taken_apart(records, size, is_ascii):
@@ -70,7 +77,11 @@ def test_any_json_array_is_taken_apart(records, size, is_ascii):
     assert [json.loads(each.decode("utf-8", "surrogatepass")) for each in found] == records
 
 
-@given(st.binary(max_size=200), st.sampled_from([b"[", b"{", b'{"Records":[', b"Record 1\n{"]), st.integers(1, 50))
+@given(
+    st.binary(max_size=200),
+    st.sampled_from([b"[", b"{", b'{"Records":[', b"Record 1\n{"]),
+    st.integers(1, 50),
+)
 @settings(max_examples=150, deadline=None)
 def test_any_bytes_can_be_taken_apart(junk, start, size):
     text = start + junk

@@ -13,12 +13,25 @@ from mutated_json import is_whole, mutated
 from ueba.ingest import events_of
 from ueba.ingest.sources import Sample, google
 
-SHOWN = ("user", "actor", "source", "target", "detail", "action", "auth_package", "outcome", "outcome_reason", "dropped")
+SHOWN = (
+    "user",
+    "actor",
+    "source",
+    "target",
+    "detail",
+    "action",
+    "auth_package",
+    "outcome",
+    "outcome_reason",
+    "dropped",
+)
 FOO = {"callerType": "USER", "email": "Foo@corp.example", "profileId": "1145"}
 
 
 def parameter(name: str, value: Any) -> dict[str, Any]:
-    return {"name": name} | {"multiValue" if isinstance(value, list) else "boolValue" if value is True else "value": value}
+    return {"name": name} | {
+        "multiValue" if isinstance(value, list) else "boolValue" if value is True else "value": value
+    }
 
 
 def event(type: str, name: str, /, **parameters: Any) -> dict[str, Any]:
@@ -28,7 +41,12 @@ def event(type: str, name: str, /, **parameters: Any) -> dict[str, Any]:
 def activity(application: str, *happened: dict[str, Any], **more: Any) -> dict[str, Any]:
     return {
         "kind": "admin#reports#activity",
-        "id": {"time": "2020-10-02T15:00:00.123Z", "uniqueQualifier": "-67", "applicationName": application, "customerId": "C03"},
+        "id": {
+            "time": "2020-10-02T15:00:00.123Z",
+            "uniqueQualifier": "-67",
+            "applicationName": application,
+            "customerId": "C03",
+        },
         "etag": '"x"',
         "actor": FOO,
         "ipAddress": "67.43.156.13",
@@ -43,7 +61,13 @@ def found_in(tmp_path, *records: Any, format: str = "google") -> list[dict[str, 
 
 
 USER, IP, HERE = "Foo@corp.example", "67.43.156.13", "Google Workspace"
-SUCCESS = event("login", "login_success", login_type="google_password", login_challenge_method=["password"], is_suspicious=True)
+SUCCESS = event(
+    "login",
+    "login_success",
+    login_type="google_password",
+    login_challenge_method=["password"],
+    is_suspicious=True,
+)
 CASES = {
     "success": (
         activity("login", SUCCESS),
@@ -51,7 +75,13 @@ CASES = {
     ),
     "failure": (
         activity(
-            "login", event("login", "login_failure", login_failure_type="login_failure_invalid_password", login_type="exchange")
+            "login",
+            event(
+                "login",
+                "login_failure",
+                login_failure_type="login_failure_invalid_password",
+                login_type="exchange",
+            ),
         ),
         (USER, None, IP, HERE, None, "logon", "exchange", "failure", "login_failure_invalid_password", None),
     ),
@@ -60,12 +90,17 @@ CASES = {
         (USER, None, "2001:DB8::1", HERE, None, "logon", "google_password", "success", None, None),
     ),
     "challenge failed": (
-        activity("login", event("login", "login_challenge", login_challenge_status="Challenge Failed.", login_type="saml")),
+        activity(
+            "login",
+            event("login", "login_challenge", login_challenge_status="Challenge Failed.", login_type="saml"),
+        ),
         (USER, None, IP, HERE, None, "logon", "saml", "failure", "Challenge Failed.", None),
     ),
     "blocked": (
         activity(
-            "login", event("account_warning", "suspicious_login", affected_email_address="bar@corp.example"), actor={"profileId": 1}
+            "login",
+            event("account_warning", "suspicious_login", affected_email_address="bar@corp.example"),
+            actor={"profileId": 1},
         ),
         ("bar@corp.example", None, IP, HERE, None, "logon", None, "failure", "suspicious_login", None),
     ),
@@ -73,7 +108,9 @@ CASES = {
         activity(
             "user_accounts",
             event(
-                "email_forwarding_change", "email_forwarding_out_of_domain", email_forwarding_destination_address="Me@Evil.example"
+                "email_forwarding_change",
+                "email_forwarding_out_of_domain",
+                email_forwarding_destination_address="Me@Evil.example",
             ),
         ),
         (USER, None, IP, "me@evil.example", None, "forward", None, "success", None, None),
@@ -83,20 +120,52 @@ CASES = {
         (USER, None, IP, "Slack", None, "sso", "SAML", "success", None, None),
     ),
     "saml failure": (
-        activity("saml", event("login", "login_failure", application_name="Slack", failure_type="failure_request_denied")),
+        activity(
+            "saml",
+            event("login", "login_failure", application_name="Slack", failure_type="failure_request_denied"),
+        ),
         (USER, None, IP, "Slack", None, "sso", "SAML", "failure", "failure_request_denied", None),
     ),
     "consent": (
-        activity("token", event("auth", "authorize", client_id="9.apps", app_name="Mail Add-on", scope=["https://a", "https://b"])),
+        activity(
+            "token",
+            event(
+                "auth",
+                "authorize",
+                client_id="9.apps",
+                app_name="Mail Add-on",
+                scope=["https://a", "https://b"],
+            ),
+        ),
         (USER, None, IP, "Mail Add-on", "https://a https://b", "consent", None, "success", None, None),
     ),
     "drive": (
-        activity("drive", event("access", "download", owner="Boss@corp.example", doc_title="Plan", primary_event=True)),
-        (USER, None, IP, "Drive of boss@corp.example", "download Plan", "object_access", None, "success", None, None),
+        activity(
+            "drive",
+            event("access", "download", owner="Boss@corp.example", doc_title="Plan", primary_event=True),
+        ),
+        (
+            USER,
+            None,
+            IP,
+            "Drive of boss@corp.example",
+            "download Plan",
+            "object_access",
+            None,
+            "success",
+            None,
+            None,
+        ),
     ),
     "role": (
         activity(
-            "admin", event("DELEGATED_ADMIN_SETTINGS", "ASSIGN_ROLE", ROLE_NAME="_SEED_ADMIN_ROLE", USER_EMAIL="bar@corp.example")
+            "admin",
+            event(
+                "DELEGATED_ADMIN_SETTINGS",
+                "ASSIGN_ROLE",
+                ROLE_NAME="_SEED_ADMIN_ROLE",
+                USER_EMAIL="bar@corp.example",
+            ),
         ),
         ("bar@corp.example", USER, IP, HERE, "_SEED_ADMIN_ROLE", "privilege", None, "success", None, None),
     ),
@@ -105,7 +174,10 @@ ALL = [given for given, _ in CASES.values()]
 DROPPED = {
     "not a logon: step of a sign-on": [
         activity("login", event("login", "login_challenge", login_challenge_status="Challenge Passed.")),
-        activity("login", event("login", "login_verification", login_challenge_status="passed", is_second_factor=True)),
+        activity(
+            "login",
+            event("login", "login_verification", login_challenge_status="passed", is_second_factor=True),
+        ),
     ],
     "not a logon: logout": [activity("login", event("login", "logout", login_type="exchange"))],
     "not a logon: other event": [
@@ -133,13 +205,18 @@ def test_events_by_hand(tmp_path):
     assert {(event["target_kind"], event["reporter"], event["time"], event["note"]) for event in found} == {
         ("resource", "C03", dt.datetime(2020, 10, 2, 15, 0, 0, 123000), None)
     }
-    assert (found[0]["code"], found[0]["event_id"]) == ("login_success", "C03/2020-10-02T15:00:00.123Z/login/-67/login_success")
+    assert (found[0]["code"], found[0]["event_id"]) == (
+        "login_success",
+        "C03/2020-10-02T15:00:00.123Z/login/-67/login_success",
+    )
     assert [event["user_id"] for event in found] == ["1145"] * 4 + [None] + ["1145"] * 5 + [None]
 
 
 def test_several_events_in_one_activity(tmp_path):
     passed = event("login", "login_challenge", login_challenge_status="Challenge Passed")
-    found = found_in(tmp_path, activity("login", SUCCESS, event("login", "logout")), activity("login", passed, SUCCESS))
+    found = found_in(
+        tmp_path, activity("login", SUCCESS, event("login", "logout")), activity("login", passed, SUCCESS)
+    )
     assert [(each["code"], each["auth_package"], each["note"]) for each in found] == [
         ("login_success", "google_password", "several events in one record: one taken")
     ] * 2
@@ -147,12 +224,21 @@ def test_several_events_in_one_activity(tmp_path):
 
 def test_dropped_by_hand(tmp_path):
     found = found_in(tmp_path, ALL[0], *(each for records in DROPPED.values() for each in records))
-    assert [event["dropped"] for event in found] == [None, *(reason for reason, records in DROPPED.items() for _ in records)]
+    assert [event["dropped"] for event in found] == [
+        None,
+        *(reason for reason, records in DROPPED.items() for _ in records),
+    ]
 
 
 def test_an_answer_of_the_api_and_lines_are_one(tmp_path):
-    answer = json.dumps({"kind": "admin#reports#activities", "etag": '"y"', "items": ALL, "nextPageToken": "z"})
-    for text in (answer, json.dumps(json.loads(answer), indent=1), "".join(json.dumps(each) + "\n" for each in ALL)):
+    answer = json.dumps(
+        {"kind": "admin#reports#activities", "etag": '"y"', "items": ALL, "nextPageToken": "z"}
+    )
+    for text in (
+        answer,
+        json.dumps(json.loads(answer), indent=1),
+        "".join(json.dumps(each) + "\n" for each in ALL),
+    ):
         assert [event["code"] for event in found_in(tmp_path, text.rstrip("\n"), format="auto")] == [
             event["code"] for event in found_in(tmp_path, *ALL)
         ]
@@ -160,10 +246,14 @@ def test_an_answer_of_the_api_and_lines_are_one(tmp_path):
 
 def test_recognises_its_own():
     def known(*records: Any) -> int:
-        return google.recognises(Sample("x", tuple(json.dumps(each) for each in records), dt.datetime(2020, 1, 1)))
+        return google.recognises(
+            Sample("x", tuple(json.dumps(each) for each in records), dt.datetime(2020, 1, 1))
+        )
 
     assert known(*ALL) == len(ALL)
-    assert not known({"kind": []}, {"eventType": "user.session.start", "uuid": "x"}, {"eventVersion": "1.08"}, [], 5, None)
+    assert not known(
+        {"kind": []}, {"eventType": "user.session.start", "uuid": "x"}, {"eventVersion": "1.08"}, [], 5, None
+    )
 
 
 @given(st.lists(mutated(ALL), min_size=1, max_size=30))

@@ -58,7 +58,12 @@ def line(second: int = 5, user: str = "U1@DOM1") -> str:
 def test_edges_by_hand(tmp_path):
     report = ingest(write(tmp_path / "auth.txt", ROAD), "lanl", tmp_path / "lake")
     one, two = dt.datetime(1970, 1, 1), dt.datetime(1970, 1, 2)
-    kerberos = {"target_kind": "machine", "action": "logon", "logon_type": "Network", "auth_package": "Kerberos"}
+    kerberos = {
+        "target_kind": "machine",
+        "action": "logon",
+        "logon_type": "Network",
+        "auth_package": "Kerberos",
+    }
     assert everything(tmp_path / "lake") == [
         {"day": one.date(), "user": "U1@DOM1", "source": "C1", "target": "C2"}
         | kerberos
@@ -120,8 +125,17 @@ def test_examples_are_harmless_on_a_terminal(tmp_path):
 
 
 def test_hostile_names_are_names(tmp_path):
-    names = ["'}) DETACH DELETE n //", '"; DROP TABLE edges; --', "${jndi:ldap:x}", "\\N", "null", "Ünïcode@DOM1"]
-    ingest(write(tmp_path / "auth.txt", "".join(line(user=name) for name in names)), "lanl", tmp_path / "lake")
+    names = [
+        "'}) DETACH DELETE n //",
+        '"; DROP TABLE edges; --',
+        "${jndi:ldap:x}",
+        "\\N",
+        "null",
+        "Ünïcode@DOM1",
+    ]
+    ingest(
+        write(tmp_path / "auth.txt", "".join(line(user=name) for name in names)), "lanl", tmp_path / "lake"
+    )
     assert sorted(edge["user"] for edge in everything(tmp_path / "lake")) == sorted(names)
 
 
@@ -134,7 +148,9 @@ def test_bytes_that_are_not_utf8_are_shown(tmp_path):
 @pytest.mark.parametrize("last", [True, False])
 def test_line_ends(tmp_path, ending, last):
     text = ROAD.replace("\n", ending)
-    report = ingest(write(tmp_path / "auth.txt", text if last else text.removesuffix(ending)), "lanl", tmp_path / "lake")
+    report = ingest(
+        write(tmp_path / "auth.txt", text if last else text.removesuffix(ending)), "lanl", tmp_path / "lake"
+    )
     assert (report.lines, report.events) == (8, 6)
 
 
@@ -146,14 +162,18 @@ def test_how_a_file_is_packed_does_not_matter(tmp_path):
         "c": b"".join(member),
         "d": bz2.compress(ROAD.encode()),
     }
-    reports = [ingest(write(tmp_path / name, data), "lanl", tmp_path / "lake") for name, data in packed.items()]
+    reports = [
+        ingest(write(tmp_path / name, data), "lanl", tmp_path / "lake") for name, data in packed.items()
+    ]
     assert len({report.batch for report in reports}) == 1
     assert [report.already_ingested for report in reports] == [False, True, True, True]
     assert len(list((tmp_path / "lake").glob("batches/*"))) == 1
 
 
 def test_standard_input(tmp_path, monkeypatch):
-    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BufferedReader(io.BytesIO(gzip.compress(ROAD.encode())))))
+    monkeypatch.setattr(
+        sys, "stdin", io.TextIOWrapper(io.BufferedReader(io.BytesIO(gzip.compress(ROAD.encode()))))
+    )
     assert ingest("-", "lanl", tmp_path / "lake").events == 6
 
 
@@ -165,7 +185,9 @@ def test_a_named_pipe(tmp_path):
 
 
 def tree(root: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(root)): path.read_bytes() for path in sorted(root.rglob("*")) if path.is_file()}
+    return {
+        str(path.relative_to(root)): path.read_bytes() for path in sorted(root.rglob("*")) if path.is_file()
+    }
 
 
 def test_twice_changes_nothing(tmp_path):
@@ -182,7 +204,10 @@ def test_another_epoch_replaces_the_batch(tmp_path):
     ingest(file, "lanl", tmp_path / "lake")
     ingest(file, "lanl", tmp_path / "lake", epoch=dt.datetime(2015, 3, 1))
     assert lake.days(tmp_path / "lake") == [dt.date(2015, 3, 1), dt.date(2015, 3, 2)]
-    assert len(list((tmp_path / "lake").glob("edges/*/*"))) == 2 and len(list((tmp_path / "lake").glob("events/*"))) == 1
+    assert (
+        len(list((tmp_path / "lake").glob("edges/*/*"))) == 2
+        and len(list((tmp_path / "lake").glob("events/*"))) == 1
+    )
     assert sum(edge["count"] for edge in everything(tmp_path / "lake")) == 6
 
 
@@ -219,7 +244,10 @@ def test_a_file_without_logons_is_no_error(tmp_path):
     log = line().replace("LogOn", "LogOff")
     report = ingest(write(tmp_path / "log", log), "lanl", tmp_path / "lake")
     assert (report.events, report.edges, report.days) == (0, 0, ())
-    assert everything(tmp_path / "lake") == [] and lake.read_pairs(tmp_path / "lake", dt.date.min, dt.date.max).num_rows == 0
+    assert (
+        everything(tmp_path / "lake") == []
+        and lake.read_pairs(tmp_path / "lake", dt.date.min, dt.date.max).num_rows == 0
+    )
 
 
 def test_missing_file_directory_and_unknown_format(tmp_path):
@@ -236,7 +264,8 @@ def test_missing_file_directory_and_unknown_format(tmp_path):
 
 @pytest.mark.parametrize("step", ["write_json", "publish", "index"])
 def test_interrupted_ingest_leaves_nothing_to_be_seen(tmp_path, monkeypatch, step):
-    """Killed before a manifest, before a batch, before the index: what is there is what was, and the next ingest puts it right."""
+    """Killed before a manifest, before a batch, before the index: what is there is what was, and the next
+    ingest puts it right."""
     root = tmp_path / "lake"
     ingest(write(tmp_path / "a", line()), "lanl", root)
     before = everything(root)
@@ -251,7 +280,9 @@ def test_interrupted_ingest_leaves_nothing_to_be_seen(tmp_path, monkeypatch, ste
     assert everything(root) == before
     ingest(write(tmp_path / "b", line(7)), "lanl", root)
     assert sum(edge["count"] for edge in everything(root)) == 2
-    assert len(list(root.rglob("events/*/*.parquet"))) == 2 and len(list(root.rglob("edges/*/*.parquet"))) == 1
+    assert (
+        len(list(root.rglob("events/*/*.parquet"))) == 2 and len(list(root.rglob("edges/*/*.parquet"))) == 1
+    )
     assert not (root / ".tmp").exists()
 
 
@@ -278,7 +309,12 @@ def test_pairs_by_hand(tmp_path):
         {"day": day, "user": "U1@DOM1", "source": "C1", "target": "C2", "target_kind": "machine"}
         | {"count": 3, "failures": 1, "first_seen": dt.datetime(1970, 1, 1, 0, 0, 5)}
         | {"last_seen": dt.datetime(1970, 1, 1, 2, 0, 1), "hours": hours(0, 2)}
-        | {"logon_types": ["Batch", "Network"], "auth_packages": ["Kerberos", "NTLM"], "user_kind": "human", "witnesses": 0}
+        | {
+            "logon_types": ["Batch", "Network"],
+            "auth_packages": ["Kerberos", "NTLM"],
+            "user_kind": "human",
+            "witnesses": 0,
+        }
     ]
     assert lake.read_pairs(tmp_path / "lake", dt.date(1970, 1, 2), dt.date(1970, 1, 2)).num_rows == 0
 
@@ -286,14 +322,20 @@ def test_pairs_by_hand(tmp_path):
 def test_progress_and_many_blocks(tmp_path):
     seen: list[tuple[int, int, int | None]] = []
     text = "".join(line(second) for second in range(60_000))  # over three blocks, lines cut at each
-    report = ingest(write(tmp_path / "a", text), "lanl", tmp_path / "lake", progress=lambda *step: seen.append(step))
+    report = ingest(
+        write(tmp_path / "a", text), "lanl", tmp_path / "lake", progress=lambda *step: seen.append(step)
+    )
     assert report.events == 60_000 and len(seen) > 3
     assert seen[-1] == (60_000, len(text), len(text))
 
 
 @pytest.mark.parametrize("size", [1, 100, 1000])
 def test_where_a_log_is_cut_does_not_matter(tmp_path, monkeypatch, size):
-    text = ROAD + "".join(line(second % 3 * 86400 + second, f"U{second % 7}@DOM1") for second in range(60)) + ROAD
+    text = (
+        ROAD
+        + "".join(line(second % 3 * 86400 + second, f"U{second % 7}@DOM1") for second in range(60))
+        + ROAD
+    )
     whole = ingest(write(tmp_path / "a", text), "lanl", tmp_path / "whole")
     monkeypatch.setattr("ueba.ingest.read.BLOCK", size)
     monkeypatch.setattr("ueba.ingest.read.SLICE", size)
@@ -333,10 +375,15 @@ def test_standard_output_is_left_alone(tmp_path):
 REAL = [text.encode() for text in ROAD.splitlines()]
 
 
-@given(st.lists(st.tuples(st.sampled_from(REAL), st.integers(0, 60), st.binary(max_size=4)), min_size=1, max_size=25))
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(REAL), st.integers(0, 60), st.binary(max_size=4)), min_size=1, max_size=25
+    )
+)
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_mutated_lines_never_raise_and_are_all_counted(tmp_path_factory, mutations):
-    """The good line comes first, so that something reads as LANL; the rest may be anything, newlines included."""
+    """The good line comes first, so that something reads as LANL; the rest may be anything, newlines
+    included."""
     data = line().encode() + b"\n".join(real[:cut] + junk + real[cut + 1 :] for real, cut, junk in mutations)
     folder = tmp_path_factory.mktemp("mutated")
     report = ingest(write(folder / "log", data), "lanl", folder / "lake")

@@ -13,14 +13,21 @@ from ueba.ingest import lake
 
 NAMES = ["corp\\alice", "alice@corp.example", "S-1-5-21-1-2-3-9", "bob"]
 HOSTS = ["ws1", "ws1.corp.example", "10.0.0.7", None]
-VIEWS = [{}, {"witness": "host"}, {"witness": "controller", "action": "service_ticket"}, {"witness": "source"}]
+VIEWS = [
+    {},
+    {"witness": "host"},
+    {"witness": "controller", "action": "service_ticket"},
+    {"witness": "source"},
+]
 
 
 def line(number: int) -> str:
     """One of many kinds of events, on three days."""
     draw = random.Random(number)
     user = draw.choice(NAMES)
-    more = dict(draw.choice(VIEWS)) | ({"user_id": "S-1-5-21-1-2-3-9"} if user != "bob" and draw.random() < 0.5 else {})
+    more = dict(draw.choice(VIEWS)) | (
+        {"user_id": "S-1-5-21-1-2-3-9"} if user != "bob" and draw.random() < 0.5 else {}
+    )
     if draw.random() < 0.3:
         more["event_id"] = f"id{number}"
     time = dt.datetime(2026, 3, 1) + dt.timedelta(minutes=draw.randrange(3 * 24 * 6) * 10)
@@ -62,6 +69,8 @@ def test_the_same_line_twice_in_a_log_is_two_events_and_in_two_copies_one(tmp_pa
 
 def test_an_event_with_an_identity_is_there_once(tmp_path):
     once = event("09:00:00", "alice@corp", "ws1", "srv1", event_id="7")
-    (report, _) = read(tmp_path, [once, once], [once, event("09:00:00", "alice@corp", "ws1", "srv1", event_id="8")])
+    (report, _) = read(
+        tmp_path, [once, once], [once, event("09:00:00", "alice@corp", "ws1", "srv1", event_id="8")]
+    )
     assert short(tmp_path, "count") == [("alice@corp", "ws1", "srv1", 2)]
     assert (report.lines, report.events, report.repeated, report.edges) == (2, 2, 1, 1)

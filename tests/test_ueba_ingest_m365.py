@@ -1,4 +1,5 @@
-"""Records of the Microsoft 365 unified audit log in their wrappings -> events; expected events are worked out by hand."""
+"""Records of the Microsoft 365 unified audit log in their wrappings -> events; expected events are worked
+out by hand."""
 
 from __future__ import annotations
 
@@ -20,7 +21,17 @@ from ueba.ingest import events_of, ingest
 from ueba.ingest.sources import Sample, entra, m365, message_trace
 
 AUDIT_LOG = Path(__file__).parents[2] / "shared/data/m365/unified_audit_log.csv.gz"
-SHOWN = ("user", "source", "target", "detail", "action", "auth_package", "outcome", "outcome_reason", "user_id")
+SHOWN = (
+    "user",
+    "source",
+    "target",
+    "detail",
+    "action",
+    "auth_package",
+    "outcome",
+    "outcome_reason",
+    "user_id",
+)
 ALICE, ALICE_ID, PUID = "Alice@corp.example", "9d8001cb-a159-4252-a3a1-c2dc689f322a", "10032001266C162C"
 EXCHANGE, GRAPH = "00000002-0000-0ff1-ce00-000000000000", "00000003-0000-0000-c000-000000000000"
 ORGANIZATION = "EURPR04A009.PROD.OUTLOOK.COM/Microsoft Exchange Hosted Organizations/corp.onmicrosoft.com"
@@ -32,10 +43,14 @@ def named(**values: str) -> list[dict[str, str]]:
 
 
 def changes(**values: str) -> list[dict[str, str]]:
-    return [{"Name": name.replace("_", "."), "NewValue": value, "OldValue": ""} for name, value in values.items()]
+    return [
+        {"Name": name.replace("_", "."), "NewValue": value, "OldValue": ""} for name, value in values.items()
+    ]
 
 
-def record(operation: str, workload: str = "Exchange", result: str | None = "Succeeded", **more: Any) -> dict[str, Any]:
+def record(
+    operation: str, workload: str = "Exchange", result: str | None = "Succeeded", **more: Any
+) -> dict[str, Any]:
     return {
         "CreationTime": "2024-07-19T17:54:58",
         "Id": f"id of {operation}",
@@ -53,7 +68,9 @@ def record(operation: str, workload: str = "Exchange", result: str | None = "Suc
 
 
 def sign_in(operation: str = "UserLoggedIn", **more: Any) -> dict[str, Any]:
-    return record(operation, "AzureActiveDirectory", "Success", UserKey=ALICE_ID, ObjectId=GRAPH, ApplicationId=EXCHANGE) | {
+    return record(
+        operation, "AzureActiveDirectory", "Success", UserKey=ALICE_ID, ObjectId=GRAPH, ApplicationId=EXCHANGE
+    ) | {
         "ActorIpAddress": "203.0.113.7",
         "ExtendedProperties": named(ResultStatusDetail="Success", RequestType="OAuth2:Authorize"),
         "DeviceProperties": named(OS="Windows 10", SessionId="5d1f"),
@@ -65,7 +82,9 @@ def sign_in(operation: str = "UserLoggedIn", **more: Any) -> dict[str, Any]:
 def directory(operation: str, result: str = "Success", **more: Any) -> dict[str, Any]:
     actors = [{"ID": ALICE, "Type": 5}, {"ID": f"User_{ALICE_ID}", "Type": 2}, {"ID": "User", "Type": 2}]
     key = f"{PUID}@corp.example"
-    return record(operation, "AzureActiveDirectory", result, UserKey=key, Actor=actors, ClientIP="<null>") | more
+    return (
+        record(operation, "AzureActiveDirectory", result, UserKey=key, Actor=actors, ClientIP="<null>") | more
+    )
 
 
 def target(name: str) -> list[dict[str, Any]]:
@@ -73,7 +92,10 @@ def target(name: str) -> list[dict[str, Any]]:
 
 
 def mail(operation: str, **more: Any) -> dict[str, Any]:
-    return record(operation, MailboxOwnerUPN=ALICE, LogonType=0, ClientInfoString="Client=OWA;Action=ViaProxy") | more
+    return (
+        record(operation, MailboxOwnerUPN=ALICE, LogonType=0, ClientInfoString="Client=OWA;Action=ViaProxy")
+        | more
+    )
 
 
 def command(operation: str, result: str = "True", **more: Any) -> dict[str, Any]:
@@ -88,7 +110,14 @@ def file(operation: str, **more: Any) -> dict[str, Any]:
     }
 
 
-def event(target: str, detail: str | None, action: str, package: str | None = None, *more: str | None, id: str = PUID.lower()):
+def event(
+    target: str,
+    detail: str | None,
+    action: str,
+    package: str | None = None,
+    *more: str | None,
+    id: str = PUID.lower(),
+):
     """What comes out of most records. more: source, outcome, its reason"""
     source, outcome, reason = (*more, *("203.0.113.7", "success", None)[len(more) :])
     return ALICE, source, target, detail, action, package, outcome, reason, id
@@ -101,18 +130,37 @@ CASES = {
     "sign-in": (sign_in(), event("Office 365 Exchange Online", *SSO, id=ALICE_ID)),
     "its failure says Success": (
         sign_in("UserLoginFailed", ErrorNumber="50126", LogonError="InvalidUserNameOrPassword"),
-        event("Office 365 Exchange Online", *SSO, "203.0.113.7", "failure", "50126: InvalidUserNameOrPassword", id=ALICE_ID),
+        event(
+            "Office 365 Exchange Online",
+            *SSO,
+            "203.0.113.7",
+            "failure",
+            "50126: InvalidUserNameOrPassword",
+            id=ALICE_ID,
+        ),
     ),
     "its interrupt": (
         sign_in("UserLoginFailed", ErrorNumber="65001", LogonError="DelegationDoesNotExist"),
-        event("Office 365 Exchange Online", *SSO, "203.0.113.7", "unknown", "65001: DelegationDoesNotExist", id=ALICE_ID),
+        event(
+            "Office 365 Exchange Online",
+            *SSO,
+            "203.0.113.7",
+            "unknown",
+            "65001: DelegationDoesNotExist",
+            id=ALICE_ID,
+        ),
     ),
     "stay signed in?": (
         sign_in(ErrorNumber="50140"),
         event("Office 365 Exchange Online", *SSO, "203.0.113.7", "unknown", "50140", id=ALICE_ID),
     ),
     "a device with a name, an application without": (
-        sign_in(ApplicationId="F432ADF3", ObjectId="Unknown", DeviceProperties=named(DisplayName="WS7"), ExtendedProperties=[]),
+        sign_in(
+            ApplicationId="F432ADF3",
+            ObjectId="Unknown",
+            DeviceProperties=named(DisplayName="WS7"),
+            ExtendedProperties=[],
+        ),
         event("F432ADF3", None, "sso", None, "WS7", id=ALICE_ID),
     ),
     "no application": (
@@ -120,19 +168,37 @@ CASES = {
         event("Microsoft Graph", None, "sso", id=ALICE_ID),
     ),
     "mail read": (
-        mail("MailItemsAccessed", Folders=[{"Path": "\\Inbox"}, {"Path": "\\Drafts"}], ClientIPAddress="::ffff:10.0.0.7"),
+        mail(
+            "MailItemsAccessed",
+            Folders=[{"Path": "\\Inbox"}, {"Path": "\\Drafts"}],
+            ClientIPAddress="::ffff:10.0.0.7",
+        ),
         event("alice@corp.example", "\\Inbox", "mailbox_access", "OWA", "10.0.0.7"),
     ),
     "mail read by Exchange in her name": (
-        mail("MailItemsAccessed", ClientIPAddress="2603:10a6:802:59:cafe::56", ClientInfoString="Client=REST;Client=RESTSystem;;"),
+        mail(
+            "MailItemsAccessed",
+            ClientIPAddress="2603:10a6:802:59:cafe::56",
+            ClientInfoString="Client=REST;Client=RESTSystem;;",
+        ),
         event("alice@corp.example", None, "mailbox_access", "REST", None),
     ),
     "another's mail": (
-        mail("MoveToDeletedItems", MailboxOwnerUPN="Boss@corp.example", Folder={"Path": "\\Inbox"}, LogonType=2, ClientIP="::1"),
+        mail(
+            "MoveToDeletedItems",
+            MailboxOwnerUPN="Boss@corp.example",
+            Folder={"Path": "\\Inbox"},
+            LogonType=2,
+            ClientIP="::1",
+        ),
         event("boss@corp.example", "\\Inbox", "mailbox_access", "OWA", None),
     ),
     "mail sent": (
-        mail("Send", Item={"Subject": "Urgent", "ParentFolder": {"Path": "\\Drafts"}}, ClientIP="[2001:db8::7]:443"),
+        mail(
+            "Send",
+            Item={"Subject": "Urgent", "ParentFolder": {"Path": "\\Drafts"}},
+            ClientIP="[2001:db8::7]:443",
+        ),
         event("alice@corp.example", "Urgent", "mailbox_access", "OWA", "2001:db8::7"),
     ),
     "mail sent as another": (
@@ -140,7 +206,9 @@ CASES = {
         event("ceo@corp.example", None, "mailbox_access", "OWA", "203.0.113.7", "failure"),
     ),
     "a folder's delegate": (
-        mail("ModifyFolderPermissions", Item={"ParentFolder": {"MemberUpn": "Everyone", "Path": "\\Calendar"}}),
+        mail(
+            "ModifyFolderPermissions", Item={"ParentFolder": {"MemberUpn": "Everyone", "Path": "\\Calendar"}}
+        ),
         event("alice@corp.example", "Everyone", "mailbox_access", "OWA"),
     ),
     "Outlook's rule that forwards": (
@@ -148,15 +216,26 @@ CASES = {
         event("evil@outside.example", ".", "forward", "OWA"),
     ),
     "Outlook's rule that deletes": (
-        mail("UpdateInboxRules", OperationProperties=named(RuleName=".", RuleActions='[{"ActionType":"Delete"}]')),
+        mail(
+            "UpdateInboxRules",
+            OperationProperties=named(RuleName=".", RuleActions='[{"ActionType":"Delete"}]'),
+        ),
         event("alice@corp.example", ".", "mailbox_access", "OWA"),
     ),
     "a mailbox forwards": (
-        command("Set-Mailbox", ObjectId="alice", Parameters=named(ForwardingSmtpAddress="smtp:Evil@outside.example")),
+        command(
+            "Set-Mailbox",
+            ObjectId="alice",
+            Parameters=named(ForwardingSmtpAddress="smtp:Evil@outside.example"),
+        ),
         event("evil@outside.example", "alice@corp.example", "forward"),
     ),
     "a mailbox stops forwarding": (
-        command("Set-Mailbox", ObjectId="alice", Parameters=named(ForwardingSmtpAddress="", DeliverToMailboxAndForward="False")),
+        command(
+            "Set-Mailbox",
+            ObjectId="alice",
+            Parameters=named(ForwardingSmtpAddress="", DeliverToMailboxAndForward="False"),
+        ),
         event("alice@corp.example", None, "mailbox_access"),
     ),
     "a rule forwards, to two": (
@@ -172,7 +251,11 @@ CASES = {
         event("bob@corp.example", "Tea", "forward"),
     ),
     "another's rule": (
-        command("New-InboxRule", ObjectId=f"{ORGANIZATION}/Boss\\Hide", Parameters=named(Name="Hide", DeleteMessage="True")),
+        command(
+            "New-InboxRule",
+            ObjectId=f"{ORGANIZATION}/Boss\\Hide",
+            Parameters=named(Name="Hide", DeleteMessage="True"),
+        ),
         event("boss@corp.example", "Hide", "mailbox_access"),
     ),
     "a rule without a name": (
@@ -184,12 +267,20 @@ CASES = {
             "Add-MailboxPermission",
             "False",
             ObjectId="HenriettaM",
-            Parameters=named(Identity="henriettam@sub.example", User=f"{ORGANIZATION}/ITCornpany", AccessRights="FullAccess"),
+            Parameters=named(
+                Identity="henriettam@sub.example",
+                User=f"{ORGANIZATION}/ITCornpany",
+                AccessRights="FullAccess",
+            ),
         ),
         event("henriettam@sub.example", "ITCornpany", "mailbox_access", None, "203.0.113.7", "failure"),
     ),
     "a mail flow rule that copies": (
-        command("New-TransportRule", ObjectId="Copy", Parameters=named(Name="Copy", BlindCopyTo="evil@outside.example")),
+        command(
+            "New-TransportRule",
+            ObjectId="Copy",
+            Parameters=named(Name="Copy", BlindCopyTo="evil@outside.example"),
+        ),
         event("evil@outside.example", "Copy", "forward"),
     ),
     "another mail flow rule": (
@@ -202,7 +293,9 @@ CASES = {
     ),
     "consent": (
         directory(
-            "Consent to application.", Target=target("Evil App"), ModifiedProperties=changes(ConsentAction_Permissions=SCOPE)
+            "Consent to application.",
+            Target=target("Evil App"),
+            ModifiedProperties=changes(ConsentAction_Permissions=SCOPE),
         ),
         event("Evil App", "Mail.Read Files.Read.All", "consent", None, None, id=ALICE_ID),
     ),
@@ -211,7 +304,9 @@ CASES = {
             "Add app role assignment to service principal.",
             "Failure",
             Target=target("Office 365 Management APIs"),
-            ModifiedProperties=changes(AppRole_Value="ActivityFeed.Read", ServicePrincipal_DisplayName='[\r\n  "Evil App"\r\n]'),
+            ModifiedProperties=changes(
+                AppRole_Value="ActivityFeed.Read", ServicePrincipal_DisplayName='[\r\n  "Evil App"\r\n]'
+            ),
         ),
         event("Evil App", "ActivityFeed.Read", "consent", None, None, "failure", id=ALICE_ID),
     ),
@@ -220,21 +315,36 @@ CASES = {
             "Add delegated permission grant.",
             Target=target("Microsoft Graph"),
             ModifiedProperties=changes(
-                DelegatedPermissionGrant_Scope="User.Read", ServicePrincipal_DisplayName="", ServicePrincipal_ObjectID="740bb83e"
+                DelegatedPermissionGrant_Scope="User.Read",
+                ServicePrincipal_DisplayName="",
+                ServicePrincipal_ObjectID="740bb83e",
             ),
         ),
         event("740bb83e", "User.Read", "consent", None, None, id=ALICE_ID),
     ),
     "a role": (
-        directory("Add member to role.", ObjectId="Bob@corp.example", ModifiedProperties=changes(Role_DisplayName="Helpdesk")),
+        directory(
+            "Add member to role.",
+            ObjectId="Bob@corp.example",
+            ModifiedProperties=changes(Role_DisplayName="Helpdesk"),
+        ),
         event("Helpdesk", "Bob@corp.example", "object_access", None, None, id=ALICE_ID),
     ),
     "a password": (
-        directory("Reset user password.", ObjectId="Bob@corp.example", Target=[{"ID": "Bob@corp.example", "Type": 5}]),
+        directory(
+            "Reset user password.",
+            ObjectId="Bob@corp.example",
+            Target=[{"ID": "Bob@corp.example", "Type": 5}],
+        ),
         event("bob@corp.example", None, "object_access", None, None, id=ALICE_ID),
     ),
     "a secret of an application": (
-        directory("Update application – Certificates and secrets management ", Target=target("Payroll"), UserKey=None, Actor=None),
+        directory(
+            "Update application – Certificates and secrets management ",
+            Target=target("Payroll"),
+            UserKey=None,
+            Actor=None,
+        ),
         event("Payroll", None, "object_access", None, None, id=None),
     ),
     "a file": (
@@ -243,15 +353,28 @@ CASES = {
     ),
     "a page": (
         file("PageViewed", SiteUrl=None, ObjectId="https://corp.sharepoint.com/_layouts/15/sharepoint.aspx"),
-        event("https://corp.sharepoint.com", "https://corp.sharepoint.com/_layouts/15/sharepoint.aspx", "object_access"),
+        event(
+            "https://corp.sharepoint.com",
+            "https://corp.sharepoint.com/_layouts/15/sharepoint.aspx",
+            "object_access",
+        ),
     ),
     "a team": (
         record("MemberAdded", "MicrosoftTeams", None, TeamName="Finance", ObjectId=None, UserKey=ALICE_ID),
         event("Finance", None, "object_access", id=ALICE_ID),
     ),
     "a search": (
-        record("SearchCreated", "SecurityComplianceCenter", "Odd", ObjectId="passwords", UserKey=ALICE, UserType=5),
-        event("SecurityComplianceCenter", "passwords", "object_access", None, "203.0.113.7", "unknown", id=None),
+        record(
+            "SearchCreated",
+            "SecurityComplianceCenter",
+            "Odd",
+            ObjectId="passwords",
+            UserKey=ALICE,
+            UserType=5,
+        ),
+        event(
+            "SecurityComplianceCenter", "passwords", "object_access", None, "203.0.113.7", "unknown", id=None
+        ),
     ),
 }
 REAL = [given for given, _ in CASES.values()]
@@ -266,8 +389,17 @@ DROPPED = {
         directory("Add service principal.", UserId="Certificate", UserType=4),
         command("Set-Mailbox", UserId="x@corp.example", UserType="DcAdmin"),
     ],
-    "not a logon: alert": [record("AlertTriggered", UserId="SecurityComplianceAlerts", UserType=4), record("DlpRuleMatch")],
-    "not a Microsoft 365 record": [{}, [], 5, {"Operation": "Send", "Workload": "Exchange"}, record("Send") | {"Workload": None}],
+    "not a logon: alert": [
+        record("AlertTriggered", UserId="SecurityComplianceAlerts", UserType=4),
+        record("DlpRuleMatch"),
+    ],
+    "not a Microsoft 365 record": [
+        {},
+        [],
+        5,
+        {"Operation": "Send", "Workload": "Exchange"},
+        record("Send") | {"Workload": None},
+    ],
     "no user": [mail("Send", UserId=None), sign_in(UserId="Not Available")],
     "no target": [sign_in(ApplicationId="Unknown", ObjectId=None)],
     "not JSON": ["{", json.dumps(sign_in())[:-9], "x"],
@@ -292,12 +424,18 @@ def test_events_by_hand(tmp_path):
     assert {each["dropped"] for each in found} == {None}
     assert {each["time"] for each in found} == {dt.datetime(2024, 7, 19, 17, 54, 58)}
     assert {(each["reporter"], each["target_kind"]) for each in found} == {("0873ee4d", "resource")}
-    assert [(each["code"], each["event_id"]) for each in found] == [(given["Operation"].strip(), given["Id"]) for given in REAL]
+    assert [(each["code"], each["event_id"]) for each in found] == [
+        (given["Operation"].strip(), given["Id"]) for given in REAL
+    ]
 
 
 def test_more_of_them(tmp_path):
     found = dict(zip(CASES, read(tmp_path / "log", *REAL), strict=True))
-    assert [found[name]["logon_type"] for name in ("mail read", "another's mail", "sign-in")] == ["Owner", "Delegate", None]
+    assert [found[name]["logon_type"] for name in ("mail read", "another's mail", "sign-in")] == [
+        "Owner",
+        "Delegate",
+        None,
+    ]
     assert found["sign-in"]["session"] == "5d1f"
     noted = {name for name, each in found.items() if each["note"]}
     assert noted == {"another's rule"}
@@ -312,18 +450,41 @@ def test_more_of_them(tmp_path):
 
 def test_dropped_by_hand(tmp_path):
     found = read(tmp_path / "log", sign_in(), *(each for records in DROPPED.values() for each in records))
-    assert [each["dropped"] for each in found] == [None, *(reason for reason, records in DROPPED.items() for _ in records)]
+    assert [each["dropped"] for each in found] == [
+        None,
+        *(reason for reason, records in DROPPED.items() for _ in records),
+    ]
 
 
-SEARCH = ["RecordType", "CreationDate", "UserIds", "Operations", "AuditData", "ResultIndex", "Identity", "IsValid"]
-PURVIEW = ["RecordId", "CreationDate", "RecordType", "Operation", "UserId", "AuditData", "AssociatedAdminUnits"]
+SEARCH = [
+    "RecordType",
+    "CreationDate",
+    "UserIds",
+    "Operations",
+    "AuditData",
+    "ResultIndex",
+    "Identity",
+    "IsValid",
+]
+PURVIEW = [
+    "RecordId",
+    "CreationDate",
+    "RecordType",
+    "Operation",
+    "UserId",
+    "AuditData",
+    "AssociatedAdminUnits",
+]
 
 
 def as_csv(header: list[str], quoting: int, type_line: str = "") -> str:
     text = io.StringIO()
     writer = csv.writer(text, quoting=quoting)
     writer.writerow(header)
-    writer.writerows([json.dumps(each) if name == "AuditData" else "7/19/2024 5:54:58 PM" for name in header] for each in REAL)
+    writer.writerows(
+        [json.dumps(each) if name == "AuditData" else "7/19/2024 5:54:58 PM" for name in header]
+        for each in REAL
+    )
     return type_line + text.getvalue()
 
 
@@ -338,7 +499,15 @@ def as_csv(header: list[str], quoting: int, type_line: str = "") -> str:
         (as_csv(SEARCH, csv.QUOTE_ALL, "#TYPE Selected.System.Management.Automation.PSCustomObject\r\n"), 2),
         ("\ufeff" + as_csv(PURVIEW, csv.QUOTE_MINIMAL), 1),
     ],
-    ids=["array", "wrapped", "AuditData", "auditData", "Search-UnifiedAuditLog", "with a type line", "Purview"],
+    ids=[
+        "array",
+        "wrapped",
+        "AuditData",
+        "auditData",
+        "Search-UnifiedAuditLog",
+        "with a type line",
+        "Purview",
+    ],
 )
 def test_wrappings(tmp_path, text, headers):
     (tmp_path / "log").write_text(text, newline="")
@@ -348,7 +517,12 @@ def test_wrappings(tmp_path, text, headers):
 
 
 def test_office_activity(tmp_path):
-    common = {"TimeGenerated": "2024-07-19T17:54:58Z", "UserId": ALICE, "UserType": "Regular", "OrganizationId": "0873ee4d"}
+    common = {
+        "TimeGenerated": "2024-07-19T17:54:58Z",
+        "UserId": ALICE,
+        "UserType": "Regular",
+        "OrganizationId": "0873ee4d",
+    }
     rows = [
         common | {"OfficeWorkload": "OneDrive", "Operation": "FileAccessed", "OfficeId": "1", "ClientIP": "203.0.113.7"}
         # a row has all columns of its table, most of them empty
@@ -360,19 +534,45 @@ def test_office_activity(tmp_path):
     ]  # fmt: skip
     site, forward, read_mail = read(tmp_path / "log", *rows, format="auto")
     assert shown(site)[1:5] == ("203.0.113.7", SITE.lower(), f"{SITE}/a.docx", "object_access")
-    assert (forward["action"], forward["target"], forward["event_id"]) == ("forward", "evil@outside.example", "2")
-    assert (read_mail["source"], read_mail["target"], read_mail["logon_type"]) == ("203.0.113.7", "alice@corp.example", "Delegate")
+    assert (forward["action"], forward["target"], forward["event_id"]) == (
+        "forward",
+        "evil@outside.example",
+        "2",
+    )
+    assert (read_mail["source"], read_mail["target"], read_mail["logon_type"]) == (
+        "203.0.113.7",
+        "alice@corp.example",
+        "Delegate",
+    )
 
 
 def sample(*records: Any) -> Sample:
-    return Sample("log", tuple(each if isinstance(each, str) else json.dumps(each) for each in records), dt.datetime(2024, 1, 1))
+    return Sample(
+        "log",
+        tuple(each if isinstance(each, str) else json.dumps(each) for each in records),
+        dt.datetime(2024, 1, 1),
+    )
 
 
 def test_recognises_its_own_and_nothing_else():
     assert m365.recognises(sample(*REAL)) == len(REAL)
     assert m365.recognises(sample(*as_csv(SEARCH, csv.QUOTE_ALL).splitlines())) == len(REAL)
-    others = [{"@timestamp": "2024-05-20", "ecs": {}}, [], 5, {"AuditData": 5}, {"auditData": {}}, {"CreationTime": 1}, "", "a,b"]
-    assert m365.recognises(sample(*others)) == m365.recognises(sample("a,b", "1,2")) == m365.recognises(sample()) == 0
+    others = [
+        {"@timestamp": "2024-05-20", "ecs": {}},
+        [],
+        5,
+        {"AuditData": 5},
+        {"auditData": {}},
+        {"CreationTime": 1},
+        "",
+        "a,b",
+    ]
+    assert (
+        m365.recognises(sample(*others))
+        == m365.recognises(sample("a,b", "1,2"))
+        == m365.recognises(sample())
+        == 0
+    )
     assert [module.recognises(sample(*REAL)) for module in (entra, message_trace)] == [0, 0]
 
 
@@ -400,7 +600,9 @@ def test_real_records_are_accounted_for(tmp_path):
     }
     kept = [(each, given) for each, given in zip(found, records, strict=True) if each["dropped"] is None]
     assert all("@" in given["UserId"] or len(given["UserId"]) == 36 for _, given in kept)
-    assert all((each["event_id"], each["code"]) == (given["Id"], given["Operation"].strip()) for each, given in kept)
+    assert all(
+        (each["event_id"], each["code"]) == (given["Id"], given["Operation"].strip()) for each, given in kept
+    )
     operations = Counter(given["Operation"] for given in records)
     by_action = Counter((each["action"], each["code"]) for each, _ in kept)
     # the steps of taking over an account
@@ -419,6 +621,9 @@ def test_real_records_are_accounted_for(tmp_path):
     forwards = {(each["user"], each["target"]) for each, _ in kept if each["action"] == "forward"}
     assert forwards == {("joey@dutchmasterz.onmicrosoft.com", "sans@dutchmasterz.onmicrosoft.com")}
     failed = [each["outcome"] for each, _ in kept if each["code"] == "UserLoginFailed"]
-    assert Counter(failed) == {"failure": 135, "unknown": 39}  # 22 consents, 10 without session, 5 enrolments, 2 unbound
+    assert Counter(failed) == {
+        "failure": 135,
+        "unknown": 39,
+    }  # 22 consents, 10 without session, 5 enrolments, 2 unbound
     report = ingest(AUDIT_LOG, "auto", tmp_path / "lake")
     assert (report.format, report.lines, report.events) == ("m365", 4676, 1258)

@@ -54,8 +54,17 @@ def test_vpn_example_by_hand(tmp_path):
     report = ingest(log(tmp_path, VPN), str(EXAMPLES / "vpn_csv.toml"), tmp_path / "lake")
     alice, bob = everything(tmp_path / "lake")
     day = dt.date(2024, 3, 1)
-    assert [alice[name] for name in ("day", "user", "source", "target")] == [day, "alice@corp", "lt-0412", "vpn-gw-1"]
-    assert [alice[name] for name in ("action", "logon_type", "auth_package")] == ["logon", "RemoteInteractive", "SAML"]
+    assert [alice[name] for name in ("day", "user", "source", "target")] == [
+        day,
+        "alice@corp",
+        "lt-0412",
+        "vpn-gw-1",
+    ]
+    assert [alice[name] for name in ("action", "logon_type", "auth_package")] == [
+        "logon",
+        "RemoteInteractive",
+        "SAML",
+    ]
     assert (alice["count"], alice["failures"], alice["hours"]) == (2, 1, 1 << 8)
     assert alice["last_seen"] == dt.datetime(2024, 3, 1, 8, 15, 2, 500_000)
     assert [bob[name] for name in ("user", "source", "logon_type")] == ['bob, "the" admin', None, None]
@@ -105,12 +114,18 @@ def test_jsonl_example_by_hand(tmp_path):
         ("time_format = 'epoch_ms'", "1709280902123", dt.datetime(2024, 3, 1, 8, 15, 2, 123_000)),
         ("time_format = '%d/%m/%Y %H:%M'", "02/01/2024 03:04", dt.datetime(2024, 1, 2, 3, 4)),
         ("time_format = '%d/%m/%Y %H:%M %z'", "02/01/2024 03:04 +0200", dt.datetime(2024, 1, 2, 1, 4)),
-        ("time_format = '%d/%m/%Y %H:%M'\ntimezone = 'Asia/Tokyo'", "02/01/2024 03:04", dt.datetime(2024, 1, 1, 18, 4)),
+        (
+            "time_format = '%d/%m/%Y %H:%M'\ntimezone = 'Asia/Tokyo'",
+            "02/01/2024 03:04",
+            dt.datetime(2024, 1, 1, 18, 4),
+        ),
     ],
 )
 def test_times(tmp_path, settings, text, expected):
     columns = "format = 'csv'\nheader = false\ndelimiter = ';'\n[columns]\ntime = 1\nuser = 2\ntarget = 3"
-    ingest(log(tmp_path, f"{text};alice;c1\n"), mapping(tmp_path, f"{settings}\n{columns}"), tmp_path / "lake")
+    ingest(
+        log(tmp_path, f"{text};alice;c1\n"), mapping(tmp_path, f"{settings}\n{columns}"), tmp_path / "lake"
+    )
     assert everything(tmp_path / "lake")[0]["first_seen"] == expected
 
 
@@ -123,7 +138,9 @@ def test_absurd_times_are_dropped(tmp_path, text):
 
 @pytest.mark.parametrize("text", ["nan", "inf", "-1", "1e300", "x"])
 def test_absurd_epochs_are_dropped(tmp_path, text):
-    columns = "format = 'csv'\nheader = false\ntime_format = 'epoch_s'\n[columns]\ntime = 1\nuser = 2\ntarget = 3"
+    columns = (
+        "format = 'csv'\nheader = false\ntime_format = 'epoch_s'\n[columns]\ntime = 1\nuser = 2\ntarget = 3"
+    )
     report = ingest(log(tmp_path, f"1,a,b\n{text},a,b\n"), mapping(tmp_path, columns), tmp_path / "lake")
     assert report.events == 1 and set(report.dropped) <= {"time out of range", "time not understood"}
 
@@ -143,11 +160,19 @@ def test_json_pointers_values_and_constants(tmp_path):
         [values.logon_type]
         Network = [3, "net"]
     """
-    lines = [{"at": "2024-01-01T00:00:00Z", "who": [{"the.name": "a"}], "to": "b", "type": kind} for kind in (3, "NET", 9)]
+    lines = [
+        {"at": "2024-01-01T00:00:00Z", "who": [{"the.name": "a"}], "to": "b", "type": kind}
+        for kind in (3, "NET", 9)
+    ]
     ingest(log(tmp_path, "\n".join(map(json.dumps, lines))), mapping(tmp_path, text), tmp_path / "lake")
     edges = everything(tmp_path / "lake")
-    assert [(edge["logon_type"], edge["count"], edge["failures"]) for edge in edges] == [("9", 1, 1), ("Network", 2, 2)]
-    assert {(edge["user"], edge["source"], edge["action"]) for edge in edges} == {("a", "jump", "explicit_credential")}
+    assert [(edge["logon_type"], edge["count"], edge["failures"]) for edge in edges] == [
+        ("9", 1, 1),
+        ("Network", 2, 2),
+    ]
+    assert {(edge["user"], edge["source"], edge["action"]) for edge in edges} == {
+        ("a", "jump", "explicit_credential")
+    }
 
 
 GOOD = "[columns]\ntime = 'timestamp'\nuser = 'account'\ntarget = 'to_host'\n"
@@ -188,8 +213,14 @@ def test_a_missing_mapping(tmp_path):
 
 def test_another_mapping_replaces_the_batch(tmp_path):
     first = ingest(log(tmp_path, VPN), mapping(tmp_path, f"format = 'csv'\n{GOOD}"), tmp_path / "lake")
-    again = ingest(log(tmp_path, VPN), mapping(tmp_path, f"format = 'csv'\n# same\n{GOOD}"), tmp_path / "lake")
-    other = ingest(log(tmp_path, VPN), mapping(tmp_path, f"format = 'csv'\n{GOOD}source = 'from_host'"), tmp_path / "lake")
+    again = ingest(
+        log(tmp_path, VPN), mapping(tmp_path, f"format = 'csv'\n# same\n{GOOD}"), tmp_path / "lake"
+    )
+    other = ingest(
+        log(tmp_path, VPN),
+        mapping(tmp_path, f"format = 'csv'\n{GOOD}source = 'from_host'"),
+        tmp_path / "lake",
+    )
     assert (first.already_ingested, again.already_ingested, other.already_ingested) == (False, True, False)
     assert {edge["source"] for edge in everything(tmp_path / "lake")} == {"lt-0412", None}
 
@@ -222,15 +253,23 @@ def test_parquet_documents_and_lines_are_one(tmp_path):
     toml = ANY.replace("'who'", "'who.name'")
     pq.write_table(pa.Table.from_pylist(rows), tmp_path / "log")
     found = [events_of(tmp_path / "log", mapping(tmp_path, f"format = 'parquet'\n{toml}"))]
-    for text in (json.dumps(rows), json.dumps({"value": rows}, indent=1), "\ufeff" + "\n".join(map(json.dumps, rows))):
+    for text in (
+        json.dumps(rows),
+        json.dumps({"value": rows}, indent=1),
+        "\ufeff" + "\n".join(map(json.dumps, rows)),
+    ):
         found.append(events_of(log(tmp_path, text), mapping(tmp_path, f"format = 'jsonl'\n{toml}")))
-    assert [[(event["user"], event["dropped"]) for event in made.to_pylist()] for made in found] == [[("alice", None)] * 2] * 4
+    assert [[(event["user"], event["dropped"]) for event in made.to_pylist()] for made in found] == [
+        [("alice", None)] * 2
+    ] * 4
 
 
 def test_several_ways_to_write_times(tmp_path):
     text = "at,who,to\n2024-03-01T08:15:02+01:00,a,b\n01.03.2024 07:15:02,a,b\n1709277302,a,b\nsoon,a,b\n"
     toml = f"format = 'csv'\ntime_format = ['iso8601', '%d.%m.%Y %H:%M:%S', 'epoch_s']\n{ANY}"
-    assert [event["time"] for event in events(tmp_path, text, toml)[1:4]] == [dt.datetime(2024, 3, 1, 7, 15, 2)] * 3
+    assert [event["time"] for event in events(tmp_path, text, toml)[1:4]] == [
+        dt.datetime(2024, 3, 1, 7, 15, 2)
+    ] * 3
     with pytest.raises(UsageError, match="time_format"):
         load(mapping(tmp_path, f"format = 'csv'\ntime_format = ['iso8601', 5]\n{ANY}"))
 
@@ -292,7 +331,10 @@ def test_what_machines_addresses_and_resources_tell_of_each_other(tmp_path):
 
 def test_json_that_has_no_such_time_is_named(tmp_path):
     text = json.dumps({"when": {"at": 1}, "who": "a", "a.b": [{"c": 1}]})
-    with pytest.raises(UsageError, match=r"columns.time: no record of the first 1 has 'at'; they have: /a.b/0/c, when.at, who"):
+    with pytest.raises(
+        UsageError,
+        match=r"columns.time: no record of the first 1 has 'at'; they have: /a.b/0/c, when.at, who",
+    ):
         events(tmp_path, text, f"format = 'jsonl'\n{ANY}")
     assert events(tmp_path, "{", f"format = 'jsonl'\n{ANY}")[0]["dropped"] == "not JSON"
 
@@ -312,14 +354,47 @@ TargetUsername,TargetUserId,TargetSessionId,ActorUsername,SrcHostname,SrcIpAddr,
 
 
 def test_asim_by_hand(tmp_path):
-    _, machine, cloud, logoff = events_of(log(tmp_path, ASIM), str(EXAMPLES / "asim_authentication.toml")).to_pylist()
-    shown = ("time", "user", "user_id", "source", "source_ip", "target", "target_kind", "outcome", "outcome_reason")
-    assert [machine[name] for name in (*shown, "logon_type", "auth_package", "code", "event_id", "session", "reporter")] == [
-        *(dt.datetime(2024, 3, 1, 8, 15, 2, 123_000), "CORP\\al", "S-1", "ws1", "10.0.0.1", "srv1", "machine", "success", None),
+    _, machine, cloud, logoff = events_of(
+        log(tmp_path, ASIM), str(EXAMPLES / "asim_authentication.toml")
+    ).to_pylist()
+    shown = (
+        "time",
+        "user",
+        "user_id",
+        "source",
+        "source_ip",
+        "target",
+        "target_kind",
+        "outcome",
+        "outcome_reason",
+    )
+    assert [
+        machine[name]
+        for name in (*shown, "logon_type", "auth_package", "code", "event_id", "session", "reporter")
+    ] == [
+        *(
+            dt.datetime(2024, 3, 1, 8, 15, 2, 123_000),
+            "CORP\\al",
+            "S-1",
+            "ws1",
+            "10.0.0.1",
+            "srv1",
+            "machine",
+            "success",
+            None,
+        ),
         *("Interactive", "NTLM", "4624", "u1", "0x5", "srv1"),
     ]
     assert [cloud[name] for name in shown] == [
-        *(dt.datetime(2024, 3, 1, 20, 15, 1), "bo@corp", "id-2", "10.0.0.2", "10.0.0.2", "Office 365", "resource"),
+        *(
+            dt.datetime(2024, 3, 1, 20, 15, 1),
+            "bo@corp",
+            "id-2",
+            "10.0.0.2",
+            "10.0.0.2",
+            "Office 365",
+            "resource",
+        ),
         *("failure", "No such user"),
     ]
     assert logoff["dropped"] == "not a logon: not in keep.EventType"
@@ -331,7 +406,10 @@ def test_radius_by_hand(tmp_path):
         "1,81E1,8a4f,bob,10.2.0.1,2024-03-01 08:15:02,00-1A:corp-wifi,AA-BB-CC-00-11-22\n"
     )
     event = events_of(log(tmp_path, text), str(EXAMPLES / "radius_csv.toml")).to_pylist()[1]
-    assert [event[name] for name in ("user", "source", "source_ip", "target", "target_ip", "detail", "session", "outcome")] == [
+    assert [
+        event[name]
+        for name in ("user", "source", "source_ip", "target", "target_ip", "detail", "session", "outcome")
+    ] == [
         *("bob", "AA-BB-CC-00-11-22", None, "10.2.0.1", "10.2.0.1", "00-1A:corp-wifi", "81E1", "success"),
     ]
 
@@ -357,7 +435,11 @@ def proposal(path: Path) -> str:
             {"delimiter": ";", "time_format": "%d.%m.%Y %H:%M:%S"},
             "Datum / Time|Login|Client IP|Server",
         ),
-        ("1709280902,al@corp,C1,C2\n1709280903,bo@corp,C3,C2\n", {"header": False, "time_format": "epoch_s"}, "1 2 3 4"),
+        (
+            "1709280902,al@corp,C1,C2\n1709280903,bo@corp,C3,C2\n",
+            {"header": False, "time_format": "epoch_s"},
+            "1 2 3 4",
+        ),
         (
             "10.0.0.1\t10.0.0.2\t06/14/1998-07:55\n",
             {"header": False, "delimiter": "\t", "time_format": "%m/%d/%Y-%H:%M"},
@@ -365,11 +447,22 @@ def proposal(path: Path) -> str:
         ),
         (
             "".join(
-                json.dumps({"event": {"time": 1709280902123, "user.name": "al"}, "src_ip": "10.0.0.1", "app": "Pay", "n": [1]})
+                json.dumps(
+                    {
+                        "event": {"time": 1709280902123, "user.name": "al"},
+                        "src_ip": "10.0.0.1",
+                        "app": "Pay",
+                        "n": [1],
+                    }
+                )
                 + "\n"
                 for _ in range(3)
             ),
-            {"format": "jsonl", "time_format": "epoch_ms", "constants": {"action": "sso", "target_kind": "resource"}},
+            {
+                "format": "jsonl",
+                "time_format": "epoch_ms",
+                "constants": {"action": "sso", "target_kind": "resource"},
+            },
             "event.time /event/user.name src_ip app",
         ),
         ('what,"odd ""name""\x7f",when\nal,ws1,2024-03-01\n', {}, None),
@@ -381,7 +474,11 @@ def test_a_proposal_loads_and_reads_its_file(tmp_path, text, settings, columns):
     given = load(mapping(tmp_path, made))
     assert {name: given[name] for name in settings} == settings
     if columns:
-        names = zip(("time", "user", "source", "target", "outcome"), columns.split("|" if "|" in columns else None), strict=False)
+        names = zip(
+            ("time", "user", "source", "target", "outcome"),
+            columns.split("|" if "|" in columns else None),
+            strict=False,
+        )
         assert {name: str(column) for name, column in given["columns"].items()} == dict(names)
     found = events_of(tmp_path / "log", str(tmp_path / "log.toml"))["dropped"].to_pylist()
     assert len(found) == text.count("\n") and (not columns or None in found)
@@ -394,7 +491,14 @@ def test_a_proposal_knows_words_for_outcomes(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "text", ["Mar  1 08:15:02 web1 sshd[1]: Accepted, too, for al\nMar  1\n", "{}\n", "one\ntwo\n", "{\n", '{"a": 1}\n']
+    "text",
+    [
+        "Mar  1 08:15:02 web1 sshd[1]: Accepted, too, for al\nMar  1\n",
+        "{}\n",
+        "one\ntwo\n",
+        "{\n",
+        '{"a": 1}\n',
+    ],
 )
 def test_no_proposal_for_what_is_no_table(tmp_path, text):
     assert proposal(log(tmp_path, text)) == ""
@@ -403,10 +507,16 @@ def test_no_proposal_for_what_is_no_table(tmp_path, text):
 CELL = st.text(st.characters(exclude_characters="\r\n", codec="utf-8"), max_size=6) | st.sampled_from(
     ["time", "user", "1", "2024-03-01"]
 )
-VALUE = st.recursive(CELL | st.integers() | st.none() | st.floats(allow_nan=False), lambda inner: st.lists(inner, max_size=2))
-TABLE = st.lists(st.lists(CELL, min_size=3, max_size=3), min_size=2, max_size=6).map(lambda rows: "\n".join(map(",".join, rows)))
+VALUE = st.recursive(
+    CELL | st.integers() | st.none() | st.floats(allow_nan=False), lambda inner: st.lists(inner, max_size=2)
+)
+TABLE = st.lists(st.lists(CELL, min_size=3, max_size=3), min_size=2, max_size=6).map(
+    lambda rows: "\n".join(map(",".join, rows))
+)
 OBJECTS = st.lists(
-    st.dictionaries(CELL, VALUE | st.dictionaries(CELL, VALUE, max_size=3), min_size=1, max_size=5), min_size=1, max_size=5
+    st.dictionaries(CELL, VALUE | st.dictionaries(CELL, VALUE, max_size=3), min_size=1, max_size=5),
+    min_size=1,
+    max_size=5,
 ).map(lambda records: "\n".join(map(json.dumps, records)))
 
 
@@ -416,7 +526,10 @@ def test_a_proposal_for_anything_loads_and_reads(tmp_path_factory, text):
     folder = tmp_path_factory.mktemp("anything")
     if made := proposal(log(folder, text + "\n")):
         with contextlib.suppress(InputError):
-            assert all(event["dropped"] or event["user"] for event in events_of(folder / "log", mapping(folder, made)).to_pylist())
+            assert all(
+                event["dropped"] or event["user"]
+                for event in events_of(folder / "log", mapping(folder, made)).to_pylist()
+            )
 
 
 # ---- real files ------------------------------------------------------------------------------------------------

@@ -54,7 +54,10 @@ SENT = ("Alice@corp.example", "203.0.113.7", "evil@outside.example", 'Urgent, "n
 CASES = {
     "delivered": (trace(), (dt.datetime(2024, 7, 11, 22, 24, 22, 123456), *SENT, "success", None, None)),
     "Graph": (of_graph(), (TIME, *SENT, "success", None, None)),
-    "failed": (trace(Status="Failed", Received="2024-07-11T22:24:22Z"), (TIME, *SENT, "failure", "Failed", None)),
+    "failed": (
+        trace(Status="Failed", Received="2024-07-11T22:24:22Z"),
+        (TIME, *SENT, "failure", "Failed", None),
+    ),
     "quarantined": (of_graph(status="quarantined"), (TIME, *SENT, "failure", "quarantined", None)),
     "pending": (of_graph(status="pending"), (TIME, *SENT, "unknown", "pending", None)),
     "from within": (
@@ -66,7 +69,10 @@ CASES = {
         of_graph(senderAddress="<>"),
         (TIME, None, *SENT[1:], "success", None, "no user"),
     ),
-    "to nobody": (of_graph(recipientAddress=""), (TIME, *SENT[:2], None, SENT[3], "success", None, "no target")),
+    "to nobody": (
+        of_graph(recipientAddress=""),
+        (TIME, *SENT[:2], None, SENT[3], "success", None, "no target"),
+    ),
 }
 REAL = [given for given, _ in CASES.values()]
 
@@ -86,13 +92,32 @@ def test_events_by_hand(tmp_path):
 
 
 def test_dropped(tmp_path):
-    odd = [{}, [], 5, "{", "", trace(Received="yesterday"), trace(Received="1601-01-01T00:00:00"), trace(Status=None)]
-    reasons = [*["not a message trace record"] * 3, "not JSON", "empty line", "time not understood", "time before 1970"]
-    assert [event["dropped"] for event in read(tmp_path / "log", *odd)] == [*reasons, "not a message trace record"]
+    odd = [
+        {},
+        [],
+        5,
+        "{",
+        "",
+        trace(Received="yesterday"),
+        trace(Received="1601-01-01T00:00:00"),
+        trace(Status=None),
+    ]
+    reasons = [
+        *["not a message trace record"] * 3,
+        "not JSON",
+        "empty line",
+        "time not understood",
+        "time before 1970",
+    ]
+    assert [event["dropped"] for event in read(tmp_path / "log", *odd)] == [
+        *reasons,
+        "not a message trace record",
+    ]
 
 
 @pytest.mark.parametrize(
-    "time", ["7/11/2024 10:24:22 PM", "07/11/2024 22:24:22", "2024-07-11 22:24:22", "7/11/2024 10:24:22\u202fPM"]
+    "time",
+    ["7/11/2024 10:24:22 PM", "07/11/2024 22:24:22", "2024-07-11 22:24:22", "7/11/2024 10:24:22\u202fPM"],
 )
 @pytest.mark.parametrize("type_line", ["", "#TYPE Selected.X\r\n"])
 def test_csv(tmp_path, time, type_line):
@@ -103,7 +128,14 @@ def test_csv(tmp_path, time, type_line):
     (tmp_path / "log").write_text(type_line + text.getvalue(), newline="")
     *headers, event = events_of(tmp_path / "log").to_pylist()
     assert [each["dropped"] for each in headers] == ["header"] * (1 + bool(type_line))
-    assert tuple(event[column] for column in SHOWN) == (TIME, *SENT[:3], 'Urgent, "now" or', "success", None, None)
+    assert tuple(event[column] for column in SHOWN) == (
+        TIME,
+        *SENT[:3],
+        'Urgent, "now" or',
+        "success",
+        None,
+        None,
+    )
 
 
 def test_recognises_its_own_and_nothing_else(tmp_path):

@@ -1,4 +1,5 @@
-"""OCSF records -> events, worked out by hand; what the simulation writes is read back; a mutilated record is counted."""
+"""OCSF records -> events, worked out by hand; what the simulation writes is read back; a mutilated record is
+counted."""
 
 from __future__ import annotations
 
@@ -17,7 +18,12 @@ from ueba.ingest.sources import Sample, ocsf
 from ueba.simulate import Organisation, formats, simulate
 
 AT = dt.datetime(2024, 3, 1, 8, 15, 2)
-BASE = {"time": 1709280902000, "activity_id": 1, "status_id": 1, "metadata": {"version": "1.3.0", "uid": "e1"}}
+BASE = {
+    "time": 1709280902000,
+    "activity_id": 1,
+    "status_id": 1,
+    "metadata": {"version": "1.3.0", "uid": "e1"},
+}
 LOGON: dict[str, Any] = BASE | {
     "class_uid": 3002,
     "user": {"name": "alice", "domain": "CORP", "uid": "S-1-5-21-1"},
@@ -42,14 +48,18 @@ AWS: dict[str, Any] = {
 
 def read(folder: Path, *records: Any) -> list[dict[str, Any]]:
     path = folder / "log.jsonl"
-    path.write_text("\n".join(record if isinstance(record, str) else json.dumps(record) for record in records) + "\n")
+    path.write_text(
+        "\n".join(record if isinstance(record, str) else json.dumps(record) for record in records) + "\n"
+    )
     return events_of(path, "ocsf").to_pylist()
 
 
 def one(folder: Path, record: dict[str, Any]) -> dict[str, Any]:
     """What is told of one record."""
     (event,) = read(folder, record)
-    return {name: value for name, value in event.items() if value is not None and name not in ("line", "text")}
+    return {
+        name: value for name, value in event.items() if value is not None and name not in ("line", "text")
+    }
 
 
 def test_a_logon_by_hand(tmp_path):
@@ -72,9 +82,12 @@ def test_a_logon_by_hand(tmp_path):
 
 
 WINDOWS = BASE | {
-    # an interactive logon of release 0.31: the actor is the machine, addresses are blank, the package is not in the table
+    # an interactive logon of release 0.31: the actor is the machine, addresses are blank, the package is not
+    # in the table
     "class_uid": 3002,
-    "actor": {"user": {"domain": "ATTACKRANGE", "name": "WIN-DC$", "session_uid": "0x3E7", "uid": "S-1-5-18"}},
+    "actor": {
+        "user": {"domain": "ATTACKRANGE", "name": "WIN-DC$", "session_uid": "0x3E7", "uid": "S-1-5-18"}
+    },
     "auth_protocol": "Negotiate",
     "auth_protocol_id": -1,
     "device": {"hostname": "win-dc.attackrange.local"},
@@ -90,7 +103,14 @@ def test_a_local_windows_logon(tmp_path):
     event = one(tmp_path, WINDOWS)
     assert (event["source"], event["target"], event["reporter"]) == ("win-dc.attackrange.local",) * 3
     assert "source_ip" not in event and "actor" not in event
-    assert (event["user"], event["user_id"], event["logon_type"], event["auth_package"], event["code"], event["session"]) == (
+    assert (
+        event["user"],
+        event["user_id"],
+        event["logon_type"],
+        event["auth_package"],
+        event["code"],
+        event["session"],
+    ) == (
         "ATTACKRANGE\\bob",
         "S-1-5-21-9",
         "Interactive",
@@ -111,7 +131,10 @@ DROPPED: list[tuple[Any, str]] = [
     (LOGON | {"class_uid": "many"}, "not an OCSF record"),
     (LOGON | {"class_uid": 4001}, "not a logon: another class"),
     (LOGON | {"activity_id": 2}, "not a logon: Logoff"),
-    (AWS | {"class_uid": 3002, "api": {"operation": "CredentialChallenge"}}, "not a logon: step of a sign-in"),
+    (
+        AWS | {"class_uid": 3002, "api": {"operation": "CredentialChallenge"}},
+        "not a logon: step of a sign-in",
+    ),
     (LOGON | {"class_uid": 3003, "activity_id": 2}, "not a logon: no privileges"),
     (ACCESS | {"class_uid": 4007, "activity_id": 6}, "not a logon: a connection goes on or ends"),
     (LOGON | {"time": -11644473600000}, "time not understood"),
@@ -122,28 +145,56 @@ DROPPED: list[tuple[Any, str]] = [
 ]
 READ: list[tuple[dict[str, Any], dict[str, Any]]] = [
     # who and where to
-    (LOGON | {"actor": {"user": {"name": "eve", "domain": "CORP"}}}, {"user": "CORP\\alice", "actor": "CORP\\eve"}),
+    (
+        LOGON | {"actor": {"user": {"name": "eve", "domain": "CORP"}}},
+        {"user": "CORP\\alice", "actor": "CORP\\eve"},
+    ),
     (LOGON | {"user": {"email_addr": "al@corp.example"}}, {"user": "al@corp.example", "user_id": None}),
     (LOGON | {"user": {"uid": "0042"}}, {"user": "0042", "user_id": "0042"}),
     (LOGON | {"user": {}, "actor": {"user": {"name": "carol"}}}, {"user": "carol", "actor": None}),
-    (LOGON | {"src_endpoint": {"ip": "[2001:db8::1]:443"}}, {"source": "2001:db8::1", "source_ip": "2001:db8::1"}),
+    (
+        LOGON | {"src_endpoint": {"ip": "[2001:db8::1]:443"}},
+        {"source": "2001:db8::1", "source_ip": "2001:db8::1"},
+    ),
     (LOGON | {"src_endpoint": {"ip": "10.0.0.9:5121"}}, {"source": "10.0.0.9", "source_ip": "10.0.0.9"}),
     (LOGON | {"src_endpoint": {"name": "LOCAL"}}, {"source": "SRV1.corp.example", "source_ip": None}),
     (LOGON | {"src_endpoint": None, "is_remote": False}, {"source": "SRV1.corp.example"}),
     (LOGON | {"src_endpoint": {"ip": "-"}}, {"source": None, "source_ip": None}),
-    (LOGON | {"dst_endpoint": {"ip": "10.0.0.3"}}, {"target": "10.0.0.3", "target_ip": "10.0.0.3", "target_kind": "machine"}),
     (
-        LOGON | {"dst_endpoint": None, "service": {"name": "Payroll"}, "auth_protocol_id": 5},
-        {"target": "Payroll", "target_kind": "resource", "action": "sso", "auth_package": "SAML", "witness": None},
+        LOGON | {"dst_endpoint": {"ip": "10.0.0.3"}},
+        {"target": "10.0.0.3", "target_ip": "10.0.0.3", "target_kind": "machine"},
     ),
     (
-        LOGON | {"dst_endpoint": None, "service": {"name": "sshd"}, "auth_protocol_id": 99, "auth_protocol": "pam"} | HOSTED,
-        {"target": "web1", "target_kind": "machine", "action": "logon", "auth_package": "pam", "reporter": "web1"},
+        LOGON | {"dst_endpoint": None, "service": {"name": "Payroll"}, "auth_protocol_id": 5},
+        {
+            "target": "Payroll",
+            "target_kind": "resource",
+            "action": "sso",
+            "auth_package": "SAML",
+            "witness": None,
+        },
+    ),
+    (
+        LOGON
+        | {"dst_endpoint": None, "service": {"name": "sshd"}, "auth_protocol_id": 99, "auth_protocol": "pam"}
+        | HOSTED,
+        {
+            "target": "web1",
+            "target_kind": "machine",
+            "action": "logon",
+            "auth_package": "pam",
+            "reporter": "web1",
+        },
     ),
     # tickets: the controller's view
     (
         LOGON | {"activity_id": 3, "service": {"name": "krbtgt"}},
-        {"action": "ticket", "target": "SRV1.corp.example", "target_kind": "machine", "witness": "controller"},
+        {
+            "action": "ticket",
+            "target": "SRV1.corp.example",
+            "target_kind": "machine",
+            "witness": "controller",
+        },
     ),
     (
         LOGON | {"activity_id": 6, "status_id": 2, "status_detail": "0x18"},
@@ -154,12 +205,21 @@ READ: list[tuple[dict[str, Any], dict[str, Any]]] = [
         {"action": "service_ticket", "target": "FS1", "target_kind": "machine", "witness": "controller"},
     ),
     (LOGON | {"activity_id": 4, "service": {"name": "FS1$@CORP.EXAMPLE"}}, {"target": "FS1"}),
-    (LOGON | {"activity_id": 5, "service": {"name": "cifs/fs1.corp.example:445@CORP"}}, {"target": "fs1.corp.example"}),
-    (LOGON | {"activity_id": 4, "service": {"name": "svc-sql"}}, {"target": "svc-sql", "target_kind": "resource"}),
+    (
+        LOGON | {"activity_id": 5, "service": {"name": "cifs/fs1.corp.example:445@CORP"}},
+        {"target": "fs1.corp.example"},
+    ),
+    (
+        LOGON | {"activity_id": 4, "service": {"name": "svc-sql"}},
+        {"target": "svc-sql", "target_kind": "resource"},
+    ),
     (LOGON | {"activity_id": 4, "service": {"name": "krbtgt/CORP"}}, {"target": "SRV1.corp.example"}),
     (LOGON | {"activity_id": 4}, {"target": "SRV1.corp.example", "action": "service_ticket"}),
     # outcomes, with and without numbers
-    (LOGON | {"status_id": 2, "status_detail": "bad password"}, {"outcome": "failure", "outcome_reason": "bad password"}),
+    (
+        LOGON | {"status_id": 2, "status_detail": "bad password"},
+        {"outcome": "failure", "outcome_reason": "bad password"},
+    ),
     (LOGON | {"status_id": None, "status": "Failure"}, {"outcome": "failure"}),
     (LOGON | {"status_id": 0, "status": "Success"}, {"outcome": "success"}),
     (LOGON | {"status_id": None}, {"outcome": "unknown"}),
@@ -170,10 +230,19 @@ READ: list[tuple[dict[str, Any], dict[str, Any]]] = [
     (LOGON | {"time": "2024-03-01 08:15:02"}, {"time": AT, "note": ocsf.NO_ZONE}),
     (LOGON | {"time": None, "time_dt": "2024-03-01T08:15:02.5Z"}, {"time": AT.replace(microsecond=500_000)}),
     # privileges, and ways into machines
-    (LOGON | {"class_uid": 3003}, {"action": "privilege", "target": "SRV1.corp.example", "user": "CORP\\alice"}),
+    (
+        LOGON | {"class_uid": 3003},
+        {"action": "privilege", "target": "SRV1.corp.example", "user": "CORP\\alice"},
+    ),
     (
         ACCESS | {"class_uid": 4007, "auth_type_id": 6, "dst_endpoint": {"ip": "10.0.0.3"}},
-        {"action": "logon", "user": "CORP\\bob", "target": "10.0.0.3", "auth_package": "publickey", "outcome": "success"},
+        {
+            "action": "logon",
+            "user": "CORP\\bob",
+            "target": "10.0.0.3",
+            "auth_package": "publickey",
+            "outcome": "success",
+        },
     ),
     (
         ACCESS | {"class_uid": 4007, "activity_id": 4, "status_id": None, "dst_endpoint": {"ip": "10.0.0.3"}},
@@ -181,12 +250,26 @@ READ: list[tuple[dict[str, Any], dict[str, Any]]] = [
     ),
     (
         ACCESS
-        | {"class_uid": 4006, "share": "\\\\*\\Data$", "file": {"path": "a\\b.txt"}, "dst_endpoint": {"hostname": "FS1.corp"}},
-        {"action": "share_access", "target": "\\\\fs1\\data$", "target_kind": "resource", "detail": "a\\b.txt"},
+        | {
+            "class_uid": 4006,
+            "share": "\\\\*\\Data$",
+            "file": {"path": "a\\b.txt"},
+            "dst_endpoint": {"hostname": "FS1.corp"},
+        },
+        {
+            "action": "share_access",
+            "target": "\\\\fs1\\data$",
+            "target_kind": "resource",
+            "detail": "a\\b.txt",
+        },
     ),
     # files
     (
-        ACCESS | {"class_uid": 6006, "file": {"name": "x.docx", "path": "https://c.sharepoint.com/sites/HR/Docs/x.docx"}},
+        ACCESS
+        | {
+            "class_uid": 6006,
+            "file": {"name": "x.docx", "path": "https://c.sharepoint.com/sites/HR/Docs/x.docx"},
+        },
         {
             "action": "object_access",
             "target": "https://c.sharepoint.com/sites/HR",
@@ -204,25 +287,46 @@ READ: list[tuple[dict[str, Any], dict[str, Any]]] = [
         ACCESS | {"class_uid": 6006, "file": {"name": "pay.xlsx", "parent_folder": "/HR"}},
         {"target": "/HR", "detail": "pay.xlsx", "target_kind": "resource"},
     ),
-    (ACCESS | {"class_uid": 6006, "file": {"name": "share/x", "type_id": 2}}, {"action": "share_access", "target": "share/x"}),
+    (
+        ACCESS | {"class_uid": 6006, "file": {"name": "share/x", "type_id": 2}},
+        {"action": "share_access", "target": "share/x"},
+    ),
     # applications
     (
-        ACCESS | {"class_uid": 6001, "web_resources": [{"url_string": "https://wiki.corp.example:8443/page?id=7"}]},
-        {"target": "wiki.corp.example", "detail": "https://wiki.corp.example:8443/page?id=7", "action": "object_access"},
+        ACCESS
+        | {"class_uid": 6001, "web_resources": [{"url_string": "https://wiki.corp.example:8443/page?id=7"}]},
+        {
+            "target": "wiki.corp.example",
+            "detail": "https://wiki.corp.example:8443/page?id=7",
+            "action": "object_access",
+        },
     ),
     (
         ACCESS | {"class_uid": 6004, "status_id": 2, "http_request": {"url": {"hostname": "intra"}}},
         {"target": "intra", "outcome": "failure"},
     ),
     (
-        ACCESS | {"class_uid": 6005, "dst_endpoint": {"hostname": "db1"}, "database": {"name": "hr"}, "table": {"name": "pay"}},
+        ACCESS
+        | {
+            "class_uid": 6005,
+            "dst_endpoint": {"hostname": "db1"},
+            "database": {"name": "hr"},
+            "table": {"name": "pay"},
+        },
         {"target": "db1/hr", "detail": "pay", "target_kind": "resource"},
     ),
-    (ACCESS | {"class_uid": 6005, "databucket": {"name": "b"}, "cloud": {"provider": "AWS"}}, {"target": "s3://b"}),
+    (
+        ACCESS | {"class_uid": 6005, "databucket": {"name": "b"}, "cloud": {"provider": "AWS"}},
+        {"target": "s3://b"},
+    ),
     # Amazon
     (
         AWS
-        | {"class_uid": 6003, "activity_id": 2, "api": {"operation": "ListUsers", "service": {"name": "iam.amazonaws.com"}}}
+        | {
+            "class_uid": 6003,
+            "activity_id": 2,
+            "api": {"operation": "ListUsers", "service": {"name": "iam.amazonaws.com"}},
+        }
         | {"actor": {"user": {"name": "Level6", "uid": "arn:aws:iam::1111:user/Level6", "uid_alt": "AIDA"}}},
         {
             "user": "Level6@1111",
@@ -248,30 +352,65 @@ READ: list[tuple[dict[str, Any], dict[str, Any]]] = [
         | {"class_uid": 3002, "activity_id": 1, "api": {"operation": "AssumeRole"}}
         | {"actor": {"user": {"name": "dev", "uid": "arn:aws:iam::1111:user/dev"}}}
         | {"user": {"name": "session-1", "uid": "arn:aws:iam::1111:role/Admin"}},
-        {"action": "assume_role", "user": "dev@1111", "target": "arn:aws:iam::1111:role/Admin", "target_kind": "resource"},
+        {
+            "action": "assume_role",
+            "user": "dev@1111",
+            "target": "arn:aws:iam::1111:role/Admin",
+            "target_kind": "resource",
+        },
     ),
     (
         AWS
-        | {"class_uid": 6003, "api": {"operation": "AssumeRole", "request": {"data": '{"roleArn":"arn:aws:iam::1:role/R"}'}}}
+        | {
+            "class_uid": 6003,
+            "api": {"operation": "AssumeRole", "request": {"data": '{"roleArn":"arn:aws:iam::1:role/R"}'}},
+        }
         | {"actor": {"user": {"name": "dev"}}, "status": None},
         {"action": "assume_role", "target": "arn:aws:iam::1:role/R", "outcome": "unknown"},
     ),
     (
         AWS
-        | {"class_uid": 6003, "api": {"operation": "PutUser", "response": {"error": "AccessDenied"}}, "status": None}
+        | {
+            "class_uid": 6003,
+            "api": {"operation": "PutUser", "response": {"error": "AccessDenied"}},
+            "status": None,
+        }
         | {"actor": {"user": {"name": "dev"}}},
         {"outcome": "failure", "outcome_reason": "AccessDenied", "target": "CloudTrail"},
     ),
     (
         AWS
-        | {"class_uid": 3002, "activity_id": 1, "api": {"operation": "ConsoleLogin"}, "is_mfa": False, "status": "Failure"}
-        | {"actor": {"user": {"uid": "AROA:a@corp.example", "uuid": "arn:aws:sts::1111:assumed-role/Admin/a@corp.example"}}},
-        {"action": "logon", "target": "AWS console 1111", "user": "a@corp.example", "user_id": None, "auth_package": "no MFA"}
+        | {
+            "class_uid": 3002,
+            "activity_id": 1,
+            "api": {"operation": "ConsoleLogin"},
+            "is_mfa": False,
+            "status": "Failure",
+        }
+        | {
+            "actor": {
+                "user": {
+                    "uid": "AROA:a@corp.example",
+                    "uuid": "arn:aws:sts::1111:assumed-role/Admin/a@corp.example",
+                }
+            }
+        },
+        {
+            "action": "logon",
+            "target": "AWS console 1111",
+            "user": "a@corp.example",
+            "user_id": None,
+            "auth_package": "no MFA",
+        }
         | {"outcome": "failure", "target_kind": "resource", "actor": None},
     ),
     (
         AWS
-        | {"class_uid": 6003, "api": {"operation": "Decrypt"}, "resources": [{"uid": "arn:aws:kms:eu-1:1111:key/k"}]}
+        | {
+            "class_uid": 6003,
+            "api": {"operation": "Decrypt"},
+            "resources": [{"uid": "arn:aws:kms:eu-1:1111:key/k"}],
+        }
         | {"actor": {"user": {"uid": "arn:aws:iam::1111:root", "uid_alt": "1111"}}},
         {"user": "root@1111", "target": "arn:aws:kms:eu-1:1111:key/k"},
     ),
@@ -308,12 +447,21 @@ def test_documents_and_parquet(tmp_path, wrap):
         times = pa.array([AT, AT], pa.timestamp("us"))
         pq.write_table(pa.Table.from_pylist([LOGON, LOGON]).append_column("time_dt", times), path)
     made = events_of(path).to_pylist()
-    assert [(event["user"], event["time"], event["dropped"]) for event in made] == [("CORP\\alice", AT, None)] * 2
+    assert [(event["user"], event["time"], event["dropped"]) for event in made] == [
+        ("CORP\\alice", AT, None)
+    ] * 2
 
 
 def test_recognises_its_own_only():
     windows = {"@timestamp": "2024-03-01T08:15:02Z", "winlog": {"event_id": 4624}, "event": {"code": "4624"}}
-    others = ["U1@D,U1@D,C1,C2", "{", "[1]", '{"class_uid": 3002}', json.dumps(windows), '{"eventVersion": "1.08"}']
+    others = [
+        "U1@D,U1@D,C1,C2",
+        "{",
+        "[1]",
+        '{"class_uid": 3002}',
+        json.dumps(windows),
+        '{"eventVersion": "1.08"}',
+    ]
     sample = Sample("log", tuple(map(json.dumps, (LOGON, AWS | {"class_uid": 6003}))) + tuple(others), AT)
     assert ocsf.recognises(sample) == 2
     assert ocsf.recognises(Sample("log", tuple(others), AT)) == 0

@@ -16,7 +16,12 @@ from ueba.ingest.sources import Sample, okta
 SHOWN = ("user", "source", "target", "action", "auth_package", "outcome", "outcome_reason", "dropped")
 JANE = {"id": "00u1jane", "type": "User", "alternateId": "Jane@corp.example", "displayName": "Jane"}
 SALESFORCE = {"id": "0oa1", "type": "AppInstance", "alternateId": "sf", "displayName": "Salesforce"}
-SYSTEM = {"id": "okta.0", "type": "SystemPrincipal", "alternateId": "system@okta.com", "displayName": "Okta System"}
+SYSTEM = {
+    "id": "okta.0",
+    "type": "SystemPrincipal",
+    "alternateId": "system@okta.com",
+    "displayName": "Okta System",
+}
 
 
 def record(type: str, result: str | None = "SUCCESS", **more: Any) -> dict[str, Any]:
@@ -43,11 +48,16 @@ def events(tmp_path, *records: Any, format: str = "okta") -> list[dict[str, Any]
 
 CASES = {
     "session": (
-        record("user.session.start", authenticationContext={"credentialType": "PASSWORD", "externalSessionId": "102x"}),
+        record(
+            "user.session.start",
+            authenticationContext={"credentialType": "PASSWORD", "externalSessionId": "102x"},
+        ),
         ("Jane@corp.example", "175.16.199.1", "Okta", "logon", "PASSWORD", "success", None, None),
     ),
     "wrong password": (
-        record("user.session.start", "FAILURE", outcome={"result": "FAILURE", "reason": "INVALID_CREDENTIALS"}),
+        record(
+            "user.session.start", "FAILURE", outcome={"result": "FAILURE", "reason": "INVALID_CREDENTIALS"}
+        ),
         ("Jane@corp.example", "175.16.199.1", "Okta", "logon", None, "failure", "INVALID_CREDENTIALS", None),
     ),
     "no such user": (
@@ -76,11 +86,19 @@ CASES = {
         ("Jane@corp.example", "175.16.199.1", "Salesforce", "sso", None, "failure", None, None),
     ),
     "factor denied": (
-        record("user.authentication.auth_via_mfa", "FAILURE", debugContext={"debugData": {"factor": "OKTA_VERIFY_PUSH"}}),
+        record(
+            "user.authentication.auth_via_mfa",
+            "FAILURE",
+            debugContext={"debugData": {"factor": "OKTA_VERIFY_PUSH"}},
+        ),
         ("Jane@corp.example", "175.16.199.1", "Okta", "logon", "OKTA_VERIFY_PUSH", "failure", None, None),
     ),
     "policy denies": (
-        record("policy.evaluate_sign_on", "DENY", target=[{"type": "PolicyEntity", "displayName": "Default"}, SALESFORCE]),
+        record(
+            "policy.evaluate_sign_on",
+            "DENY",
+            target=[{"type": "PolicyEntity", "displayName": "Default"}, SALESFORCE],
+        ),
         ("Jane@corp.example", "175.16.199.1", "Salesforce", "sso", None, "failure", None, None),
     ),
     "radius": (
@@ -88,7 +106,9 @@ CASES = {
         ("Jane@corp.example", "175.16.199.1", "VPN", "logon", None, "success", None, None),
     ),
     "consent": (
-        record("app.oauth2.as.consent.grant", target=[{"type": "scope", "id": "s"}], client={"id": "0oaclient"}),
+        record(
+            "app.oauth2.as.consent.grant", target=[{"type": "scope", "id": "s"}], client={"id": "0oaclient"}
+        ),
         ("Jane@corp.example", None, "0oaclient", "consent", None, "success", None, None),
     ),
     "rights": (
@@ -120,13 +140,29 @@ DROPPED = {
     ],
     "not a logon: user.session.end": [record("user.session.end")],
     "not a logon: token asked for by an application": [
-        record("app.oauth2.as.token.grant.access_token", actor={"id": "0oa", "type": "PublicClientApp", "alternateId": "0oa"})
+        record(
+            "app.oauth2.as.token.grant.access_token",
+            actor={"id": "0oa", "type": "PublicClientApp", "alternateId": "0oa"},
+        )
     ],
-    "not a logon: other event type": [record("user.mfa.factor.activate"), record("group.user_membership.add"), record("x")],
+    "not a logon: other event type": [
+        record("user.mfa.factor.activate"),
+        record("group.user_membership.add"),
+        record("x"),
+    ],
     "not a logon: actor is not a person": [record("user.session.start", actor=SYSTEM)],
     "not a logon: rights not granted": [record("user.account.privilege.grant", "FAILURE", target=[JANE])],
-    "not an Okta record": [{"eventType": "user.session.start"}, {"published": "2020-02-14T22:18:51.843Z"}, {}, [], 5, "5"],
-    "no user": [record("user.account.privilege.grant", target=[{"type": "UserGroup", "displayName": "Helpdesk"}])],
+    "not an Okta record": [
+        {"eventType": "user.session.start"},
+        {"published": "2020-02-14T22:18:51.843Z"},
+        {},
+        [],
+        5,
+        "5",
+    ],
+    "no user": [
+        record("user.account.privilege.grant", target=[{"type": "UserGroup", "displayName": "Helpdesk"}])
+    ],
     "not JSON": ["{", json.dumps(record("user.session.start"))[:-9]],
     "empty line": [""],
     "time not understood": [
@@ -147,7 +183,10 @@ def test_events_by_hand(tmp_path):
 
 def test_dropped_by_hand(tmp_path):
     found = events(tmp_path, REAL[0], *(each for records in DROPPED.values() for each in records))
-    assert [event["dropped"] for event in found] == [None, *(reason for reason, records in DROPPED.items() for _ in records)]
+    assert [event["dropped"] for event in found] == [
+        None,
+        *(reason for reason, records in DROPPED.items() for _ in records),
+    ]
 
 
 def test_the_rest_of_an_event(tmp_path):
@@ -161,14 +200,21 @@ def test_the_rest_of_an_event(tmp_path):
         "Okta:102x",
     )
     assert session["note"] is None and session["source_ip"] == "175.16.199.1" and session["actor"] is None
-    assert (rights["user_id"], rights["actor"], rights["detail"]) == ("00u1jane", "root@corp.example", "Super Administrator")
+    assert (rights["user_id"], rights["actor"], rights["detail"]) == (
+        "00u1jane",
+        "root@corp.example",
+        "Super Administrator",
+    )
     assert impersonated["actor"] == "system@okta.com"
     assert denied["session"] is None and denied["source_ip"] == "10.0.0.7"
 
 
 def test_a_time_without_zone_is_noted(tmp_path):
     (event,) = events(tmp_path, record("user.session.start", published="2020-11-25 21:27:03.496000000"))
-    assert (event["time"], event["note"]) == (dt.datetime(2020, 11, 25, 21, 27, 3, 496000), "time without a zone: taken as UTC")
+    assert (event["time"], event["note"]) == (
+        dt.datetime(2020, 11, 25, 21, 27, 3, 496000),
+        "time without a zone: taken as UTC",
+    )
 
 
 def test_an_array_over_several_lines(tmp_path):
@@ -178,12 +224,21 @@ def test_an_array_over_several_lines(tmp_path):
 
 def test_recognises_its_own():
     def known(*records: Any) -> int:
-        return okta.recognises(Sample("x", tuple(json.dumps(each) for each in records), dt.datetime(2020, 1, 1)))
+        return okta.recognises(
+            Sample("x", tuple(json.dumps(each) for each in records), dt.datetime(2020, 1, 1))
+        )
 
     assert known(record("user.session.start"), record("x")) == 2
-    assert not known({"eventType": "x", "uuid": "x", "published": "x"}, {"eventType": 5, "uuid": [], "published": {}, "actor": {}})
     assert not known(
-        {"eventVersion": "1.08", "eventTime": "x", "userIdentity": {}}, {"kind": "admin#reports#activity"}, [], 5, None
+        {"eventType": "x", "uuid": "x", "published": "x"},
+        {"eventType": 5, "uuid": [], "published": {}, "actor": {}},
+    )
+    assert not known(
+        {"eventVersion": "1.08", "eventTime": "x", "userIdentity": {}},
+        {"kind": "admin#reports#activity"},
+        [],
+        5,
+        None,
     )
 
 

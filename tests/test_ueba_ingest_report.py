@@ -1,4 +1,5 @@
-"""What the user is told: reports, limits, gaps, silence, other names; on the command line as a user would ask."""
+"""What the user is told: reports, limits, gaps, silence, other names; on the command line as a user would
+ask."""
 
 from __future__ import annotations
 
@@ -33,7 +34,9 @@ def test_what_a_file_is_is_seen_by_its_content(tmp_path):
     log = text(tmp_path, "anything.at.all", LANL * 3)
     (found,) = json.loads(run(tmp_path, "ingest", log, "--format", "json").stdout)
     assert (found["format"], found["lines"], found["events"], found["edges"]) == ("lanl", 3, 3, 1)
-    assert found["dropped"] == {} and found["clock"] == {} and found["schema_version"] == report.SCHEMA_VERSION
+    assert (
+        found["dropped"] == {} and found["clock"] == {} and found["schema_version"] == report.SCHEMA_VERSION
+    )
 
 
 def test_what_nobody_recognises_is_an_error_and_the_rest_is_read(tmp_path):
@@ -60,15 +63,32 @@ def test_what_lies_in_a_folder_and_is_no_log_is_passed_over(tmp_path):
 
 
 def test_records_in_an_envelope_are_opened(tmp_path):
-    """As Elasticsearch, EventBridge, Splunk and shippers export them; a line without the envelope is counted."""
-    okta = {"uuid": "1", "published": "2026-03-02T09:00:00Z", "eventType": "user.session.start", "outcome": {"result": "SUCCESS"}}
-    okta |= {"actor": {"id": "a", "type": "User", "alternateId": "ann@corp.example"}, "client": {"ipAddress": "10.0.0.7"}}
+    """As Elasticsearch, EventBridge, Splunk and shippers export them; a line without the envelope is
+    counted."""
+    okta = {
+        "uuid": "1",
+        "published": "2026-03-02T09:00:00Z",
+        "eventType": "user.session.start",
+        "outcome": {"result": "SUCCESS"},
+    }
+    okta |= {
+        "actor": {"id": "a", "type": "User", "alternateId": "ann@corp.example"},
+        "client": {"ipAddress": "10.0.0.7"},
+    }
     for envelope in ("_source", "detail", "_raw", "message"):
         inside = [okta | {"uuid": str(n)} for n in range(3)]
-        wrapped = [{"other": 1, envelope: json.dumps(each) if envelope in ("_raw", "message") else each} for each in inside]
+        wrapped = [
+            {"other": 1, envelope: json.dumps(each) if envelope in ("_raw", "message") else each}
+            for each in inside
+        ]
         log = text(tmp_path, envelope, "".join(json.dumps(each) + "\n" for each in [*wrapped, {"other": 2}]))
         (found,) = ingest_all([log], "auto", tmp_path / f"lake{envelope}")
-        assert (found.problem, found.format, found.events, sum(found.dropped.values())) == (None, "okta", 3, 1)
+        assert (found.problem, found.format, found.events, sum(found.dropped.values())) == (
+            None,
+            "okta",
+            3,
+            1,
+        )
 
 
 def test_a_path_that_is_not_there_is_told_before_anything_is_read(tmp_path):
@@ -78,10 +98,16 @@ def test_a_path_that_is_not_there_is_told_before_anything_is_read(tmp_path):
 
 def test_both_meanings_of_format(tmp_path):
     log = text(tmp_path, "log", LANL)
-    assert json.loads(run(tmp_path, "ingest", log, "--format", "lanl", "--format", "json").stdout)[0]["events"] == 1
+    assert (
+        json.loads(run(tmp_path, "ingest", log, "--format", "lanl", "--format", "json").stdout)[0]["events"]
+        == 1
+    )
     rows = list(csv.DictReader(run(tmp_path, "ingest", log, "--format", "csv").stdout.splitlines()))
     assert rows[0]["lines"] == "1"
-    assert "one log format" in run(tmp_path, "ingest", log, "--format", "lanl", "--format", "auto", code=2).stderr
+    assert (
+        "one log format"
+        in run(tmp_path, "ingest", log, "--format", "lanl", "--format", "auto", code=2).stderr
+    )
     assert "unknown" in run(tmp_path, "ingest", log, "--format", "lnal", code=2).stderr
     assert "nothing to read" in run(tmp_path, "ingest", code=2).stderr
     assert "--timezone Berlin" in run(tmp_path, "ingest", log, "--timezone", "Berlin", code=2).stderr
@@ -112,11 +138,22 @@ def test_clocks_and_unread_fields(tmp_path):
 
 
 def test_gaps_by_hand():
-    """Ten events an hour but for a night and a day: a night that is always quiet is no gap, a working day is."""
+    """Ten events an hour but for a night and a day: a night that is always quiet is no gap, a working day
+    is."""
     begin = dt.datetime(2026, 3, 2)
-    hours = {begin + dt.timedelta(days=day, hours=hour): 10 for day in range(6) for hour in range(8, 18) if day != 3}
+    hours = {
+        begin + dt.timedelta(days=day, hours=hour): 10
+        for day in range(6)
+        for hour in range(8, 18)
+        if day != 3
+    }
     assert report.gaps(hours) == ((dt.datetime(2026, 3, 4, 18), dt.datetime(2026, 3, 6, 8)),)
-    quiet_weekends = {begin + dt.timedelta(days=day, hours=hour): 10 for day in range(12) for hour in range(24) if day % 7 < 5}
+    quiet_weekends = {
+        begin + dt.timedelta(days=day, hours=hour): 10
+        for day in range(12)
+        for hour in range(24)
+        if day % 7 < 5
+    }
     assert report.gaps(quiet_weekends) == ()
     assert report.gaps({}) == ()
     assert report.gaps({begin: 1, begin + dt.timedelta(hours=5): 1}) == ()
@@ -125,13 +162,21 @@ def test_gaps_by_hand():
 def test_who_fell_silent(tmp_path):
     """Two servers report every hour; one stops a day before the end. A third has reported but once."""
     begin = dt.datetime(2026, 3, 2)
-    times = [(begin + dt.timedelta(hours=hour, minutes=minute)).isoformat() for hour in range(72) for minute in range(0, 60, 10)]
+    times = [
+        (begin + dt.timedelta(hours=hour, minutes=minute)).isoformat()
+        for hour in range(72)
+        for minute in range(0, 60, 10)
+    ]
     lines = [event(time, "a", "s", "srv1", reporter="SRV1") for time in times]
     lines += [event(time, "a", "s", "srv2", reporter="srv2") for time in times if time < "2026-03-04"]
     lines += [event(times[0], "a", "s", "srv3", reporter="srv3")]
     ingest_all([write(tmp_path, "log", lines)], str(tmp_path / "all.toml"), tmp_path / "ws/lake")
     rows = {row["reporter"]: row for row in silence.reporters(tmp_path / "ws/lake", 30)}
-    assert {name: row["state"] for name, row in rows.items()} == {"srv1": "reports", "srv2": "silent", "srv3": "reports"}
+    assert {name: row["state"] for name, row in rows.items()} == {
+        "srv1": "reports",
+        "srv2": "silent",
+        "srv3": "reports",
+    }
     assert rows["srv2"]["silent_hours"] == 24.0 and rows["srv2"]["last"] == dt.datetime(2026, 3, 3, 23, 50)
     (shown,) = json.loads(run(tmp_path, "sources", "--silent", "--format", "json", code=1).stdout)
     assert shown["reporter"] == "srv2"
@@ -140,10 +185,19 @@ def test_who_fell_silent(tmp_path):
 
 def test_an_entity_is_found_by_any_of_its_names(tmp_path):
     lines = [
-        event(f"2026-03-0{day}T09:00:00", "CORP\\alice", "ws1", "srv1", source_ip="10.0.0.7", user_id="S-1-5-21-1-2-3-9")
+        event(
+            f"2026-03-0{day}T09:00:00",
+            "CORP\\alice",
+            "ws1",
+            "srv1",
+            source_ip="10.0.0.7",
+            user_id="S-1-5-21-1-2-3-9",
+        )
         for day in range(2, 5)
     ]
-    lines += [event("09:00:00", "alice@corp.example", "ws1", "srv1", action="privilege", user_id="S-1-5-21-1-2-3-9")]
+    lines += [
+        event("09:00:00", "alice@corp.example", "ws1", "srv1", action="privilege", user_id="S-1-5-21-1-2-3-9")
+    ]
     lines += [event("09:00:00", "S-1-5-21-1-2-3-9", "ws1.corp.example", "srv1")]
     ingest_all([write(tmp_path, "log", lines)], str(tmp_path / "all.toml"), tmp_path / "ws/lake")
     people = text(tmp_path, "people.csv", "user,department,tier\nalice@corp.example,Finance,0\n")

@@ -39,7 +39,9 @@ def chosen(rows: list[dict], *names: str) -> list[tuple]:
 
 
 def test_every_column_of_an_ssh_event(tmp_path):
-    (event,) = read(tmp_path, ISO + f"sshd[24200]: Accepted publickey for alice from 10.0.0.7 port 38926 ssh2: {KEY}")
+    (event,) = read(
+        tmp_path, ISO + f"sshd[24200]: Accepted publickey for alice from 10.0.0.7 port 38926 ssh2: {KEY}"
+    )
     assert {name: value for name, value in event.items() if value is not None and name != "text"} == {
         "time": AT,
         "user": "alice",
@@ -57,10 +59,31 @@ def test_every_column_of_an_ssh_event(tmp_path):
 
 
 SSHD = [
-    ("Accepted password for root from 10.0.0.7 port 1 ssh2", "root@web1", "10.0.0.7", "10.0.0.7", "success", None),
+    (
+        "Accepted password for root from 10.0.0.7 port 1 ssh2",
+        "root@web1",
+        "10.0.0.7",
+        "10.0.0.7",
+        "success",
+        None,
+    ),
     ("Failed password for alice from 10.0.0.7 port 1 ssh2", "alice", "10.0.0.7", "10.0.0.7", "failure", None),
-    ("Failed none for invalid user Bob from 10.0.0.7 port 1 ssh2", "Bob", "10.0.0.7", "10.0.0.7", "failure", "invalid user"),
-    ("Failed password for illegal user x from 10.0.0.7 port 1", "x", "10.0.0.7", "10.0.0.7", "failure", "invalid user"),
+    (
+        "Failed none for invalid user Bob from 10.0.0.7 port 1 ssh2",
+        "Bob",
+        "10.0.0.7",
+        "10.0.0.7",
+        "failure",
+        "invalid user",
+    ),
+    (
+        "Failed password for illegal user x from 10.0.0.7 port 1",
+        "x",
+        "10.0.0.7",
+        "10.0.0.7",
+        "failure",
+        "invalid user",
+    ),
     (
         "Failed password for alice from fe80::1%eth0 port 1 ssh2 [preauth]",
         "alice",
@@ -69,8 +92,22 @@ SSHD = [
         "failure",
         None,
     ),
-    ("Failed password for alice from ::ffff:10.0.0.7 port 1 ssh2", "alice", "10.0.0.7", "10.0.0.7", "failure", None),
-    ("Accepted password for alice from ws7.corp.example port 1 ssh2", "alice", "ws7.corp.example", None, "success", None),
+    (
+        "Failed password for alice from ::ffff:10.0.0.7 port 1 ssh2",
+        "alice",
+        "10.0.0.7",
+        "10.0.0.7",
+        "failure",
+        None,
+    ),
+    (
+        "Accepted password for alice from ws7.corp.example port 1 ssh2",
+        "alice",
+        "ws7.corp.example",
+        None,
+        "success",
+        None,
+    ),
     ("Accepted password for alice from UNKNOWN port 1 ssh2", "alice", None, None, "success", None),
     ("Accepted password for alice from ::1 port 1 ssh2", "alice", "web1", None, "success", None),
     (
@@ -86,15 +123,25 @@ SSHD = [
     + ("a from 1.1.1.1 port 1 ssh2", "10.0.0.7", "10.0.0.7", "failure", "invalid user"),
     ("Failed none for invalid user session opened for user root by (uid=0) from 10.0.0.7 port 1 ssh2",)
     + ("session opened for user root by (uid=0)", "10.0.0.7", "10.0.0.7", "failure", "invalid user"),
-    ("Failed password for invalid user Accepted password for root from 1.1.1.1 port 1 ssh2 from 10.0.0.7 port 1 ssh2",)
-    + ("Accepted password for root from 1.1.1.1 port 1 ssh2", "10.0.0.7", "10.0.0.7", "failure", "invalid user"),
+    (
+        "Failed password for invalid user Accepted password for root from 1.1.1.1 port 1 ssh2 from 10.0.0.7 port 1 ssh2",
+    )
+    + (
+        "Accepted password for root from 1.1.1.1 port 1 ssh2",
+        "10.0.0.7",
+        "10.0.0.7",
+        "failure",
+        "invalid user",
+    ),
 ]
 
 
 @pytest.mark.parametrize("program", ["sshd", "sshd-session"])
 def test_sshd(tmp_path, program):
     rows = read(tmp_path, *(f"{ISO}{program}[1]: {message}" for message, *_ in SSHD))
-    assert chosen(rows, "user", "source", "source_ip", "outcome", "outcome_reason") == [tuple(told) for _, *told in SSHD]
+    assert chosen(rows, "user", "source", "source_ip", "outcome", "outcome_reason") == [
+        tuple(told) for _, *told in SSHD
+    ]
     assert chosen(rows, "target", "dropped") == [("web1", None)] * len(SSHD)
 
 
@@ -115,8 +162,14 @@ NO_LOGON = [
         "sshd[1]: pam_unix(sshd:auth): authentication failure; logname= uid=0 euid=0 tty=ssh ruser= rhost=10.0.0.7  user=root",
         AGAIN,
     ),
-    ("sshd[1]: PAM 5 more authentication failures; logname= uid=0 euid=0 tty=ssh ruser= rhost=10.0.0.7  user=root", AGAIN),
-    ("sshd[1]: PAM 1 more authentication failure; logname= uid=0 euid=0 tty=ssh ruser= rhost=10.0.0.7  user=root", AGAIN),
+    (
+        "sshd[1]: PAM 5 more authentication failures; logname= uid=0 euid=0 tty=ssh ruser= rhost=10.0.0.7  user=root",
+        AGAIN,
+    ),
+    (
+        "sshd[1]: PAM 1 more authentication failure; logname= uid=0 euid=0 tty=ssh ruser= rhost=10.0.0.7  user=root",
+        AGAIN,
+    ),
     ("sshd[1]: pam_unix(sshd:session): session opened for user alice(uid=1000) by (uid=0)", AGAIN),
     ("sshd[1]: Connection closed by authenticating user root 10.0.0.7 port 1 [preauth]", MESSAGE),
     ("sshd[1]: Postponed publickey for alice from 10.0.0.7 port 1 ssh2 [preauth]", MESSAGE),
@@ -126,7 +179,10 @@ NO_LOGON = [
     ("su: (to root) alice on pts/0", AGAIN),
     ("su[1]: + /dev/pts/0 alice:root", AGAIN),
     ("su[1]: Successful su for root by alice", AGAIN),
-    ("su[1]: pam_unix(su:auth): authentication failure; logname=a uid=1 euid=0 tty=pts/0 ruser=alice rhost=  user=root", AGAIN),
+    (
+        "su[1]: pam_unix(su:auth): authentication failure; logname=a uid=1 euid=0 tty=pts/0 ruser=alice rhost=  user=root",
+        AGAIN,
+    ),
     ("su[1]: pam_unix(su:session): session closed for user root", MESSAGE),
     ("systemd-logind[1]: New session 12 of user alice.", MESSAGE),
     ("CRON[1]: pam_unix(cron:session): session opened for user root(uid=0) by (uid=0)", PROGRAM),
@@ -160,14 +216,42 @@ USED = [
         f"sudo: alice : 3 incorrect password attempts ; {SUDO}",
         *("root@web1", "alice", "/bin/cat", "failure", "3 incorrect password attempts"),
     ),
-    (f"sudo: eve : user NOT in sudoers ; {SUDO}", "root@web1", "eve", "/bin/cat", "failure", "user NOT in sudoers"),
+    (
+        f"sudo: eve : user NOT in sudoers ; {SUDO}",
+        "root@web1",
+        "eve",
+        "/bin/cat",
+        "failure",
+        "user NOT in sudoers",
+    ),
     ("su[1]: FAILED su for root by alice", "root@web1", "alice", None, "failure", None),
     ("su: FAILED SU (to root) alice on pts/0", "root@web1", "alice", None, "failure", None),
     ("su: BAD SU alice to root on /dev/ttyp0", "root@web1", "alice", None, "failure", None),
     ("su: alice to root on /dev/ttyp0", "root@web1", "alice", None, "success", None),
-    ("su: pam_unix(su:session): session opened for user root by alice(uid=1000)", "root@web1", "alice", None, "success", None),
-    ("su: pam_unix(su-l:session): session opened for user bob(uid=7) by (uid=0)", "bob", "root@web1", None, "success", None),
-    ("su(pam_unix)[1]: session opened for user cyrus by (uid=0)", "cyrus@web1", "root@web1", None, "success", None),
+    (
+        "su: pam_unix(su:session): session opened for user root by alice(uid=1000)",
+        "root@web1",
+        "alice",
+        None,
+        "success",
+        None,
+    ),
+    (
+        "su: pam_unix(su-l:session): session opened for user bob(uid=7) by (uid=0)",
+        "bob",
+        "root@web1",
+        None,
+        "success",
+        None,
+    ),
+    (
+        "su(pam_unix)[1]: session opened for user cyrus by (uid=0)",
+        "cyrus@web1",
+        "root@web1",
+        None,
+        "success",
+        None,
+    ),
     (
         "su(pam_unix)[1]: authentication failure; logname=alice uid=5 euid=0 tty=pts/0 ruser=alice rhost=  user=root",
         *("root@web1", "alice", None, "failure", None),
@@ -177,20 +261,34 @@ USED = [
 
 def test_accounts_used_by_others(tmp_path):
     rows = read(tmp_path, *(ISO + message for message, *_ in USED))
-    assert chosen(rows, "user", "actor", "detail", "outcome", "outcome_reason") == [tuple(told) for _, *told in USED]
-    assert set(chosen(rows, "source", "target", "action", "dropped")) == {("web1", "web1", "explicit_credential", None)}
+    assert chosen(rows, "user", "actor", "detail", "outcome", "outcome_reason") == [
+        tuple(told) for _, *told in USED
+    ]
+    assert set(chosen(rows, "source", "target", "action", "dropped")) == {
+        ("web1", "web1", "explicit_credential", None)
+    }
 
 
 PAM = [
-    ("login(pam_unix)[1]: session opened for user alice by LOGIN(uid=0)", "alice", "web1", "Interactive", "success"),
+    (
+        "login(pam_unix)[1]: session opened for user alice by LOGIN(uid=0)",
+        "alice",
+        "web1",
+        "Interactive",
+        "success",
+    ),
     ("login[1]: pam_unix(login:session): session opened for user root(uid=0) by LOGIN(uid=0)",)
     + ("root@web1", "web1", "Interactive", "success"),
     ("gdm-password][1]: pam_unix(gdm-password:session): session opened for user alice(uid=1000) by (uid=0)",)
     + ("alice", "web1", "Interactive", "success"),
-    ("gdm-password][1]: pam_unix(gdm-password:auth): authentication failure; logname= uid=0 tty= ruser= rhost=  user=alice",)
+    (
+        "gdm-password][1]: pam_unix(gdm-password:auth): authentication failure; logname= uid=0 tty= ruser= rhost=  user=alice",
+    )
     + ("alice", "web1", "Interactive", "failure"),
     ("sshd(pam_unix)[1]: session opened for user alice by (uid=509)", "alice", None, None, "success"),
-    ("sshd(pam_unix)[1]: authentication failure; logname= uid=0 euid=0 tty=NODEVssh ruser= rhost=a.example  user=root",)
+    (
+        "sshd(pam_unix)[1]: authentication failure; logname= uid=0 euid=0 tty=NODEVssh ruser= rhost=a.example  user=root",
+    )
     + ("root@web1", "a.example", None, "failure"),
 ]
 
@@ -230,16 +328,22 @@ HEADS = [
 
 def test_heads_of_lines(tmp_path):
     rows = read(
-        tmp_path, *(head + (TRIED if "[" in head else f"sshd[1]: {TRIED}") for head, _ in HEADS), modified=dt.datetime(2024, 6, 1)
+        tmp_path,
+        *(head + (TRIED if "[" in head else f"sshd[1]: {TRIED}") for head, _ in HEADS),
+        modified=dt.datetime(2024, 6, 1),
     )
-    assert chosen(rows, "time", "user", "target", "dropped") == [(time, "alice", "web1", None) for _, time in HEADS]
+    assert chosen(rows, "time", "user", "target", "dropped") == [
+        (time, "alice", "web1", None) for _, time in HEADS
+    ]
 
 
 def test_rfc_5424(tmp_path):
     message = TRIED
     head = "<86>1 2003-10-11T22:14:15.003Z web1 sshd 123 - "
     lines = [head + data + message for data in ("- ", '[a@1 b="]\\" "][c@1 d="e"] ', '[a@1 b="x"] \ufeff')]
-    rows = read(tmp_path, *lines, lines[0].replace("2003-10-11T22:14:15.003Z", "-"), lines[0].replace("web1", "-"))
+    rows = read(
+        tmp_path, *lines, lines[0].replace("2003-10-11T22:14:15.003Z", "-"), lines[0].replace("web1", "-")
+    )
     told = (dt.datetime(2003, 10, 11, 22, 14, 15, 3000), "alice", "web1", None)
     assert chosen(rows[:3], "time", "user", "target", "dropped") == [told] * 3
     assert [row["dropped"] for row in rows[3:]] == ["time not understood", "no target"]
@@ -250,7 +354,12 @@ def test_rfc_5424(tmp_path):
     [
         ("Dec 31 23:59:59", dt.datetime(2025, 1, 5), {}, dt.datetime(2024, 12, 31, 23, 59, 59)),
         ("Jan  5 00:00:00", dt.datetime(2025, 1, 5), {}, dt.datetime(2025, 1, 5)),
-        ("Jan  5 23:00:00", dt.datetime(2025, 1, 5), {}, dt.datetime(2025, 1, 5, 23)),  # written west of the clock's zone
+        (
+            "Jan  5 23:00:00",
+            dt.datetime(2025, 1, 5),
+            {},
+            dt.datetime(2025, 1, 5, 23),
+        ),  # written west of the clock's zone
         ("Jan  7 00:00:00", dt.datetime(2025, 1, 5), {}, dt.datetime(2024, 1, 7)),
         ("Feb 29 12:00:00", dt.datetime(2026, 6, 1), {}, dt.datetime(2024, 2, 29, 12)),
         ("Feb 29 12:00:00", dt.datetime(2024, 2, 20), {}, dt.datetime(2020, 2, 29, 12)),
@@ -258,8 +367,18 @@ def test_rfc_5424(tmp_path):
         ("Feb 29 12:00:00", NOW, {"year": 2025}, None),
         ("Feb 29 12:00:00", NOW, {"year": 2016}, dt.datetime(2016, 2, 29, 12)),
         ("Dec 31 23:59:59", NOW, {"year": 2019}, dt.datetime(2019, 12, 31, 23, 59, 59)),
-        ("Mar  1 08:15:02", NOW, {"year": 2019, "timezone": "Europe/Berlin"}, dt.datetime(2019, 3, 1, 7, 15, 2)),
-        ("Jul  1 08:15:02", NOW, {"year": 2019, "timezone": "Europe/Berlin"}, dt.datetime(2019, 7, 1, 6, 15, 2)),
+        (
+            "Mar  1 08:15:02",
+            NOW,
+            {"year": 2019, "timezone": "Europe/Berlin"},
+            dt.datetime(2019, 3, 1, 7, 15, 2),
+        ),
+        (
+            "Jul  1 08:15:02",
+            NOW,
+            {"year": 2019, "timezone": "Europe/Berlin"},
+            dt.datetime(2019, 7, 1, 6, 15, 2),
+        ),
         ("Feb 31 08:15:02", NOW, {}, None),
     ],
 )
@@ -274,14 +393,31 @@ def test_what_was_assumed_is_noted(tmp_path):
         for head in ("Mar  1 08:15:02", "Mar  1 2023 08:15:02", "2024-03-01T08:15:02", "2024-03-01T08:15:02Z")
     ]
     zone = "time without a zone: taken as Europe/Berlin"
-    guessed = "time without a year: guessed from when the file was written; without a zone: taken as Europe/Berlin"
-    assert [row["note"] for row in read(tmp_path, *lines, timezone="Europe/Berlin")] == [guessed, zone, zone, None]
-    assert [row["note"] for row in read(tmp_path, *lines, timezone="Europe/Berlin", year=2024)] == [zone, zone, zone, None]
+    guessed = (
+        "time without a year: guessed from when the file was written; without a zone: taken as Europe/Berlin"
+    )
+    assert [row["note"] for row in read(tmp_path, *lines, timezone="Europe/Berlin")] == [
+        guessed,
+        zone,
+        zone,
+        None,
+    ]
+    assert [row["note"] for row in read(tmp_path, *lines, timezone="Europe/Berlin", year=2024)] == [
+        zone,
+        zone,
+        zone,
+        None,
+    ]
     assert find("syslog", Options()).by_time and not find("syslog", Options(year=2024)).by_time
 
 
 def test_journal(tmp_path):
-    entry = {"__REALTIME_TIMESTAMP": "1709280902123456", "_HOSTNAME": "web1", "__CURSOR": "s=1;i=2", "SYSLOG_IDENTIFIER": "sshd"}
+    entry = {
+        "__REALTIME_TIMESTAMP": "1709280902123456",
+        "_HOSTNAME": "web1",
+        "__CURSOR": "s=1;i=2",
+        "SYSLOG_IDENTIFIER": "sshd",
+    }
     message = "Failed password for invalid user \x01 from 10.0.0.7 port 1 ssh2"
     entries = [
         entry | {"MESSAGE": message.replace("\x01", "bob")},
@@ -312,8 +448,20 @@ def test_recognises():
     def count(*records: str) -> int:
         return syslog.recognises(Sample("log", records, NOW))
 
-    assert count(ISO + MOVED, "Mar  1 08:15:02 web1 kernel: x", "<86>1 2003-10-11T22:14:15.003Z web1 sshd 1 - - x", "x", "") == 3
-    assert count(json.dumps({"__REALTIME_TIMESTAMP": "1", "MESSAGE": "x"}), json.dumps({"MESSAGE": 5}), "[]") == 1
+    assert (
+        count(
+            ISO + MOVED,
+            "Mar  1 08:15:02 web1 kernel: x",
+            "<86>1 2003-10-11T22:14:15.003Z web1 sshd 1 - - x",
+            "x",
+            "",
+        )
+        == 3
+    )
+    assert (
+        count(json.dumps({"__REALTIME_TIMESTAMP": "1", "MESSAGE": "x"}), json.dumps({"MESSAGE": 5}), "[]")
+        == 1
+    )
     assert count("1,U1@D,U1@D,C1,C2,Kerberos,Network,LogOn,Success") == 0
     assert count('{"EventID": 4624, "Computer": "WS7", "TimeCreated": "2024-03-01T08:15:02Z"}') == 0
     assert count("1331901011.840000\tC\t10.0.0.1\t1\t10.0.0.2\t22\tfailure\tINBOUND\t-\t-") == 0
@@ -331,10 +479,18 @@ SEEDS = [
 JOURNAL = '{"__REALTIME_TIMESTAMP": "1709280902123456", "_HOSTNAME": "web1", "SYSLOG_IDENTIFIER": "sshd", "MESSAGE": [65, 99]}'
 
 
-@given(st.lists(st.tuples(st.sampled_from([*SEEDS, JOURNAL]), st.integers(0, 130), st.text(max_size=4)), min_size=1, max_size=60))
+@given(
+    st.lists(
+        st.tuples(st.sampled_from([*SEEDS, JOURNAL]), st.integers(0, 130), st.text(max_size=4)),
+        min_size=1,
+        max_size=60,
+    )
+)
 @settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_mutated_records_never_raise_and_are_all_counted(tmp_path, mutations):
-    data = "\n".join(seed[:cut] + junk + seed[cut + 1 :] for seed, cut, junk in mutations).encode("utf-8", "replace")
+    data = "\n".join(seed[:cut] + junk + seed[cut + 1 :] for seed, cut, junk in mutations).encode(
+        "utf-8", "replace"
+    )
     path = tmp_path / "log"
     for first in (SEEDS[0], JOURNAL):
         path.write_bytes(first.encode() + b"\n" + data + b"\n")
@@ -351,18 +507,31 @@ def test_no_name_forges_an_address(tmp_path, names):
         *(f"{name} from 1.1.1.1 port 2 ssh2" for name in plain),
         *(f"x from 1.1.1.1 port 2 ssh2: {name}" for name in plain),
     ]
-    rows = read(tmp_path, *(f"{ISO}sshd[1]: Failed password for invalid user {user} from 10.0.0.7 port 1 ssh2" for user in users))
-    assert len(rows) == len(users) and set(chosen(rows, "source", "outcome", "target")) == {("10.0.0.7", "failure", "web1")}
+    rows = read(
+        tmp_path,
+        *(
+            f"{ISO}sshd[1]: Failed password for invalid user {user} from 10.0.0.7 port 1 ssh2"
+            for user in users
+        ),
+    )
+    assert len(rows) == len(users) and set(chosen(rows, "source", "outcome", "target")) == {
+        ("10.0.0.7", "failure", "web1")
+    }
 
 
 @needs_real
 def test_real_openssh():
     rows = events_of(REAL / "openssh_2k.log", year=2015).to_pylist()
     lines = (REAL / "openssh_2k.log").read_text().splitlines()
-    tried = [re.search(r"(Accepted|Failed) \w+ for (?:invalid user )?(.*) from ([\d.]+) port", line) for line in lines]
-    assert [(row["code"], row["user"].removesuffix("@LabSZ"), row["source"]) for row in rows if row["dropped"] is None] == [
-        found.groups() for found in tried if found
+    tried = [
+        re.search(r"(Accepted|Failed) \w+ for (?:invalid user )?(.*) from ([\d.]+) port", line)
+        for line in lines
     ]
+    assert [
+        (row["code"], row["user"].removesuffix("@LabSZ"), row["source"])
+        for row in rows
+        if row["dropped"] is None
+    ] == [found.groups() for found in tried if found]
     assert Counter(row["dropped"] for row in rows) == {None: 525, AGAIN: 731, MESSAGE: 744}
     assert Counter(row["outcome"] for row in rows if row["dropped"] is None) == {"failure": 524, "success": 1}
     assert rows[0]["time"] is not None and rows[5]["time"] == dt.datetime(2015, 12, 10, 6, 55, 48)

@@ -27,16 +27,38 @@ EVTX, JSON = DATA / "windows_evtx", DATA / "windows_json"
 NOON = "2024-03-05T12:00:00.123456Z"
 AT_NOON = dt.datetime(2024, 3, 5, 12, 0, 0, 123456)
 ALICE, BOB = "S-1-5-21-1-2-3-1101", "S-1-5-21-1-2-3-1102"
-NOBODY = {"SubjectUserSid": "S-1-0-0", "SubjectUserName": "-", "SubjectDomainName": "-", "SubjectLogonId": "0x0"}
-MACHINE = {"SubjectUserSid": "S-1-5-18", "SubjectUserName": "SRV1$", "SubjectDomainName": "CORP", "SubjectLogonId": "0x3e7"}
-SUBJECT = {"SubjectUserSid": BOB, "SubjectUserName": "bob", "SubjectDomainName": "CORP", "SubjectLogonId": "0x77"}
-TARGET = {"TargetUserSid": ALICE, "TargetUserName": "alice", "TargetDomainName": "CORP", "TargetLogonId": "0xABC"}
+NOBODY = {
+    "SubjectUserSid": "S-1-0-0",
+    "SubjectUserName": "-",
+    "SubjectDomainName": "-",
+    "SubjectLogonId": "0x0",
+}
+MACHINE = {
+    "SubjectUserSid": "S-1-5-18",
+    "SubjectUserName": "SRV1$",
+    "SubjectDomainName": "CORP",
+    "SubjectLogonId": "0x3e7",
+}
+SUBJECT = {
+    "SubjectUserSid": BOB,
+    "SubjectUserName": "bob",
+    "SubjectDomainName": "CORP",
+    "SubjectLogonId": "0x77",
+}
+TARGET = {
+    "TargetUserSid": ALICE,
+    "TargetUserName": "alice",
+    "TargetDomainName": "CORP",
+    "TargetLogonId": "0xABC",
+}
 NETWORK = {"LogonType": 3, "AuthenticationPackageName": "Kerberos", "LmPackageName": "-"}
 FROM = {"WorkstationName": "-", "IpAddress": "10.0.0.7", "IpPort": "50123"}
 LOGON = NOBODY | TARGET | NETWORK | FROM
 
 
-def evtx(code: Any, data: dict[str, Any] | None, computer: str = "SRV1.corp.example", **system: Any) -> dict[str, Any]:
+def evtx(
+    code: Any, data: dict[str, Any] | None, computer: str = "SRV1.corp.example", **system: Any
+) -> dict[str, Any]:
     """As evtx_dump has it."""
     about = {
         "Provider": {"#attributes": {"Name": "Microsoft-Windows-Security-Auditing"}},
@@ -59,11 +81,22 @@ def winlogbeat(code: int, data: dict[str, Any], outcome: str = "success") -> dic
         "record_id": 42,
         "event_data": values,
     }
-    return {"@timestamp": NOON, "event": {"code": str(code), "outcome": outcome}, "host": {"name": "collector"}, "winlog": log}
+    return {
+        "@timestamp": NOON,
+        "event": {"code": str(code), "outcome": outcome},
+        "host": {"name": "collector"},
+        "winlog": log,
+    }
 
 
 def winlogbeat_6(code: int, data: dict[str, Any]) -> dict[str, Any]:
-    about = {"@timestamp": NOON, "log_name": "Security", "event_id": code, "record_number": "42", "keywords": ["Audit Success"]}
+    about = {
+        "@timestamp": NOON,
+        "log_name": "Security",
+        "event_id": code,
+        "record_number": "42",
+        "keywords": ["Audit Success"],
+    }
     return about | {"computer_name": "SRV1.corp.example", "event_data": data}
 
 
@@ -91,17 +124,34 @@ def splunk(code: int, **data: Any) -> dict[str, Any]:
         "EventCode": str(code),
         "Keywords": "Audit Success",
     }
-    return {"preview": False, "result": about | {"ComputerName": "SRV1.corp.example", "RecordNumber": "42"} | data}
+    return {
+        "preview": False,
+        "result": about | {"ComputerName": "SRV1.corp.example", "RecordNumber": "42"} | data,
+    }
 
 
 def azure(code: int, data: dict[str, Any]) -> dict[str, Any]:
-    about = {"TimeGenerated": NOON, "Computer": "SRV1.corp.example", "Channel": "Security", "EventID": code, "EventRecordId": "42"}
-    return about | {"Type": "SecurityEvent", "EventSourceName": "Microsoft-Windows-Security-Auditing", "EventData": ""} | data
+    about = {
+        "TimeGenerated": NOON,
+        "Computer": "SRV1.corp.example",
+        "Channel": "Security",
+        "EventID": code,
+        "EventRecordId": "42",
+    }
+    return (
+        about
+        | {"Type": "SecurityEvent", "EventSourceName": "Microsoft-Windows-Security-Auditing", "EventData": ""}
+        | data
+    )
 
 
 def values_xml(data: dict[str, Any]) -> str:
     escaped = {name: str(value).replace("&", "&amp;").replace("<", "&lt;") for name, value in data.items()}
-    return "<EventData>" + "".join(f"<Data Name='{name}'>{value}</Data>" for name, value in escaped.items()) + "</EventData>"
+    return (
+        "<EventData>"
+        + "".join(f"<Data Name='{name}'>{value}</Data>" for name, value in escaped.items())
+        + "</EventData>"
+    )
 
 
 def xml(code: int, data: dict[str, Any]) -> str:
@@ -116,7 +166,9 @@ def xml(code: int, data: dict[str, Any]) -> str:
 def found(tmp_path: Path, *records: Any, format: str = "windows", **options: Any) -> list[dict[str, Any]]:
     """Events as dicts, without what is null, line and text."""
     path = tmp_path / "log.json"
-    path.write_text("".join(f"{record if isinstance(record, str) else json.dumps(record)}\n" for record in records))
+    path.write_text(
+        "".join(f"{record if isinstance(record, str) else json.dumps(record)}\n" for record in records)
+    )
     table = events_of(path, format, **options)
     assert len(table) == len(records) and table["text"].to_pylist() == path.read_text().splitlines()
     told = [name for name in events.COLUMNS if name not in ("line", "text")]
@@ -178,7 +230,9 @@ def test_one_logon_in_all_shapes(tmp_path):
     assert [event | {"time": AT_NOON} for event in back] == [expected] * len(SHAPES)
 
 
-@pytest.mark.parametrize("record", [SHAPES[0], SHAPES[2], SHAPES[3], SHAPES[4], SHAPES[5], SHAPES[7], SHAPES[8]])
+@pytest.mark.parametrize(
+    "record", [SHAPES[0], SHAPES[2], SHAPES[3], SHAPES[4], SHAPES[5], SHAPES[7], SHAPES[8]]
+)
 def test_each_shape_is_known_by_itself(tmp_path, record):
     assert len(found(tmp_path, record, format="auto")) == 1
 
@@ -201,7 +255,10 @@ LOGON_CASES: list[Any] = [
         {"LogonType": "2", "WorkstationName": "SRV1", "IpAddress": "127.0.0.1"},
         {"logon_type": "Interactive", "source": "SRV1.corp.example", "source_ip": None},
     ),
-    ({"LogonType": 5, "IpAddress": "-"}, {"logon_type": "Service", "source": "SRV1.corp.example", "source_ip": None}),
+    (
+        {"LogonType": 5, "IpAddress": "-"},
+        {"logon_type": "Service", "source": "SRV1.corp.example", "source_ip": None},
+    ),
     ({"LogonType": 99}, {"logon_type": None}),
     (
         {"AuthenticationPackageName": "NTLM", "LmPackageName": "NTLM V1"},
@@ -225,7 +282,9 @@ LOGON_CASES: list[Any] = [
 
 def test_logons(tmp_path):
     records = [evtx(4624, LOGON | data) for data, _ in LOGON_CASES]
-    assert found(tmp_path, *records) == [expect(records[0], **(ALICE_LOGON | columns)) for _, columns in LOGON_CASES]
+    assert found(tmp_path, *records) == [
+        expect(records[0], **(ALICE_LOGON | columns)) for _, columns in LOGON_CASES
+    ]
 
 
 FAILURE_CASES: list[Any] = [
@@ -242,17 +301,27 @@ def test_failed_logons(tmp_path):
     failed |= {"TargetUserSid": "S-1-0-0", "WorkstationName": "WS7"}
     records = [evtx(4625, failed | status) for status, _ in FAILURE_CASES]
     told = ALICE_LOGON | {"source": "WS7", "user_id": None, "session": None, "outcome": "failure"}
-    assert found(tmp_path, *records) == [expect(records[0], **told, outcome_reason=reason) for _, reason in FAILURE_CASES]
+    assert found(tmp_path, *records) == [
+        expect(records[0], **told, outcome_reason=reason) for _, reason in FAILURE_CASES
+    ]
 
 
-EXPLICIT = SUBJECT | {"TargetUserName": "alice", "TargetDomainName": "CORP", "TargetServerName": "DB2", "TargetInfo": "DB2"}
+EXPLICIT = SUBJECT | {
+    "TargetUserName": "alice",
+    "TargetDomainName": "CORP",
+    "TargetServerName": "DB2",
+    "TargetInfo": "DB2",
+}
 EXPLICIT |= {"IpAddress": "-", "IpPort": "-"}
 
 
 EXPLICIT_CASES: list[Any] = [
     ({}, {"target": "DB2"}),
     ({"IpAddress": "10.0.0.9", "IpPort": "445"}, {"target": "DB2", "target_ip": "10.0.0.9"}),
-    ({"TargetServerName": "localhost", "TargetInfo": "cifs/db2.corp.example:445"}, {"target": "db2.corp.example"}),
+    (
+        {"TargetServerName": "localhost", "TargetInfo": "cifs/db2.corp.example:445"},
+        {"target": "db2.corp.example"},
+    ),
     ({"TargetServerName": "-", "TargetInfo": None}, {}),
     ({"TargetServerName": "srv1$", "TargetInfo": "srv1$"}, {}),
     ({"TargetServerName": "localhost", "TargetInfo": "localhost", "IpAddress": "::1", "IpPort": "0"}, {}),
@@ -266,9 +335,16 @@ EXPLICIT_CASES: list[Any] = [
 
 def test_explicit_credentials(tmp_path):
     records = [evtx(4648, EXPLICIT | data) for data, _ in EXPLICIT_CASES]
-    told = {"user": r"CORP\alice", "actor": r"CORP\bob", "source": "SRV1.corp.example", "action": "explicit_credential"}
+    told = {
+        "user": r"CORP\alice",
+        "actor": r"CORP\bob",
+        "source": "SRV1.corp.example",
+        "action": "explicit_credential",
+    }
     told |= {"session": "srv1.corp.example:0x77", "witness": "source"}
-    assert found(tmp_path, *records) == [expect(records[0], **(told | columns)) for _, columns in EXPLICIT_CASES]
+    assert found(tmp_path, *records) == [
+        expect(records[0], **(told | columns)) for _, columns in EXPLICIT_CASES
+    ]
 
 
 def test_administrator_rights(tmp_path):
@@ -277,9 +353,19 @@ def test_administrator_rights(tmp_path):
     assert found(tmp_path, record) == [expect(record, **told)]
 
 
-TICKET = {"TargetUserName": "alice", "TargetDomainName": "CORP.EXAMPLE", "TargetSid": ALICE, "ServiceName": "krbtgt"}
+TICKET = {
+    "TargetUserName": "alice",
+    "TargetDomainName": "CORP.EXAMPLE",
+    "TargetSid": ALICE,
+    "ServiceName": "krbtgt",
+}
 TICKET |= {"Status": "0x0", "TicketEncryptionType": "0x12", "IpAddress": "::ffff:10.0.0.7", "IpPort": "50123"}
-BY_CONTROLLER = {"source": "10.0.0.7", "source_ip": "10.0.0.7", "auth_package": "Kerberos", "witness": "controller"}
+BY_CONTROLLER = {
+    "source": "10.0.0.7",
+    "source_ip": "10.0.0.7",
+    "auth_package": "Kerberos",
+    "witness": "controller",
+}
 
 
 TICKET_CASES: list[Any] = [
@@ -307,7 +393,10 @@ TICKET_CASES: list[Any] = [
 def test_tickets(tmp_path):
     records = [evtx(code, TICKET | data) for code, data, _ in TICKET_CASES]
     told = BY_CONTROLLER | {"user": "alice@CORP.EXAMPLE", "user_id": ALICE, "action": "ticket"}
-    expected = [expect(record, **(told | columns)) for record, (*_, columns) in zip(records, TICKET_CASES, strict=True)]
+    expected = [
+        expect(record, **(told | columns))
+        for record, (*_, columns) in zip(records, TICKET_CASES, strict=True)
+    ]
     assert found(tmp_path, *records) == expected
 
 
@@ -327,9 +416,14 @@ SERVICE_CASES: list[Any] = [
 
 
 def test_service_tickets(tmp_path):
-    records = [evtx(4769, TICKET | {"TargetUserName": "alice@CORP.EXAMPLE", "TargetSid": None} | data) for data, _ in SERVICE_CASES]
+    records = [
+        evtx(4769, TICKET | {"TargetUserName": "alice@CORP.EXAMPLE", "TargetSid": None} | data)
+        for data, _ in SERVICE_CASES
+    ]
     told = BY_CONTROLLER | {"user": "alice@CORP.EXAMPLE", "action": "service_ticket"}
-    assert found(tmp_path, *records) == [expect(records[0], **(told | columns)) for _, columns in SERVICE_CASES]
+    assert found(tmp_path, *records) == [
+        expect(records[0], **(told | columns)) for _, columns in SERVICE_CASES
+    ]
 
 
 def test_passwords_checked_by_ntlm(tmp_path):
@@ -341,9 +435,20 @@ def test_passwords_checked_by_ntlm(tmp_path):
     }
     good, bad, own, none = (
         evtx(4776, data | more)
-        for more in ({}, {"Status": "0xC000006A"}, {"Workstation": "SRV1"}, {"Workstation": None, "TargetUserName": "a@b"})
+        for more in (
+            {},
+            {"Status": "0xC000006A"},
+            {"Workstation": "SRV1"},
+            {"Workstation": None, "TargetUserName": "a@b"},
+        )
     )
-    told = {"user": "alice", "source": "WS7", "action": "credential_validation", "auth_package": "NTLM", "witness": "controller"}
+    told = {
+        "user": "alice",
+        "source": "WS7",
+        "action": "credential_validation",
+        "auth_package": "NTLM",
+        "witness": "controller",
+    }
     assert found(tmp_path, good, bad, own, none) == [
         expect(good, **told),
         expect(bad, **told, outcome_reason="bad password") | {"outcome": "failure"},
@@ -353,7 +458,13 @@ def test_passwords_checked_by_ntlm(tmp_path):
 
 
 def test_a_session_taken_up_again(tmp_path):
-    data = {"AccountName": "alice", "AccountDomain": "CORP", "LogonID": "0xABC", "SessionName": "RDP-Tcp#3", "ClientName": "WS7"}
+    data = {
+        "AccountName": "alice",
+        "AccountDomain": "CORP",
+        "LogonID": "0xABC",
+        "SessionName": "RDP-Tcp#3",
+        "ClientName": "WS7",
+    }
     remote = evtx(4778, data | {"ClientAddress": "10.0.0.7"})
     console = evtx(4778, data | {"SessionName": "Console", "ClientName": "Unknown", "ClientAddress": "LOCAL"})
     told = {"user": r"CORP\alice", "action": "logon", "session": "srv1.corp.example:0xabc", "witness": "host"}
@@ -364,13 +475,23 @@ def test_a_session_taken_up_again(tmp_path):
 
 
 def test_shares_and_objects(tmp_path):
-    share = SUBJECT | {"ObjectType": "File", "ShareName": "\\\\*\\ADMIN$", "IpAddress": "10.0.0.7", "IpPort": "50123"}
+    share = SUBJECT | {
+        "ObjectType": "File",
+        "ShareName": "\\\\*\\ADMIN$",
+        "IpAddress": "10.0.0.7",
+        "IpPort": "50123",
+    }
     file = share | {"RelativeTargetName": "System32\\cmd.exe"}
     folder, inside, here = evtx(5140, share), evtx(5145, file), evtx(5140, share | {"IpAddress": "::1"})
     refused = evtx(5145, file, Keywords="0x8010000000000000")
     read = evtx(4663, SUBJECT | {"ObjectType": "File", "ObjectName": "C:\\secret.txt"})
     told = {"user": r"CORP\bob", "user_id": BOB, "session": "srv1.corp.example:0x77"}
-    to_share = told | {"source": "10.0.0.7", "source_ip": "10.0.0.7", "target": r"\\srv1\admin$", "target_kind": "resource"}
+    to_share = told | {
+        "source": "10.0.0.7",
+        "source_ip": "10.0.0.7",
+        "target": r"\\srv1\admin$",
+        "target_kind": "resource",
+    }
     to_share |= {"action": "share_access"}
     assert found(tmp_path, folder, inside, refused, here, read) == [
         expect(folder, **to_share),
@@ -386,7 +507,9 @@ def test_shares_and_objects(tmp_path):
     [
         nxlog(5145, SUBJECT | {"ShareName": "\\\\*\\x"}, Keywords=-9218868437227405312),
         winlogbeat(5145, SUBJECT | {"ShareName": "\\\\*\\x"}, "failure"),
-        splunk(5145, Keywords="Audit Failure", Account_Name="bob", Account_Domain="CORP", Share_Name="\\\\*\\x"),
+        splunk(
+            5145, Keywords="Audit Failure", Account_Name="bob", Account_Domain="CORP", Share_Name="\\\\*\\x"
+        ),
         winlogbeat_6(5145, SUBJECT | {"ShareName": "\\\\*\\x"}) | {"keywords": ["Audit Failure"]},
     ],
 )
@@ -405,8 +528,14 @@ DROPPED_CASES: list[Any] = [
     (evtx(4634, TARGET), "not a logon: other event"),
     (evtx(1102, None), "not a logon: other event"),
     (evtx(4624, LOGON, Channel="Application"), "not a logon: other event"),
-    (evtx(4624, LOGON | {"TargetUserSid": "S-1-5-18", "TargetUserName": "Système"}), "not a logon: system account"),
-    (evtx(4624, LOGON | {"TargetUserSid": "S-1-5-90-0-1", "TargetUserName": "DWM-1"}), "not a logon: system account"),
+    (
+        evtx(4624, LOGON | {"TargetUserSid": "S-1-5-18", "TargetUserName": "Système"}),
+        "not a logon: system account",
+    ),
+    (
+        evtx(4624, LOGON | {"TargetUserSid": "S-1-5-90-0-1", "TargetUserName": "DWM-1"}),
+        "not a logon: system account",
+    ),
     (evtx(4648, EXPLICIT | {"TargetUserName": "UMFD-0"}), "not a logon: system account"),
     (evtx(4648, EXPLICIT | {"TargetUserName": "srv1$"}), "not a logon: system account"),
     (evtx(4672, MACHINE), "not a logon: system account"),
@@ -416,14 +545,22 @@ DROPPED_CASES: list[Any] = [
     (evtx(4624, LOGON, Computer=None), "no target"),
     (evtx(4624, LOGON, TimeCreated=None), "time not understood"),
     (evtx(4624, LOGON, TimeCreated={"#attributes": {"SystemTime": "noon: today"}}), "time not understood"),
-    (evtx(4624, LOGON, TimeCreated={"#attributes": {"SystemTime": "1601-01-01T00:00:00Z"}}), "time before 1970"),
-    (evtx(4624, LOGON, TimeCreated={"#attributes": {"SystemTime": "2999-01-01T00:00:00Z"}}), "time in the future"),
+    (
+        evtx(4624, LOGON, TimeCreated={"#attributes": {"SystemTime": "1601-01-01T00:00:00Z"}}),
+        "time before 1970",
+    ),
+    (
+        evtx(4624, LOGON, TimeCreated={"#attributes": {"SystemTime": "2999-01-01T00:00:00Z"}}),
+        "time in the future",
+    ),
 ]
 
 
 def test_what_is_dropped(tmp_path):
     logon, *dropped = found(tmp_path, evtx(4624, LOGON), *(record for record, _ in DROPPED_CASES))
-    assert "dropped" not in logon and [event["dropped"] for event in dropped] == [reason for _, reason in DROPPED_CASES]
+    assert "dropped" not in logon and [event["dropped"] for event in dropped] == [
+        reason for _, reason in DROPPED_CASES
+    ]
 
 
 TIME_CASES: list[Any] = [
@@ -434,13 +571,19 @@ TIME_CASES: list[Any] = [
     ({"EventTime": None}, "2024-03-05 12:01:12.345", None),
     ({"EventTime": "2024/03/05 08:30:00"}, "2024-03-05 12:00:00", None),
     ({"@timestamp": None}, "2024-03-05 07:30:00", "time without a zone: taken as Europe/Berlin"),
-    ({"TimeCreated": "2024-03-05 08:30:00.25"}, "2024-03-05 07:30:00.25", "time without a zone: taken as Europe/Berlin"),
+    (
+        {"TimeCreated": "2024-03-05 08:30:00.25"},
+        "2024-03-05 07:30:00.25",
+        "time without a zone: taken as Europe/Berlin",
+    ),
     ({"@timestamp": None, "EventTime": None, "_time": "1709640000.25"}, "2024-03-05 12:00:00.25", None),
 ]
 
 
 def test_which_time_is_the_event_s(tmp_path):
-    back = found(tmp_path, *(nxlog(4624, LOGON, **about) for about, _, _ in TIME_CASES), timezone="Europe/Berlin")
+    back = found(
+        tmp_path, *(nxlog(4624, LOGON, **about) for about, _, _ in TIME_CASES), timezone="Europe/Berlin"
+    )
     expected = [(dt.datetime.fromisoformat(time), note) for _, time, note in TIME_CASES]
     assert [(event["time"], event.get("note")) for event in back] == expected
 
@@ -450,7 +593,15 @@ def test_only_its_own_is_recognised():
         texts = tuple(record if isinstance(record, str) else json.dumps(record) for record in records)
         return windows.recognises(Sample("log", texts, dt.datetime(2024, 3, 5)))
 
-    ours = (evtx(1, None), winlogbeat(1, {}), winlogbeat_6(1, {}), nxlog(1, {}), splunk(1), azure(1, {}), xml(1, {}))
+    ours = (
+        evtx(1, None),
+        winlogbeat(1, {}),
+        winlogbeat_6(1, {}),
+        nxlog(1, {}),
+        splunk(1),
+        azure(1, {}),
+        xml(1, {}),
+    )
     assert count(*ours) == len(ours)
     assert count(evtx(1, None), json.dumps(evtx(2, None))[:50]) == 1
     others = [
@@ -459,7 +610,12 @@ def test_only_its_own_is_recognised():
         {"eventType": "user.session.start", "published": NOON, "outcome": {"result": "SUCCESS"}},
         {"Workload": "Exchange", "Operation": "Send", "CreationTime": NOON},
         {"class_uid": 3002, "time": 1, "user": {"name": "alice"}},
-        {"@timestamp": NOON, "event": {"category": ["authentication"]}, "user": {"name": "alice"}, "host": {"name": "x"}},
+        {
+            "@timestamp": NOON,
+            "event": {"category": ["authentication"]},
+            "user": {"name": "alice"},
+            "host": {"name": "x"},
+        },
         {"ts": 1.0, "id.orig_h": "10.0.0.7", "result": "success"},
         {"Event": "x", "winlog": None, "event_data": 1, "EventID": [], "EventCode": {}, "result": None},
         "<Events>",
@@ -468,7 +624,12 @@ def test_only_its_own_is_recognised():
     assert count(*others) == 0
 
 
-POOL: list[Any] = [evtx(4624, LOGON), evtx(4648, EXPLICIT), evtx(4769, TICKET), evtx(5145, SUBJECT | {"ShareName": "\\\\*\\x"})]
+POOL: list[Any] = [
+    evtx(4624, LOGON),
+    evtx(4648, EXPLICIT),
+    evtx(4769, TICKET),
+    evtx(5145, SUBJECT | {"ShareName": "\\\\*\\x"}),
+]
 POOL += [
     nxlog(4624, LOGON),
     winlogbeat(4625, LOGON),
@@ -495,7 +656,19 @@ ODD: list[Any] = [
     [],
     {},
 ]
-ODD += [{"a": "b"}, ["x", "y"], "{", "<", "<Event", "<EventData", "\x00", "ü" * 300, NOON, "9" * 40, "/Date(1)/"]
+ODD += [
+    {"a": "b"},
+    ["x", "y"],
+    "{",
+    "<",
+    "<Event",
+    "<EventData",
+    "\x00",
+    "ü" * 300,
+    NOON,
+    "9" * 40,
+    "/Date(1)/",
+]
 
 
 def places(value: Any, path: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
@@ -523,14 +696,18 @@ def mangled(draw: st.DrawFn) -> str:
 
 
 @given(st.lists(mangled(), min_size=20, max_size=60))
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@settings(
+    max_examples=12,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 def test_no_record_is_lost_whatever_it_holds(tmp_path, records):
     path = tmp_path / "log.json"
     path.write_text("".join(f"{record}\n" for record in (json.dumps(POOL[0]), *records)))
     assert len(events_of(path, "windows")) == len(records) + 1
 
 
-# --- real files ------------------------------------------------------------------------------------------------
+# --- real files ---------------------------------------------------------------------------------------------
 
 
 def told(table: pa.Table) -> tuple[dict[str, int], dict[str, int]]:
@@ -549,7 +726,11 @@ def by_hand(records: list[dict[str, Any]]) -> tuple[dict[str, int], dict[str, in
         data = record["Event"].get("EventData") or {} if "Event" in record else record
         code = str(system.get("EventID"))
         subject = code in ("4672", "5140", "5145", "4663")
-        sid = data.get("SubjectUserSid") if subject else data.get("TargetUserSid", data.get("TargetSid", "")) or ""
+        sid = (
+            data.get("SubjectUserSid")
+            if subject
+            else data.get("TargetUserSid", data.get("TargetSid", "")) or ""
+        )
         name = data.get("SubjectUserName" if subject else "TargetUserName") or ""
         own = name.lower() == str(system.get("Hostname", system.get("Computer"))).split(".")[0].lower() + "$"
         if code not in windows.ACTION or system["Channel"].lower() != "security":
@@ -573,7 +754,9 @@ def test_real_event_logs(tmp_path):
     from evtx import PyEvtxParser
 
     files = sorted(EVTX.iterdir())
-    texts = [json.loads(record["data"]) for file in files for record in PyEvtxParser(str(file)).records_json()]
+    texts = [
+        json.loads(record["data"]) for file in files for record in PyEvtxParser(str(file)).records_json()
+    ]
     path = tmp_path / "all.json"
     path.write_text("".join(f"{json.dumps(text)}\n" for text in texts))
     table = events_of(path)
@@ -603,7 +786,17 @@ def test_real_json_of_security_events():
     table = events_of(path)
     assert told(table) == by_hand([json.loads(line) for line in gzip.open(path, "rt")])
     assert told(table) == (
-        {"4624": 327, "4625": 27, "4648": 46, "4672": 154, "4768": 14, "4769": 95, "4776": 35, "5140": 75, "5145": 403},
+        {
+            "4624": 327,
+            "4625": 27,
+            "4648": 46,
+            "4672": 154,
+            "4768": 14,
+            "4769": 95,
+            "4776": 35,
+            "5140": 75,
+            "5145": 403,
+        },
         {"not a logon: system account": 1719, "not a logon: other event": 777},
     )
 
@@ -617,12 +810,15 @@ def test_real_json_of_all_channels(tmp_path, name):
     records = [json.loads(text) for text in texts if text]
     codes, dropped = told(events_of(path))
     empty = dropped.pop("empty line", 0)
-    assert (codes, dropped) == by_hand(records) and sum(codes.values()) + sum(dropped.values()) == len(records)
+    assert (codes, dropped) == by_hand(records) and sum(codes.values()) + sum(dropped.values()) == len(
+        records
+    )
     assert empty == texts[:-1].count("")
 
 
 def test_what_the_simulation_wrote(tmp_path):
-    """Every logon comes back as it was: 4624 and 4625 at the host; the rest are the controllers' and the shares' events."""
+    """Every logon comes back as it was: 4624 and 4625 at the host; the rest are the controllers' and the
+    shares' events."""
     world = simulate(Organisation(users=60, days=8, attack_days=4, campaigns=1))
     write_windows(world.events, tmp_path / "windows.jsonl.gz")
     back = events_of(tmp_path / "windows.jsonl.gz").to_pandas()
@@ -634,10 +830,14 @@ def test_what_the_simulation_wrote(tmp_path):
 
     logons = back[back.action == "logon"]
     account = logons.user.str.lower().str.split("\\").str[-1]
-    got = collections.Counter(zip(logons.time.dt.floor("s"), account, short(logons.target), logons.outcome, strict=True))
+    got = collections.Counter(
+        zip(logons.time.dt.floor("s"), account, short(logons.target), logons.outcome, strict=True)
+    )
     made = made[made.action == "logon"]
     time = made.time.astype("datetime64[ns, UTC]").dt.tz_localize(None).dt.floor("s").astype("datetime64[us]")
-    wanted = collections.Counter(zip(time, made.user.str.split("@").str[0], made.target, made.outcome, strict=True))
+    wanted = collections.Counter(
+        zip(time, made.user.str.split("@").str[0], made.target, made.outcome, strict=True)
+    )
     assert got == wanted and len(logons) > 1000
     named = logons[logons.source.str.match("(?i)(ws|srv|dc)-").fillna(False)]
     assert len(named) and set(short(named.source)) <= set(made.source)
@@ -646,6 +846,12 @@ def test_what_the_simulation_wrote(tmp_path):
 
 
 def test_order_does_not_matter(tmp_path):
-    records = [evtx(4624, LOGON), nxlog(4625, LOGON), splunk(4624, **LOGON), evtx(1, None), winlogbeat(4648, EXPLICIT)]
+    records = [
+        evtx(4624, LOGON),
+        nxlog(4625, LOGON),
+        splunk(4624, **LOGON),
+        evtx(1, None),
+        winlogbeat(4648, EXPLICIT),
+    ]
     shuffled = random.Random(1).sample(records, len(records))
     assert sorted(map(str, found(tmp_path, *records))) == sorted(map(str, found(tmp_path, *shuffled)))

@@ -21,7 +21,9 @@ def test_a_kerberos_logon_seen_four_times_is_one_edge(tmp_path):
             event("09:00:02", "alice@corp", "ws1", "srv1", logon_type="Network", **HOST),
         ],
     )
-    assert short(tmp_path, "action", "count", "witnesses") == [("alice@corp", "ws1", "srv1", "logon", 1, 1 | 2 | 4)]
+    assert short(tmp_path, "action", "count", "witnesses") == [
+        ("alice@corp", "ws1", "srv1", "logon", 1, 1 | 2 | 4)
+    ]
 
 
 def test_the_order_of_clocks_does_not_matter_within_five_minutes(tmp_path):
@@ -122,7 +124,13 @@ def test_views_in_several_files_in_any_order(tmp_path):
 
 
 def test_events_without_a_witness_are_left_alone(tmp_path):
-    read(tmp_path, [event("09:00:00", "alice@corp", "ws1", "srv1"), event("09:00:00", "alice@corp", "ws1", "srv1", **SERVICE)])
+    read(
+        tmp_path,
+        [
+            event("09:00:00", "alice@corp", "ws1", "srv1"),
+            event("09:00:00", "alice@corp", "ws1", "srv1", **SERVICE),
+        ],
+    )
     assert short(tmp_path, "action", "witnesses") == [
         ("alice@corp", "ws1", "srv1", "logon", 0),
         ("alice@corp", "ws1", "srv1", "service_ticket", 2),

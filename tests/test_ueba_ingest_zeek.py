@@ -40,7 +40,11 @@ def tsv(log: str, *rows: str) -> str:
     """A log with its header; a row is what follows the ends of the connection."""
     header = HEADER.format(log, "\t".join((zeek.CONNECTION + COLUMNS[log]).split()))
     ends = "1709280902.123456\tCx1\t10.0.0.7\t50000\t10.0.0.1\t445\t"
-    return header + "".join(ends + "\t".join(row.split(" ")) + "\n" for row in rows) + "#close\t2024-01-10-02-00-00\n"
+    return (
+        header
+        + "".join(ends + "\t".join(row.split(" ")) + "\n" for row in rows)
+        + "#close\t2024-01-10-02-00-00\n"
+    )
 
 
 def record(**fields: object) -> str:
@@ -62,7 +66,10 @@ def kept(rows: list[dict]) -> list[dict]:
 
 
 def test_every_column_of_a_kerberos_event(tmp_path):
-    text = tsv("kerberos", "TGS alice/CORP.EXAMPLE cifs/fs1.corp.example T - - 1709316902.0 aes256-cts-hmac-sha1-96 T T")
+    text = tsv(
+        "kerberos",
+        "TGS alice/CORP.EXAMPLE cifs/fs1.corp.example T - - 1709316902.0 aes256-cts-hmac-sha1-96 T T",
+    )
     (event,) = kept(read(tmp_path, text))
     assert {name: value for name, value in event.items() if value is not None and name != "text"} == {
         "time": AT,
@@ -131,7 +138,12 @@ def test_kerberos_outcomes_and_what_is_no_request(tmp_path):
     assert chosen(read(tmp_path, text)[8:-1], "action", "outcome", "outcome_reason", "dropped") == [
         ("ticket", "success", None, None),
         ("ticket", "failure", "KDC_ERR_PREAUTH_FAILED", None),
-        ("ticket", "failure", "KDC_ERR_PREAUTH_REQUIRED", "not a logon: the controller wants to be asked otherwise"),
+        (
+            "ticket",
+            "failure",
+            "KDC_ERR_PREAUTH_REQUIRED",
+            "not a logon: the controller wants to be asked otherwise",
+        ),
         ("service_ticket", "unknown", None, None),
         ("service_ticket", "unknown", None, "not a logon: a ticket that is shown"),
     ]
@@ -146,8 +158,29 @@ def test_ntlm(tmp_path):
         "- WS7 CORP FS1 - - T",
     )
     rows = read(tmp_path, text)[8:-1]
-    assert chosen(rows, "user", "source", "source_ip", "target", "target_ip", "auth_package", "outcome", "witness", "dropped") == [
-        ("CORP\\alice", "WS7", "10.0.0.7", "fs1.corp.example", "10.0.0.1", "NTLM", "success", "controller", None),
+    assert chosen(
+        rows,
+        "user",
+        "source",
+        "source_ip",
+        "target",
+        "target_ip",
+        "auth_package",
+        "outcome",
+        "witness",
+        "dropped",
+    ) == [
+        (
+            "CORP\\alice",
+            "WS7",
+            "10.0.0.7",
+            "fs1.corp.example",
+            "10.0.0.1",
+            "NTLM",
+            "success",
+            "controller",
+            None,
+        ),
         ("CORP\\bob", "10.0.0.7", "10.0.0.7", "FS1", "10.0.0.1", "NTLM", "failure", "controller", None),
         ("café", "WS\\7", "10.0.0.7", "10.0.0.1", "10.0.0.1", "NTLM", "unknown", "controller", None),
         (None, "WS7", "10.0.0.7", "FS1", "10.0.0.1", "NTLM", "success", "controller", "no user"),
@@ -184,13 +217,24 @@ def test_smb_mapping(tmp_path, path, target, detail):
 
 
 def test_leases(tmp_path):
-    lease = {"ts": TS, "uids": ["Cx1"], "mac": "aa:bb:cc:dd:ee:ff", "server_addr": "10.0.0.1", "assigned_addr": "10.0.0.7"}
+    lease = {
+        "ts": TS,
+        "uids": ["Cx1"],
+        "mac": "aa:bb:cc:dd:ee:ff",
+        "server_addr": "10.0.0.1",
+        "assigned_addr": "10.0.0.7",
+    }
     given = [
         {"host_name": "ws7", "client_fqdn": "ws7.corp", "msg_types": ["DISCOVER", "OFFER", "REQUEST", "ACK"]},
         {"client_fqdn": "ws7.corp", "msg_types": ["REQUEST", "ACK"]},
         {"host_name": "ws8", "msg_types": ["INFORM"], "assigned_addr": None, "client_addr": "10.0.0.8"},
         {"host_name": "ws7", "msg_types": ["DISCOVER", "OFFER"]},
-        {"host_name": "ws7", "msg_types": ["REQUEST", "NAK"], "assigned_addr": None, "client_addr": "10.0.0.7"},
+        {
+            "host_name": "ws7",
+            "msg_types": ["REQUEST", "NAK"],
+            "assigned_addr": None,
+            "client_addr": "10.0.0.7",
+        },
         {"msg_types": ["REQUEST", "ACK"]},
     ]
     rows = read(tmp_path, "".join(json.dumps(lease | each) + "\n" for each in given))
@@ -204,14 +248,21 @@ def test_leases(tmp_path):
     ]
 
 
-@pytest.mark.parametrize("ts", [TS, str(TS), "2024-03-01T08:15:02.123456Z", "2024-03-01T09:15:02.123456+0100", 1709280902123.456])
+@pytest.mark.parametrize(
+    "ts", [TS, str(TS), "2024-03-01T08:15:02.123456Z", "2024-03-01T09:15:02.123456+0100", 1709280902123.456]
+)
 def test_times(tmp_path, ts):
     (event,) = read(tmp_path, record(ts=ts, auth_success=True))
     assert event["time"] == AT
 
 
 @pytest.mark.parametrize(
-    "ends", [ENDS, {"id": {"orig_h": "10.0.0.7", "resp_h": "10.0.0.1"}}, {"id_orig_h": "10.0.0.7", "id_resp_h": "10.0.0.1"}]
+    "ends",
+    [
+        ENDS,
+        {"id": {"orig_h": "10.0.0.7", "resp_h": "10.0.0.1"}},
+        {"id_orig_h": "10.0.0.7", "id_resp_h": "10.0.0.1"},
+    ],
 )
 def test_ends_of_a_connection_in_three_spellings(tmp_path, ends):
     (event,) = read(tmp_path, json.dumps({"ts": TS, "uid": "C", "auth_success": False} | ends) + "\n")
@@ -264,8 +315,20 @@ def test_known_columns_without_a_header(log, names):
         "share_type": "DISK",
         "mac": "aa:bb:cc:dd:ee:ff",
     }
-    told |= {"id.orig_h": "10.0.0.7", "id.orig_p": "1", "id.resp_h": "fe80::1", "id.resp_p": "22", "assigned_ip": "10.0.0.7"}
-    told |= {"version": "2", "resp_size": "5", "lease_time": "60.000000", "duration": "0.1", "request_type": "AS"}
+    told |= {
+        "id.orig_h": "10.0.0.7",
+        "id.orig_p": "1",
+        "id.resp_h": "fe80::1",
+        "id.resp_p": "22",
+        "assigned_ip": "10.0.0.7",
+    }
+    told |= {
+        "version": "2",
+        "resp_size": "5",
+        "lease_time": "60.000000",
+        "duration": "0.1",
+        "request_type": "AS",
+    }
     line = "\t".join(told.get(name, "-") for name in names.split())
     assert zeek.looks_like((line, line, "")) == (log, names.split())
     assert zeek.recognises(Sample("log", (line, line), NOW)) == 2
@@ -273,7 +336,10 @@ def test_known_columns_without_a_header(log, names):
 
 def test_other_logs_and_unknown_columns(tmp_path):
     other = HEADER.format("conn", "ts\tuid\tid.orig_h") + "1.0\tC\t10.0.0.7\n"
-    assert Counter(row["dropped"] for row in read(tmp_path, other)) == {"header": 8, "not a logon: another Zeek log": 1}
+    assert Counter(row["dropped"] for row in read(tmp_path, other)) == {
+        "header": 8,
+        "not a logon: another Zeek log": 1,
+    }
     unknown = read(tmp_path, "1.0\tC\t10.0.0.7\n", "zeek")
     assert unknown[0]["dropped"] == "no header, and columns that are not known"
     cut = read(tmp_path, tsv("ssh", "2 T"))
@@ -284,7 +350,9 @@ def test_recognises():
     def count(*records: str) -> int:
         return zeek.recognises(Sample("log", records, NOW))
 
-    assert count(*tsv("ssh", "2 T 1 INBOUND - - -", "2 T").splitlines()) == 2  # the header, and a line that fits
+    assert (
+        count(*tsv("ssh", "2 T 1 INBOUND - - -", "2 T").splitlines()) == 2
+    )  # the header, and a line that fits
     assert count(record(auth_success=True)) == 1
     assert count('{"ts": 1, "id": 5}', '{"ts": [], "id": {"a": 1}}', "{}", "[]") == 0
     assert count("#Software: Microsoft Internet Information Services 10.0", "#Fields: date time c-ip") == 0
@@ -305,11 +373,26 @@ SEEDS = [
 ]
 
 
-@given(st.lists(st.tuples(st.sampled_from(SEEDS), st.integers(0, 200), st.text(max_size=4)), min_size=1, max_size=60))
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(SEEDS), st.integers(0, 200), st.text(max_size=4)), min_size=1, max_size=60
+    )
+)
 @settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_mutated_records_never_raise_and_are_all_counted(tmp_path, mutations):
-    lines = [(seed.strip()[:cut] + junk + seed.strip()[cut + 1 :]).encode("utf-8", "replace") for seed, cut, junk in mutations]
-    data = b"\n".join([b'{"ts": 1, "id.orig_h": "10.0.0.7"}' if lines[0].startswith(b"{") else SEEDS[6].encode(), *lines]) + b"\n"
+    lines = [
+        (seed.strip()[:cut] + junk + seed.strip()[cut + 1 :]).encode("utf-8", "replace")
+        for seed, cut, junk in mutations
+    ]
+    data = (
+        b"\n".join(
+            [
+                b'{"ts": 1, "id.orig_h": "10.0.0.7"}' if lines[0].startswith(b"{") else SEEDS[6].encode(),
+                *lines,
+            ]
+        )
+        + b"\n"
+    )
     path = tmp_path / "log"
     path.write_bytes(data)
     assert len(events_of(path, "zeek")) == data.count(b"\n")
@@ -345,5 +428,7 @@ def test_every_real_ssh_line_is_an_event():
 @needs_real
 def test_real_leases_have_no_names():
     rows = events_of(REAL / "dhcp.log").to_pylist()
-    assert Counter(row["dropped"] for row in rows) == {f"{events.NOT_A_LOGON}: lease without a host name": 1502}
+    assert Counter(row["dropped"] for row in rows) == {
+        f"{events.NOT_A_LOGON}: lease without a host name": 1502
+    }
     assert rows[0]["source_ip"] == "192.168.202.76" and rows[0]["detail"] == "00:26:9e:83:a2:30"

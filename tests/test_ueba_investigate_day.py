@@ -25,8 +25,8 @@ def on(day: int, time: str, source: str | None, target: str, user: str = "ann@co
 
 @pytest.fixture
 def world(tmp_path):
-    """Ann works from ws1 on srv1 every working day of a week and the next Monday, on share on four of these days, on old once; and
-    on Saturday from home. On the second Tuesday, day 8, she does not touch share."""
+    """Ann works from ws1 on srv1 every working day of a week and the next Monday, on share on four of these
+    days, on old once; and on Saturday from home. On the second Tuesday, day 8, she does not touch share."""
     log = [on(day, "09:00", "ws1", "srv1", logon_type="Network") for day in (0, 1, 2, 3, 4, 7, 8)]
     log += [on(day, "10:00", "ws1", "share") for day in (0, 1, 2, 7)]
     log += [on(0, "11:00", "ws1", "old"), on(5, "12:00", "home", "vpn")]
@@ -56,16 +56,26 @@ def test_new_unusual_usual_and_missing_are_what_the_days_before_say(world):
         ("new", "ws1", "brandnew", "0 of 6", "never reached before"),
         ("new", "ws9", "srv1", "0 of 6", "never acted from there before"),
         ("new", "ws9", "other", "0 of 6", "never reached before, and never acted from there"),
-        ("new", None, "vpn", "0 of 6", "reached before, but not from there; never active at 12 h on like days"),
+        (
+            "new",
+            None,
+            "vpn",
+            "0 of 6",
+            "reached before, but not from there; never active at 12 h on like days",
+        ),
         ("missing", "ws1", "share", "4 of 6", "last on 2026-03-09"),
     ]
-    assert days.sentence(found).startswith("ann@corp on 2026-03-10: 4 new, 2 unusual, 1 missing; beside 6 working days")
+    assert days.sentence(found).startswith(
+        "ann@corp on 2026-03-10: 4 new, 2 unusual, 1 missing; beside 6 working days"
+    )
 
 
 def test_a_weekend_is_beside_weekends_and_few_days_make_nothing_rare(world):
     found = days.day_of(world, "ann@corp", MONDAY + dt.timedelta(days=5))
     assert found.like_days == 0
-    assert told(found) == [("new", "home", "vpn", "0 of 0", "never reached before, and never acted from there")]
+    assert told(found) == [
+        ("new", "home", "vpn", "0 of 0", "never reached before, and never acted from there")
+    ]
     assert told(days.day_of(world, "ANN", MONDAY + dt.timedelta(days=1))) == [
         ("known", "ws1", "srv1", "1 of 1", ""),
         ("known", "ws1", "share", "1 of 1", ""),
@@ -76,7 +86,11 @@ def test_four_weeks_three_days_and_half_of_them_are_the_normal_day(tmp_path):
     """Like days of Monday the 30th, day 28: those from day 0 on, not that of the week before."""
     log = [on(day, "09:00", "ws1", "srv1") for day in (-3, 0, 1, 2, 3)]
     log += [on(day, "10:00", "ws1", "half") for day in (1, 3)] + [on(2, "10:00", "ws1", "less")]
-    log += [on(-3, "11:00", "ws1", "long ago"), on(28, "09:00", "ws1", "srv1"), on(28, "11:00", "ws1", "long ago")]
+    log += [
+        on(-3, "11:00", "ws1", "long ago"),
+        on(28, "09:00", "ws1", "srv1"),
+        on(28, "11:00", "ws1", "long ago"),
+    ]
     read(tmp_path, log)
     found = days.day_of(Workspace(tmp_path), "ann@corp", MONDAY + dt.timedelta(days=28))
     assert found.like_days == 4
@@ -99,7 +113,14 @@ def test_another_logon_type_is_unusual(world, tmp_path):
 
 def test_a_strange_edge_of_a_scored_day_is_unusual(world):
     day = MONDAY + dt.timedelta(days=7)
-    edge = {"day": day, "user": "ann@corp", "source": "ws1", "target": "srv1", "p_value": 0.001, "strangeness": 9.0}
+    edge = {
+        "day": day,
+        "user": "ann@corp",
+        "source": "ws1",
+        "target": "srv1",
+        "p_value": 0.001,
+        "strangeness": 9.0,
+    }
     edge["incident"] = "20260309-aaaaaaaa"
     findings.save(findings.Finding(day, pd.DataFrame([edge]), []), world.findings)
     row = days.day_of(world, "ann@corp", day).rows[0]

@@ -30,7 +30,13 @@ Rows = list[tuple[str, str | None, str]]
 CURIOUS: list[Rows] = [
     [("ann", "pc1", "x1"), ("bob", "pc2", "x1")],
     [("ann", "pc1", "x1"), ("ann", "pc1", "x2"), ("bob", "pc2", "x1")],
-    [("ann", "pc1", "x1"), ("ann", "pc1", "x2"), ("ann", "pc1", "x3"), ("ann", "pc9", "x4"), ("bob", "pc2", "x1")],
+    [
+        ("ann", "pc1", "x1"),
+        ("ann", "pc1", "x2"),
+        ("ann", "pc1", "x3"),
+        ("ann", "pc9", "x4"),
+        ("bob", "pc2", "x1"),
+    ],
 ]
 
 
@@ -51,7 +57,9 @@ def test_a_novelty_rate_can_be_counted() -> None:
     """After her first day ann met 6 targets on her days, 3 of them new; bob met 2, none new."""
     ann = facts(known(CURIOUS), "ann")
     targets, sources = ann["roles"]
-    assert (targets["new_of_them"], targets["partners_of_days"], targets["novelty_raw"]) == pytest.approx((3, 6, 0.5))
+    assert (targets["new_of_them"], targets["partners_of_days"], targets["novelty_raw"]) == pytest.approx(
+        (3, 6, 0.5)
+    )
     assert (targets["breadth"], targets["most_new"], sources["breadth"]) == (4, pytest.approx(2), 2)
     assert 0.3 < targets["novelty"] <= 0.5
     assert targets["cost_of_new"] == pytest.approx(-np.log(targets["novelty"]))
@@ -80,7 +88,10 @@ def test_peers_are_shrunk_to_and_told() -> None:
 
 def test_the_same_team_comes_first() -> None:
     teams = [
-        (f"{team}{person}", None, f"{team}-server{n}") for team in "ab" for person in range(3) for n in range(person, person + 3)
+        (f"{team}{person}", None, f"{team}-server{n}")
+        for team in "ab"
+        for person in range(3)
+        for n in range(person, person + 3)
     ]
     everybody = [(user, None, "mail") for user, _, _ in teams]
     world = known([teams + everybody])
@@ -107,7 +118,12 @@ def test_names_are_found_in_any_case_and_in_both_tables() -> None:
     assert find(world, "Ann") == find(world, "aNN") == [Entity(True, 0)]
     assert [entity.is_user for entity in find(world, "pc1")] == [True, False]
     assert find(world, "bob") != find(world, "BOB")
-    for name, said in (("Bob", "BOB or bob"), ("pc2", "pc1"), ("an", "Ann"), ("zzz", "without a name lists them")):
+    for name, said in (
+        ("Bob", "BOB or bob"),
+        ("pc2", "pc1"),
+        ("an", "Ann"),
+        ("zzz", "without a name lists them"),
+    ):
         with pytest.raises(WorkspaceError, match=said):
             find(world, name)
 
@@ -130,7 +146,10 @@ def test_who_was_only_seen_in_a_strange_edge_is_known_by_that() -> None:
     known = Known(history, day + DAY, None)
     [facts] = [describe(known, each) for each in find(known, "eve")]
     assert (facts["first_seen"], facts["last_seen"]) == (str(day), str(day))
-    assert [(role["held"], role["usual"], role["breadth"]) for role in facts["roles"]] == [(["srv"], [], 0), (["pc9"], [], 0)]
+    assert [(role["held"], role["usual"], role["breadth"]) for role in facts["roles"]] == [
+        (["srv"], [], 0),
+        (["pc9"], [], 0),
+    ]
     [ann] = [describe(known, each) for each in find(known, "ann")]
     assert ann["last_seen"] == str(day) and not any(role["held"] for role in ann["roles"])
 
@@ -139,13 +158,15 @@ def test_bars() -> None:
     assert sparkline([0, 0.25, 0.5]) == " ▄█" and sparkline([0.0] * 3) == "   "
 
 
-# --- on a workspace --------------------------------------------------------------------------------------------
+# --- on a workspace -----------------------------------------------------------------------------------------
 
 
 def test_the_product_of_two_directions_is_the_mean_cosine(trained: Workspace) -> None:  # noqa: F811
     model, history = Detector.load(trained.model), History.load(trained.history)
     assert history is not None
-    graph = tensors.snapshot(history, model.users.find(history.users.names), model.places.find(history.places.names))
+    graph = tensors.snapshot(
+        history, model.users.find(history.users.names), model.places.find(history.places.names)
+    )
     embedded = alike.directions(replace(model, models=[model.models[0], halved(model.models[0])]), history)
     for role, direction in embedded.items():
         both = [
@@ -153,7 +174,9 @@ def test_the_product_of_two_directions_is_the_mean_cosine(trained: Workspace) ->
             for weights in (model.models[0], halved(model.models[0]))
         ]
         seen = alike.seen(history, role)
-        assert direction[3] @ direction[5] == pytest.approx(np.mean([mahalanobis(z, seen) for z in both]), abs=1e-5)
+        assert direction[3] @ direction[5] == pytest.approx(
+            np.mean([mahalanobis(z, seen) for z in both]), abs=1e-5
+        )
         assert direction[3] @ direction[3] == pytest.approx(1)
 
 
@@ -169,7 +192,8 @@ def mahalanobis(z: np.ndarray, seen: np.ndarray) -> float:
 def halved(weights: inference.Weights) -> inference.Weights:
     """Another model: half of what stands in every embedding is gone."""
     arrays = {
-        name: array * (np.arange(len(array)) % 2 if name.startswith("outputs.") and name.endswith("bias") else 1)
+        name: array
+        * (np.arange(len(array)) % 2 if name.startswith("outputs.") and name.endswith("bias") else 1)
         for name, array in weights.arrays.items()
     }
     return replace(weights, arrays=arrays)
@@ -177,7 +201,9 @@ def halved(weights: inference.Weights) -> inference.Weights:
 
 @given(
     st.integers(1, 7).flatmap(
-        lambda n: st.lists(st.tuples(st.integers(-2, 2), st.integers(-2, 2), st.booleans()), min_size=n, max_size=9)
+        lambda n: st.lists(
+            st.tuples(st.integers(-2, 2), st.integers(-2, 2), st.booleans()), min_size=n, max_size=9
+        )
     ),
     st.integers(1, 4),
 )
@@ -187,7 +213,9 @@ def test_the_nearest_are_those_of_a_plain_sort(rows: list[tuple[int, int, bool]]
     best, similarity = alike.nearest(direction, among, np.arange(len(rows)), few)
     for number, (found, how) in enumerate(zip(best, similarity, strict=True)):
         products = direction @ direction[number]
-        others = [each for each in np.argsort(-products, kind="stable") if among[each] and each != number][:few]
+        others = [each for each in np.argsort(-products, kind="stable") if among[each] and each != number][
+            :few
+        ]
         assert [each for each in found if each >= 0] == others
         assert how[: len(others)] == pytest.approx(products[others])
 
@@ -202,8 +230,12 @@ def test_from_the_command_line(trained: Workspace, tmp_path: Path) -> None:  # n
     assert "why its novelties count" in table and f"{told['roles'][0]['novelty']:.1%}" in table
     for row in told["p_values"]:
         assert 0 < row["p_value"] <= 1
-    [earlier] = json.loads(run(trained.root, "entity", user, "--day", str(LAST - 3 * DAY), "--format", "json").stdout)
-    assert earlier["nearest_by"] == "shared targets" and not earlier["p_values"]  # the model learned later days
+    [earlier] = json.loads(
+        run(trained.root, "entity", user, "--day", str(LAST - 3 * DAY), "--format", "json").stdout
+    )
+    assert (
+        earlier["nearest_by"] == "shared targets" and not earlier["p_values"]
+    )  # the model learned later days
     assert earlier["last_seen"] < str(LAST - 3 * DAY)
     assert len(run(trained.root, "entity", "--limit", "3").stdout.splitlines()) < 9
     assert "did you mean" in run(trained.root, "entity", user[:-1], code=1).output.lower()

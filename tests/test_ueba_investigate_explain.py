@@ -1,4 +1,5 @@
-"""Explanations: exact sums, alternatives judged as the model itself would, sentences from numbers worked out by hand."""
+"""Explanations: exact sums, alternatives judged as the model itself would, sentences from numbers worked out
+by hand."""
 
 from __future__ import annotations
 
@@ -22,7 +23,7 @@ from ueba.detect.history import day_number
 from ueba.ingest import lake
 from ueba.investigate import explain
 
-# --- Shapley ---------------------------------------------------------------------------------------------------
+# --- Shapley ------------------------------------------------------------------------------------------------
 
 games = st.lists(st.floats(-9, 9), min_size=8, max_size=8)  # the value of each coalition of three
 
@@ -40,7 +41,9 @@ def test_what_the_players_bring_adds_up(game):
 def test_it_is_the_average_over_the_orders_of_coming():
     game = [0, 1, 2, 5, 0, 1, 4, 9]  # players a=1, b=2, c=4
     # orders abc, acb, bac, bca, cab, cba: what a brings is 1, 1, 3, 5, 1, 5
-    assert inference.shapley(worth(game), 3)[0] == pytest.approx([16 / 6, 2 / 6 + 26 / 6, 0 + 10 / 6], abs=1e-9)
+    assert inference.shapley(worth(game), 3)[0] == pytest.approx(
+        [16 / 6, 2 / 6 + 26 / 6, 0 + 10 / 6], abs=1e-9
+    )
 
 
 def test_who_changes_nothing_brings_nothing_and_equals_bring_the_same():
@@ -50,7 +53,7 @@ def test_who_changes_nothing_brings_nothing_and_equals_bring_the_same():
     assert inference.shapley(value, 3)[0] == pytest.approx([1.5, 1.5, 0])
 
 
-# --- a scored day ----------------------------------------------------------------------------------------------
+# --- a scored day -------------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
@@ -80,11 +83,16 @@ def test_parts_add_up_to_the_log_odds_and_these_are_the_surprise(scored):
     workspace, finding = scored
     told = explain.load(workspace.findings, LAST)
     assert set(told) == {incident["id"] for incident in finding.incidents} and told
-    surprise = {(edge["user"], edge["source"], edge["target"]): edge["surprise"] for edge in findings.records(finding.edges)}
+    surprise = {
+        (edge["user"], edge["source"], edge["target"]): edge["surprise"]
+        for edge in findings.records(finding.edges)
+    }
     for edges in told.values():
         assert 1 <= len(edges) <= explain.EDGES
         for edge in edges:
-            assert edge["ordinary_log_odds"] + sum(edge["parts"].values()) == pytest.approx(edge["log_odds"], abs=1e-6)
+            assert edge["ordinary_log_odds"] + sum(edge["parts"].values()) == pytest.approx(
+                edge["log_odds"], abs=1e-6
+            )
             assert np.logaddexp(0, edge["log_odds"]) == pytest.approx(
                 surprise[edge["user"], edge["source"], edge["target"]], abs=1e-4
             )
@@ -104,8 +112,12 @@ def test_what_differs_in_one_part_owes_all_to_it(judged, part):
     described = judge.describe(row)
     changed = np.where(explain.MEMBERS[part], described + 1, described).astype(np.float32)
     (told,) = explain.weigh(judge, row, changed, ordinary=row)
-    difference = judge.log_odds(judge.together(row), changed)[0] - judge.log_odds(judge.together(row), described)[0]
-    assert abs(difference) > 1e-6 and told["parts"][explain.PARTS[part]] == pytest.approx(difference, abs=1e-6)
+    difference = (
+        judge.log_odds(judge.together(row), changed)[0] - judge.log_odds(judge.together(row), described)[0]
+    )
+    assert abs(difference) > 1e-6 and told["parts"][explain.PARTS[part]] == pytest.approx(
+        difference, abs=1e-6
+    )
     assert all(abs(nats) < 1e-9 for name, nats in told["parts"].items() if name != explain.PARTS[part])
     for each in told["features"]:  # each by its own function, on top of the ordinary value
         column = features.FEATURE_NAMES.index(each["feature"])
@@ -139,7 +151,8 @@ def test_the_ordinary_edge_is_the_median_of_the_days(judged):
     (told,) = explain.weigh(judge, batch.take(np.array([7])), judge.describe(batch.take(np.array([7]))), some)
     median = np.median(judge.describe(some), axis=0)
     assert told["features"] and all(
-        each["ordinary"] == pytest.approx(median[features.FEATURE_NAMES.index(each["feature"])]) for each in told["features"]
+        each["ordinary"] == pytest.approx(median[features.FEATURE_NAMES.index(each["feature"])])
+        for each in told["features"]
     )
 
 
@@ -148,12 +161,16 @@ def test_a_name_that_is_both_a_machines_and_a_resources_can_be_explained(judged)
     wanted = finding.edges[finding.edges["incident"].notna()].iloc[0]
     keys = list(zip(*(table[name].to_pylist() for name in ("user", "source", "target")), strict=True))
     row = keys.index((wanted["user"], wanted["source"], wanted["target"]))
-    other = table.slice(row, 1).set_column(table.column_names.index("target_kind"), "target_kind", pa.array(["resource"]))
+    other = table.slice(row, 1).set_column(
+        table.column_names.index("target_kind"), "target_kind", pa.array(["resource"])
+    )
     both = pa.concat_tables([table, other.cast(table.schema)])
     batch = history.encode(both)
     again, _ = findings.find(model, history, LAST, batch, both, CONFIG)
     told = explain.facts(model, history, batch, both, again)
-    explained = [explain.key(edge) for edges in told.values() for edge in edges if edge["target"] == wanted["target"]]
+    explained = [
+        explain.key(edge) for edges in told.values() for edge in edges if edge["target"] == wanted["target"]
+    ]
     assert len(explained) == len(set(explained)) and {kind for *_, kind in explained} >= {"machine"}
 
 
@@ -170,7 +187,9 @@ def test_a_change_is_judged_as_an_edge_that_has_it(judged):
     row = batch.take(np.array([keys.index((wanted["user"], wanted["source"], wanted["target"]))]))
     [changes] = explain.counterfactuals(judge, row)
     assert {each["change"] for each in changes} >= {"source", "target"}
-    assert [each["p_value"] for each in changes] == sorted((each["p_value"] for each in changes), reverse=True)
+    assert [each["p_value"] for each in changes] == sorted(
+        (each["p_value"] for each in changes), reverse=True
+    )
     ids = {"source": history.places, "target": history.places, "user": history.users}
     changed = row.take(np.zeros(len(changes), np.int64))
     columns = {name: getattr(changed, name).copy() for name in ("user", "source", "target", "hours", "types")}
@@ -186,16 +205,19 @@ def test_a_change_is_judged_as_an_edge_that_has_it(judged):
     changed = replace(changed, **columns)
     described = features.describe(history, changed, day_number(LAST), features.today(history, batch))
     expected = model.surprise(history, changed, described)
-    # Rows of a matrix product differ in their last digit by where they stand, and a feature's own function can be steep.
+    # Rows of a matrix product differ in their last digit by where they stand, and a feature's own function
+    # can be steep.
     assert np.array([each["surprise"] for each in changes]) == pytest.approx(expected, abs=1e-2)
 
 
-# --- what is counted -------------------------------------------------------------------------------------------
+# --- what is counted ----------------------------------------------------------------------------------------
 
 
 def test_what_a_user_does_on_most_days_is_counted_in_decayed_days():
     """A day counts half after one: of ann's 1.5 days srv was on all, pc1 and pc2 on one each."""
-    history = learned([("ann", "pc1", "srv"), ("ann", "pc1", "pc1")], [("ann", "pc1", "srv"), ("ann", "pc1", "pc2")])
+    history = learned(
+        [("ann", "pc1", "srv"), ("ann", "pc1", "pc1")], [("ann", "pc1", "srv"), ("ann", "pc1", "pc2")]
+    )
     expected = explain._expected(history, 0)
     assert expected["target"] == [
         {"name": "srv", "days": 1.0},
@@ -203,17 +225,22 @@ def test_what_a_user_does_on_most_days_is_counted_in_decayed_days():
         {"name": "pc1", "days": round(0.5 / 1.5, 4)},
     ]
     assert expected["source"] == [{"name": "pc1", "days": 1.0}]
-    assert expected["hour"] == [{"name": 9, "share": 1.0}] and expected["logon_type"] == [{"name": "Network", "share": 1.0}]
+    assert expected["hour"] == [{"name": 9, "share": 1.0}] and expected["logon_type"] == [
+        {"name": "Network", "share": 1.0}
+    ]
 
 
 def test_how_often_somebody_does_new_things_can_be_counted():
-    """Of the four targets of their second days one was new, and it was cal's; on the third day dee meets two new ones."""
+    """Of the four targets of their second days one was new, and it was cal's; on the third day dee meets two
+    new ones."""
     history = learned(
         [("cal", None, "x1"), ("dee", None, "x1"), ("dee", None, "x2")],
         [("cal", None, "x1"), ("cal", None, "x2"), ("dee", None, "x1"), ("dee", None, "x2")],
     )
     day = DAY + dt.timedelta(days=2)
-    batch = history.encode(edge_table(day, [("cal", None, "x1"), ("dee", None, "x3"), ("dee", None, "x4"), ("cal", None, "x5")]))
+    batch = history.encode(
+        edge_table(day, [("cal", None, "x1"), ("dee", None, "x3"), ("dee", None, "x4"), ("cal", None, "x5")])
+    )
     judge = explain.Judge(None, history, day_number(day), features.today(history, batch), [])
     cal, dee = (
         explain._habit(judge, batch, number, "user_target", False, {"user": user, "target": "x"})
@@ -238,7 +265,9 @@ def test_who_has_no_history_is_named(feature, told):
     described = np.zeros(len(features.FEATURES), np.float32)
     described[features.FEATURE_NAMES.index(feature)] = 1
     assert explain._backoff({"user": "ann", "source": "pc1", "target": "srv"}, described) == told
-    assert explain._backoff({"user": "ann", "source": None, "target": "srv"}, described) == [name for name in told if name != "pc1"]
+    assert explain._backoff({"user": "ann", "source": None, "target": "srv"}, described) == [
+        name for name in told if name != "pc1"
+    ]
 
 
 def test_a_change_is_to_what_is_usual_and_never_to_what_is():
@@ -248,10 +277,17 @@ def test_a_change_is_to_what_is_usual_and_never_to_what_is():
     )
     batch = history.encode(edge_table(DAY, [("ann", "pc1", "db")], hour=3, logon_type="Interactive"))
     choices = explain._choices(history, batch, 0, explain._peers(history, batch.user))
-    names = {"source": history.places.names, "target": history.places.names, "user": history.users.names, "hour": range(24)}
+    names = {
+        "source": history.places.names,
+        "target": history.places.names,
+        "user": history.users.names,
+        "hour": range(24),
+    }
     told = {(each.what, names.get(each.what, history.types.names)[each.to], each.why) for each in choices}
     (peer,) = [each for each in choices if each.what == "user"]
-    assert history.places.names[peer.acts_from] == "pc2"  # from where bob reaches db, as he never acted from pc1
+    assert (
+        history.places.names[peer.acts_from] == "pc2"
+    )  # from where bob reaches db, as he never acted from pc1
     assert {each.acts_from for each in choices if each.what != "user"} == {-1}
     assert told == {
         ("source", "pc2", "where the target is usually reached from"),
@@ -262,7 +298,7 @@ def test_a_change_is_to_what_is_usual_and_never_to_what_is():
     }
 
 
-# --- in words --------------------------------------------------------------------------------------------------
+# --- in words -----------------------------------------------------------------------------------------------
 
 TOLD = {
     "new": [
@@ -289,7 +325,14 @@ TOLD = {
         "logon_type": [{"name": "Network", "share": 1.0}],
     },
     "counterfactuals": [
-        {"change": "user", "to": "bob", "from": "ws2", "why": "a peer who knows the target", "surprise": 0.1, "p_value": 0.4},
+        {
+            "change": "user",
+            "to": "bob",
+            "from": "ws2",
+            "why": "a peer who knows the target",
+            "surprise": 0.1,
+            "p_value": 0.4,
+        },
         {
             "change": "source",
             "to": "ws1",
@@ -353,7 +396,10 @@ def test_without_a_change_that_helps_it_says_how_far_the_best_goes():
 
 
 def test_p_is_told_for_a_person():
-    assert explain.one_in(0.01) == "one in 100 edges" and explain.one_in(1e-9) == "fewer than one in 100,000 edges"
+    assert (
+        explain.one_in(0.01) == "one in 100 edges"
+        and explain.one_in(1e-9) == "fewer than one in 100,000 edges"
+    )
 
 
 @pytest.mark.parametrize(
@@ -366,26 +412,39 @@ def test_p_is_told_for_a_person():
     ],
 )
 def test_what_failed_did_not_reach(count, failures, said):
-    facts = {"rank": 2, "day": "2026-03-02", "score": 1.0, "edges": [{**EDGE, "count": count, "failures": failures}]}
+    facts = {
+        "rank": 2,
+        "day": "2026-03-02",
+        "score": 1.0,
+        "edges": [{**EDGE, "count": count, "failures": failures}],
+    }
     assert said in explain.sentences(facts)[1]
 
 
 def test_of_a_user_it_is_said_once_what_is_expected_and_that_it_is_new():
-    young = {**TOLD, "new": [{**TOLD["new"][0], "known_days": 1, "partners": 1, "partners_held": 0, "new_today": 1}]}
+    young = {
+        **TOLD,
+        "new": [{**TOLD["new"][0], "known_days": 1, "partners": 1, "partners_held": 0, "new_today": 1}],
+    }
     edges = [{**EDGE, "explained": young}, {**EDGE, "edge": "e2"}, {**EDGE, "edge": "e3", "user": "bob"}]
     said = explain.sentences({"rank": 2, "day": "2026-03-02", "score": 1.0, "edges": edges})
     assert [each[:2] for each in said if "expected instead" in each] == ["e1", "e3"]
-    assert "for the first time; known for 1 day, it knew 1 target, and of those" in said[2] and "it met 1 new one, 0.2" in said[2]
+    assert (
+        "for the first time; known for 1 day, it knew 1 target, and of those" in said[2]
+        and "it met 1 new one, 0.2" in said[2]
+    )
 
 
-# --- the command -----------------------------------------------------------------------------------------------
+# --- the command --------------------------------------------------------------------------------------------
 
 
 def test_the_command_tells_names_and_shows_where_in_the_log(scored, tmp_path):
     workspace, finding = scored
     name = finding.incidents[0]["id"]
     told = run(workspace.root, "explain", name, "--picture", str(tmp_path / "incident.svg"))
-    assert "expected instead" in told.stdout and "what weighed" in told.stdout and "auth.txt.gz:" in told.stdout
+    assert (
+        "expected instead" in told.stdout and "what weighed" in told.stdout and "auth.txt.gz:" in told.stdout
+    )
     assert "scored without explanations" not in told.stderr and (tmp_path / "incident.svg").exists()
     [facts] = json.loads(run(workspace.root, "explain", name, "--format", "json").stdout)
     assert facts["id"] == name and facts["sentences"][0].startswith(facts["edges"][0]["user"])
@@ -396,7 +455,10 @@ def test_the_command_tells_names_and_shows_where_in_the_log(scored, tmp_path):
     with gzip.open(path, "rt") as file:
         record = file.read().splitlines()[int(line) - 1].split(",")
     moment = dt.datetime(1970, 1, 1) + dt.timedelta(seconds=int(record[0]))
-    assert moment.isoformat() == event["time"] and facts["edges"][0]["target"].split(".")[0].casefold() in record[4].casefold()
+    assert (
+        moment.isoformat() == event["time"]
+        and facts["edges"][0]["target"].split(".")[0].casefold() in record[4].casefold()
+    )
     lines = run(workspace.root, "explain", name, "--format", "jsonl").stdout.splitlines()
     assert len(lines) == len(facts["edges"]) and json.loads(lines[0])["incident"] == name
 
@@ -410,4 +472,6 @@ def test_a_day_scored_without_explanations_still_tells_its_reasons(scored):
         told = run(workspace.root, "explain", finding.incidents[0]["id"])
     finally:
         path.write_bytes(kept)
-    assert "ueba score --day" in told.stderr and finding.incidents[0]["reasons"][0].split(" (")[0] in " ".join(told.stdout.split())
+    assert "ueba score --day" in told.stderr and finding.incidents[0]["reasons"][0].split(" (")[
+        0
+    ] in " ".join(told.stdout.split())

@@ -46,7 +46,19 @@ NEW = "alice@corp.example never reached srv1.corp.example before (7.2 nats; 16% 
 FORMS = {"ocsf": ocsf.finding, "ecs": ecs.alert}
 
 
-def edge(user, source, target, kind, incident, minutes, count=1, failures=0, logon_types=(), reasons=("strange",), p=0.001):
+def edge(
+    user,
+    source,
+    target,
+    kind,
+    incident,
+    minutes,
+    count=1,
+    failures=0,
+    logon_types=(),
+    reasons=("strange",),
+    p=0.001,
+):
     first = pd.Timestamp("2026-03-02 09:00") + pd.Timedelta(minutes=minutes)
     return {
         "day": DAY,
@@ -69,9 +81,29 @@ def edge(user, source, target, kind, incident, minutes, count=1, failures=0, log
 
 
 EDGES = [
-    edge("alice@corp.example", "ws1", "srv1.corp.example", "machine", FIRST, 0, 2, 0, ["RemoteInteractive"], [NEW, "late"], 1e-4),
+    edge(
+        "alice@corp.example",
+        "ws1",
+        "srv1.corp.example",
+        "machine",
+        FIRST,
+        0,
+        2,
+        0,
+        ["RemoteInteractive"],
+        [NEW, "late"],
+        1e-4,
+    ),
     edge("bob@corp.example", None, "Payroll", "resource", FIRST, 10, 6, 6),
-    edge(FORMULA, "10.0.0.9", EVIL, "machine", SECOND, 30, reasons=[f"{FORMULA} never reached {EVIL} before (1.0 nats)"]),
+    edge(
+        FORMULA,
+        "10.0.0.9",
+        EVIL,
+        "machine",
+        SECOND,
+        30,
+        reasons=[f"{FORMULA} never reached {EVIL} before (1.0 nats)"],
+    ),
     edge("carol@corp.example", "ws3", "srv1.corp.example", "machine", None, 40),
 ]
 
@@ -98,14 +130,25 @@ def incident(name, rank, score):
 def workspace(tmp_path_factory):
     root = tmp_path_factory.mktemp("export")
     alice = {"logon_type": "RemoteInteractive", "source_ip": "10.0.0.7", "user_id": "s-1-5-21-1"}
-    lines = [event(f"09:0{n}:00", "alice@corp.example", "ws1", "srv1.corp.example", event_id=f"e-{n}", **alice) for n in (0, 1)]
+    lines = [
+        event(f"09:0{n}:00", "alice@corp.example", "ws1", "srv1.corp.example", event_id=f"e-{n}", **alice)
+        for n in (0, 1)
+    ]
     failed = {"target_kind": "resource", "outcome": "failure", "action": "sso"}
     lines += [event(f"09:1{n}:00", "bob@corp.example", None, "Payroll", **failed) for n in range(6)]
     lines += [event("09:40:00", "carol@corp.example", "ws3", "srv1.corp.example")]
     read(root, lines)
     made = Workspace(root)
-    findings.save(findings.Finding(DAY, pd.DataFrame(EDGES), [incident(FIRST, 1, 30.0), incident(SECOND, 2, 10.0)]), made.findings)
-    expected = {"target": [{"name": "mail", "days": 0.9}], "source": [], "hour": [{"name": 9, "share": 0.5}], "logon_type": []}
+    findings.save(
+        findings.Finding(DAY, pd.DataFrame(EDGES), [incident(FIRST, 1, 30.0), incident(SECOND, 2, 10.0)]),
+        made.findings,
+    )
+    expected = {
+        "target": [{"name": "mail", "days": 0.9}],
+        "source": [],
+        "hour": [{"name": 9, "share": 0.5}],
+        "logon_type": [],
+    }
     change = {
         "change": "source",
         "to": "ws9",
@@ -114,7 +157,12 @@ def workspace(tmp_path_factory):
         "surprise": 0.1,
         "p_value": 0.5,
     }
-    alices = {"user": EDGES[0]["user"], "source": "ws1", "target": EDGES[0]["target"], "target_kind": "machine"}
+    alices = {
+        "user": EDGES[0]["user"],
+        "source": "ws1",
+        "target": EDGES[0]["target"],
+        "target_kind": "machine",
+    }
     explain.save({FIRST: [alices | {"expected": expected, "counterfactuals": [change]}]}, made.findings, DAY)
     os.utime(made.findings / f"day={DAY}.json", (FOUND.timestamp(), FOUND.timestamp()))
     return made
@@ -138,15 +186,31 @@ def lines(text: str) -> list[dict]:
 
 def test_a_case_has_its_edges_and_their_events(found):
     first, second = found
-    assert (first.found, first.first, first.last, first.count) == (FOUND, NINE, NINE + dt.timedelta(minutes=15), 8)
+    assert (first.found, first.first, first.last, first.count) == (
+        FOUND,
+        NINE,
+        NINE + dt.timedelta(minutes=15),
+        8,
+    )
     assert [each["user"] for each in first.edges] == ["alice@corp.example", "bob@corp.example"]
-    assert [(each["time"].minute, each["line"]) for each in first.events] == [(0, 1), (1, 2), *((10 + n, 3 + n) for n in range(6))]
+    assert [(each["time"].minute, each["line"]) for each in first.events] == [
+        (0, 1),
+        (1, 2),
+        *((10 + n, 3 + n) for n in range(6)),
+    ]
     assert second.events == [] and second.edges[0]["target"] == EVIL
 
 
 @pytest.mark.parametrize(
     ("score", "risk", "severity"),
-    [(0, 0, "Low"), (13.8, 49.8, "Low"), (13.9, 50.1, "Medium"), (27.6, 74.8, "Medium"), (27.7, 75.0, "High"), (500, 100, "High")],
+    [
+        (0, 0, "Low"),
+        (13.8, 49.8, "Low"),
+        (13.9, 50.1, "Medium"),
+        (27.6, 74.8, "Medium"),
+        (27.7, 75.0, "High"),
+        (500, 100, "High"),
+    ],
 )
 def test_risk_and_severity_follow_the_score(found, score, risk, severity):
     """100 (1 - exp(-13.9 / 20)) = 100 (1 - 0.4991) = 50.1"""
@@ -156,9 +220,14 @@ def test_risk_and_severity_follow_the_score(found, score, risk, severity):
 
 
 def test_title_and_message_tell_who_what_and_why(found):
-    assert cases.title(found[0]) == "Unusual access: alice@corp.example from ws1 to srv1.corp.example and 1 more"
+    assert (
+        cases.title(found[0]) == "Unusual access: alice@corp.example from ws1 to srv1.corp.example and 1 more"
+    )
     assert cases.message(found[0]) == f"{cases.title(found[0])}: {NEW} (rank 1 of 2026-03-02, 30.0 nats)"
-    assert cases.title(changed(found[0], EDGES[1])) == "Unusual access: bob@corp.example from an unknown machine to Payroll"
+    assert (
+        cases.title(changed(found[0], EDGES[1]))
+        == "Unusual access: bob@corp.example from an unknown machine to Payroll"
+    )
     assert cases.title(found[1]).isprintable() and cases.message(found[1]).isprintable()
 
 
@@ -182,7 +251,11 @@ def test_techniques_are_those_that_an_edge_shows(found):
 
 @pytest.mark.parametrize("form", export.FORMATS)
 def test_exported_again_it_is_the_same_again(workspace, form):
-    assert run(workspace.root, "export", form).stdout == run(workspace.root, "export", form, "--day", str(DAY)).stdout != ""
+    assert (
+        run(workspace.root, "export", form).stdout
+        == run(workspace.root, "export", form, "--day", str(DAY)).stdout
+        != ""
+    )
 
 
 def test_rules_put_in_force_do_not_change_when_a_day_was_scored(workspace, tmp_path):
@@ -191,7 +264,9 @@ def test_rules_put_in_force_do_not_change_when_a_day_was_scored(workspace, tmp_p
     (tmp_path / "rules.toml").write_text(rule + rule.replace('"r"', '"s"').replace("alice", "bob"))
     before = run(tmp_path, "export", "ecs", SECOND).stdout
     run(tmp_path, "triage", "rules", "--apply", str(tmp_path / "rules.toml"), "--yes")
-    assert [each["id"] for each in archive.load_incidents(tmp_path / "findings") if each["suppressed_by"]] == [FIRST]
+    assert [
+        each["id"] for each in archive.load_incidents(tmp_path / "findings") if each["suppressed_by"]
+    ] == [FIRST]
     assert run(tmp_path, "export", "ecs", SECOND).stdout == before.replace('"rank": 2', '"rank": 1').replace(
         "rank 2 of", "rank 1 of"
     )
@@ -206,13 +281,15 @@ def test_the_lake_may_be_gone(workspace, tmp_path):
     assert len(list(timesketch.rows(gone[0]))) == 1
 
 
-# --- ocsf ----------------------------------------------------------------------------------------------------------
+# --- ocsf ---------------------------------------------------------------------------------------------------
 
 
 @functools.cache
 def ocsf_validator(version: str) -> jsonschema.Validator:
     """Of the official schema of the class, by a library of JSON Schema."""
-    schema = OcsfJsonSchemaEmbedded(get_ocsf_schema(version=version)).get_class_schema(class_name="detection_finding", profiles=[])
+    schema = OcsfJsonSchemaEmbedded(get_ocsf_schema(version=version)).get_class_schema(
+        class_name="detection_finding", profiles=[]
+    )
     jsonschema.Draft202012Validator.check_schema(schema)
     return jsonschema.Draft202012Validator(schema)
 
@@ -238,15 +315,21 @@ def test_the_schema_can_refuse(found):
     good = json.loads(json.dumps(ocsf.finding(found[0])))
     broken = {
         "$: 'finding_info' is a required property": lambda it: it.pop("finding_info"),
-        "$: Additional properties are not allowed ('anomalies' was unexpected)": lambda it: it.update(anomalies=[]),
+        "$: Additional properties are not allowed ('anomalies' was unexpected)": lambda it: it.update(
+            anomalies=[]
+        ),
         "$.severity_id: 7 is not one of": lambda it: it.update(severity_id=7),
         "$.class_uid: 2004 was expected": lambda it: it.update(class_uid=2001),
         "$.time: '2026' is not of type 'integer'": lambda it: it.update(time="2026"),
-        "$.anomaly_analyses[0]: 'anomalies' is a required property": lambda it: it["anomaly_analyses"][0].pop("anomalies"),
-        "$.evidences[1]: {'uid': 'x'} is not valid under any of the given schemas": lambda it: it["evidences"].__setitem__(
-            1, {"uid": "x"}
+        "$.anomaly_analyses[0]: 'anomalies' is a required property": lambda it: it["anomaly_analyses"][0].pop(
+            "anomalies"
         ),
-        "$.evidences[0].src_endpoint.ip: 'ws1' does not match": lambda it: it["evidences"][0]["src_endpoint"].update(ip="ws1"),
+        "$.evidences[1]: {'uid': 'x'} is not valid under any of the given schemas": lambda it: it[
+            "evidences"
+        ].__setitem__(1, {"uid": "x"}),
+        "$.evidences[0].src_endpoint.ip: 'ws1' does not match": lambda it: it["evidences"][0][
+            "src_endpoint"
+        ].update(ip="ws1"),
         "$.observables[0]: 'type_id' is a required property": lambda it: it["observables"][0].pop("type_id"),
     }
     for said, break_it in broken.items():
@@ -258,7 +341,12 @@ def test_the_schema_can_refuse(found):
 
 def test_ocsf_says_what_happened(found):
     record = valid(ocsf.finding(found[0]))
-    assert (record["class_uid"], record["type_uid"], record["activity_id"], record["is_alert"]) == (2004, 200401, 1, True)
+    assert (record["class_uid"], record["type_uid"], record["activity_id"], record["is_alert"]) == (
+        2004,
+        200401,
+        1,
+        True,
+    )
     assert record["time"] == 1772510706000 and record["start_time"] == 1772442000000
     assert (record["severity_id"], record["risk_score"], record["status_id"]) == (4, 78, 1)
     info = record["finding_info"]
@@ -273,7 +361,11 @@ def test_ocsf_says_what_happened(found):
     assert alice["src_endpoint"] == {"hostname": "ws1", "ip": "10.0.0.7"} and alice["dst_endpoint"] == {
         "hostname": "srv1.corp.example"
     }
-    assert bob["resources"] == [{"uid": "Payroll", "name": "Payroll"}] and "src_endpoint" not in bob and "dst_endpoint" not in bob
+    assert (
+        bob["resources"] == [{"uid": "Payroll", "name": "Payroll"}]
+        and "src_endpoint" not in bob
+        and "dst_endpoint" not in bob
+    )
     patterns = [
         (each["analysis_targets"][0]["name"], anomaly["observation_parameter"], anomaly["observed_pattern"])
         for each in record["anomaly_analyses"]
@@ -283,7 +375,10 @@ def test_ocsf_says_what_happened(found):
         ("alice@corp.example", "user -> target access", "UNSEEN"),
         ("bob@corp.example", "user -> source -> target access", "RARE"),
     ]
-    assert [(each["type_id"], each["name"].removeprefix("evidences."), each["value"]) for each in record["observables"]] == [
+    assert [
+        (each["type_id"], each["name"].removeprefix("evidences."), each["value"])
+        for each in record["observables"]
+    ] == [
         (4, "user.name", "alice@corp.example"),
         (4, "user.name", "bob@corp.example"),
         (1, "dst_endpoint.hostname", "srv1.corp.example"),
@@ -328,11 +423,15 @@ def test_an_incident_that_was_judged_says_so(found, workspace, tmp_path):
         verdicts.write(tmp_path, {"incident": FIRST, "verdict": verdict})
         (case,) = cases.cases(Workspace(tmp_path), [found[0].incident | more])
         record = valid(ocsf.finding(case))
-        assert set(record["unmapped"]["verdict"]) == set(ecs.alert(case)["ueba"]["verdict"]) == set(cases.SAID)
+        assert (
+            set(record["unmapped"]["verdict"]) == set(ecs.alert(case)["ueba"]["verdict"]) == set(cases.SAID)
+        )
         return record["status"]
 
     assert status("benign") == status("expected") == "Suppressed"
-    assert status("true") == status("true", suppressed_by="patches") == "In Progress"  # what was confirmed is not over
+    assert (
+        status("true") == status("true", suppressed_by="patches") == "In Progress"
+    )  # what was confirmed is not over
     hidden = changed(found[0], suppressed_by="patches")
     assert valid(ocsf.finding(hidden))["status"] == "Suppressed" and ocsf.finding(found[0])["status"] == "New"
 
@@ -350,7 +449,7 @@ def test_what_rules_hide_is_exported_if_it_is_asked_for_or_was_called_true(works
     assert exported() == [FIRST, SECOND]
 
 
-# --- ecs -----------------------------------------------------------------------------------------------------------
+# --- ecs ----------------------------------------------------------------------------------------------------
 
 KEYWORD, DATE, FLOAT, LONG, TEXT, IP, MANY = "keyword", "date", "float", "long", "text", "ip", "keyword[]"
 ECS_FIELDS = {  # those that we write, with their types in ECS 8.11 and whether ECS wants a list
@@ -432,8 +531,15 @@ def test_ecs_has_the_fields_of_ecs_and_their_types(found):
 def test_ecs_says_what_happened(found):
     document = ecs.alert(found[0])
     assert document["event"]["kind"] == "alert" and document["event"]["category"] == ["authentication"]
-    assert (document["event"]["id"], document["event"]["risk_score_norm"], document["event"]["severity"]) == (FIRST, 77.7, 73)
-    assert document["@timestamp"] == "2026-03-03T04:05:06.000000Z" and document["event"]["start"] == "2026-03-02T09:00:00.000000Z"
+    assert (document["event"]["id"], document["event"]["risk_score_norm"], document["event"]["severity"]) == (
+        FIRST,
+        77.7,
+        73,
+    )
+    assert (
+        document["@timestamp"] == "2026-03-03T04:05:06.000000Z"
+        and document["event"]["start"] == "2026-03-02T09:00:00.000000Z"
+    )
     assert document["user"] == {"name": "alice", "domain": "corp.example"}
     assert document["source"] == {"address": "ws1", "domain": "ws1"}
     assert document["related"]["user"] == ["alice@corp.example", "alice", "bob@corp.example", "bob"]
@@ -446,7 +552,7 @@ def test_ecs_says_what_happened(found):
     assert other["user"] == {"name": FORMULA} and other["destination"]["address"] == EVIL
 
 
-# --- csv -----------------------------------------------------------------------------------------------------------
+# --- csv ----------------------------------------------------------------------------------------------------
 
 
 def test_csv_is_a_row_for_each_edge_and_no_cell_is_a_formula(found):
@@ -466,26 +572,38 @@ def test_csv_is_a_row_for_each_edge_and_no_cell_is_a_formula(found):
 @given(st.lists(st.text(st.characters(exclude_categories=("Cs",))), min_size=1))
 def test_csv_gives_every_name_back(names):
     file = io.StringIO(newline="")
-    csv.writer(file, quoting=csv.QUOTE_NONNUMERIC, lineterminator="\n").writerow([in_a_cell(name) for name in names])
+    csv.writer(file, quoting=csv.QUOTE_NONNUMERIC, lineterminator="\n").writerow(
+        [in_a_cell(name) for name in names]
+    )
     (row,) = csv.reader(io.StringIO(file.getvalue(), newline=""))
     assert [out_of_a_cell(cell) for cell in row] == names
-    parts = [part for cell in row for part in re.split("[,;\t\n\r]", cell)]  # whatever separator the reader is set to
+    parts = [
+        part for cell in row for part in re.split("[,;\t\n\r]", cell)
+    ]  # whatever separator the reader is set to
     assert not any(part.startswith(("=", "+", "-", "@", "＝", "＋", "－", "＠")) for part in parts)
 
 
 def test_what_would_be_a_formula_behind_another_separator_is_none():
-    assert in_a_cell("svc;=cmd|' /C calc'!A0") == "svc;'=cmd|' /C calc'!A0" and in_a_cell("'tis; 'tis") == "''tis; 'tis"
+    assert (
+        in_a_cell("svc;=cmd|' /C calc'!A0") == "svc;'=cmd|' /C calc'!A0"
+        and in_a_cell("'tis; 'tis") == "''tis; 'tis"
+    )
 
 
-# --- timesketch ----------------------------------------------------------------------------------------------------
+# --- timesketch ---------------------------------------------------------------------------------------------
 
 
 def test_timesketch_has_the_incident_and_each_event(found):
     rows = list(timesketch.rows(found[0]))
     assert [row["timestamp_desc"] for row in rows] == ["Start of the incident", *["Event Logged"] * 8]
-    assert rows[1]["datetime"] == "2026-03-02T09:00:00.000000+00:00" and rows[1]["timestamp"] == 1772442000000000
+    assert (
+        rows[1]["datetime"] == "2026-03-02T09:00:00.000000+00:00" and rows[1]["timestamp"] == 1772442000000000
+    )
     assert rows[0]["timestamp"] == rows[1]["timestamp"] and rows[0]["found"] == "2026-03-03T04:05:06.000000Z"
-    assert rows[1]["message"] == "alice@corp.example from ws1 to srv1.corp.example: logon, RemoteInteractive, success"
+    assert (
+        rows[1]["message"]
+        == "alice@corp.example from ws1 to srv1.corp.example: logon, RemoteInteractive, success"
+    )
     assert rows[3]["message"] == "bob@corp.example from an unknown machine to Payroll: sso, failure"
     assert (rows[3]["path"].rsplit("/", 1)[1], rows[3]["line"]) == ("log0", 3)
     assert len({row["id"] for row in rows}) == 9 and {row["incident"] for row in rows} == {FIRST}
@@ -493,7 +611,7 @@ def test_timesketch_has_the_incident_and_each_event(found):
     assert other["message"].isprintable() and other["users"] == [FORMULA]
 
 
-# --- opengraph -----------------------------------------------------------------------------------------------------
+# --- opengraph ----------------------------------------------------------------------------------------------
 
 BUILT_IN = {"Base", "User", "Computer", "Group", "Domain", "AZBase", "AZUser"}
 
@@ -509,19 +627,27 @@ def holds_rules(document: dict) -> list[dict]:
         assert all(re.fullmatch("Ueba_[A-Z][A-Za-z]+", kind) for kind in node["kinds"])
         assert not {"objectid", "lastseen", "reconcile"} & set(node["properties"])
     for each in edges:
-        assert re.fullmatch("[A-Za-z0-9_]+", each["kind"]) and re.fullmatch("Ueba_([A-Z][a-z]+)+", each["kind"])
+        assert re.fullmatch("[A-Za-z0-9_]+", each["kind"]) and re.fullmatch(
+            "Ueba_([A-Z][a-z]+)+", each["kind"]
+        )
         assert set(each) == {"kind", "start", "end", "properties"} and "lastseen" not in each["properties"]
         for end in (each["start"], each["end"]):
-            wanted = {"id": {"match_by", "value"}, "property": {"match_by", "kind", "property_matchers"}}[end["match_by"]]
+            wanted = {"id": {"match_by", "value"}, "property": {"match_by", "kind", "property_matchers"}}[
+                end["match_by"]
+            ]
             assert set(end) == wanted
             assert all(
-                set(m) == {"key", "operator", "value"} and m["operator"] == "equals" for m in end.get("property_matchers", [])
+                set(m) == {"key", "operator", "value"} and m["operator"] == "equals"
+                for m in end.get("property_matchers", [])
             )
     for thing in (*nodes, *edges):
         for name, value in thing["properties"].items():
             assert re.fullmatch("[a-z]+", name)
             values = value if isinstance(value, list) else [value]
-            assert all(isinstance(item, str | int | float) for item in values) and len({type(item) for item in values}) <= 1
+            assert (
+                all(isinstance(item, str | int | float) for item in values)
+                and len({type(item) for item in values}) <= 1
+            )
             assert all(item.isprintable() for item in values if isinstance(item, str))
     return nodes
 
@@ -530,7 +656,10 @@ def test_opengraph_holds_to_its_rules_and_no_node_is_alone(found):
     document = json.loads(export.text("opengraph", found))
     nodes = holds_rules(document)
     name = {node["id"]: node["properties"]["displayname"] for node in nodes}
-    edges = [(each["kind"], name[each["start"]["value"]], name[each["end"]["value"]]) for each in document["graph"]["edges"]]
+    edges = [
+        (each["kind"], name[each["start"]["value"]], name[each["end"]["value"]])
+        for each in document["graph"]["edges"]
+    ]
     assert edges[:6] == [
         ("Ueba_Used", "alice@corp.example", "ws1"),
         ("Ueba_Reached", "ws1", "srv1.corp.example"),
@@ -551,12 +680,19 @@ def test_opengraph_holds_to_its_rules_and_no_node_is_alone(found):
 
 
 def test_opengraph_has_one_edge_of_a_kind_between_two_nodes(found):
-    both = [changed(found[0], EDGES[0], edge("zoe@x.y", "ws1", "srv1.corp.example", "machine", FIRST, 50, 3)), found[0]]
+    both = [
+        changed(found[0], EDGES[0], edge("zoe@x.y", "ws1", "srv1.corp.example", "machine", FIRST, 50, 3)),
+        found[0],
+    ]
     document = opengraph.graph(both)
     holds_rules(document)
-    keys = [(each["kind"], each["start"]["value"], each["end"]["value"]) for each in document["graph"]["edges"]]
+    keys = [
+        (each["kind"], each["start"]["value"], each["end"]["value"]) for each in document["graph"]["edges"]
+    ]
     assert len(set(keys)) == len(keys)
-    reached = next(each["properties"] for each in document["graph"]["edges"] if each["kind"] == "Ueba_Reached")
+    reached = next(
+        each["properties"] for each in document["graph"]["edges"] if each["kind"] == "Ueba_Reached"
+    )
     assert (reached["count"], reached["users"]) == (2 + 3 + 2, ["alice@corp.example", "zoe@x.y"])
 
 
@@ -569,9 +705,16 @@ def test_opengraph_links_are_a_document_of_their_own(found):
     holds_rules(document)
     assert "metadata" not in document and document["graph"]["nodes"] == []
     ids = {opengraph.node_id(entity): entity for entity in [("user", e["user"]) for e in (*EDGES, *more)]}
-    ids |= {opengraph.node_id(("machine", name)): ("machine", name) for name in ("ws1", "ws5", "srv1.corp.example")}
+    ids |= {
+        opengraph.node_id(("machine", name)): ("machine", name)
+        for name in ("ws1", "ws5", "srv1.corp.example")
+    }
     matched = [
-        (*ids[each["start"]["value"]], each["end"]["kind"], *(each["end"]["property_matchers"][0][key] for key in ("key", "value")))
+        (
+            *ids[each["start"]["value"]],
+            each["end"]["kind"],
+            *(each["end"]["property_matchers"][0][key] for key in ("key", "value")),
+        )
         for each in document["graph"]["edges"]
     ]
     assert matched == [
@@ -584,14 +727,21 @@ def test_opengraph_links_are_a_document_of_their_own(found):
     ]
 
 
-# --- stix ----------------------------------------------------------------------------------------------------------
+# --- stix ---------------------------------------------------------------------------------------------------
 
 FROM_WS1, FROM_SRV1 = ({"from": name, "from_kind": "machine"} for name in ("ws1", "srv1"))
 NOWHERE = {"from": None, "from_kind": None}
 PERIMETER = [
     {"entity": "alice", "kind": "user", "class": "confirmed", "at": NINE, "via_user": None, **FROM_WS1},
     {"entity": "srv1", "kind": "machine", "class": "confirmed", "at": NINE, "via_user": "alice", **FROM_WS1},
-    {"entity": "10.0.0.7", "kind": "address", "class": "possible", "at": NINE, "via_user": "alice", **FROM_SRV1},
+    {
+        "entity": "10.0.0.7",
+        "kind": "address",
+        "class": "possible",
+        "at": NINE,
+        "via_user": "alice",
+        **FROM_SRV1,
+    },
     {"entity": EVIL, "kind": "resource", "class": "contact", "at": None, "via_user": None, **NOWHERE},
 ]
 
@@ -612,7 +762,9 @@ def test_stix_is_taken_by_the_library_and_ids_follow_from_the_content():
         "perimeter: possible": ["10.0.0.7"],
         "perimeter: contact": [EVIL],
     }
-    assert [(name[each.source_ref], name[each.target_ref], each.start_time) for each in by_type["relationship"]] == [
+    assert [
+        (name[each.source_ref], name[each.target_ref], each.start_time) for each in by_type["relationship"]
+    ] == [
         ("ws1", "alice", NINE),
         ("ws1", "srv1", NINE),
         ("srv1", "10.0.0.7", NINE),
@@ -625,7 +777,14 @@ def test_stix_is_taken_by_the_library_and_ids_follow_from_the_content():
 
 def test_a_step_in_stix_begins_at_what_is_of_that_kind():
     rows = [
-        {"entity": "fs01", "kind": "resource", "class": "possible", "at": NINE, "via_user": "fs01", **FROM_WS1},
+        {
+            "entity": "fs01",
+            "kind": "resource",
+            "class": "possible",
+            "at": NINE,
+            "via_user": "fs01",
+            **FROM_WS1,
+        },
         {
             "entity": "srv1",
             "kind": "machine",
@@ -637,11 +796,15 @@ def test_a_step_in_stix_begins_at_what_is_of_that_kind():
         },
     ]
     made = stix.perimeter(rows, [("machine", "fs01")], NINE, FOUND)["objects"]
-    (step,) = [each for each in made if each["type"] == "relationship" and each["description"] == "fs01 to srv1 as fs01"]
+    (step,) = [
+        each
+        for each in made
+        if each["type"] == "relationship" and each["description"] == "fs01 to srv1 as fs01"
+    ]
     assert step["source_ref"].startswith("user-account--")
 
 
-# --- web hook ------------------------------------------------------------------------------------------------------
+# --- web hook -----------------------------------------------------------------------------------------------
 
 
 class Receiver(http.server.ThreadingHTTPServer):
@@ -668,7 +831,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def do_POST(self):
         body = self.rfile.read(int(self.headers["Content-Length"]))
         self.server.got.append((dict(self.headers), json.loads(body)))
-        self.send_response(self.server.answers.pop(0) if len(self.server.answers) > 1 else self.server.answers[0])
+        self.send_response(
+            self.server.answers.pop(0) if len(self.server.answers) > 1 else self.server.answers[0]
+        )
         self.send_header("Location", "http://127.0.0.1:9/elsewhere")
         self.send_header("Content-Length", "0")
         self.end_headers()
@@ -685,7 +850,9 @@ def slept(monkeypatch):
 
 
 @pytest.mark.parametrize("form", ["ocsf", "ecs"])
-def test_a_web_hook_gets_each_record_with_its_key_and_the_token_is_never_shown(workspace, found, monkeypatch, form):
+def test_a_web_hook_gets_each_record_with_its_key_and_the_token_is_never_shown(
+    workspace, found, monkeypatch, form
+):
     monkeypatch.setenv("UEBA_WEBHOOK_TOKEN", "s3cret")
     with Receiver(204) as receiver:
         result = run(workspace.root, "export", form, "--webhook", f"{receiver.url}/hidden?key=hidden")
@@ -712,7 +879,14 @@ def test_a_busy_web_hook_is_tried_again(found, slept):
 
 @pytest.mark.parametrize(
     ("said", "waits"),
-    [("7", 7), ("3600", 60), ("Wed, 21 Oct 2015 07:28:00 GMT", 0), ("Wed, 21 Oct 2099 07:28:00 GMT", 60), ("soon", 1), ("", 1)],
+    [
+        ("7", 7),
+        ("3600", 60),
+        ("Wed, 21 Oct 2015 07:28:00 GMT", 0),
+        ("Wed, 21 Oct 2099 07:28:00 GMT", 60),
+        ("soon", 1),
+        ("", 1),
+    ],
 )
 def test_a_receiver_says_when_to_come_again(said, waits):
     assert min(webhook._asked(said, otherwise=1.0), webhook.LONGEST_WAIT_S) == waits
@@ -722,9 +896,14 @@ def test_a_receiver_says_when_to_come_again(said, waits):
 def test_a_final_answer_is_final(workspace, slept, monkeypatch, status):
     monkeypatch.setenv("UEBA_WEBHOOK_TOKEN", "s3cret")
     with Receiver(200, status) as receiver:
-        result = run(workspace.root, "export", "ocsf", "--webhook", f"{receiver.url}/hidden?key=hidden", code=1)
+        result = run(
+            workspace.root, "export", "ocsf", "--webhook", f"{receiver.url}/hidden?key=hidden", code=1
+        )
     assert len(receiver.got) == 2 and slept == []
-    assert f"{receiver.url}: answered {status}" in result.stderr and f"1 of 2 delivered, {SECOND} was not" in result.stderr
+    assert (
+        f"{receiver.url}: answered {status}" in result.stderr
+        and f"1 of 2 delivered, {SECOND} was not" in result.stderr
+    )
     assert "s3cret" not in result.output and "hidden" not in result.output
 
 
@@ -759,22 +938,40 @@ def test_wrong_addresses_and_tokens_are_refused_and_not_shown(workspace, monkeyp
     assert said in result.stderr and "s3cret" not in result.output
 
 
-# --- command line --------------------------------------------------------------------------------------------------
+# --- command line -------------------------------------------------------------------------------------------
 
 
 def test_incidents_are_named_or_those_of_days(workspace, tmp_path):
     def ids(*arguments):
-        return [each["event"]["id"] for each in lines(run(workspace.root, "export", "ecs", *arguments).stdout)]
+        return [
+            each["event"]["id"] for each in lines(run(workspace.root, "export", "ecs", *arguments).stdout)
+        ]
 
-    assert ids() == ids("--day", str(DAY)) == ids("--from", "2026-03-01", "--to", "2026-03-09") == [FIRST, SECOND]
+    assert (
+        ids()
+        == ids("--day", str(DAY))
+        == ids("--from", "2026-03-01", "--to", "2026-03-09")
+        == [FIRST, SECOND]
+    )
     assert ids("20260302-b") == [SECOND] and ids("20260302-b", "20260302-a", "BBBB ") == [SECOND, FIRST]
-    assert f"2 incidents begin with '2026': {FIRST}, {SECOND}" in run(workspace.root, "export", "ecs", "2026", code=1).stderr
-    assert "not both" in run(workspace.root, "export", "ecs", "--day", str(DAY), "--to", str(DAY), code=2).stderr
-    assert "is after --to" in run(workspace.root, "export", "ecs", "--from", "2026-03-09", "--to", "2026-03-01", code=2).stderr
+    assert (
+        f"2 incidents begin with '2026': {FIRST}, {SECOND}"
+        in run(workspace.root, "export", "ecs", "2026", code=1).stderr
+    )
+    assert (
+        "not both" in run(workspace.root, "export", "ecs", "--day", str(DAY), "--to", str(DAY), code=2).stderr
+    )
+    assert (
+        "is after --to"
+        in run(workspace.root, "export", "ecs", "--from", "2026-03-09", "--to", "2026-03-01", code=2).stderr
+    )
     assert "no incident is called" in run(workspace.root, "export", "ecs", "x", code=1).stderr
     assert "was not scored" in run(workspace.root, "export", "ecs", "--day", "2026-03-01", code=1).stderr
     assert "not both" in run(workspace.root, "export", "ecs", FIRST, "--day", str(DAY), code=2).stderr
-    assert "takes ocsf or ecs" in run(workspace.root, "export", "csv", "--webhook", "https://x.y/", code=2).stderr
+    assert (
+        "takes ocsf or ecs"
+        in run(workspace.root, "export", "csv", "--webhook", "https://x.y/", code=2).stderr
+    )
     none = run(workspace.root, "export", "ecs", "--from", "2026-04-01")
     assert none.stdout == "" and "days that were scored: 2026-03-02 to 2026-03-02" in none.stderr
     assert "no day was scored yet" in run(tmp_path, "export", "ecs", code=1).stderr
@@ -792,7 +989,10 @@ def test_damaged_findings_are_named_and_doctor_sees_them(workspace, tmp_path):
     log = verdicts.write(tmp_path, {"incident": FIRST, "verdict": "true"})
     log.write_text(log.read_text() + "{half")
     shutil.copytree(workspace.findings, tmp_path / "findings", dirs_exist_ok=True)
-    assert "no verdict" in run(tmp_path, "export", "ecs").stderr and "no verdict" in run(tmp_path, "report", "--output", "-").stderr
+    assert (
+        "no verdict" in run(tmp_path, "export", "ecs").stderr
+        and "no verdict" in run(tmp_path, "report", "--output", "-").stderr
+    )
     assert "broken" in run(tmp_path, "doctor", code=1).stdout
 
 

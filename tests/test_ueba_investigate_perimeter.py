@@ -1,4 +1,5 @@
-"""The perimeter: rules in worlds worked out by hand, and chains of random events beside an oracle that tries them all."""
+"""The perimeter: rules in worlds worked out by hand, and chains of random events beside an oracle that tries
+them all."""
 
 from __future__ import annotations
 
@@ -28,7 +29,7 @@ M365 = Path(__file__).parents[2] / "shared/data/m365/unified_audit_log.csv.gz"
 DAY = dt.date(2026, 3, 2)
 BEGIN, END = dt.datetime(2026, 3, 2), dt.datetime(2026, 3, 2, 23, 59, 59)
 
-# --- the oracle ------------------------------------------------------------------------------------------------
+# --- the oracle ---------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -51,15 +52,18 @@ class One:
 
 
 def chains(events, held, on, hops):
-    """What is reached, by trying every chain of events, and the rows that moved: {("held", account), ("on", place) or ("exposed",
-    account, by the row of the event that exposes it): (earliest, fewest events)}, confirmed and possible."""
-    starts = [("held", i, t) for i, t in enumerate(held) if t != NEVER] + [("on", i, t) for i, t in enumerate(on) if t != NEVER]
+    """What is reached, by trying every chain of events, and the rows that moved: {("held", account), ("on",
+    place) or ("exposed", account, by the row of the event that exposes it): (earliest, fewest events)},
+    confirmed and possible."""
+    starts = [("held", i, t) for i, t in enumerate(held) if t != NEVER] + [
+        ("on", i, t) for i, t in enumerate(on) if t != NEVER
+    ]
     best = {True: {}, False: {}}
     moved = {True: set(), False: set()}
 
     def arrive(certain, what, number, when, length):
-        """Something is reached by `length` events; go on from there unless it was reached so early by as few. when: a time; the row
-        of the event that exposes."""
+        """Something is reached by `length` events; go on from there unless it was reached so early by as
+        few. when: a time; the row of the event that exposes."""
         known = best[certain].setdefault((what, number), [])
         if any((t == when if what == "exposed" else t <= when) and n <= length for t, n in known):
             return  # a later exposure is another one: it counts for longer
@@ -72,14 +76,20 @@ def chains(events, held, on, hops):
             cost = 2 if what == "exposed" else 1  # the event that exposed is one of the chain
             if length + cost <= hops and not e.contact and (e.flagged or not certain):
                 by_account = what in ("held", "exposed") and number in (e.user, e.actor)
-                after = e.flagged and row > when and e.time - events[when].time <= LATELY if what == "exposed" else e.time >= when
+                after = (
+                    e.flagged and row > when and e.time - events[when].time <= LATELY
+                    if what == "exposed"
+                    else e.time >= when
+                )
                 if after and (by_account or (what == "on" and e.leads and e.source == number)):
                     happens(row, certain, by_account, length + cost)
 
     def happens(row, certain, by_account, length):
         e = events[row]
         moved[certain].add(row)
-        if certain:  # a flagged event of the attacker's: so it is possible too, and its account is in his hands
+        if (
+            certain
+        ):  # a flagged event of the attacker's: so it is possible too, and its account is in his hands
             moved[False].add(row)
             arrive(certain, "held", e.user, e.time, length)
         arrive(certain, "on", e.target, e.time, length)
@@ -92,7 +102,10 @@ def chains(events, held, on, hops):
         if e.contact and hops > 0:
             happens(row, True, True, 1)
     return [
-        ({key: (min(t for t, _ in some), min(n for _, n in some)) for key, some in best[certain].items()}, moved[certain])
+        (
+            {key: (min(t for t, _ in some), min(n for _, n in some)) for key, some in best[certain].items()},
+            moved[certain],
+        )
         for certain in (True, False)
     ]
 
@@ -122,7 +135,8 @@ began = st.sampled_from([NEVER, NEVER, 0, 3])
 
 
 def test_the_oracle_knows_who_is_exposed_and_what_comes_of_it():
-    """On place 0 account 0 is exposed at 2 and flagged elsewhere at 3; not so if that is not flagged, or came before."""
+    """On place 0 account 0 is exposed at 2 and flagged elsewhere at 3; not so if that is not flagged, or
+    came before."""
     rest = {"contact": False, "actor": -1, "leads": True}
     there = One(2, 0, -1, 0, False, at_source=False, at_target=True, **rest)
     elsewhere = One(3, 0, 3, 4, True, at_source=True, at_target=False, **rest)
@@ -136,8 +150,14 @@ def test_the_oracle_knows_who_is_exposed_and_what_comes_of_it():
         ("held", 0): (3, 2),
     }
     assert moved == {1}
-    assert set(chains([there, replace(elsewhere, flagged=False)], [NEVER], on, 9)[1][0]) == {("on", 0), ("exposed", 0)}
-    assert set(chains([replace(elsewhere, time=1), there], [NEVER], on, 9)[1][0]) == {("on", 0), ("exposed", 0)}
+    assert set(chains([there, replace(elsewhere, flagged=False)], [NEVER], on, 9)[1][0]) == {
+        ("on", 0),
+        ("exposed", 0),
+    }
+    assert set(chains([replace(elsewhere, time=1), there], [NEVER], on, 9)[1][0]) == {
+        ("on", 0),
+        ("exposed", 0),
+    }
     late = replace(elsewhere, time=5)
     assert set(chains([there, late], [NEVER], on, 9)[1][0]) == {("on", 0), ("exposed", 0)}
     assert ("on", 4) in chains([there, replace(there, time=3), late], [NEVER], on, 9)[1][0]
@@ -169,7 +189,9 @@ def test_confirmed_is_part_of_possible_and_more_hops_reach_no_less(events, on):
     before = None
     for hops in (1, 2, 3, None):
         _, confirmed, possible = perimeter.reach(table(events), held, on, hops)
-        assert (possible.on.time <= confirmed.on.time).all() and (possible.exposed.time <= confirmed.exposed.time).all()
+        assert (possible.on.time <= confirmed.on.time).all() and (
+            possible.exposed.time <= confirmed.exposed.time
+        ).all()
         assert (possible.on.hops <= confirmed.on.hops)[confirmed.on.time < NEVER].all()
         assert before is None or (possible.on.time <= before).all()
         before = possible.on.time
@@ -182,11 +204,15 @@ def test_who_is_exposed_is_who_was_there(events, on):
     told = {(int(row.user), int(row.place)): (int(row.time), int(row.event)) for row in found.itertuples()}
     expected = {}
     for row, e in reversed([*enumerate(events)]):
-        expected |= {(e.user, place): (e.time, row) for place in range(PLACES) if e.exposes_on(place) and on[place] <= e.time}
+        expected |= {
+            (e.user, place): (e.time, row)
+            for place in range(PLACES)
+            if e.exposes_on(place) and on[place] <= e.time
+        }
     assert told == expected
 
 
-# --- by hand ---------------------------------------------------------------------------------------------------
+# --- by hand ------------------------------------------------------------------------------------------------
 
 
 def found(folder, *names, since=BEGIN, until=END, hops=None, indicators=()):
@@ -194,7 +220,9 @@ def found(folder, *names, since=BEGIN, until=END, hops=None, indicators=()):
 
 
 def told(result):
-    return {(row["entity"], row["kind"], row["class"], row["at"][11:16], row["hops"]) for row in result.reached}
+    return {
+        (row["entity"], row["kind"], row["class"], row["at"][11:16], row["hops"]) for row in result.reached
+    }
 
 
 def names(rows):
@@ -233,7 +261,11 @@ def test_a_machine_leads_on_by_who_acts_from_it_and_only_after(tmp_path):
     assert [(row["machine"], row["account"]) for row in result.exposed] == [("ws1", "bob"), ("srv1", "carol")]
     (first,) = [row for row in result.reached if row["entity"] == "srv1"]
     assert first["event"].endswith("log0:2") and first["via_user"] == "bob" and first["from"] == "ws1"
-    assert names(found(tmp_path, "ws1", since=BEGIN.replace(hour=9), hops=1).reached) == {"srv1", "bob", "carol"}
+    assert names(found(tmp_path, "ws1", since=BEGIN.replace(hour=9), hops=1).reached) == {
+        "srv1",
+        "bob",
+        "carol",
+    }
 
 
 def test_an_account_leads_wherever_it_goes_and_to_where_it_acts_from(tmp_path):
@@ -264,7 +296,11 @@ def test_what_leaves_credentials_exposes_and_a_network_logon_or_a_ticket_does_no
     ]
     read(tmp_path, log)
     result = found(tmp_path, "ws1")
-    assert {(row["machine"], row["account"]) for row in result.exposed} == {("ws1", "bob"), ("srv1", "ann"), ("srv1", "eli")}
+    assert {(row["machine"], row["account"]) for row in result.exposed} == {
+        ("ws1", "bob"),
+        ("srv1", "ann"),
+        ("srv1", "eli"),
+    }
     assert "srv9" in names(result.not_reached)  # what ann does elsewhere is hers
 
 
@@ -299,10 +335,21 @@ def test_a_flagged_event_of_an_exposed_account_moves_wherever_it_is(tmp_path):
     assert not elsewhere & names(found(tmp_path, "ws1").reached)  # unflagged
     flag(tmp_path, ("bob", "ws1", "srv1"), ("adm", "srv7", "dc1"), ("adm", "srv6", "dc1"))
     classes = {(row["entity"], row["class"], row["hops"]) for row in found(tmp_path, "ws1").reached}
-    confirmed = {("srv1", "confirmed", 1), ("bob", "confirmed", 1), ("srv7", "confirmed", 3), ("dc1", "confirmed", 3)}
-    assert classes == confirmed | {("adm", "confirmed", 3), ("srv8", "possible", 4), ("dc2", "possible", 4)}  # not srv6: before
+    confirmed = {
+        ("srv1", "confirmed", 1),
+        ("bob", "confirmed", 1),
+        ("srv7", "confirmed", 3),
+        ("dc1", "confirmed", 3),
+    }
+    assert classes == confirmed | {
+        ("adm", "confirmed", 3),
+        ("srv8", "possible", 4),
+        ("dc2", "possible", 4),
+    }  # not srv6: before
     assert not elsewhere & names(found(tmp_path, "ws1", hops=2).reached)
-    flag(tmp_path, ("adm", "srv7", "dc1"))  # where srv1 is only possible, so is what follows, and the account is not in his hands
+    flag(
+        tmp_path, ("adm", "srv7", "dc1")
+    )  # where srv1 is only possible, so is what follows, and the account is not in his hands
     classes = {(row["entity"], row["class"]) for row in found(tmp_path, "ws1").reached}
     assert classes == {(name, "possible") for name in ("srv1", "bob", "adm", "srv7", "dc1")}
 
@@ -324,7 +371,9 @@ def test_nobody_is_exposed_on_a_resource(tmp_path):
     read(tmp_path, log)
     result = found(tmp_path, "bob")
     assert names(result.reached) == {"ws1", "Okta"}
-    assert names(result.not_reached) == {"ann", "ws2"} and {row["account"] for row in result.exposed} == {"bob"}
+    assert names(result.not_reached) == {"ann", "ws2"} and {row["account"] for row in result.exposed} == {
+        "bob"
+    }
 
 
 def test_nobody_is_on_an_address_though_it_is_reached(tmp_path):
@@ -384,7 +433,9 @@ def test_a_machine_and_a_resource_of_one_name_are_two(tmp_path):
     flag(tmp_path, ("bob", "ws1", "fs01"))  # the machine's edge, of which there is no event
     result = found(tmp_path, "ws1")
     kinds = {(row["entity"], row["kind"], row["class"]) for row in result.reached if row["kind"] != "user"}
-    assert kinds == {(name, "machine", "possible") for name in ("fs02", "srv3")} | {("fs01", "resource", "possible")}
+    assert kinds == {(name, "machine", "possible") for name in ("fs02", "srv3")} | {
+        ("fs01", "resource", "possible")
+    }
     others = {(row["entity"], row["kind"]) for row in result.not_reached}
     assert {("fs01", "machine"), ("srv2", "machine"), ("fs02", "resource")} <= others
     assert perimeter.to_graph(result).has_edge("machine:fs02", "machine:srv3")
@@ -396,7 +447,13 @@ def test_a_machine_and_a_resource_of_one_name_are_two(tmp_path):
 
 def test_a_step_begins_at_what_is_of_its_kind(tmp_path):
     """An account is called as a machine is: from nowhere that is known, bob is the account."""
-    read(tmp_path, [event("09:00:00", "bob", None, "srv1"), event("09:10:00", "bob", "ws1", "bob", logon_type="Network")])
+    read(
+        tmp_path,
+        [
+            event("09:00:00", "bob", None, "srv1"),
+            event("09:10:00", "bob", "ws1", "bob", logon_type="Network"),
+        ],
+    )
     result = found(tmp_path, "bob")
     (first,) = [row for row in result.reached if row["entity"] == "srv1"]
     assert (first["from"], first["from_kind"]) == ("bob", "user")
@@ -421,10 +478,36 @@ def test_hops_are_the_fewest_and_the_time_is_the_earliest(tmp_path):
 def test_an_address_has_contacts_whose_accounts_lead_on(tmp_path):
     mail = {"target_kind": "resource", "action": "mailbox_access"}
     log = [
-        event("09:00:00", "joe@x.example", "203.0.113.9", "joe@x.example", source_ip="203.0.113.9", detail="\\Inbox", **mail),
-        event("09:05:00", "joe@x.example", "203.0.113.9", "joe@x.example", source_ip="203.0.113.9", detail="rule 1", **mail),
-        event("10:00:00", "joe@x.example", "198.51.100.1", "boss@x.example", source_ip="198.51.100.1", detail="\\Inbox", **mail),
-        event("08:00:00", "joe@x.example", "198.51.100.1", "before@x.example", source_ip="198.51.100.1", **mail),
+        event(
+            "09:00:00",
+            "joe@x.example",
+            "203.0.113.9",
+            "joe@x.example",
+            source_ip="203.0.113.9",
+            detail="\\Inbox",
+            **mail,
+        ),
+        event(
+            "09:05:00",
+            "joe@x.example",
+            "203.0.113.9",
+            "joe@x.example",
+            source_ip="203.0.113.9",
+            detail="rule 1",
+            **mail,
+        ),
+        event(
+            "10:00:00",
+            "joe@x.example",
+            "198.51.100.1",
+            "boss@x.example",
+            source_ip="198.51.100.1",
+            detail="\\Inbox",
+            **mail,
+        ),
+        event(
+            "08:00:00", "joe@x.example", "198.51.100.1", "before@x.example", source_ip="198.51.100.1", **mail
+        ),
         event("10:00:00", "pat@x.example", "198.51.100.7", "pat@x.example", source_ip="198.51.100.7", **mail),
     ]
     read(tmp_path, log)
@@ -435,7 +518,9 @@ def test_an_address_has_contacts_whose_accounts_lead_on(tmp_path):
         ("boss@x.example", "resource", "possible"),
         ("198.51.100.1", "address", "possible"),
     }
-    assert [(row["user"], row["target"], row["events"]) for row in result.contacts] == [("joe@x.example", "joe@x.example", 2)]
+    assert [(row["user"], row["target"], row["events"]) for row in result.contacts] == [
+        ("joe@x.example", "joe@x.example", 2)
+    ]
     touched = {(row["target"], row["detail"], row["class"]) for row in result.touched}
     assert touched == {
         ("joe@x.example", "\\Inbox", "confirmed"),
@@ -446,7 +531,13 @@ def test_an_address_has_contacts_whose_accounts_lead_on(tmp_path):
 
 def test_a_mail_address_is_looked_for_in_what_events_tell(tmp_path):
     forward = {"target_kind": "resource", "action": "forward", "detail": "to Evil@Out.example"}
-    read(tmp_path, [event("09:00:00", "joe@x.example", None, "joe@x.example", **forward), event("10:00:00", "ann", "ws1", "srv1")])
+    read(
+        tmp_path,
+        [
+            event("09:00:00", "joe@x.example", None, "joe@x.example", **forward),
+            event("10:00:00", "ann", "ws1", "srv1"),
+        ],
+    )
     result = found(tmp_path, indicators=["evil@out.example", "nobody@out.example"])
     assert {(row["entity"], row["kind"], row["class"]) for row in result.reached} == {
         ("joe@x.example", "user", "confirmed"),
@@ -472,12 +563,18 @@ def test_an_attempt_is_told_and_reaches_nothing(tmp_path):
 
 
 def test_who_uses_anothers_account_leads_on(tmp_path):
-    """Run as: alice is at a machine that nobody knew to be reached, and uses the administrator's password there."""
+    """Run as: alice is at a machine that nobody knew to be reached, and uses the administrator's password
+    there."""
     runas = {"actor": "alice", "action": "explicit_credential"}
-    log = [event("09:00:00", "adm", "ws9", "srv1", **runas), event("09:30:00", "adm", "ws8", "srv2", logon_type="Network")]
+    log = [
+        event("09:00:00", "adm", "ws9", "srv1", **runas),
+        event("09:30:00", "adm", "ws8", "srv2", logon_type="Network"),
+    ]
     read(tmp_path, log)
     reached = {(row["entity"], row["kind"], row["hops"]) for row in found(tmp_path, "alice").reached}
-    assert {("srv1", "machine", 1), ("ws9", "machine", 1)} <= reached and "srv2" not in {name for name, _, _ in reached}
+    assert {("srv1", "machine", 1), ("ws9", "machine", 1)} <= reached and "srv2" not in {
+        name for name, _, _ in reached
+    }
 
 
 def test_an_indicator_is_the_whole_of_an_address_in_any_spelling(tmp_path):
@@ -498,7 +595,10 @@ def test_an_indicator_is_the_whole_of_an_address_in_any_spelling(tmp_path):
 
 def test_what_is_touched_is_no_further_away_than_was_asked(tmp_path):
     share = {"target_kind": "resource", "action": "object_access"}
-    log = [event("09:00:00", "bob", "ws1", "srv1", logon_type="Network"), event("10:00:00", "ann", "srv1", "vault", **share)]
+    log = [
+        event("09:00:00", "bob", "ws1", "srv1", logon_type="Network"),
+        event("10:00:00", "ann", "srv1", "vault", **share),
+    ]
     read(tmp_path, log)
     assert not found(tmp_path, "ws1", hops=1).touched
     assert [row["target"] for row in found(tmp_path, "ws1", hops=2).touched] == ["vault"]
@@ -532,7 +632,10 @@ def test_whoever_touches_a_resource_is_a_contact(tmp_path):
 
 
 def test_all_that_an_indicator_does_is_the_attackers(tmp_path):
-    log = [event("09:00:00", "bob", "ws1", "srv1", logon_type="Network"), event("10:00:00", "ann", "srv1", "srv2")]
+    log = [
+        event("09:00:00", "bob", "ws1", "srv1", logon_type="Network"),
+        event("10:00:00", "ann", "srv1", "srv2"),
+    ]
     read(tmp_path, log)
     classes = {(row["entity"], row["class"]) for row in found(tmp_path, indicators=["WS1"]).reached}
     assert classes == {("bob", "confirmed"), ("srv1", "confirmed"), ("srv2", "possible"), ("ann", "possible")}
@@ -540,18 +643,36 @@ def test_all_that_an_indicator_does_is_the_attackers(tmp_path):
 
 def test_a_list_may_be_long_and_say_a_thing_twice(tmp_path):
     forward = {"target_kind": "resource", "action": "forward", "detail": "to m7@out.example, M8@out.example"}
-    log = [event("09:00:00", "bob", "ws1", "srv1", source_ip="203.0.113.1"), event("09:10:00", "ann", "ws2", "ann", **forward)]
+    log = [
+        event("09:00:00", "bob", "ws1", "srv1", source_ip="203.0.113.1"),
+        event("09:10:00", "ann", "ws2", "ann", **forward),
+    ]
     read(tmp_path, log)
     mails = [f"m{number}@out.example" for number in range(9)]
     result = found(tmp_path, indicators=["203.0.113.1", "WS1", "ws1", *mails, "ws3", "ws4"])
     assert result.unknown == [*mails[:7], "ws3", "ws4"]
-    origins = [("203.0.113.1", "address"), ("ws1", "machine"), ("m7@out.example", "mail"), ("m8@out.example", "mail")]
+    origins = [
+        ("203.0.113.1", "address"),
+        ("ws1", "machine"),
+        ("m7@out.example", "mail"),
+        ("m8@out.example", "mail"),
+    ]
     assert [(row["entity"], row["kind"]) for row in result.origins] == origins
-    assert [(row["indicator"], row["user"]) for row in result.contacts] == [("203.0.113.1", "bob"), ("m7@out.example", "ann")]
+    assert [(row["indicator"], row["user"]) for row in result.contacts] == [
+        ("203.0.113.1", "bob"),
+        ("m7@out.example", "ann"),
+    ]
 
 
 def test_mail_addresses_are_found_by_their_whole():
-    texts = ["to B@x.example", "ab@x.example", "b@x.example.org", "#EXT#@c.example;b@x.example.", "", "@b@x.example@"]
+    texts = [
+        "to B@x.example",
+        "ab@x.example",
+        "b@x.example.org",
+        "#EXT#@c.example;b@x.example.",
+        "",
+        "@b@x.example@",
+    ]
     found = names_asked.mails_in(texts, ["b@x.example", "a#ext#@c.example", "#ext#@c.example"])
     assert [{*each} for each in found] == [
         {"b@x.example"},
@@ -565,24 +686,32 @@ def test_mail_addresses_are_found_by_their_whole():
 
 def test_a_mistyped_account_is_told_with_what_may_have_been_meant_and_an_indicator_is_noted(tmp_path):
     read(tmp_path, [event("09:00:00", "mlopez@corp.example", "ws1", "srv1")])
-    with pytest.raises(WorkspaceError, match="'mlopz@corp.example' in this time. Did you mean mlopez@corp.example"):
+    with pytest.raises(
+        WorkspaceError, match="'mlopz@corp.example' in this time. Did you mean mlopez@corp.example"
+    ):
         found(tmp_path, "mlopz@corp.example")
     assert found(tmp_path, indicators=["mlopz@corp.example"]).unknown == ["mlopz@corp.example"]
 
 
 def test_until_ends_it_and_names_are_found_in_other_spellings(tmp_path):
-    read(tmp_path, [event("09:00:00", "CORP\\Bob", "WS1", "srv1"), event("10:00:00", "CORP\\Bob", "WS1", "srv2")])
+    read(
+        tmp_path,
+        [event("09:00:00", "CORP\\Bob", "WS1", "srv1"), event("10:00:00", "CORP\\Bob", "WS1", "srv2")],
+    )
     result = found(tmp_path, "corp\\BOB", until=BEGIN.replace(hour=9, minute=30))
     assert result.origins == [{"entity": "bob@corp", "kind": "user"}] and "srv2" not in names(result.reached)
     assert found(tmp_path, "bob").origins == result.origins
 
 
-# --- the command -----------------------------------------------------------------------------------------------
+# --- the command --------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
 def world(tmp_path):
-    log = [event("09:00:00", "bob", "ws1", "srv1", logon_type="Network"), event("10:00:00", "<b>ann\x1b[1m", "srv1", "srv2")]
+    log = [
+        event("09:00:00", "bob", "ws1", "srv1", logon_type="Network"),
+        event("10:00:00", "<b>ann\x1b[1m", "srv1", "srv2"),
+    ]
     read(tmp_path, log)
     return tmp_path
 
@@ -594,13 +723,17 @@ def ask(world, *arguments, **more):
 def test_every_form_tells_the_same(world):
     begin = ("--from", "ws1", "--since", "2026-03-02")
     table = ask(world, *begin).stdout
-    assert "possible: 2 machines, 2 users" in table and "not reached: nothing" in table and "\x1b" not in table
+    assert (
+        "possible: 2 machines, 2 users" in table and "not reached: nothing" in table and "\x1b" not in table
+    )
     whole = json.loads(ask(world, *begin, "--format", "json").stdout)
     lines = [json.loads(line) for line in ask(world, *begin, "--format", "jsonl").stdout.splitlines()]
     assert [{**row, "schema_version": 1} for row in whole["reached"]] == lines and len(lines) == 4
     assert len(ask(world, *begin, "--format", "csv").stdout.splitlines()) == 5
     graph = nx.parse_graphml(ask(world, *begin, "--format", "graphml").stdout)
-    assert graph.nodes["machine:ws1"]["mark"] == "origin" and graph.nodes["machine:srv2"]["mark"] == "possible"
+    assert (
+        graph.nodes["machine:ws1"]["mark"] == "origin" and graph.nodes["machine:srv2"]["mark"] == "possible"
+    )
     assert graph.has_edge("machine:ws1", "machine:srv1") and graph.has_edge("machine:srv1", "machine:srv2")
     bundle = json.loads(ask(world, *begin, "--format", "stix").stdout)
     assert bundle["type"] == "bundle" and {"srv1", "srv2"} <= {each.get("name") for each in bundle["objects"]}
@@ -608,8 +741,19 @@ def test_every_form_tells_the_same(world):
 
 def test_a_picture_and_a_list_of_indicators(world, tmp_path):
     (tmp_path / "list.txt").write_text("# known\nws1   # the first\n\n203.0.113.7\n")
-    result = ask(world, "--indicators", str(tmp_path / "list.txt"), "--since", "2026-03-02", "--picture", str(tmp_path / "p.svg"))
-    assert "203.0.113.7: nothing in that time" in result.stderr and "confirmed: 1 machine, 1 user" in result.stdout
+    result = ask(
+        world,
+        "--indicators",
+        str(tmp_path / "list.txt"),
+        "--since",
+        "2026-03-02",
+        "--picture",
+        str(tmp_path / "p.svg"),
+    )
+    assert (
+        "203.0.113.7: nothing in that time" in result.stderr
+        and "confirmed: 1 machine, 1 user" in result.stdout
+    )
     assert (tmp_path / "p.svg").read_text().startswith("<svg")
 
 
@@ -618,7 +762,10 @@ def test_a_list_has_guests_and_is_text(world, tmp_path):
     (tmp_path / "list.txt").write_text("\n".join(lines), encoding="utf-8")
     with open(tmp_path / "list.txt", encoding="utf-8-sig") as file:
         assert names_asked.read_indicators(file, "list.txt") == ["joe_out.example#EXT#@corp.example", "ws1"]
-    assert "confirmed: 1 machine, 1 user" in ask(world, "--indicators", str(tmp_path / "list.txt"), "--since", "2026-03-02").stdout
+    assert (
+        "confirmed: 1 machine, 1 user"
+        in ask(world, "--indicators", str(tmp_path / "list.txt"), "--since", "2026-03-02").stdout
+    )
     (tmp_path / "list.txt").write_bytes(b"\xff\xfe\x00")
     assert (
         "list.txt: is no UTF-8 text"
@@ -632,7 +779,11 @@ def test_a_list_has_guests_and_is_text(world, tmp_path):
         (["--since", "2026-03-02"], 2, "--indicators"),
         (["--from", "ws11", "--since", "2026-03-02"], 1, "Did you mean ws1"),
         (["--from", "203.0.113.7", "--since", "2026-03-02"], 1, "203.0.113.7"),
-        (["--from", "bobb@corp.example", "--since", "2026-03-02"], 1, "nothing is called 'bobb@corp.example'"),
+        (
+            ["--from", "bobb@corp.example", "--since", "2026-03-02"],
+            1,
+            "nothing is called 'bobb@corp.example'",
+        ),
         (["--from", "ws1", "--since", "yesterday"], 2, "YYYY-MM-DDTHH:MM:SS"),
         (["--from", "ws1", "--since", "0001-01-01T00:00+14:00"], 2, "YYYY-MM-DDTHH:MM:SS"),
         (["--from", "ws1", "--since", "2026-03-02", "--until", "2026-03-01"], 2, "before"),
@@ -644,7 +795,7 @@ def test_wrong_use_is_told(world, arguments, code, said):
     assert said in ask(world, *arguments, code=code).output
 
 
-# --- real logs -------------------------------------------------------------------------------------------------
+# --- real logs ----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.skipif(not M365.exists(), reason=f"needs {M365}")
@@ -659,7 +810,8 @@ def test_one_address_leads_to_every_mailbox_file_and_rule_it_touched(tmp_path):
     mine = [
         each
         for each in records
-        if address in str(each.get("ClientIP", each.get("ClientIPAddress", ""))) and day in each["CreationTime"]
+        if address in str(each.get("ClientIP", each.get("ClientIPAddress", "")))
+        and day in each["CreationTime"]
     ]
     accounts = {each["UserId"].casefold() for each in mine}
     mailboxes = {each["MailboxOwnerUPN"].casefold() for each in mine if each.get("MailboxOwnerUPN")}
@@ -671,15 +823,19 @@ def test_one_address_leads_to_every_mailbox_file_and_rule_it_touched(tmp_path):
     rules = [each for each in mine if each["Operation"] == "New-InboxRule"]
     assert accounts and mailboxes and files and rules
     run(tmp_path, "ingest", str(M365))
-    result = found(tmp_path, address, since=dt.datetime(2021, 4, 16), until=dt.datetime(2021, 4, 16, 23, 59, 59))
+    result = found(
+        tmp_path, address, since=dt.datetime(2021, 4, 16), until=dt.datetime(2021, 4, 16, 23, 59, 59)
+    )
     confirmed = {(row["kind"], row["entity"]) for row in result.reached if row["class"] == "confirmed"}
-    assert {("user", name) for name in accounts} <= confirmed and {("resource", name) for name in mailboxes} <= confirmed
+    assert {("user", name) for name in accounts} <= confirmed and {
+        ("resource", name) for name in mailboxes
+    } <= confirmed
     touched = {row["detail"] for row in result.touched if row["class"] == "confirmed"}
     assert files <= touched
     assert "Move meetings to junk folder" in touched
 
 
-# --- what a name is ----------------------------------------------------------------------------------------------
+# --- what a name is -----------------------------------------------------------------------------------------
 
 
 def known(*entities):
@@ -694,7 +850,10 @@ def test_a_short_name_is_the_account_and_not_a_service_that_is_called_so():
     service = ("resource", "pat")
     assert meant(known(service, ("user", "pat@x.example")), "pat") == [("user", "pat@x.example")]
     assert meant(known(service), "pat") == [service]
-    assert meant(known(service, ("machine", "pat"), ("user", "pat@x.example")), "pat") == [("machine", "pat"), service]
+    assert meant(known(service, ("machine", "pat"), ("user", "pat@x.example")), "pat") == [
+        ("machine", "pat"),
+        service,
+    ]
     two = known(service, ("user", "pat@x.example"), ("user", "pat@y.example"))
     with pytest.raises(WorkspaceError, match="may be any of the accounts pat@x.example, pat@y.example"):
         two.origins("pat")
@@ -702,7 +861,9 @@ def test_a_short_name_is_the_account_and_not_a_service_that_is_called_so():
 
 
 def test_a_network_is_its_addresses_that_there_are():
-    there = known(*(("address", each) for each in ("203.0.113.9", "203.0.113.77", "198.51.100.1", "2001:db8::1")))
+    there = known(
+        *(("address", each) for each in ("203.0.113.9", "203.0.113.77", "198.51.100.1", "2001:db8::1"))
+    )
     assert meant(there, "203.0.113.0/24") == [("address", "203.0.113.77"), ("address", "203.0.113.9")]
     assert meant(there, "2001:db8::/32") == [("address", "2001:db8::1")] and meant(there, "10.0.0.0/8") == []
     assert not names_asked.is_network("\\\\srv/share") and not names_asked.is_network("203.0.113.9")
@@ -726,8 +887,13 @@ def test_indicators_are_read_as_people_write_them(written, read):
 
 
 def test_who_was_quiet_is_told_with_the_day_it_was_seen_last(tmp_path):
-    read(tmp_path, [event("2026-03-01T09:00:00", "ann", "ws1", "srv1"), event("09:00:00", "bob", "ws2", "srv1")])
-    with pytest.raises(WorkspaceError, match="nothing had to do with ws1 in this time; it was last seen on 2026-03-01"):
+    read(
+        tmp_path,
+        [event("2026-03-01T09:00:00", "ann", "ws1", "srv1"), event("09:00:00", "bob", "ws2", "srv1")],
+    )
+    with pytest.raises(
+        WorkspaceError, match="nothing had to do with ws1 in this time; it was last seen on 2026-03-01"
+    ):
         found(tmp_path, "ws1")
     with pytest.raises(WorkspaceError, match="nothing is called 'ws7' in this time. Did you mean"):
         found(tmp_path, "ws7")

@@ -1,4 +1,5 @@
-"""Pictures: every node and edge is in them, names from logs stay text, and the same graph gives the same picture."""
+"""Pictures: every node and edge is in them, names from logs stay text, and the same graph gives the same
+picture."""
 
 from __future__ import annotations
 
@@ -16,18 +17,30 @@ SVG = "{http://www.w3.org/2000/svg}"
 
 
 def edge(user, source, target, kind="machine"):
-    facts = {"count": 2, "first_seen": dt.datetime(2026, 3, 2, 9), "surprise": 5.0, "p_value": 0.001, "reasons": ["new"]}
+    facts = {
+        "count": 2,
+        "first_seen": dt.datetime(2026, 3, 2, 9),
+        "surprise": 5.0,
+        "p_value": 0.001,
+        "reasons": ["new"],
+    }
     return {"user": user, "source": source, "target": target, "target_kind": kind} | facts
 
 
 def world():
-    edges = [edge("ann", "ws1", "srv1"), edge("ann", None, "\\\\srv1\\share", "resource"), edge(HOSTILE, "ws1", "srv1")]
+    edges = [
+        edge("ann", "ws1", "srv1"),
+        edge("ann", None, "\\\\srv1\\share", "resource"),
+        edge(HOSTILE, "ws1", "srv1"),
+    ]
     return picture.incident_graph(pd.DataFrame(edges, dtype=object))
 
 
 def test_an_incident_is_who_acted_from_where_and_what_was_reached():
     graph = world()
-    assert sorted(graph.nodes) == sorted(["user:ann", f"user:{HOSTILE}", "machine:ws1", "machine:srv1", "resource:\\\\srv1\\share"])
+    assert sorted(graph.nodes) == sorted(
+        ["user:ann", f"user:{HOSTILE}", "machine:ws1", "machine:srv1", "resource:\\\\srv1\\share"]
+    )
     assert sorted((a, b, data["type"]) for a, b, data in graph.edges(data=True)) == sorted(
         [
             ("user:ann", "machine:ws1", "USED"),
@@ -55,7 +68,11 @@ def test_a_crowd_is_cut_and_the_rest_counted():
     for number in range(30):
         picture.add_node(graph, "machine", f"ws{number}", "confirmed" if number == 29 else "usual")
     drawn = picture.svg(graph, "many")
-    assert drawn.count("<circle") == picture.MOST and "and 6 more that are not drawn" in drawn and "ws29" in drawn
+    assert (
+        drawn.count("<circle") == picture.MOST
+        and "and 6 more that are not drawn" in drawn
+        and "ws29" in drawn
+    )
 
 
 def test_a_page_of_a_crowd_keeps_origins_then_what_is_confirmed_then_what_is_near(tmp_path):
@@ -67,7 +84,11 @@ def test_a_page_of_a_crowd_keeps_origins_then_what_is_confirmed_then_what_is_nea
     graph.add_edge("user:the-origin", "machine:far-away", type="REACHED", mark="possible", said="")
     picture.draw(graph, tmp_path / "a.html", "many")
     page = (tmp_path / "a.html").read_text()
-    assert "and 1 more that are not drawn" in summary(page) and "user:the-origin" in page and "far-away" not in page
+    assert (
+        "and 1 more that are not drawn" in summary(page)
+        and "user:the-origin" in page
+        and "far-away" not in page
+    )
     assert len(graph) == picture.MOST_OF_PAGE + 1
     graph.remove_node("machine:far-away")
     picture.draw(graph, tmp_path / "b.html", "as many as there may be")
@@ -83,7 +104,11 @@ def test_a_page_says_what_its_lines_mean_and_holds_a_still_picture(tmp_path):
     graph = world()
     picture.draw(graph, tmp_path / "a.html", "an incident")
     page = (tmp_path / "a.html").read_text()
-    assert "<b>an incident</b>" in summary(page) and "strange</span>" in summary(page) and "missing" not in summary(page)
+    assert (
+        "<b>an incident</b>" in summary(page)
+        and "strange</span>" in summary(page)
+        and "missing" not in summary(page)
+    )
     assert picture.svg(graph, "an incident") in page
 
 

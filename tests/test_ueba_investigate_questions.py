@@ -25,7 +25,10 @@ from ueba.errors import UsageError, WorkspaceError
 from ueba.investigate import questions
 
 D05, D18, D19, D20 = (f"2026-01-{day:02}" for day in (5, 18, 19, 20))
-A, B, C, D = (f"{day}-{name}".replace("-", "", 2) for day, name in ((D20, "aaaa"), (D19, "bbbb"), (D20, "cccc"), (D20, "dddd")))
+A, B, C, D = (
+    f"{day}-{name}".replace("-", "", 2)
+    for day, name in ((D20, "aaaa"), (D19, "bbbb"), (D20, "cccc"), (D20, "dddd"))
+)
 KINDS = {"svc": "service", "srv$@corp": "machine"}
 NETWORK, NTLM = "Network", "NTLM"
 
@@ -89,7 +92,12 @@ INCIDENTS = {
     C: {"day": D20, "rank": 2, "score": 3.0, "p_value": 0.05, "edges": 1, "reasons": ["rare"]},
     D: {"day": D20, "rank": 3, "score": 1.0, "p_value": 0.2, "edges": 1, "reasons": ["new"]},
 }
-PEERS = {"start": ["alice", "alice", "bob"], "end": ["bob", "carol", "alice"], "similarity": [0.9, 0.7, 0.9], "rank": [1, 2, 1]}
+PEERS = {
+    "start": ["alice", "alice", "bob"],
+    "end": ["bob", "carol", "alice"],
+    "similarity": [0.9, 0.7, 0.9],
+    "rank": [1, 2, 1],
+}
 EMBEDDINGS: dict[str, dict[str, list[float]]] = {
     "User": {"alice": [1.0, 0.0], "bob": [0.8, 0.6], "carol": [0.0, 1.0], "dora": [-1.0, 0.0]},
     "Machine": {"ws1": [0.0, 1.0], "ws2": [0.6, 0.8]},
@@ -122,7 +130,9 @@ def finding(day: str) -> Finding:
     edges = table(day).to_pandas().astype({"source": object})
     edges["source"] = edges["source"].where(edges["source"].notna(), None)
     for name in ("surprise", "p_value", "incident"):
-        edges[name] = pd.Series([(row[7] if len(row) > 7 else {}).get(name) for row in EDGES[day]], dtype=object)
+        edges[name] = pd.Series(
+            [(row[7] if len(row) > 7 else {}).get(name) for row in EDGES[day]], dtype=object
+        )
     rest: dict[str, Any] = {
         "model": {"trained_until": D05, "first_day": D05, "seeds": 1},
         "backoff": False,
@@ -153,14 +163,19 @@ def store(connection: Connection) -> Iterator[Store]:  # noqa: F811
         opened.load_relationships(ontology.PEER_OF[ontology.USER, ontology.USER], pa.table(PEERS))
         for node in (ontology.USER, ontology.MACHINE, ontology.RESOURCE):
             some = EMBEDDINGS[node.label]
-            opened.load_nodes(node, pa.table({"name": list(some), "embedding": pa.array(some.values(), pa.list_(pa.float32()))}))
+            opened.load_nodes(
+                node,
+                pa.table({"name": list(some), "embedding": pa.array(some.values(), pa.list_(pa.float32()))}),
+            )
         yield opened
         emptied(opened)
 
 
 def ask(store: Store, name: str, *given: str, **how: Any) -> list[tuple[Any, ...]]:
     question = questions.load(name)
-    found = questions.ask(store, question, questions.values(question, given, lambda: questions.last_day(store)[0]), **how)
+    found = questions.ask(
+        store, question, questions.values(question, given, lambda: questions.last_day(store)[0]), **how
+    )
     assert list(found.columns) == list(question.columns)
     return [tuple(row) for row in found.values.tolist()]
 
@@ -254,8 +269,8 @@ ANSWERS: list[tuple[str, list[str], list[tuple[Any, ...]]]] = [
         ],
     ),
     (
-        # From srv, bob acts half an hour after alice's last logon there; from ws2, others after 09:40. That carol and bob fail at
-        # db is nothing.
+        # From srv, bob acts half an hour after alice's last logon there; from ws2, others after 09:40. That
+        # carol and bob fail at db is nothing.
         "credential-switches",
         ["user=alice"],
         [
@@ -265,9 +280,17 @@ ANSWERS: list[tuple[str, list[str], list[tuple[Any, ...]]]] = [
             ("srv", "bob", "db", at("10:30"), 30.0),
         ],
     ),
-    ("credential-switches", ["user=dora", f"day={D05}"], [("srv", "svc", "dc", at("09:20", D05), 20.0)]),  # and srv itself
+    (
+        "credential-switches",
+        ["user=dora", f"day={D05}"],
+        [("srv", "svc", "dc", at("09:20", D05), 20.0)],
+    ),  # and srv itself
     ("credential-switches", ["user=alice", "minutes=10"], [("ws2", "carol", "ws1", at("09:50"), 10.0)]),
-    ("credential-switches", ["user=carol", f"day={D18}"], []),  # she failed at dc nine minutes before svc acts from it
+    (
+        "credential-switches",
+        ["user=carol", f"day={D18}"],
+        [],
+    ),  # she failed at dc nine minutes before svc acts from it
     (
         "switches-after-incidents",
         ["minutes=20"],
@@ -282,18 +305,40 @@ ANSWERS: list[tuple[str, list[str], list[tuple[Any, ...]]]] = [
         ["start=alice", "target=ws1", f"since={at('09:00')}"],
         [
             (2, at("09:50"), ["alice", "ws2", "ws1"], [at("09:40"), at("09:50")], ["alice", "carol"]),
-            (3, at("09:50"), ["alice", "db", "ws2", "ws1"], [at("09:30"), at("09:40"), at("09:50")], ["alice", "alice", "carol"]),
+            (
+                3,
+                at("09:50"),
+                ["alice", "db", "ws2", "ws1"],
+                [at("09:30"), at("09:40"), at("09:50")],
+                ["alice", "alice", "carol"],
+            ),
         ],
     ),
     (
         "paths-between",
         ["start=ws1", "target=ws2", f"since={at('09:00')}"],
-        [(3, at("09:40"), ["ws1", "srv", "db", "ws2"], [at("09:00"), at("09:30"), at("09:40")], ["alice", "alice", "alice"])],
+        [
+            (
+                3,
+                at("09:40"),
+                ["ws1", "srv", "db", "ws2"],
+                [at("09:00"), at("09:30"), at("09:40")],
+                ["alice", "alice", "alice"],
+            )
+        ],
     ),
     (
         "paths-between",  # at 09:45 carol failed at db
         ["start=carol", "target=db", f"since={D20}"],
-        [(3, at("10:30"), ["carol", "ws1", "srv", "db"], [at("09:50"), at("09:50"), at("10:30")], ["carol", "alice", "bob"])],
+        [
+            (
+                3,
+                at("10:30"),
+                ["carol", "ws1", "srv", "db"],
+                [at("09:50"), at("09:50"), at("10:30")],
+                ["carol", "alice", "bob"],
+            )
+        ],
     ),
     ("paths-between", ["start=ws1", "target=ws2", f"since={at('09:31')}"], []),  # the hop from srv was before
     ("paths-between", ["start=alice", "target=ws1", f"since={at('09:00')}", "hours=0.5"], []),
@@ -356,7 +401,14 @@ ANSWERS: list[tuple[str, list[str], list[tuple[Any, ...]]]] = [
         [
             ("share", 1, at("09:15"), ["alice", "share"], [at("09:15")], ["alice"]),
             ("ws1", 2, at("09:50"), ["alice", "ws2", "ws1"], [at("09:40"), at("09:50")], ["alice", "carol"]),
-            ("vault", 2, at("09:58"), ["alice", "ws2", "vault"], [at("09:40"), at("09:58")], ["alice", "carol"]),
+            (
+                "vault",
+                2,
+                at("09:58"),
+                ["alice", "ws2", "vault"],
+                [at("09:40"), at("09:58")],
+                ["alice", "carol"],
+            ),
         ],
     ),
     (
@@ -392,7 +444,11 @@ ANSWERS: list[tuple[str, list[str], list[tuple[Any, ...]]]] = [
             ("carol", "vault", ["ws2"], at("09:58"), 1, 1, None),
         ],
     ),
-    ("first-administrator-logons", [f"day={D18}"], [("carol", "dc", ["", "ws2"], at("00:50", D18), 3, 0, None)]),
+    (
+        "first-administrator-logons",
+        [f"day={D18}"],
+        [("carol", "dc", ["", "ws2"], at("00:50", D18), 3, 0, None)],
+    ),
     (
         "service-accounts-on-workstations",  # nobody but itself acts from dc
         [],
@@ -436,7 +492,11 @@ ANSWERS: list[tuple[str, list[str], list[tuple[Any, ...]]]] = [
     (
         "many-sources",
         ["least=2"],
-        [("alice", "human", 3, ["db", "srv"], 7), ("bob", "human", 2, ["srv"], 7), ("hugo", "human", 2, ["kali"], 3)],
+        [
+            ("alice", "human", 3, ["db", "srv"], 7),
+            ("bob", "human", 2, ["srv"], 7),
+            ("hugo", "human", 2, ["kali"], 3),
+        ],
     ),
     (
         "quick-moves",  # bob only failed at 10:00
@@ -564,8 +624,16 @@ ANSWERS: list[tuple[str, list[str], list[tuple[Any, ...]]]] = [
             (C, "ws2", "bob", False, "share", at("11:00"), at("11:00"), 1),
         ],
     ),
-    ("incident-onward", [f"incident={D}"], [(D, "kali", "frank", False, "share", at("02:10"), at("02:10"), 1)]),
-    ("incident-onward", [f"incident={C}", "most=1"], [(C, "ws1", "alice", False, "srv", at("09:00"), at("10:00"), 3)]),
+    (
+        "incident-onward",
+        [f"incident={D}"],
+        [(D, "kali", "frank", False, "share", at("02:10"), at("02:10"), 1)],
+    ),
+    (
+        "incident-onward",
+        [f"incident={C}", "most=1"],
+        [(C, "ws1", "alice", False, "srv", at("09:00"), at("10:00"), 3)],
+    ),
     (
         "unresolved-sources",
         [],
@@ -642,12 +710,20 @@ ANSWERS: list[tuple[str, list[str], list[tuple[Any, ...]]]] = [
             ("ws2", "machine", "reached", "acted from", 1, D20),
         ],
     ),
-    ("loaded-days", [], [(D20, 3, 14.0, D05), (D19, 1, 6.0, D05), (D18, 0, None, None), (D05, 0, None, None)]),
+    (
+        "loaded-days",
+        [],
+        [(D20, 3, 14.0, D05), (D19, 1, 6.0, D05), (D18, 0, None, None), (D05, 0, None, None)],
+    ),
 ]
 
 
-@pytest.mark.parametrize(("name", "given", "rows"), ANSWERS, ids=[f"{name} {' '.join(given)}" for name, given, _ in ANSWERS])
-def test_the_answer_is_the_one_worked_out(store: Store, name: str, given: list[str], rows: list[tuple[Any, ...]]) -> None:
+@pytest.mark.parametrize(
+    ("name", "given", "rows"), ANSWERS, ids=[f"{name} {' '.join(given)}" for name, given, _ in ANSWERS]
+)
+def test_the_answer_is_the_one_worked_out(
+    store: Store, name: str, given: list[str], rows: list[tuple[Any, ...]]
+) -> None:
     assert ask(store, name, *given) == rows
 
 
@@ -656,12 +732,24 @@ def test_every_question_has_an_answer_with_rows() -> None:
     assert len(questions.names()) >= 24
 
 
-HOSTILE = ["o'hara\"}) DETACH DELETE n //", "a\\b\\", "$user", "`x`", "' OR true //", "tab\there\nand on", "\u202egnp.exe"]
+HOSTILE = [
+    "o'hara\"}) DETACH DELETE n //",
+    "a\\b\\",
+    "$user",
+    "`x`",
+    "' OR true //",
+    "tab\there\nand on",
+    "\u202egnp.exe",
+]
 
 
 def test_names_are_only_names(store: Store) -> None:
     alike = {"end": "srv", "day": "2025-01-01", "count": 1, "failures": 0}
-    rows = {"start": HOSTILE, "source": HOSTILE, **{name: [value] * len(HOSTILE) for name, value in alike.items()}}
+    rows = {
+        "start": HOSTILE,
+        "source": HOSTILE,
+        **{name: [value] * len(HOSTILE) for name, value in alike.items()},
+    }
     when = [dt.datetime(2025, 1, 1, 9)] * len(HOSTILE)
     before = ask(store, "loaded-days"), ask(store, "machine-day", "machine=srv")
     store.load_nodes(ontology.USER, pa.table({"name": HOSTILE}))
@@ -673,11 +761,18 @@ def test_names_are_only_names(store: Store) -> None:
             jewels = [f"jewel={name}", "jewel=srv"]
             paths = ask(store, "paths-to-jewels", f"user={name}", *jewels, "since=2025-01-01T08:00")
             assert [row[3] for row in paths] == [[name, "srv"]]
-            assert ask(store, "incidents-of", f"entity={name}") == ask(store, "incident-edges", f"incident={name}") == []
+            assert (
+                ask(store, "incidents-of", f"entity={name}")
+                == ask(store, "incident-edges", f"incident={name}")
+                == []
+            )
     finally:
         store.clear(ontology.SCHEMA, "day", "2025-01-01")
         for name in HOSTILE:
-            store.delete("MATCH (n:User {name: $name}) WITH n LIMIT $limit DETACH DELETE n RETURN count(*) AS deleted", name=name)
+            store.delete(
+                "MATCH (n:User {name: $name}) WITH n LIMIT $limit DETACH DELETE n RETURN count(*) AS deleted",
+                name=name,
+            )
     assert before == (ask(store, "loaded-days"), ask(store, "machine-day", "machine=srv"))
 
 
@@ -728,7 +823,7 @@ def test_an_empty_graph_says_what_to_do(store: Store, monkeypatch: pytest.Monkey
         questions.last_day(store)
 
 
-# --- the files -------------------------------------------------------------------------------------------------
+# --- the files ----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", questions.names())
@@ -762,12 +857,15 @@ def test_texts_about_questions_name_those_there_are() -> None:
 
 def parsed(parameters: str) -> questions.Question:
     return questions.parse(
-        "q", f"// Title: t\n// Purpose: p\n// Parameters:\n{parameters}// Columns:\n//   a: what\n// Example: e\nRETURN 1 AS a"
+        "q",
+        f"// Title: t\n// Purpose: p\n// Parameters:\n{parameters}// Columns:\n//   a: what\n// Example: e\nRETURN 1 AS a",
     )
 
 
 def test_a_header_is_read() -> None:
-    question = parsed("//   user (text): the account: any\n//   :param user => 'x'\n//   n (number, default 3): how many\n")
+    question = parsed(
+        "//   user (text): the account: any\n//   :param user => 'x'\n//   n (number, default 3): how many\n"
+    )
     assert question.parameters == (
         questions.Parameter("user", "text", None, "the account: any"),
         questions.Parameter("n", "number", "3", "how many"),
@@ -777,7 +875,9 @@ def test_a_header_is_read() -> None:
     assert parsed("//   none\n").takes == "q takes no parameters"
 
 
-@pytest.mark.parametrize("line", ["//   user: the account\n", "//   user (name): the account\n", "//   user\n"])
+@pytest.mark.parametrize(
+    "line", ["//   user: the account\n", "//   user (name): the account\n", "//   user\n"]
+)
 def test_a_header_that_is_wrong_says_so(line: str) -> None:
     with pytest.raises(ValueError, match="not a parameter"):
         parsed(line)
@@ -785,7 +885,7 @@ def test_a_header_that_is_wrong_says_so(line: str) -> None:
         questions.parse("q", "// Title: t\n// Columns:\nRETURN 1")
 
 
-# --- parameters ------------------------------------------------------------------------------------------------
+# --- parameters ---------------------------------------------------------------------------------------------
 
 EVERY = parsed(
     "//   user (text): u\n//   day (day, default last): d\n//   first (day, default day - 7): f\n"
@@ -839,7 +939,7 @@ def test_a_wrong_parameter_names_the_right_ones(given: list[str], said: str) -> 
     assert said in str(error.value) and str(error.value).endswith(EVERY.takes)
 
 
-# --- the command line ------------------------------------------------------------------------------------------
+# --- the command line ---------------------------------------------------------------------------------------
 
 
 def run(*arguments: str, code: int = 0) -> Result:
@@ -862,7 +962,10 @@ def test_the_command_prints_the_answer_and_tells_which_day(connected: None) -> N
             "count": 7, "failures": 0,
         }
     ]  # fmt: skip
-    assert result.stderr.splitlines() == [f"day: {D20}, the last one scored", "cut at 1 rows; --limit takes more"]
+    assert result.stderr.splitlines() == [
+        f"day: {D20}, the last one scored",
+        "cut at 1 rows; --limit takes more",
+    ]
     table = run("user-day", "--param", "user=alice", "--param", f"day={D20}")
     assert table.stderr == "" and "RemoteInteractive" in table.stdout and "first seen" in table.stdout
 
@@ -881,9 +984,17 @@ def test_an_answer_without_rows_still_has_its_columns(connected: None) -> None:
         ("user-day", ["user=Alice"], ["no account is called 'Alice' in the graph; did you mean 'alice'?"]),
         ("user-day", ["user=ali"], ["no account is called 'ali' in the graph; did you mean 'alice'?"]),
         ("user-day", ["user=x\u202e"], ["no account is called 'x\\u202e' in the graph"]),
-        ("machine-day", ["machine=ws3"], ["no machine is called 'ws3' in the graph; did you mean 'ws2', 'ws1'?"]),
+        (
+            "machine-day",
+            ["machine=ws3"],
+            ["no machine is called 'ws3' in the graph; did you mean 'ws2', 'ws1'?"],
+        ),
         ("machine-day", ["machine=share"], ["no machine is called 'share' in the graph"]),
-        ("who-reached", ["target=vaults"], ["no machine or resource is called 'vaults' in the graph; did you mean 'vault'?"]),
+        (
+            "who-reached",
+            ["target=vaults"],
+            ["no machine or resource is called 'vaults' in the graph; did you mean 'vault'?"],
+        ),
         (
             "paths-to-jewels",
             ["user=alice", "jewel=d", "jewel=ws1", "jewel=nowhere", f"since={D05}", "days=1"],
@@ -897,11 +1008,17 @@ def test_an_answer_without_rows_still_has_its_columns(connected: None) -> None:
             ["entity=carola"],
             ["no account, machine or resource is called 'carola' in the graph; did you mean 'carol'?"],
         ),
-        ("incident-edges", ["incident=aaaa"], [f"no incident's id begins with 'aaaa' in the graph; did you mean '{A}'?"]),
+        (
+            "incident-edges",
+            ["incident=aaaa"],
+            [f"no incident's id begins with 'aaaa' in the graph; did you mean '{A}'?"],
+        ),
         ("incident-edges", [f"incident={A[:3]}"], []),
     ],
 )
-def test_a_name_that_is_not_in_the_graph_is_told(store: Store, question: str, given: list[str], said: list[str]) -> None:
+def test_a_name_that_is_not_in_the_graph_is_told(
+    store: Store, question: str, given: list[str], said: list[str]
+) -> None:
     asked = questions.load(question)
     parameters = questions.values(asked, given, lambda: D20)
     assert questions.unknown(store, asked, parameters) == said
@@ -909,9 +1026,15 @@ def test_a_name_that_is_not_in_the_graph_is_told(store: Store, question: str, gi
 
 def test_a_name_that_is_not_in_the_graph_is_told_after_an_empty_answer(connected: None) -> None:
     result = run("user-day", "--param", "user=alcie", "--param", f"day={D20}", "--format", "json")
-    assert (result.stdout, result.stderr) == ("[]\n", "no account is called 'alcie' in the graph; did you mean 'alice'?\n")
+    assert (result.stdout, result.stderr) == (
+        "[]\n",
+        "no account is called 'alcie' in the graph; did you mean 'alice'?\n",
+    )
     assert (
-        run("paths-to-jewels", *"--param user=alice --param jewel=dcc --param jewel=vault --param since=2026-01-20".split()).stderr
+        run(
+            "paths-to-jewels",
+            *"--param user=alice --param jewel=dcc --param jewel=vault --param since=2026-01-20".split(),
+        ).stderr
         == ""
     )
 
@@ -936,7 +1059,10 @@ def test_wrong_use_is_told_before_a_server_is_started(monkeypatch: pytest.Monkey
 @pytest.mark.parametrize(
     ("line", "offered"),
     [
-        ("ueba ask incident-", ["incident-edges", "incident-neighbours", "incident-onward", "incident-same-way"]),
+        (
+            "ueba ask incident-",
+            ["incident-edges", "incident-neighbours", "incident-onward", "incident-same-way"],
+        ),
         ("ueba ask li", ["list"]),
         ("ueba ask who-reached --param s", ["since="]),
         ("ueba ask nothing --param s", []),

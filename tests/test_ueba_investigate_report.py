@@ -1,4 +1,5 @@
-"""A day's report: what it says is worked out by hand, what it is made of cannot be broken by a name, and a browser shows it."""
+"""A day's report: what it says is worked out by hand, what it is made of cannot be broken by a name, and a
+browser shows it."""
 
 from __future__ import annotations
 
@@ -48,10 +49,19 @@ HOSTILE = [
 ]
 
 
-def edge(user: str, source: str | None, target: str, p: float, incident: str | None = None, **more: Any) -> dict[str, Any]:
+def edge(
+    user: str, source: str | None, target: str, p: float, incident: str | None = None, **more: Any
+) -> dict[str, Any]:
     """A row of findings, on TODAY at 06:00:00 unless it tells."""
     seen = dt.datetime(2026, 3, 5, 6)
-    row = {"user": user, "source": source, "target": target, "target_kind": "machine", "count": 2, "failures": 1}
+    row = {
+        "user": user,
+        "source": source,
+        "target": target,
+        "target_kind": "machine",
+        "count": 2,
+        "failures": 1,
+    }
     row |= {
         "first_seen": seen,
         "last_seen": seen + dt.timedelta(hours=12),
@@ -59,7 +69,9 @@ def edge(user: str, source: str | None, target: str, p: float, incident: str | N
         "surprise": 3.0,
         "p_value": p,
     }
-    said = [f"{user} never reached {target} before (3.0 nats; 0% of its partners on a day are new, 0% of its peers know {target})"]
+    said = [
+        f"{user} never reached {target} before (3.0 nats; 0% of its partners on a day are new, 0% of its peers know {target})"
+    ]
     return row | {"strangeness": 3 - np.log(p), "carried": 0.0, "incident": incident, "reasons": said} | more
 
 
@@ -67,7 +79,14 @@ def told(user: str, source: str | None, target: str, usual: str) -> dict[str, An
     """What is worked out of an edge when its day is scored, as far as the page shows it."""
     expected = {"target": [{"name": usual, "days": 0.9}], "source": [], "hour": [], "logon_type": []}
     changes = [
-        {"change": "source", "to": usual, "from": None, "why": "where the user usually acts from", "surprise": 0.1, "p_value": 0.5}
+        {
+            "change": "source",
+            "to": usual,
+            "from": None,
+            "why": "where the user usually acts from",
+            "surprise": 0.1,
+            "p_value": 0.5,
+        }
     ]
     return {
         "user": user,
@@ -86,16 +105,28 @@ def save(workspace: Workspace, day: dt.date, edges: list[dict[str, Any]], scores
     incidents = []
     for rank, (name, score) in enumerate(scores.items(), start=1):
         mine = [each for each in edges if each["incident"] == name]
-        about = {"id": name, "day": str(day), "rank": rank, "score": score, "p_value": min(each["p_value"] for each in mine)}
+        about = {
+            "id": name,
+            "day": str(day),
+            "rank": rank,
+            "score": score,
+            "p_value": min(each["p_value"] for each in mine),
+        }
         about |= {"users": sorted({each["user"] for each in mine}), "machines": [], "edges": len(mine)}
-        about |= {"reasons": mine[0]["reasons"], "backoff": "back-off" in str(mine), "schema_version": 1, "model": MODEL}
+        about |= {
+            "reasons": mine[0]["reasons"],
+            "backoff": "back-off" in str(mine),
+            "schema_version": 1,
+            "model": MODEL,
+        }
         incidents.append(about)
     findings.save(findings.Finding(day, table, incidents), workspace.findings)
 
 
 @pytest.fixture(scope="module")
 def small(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
-    """Four days; ann is in an incident on three of them, the last two in a row, bob on the last, eve is strange in none."""
+    """Four days; ann is in an incident on three of them, the last two in a row, bob on the last, eve is
+    strange in none."""
     workspace = Workspace(tmp_path_factory.mktemp("days"))
     lines = [event(f"{day}T{hour:02}:10:00", "ann", "pc1", "srv") for day in DAYS for hour in (8, 9)]
     lines += [event(f"{TODAY}T09:00:00", "bob", "pc2", "srv"), event(f"{TODAY}T23:59:59", "bob", "pc2", "db")]
@@ -120,22 +151,33 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
 def hostile(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     """A day all of whose names are hostile, in findings, verdicts and logs; one that fills the page."""
     workspace = Workspace(tmp_path_factory.mktemp("hostile"))
-    lines = [event(f"{TODAY}T{hour:02}:00:00", "ann", "pc1", "srv", reporter=name) for hour, name in enumerate(HOSTILE[:6])]
+    lines = [
+        event(f"{TODAY}T{hour:02}:00:00", "ann", "pc1", "srv", reporter=name)
+        for hour, name in enumerate(HOSTILE[:6])
+    ]
     read(workspace.root, lines + HOSTILE[:2])
     edges, scores = [], {}
     for number, (name, other) in enumerate(itertools.pairwise([*HOSTILE, HOSTILE[0]])):
         incident = f"20260305-{number:08x}"
         scores[incident] = 20.0 - number
-        safe = [text.replace("\x00", "").replace("\ud800", "") for text in (name, other)]  # Parquet holds no surrogate
+        safe = [
+            text.replace("\x00", "").replace("\ud800", "") for text in (name, other)
+        ]  # Parquet holds no surrogate
         edges += [
             edge(safe[0], safe[1], safe[0], 1e-9, incident, logon_types=[safe[1]]),
             edge(safe[1], None, safe[1], 1e-3, incident),
         ]
     for day in DAYS[-2:]:
         save(workspace, day, edges, scores)
-        explained = {edge["incident"]: [told(edge["user"], edge["source"], edge["target"], edge["user"])] for edge in edges[::2]}
+        explained = {
+            edge["incident"]: [told(edge["user"], edge["source"], edge["target"], edge["user"])]
+            for edge in edges[::2]
+        }
         explain.save(explained, workspace.findings, day)
-    verdicts.write(workspace.root, {"incident": "20260305-00000000", "verdict": "true", "reason": HOSTILE[1], "who": HOSTILE[5]})
+    verdicts.write(
+        workspace.root,
+        {"incident": "20260305-00000000", "verdict": "true", "reason": HOSTILE[1], "who": HOSTILE[5]},
+    )
     return workspace
 
 
@@ -172,14 +214,17 @@ class Elements(HTMLParser):
         self.text.append(data)
 
 
-# --- what it says ----------------------------------------------------------------------------------------------
+# --- what it says -------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     ("worst", "said"),
     [
         (20.0, "The strangest of 4 scored days: the worst incident scores 20.0 nats (usually 12.0)"),
-        (13.5, "Stranger than usual: the worst incident scores 13.5"),  # the middle half of 10, 12, 14 is 11 to 13
+        (
+            13.5,
+            "Stranger than usual: the worst incident scores 13.5",
+        ),  # the middle half of 10, 12, 14 is 11 to 13
         (12.0, "A usual day: "),
         (10.5, "Calmer than usual: "),
     ],
@@ -193,7 +238,13 @@ def test_a_day_is_compared_with_those_before(worst: float, said: str) -> None:
 
 @pytest.mark.parametrize(
     ("p", "said"),
-    [(0.5, "1 in 2"), (0.016, "1 in 62"), (1 / 3333, "1 in 3,300"), (1e-5, "1 in 100,000"), (1e-9, "fewer than 1 in 100,000")],
+    [
+        (0.5, "1 in 2"),
+        (0.016, "1 in 62"),
+        (1 / 3333, "1 in 3,300"),
+        (1e-5, "1 in 100,000"),
+        (1e-9, "fewer than 1 in 100,000"),
+    ],
 )
 def test_p_in_words(p: float, said: str) -> None:
     assert report.one_in(p) == said
@@ -204,15 +255,26 @@ def test_whom_an_incident_is_about() -> None:
     assert report.title(["ann", "bob", "eve"], ["pc1"]) == "ann and 2 more"
     assert report.title(["ann", "bob", "eve", "kim"], ["pc1"]) == "pc1, 4 users"
     assert report.title(["ann", "bob", "eve", "kim"], []) == "ann and 3 more"
-    assert archive.headline(["ann was strange on the days before as well (2.0 nats)", "ann (x) did y (1 nat)"]) == "ann (x) did y"
+    assert (
+        archive.headline(["ann was strange on the days before as well (2.0 nats)", "ann (x) did y (1 nat)"])
+        == "ann (x) did y"
+    )
 
 
 def test_the_facts_of_a_small_world(small: Workspace) -> None:
     facts = report.facts(small, TODAY, Config())
-    assert facts["today"]["edges"] == 3 and facts["today"]["incidents"] == 2 and facts["today"]["strange"] == 3
-    assert {hour: number for hour, number in enumerate(facts["today"]["active"]) if number} == {8: 1, 9: 2, 23: 1}
+    assert (
+        facts["today"]["edges"] == 3 and facts["today"]["incidents"] == 2 and facts["today"]["strange"] == 3
+    )
+    assert {hour: number for hour, number in enumerate(facts["today"]["active"]) if number} == {
+        8: 1,
+        9: 2,
+        23: 1,
+    }
     assert [each["worst"] for each in facts["trend"]] == [10.0, 0.0, 10.0, 12.0]
-    assert [(mark["start"], mark["width"]) for mark in facts["others"]] == [(25.0, 50.0)]  # eve's: 06:00 to 18:00
+    assert [(mark["start"], mark["width"]) for mark in facts["others"]] == [
+        (25.0, 50.0)
+    ]  # eve's: 06:00 to 18:00
     assert facts["going_on"] == 1 and facts["judged"] == 0 and facts["is_last"]
     user = facts["recurring"][0]
     assert (user["name"], user["strip"], user["days"], user["row"]) == ("ann", [2, 1, 2, 2], 3, 2)
@@ -221,8 +283,14 @@ def test_the_facts_of_a_small_world(small: Workspace) -> None:
         ("pc1", "acted from"),
         ("srv", "reached"),
     }
-    assert facts["model"]["used"] == MODEL and facts["model"]["usual_score"] == 5.5 and facts["model"]["age"] == 4
-    assert facts["model"]["backoffs"] == ["db has no history as a target: scored through its group (back-off)"]
+    assert (
+        facts["model"]["used"] == MODEL
+        and facts["model"]["usual_score"] == 5.5
+        and facts["model"]["age"] == 4
+    )
+    assert facts["model"]["backoffs"] == [
+        "db has no history as a target: scored through its group (back-off)"
+    ]
     assert facts["incidents"][0]["commands"] == [
         "ueba explain 20260305-aaaaaaaa --picture 20260305-aaaaaaaa.html",
         "ueba entity ann --day 2026-03-06",
@@ -249,39 +317,63 @@ def test_what_was_read_of_a_day(small: Workspace) -> None:
 
 
 def test_who_was_silent_on_the_day_and_what_no_run_could_read(tmp_path: Path) -> None:
-    """srv2 stops a day before the end; seen from the day before, both report. The last nightly run of a day counts."""
+    """srv2 stops a day before the end; seen from the day before, both report. The last nightly run of a day
+    counts."""
     times = [dt.datetime(2026, 3, 2) + dt.timedelta(minutes=10 * number) for number in range(6 * 72)]
     lines = [event(time.isoformat(), "a", "s", "t", reporter="srv1") for time in times]
-    lines += [event(time.isoformat(), "a", "s", "t", reporter="srv2") for time in times if time < dt.datetime(2026, 3, 4)]
+    lines += [
+        event(time.isoformat(), "a", "s", "t", reporter="srv2")
+        for time in times
+        if time < dt.datetime(2026, 3, 4)
+    ]
     read(tmp_path, lines)
     workspace = Workspace(tmp_path)
-    assert [each["reporter"] for each in report.ingest_health(workspace, DAYS[2], Config())["silent"]] == ["srv2"]
+    assert [each["reporter"] for each in report.ingest_health(workspace, DAYS[2], Config())["silent"]] == [
+        "srv2"
+    ]
     assert report.ingest_health(workspace, DAYS[1], Config())["silent"] == []
     for number, problem in enumerate([None, "it is a picture"]):
-        ran = {"day": "2026-03-04", "seconds": {"score": 1.5}, "ingested": [{"file": "x.log", "problem": problem}]}
+        ran = {
+            "day": "2026-03-04",
+            "seconds": {"score": 1.5},
+            "ingested": [{"file": "x.log", "problem": problem}],
+        }
         write_json(workspace.runs / f"{number}-nightly.json", ran)
-    assert report.unread(workspace, DAYS[2]) == [("x.log", "it is a picture")] and report.unread(workspace, DAYS[1]) == []
+    assert (
+        report.unread(workspace, DAYS[2]) == [("x.log", "it is a picture")]
+        and report.unread(workspace, DAYS[1]) == []
+    )
 
 
 def test_a_gap_is_of_the_days_it_touches(tmp_path: Path) -> None:
     """Ten events an hour, none from 18:00 on the 2nd to 08:00 on the 4th."""
     away = dt.datetime(2026, 3, 2, 18), dt.datetime(2026, 3, 4, 8)
     hours = [dt.datetime(2026, 3, 1) + dt.timedelta(hours=hour) for hour in range(24 * 5)]
-    times = [hour + dt.timedelta(minutes=6 * n) for hour in hours if not away[0] <= hour < away[1] for n in range(10)]
+    times = [
+        hour + dt.timedelta(minutes=6 * n)
+        for hour in hours
+        if not away[0] <= hour < away[1]
+        for n in range(10)
+    ]
     read(tmp_path, [event(time.isoformat(), "a", "s", "t") for time in times])
     for day, seen in ((1, 0), (2, 1), (3, 1), (4, 1), (5, 0)):
         gaps = report.ingest_health(Workspace(tmp_path), dt.date(2026, 3, day), Config())["gaps"]
-        assert {gap[1:] for gap in gaps} == ({("2026-03-02 18:00", "2026-03-04 08:00")} if seen else set()), day
+        assert {gap[1:] for gap in gaps} == ({("2026-03-02 18:00", "2026-03-04 08:00")} if seen else set()), (
+            day
+        )
 
 
 def test_a_count_is_a_least_one_where_more_may_have_been_cut() -> None:
-    """Two edges are kept. A third with p at most 0.01 has at least -log 0.01 = 4.6 nats: it is kept if the last one has less."""
+    """Two edges are kept. A third with p at most 0.01 has at least -log 0.01 = 4.6 nats: it is kept if the
+    last one has less."""
     trend = [{"day": TODAY, "edges": 1000}]
     for least, at_least in ((4.5, False), (4.7, True)):
         table = pd.DataFrame({"p_value": [0.001, 0.02], "strangeness": [9.0, least]})
         found = report.level_facts(0.01, trend, {TODAY: table}, candidates=2)
         assert found["today"] == found["all"] == {"observed": 1, "expected": 10.0, "at_least": at_least}
-    assert not report.level_facts(0.01, trend, {TODAY: table}, candidates=3)["today"]["at_least"]  # there were no more
+    assert not report.level_facts(0.01, trend, {TODAY: table}, candidates=3)["today"][
+        "at_least"
+    ]  # there were no more
 
 
 def test_held_out_days_are_judged_by_the_others() -> None:
@@ -295,10 +387,18 @@ def test_held_out_days_are_judged_by_the_others() -> None:
 
 def test_the_last_verdict_is_shown(small: Workspace, tmp_path: Path) -> None:
     workspace = Workspace(shutil.copytree(small.root, tmp_path / "judged"))
-    told = [{"incident": "20260305-aaaaaaaa", "verdict": word, "reason": "checked", "who": "kim"} for word in ("true", "benign")]
+    told = [
+        {"incident": "20260305-aaaaaaaa", "verdict": word, "reason": "checked", "who": "kim"}
+        for word in ("true", "benign")
+    ]
     verdicts.write(workspace.root, *told)
     shown = page(workspace)
-    assert "benign, says kim" in shown and "“checked”" in shown and "1 of 2 judged" in shown and "true, says" not in shown
+    assert (
+        "benign, says kim" in shown
+        and "“checked”" in shown
+        and "1 of 2 judged" in shown
+        and "true, says" not in shown
+    )
 
 
 def test_a_day_without_lake_model_or_incident_has_a_report(tmp_path: Path) -> None:
@@ -306,11 +406,17 @@ def test_a_day_without_lake_model_or_incident_has_a_report(tmp_path: Path) -> No
     save(workspace, TODAY, [edge("ann", "pc1", "srv", 0.3)], {})
     shown = page(workspace)
     Elements(shown)
-    for said in ("0 incidents", "None: nothing this day", "The lake holds the day no longer", "no file of this day", "is gone"):
+    for said in (
+        "0 incidents",
+        "None: nothing this day",
+        "The lake holds the day no longer",
+        "no file of this day",
+        "is gone",
+    ):
         assert said in shown
 
 
-# --- the command -----------------------------------------------------------------------------------------------
+# --- the command --------------------------------------------------------------------------------------------
 
 
 def test_the_command(trained: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
@@ -330,10 +436,12 @@ def test_the_command(trained: Workspace, tmp_path: Path, monkeypatch: pytest.Mon
     assert [each["edges"] for each in facts["held_out"]] == [
         len(lake.read_pairs(trained.lake, each["day"], each["day"])) for each in facts["held_out"]
     ]
-    assert {day_number(each["day"]) for each in facts["held_out"]} == set(Detector.load(trained.model).calibration.day.tolist())
+    assert {day_number(each["day"]) for each in facts["held_out"]} == set(
+        Detector.load(trained.model).calibration.day.tolist()
+    )
 
 
-# --- what it is made of ----------------------------------------------------------------------------------------
+# --- what it is made of -------------------------------------------------------------------------------------
 
 
 def test_names_are_shown_and_never_obeyed(hostile: Workspace) -> None:
@@ -341,7 +449,18 @@ def test_names_are_shown_and_never_obeyed(hostile: Workspace) -> None:
     assert [c for c in shown if not c.isprintable() and c != "\n"] == []
     found = Elements(shown)
     names = {tag for tag, _ in found.elements}
-    assert not names & {"script", "img", "iframe", "object", "embed", "form", "base", "foreignobject", "use", "image"}
+    assert not names & {
+        "script",
+        "img",
+        "iframe",
+        "object",
+        "embed",
+        "form",
+        "base",
+        "foreignobject",
+        "use",
+        "image",
+    }
     assert not [name for _, attributes in found.elements for name in attributes if name.startswith("on")]
     text = "".join(found.text)
     for name in (
@@ -364,7 +483,12 @@ def test_the_page_needs_nothing_and_is_sound(world: str, request: pytest.Fixture
     found = Elements(shown).elements
     policy = next(attributes for tag, attributes in found if tag == "meta" and "http-equiv" in attributes)
     assert str(policy["content"]).startswith("default-src 'none'; style-src 'unsafe-inline'; img-src data:;")
-    links = [value or "" for _, attributes in found for name, value in attributes.items() if name in ("href", "src", "xlink:href")]
+    links = [
+        value or ""
+        for _, attributes in found
+        for name, value in attributes.items()
+        if name in ("href", "src", "xlink:href")
+    ]
     ids = [attributes["id"] for _, attributes in found if "id" in attributes]
     assert len(ids) == len(set(ids)) and all(link == "data:," or link[1:] in ids for link in links)
     assert "url(" not in shown and "@import" not in shown
@@ -373,7 +497,11 @@ def test_the_page_needs_nothing_and_is_sound(world: str, request: pytest.Fixture
     assert levels[0] == 1 and levels.count(1) == 1 and all(b <= a + 1 for a, b in itertools.pairwise(levels))
     for tag, attributes in found:
         if tag == "svg" and attributes.get("class") != "graph":  # a graph has its title inside
-            assert attributes.get("aria-label") or attributes.get("aria-hidden") == "true" or attributes.get("class") == "strip"
+            assert (
+                attributes.get("aria-label")
+                or attributes.get("aria-hidden") == "true"
+                or attributes.get("class") == "strip"
+            )
         if tag == "th":
             assert attributes["scope"] in ("row", "col")
         if "wide" in (attributes.get("class") or "").split():
@@ -394,7 +522,10 @@ def test_colours_can_be_read(small: Workspace) -> None:
         return (high + 0.05) / (low + 0.05)
 
     assert contrast("#000", "#ffffff") == pytest.approx(21)
-    schemes = [dict(re.findall(r"--([\w-]+):(#\w+)", rule)) for rule in re.findall(r":root{([^}]*--paper[^}]*)}", page(small))]
+    schemes = [
+        dict(re.findall(r"--([\w-]+):(#\w+)", rule))
+        for rule in re.findall(r":root{([^}]*--paper[^}]*)}", page(small))
+    ]
     assert len(schemes) == 2
     for colours in schemes:
         for ground in ("paper", "card"):
@@ -404,7 +535,7 @@ def test_colours_can_be_read(small: Workspace) -> None:
             assert contrast(colours[name], colours[f"{name}-soft"]) >= 4.5, name
 
 
-# --- in a browser ----------------------------------------------------------------------------------------------
+# --- in a browser -------------------------------------------------------------------------------------------
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 QUIET = "--no-first-run --disable-background-networking --disable-component-update --disable-sync --disable-quic --disable-gpu"
@@ -420,7 +551,13 @@ MEASURE = """<!doctype html><iframe id="frame" src="page.html" style="width:{wid
 
 def browse(folder: Path, name: str, *options: str) -> tuple[str, list[str]]:
     """What a browser that is shown a file prints, and what its console says."""
-    command = [str(CHROMIUM), "--headless", "--no-sandbox", *QUIET.split(), f"--user-data-dir={folder / 'profile'}"]
+    command = [
+        str(CHROMIUM),
+        "--headless",
+        "--no-sandbox",
+        *QUIET.split(),
+        f"--user-data-dir={folder / 'profile'}",
+    ]
     command += ["--enable-logging=stderr", *options, (folder / name).as_uri()]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
     return done.stdout, [line for line in done.stderr.splitlines() if "CONSOLE" in line]
@@ -449,7 +586,13 @@ def test_a_browser_shows_it_light_and_dark(shown: Path, width: int, height: int)
     for number, scheme in enumerate(("dark", "light")):
         shot = shown / f"{scheme}.png"
         size = f"--window-size={width},{height}"
-        _, console = browse(shown, "page.html", f"--blink-settings=preferredColorScheme={number}", size, f"--screenshot={shot}")
+        _, console = browse(
+            shown,
+            "page.html",
+            f"--blink-settings=preferredColorScheme={number}",
+            size,
+            f"--screenshot={shot}",
+        )
         assert console == []  # nothing was asked of a network, nothing tried to run
         pixels = image.imread(shot)[..., :3]
         assert pixels.shape == (height, width, 3)
@@ -475,14 +618,18 @@ def test_the_page_can_be_printed(shown: Path) -> None:
     assert measured(shown, a4)["wide"] is False
     script = "document.title = [...document.querySelectorAll('details')].map(each => each.getBoundingClientRect().height > 99)"
     text = re.sub("<meta http-equiv[^>]*>", "", (shown / "page.html").read_text(encoding="utf-8"))
-    (shown / "open.html").write_text(text.replace("</body>", f"<script>{script}</script></body>"), encoding="utf-8")
+    (shown / "open.html").write_text(
+        text.replace("</body>", f"<script>{script}</script></body>"), encoding="utf-8"
+    )
     opened, _ = browse(shown, "open.html", "--dump-dom")
     title = re.search("<title>([truefals,]*)</title>", opened)
     assert title and set(title[1].split(",")[:2]) == {"true"}
 
 
 @in_a_browser
-@pytest.mark.parametrize("what", ["<script>document.title = 'owned'</script>", "<img src='http://192.0.2.1/x.png' onerror='0'>"])
+@pytest.mark.parametrize(
+    "what", ["<script>document.title = 'owned'</script>", "<img src='http://192.0.2.1/x.png' onerror='0'>"]
+)
 def test_what_got_into_the_page_would_not_run(shown: Path, what: str) -> None:
     """The policy, and that the console says so: the tests above would see it."""
     text = (shown / "page.html").read_text(encoding="utf-8")

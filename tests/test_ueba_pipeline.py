@@ -1,4 +1,5 @@
-"""The road from a log to incidents on a small simulated organisation: training, scoring, walking forward, nights, the graph."""
+"""The road from a log to incidents on a small simulated organisation: training, scoring, walking forward,
+nights, the graph."""
 
 import datetime as dt
 import gzip
@@ -45,7 +46,9 @@ def logs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     by_day: dict[dt.date, list[str]] = {}
     for line in gzip.open(folder / "all.txt.gz", "rt").read().splitlines():
         by_day.setdefault(dt.date(1970, 1, 1) + DAY * (int(line.split(",")[0]) // 86400), []).append(line)
-    by_day[LAST].append(f"{(LAST - dt.date(1970, 1, 1)).days * 86400},{HOSTILE}@X,{HOSTILE}@X,C1,C2,NTLM,Network,LogOn,Success")
+    by_day[LAST].append(
+        f"{(LAST - dt.date(1970, 1, 1)).days * 86400},{HOSTILE}@X,{HOSTILE}@X,C1,C2,NTLM,Network,LogOn,Success"
+    )
     for day, lines in by_day.items():
         (folder / f"{day}.txt").write_text("\n".join(lines) + "\n")
     return folder
@@ -116,7 +119,9 @@ def test_late_data_makes_the_history_anew(workspace: Workspace, logs: Path, tmp_
     stages.read(workspace, str(late), "lanl", CONFIG)
     made_anew = stages.known_before(workspace, LAST, CONFIG)
     changed = set(made_anew.batches) ^ set(carried_on.batches)
-    assert len(changed) == 2 and len({batch.split("/")[0] for batch in changed}) == 1  # that day's edges, before and after
+    assert (
+        len(changed) == 2 and len({batch.split("/")[0] for batch in changed}) == 1
+    )  # that day's edges, before and after
     shutil.rmtree(workspace.history)
     assert stages.known_before(workspace, LAST, CONFIG).batches == made_anew.batches
 
@@ -132,7 +137,7 @@ def test_scoring_a_file_keeps_nothing(workspace: Workspace, logs: Path) -> None:
     assert (both["surprise"] - both["surprise_day"]).abs().max() < 1e-6
 
 
-# --- walking forward -------------------------------------------------------------------------------------------
+# --- walking forward ----------------------------------------------------------------------------------------
 
 
 def walked(workspace: Workspace, last: dt.date) -> backtest.Backtest:
@@ -165,14 +170,16 @@ def test_days_out_of_order_are_refused(trained: Workspace) -> None:
         backtest.backtest(trained.lake, LAST, LAST, LAST, CONFIG)
 
 
-# --- the graph -------------------------------------------------------------------------------------------------
+# --- the graph ----------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
 def store(connection: Connection) -> Iterator[Store]:  # noqa: F811
     with Store(connection) as opened:
         for node in ontology.SCHEMA.nodes:
-            opened.delete(f"MATCH (n:{node.label}) WITH n LIMIT $limit DETACH DELETE n RETURN count(*) AS deleted")
+            opened.delete(
+                f"MATCH (n:{node.label}) WITH n LIMIT $limit DETACH DELETE n RETURN count(*) AS deleted"
+            )
         yield opened
 
 
@@ -186,13 +193,19 @@ def test_the_graph_says_what_the_lake_says(store: Store, workspace: Workspace) -
     once = counts(store)
     assert graph.load(store, workspace, LAST, LAST, quiet) == {"days": 1}
     assert counts(store) == once
-    store.delete("MATCH (n:LoadedDay) WITH n LIMIT $limit DELETE n RETURN count(*) AS deleted")  # as if cut off before its end
+    store.delete(
+        "MATCH (n:LoadedDay) WITH n LIMIT $limit DELETE n RETURN count(*) AS deleted"
+    )  # as if cut off before its end
     assert graph.load(store, workspace, LAST, LAST, quiet) == loaded
     assert counts(store) == once
     assert store.count(ontology.LOGGED_ON) == loaded["LOGGED_ON"]
-    hostile = store.query("MATCH (u:User)-[r:LOGGED_ON]->(m:Machine {name: 'C2'}) RETURN u.name AS name, r.source AS source")
+    hostile = store.query(
+        "MATCH (u:User)-[r:LOGGED_ON]->(m:Machine {name: 'C2'}) RETURN u.name AS name, r.source AS source"
+    )
     assert hostile.values.tolist() == [[f"{HOSTILE}@X", "C1"]]
-    worst = store.query("MATCH (i:Incident {rank: 1})-[:SCORED_BY]->(r:ModelRun) RETURN i.id AS id, r.trained_until AS run")
+    worst = store.query(
+        "MATCH (i:Incident {rank: 1})-[:SCORED_BY]->(r:ModelRun) RETURN i.id AS id, r.trained_until AS run"
+    )
     assert worst.values.tolist() == [[finding.incidents[0]["id"], str(LAST - DAY)]]
     scored = store.query(
         "MATCH (u:User)-[r:LOGGED_ON|ACCESSED]->() WHERE r.incident = $id RETURN DISTINCT u.name AS name",
@@ -203,14 +216,18 @@ def test_the_graph_says_what_the_lake_says(store: Store, workspace: Workspace) -
     assert len(machine_accounts) and all("$@" in name for name in machine_accounts)
 
 
-def test_a_day_without_incidents_is_a_result(store: Store, workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_day_without_incidents_is_a_result(
+    store: Store, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert stages.score(workspace, LAST, CONFIG).incidents
     graph.load(store, workspace, LAST, LAST, quiet)
     monkeypatch.setattr("ueba.detect.detector.Detector.least_score", lambda *_: 1e9)
     assert not stages.score(workspace, LAST, CONFIG).incidents
     graph.load(store, workspace, LAST, LAST, quiet)
     assert store.count(ontology.INCIDENT) == 0
-    scored = store.query("MATCH ()-[r:LOGGED_ON|ACCESSED]->() WHERE r.surprise IS NOT NULL RETURN r.incident AS incident")
+    scored = store.query(
+        "MATCH ()-[r:LOGGED_ON|ACCESSED]->() WHERE r.surprise IS NOT NULL RETURN r.incident AS incident"
+    )
     assert len(scored) and scored["incident"].isna().all()
     assert "no incident" in run(workspace.root, "incidents").stderr
     assert run(workspace.root, "incidents", "--format", "json").stdout == "[]\n"
@@ -219,7 +236,9 @@ def test_a_day_without_incidents_is_a_result(store: Store, workspace: Workspace,
     assert pq.read_table(workspace.root / "backtest" / "incidents.parquet").num_rows == 0
 
 
-def test_a_name_that_is_understood_later_replaces_the_old_one_in_the_graph(store: Store, tmp_path: Path) -> None:
+def test_a_name_that_is_understood_later_replaces_the_old_one_in_the_graph(
+    store: Store, tmp_path: Path
+) -> None:
     workspace, sid = Workspace(tmp_path / "ws"), "S-1-5-21-1-2-3-9"
     monday, tuesday = dt.date(2026, 3, 2), dt.date(2026, 3, 3)
     nights = (
@@ -237,12 +256,25 @@ def test_a_name_that_is_understood_later_replaces_the_old_one_in_the_graph(store
 
 
 def test_a_night_then_the_same_night_again(connection: Connection, logs: Path, tmp_path: Path) -> None:  # noqa: F811
-    environment = {"NEO4J_URI": connection.uri, "NEO4J_USERNAME": connection.username, "NEO4J_PASSWORD": connection.password}
+    environment = {
+        "NEO4J_URI": connection.uri,
+        "NEO4J_USERNAME": connection.username,
+        "NEO4J_PASSWORD": connection.password,
+    }
     environment["NEO4J_DATABASE"] = connection.database
     workspace = Workspace(tmp_path)
     first = nightly(workspace, day_files(logs), "lanl", CONFIG, environment)
     assert first["day"] == str(LAST) and first["incidents"]
-    assert list(first["seconds"]) == ["ingest", "load", "train before", "score", "train", "write", "prune", "peers"]
+    assert list(first["seconds"]) == [
+        "ingest",
+        "load",
+        "train before",
+        "score",
+        "train",
+        "write",
+        "prune",
+        "peers",
+    ]
     with Store(connection) as store:
         once = counts(store)
         again = nightly(workspace, day_files(logs), "lanl", CONFIG, environment)
@@ -252,7 +284,7 @@ def test_a_night_then_the_same_night_again(connection: Connection, logs: Path, t
     assert len(list(workspace.runs.glob("*-nightly.json"))) == 2
 
 
-# --- the command line ------------------------------------------------------------------------------------------
+# --- the command line ---------------------------------------------------------------------------------------
 
 
 def run(workspace: Path, *arguments: str, code: int = 0, **options: object) -> Result:
@@ -264,8 +296,12 @@ def run(workspace: Path, *arguments: str, code: int = 0, **options: object) -> R
 
 def test_incidents_and_explain_from_the_command_line(workspace: Workspace, tmp_path: Path) -> None:
     stages.score(workspace, LAST, CONFIG)
-    listed = [json.loads(line) for line in run(workspace.root, "incidents", "--format", "jsonl").stdout.splitlines()]
-    assert listed == [{**incident, "verdict": None} for incident in archive.load_incidents(workspace.findings)]
+    listed = [
+        json.loads(line) for line in run(workspace.root, "incidents", "--format", "jsonl").stdout.splitlines()
+    ]
+    assert listed == [
+        {**incident, "verdict": None} for incident in archive.load_incidents(workspace.findings)
+    ]
     assert listed[0]["schema_version"] == 1
     picture = tmp_path / "picture.html"
     told = run(workspace.root, "explain", listed[0]["id"][:13], "--picture", str(picture))
@@ -279,7 +315,11 @@ def test_score_reads_a_pipe(workspace: Workspace, logs: Path) -> None:
     command = [sys.executable, "-c", "from ueba.cli import main; main()", "--workspace", str(workspace.root)]
     lines = Path(day_files(logs)[-1]).read_text()
     piped = subprocess.run(
-        [*command, "score", "-", "--output-format", "jsonl"], input=lines, capture_output=True, text=True, check=True
+        [*command, "score", "-", "--output-format", "jsonl"],
+        input=lines,
+        capture_output=True,
+        text=True,
+        check=True,
     )
     edges = [json.loads(line) for line in piped.stdout.splitlines()]
     assert edges and all(edge["p_value"] > 0 and edge["reasons"] for edge in edges)
@@ -317,12 +357,25 @@ def test_bad_files_leave_the_workspace_as_it_was(workspace: Workspace, logs: Pat
 def test_settings_tell_where_they_come_from(tmp_path: Path) -> None:
     settings = tmp_path / "ueba.toml"
     settings.write_text("[incidents]\nbudget = 25\n")
-    shown = run(tmp_path, "--config", str(settings), "config", "show", "--format", "json", env={"UEBA_TRAIN_SEEDS": "5"})
+    shown = run(
+        tmp_path,
+        "--config",
+        str(settings),
+        "config",
+        "show",
+        "--format",
+        "json",
+        env={"UEBA_TRAIN_SEEDS": "5"},
+    )
     rows = {row["setting"]: (row["value"], row["source"]) for row in json.loads(shown.stdout)}
     assert rows["incidents.budget"] == (25, str(settings))
     assert rows["train.seeds"] == (5, "UEBA_TRAIN_SEEDS")
     assert rows["train.steps"][1] == "default"
-    for text, said in (("[incident]\na=1", "unknown section"), ("[train]\nstep=1", "unknown key"), ("[train]\nsteps='x'", "whole")):
+    for text, said in (
+        ("[incident]\na=1", "unknown section"),
+        ("[train]\nstep=1", "unknown key"),
+        ("[train]\nsteps='x'", "whole"),
+    ):
         settings.write_text(text)
         assert said in run(tmp_path, "--config", str(settings), "config", "show", code=2).output
 

@@ -1,4 +1,5 @@
-"""The simulated organisation looked at from every side: a default one, and a small one in which much changes."""
+"""The simulated organisation looked at from every side: a default one, and a small one in which much
+changes."""
 
 import gzip
 import json
@@ -18,14 +19,26 @@ from ueba import campaigns
 from ueba.cli import main
 from ueba.errors import ConfigError, UsageError
 from ueba.ingest import ingest, lake
-from ueba.simulate import EVENT_COLUMNS, LABEL_COLUMNS, Organisation, World, formats, ocsf, simulate, windows, writers
+from ueba.simulate import (
+    EVENT_COLUMNS,
+    LABEL_COLUMNS,
+    Organisation,
+    World,
+    formats,
+    ocsf,
+    simulate,
+    windows,
+    writers,
+)
 from ueba.simulate.calendar import Calendar, easter, is_holiday, make_calendar
 from ueba.simulate.cast import TECHNICAL, Cast, gather
 from ueba.simulate.change import rows_of
 from ueba.simulate.json_lines import fill
 
 DEFAULT = Organisation()
-RESTLESS = Organisation(users=80, days=20, joiners=0.2, leavers=0.2, movers=0.2, renames=0.2, campaigns=1, attack_days=6)
+RESTLESS = Organisation(
+    users=80, days=20, joiners=0.2, leavers=0.2, movers=0.2, renames=0.2, campaigns=1, attack_days=6
+)
 TINY = Organisation(users=60, days=8, attack_days=4, campaigns=1)
 ROOT = Path(__file__).parent.parent
 KEY = ["time", "user", "source", "target"]
@@ -90,11 +103,20 @@ def test_vocabulary(events: pd.DataFrame) -> None:
     assert set(events.target_kind) == {"machine", "resource"}
     assert set(events.action) == {"logon", "ticket", "service_ticket", "share_access", "sso", "assume_role"}
     assert set(events.outcome) == {"success", "failure"}
-    assert set(events.logon_type.dropna()) == {"Network", "Interactive", "Unlock", "RemoteInteractive", "Batch", "Service"}
+    assert set(events.logon_type.dropna()) == {
+        "Network",
+        "Interactive",
+        "Unlock",
+        "RemoteInteractive",
+        "Batch",
+        "Service",
+    }
     assert events.user.str.fullmatch(r"[^@]+@corp\.example").all()
     resource = events.action.isin(["share_access", "sso", "assume_role"])
     assert (resource == (events.target_kind == "resource")).all()
-    assert (events.logon_type.isna() == events.action.isin(["ticket", "service_ticket", "sso", "assume_role"])).all()
+    assert (
+        events.logon_type.isna() == events.action.isin(["ticket", "service_ticket", "sso", "assume_role"])
+    ).all()
 
 
 def test_same_seed_same_tables_other_seed_others() -> None:
@@ -108,7 +130,9 @@ def test_who_there_is(events: pd.DataFrame, world: World) -> None:
     people = set(events.user[events.user.str.match(PERSON)])
     staff = world.staff.to_pandas()
     assert people <= set(staff.user[staff.kind == "human"])
-    assert len(people) > 0.97 * len(staff.user[staff.kind == "human"]) == 0.97 * DEFAULT.users  # some join and are away
+    assert (
+        len(people) > 0.97 * len(staff.user[staff.kind == "human"]) == 0.97 * DEFAULT.users
+    )  # some join and are away
     assert set(events.user[events.user.str.startswith("adm-")]) == set(staff.user[staff.kind == "admin"])
     assert set(staff.manager) <= set(staff.user)
     for kind_of_account in (r"\$@", "^svc-", "^adm-", "^anonymous logon@"):
@@ -127,15 +151,30 @@ def test_no_event_outside_the_period(events: pd.DataFrame) -> None:
 # ---- days ----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("year", "day"), [(2024, date(2024, 3, 31)), (2025, date(2025, 4, 20)), (2026, date(2026, 4, 5))])
+@pytest.mark.parametrize(
+    ("year", "day"), [(2024, date(2024, 3, 31)), (2025, date(2025, 4, 20)), (2026, date(2026, 4, 5))]
+)
 def test_easter(year: int, day: date) -> None:
     assert easter(year) == day
 
 
 def test_holidays() -> None:
-    """2026: Good Friday 3 April, Easter Monday 6 April, Ascension 14 May, Whit Monday 25 May, and the fixed days."""
+    """2026: Good Friday 3 April, Easter Monday 6 April, Ascension 14 May, Whit Monday 25 May, and the fixed
+    days."""
     days = [date(2026, 1, 1) + DAY * number for number in range(365)]
-    expected = {(1, 1), (1, 6), (4, 3), (4, 6), (5, 1), (5, 14), (5, 25), (8, 15), (11, 1), (12, 25), (12, 26)}
+    expected = {
+        (1, 1),
+        (1, 6),
+        (4, 3),
+        (4, 6),
+        (5, 1),
+        (5, 14),
+        (5, 25),
+        (8, 15),
+        (11, 1),
+        (12, 25),
+        (12, 26),
+    }
     assert {(day.month, day.day) for day in days if is_holiday(day)} == expected
 
 
@@ -166,8 +205,14 @@ def test_movers_leave_old_places_for_new_ones(restless: pd.DataFrame) -> None:
     department = dict(zip(places.name, places.department, strict=True))
     moved = np.flatnonzero(people.moved < RESTLESS.days - 6)
     assert len(moved) > 3
-    own = pd.DataFrame({"user": people.user, "moved": people.moved, "old": people.department, "new": people.new_department})
-    visits = restless.merge(own.iloc[moved], on="user").assign(to=lambda table: table.target.map(department)).dropna(subset="to")
+    own = pd.DataFrame(
+        {"user": people.user, "moved": people.moved, "old": people.department, "new": people.new_department}
+    )
+    visits = (
+        restless.merge(own.iloc[moved], on="user")
+        .assign(to=lambda table: table.target.map(department))
+        .dropna(subset="to")
+    )
     before, long_after = visits[visits.day < visits.moved], visits[visits.day > visits.moved + 5]
     assert (before.to == before.old).mean() > 3 * (before.to == before.new).mean()
     assert (long_after.to == long_after.new).mean() > 3 * (long_after.to == long_after.old).mean()
@@ -178,7 +223,10 @@ def test_a_renamed_machine_has_one_name_at_a_time(restless: pd.DataFrame) -> Non
     assert {change.old.split("-")[0] == "srv" for change in renames} == {True, False}
     followed = 0
     for change in renames:
-        old, new = (restless[(restless.source == name) | (restless.target == name)] for name in (change.old, change.new))
+        old, new = (
+            restless[(restless.source == name) | (restless.target == name)]
+            for name in (change.old, change.new)
+        )
         assert (old.day < change.day).all() and (new.day >= change.day).all()
         followed += len(set(old.user) & set(new.user)) > 0
     assert followed > len(renames) / 2
@@ -220,9 +268,12 @@ def test_admins_are_broader(events: pd.DataFrame) -> None:
 
 
 def test_colleagues_share_more_than_strangers(events: pd.DataFrame) -> None:
-    """What a graph can learn: two of one team have more targets in common than two of different departments."""
+    """What a graph can learn: two of one team have more targets in common than two of different
+    departments."""
     people = cast_of(DEFAULT)[0].people
-    reach = events[events.target.str.contains(r"srv-(?:db|app|file|ts|web-0)|/")].groupby("user").target.agg(set)
+    reach = (
+        events[events.target.str.contains(r"srv-(?:db|app|file|ts|web-0)|/")].groupby("user").target.agg(set)
+    )
     usual = [reach.get(user, set()) - {"sso/mail", "sso/travel", "sso/timesheet"} for user in people.user]
 
     def common(a: int, b: int) -> float:
@@ -234,7 +285,9 @@ def test_colleagues_share_more_than_strangers(events: pd.DataFrame) -> None:
     assert same > 0.25 > 5 * apart
 
 
-def test_benign_new_edges_follow_the_structure_and_attacks_do_not(events: pd.DataFrame, labels: pd.DataFrame) -> None:
+def test_benign_new_edges_follow_the_structure_and_attacks_do_not(
+    events: pd.DataFrame, labels: pd.DataFrame
+) -> None:
     """Of people's new targets in the last days: how often somebody of the department was there before."""
     people = cast_of(DEFAULT)[0].people
     department = dict(zip(people.user, people.new_department, strict=True))
@@ -311,16 +364,24 @@ def by_hand(**columns: list[str | None]) -> pa.Table:
     plain = {"target_kind": ["machine"] * n, "action": ["logon"] * n, "logon_type": ["Network"] * n}
     plain |= {"auth_package": ["Kerberos"] * n, "outcome": ["success"] * n} | columns
     times = pa.array([datetime(2026, 1, 7, 8, tzinfo=UTC)] * n, pa.timestamp("us", "UTC"))
-    return pa.table({"time": times} | {name: pa.array(plain[name], pa.string()) for name in EVENT_COLUMNS[1:]})
+    return pa.table(
+        {"time": times} | {name: pa.array(plain[name], pa.string()) for name in EVENT_COLUMNS[1:]}
+    )
 
 
 ALICE = "alice@corp.example"
-NAMES = np.array(["adm-alice@corp.example", ALICE, "dc-001", "share/x", "srv-1", "ws-1", "ws-1$@corp.example"])  # sorted
+NAMES = np.array(
+    ["adm-alice@corp.example", ALICE, "dc-001", "share/x", "srv-1", "ws-1", "ws-1$@corp.example"]
+)  # sorted
 
 
 def test_lanl_by_hand(tmp_path: Path) -> None:
     logons = by_hand(
-        user=["x", "y"], source=["pc", None], target=["x", "y"], outcome=["failure", "success"], action=["logon", "ticket"]
+        user=["x", "y"],
+        source=["pc", None],
+        target=["x", "y"],
+        outcome=["failure", "success"],
+        action=["logon", "ticket"],
     )
     writers.write_lanl(logons, tmp_path / "auth.txt", datetime(2026, 1, 7, tzinfo=UTC))
     expected = "28800,x,x,pc,x,Kerberos,Network,LogOn,Fail\n28800,y,y,?,y,?,?,TGT,Success\n"
@@ -328,9 +389,13 @@ def test_lanl_by_hand(tmp_path: Path) -> None:
 
 
 def test_csv_and_staff_by_hand(tmp_path: Path) -> None:
-    writers.write_csv(by_hand(user=["x"], source=["pc"], target=["y"], logon_type=[None]), tmp_path / "events.csv")
+    writers.write_csv(
+        by_hand(user=["x"], source=["pc"], target=["y"], logon_type=[None]), tmp_path / "events.csv"
+    )
     header = "timestamp,account,from_host,to_host,protocol,type,result"
-    assert (tmp_path / "events.csv").read_text() == f"{header}\n2026-01-07T08:00:00Z,x,pc,y,Kerberos,,success\n"
+    assert (
+        tmp_path / "events.csv"
+    ).read_text() == f"{header}\n2026-01-07T08:00:00Z,x,pc,y,Kerberos,,success\n"
     staff = {"user": ["x"], "department": ["it"], "role": ["lead"], "manager": ["x"], "kind": ["human"]}
     writers.write_staff(pa.table(staff), tmp_path / "people.csv")
     assert (tmp_path / "people.csv").read_text() == "user,department,role,manager,kind\nx,it,lead,x,human\n"
@@ -347,13 +412,38 @@ def facts(record: dict, *names: str) -> tuple[str, ...]:
 
 
 def test_windows_kerberos_logon() -> None:
-    """At the controller a service ticket of alice's for SRV-1, at SRV-1 a logon; ws-1 has number 5: 10.0.0.5, controller 5 % 3."""
+    """At the controller a service ticket of alice's for SRV-1, at SRV-1 a logon; ws-1 has number 5:
+    10.0.0.5, controller 5 % 3."""
     ticket, logon = windows_of(user=[ALICE], source=["ws-1"], target=["srv-1"])
     fields = ("TargetUserName", "TargetDomainName", "ServiceName", "IpAddress", "Status")
-    expected = ("4769", "DC-003.corp.example", "alice@CORP.EXAMPLE", "CORP.EXAMPLE", "SRV-1$", "::ffff:10.0.0.5", "0x0")
+    expected = (
+        "4769",
+        "DC-003.corp.example",
+        "alice@CORP.EXAMPLE",
+        "CORP.EXAMPLE",
+        "SRV-1$",
+        "::ffff:10.0.0.5",
+        "0x0",
+    )
     assert facts(ticket, *fields) == expected
-    fields = ("TargetUserName", "TargetDomainName", "LogonType", "IpAddress", "WorkstationName", "LogonProcessName")
-    assert facts(logon, *fields) == ("4624", "SRV-1.corp.example", "alice", "CORP", "3", "10.0.0.5", "-", "Kerberos")
+    fields = (
+        "TargetUserName",
+        "TargetDomainName",
+        "LogonType",
+        "IpAddress",
+        "WorkstationName",
+        "LogonProcessName",
+    )
+    assert facts(logon, *fields) == (
+        "4624",
+        "SRV-1.corp.example",
+        "alice",
+        "CORP",
+        "3",
+        "10.0.0.5",
+        "-",
+        "Kerberos",
+    )
     assert logon["winlog"]["event_data"]["TargetUserSid"].endswith("-1101")
     assert logon["@timestamp"] == "2026-01-07T08:00:00Z" and logon["event"]["outcome"] == "success"
     assert [record["winlog"]["record_id"] for record in (ticket, logon)] == ["2", "3"]
@@ -361,10 +451,18 @@ def test_windows_kerberos_logon() -> None:
 
 def test_windows_ntlm_logon_and_failure() -> None:
     valid, logon = windows_of(user=[ALICE], source=["ws-1"], target=["srv-1"], auth_package=["NTLM"])
-    assert facts(valid, "TargetUserName", "Workstation", "Status") == ("4776", "DC-003.corp.example", "alice", "WS-1", "0x0")
+    assert facts(valid, "TargetUserName", "Workstation", "Status") == (
+        "4776",
+        "DC-003.corp.example",
+        "alice",
+        "WS-1",
+        "0x0",
+    )
     fields = ("WorkstationName", "IpAddress", "LmPackageName", "KeyLength")
     assert facts(logon, *fields) == ("4624", "SRV-1.corp.example", "WS-1", "10.0.0.5", "NTLM V2", "128")
-    invalid, failure = windows_of(user=[ALICE], source=["ws-1"], target=["srv-1"], auth_package=["NTLM"], outcome=["failure"])
+    invalid, failure = windows_of(
+        user=[ALICE], source=["ws-1"], target=["srv-1"], auth_package=["NTLM"], outcome=["failure"]
+    )
     assert facts(invalid, "Status") == ("4776", "DC-003.corp.example", "0xc000006a")
     assert facts(failure, "TargetUserSid", "Status", "SubStatus") == (
         "4625",
@@ -377,47 +475,81 @@ def test_windows_ntlm_logon_and_failure() -> None:
 
 
 def test_windows_expired_password_of_a_service() -> None:
-    *_, failure = windows_of(user=["svc-x@corp.example"], source=["ws-1"], target=["srv-1"], outcome=["failure"])
+    *_, failure = windows_of(
+        user=["svc-x@corp.example"], source=["ws-1"], target=["srv-1"], outcome=["failure"]
+    )
     assert facts(failure, "Status", "FailureReason") == ("4625", "SRV-1.corp.example", "0xc0000071", "%%2309")
 
 
 def test_windows_at_the_own_desk() -> None:
     """Nothing at the controller; the address is the loopback."""
-    (logon,) = windows_of(user=[ALICE], source=["ws-1"], target=["ws-1"], auth_package=["Negotiate"], logon_type=["Interactive"])
+    (logon,) = windows_of(
+        user=[ALICE], source=["ws-1"], target=["ws-1"], auth_package=["Negotiate"], logon_type=["Interactive"]
+    )
     fields = ("LogonType", "IpAddress", "IpPort", "WorkstationName", "LogonProcessName")
     assert facts(logon, *fields) == ("4624", "WS-1.corp.example", "2", "127.0.0.1", "0", "WS-1", "User32 ")
 
 
 def test_windows_other_account() -> None:
     """An administrator's remote desktop: at the desk, alice uses adm-alice."""
-    records = windows_of(user=["adm-alice@corp.example"], source=["ws-1"], target=["srv-1"], logon_type=["RemoteInteractive"])
+    records = windows_of(
+        user=["adm-alice@corp.example"], source=["ws-1"], target=["srv-1"], logon_type=["RemoteInteractive"]
+    )
     assert [record["event"]["code"] for record in records] == ["4648", "4769", "4624"]
     fields = ("SubjectUserName", "TargetUserName", "TargetServerName")
-    assert facts(records[0], *fields) == ("4648", "WS-1.corp.example", "alice", "adm-alice", "SRV-1.corp.example")
+    assert facts(records[0], *fields) == (
+        "4648",
+        "WS-1.corp.example",
+        "alice",
+        "adm-alice",
+        "SRV-1.corp.example",
+    )
     assert records[0]["winlog"]["event_data"]["SubjectUserSid"].endswith("-1101")
 
 
 def test_windows_tickets() -> None:
-    (ticket,) = windows_of(user=[ALICE], source=["ws-1"], target=["dc-001"], action=["ticket"], logon_type=[None])
+    (ticket,) = windows_of(
+        user=[ALICE], source=["ws-1"], target=["dc-001"], action=["ticket"], logon_type=[None]
+    )
     fields = ("TargetUserName", "ServiceName", "IpAddress")
     assert facts(ticket, *fields) == ("4768", "DC-001.corp.example", "alice", "krbtgt", "::ffff:10.0.0.5")
     machine = "ws-1$@corp.example"
-    (ticket,) = windows_of(user=[machine], source=["ws-1"], target=["dc-001"], action=["service_ticket"], logon_type=[None])
-    assert facts(ticket, "TargetUserName", "ServiceName") == ("4769", "DC-001.corp.example", "WS-1$@CORP.EXAMPLE", "DC-001$")
+    (ticket,) = windows_of(
+        user=[machine], source=["ws-1"], target=["dc-001"], action=["service_ticket"], logon_type=[None]
+    )
+    assert facts(ticket, "TargetUserName", "ServiceName") == (
+        "4769",
+        "DC-001.corp.example",
+        "WS-1$@CORP.EXAMPLE",
+        "DC-001$",
+    )
 
 
 def test_windows_share_and_what_windows_does_not_see() -> None:
     """Folder x is number 3: on the first of three file servers."""
-    (share,) = windows_of(user=[ALICE], source=["ws-1"], target=["share/x"], action=["share_access"], target_kind=["resource"])
+    (share,) = windows_of(
+        user=[ALICE], source=["ws-1"], target=["share/x"], action=["share_access"], target_kind=["resource"]
+    )
     fields = ("SubjectUserName", "ShareName", "IpAddress")
     assert facts(share, *fields) == ("5140", "SRV-FS-001.corp.example", "alice", r"\\*\x", "10.0.0.5")
-    assert windows_of(user=[ALICE], source=["ws-1"], target=["sso/mail"], action=["sso"], logon_type=[None]) == []
+    assert (
+        windows_of(user=[ALICE], source=["ws-1"], target=["sso/mail"], action=["sso"], logon_type=[None])
+        == []
+    )
 
 
 def test_windows_anonymous() -> None:
-    _, logon = windows_of(user=["anonymous logon@corp.example"], source=["ws-1"], target=["srv-1"], auth_package=["NTLM"])
+    _, logon = windows_of(
+        user=["anonymous logon@corp.example"], source=["ws-1"], target=["srv-1"], auth_package=["NTLM"]
+    )
     fields = ("TargetUserName", "TargetDomainName", "TargetUserSid")
-    assert facts(logon, *fields) == ("4624", "SRV-1.corp.example", "ANONYMOUS LOGON", "NT AUTHORITY", "S-1-5-7")
+    assert facts(logon, *fields) == (
+        "4624",
+        "SRV-1.corp.example",
+        "ANONYMOUS LOGON",
+        "NT AUTHORITY",
+        "S-1-5-7",
+    )
 
 
 def ocsf_of(**columns: list[str | None]) -> dict:
@@ -451,13 +583,30 @@ def test_ocsf_logon_by_hand() -> None:
 
 
 def test_ocsf_access() -> None:
-    resource: dict[str, list[str | None]] = {"user": [ALICE], "source": ["ws-1"], "target_kind": ["resource"], "logon_type": [None]}
+    resource: dict[str, list[str | None]] = {
+        "user": [ALICE],
+        "source": ["ws-1"],
+        "target_kind": ["resource"],
+        "logon_type": [None],
+    }
     share = ocsf_of(**resource, target=["share/x"], action=["share_access"])
-    assert (share["type_uid"], share["file"]["name"], share["actor"]["user"]["name"]) == (600614, "share/x", "alice")
+    assert (share["type_uid"], share["file"]["name"], share["actor"]["user"]["name"]) == (
+        600614,
+        "share/x",
+        "alice",
+    )
     role = ocsf_of(**resource, target=["role/x"], action=["assume_role"])
-    assert (role["class_uid"], role["api"]["operation"], role["resources"][0]["name"]) == (6003, "AssumeRole", "role/x")
+    assert (role["class_uid"], role["api"]["operation"], role["resources"][0]["name"]) == (
+        6003,
+        "AssumeRole",
+        "role/x",
+    )
     sign_on = ocsf_of(**resource, target=["sso/mail"], action=["sso"], auth_package=["SAML"])
-    assert (sign_on["type_uid"], sign_on["service"]["name"], sign_on["auth_protocol_id"]) == (300201, "sso/mail", 5)
+    assert (sign_on["type_uid"], sign_on["service"]["name"], sign_on["auth_protocol_id"]) == (
+        300201,
+        "sso/mail",
+        5,
+    )
 
 
 @pytest.mark.parametrize("name", ['a"b', "a\\b", "a\nb"])
@@ -480,19 +629,38 @@ def counted(events: pd.DataFrame, *columns: str) -> Counter[tuple[str, ...]]:
 
 
 def test_formats_tell_the_same_events(tiny: tuple[World, Path]) -> None:
-    """Every format, read back with nothing but its own fields, says who reached what when, and whether it worked."""
+    """Every format, read back with nothing but its own fields, says who reached what when, and whether it
+    worked."""
     world, folder = tiny
-    events = frame(world.events, TINY).assign(second=lambda table: table.time.dt.strftime("%Y-%m-%dT%H:%M:%SZ"))
+    events = frame(world.events, TINY).assign(
+        second=lambda table: table.time.dt.strftime("%Y-%m-%dT%H:%M:%SZ")
+    )
     columns = ("second", "user", "source", "target", "outcome")
 
     lanl = duckdb.sql(f"SELECT * FROM read_csv('{folder / formats.FILES['lanl']}', header=false)").df()
-    lanl.columns = ["second", "actor", "user", "source", "target", "package", "type", "orientation", "outcome"]
+    lanl.columns = [
+        "second",
+        "actor",
+        "user",
+        "source",
+        "target",
+        "package",
+        "type",
+        "orientation",
+        "outcome",
+    ]
     lanl["second"] = pd.to_datetime(lanl.second, unit="s").dt.strftime("%Y-%m-%dT%H:%M:%SZ")
     lanl["outcome"] = lanl.outcome.map({"Success": "success", "Fail": "failure"})
     assert counted(lanl, *columns) == counted(events, *columns)
 
     table = pd.read_csv(folder / formats.FILES["csv"]).rename(
-        columns={"timestamp": "second", "account": "user", "from_host": "source", "to_host": "target", "result": "outcome"}
+        columns={
+            "timestamp": "second",
+            "account": "user",
+            "from_host": "source",
+            "to_host": "target",
+            "result": "outcome",
+        }
     )
     assert counted(table, *columns) == counted(events, *columns)
 
@@ -504,13 +672,20 @@ def test_formats_tell_the_same_events(tiny: tuple[World, Path]) -> None:
         target = target or record.get("file", {}).get("name") or record["resources"][0]["name"]
         second = datetime.fromtimestamp(record["time"] / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         rows.append(
-            (second, f"{user['name']}@{user['domain']}", record["src_endpoint"]["hostname"], target, record["status"].lower())
+            (
+                second,
+                f"{user['name']}@{user['domain']}",
+                record["src_endpoint"]["hostname"],
+                target,
+                record["status"].lower(),
+            )
         )
     assert Counter(rows) == counted(events, *columns)
 
 
 def test_windows_tells_the_same_logons(tiny: tuple[World, Path]) -> None:
-    """4624, 4625, 4768 and 5140 are one record an event; 4769 and 4776 are the controller's view of the same logons."""
+    """4624, 4625, 4768 and 5140 are one record an event; 4769 and 4776 are the controller's view of the same
+    logons."""
     world, folder = tiny
     events = frame(world.events, TINY)
     found: Counter[tuple[str, str, str]] = Counter()
@@ -524,7 +699,9 @@ def test_windows_tells_the_same_logons(tiny: tuple[World, Path]) -> None:
             found[record["@timestamp"], f"{name}@corp.example", record["host"]["name"].lower()] += 1
     logons = events[events.action == "logon"]
     expected = counted(
-        logons.assign(second=logons.time.dt.strftime("%Y-%m-%dT%H:%M:%SZ"), host=logons.target + ".corp.example"),
+        logons.assign(
+            second=logons.time.dt.strftime("%Y-%m-%dT%H:%M:%SZ"), host=logons.target + ".corp.example"
+        ),
         "second",
         "user",
         "host",
@@ -542,10 +719,14 @@ def test_what_is_written_can_be_ingested(tiny: tuple[World, Path], tmp_path: Pat
     world, folder = tiny
     days = (date(2026, 1, 1), date(2026, 2, 1))
     report = ingest(folder / formats.FILES["lanl"], "lanl", tmp_path / "lanl")
-    again = ingest(folder / formats.FILES["csv"], str(ROOT / "configs/sources/vpn_csv.toml"), tmp_path / "csv")
+    again = ingest(
+        folder / formats.FILES["csv"], str(ROOT / "configs/sources/vpn_csv.toml"), tmp_path / "csv"
+    )
     assert report.events == again.events == len(world.events)
     one, other = (lake.read_pairs(tmp_path / name, *days).to_pandas() for name in ("lanl", "csv"))
-    assert counted(one, "day", "user", "source", "target", "count") == counted(other, "day", "user", "source", "target", "count")
+    assert counted(one, "day", "user", "source", "target", "count") == counted(
+        other, "day", "user", "source", "target", "count"
+    )
 
 
 @pytest.mark.parametrize("epoch", [None, start(TINY)])
@@ -554,7 +735,9 @@ def test_labels_file(tiny: tuple[World, Path], tmp_path: Path, epoch: datetime |
     writers.write_labels(world.labels, tmp_path / "labels.csv", epoch)
     read = pd.read_csv(tmp_path / "labels.csv")
     assert list(read.columns) == list(LABEL_COLUMNS)
-    when = pd.to_datetime(read.time, utc=True, **({} if epoch is None else {"unit": "s", "origin": epoch.replace(tzinfo=None)}))
+    when = pd.to_datetime(
+        read.time, utc=True, **({} if epoch is None else {"unit": "s", "origin": epoch.replace(tzinfo=None)})
+    )
     labels = world.labels.to_pandas()
     assert (when == labels.time).all() and (read.campaign == labels.campaign).all()
 
@@ -562,7 +745,18 @@ def test_labels_file(tiny: tuple[World, Path], tmp_path: Path, epoch: datetime |
 def test_the_command_writes_the_same_bytes_twice(tmp_path: Path) -> None:
     chosen = [argument for name in formats.FILES for argument in ("--format", name)]
     for name in ("a", "b"):
-        arguments = ["simulate", "--output", str(tmp_path / name), "--users", "60", "--days", "10", "--campaigns", "1", *chosen]
+        arguments = [
+            "simulate",
+            "--output",
+            str(tmp_path / name),
+            "--users",
+            "60",
+            "--days",
+            "10",
+            "--campaigns",
+            "1",
+            *chosen,
+        ]
         assert CliRunner().invoke(main, arguments).exit_code == 0
     files = {path.name: path.read_bytes() for path in (tmp_path / "a").iterdir()}
     assert set(files) == {*formats.FILES.values(), "labels.csv", "people.csv"}

@@ -57,34 +57,46 @@ def by_edge(edges: pd.DataFrame) -> pd.DataFrame:
     return edges.set_index(["user", "source", "target"]).sort_index()
 
 
-# --- scores ----------------------------------------------------------------------------------------------------
+# --- scores -------------------------------------------------------------------------------------------------
 
 
-def test_without_feedback_a_day_is_ranked_by_surprise_p_value_and_the_past_alone(workspace: Workspace) -> None:
+def test_without_feedback_a_day_is_ranked_by_surprise_p_value_and_the_past_alone(
+    workspace: Workspace,
+) -> None:
     edges = findings.load_edges(workspace.findings, LAST)
     assert (edges["strangeness"] == edges["surprise"] - np.log(edges["p_value"]) + edges["carried"]).all()
     assert (edges["original"] == edges["strangeness"]).all() and (edges["feedback"] == 0).all()
     plain, found = incidents.incidents(LAST, edges[[*BEFORE, "strangeness"]], CONFIG.incidents.candidates, 5)
     kept = findings.load(workspace.findings, LAST)
     assert plain["incident"].tolist() == kept.edges["incident"].tolist()
-    assert [(each["id"], each["score"]) for each in found] == [(each["id"], each["score"]) for each in kept.incidents]
+    assert [(each["id"], each["score"]) for each in found] == [
+        (each["id"], each["score"]) for each in kept.incidents
+    ]
 
 
 def test_what_is_about_others_changes_nothing_to_the_last_bit(workspace: Workspace) -> None:
     before = findings.load(workspace.findings, LAST)
     _, edges = worst(workspace)
-    feedback.add(workspace.root, about(edges.assign(user="nobody", source="nowhere", target="nothing"), "benign"))
+    feedback.add(
+        workspace.root, about(edges.assign(user="nobody", source="nowhere", target="nothing"), "benign")
+    )
     feedback.add(workspace.root, about(edges, "benign", day=LAST))  # its own day stays as it was
     rules.install(workspace.root, rule('user = "nobody"'), "ann", NOW, [])
     after = stages.score(workspace, LAST, CONFIG)
     assert after.incidents == before.incidents
-    pd.testing.assert_frame_equal(findings.load_edges(workspace.findings, LAST), before.edges, check_exact=True)
+    pd.testing.assert_frame_equal(
+        findings.load_edges(workspace.findings, LAST), before.edges, check_exact=True
+    )
 
 
-@pytest.mark.parametrize(("verdict", "said"), [("benign", "lowered by"), ("expected", "lowered by"), ("true", "lifted by")])
+@pytest.mark.parametrize(
+    ("verdict", "said"), [("benign", "lowered by"), ("expected", "lowered by"), ("true", "lifted by")]
+)
 def test_an_edge_says_what_a_verdict_did_to_it(workspace: Workspace, verdict: str, said: str) -> None:
     before, (_, edges) = by_edge(findings.load_edges(workspace.findings, LAST)), worst(workspace)
-    given = about(edges if verdict != "true" else edges.assign(target="elsewhere"), verdict)  # nothing to unlearn
+    given = about(
+        edges if verdict != "true" else edges.assign(target="elsewhere"), verdict
+    )  # nothing to unlearn
     feedback.add(workspace.root, given)
     after = by_edge(stages.score(workspace, LAST, CONFIG).edges)
     assert set(after.index) == set(before.index)  # the same edges are candidates, and so suspects
@@ -112,7 +124,7 @@ def test_what_was_called_benign_falls_in_rank(workspace: Workspace) -> None:
     assert scores == sorted(scores, reverse=True)
 
 
-# --- learning --------------------------------------------------------------------------------------------------
+# --- learning -----------------------------------------------------------------------------------------------
 
 
 def traces(history: History, edges: pd.DataFrame) -> dict[str, int]:
@@ -150,11 +162,17 @@ def test_what_was_called_true_is_no_normal_edge_to_calibrate_by(workspace: Works
     day = LAST - DAY
     pairs = lake.read_pairs(workspace.lake, day, day).slice(0, 30).to_pylist()
     edges = tuple((row["user"], row["source"], row["target"]) for row in pairs)
-    given = Verdict("20260115-earlier", day, "true", "stolen", "ann", NOW, LAST, None, edges, (None,) * 30, (9.0,) * 30)
+    given = Verdict(
+        "20260115-earlier", day, "true", "stolen", "ann", NOW, LAST, None, edges, (None,) * 30, (9.0,) * 30
+    )
     before = stages.train(workspace, LAST, CONFIG).calibration.day
     feedback.add(workspace.root, given)
     after = stages.train(workspace, LAST, CONFIG).calibration.day
-    assert np.count_nonzero(before == day_number(day)) - np.count_nonzero(after == day_number(day)) == len(set(edges)) == 30
+    assert (
+        np.count_nonzero(before == day_number(day)) - np.count_nonzero(after == day_number(day))
+        == len(set(edges))
+        == 30
+    )
     assert len(before) - len(after) == 30
 
 
@@ -191,7 +209,7 @@ def test_in_a_walk_a_verdict_counts_from_the_next_day_on(scored: Workspace) -> N
     assert len(judged.edges) == len(silent.edges)
 
 
-# --- giving verdicts -------------------------------------------------------------------------------------------
+# --- giving verdicts ----------------------------------------------------------------------------------------
 
 
 def test_verdicts_begin_and_end_by_the_days_that_were_scored(workspace: Workspace) -> None:
@@ -203,11 +221,15 @@ def test_verdicts_begin_and_end_by_the_days_that_were_scored(workspace: Workspac
     assert benign.patterns == tuple(frozenset(words) for words in edges["pattern"])
     assert any("new user_target" in words for words in benign.patterns if words is not None)
     assert stages.judge(workspace, name, "expected", "drill", "ann", 7)[0].expires == LAST + 8 * DAY
-    assert stages.judge(workspace, name, "expected", "drill", "ann", LAST + 2 * DAY)[0].expires == LAST + 2 * DAY
+    assert (
+        stages.judge(workspace, name, "expected", "drill", "ann", LAST + 2 * DAY)[0].expires == LAST + 2 * DAY
+    )
     assert stages.judge(workspace, name, "true", "stolen", "ann")[0].expires is None
     with pytest.raises(UsageError, match="does not expire"):
         stages.judge(workspace, name, "true", "stolen", "ann", 7)
-    with pytest.raises(UsageError, match="--expires 2026-01-16: the first day it could count for is 2026-01-17"):
+    with pytest.raises(
+        UsageError, match="--expires 2026-01-16: the first day it could count for is 2026-01-17"
+    ):
         stages.judge(workspace, name, "benign", "new job", "ann", LAST)
     with pytest.raises(WorkspaceError, match="no incident is called '2099'"):
         stages.judge(workspace, "2099", "true", "x", "ann")
@@ -216,9 +238,33 @@ def test_verdicts_begin_and_end_by_the_days_that_were_scored(workspace: Workspac
 def test_the_command_line_takes_verdicts_and_lists_them(workspace: Workspace) -> None:
     name, edges = worst(workspace)
     hostile = "new \x1b[2J[bold]job"
-    said = run(workspace.root, "triage", name[:14], "--verdict", "benign", "--reason", hostile, "--who", "ann", "--expires", "60")
+    said = run(
+        workspace.root,
+        "triage",
+        name[:14],
+        "--verdict",
+        "benign",
+        "--reason",
+        hostile,
+        "--who",
+        "ann",
+        "--expires",
+        "60",
+    )
     assert f"{name} is called benign by ann until 2026-03-18: {len(edges)} edges" in said.stderr
-    again = run(workspace.root, "triage", name, "--verdict", "benign", "--reason", hostile, "--who", "ann", "--expires", "60")
+    again = run(
+        workspace.root,
+        "triage",
+        name,
+        "--verdict",
+        "benign",
+        "--reason",
+        hostile,
+        "--who",
+        "ann",
+        "--expires",
+        "60",
+    )
     assert "said before" in again.stderr
     run(workspace.root, "triage", "--verdict", "true", "--reason", "stolen", name)
     rows = json.loads(run(workspace.root, "triage", "log", "--format", "json").stdout)
@@ -231,16 +277,23 @@ def test_the_command_line_takes_verdicts_and_lists_them(workspace: Workspace) ->
     assert "\x1b" not in rows[0]["reason"] and rows[0]["schema_version"] == 1
     table = run(workspace.root, "triage", "log")
     assert "\x1b" not in table.stdout and "[bold]job" in table.stdout
-    assert json.loads(run(workspace.root, "triage", "log", "--from", "2099-01-01", "--format", "json").stdout) == []
+    assert (
+        json.loads(run(workspace.root, "triage", "log", "--from", "2099-01-01", "--format", "json").stdout)
+        == []
+    )
     (shown, *others) = json.loads(run(workspace.root, "incidents", "--format", "json").stdout)
     assert shown["verdict"] == "true" and {other["verdict"] for other in others} == {None}
 
 
 def test_wrong_use_is_said(workspace: Workspace) -> None:
     name, _ = worst(workspace)
-    assert "no incident is called 'x'" in run(workspace.root, "triage", "x", "--verdict", "true", "--reason", "y", code=1).stderr
     assert (
-        "incidents begin with '2026'" in run(workspace.root, "triage", "2026", "--verdict", "true", "--reason", "y", code=1).stderr
+        "no incident is called 'x'"
+        in run(workspace.root, "triage", "x", "--verdict", "true", "--reason", "y", code=1).stderr
+    )
+    assert (
+        "incidents begin with '2026'"
+        in run(workspace.root, "triage", "2026", "--verdict", "true", "--reason", "y", code=1).stderr
     )
     run(workspace.root, "triage", name, "--verdict", "maybe", "--reason", "y", code=2)
     run(workspace.root, "triage", name, "--verdict", "benign", "--reason", "y", "--expires", "soon", code=2)
@@ -248,11 +301,21 @@ def test_wrong_use_is_said(workspace: Workspace) -> None:
         run(workspace.root, "triage", name, "--verdict", "withdrawn", "--reason", "y", code=2).stderr
     )
     assert "give 1 to 99999 days" in (
-        run(workspace.root, "triage", name, "--verdict", "benign", "--reason", "y", "--expires", "0", code=2).stderr
+        run(
+            workspace.root, "triage", name, "--verdict", "benign", "--reason", "y", "--expires", "0", code=2
+        ).stderr
     )
-    assert "501 characters" in run(workspace.root, "triage", name, "--verdict", "true", "--reason", "y" * 501, code=2).stderr
-    assert "--reason is empty" in run(workspace.root, "triage", name, "--verdict", "true", "--reason", " ", code=2).stderr
-    assert "no day was scored yet" in run(workspace.root / "no", "triage", "rules", "--dry-run", code=1).stderr
+    assert (
+        "501 characters"
+        in run(workspace.root, "triage", name, "--verdict", "true", "--reason", "y" * 501, code=2).stderr
+    )
+    assert (
+        "--reason is empty"
+        in run(workspace.root, "triage", name, "--verdict", "true", "--reason", " ", code=2).stderr
+    )
+    assert (
+        "no day was scored yet" in run(workspace.root / "no", "triage", "rules", "--dry-run", code=1).stderr
+    )
 
 
 def test_damage_is_told_wherever_verdicts_are_read(workspace: Workspace) -> None:
@@ -264,7 +327,7 @@ def test_damage_is_told_wherever_verdicts_are_read(workspace: Workspace) -> None
         assert f"{path}:1: no verdict" in run(workspace.root, *command).stderr
 
 
-# --- rules -----------------------------------------------------------------------------------------------------
+# --- rules --------------------------------------------------------------------------------------------------
 
 
 def rule(condition: str) -> str:
@@ -288,7 +351,10 @@ def test_rules_are_tried_then_put_in_force_and_hide(workspace: Workspace, tmp_pa
     assert not rules.path(workspace.root).exists()
 
     run(workspace.root, "triage", name, "--verdict", "withdrawn", "--reason", "a drill")
-    assert "WARNING" not in run(workspace.root, "triage", "rules", "--apply", str(file), "--yes", "--who", "ann").stderr
+    assert (
+        "WARNING"
+        not in run(workspace.root, "triage", "rules", "--apply", str(file), "--yes", "--who", "ann").stderr
+    )
     (change,) = map(json.loads, rules.path(workspace.root).with_suffix(".jsonl").read_text().splitlines())
     assert (change["who"], change["hidden"], change["text"]) == ("ann", [name], file.read_text())
     shown = json.loads(run(workspace.root, "incidents", "--format", "json").stdout)
@@ -303,7 +369,9 @@ def test_rules_are_tried_then_put_in_force_and_hide(workspace: Workspace, tmp_pa
     assert [incident["id"] for incident in finding.incidents if incident["suppressed_by"]] == [name]
     shown = run(workspace.root, "report", "--output", "-").stdout
     assert name not in shown and "1 more is hidden by rules" in shown
-    run(workspace.root, "triage", name, "--verdict", "true", "--reason", "no drill at all")  # what was called true is always there
+    run(
+        workspace.root, "triage", name, "--verdict", "true", "--reason", "no drill at all"
+    )  # what was called true is always there
     listed = run(workspace.root, "incidents", "--limit", "1", "--format", "json").stdout
     assert name in [incident["id"] for incident in json.loads(listed)]
     assert name in run(workspace.root, "report", "--output", "-").stdout
@@ -315,10 +383,19 @@ def test_rules_are_not_put_in_force_by_who_says_no(workspace: Workspace, tmp_pat
     assert "would have hidden" in run(workspace.root, "triage", "rules", "--apply", str(file), code=1).stderr
     assert not rules.path(workspace.root).exists()
     file.write_text(rule('colour = "red"'))
-    assert "unknown key 'colour'" in run(workspace.root, "triage", "rules", "--apply", str(file), "--yes", code=2).stderr
-    assert "not both" in run(workspace.root, "triage", "rules", "--apply", str(file), "--rules", str(file), code=2).stderr
+    assert (
+        "unknown key 'colour'"
+        in run(workspace.root, "triage", "rules", "--apply", str(file), "--yes", code=2).stderr
+    )
+    assert (
+        "not both"
+        in run(workspace.root, "triage", "rules", "--apply", str(file), "--rules", str(file), code=2).stderr
+    )
     for more in (["--from", "2026-01-01"], ["--to", "2026-01-01"], ["--dry-run"]):
-        assert "--apply" in run(workspace.root, "triage", "rules", "--apply", str(file), "--yes", *more, code=2).stderr
+        assert (
+            "--apply"
+            in run(workspace.root, "triage", "rules", "--apply", str(file), "--yes", *more, code=2).stderr
+        )
     assert not rules.path(workspace.root).exists()
 
 

@@ -1,7 +1,8 @@
-"""A walk forward through the past: each day is scored with what was known before it, and only then learned from.
+"""A walk forward through the past: each day is scored with what was known before it, and only then learned
+from.
 
-No node list from the future, no threshold from the tested days, no label. The strangest edges of a scored day stay out of
-training, as they would in service. Writes what others compute on; these columns stay:
+No node list from the future, no threshold from the tested days, no label. The strangest edges of a scored
+day stay out of training, as they would in service. Writes what others compute on; these columns stay:
 
     edges.parquet      day, user, source, target, surprise, p_value, incident (null where none): at least the 400 strangest a day
     incidents.parquet  day, incident, rank, score, users, machines
@@ -57,8 +58,8 @@ def backtest(
     progress: Progress = quiet,
     analyst: Analyst = nobody,
 ) -> Backtest:
-    """Score the lake's days from `first` to `last`, training anew every `retrain_days`. After each day the analyst is shown what
-    was found, and may give verdicts on it, which count from the next day on.
+    """Score the lake's days from `first` to `last`, training anew every `retrain_days`. After each day the
+    analyst is shown what was found, and may give verdicts on it, which count from the next day on.
 
     Raises UsageError for days out of order, WorkspaceError where the lake has none of them."""
     if not train_until < first <= last:
@@ -94,7 +95,9 @@ def backtest(
             model, trained_for = train(day - dt.timedelta(days=1)), day
             began = time.perf_counter()
         recent = result[-persistence.DAYS :]
-        evidence = [(past.day, findings.evidence(past.edges, feedback.cleared(said, past.day))) for past in recent]
+        evidence = [
+            (past.day, findings.evidence(past.edges, feedback.cleared(said, past.day))) for past in recent
+        ]
         finding, surprise = findings.find(model, history, day, batch, table, config, evidence, said)
         said += analyst(finding)
         told[day] = findings.suspicious(finding.edges)
@@ -104,8 +107,12 @@ def backtest(
         progress("score", done + 1, len(days))
     seconds["score"] += time.perf_counter() - began
     return Backtest(
-        edges=pd.concat([finding.edges[list(findings.EDGE_COLUMNS)] for finding in result], ignore_index=True),
-        incidents=pd.DataFrame([incident for finding in result for incident in finding.incidents], columns=INCIDENT_COLUMNS),
+        edges=pd.concat(
+            [finding.edges[list(findings.EDGE_COLUMNS)] for finding in result], ignore_index=True
+        ),
+        incidents=pd.DataFrame(
+            [incident for finding in result for incident in finding.incidents], columns=INCIDENT_COLUMNS
+        ),
         seconds={stage: round(value, 2) for stage, value in seconds.items()},
         trainings=trainings,
     )
@@ -125,7 +132,9 @@ def write(result: Backtest, folder: Path) -> None:
             ("incident", pa.string()),
         ]
     )
-    pq.write_table(pa.Table.from_pandas(result.edges, edge_schema, preserve_index=False), folder / "edges.parquet")
+    pq.write_table(
+        pa.Table.from_pandas(result.edges, edge_schema, preserve_index=False), folder / "edges.parquet"
+    )
     incidents = pa.table(
         {
             "day": pa.array([dt.date.fromisoformat(day) for day in result.incidents["day"]], pa.date32()),

@@ -1,16 +1,18 @@
-"""Attack campaigns, written from observed edges only, so that any lake can be given some and what is found be counted.
+"""Attack campaigns, written from observed edges only, so that any lake can be given some and what is found
+be counted.
 
     observe    daily pairs -> Scene: who acts from where, goes where, when and how, and who resembles whom
     invent     Scene -> events of campaigns, each with a victim of its own and its kind as label
     inject     a lake -> a copy that holds the campaigns too, and their labels
 
-A campaign looks like work in all that a count can see: hours of the victim, logon types of the target, targets as popular as
-those that people come to anew. What gives it away is who does not go there: colleagues. `strength` says how much: the
-larger, the more steps, and the farther from what colleagues use.
+A campaign looks like work in all that a count can see: hours of the victim, logon types of the target,
+targets as popular as those that people come to anew. What gives it away is who does not go there:
+colleagues. `strength` says how much: the larger, the more steps, and the farther from what colleagues use.
 
-Kinds follow MITRE ATT&CK; pivots and switched credentials are those of Hopper (Ho et al. 2021, https://arxiv.org/abs/2105.13442);
-campaigns made from a network's own edges are the idea of Bowman et al. 2020 (https://www.usenix.org/conference/raid2020/presentation/bowman).
-Resemblance counts shared targets, each divided by its audience: resource allocation (Zhou, Lü and Zhang 2009, https://arxiv.org/abs/0901.0553).
+Kinds follow MITRE ATT&CK; pivots and switched credentials are those of Hopper (Ho et al. 2021,
+https://arxiv.org/abs/2105.13442); campaigns made from a network's own edges are the idea of Bowman et al.
+2020 (https://www.usenix.org/conference/raid2020/presentation/bowman). Resemblance counts shared targets,
+each divided by its audience: resource allocation (Zhou, Lü and Zhang 2009, https://arxiv.org/abs/0901.0553).
 Leaves out: exploits and malware, and all that an attacker does without logging on.
 """
 
@@ -41,7 +43,17 @@ Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
 Rng = np.random.Generator
 
-EVENT_COLUMNS = ("time", "user", "source", "target", "target_kind", "action", "logon_type", "auth_package", "outcome")
+EVENT_COLUMNS = (
+    "time",
+    "user",
+    "source",
+    "target",
+    "target_kind",
+    "action",
+    "logon_type",
+    "auth_package",
+    "outcome",
+)
 LABEL_COLUMNS = ("time", "user", "source", "target", "kind", "campaign", "malicious")
 PEERS = 12  # colleagues of an account: those most like it
 OBSERVED_DAYS = 21  # before the campaigns, from which a lake's habits are taken
@@ -86,8 +98,8 @@ class Scene:
 
     @cached_property
     def appeal(self) -> Floats:
-        """How likely people come to a place anew, up to a factor: how many came in the last third of the time, where the table
-        tells times, and a few for how many there are. [places]"""
+        """How likely people come to a place anew, up to a factor: how many came in the last third of the
+        time, where the table tells times, and a few for how many there are. [places]"""
         who, where = self.uses
         human = self.kind[who] == "human"
         appeal: Floats = np.maximum(np.bincount(where[human], minlength=len(self.places)) - 2, 0.5) / 10
@@ -144,8 +156,8 @@ class Scene:
         return alike
 
     def peers(self, user: int) -> Ints:
-        """The accounts of the same kind that are most like this one, nearest first. Who shares nothing is not like it, and
-        administrators, who share something with everybody, are like each other only."""
+        """The accounts of the same kind that are most like this one, nearest first. Who shares nothing is
+        not like it, and administrators, who share something with everybody, are like each other only."""
         alike = np.where(self.kind == self.kind[user], self.resemblance(user), 0)
         if user not in self.administrators:
             alike[self.administrators] = 0
@@ -158,19 +170,32 @@ class Scene:
         return found
 
     def unfamiliar(self, user: int, strength: float, least: int = 1, machines_only: bool = False) -> Ints:
-        """Places that neither the account nor its peers reach: the farthest, a share of 1 / (1 + strength), `least` at least."""
+        """Places that neither the account nor its peers reach: the farthest, a share of 1 / (1 + strength),
+        `least` at least."""
         who, where = self.uses
-        near = np.bincount(where, self.resemblance(user)[who], len(self.places)) / np.maximum(self.audience, 1)
-        pool = np.flatnonzero((self.audience > 0) & ~self.familiar(user) & ~(self.is_resource & machines_only))
-        return pool[np.argsort(near[pool], kind="stable")][: max(least, int(np.ceil(len(pool) / (1 + strength))))]
+        near = np.bincount(where, self.resemblance(user)[who], len(self.places)) / np.maximum(
+            self.audience, 1
+        )
+        pool = np.flatnonzero(
+            (self.audience > 0) & ~self.familiar(user) & ~(self.is_resource & machines_only)
+        )
+        return pool[np.argsort(near[pool], kind="stable")][
+            : max(least, int(np.ceil(len(pool) / (1 + strength))))
+        ]
 
     def some(self, pool: Ints, count: int, rng: Rng) -> Ints:
-        """`count` of some places (all, if fewer), the likelier the more people go there; seldom somebody's own machine."""
+        """`count` of some places (all, if fewer), the likelier the more people go there; seldom somebody's
+        own machine."""
         weight = self.appeal[pool]
-        return rng.choice(pool, min(count, len(pool)), replace=False, p=weight / weight.sum()) if len(pool) else pool
+        return (
+            rng.choice(pool, min(count, len(pool)), replace=False, p=weight / weight.sum())
+            if len(pool)
+            else pool
+        )
 
     def own(self, user: int, count: int, rng: Rng) -> Ints:
-        """`count` of the places that an account reaches (all, if fewer), each as likely; not its own machine."""
+        """`count` of the places that an account reaches (all, if fewer), each as likely; not its own
+        machine."""
         usual = np.flatnonzero(self.reach(user))
         return rng.permutation(usual[usual != self.home[user]])[:count]
 
@@ -208,8 +233,9 @@ def seen(daily: ir.Table) -> ir.Table:
 
 
 def observe(table: pa.Table, groups: Mapping[str, str] | None = None) -> Scene:
-    """What is usual in a table of `lake.read_pairs`: user, source, target, user_kind, target_kind, hours, logon_types; action and
-    auth_packages where they are. groups: the department of each user, as far as known."""
+    """What is usual in a table of `lake.read_pairs`: user, source, target, user_kind, target_kind, hours,
+    logon_types; action and auth_packages where they are. groups: the department of each user, as far as
+    known."""
     columns = {name: table[name].combine_chunks() for name in ("user", "source", "target")}
     users, user = np.unique(columns["user"].to_numpy(zero_copy_only=False).astype(str), return_inverse=True)
     known = columns["source"].is_valid().to_numpy(zero_copy_only=False)
@@ -223,7 +249,9 @@ def observe(table: pa.Table, groups: Mapping[str, str] | None = None) -> Scene:
     is_resource = np.zeros(len(places), bool)
     is_resource[target] = table["target_kind"].to_numpy() == "resource"
     bits = table["hours"].to_numpy()
-    hours: Floats = np.stack([np.bincount(user, bits >> hour & 1, len(users)) for hour in range(HOURS)], axis=1).astype(float)
+    hours: Floats = np.stack(
+        [np.bincount(user, bits >> hour & 1, len(users)) for hour in range(HOURS)], axis=1
+    ).astype(float)
     departments = np.array([(groups or {}).get(str(name), "") for name in users], dtype=str)
     group = np.where(departments == "", -1, np.unique(departments, return_inverse=True)[1])
     return Scene(users, places, kind, group, is_resource, user, source, target, hours, table)
@@ -233,7 +261,8 @@ def observe(table: pa.Table, groups: Mapping[str, str] | None = None) -> Scene:
 
 
 class Plan(NamedTuple):
-    """Steps of one campaign, [steps] each. when: usual (an hour of the victim's), odd (an hour it never has), daily (one a day)."""
+    """Steps of one campaign, [steps] each. when: usual (an hour of the victim's), odd (an hour it never
+    has), daily (one a day)."""
 
     user: Ints
     source: Ints
@@ -277,7 +306,11 @@ def pivot_chain(scene: Scene, victim: int, strength: float, rng: Rng) -> Plan:
 def peer_mimic(scene: Scene, victim: int, strength: float, rng: Rng) -> Plan:
     """Where colleagues go and the victim does not, from the machine of a stranger."""
     pool = np.flatnonzero(scene.familiar(victim) & ~scene.reach(victim))
-    return plan(victim, scene.home[scene.stranger(victim, rng, strength)], scene.some(pool, steps(2, 6, strength, rng), rng))
+    return plan(
+        victim,
+        scene.home[scene.stranger(victim, rng, strength)],
+        scene.some(pool, steps(2, 6, strength, rng), rng),
+    )
 
 
 def odd_hours(scene: Scene, victim: int, strength: float, rng: Rng) -> Plan:
@@ -304,7 +337,8 @@ def low_and_slow(scene: Scene, victim: int, strength: float, rng: Rng) -> Plan:
 
 
 def admin_inside(scene: Scene, victim: int, strength: float, rng: Rng) -> Plan:
-    """An administrator's own estate, but from a machine of it that nobody administers from, or at an hour it never has."""
+    """An administrator's own estate, but from a machine of it that nobody administers from, or at an hour it
+    never has."""
     estate = np.flatnonzero(scene.reach(victim))
     targets = scene.own(victim, steps(3, 10, strength, rng), rng)
     acted_from = scene.source[scene.user == victim]
@@ -333,8 +367,10 @@ def burst(scene: Scene, victim: int, strength: float, rng: Rng) -> Plan:
 class Kind:
     """A way to attack.
 
-    resembles: the family of `ueba.detect.negatives` that is the same idea; "" where training never sees it. For a single step of
-               most kinds there is a family that joins the same ends; what counts is what makes the campaign hard to see
+    resembles: the family of `ueba.detect.negatives` that is the same idea; "" where training never sees it.
+    For a single step of
+               most kinds there is a family that joins the same ends; what counts is what makes the campaign
+               hard to see
     """
 
     meaning: str
@@ -349,20 +385,33 @@ class Kind:
         return found
 
 
-def kind(plan: Callable[[Scene, int, float, Rng], Plan], resembles: str, *techniques: str, **rest: Any) -> Kind:
+def kind(
+    plan: Callable[[Scene, int, float, Rng], Plan], resembles: str, *techniques: str, **rest: Any
+) -> Kind:
     return Kind((plan.__doc__ or "").strip(), techniques, resembles, plan, **rest)
 
 
 KINDS = {
     "novel_target": kind(novel_target, "own_machine_any_target", "T1021", "T1078"),
-    "credential_switch": kind(credential_switch, "other_credential_usual_target", "T1550", "T1078", gap_s=600),
+    "credential_switch": kind(
+        credential_switch, "other_credential_usual_target", "T1550", "T1078", gap_s=600
+    ),
     "pivot_chain": kind(pivot_chain, "any_machine_any_target", "T1021", "T1563", gap_s=1200),
     "peer_mimic": kind(peer_mimic, "", "T1078", "T1550"),
     "odd_hours": kind(odd_hours, "own_machine_any_hour", "T1078", gap_s=400),
-    "service_abuse": kind(service_abuse, "other_credential_usual_target", "T1078.002", "T1558.003", victims="services", gap_s=700),
+    "service_abuse": kind(
+        service_abuse,
+        "other_credential_usual_target",
+        "T1078.002",
+        "T1558.003",
+        victims="services",
+        gap_s=700,
+    ),
     "low_and_slow": kind(low_and_slow, "", "T1021", "T1078"),
     "admin_inside": kind(admin_inside, "", "T1078.002", "T1021", victims="administrators", gap_s=500),
-    "admin_outside": kind(admin_outside, "own_machine_any_target", "T1078.002", "T1021", victims="administrators", gap_s=500),
+    "admin_outside": kind(
+        admin_outside, "own_machine_any_target", "T1078.002", "T1021", victims="administrators", gap_s=500
+    ),
     "burst": kind(burst, "burst", "T1018", "T1110.003", "T1021", gap_s=40),
 }
 
@@ -370,8 +419,11 @@ KINDS = {
 # ---- events --------------------------------------------------------------------------------------------------------
 
 
-def invent(scene: Scene, days: Sequence[dt.date], per_kind: int, strength: float = 1.0, seed: int = 0) -> pa.Table:
-    """Events of `per_kind` campaigns of each kind on some days: EVENT_COLUMNS, kind, campaign; sorted by time.
+def invent(
+    scene: Scene, days: Sequence[dt.date], per_kind: int, strength: float = 1.0, seed: int = 0
+) -> pa.Table:
+    """Events of `per_kind` campaigns of each kind on some days: EVENT_COLUMNS, kind, campaign; sorted by
+    time.
 
     Each campaign has a victim of its own: where a kind has fewer possible victims, it has fewer campaigns.
     Raises UsageError without days, or for a strength that is not above 0."""
@@ -386,7 +438,9 @@ def invent(scene: Scene, days: Sequence[dt.date], per_kind: int, strength: float
         for victim in victims[:per_kind]:
             planned = each.plan(scene, victim, strength, rng)
             if planned.when == "daily":
-                user, source, target = (ends[: len(days)] for ends in (planned.user, planned.source, planned.target))
+                user, source, target = (
+                    ends[: len(days)] for ends in (planned.user, planned.source, planned.target)
+                )
                 planned = Plan(user, source, target, planned.when)
             seconds = schedule(scene, planned, victim, each.gap_s, days_s, rng)
             parts.append(logons(scene, planned, seconds, name, campaign, rng))
@@ -416,7 +470,8 @@ def schedule(scene: Scene, planned: Plan, victim: int, gap_s: float, days_s: Int
 
 
 def logons(scene: Scene, planned: Plan, seconds: Ints, name: str, campaign: int, rng: Rng) -> pa.Table:
-    """Events of a plan: each step once or a few times within minutes, in the way in which the target is usually reached."""
+    """Events of a plan: each step once or a few times within minutes, in the way in which the target is
+    usually reached."""
     step = np.repeat(np.arange(len(seconds)), rng.geometric(0.6, len(seconds)))  # [events]
     again = np.concatenate([[False], step[1:] == step[:-1]])[: len(step)]
     midnight = seconds[step] - seconds[step] % DAY_S
@@ -429,7 +484,9 @@ def logons(scene: Scene, planned: Plan, seconds: Ints, name: str, campaign: int,
         "user": pa.array(scene.users[planned.user[step]].tolist(), pa.string()),
         "source": pa.array(scene.places[planned.source[step]].tolist(), pa.string()),
         "target": pa.array(scene.places[target].tolist(), pa.string()),
-        "target_kind": pa.array(np.where(scene.is_resource[target], "resource", "machine").tolist(), pa.string()),
+        "target_kind": pa.array(
+            np.where(scene.is_resource[target], "resource", "machine").tolist(), pa.string()
+        ),
         "action": pa.array([ways[i][0] for i in step], pa.string()),
         "logon_type": pa.array([ways[i][1] for i in step], pa.string()),
         "auth_package": pa.array([ways[i][2] for i in step], pa.string()),
@@ -471,15 +528,18 @@ def inject(
     seed: int = 0,
     groups: Mapping[str, str] | None = None,
 ) -> pd.DataFrame:
-    """Make `copy`, the lake of `root` with campaigns on its working days from `first` to `last`. Labels: LABEL_COLUMNS.
+    """Make `copy`, the lake of `root` with campaigns on its working days from `first` to `last`. Labels:
+    LABEL_COLUMNS.
 
-    Habits are taken from the days before `first`. Nothing in `root` changes.
-    Raises UsageError where `copy` is already there, WorkspaceError where there are no days before `first` or none to attack on."""
+    Habits are taken from the days before `first`. Nothing in `root` changes. Raises UsageError where `copy`
+    is already there, WorkspaceError where there are no days before `first` or none to attack on."""
     if copy.exists():
         raise UsageError(f"{copy}: is already there; name a folder to be made")
     before = [day for day in lake.days(root) if first - dt.timedelta(days=OBSERVED_DAYS) <= day < first]
     if not before:
-        raise WorkspaceError(f"{root}: no edges in the {OBSERVED_DAYS} days before {first}, from which campaigns are written")
+        raise WorkspaceError(
+            f"{root}: no edges in the {OBSERVED_DAYS} days before {first}, from which campaigns are written"
+        )
     scene = observe(lake.query(root, before[0], before[-1], seen, "1GB"), groups)
     events = invent(scene, working_days(root, first, last), per_kind, strength, seed)
     copy_lake(root, copy)
@@ -504,7 +564,8 @@ def working_days(root: Path, first: dt.date, last: dt.date) -> list[dt.date]:
 
 
 def copy_lake(root: Path, copy: Path) -> None:
-    """The published files of a lake: hard links where the file system has them. Files of a lake are replaced, never written to."""
+    """The published files of a lake: hard links where the file system has them. Files of a lake are
+    replaced, never written to."""
     for path in root.rglob("*"):
         if path.is_file() and not path.relative_to(root).parts[0].startswith("."):
             to = copy / path.relative_to(root)

@@ -1,7 +1,9 @@
-"""Every setting, once: frozen dataclasses with defaults. A TOML file overrides them; an unknown key is an error.
+"""Every setting, once: frozen dataclasses with defaults. A TOML file overrides them; an unknown key is an
+error.
 
-Precedence: command-line option > environment > file > default. In the environment a setting is `UEBA_<SECTION>_<KEY>`, for example
-`UEBA_INCIDENTS_BUDGET=25`. Connection details of the graph come from `NEO4J_*` alone and are never in a file.
+Precedence: command-line option > environment > file > default. In the environment a setting is
+`UEBA_<SECTION>_<KEY>`, for example `UEBA_INCIDENTS_BUDGET=25`. Connection details of the graph come from
+`NEO4J_*` alone and are never in a file.
 """
 
 from __future__ import annotations
@@ -77,7 +79,11 @@ def load(path: Path | None, environment: Mapping[str, str]) -> tuple[Config, Sou
 
 def settings(config: Config) -> list[tuple[str, Any]]:
     """(section.key, value) of every setting, in order."""
-    return [(f"{section}.{key}", value) for section, values in asdict(config).items() for key, value in values.items()]
+    return [
+        (f"{section}.{key}", value)
+        for section, values in asdict(config).items()
+        for key, value in values.items()
+    ]
 
 
 def _from_file(path: Path | None) -> list[tuple[str, str, Any, str]]:
@@ -90,7 +96,9 @@ def _from_file(path: Path | None) -> list[tuple[str, str, Any, str]]:
     found = []
     for section, values in content.items():
         if not isinstance(values, dict):
-            raise ConfigError(f"{path}: {section!r} stands outside a section; write it under one of {_names(Config)}")
+            raise ConfigError(
+                f"{path}: {section!r} stands outside a section; write it under one of {_names(Config)}"
+            )
         found += [(section, key, value, str(path)) for key, value in values.items()]
     return found
 

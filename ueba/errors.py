@@ -6,7 +6,8 @@
     └── UsageError            exit code 2: an option, a configuration key or a mapping file is wrong
         └── ConfigError
 
-`graphdb.GraphError` is the graph library's own; the command line answers both in one place, `ueba/cli/__init__.py`.
+`graphdb.GraphError` is the graph library's own; the command line answers both in one place,
+`ueba/cli/__init__.py`.
 """
 
 

@@ -1,8 +1,8 @@
-"""The lake's edges, each day's incidents and who is like whom into the graph. Loading again changes nothing, and loading again what
-was cut off in the middle gives what an undisturbed run gives.
+"""The lake's edges, each day's incidents and who is like whom into the graph. Loading again changes nothing,
+and loading again what was cut off in the middle gives what an undisturbed run gives.
 
-Which server: the one NEO4J_URI names, else the bundled one in the workspace, started when it is needed and left running.
-Leaves out statements and connections; those are `graphdb`.
+Which server: the one NEO4J_URI names, else the bundled one in the workspace, started when it is needed and
+left running. Leaves out statements and connections; those are `graphdb`.
 """
 
 from __future__ import annotations
@@ -50,9 +50,11 @@ def connect(workspace: Workspace, config: Config, environment: Mapping[str, str]
     return Store(connection, config.graph.batch_rows)
 
 
-def load(store: Store, workspace: Workspace, first: dt.date, last: dt.date, progress: Progress) -> dict[str, int]:
-    """Upsert the lake's days from `first` to `last` and what was found on them. A day that was loaded before, from the same files,
-    is passed over. Returns rows by label and relationship type."""
+def load(
+    store: Store, workspace: Workspace, first: dt.date, last: dt.date, progress: Progress
+) -> dict[str, int]:
+    """Upsert the lake's days from `first` to `last` and what was found on them. A day that was loaded
+    before, from the same files, is passed over. Returns rows by label and relationship type."""
     days = [day for day in lake.days(workspace.lake) if first <= day <= last]
     scored, said = set(archive.scored_days(workspace.findings)), feedback.words(workspace.root)
     store.ensure_schema(ontology.SCHEMA)
@@ -71,11 +73,13 @@ def load(store: Store, workspace: Workspace, first: dt.date, last: dt.date, prog
 
 
 def load_day(store: Store, root: Path, day: dt.date) -> Iterator[tuple[str, int]]:
-    """Upsert one day of the lake, unless its edges were loaded. Yields label or type and rows as each table is in."""
+    """Upsert one day of the lake, unless its edges were loaded. Yields label or type and rows as each table
+    is in."""
     batches = [FORM, *batches_of(root, day)]
     if store.property_of(ontology.LOADED_DAY, day.isoformat(), "batches") == batches:
         return
-    # Cut off before its end, late events, or names that are understood by now: some of its edges may be no more.
+    # Cut off before its end, late events, or names that are understood by now: some of its edges may be no
+    # more.
     store.clear(ontology.SCHEMA, "day", day.isoformat())
     for item, table in day_tables(lake.read_pairs(root, day, day), day, lake.administrators(root)):
         if isinstance(item, Node):
@@ -87,7 +91,9 @@ def load_day(store: Store, root: Path, day: dt.date) -> Iterator[tuple[str, int]
     store.load_nodes(ontology.LOADED_DAY, pa.table(loaded))
 
 
-def day_tables(edges: pa.Table, day: dt.date, administrators: Set[str] = frozenset()) -> list[tuple[Node | Relationship, pa.Table]]:
+def day_tables(
+    edges: pa.Table, day: dt.date, administrators: Set[str] = frozenset()
+) -> list[tuple[Node | Relationship, pa.Table]]:
     """A day's edges as the rows of each label and relationship type, nodes first."""
     to_machine = pc.equal(edges["target_kind"], "machine")
     sourced = pc.is_valid(edges["source"])
@@ -116,7 +122,9 @@ def _users(edges: pa.Table, administrators: Set[str]) -> pa.Table:
     users = edges.group_by("user").aggregate([("user_kind", "min")]).sort_by("user")
     kinds = users["user_kind_min"]
     named = zip(users["user"].to_pylist(), kinds.to_pylist(), strict=True)
-    labels = [_LABELS.get(kind, []) + (["Privileged"] if name in administrators else []) for name, kind in named]
+    labels = [
+        _LABELS.get(kind, []) + (["Privileged"] if name in administrators else []) for name, kind in named
+    ]
     return pa.table({"name": users["user"], "kind": kinds, "labels": pa.array(labels, pa.list_(pa.string()))})
 
 
@@ -133,7 +141,14 @@ def _reached(edges: pa.Table, day: dt.date) -> pa.Table:
 
 def _used(edges: pa.Table, day: dt.date) -> pa.Table:
     used = edges.group_by(["user", "source"]).aggregate([("count", "sum")]).sort_by([("user", "ascending")])
-    return pa.table({"start": used["user"], "end": used["source"], "day": _repeated(day, used), "count": used["count_sum"]})
+    return pa.table(
+        {
+            "start": used["user"],
+            "end": used["source"],
+            "day": _repeated(day, used),
+            "count": used["count_sum"],
+        }
+    )
 
 
 def _hops(edges: pa.Table, day: dt.date) -> pa.Table:
@@ -146,17 +161,21 @@ def _repeated(day: dt.date, rows: pa.Table) -> pa.Array:
     return pa.array([day.isoformat()] * len(rows), pa.string())
 
 
-# --- incidents -------------------------------------------------------------------------------------------------
+# --- incidents ----------------------------------------------------------------------------------------------
 
 
 def write_findings(store: Store, finding: findings.Finding, verdicts: Mapping[str, str]) -> None:
-    """Write a day's incidents, and surprise and p-value on its strangest edges, unless they stand there. What an earlier scoring of
-    the day said goes, and incidents that rules hide are not written. The day's edges were loaded before; what they do not have is
-    passed over. verdicts: by incident, see `feedback.words`"""
+    """Write a day's incidents, and surprise and p-value on its strangest edges, unless they stand there.
+    What an earlier scoring of the day said goes, and incidents that rules hide are not written. The day's
+    edges were loaded before; what they do not have is passed over. verdicts: by incident, see
+    `feedback.words`"""
     day, finding = finding.day.isoformat(), findings.reported(finding, verdicts)
     incidents = [_incident(incident, verdicts) for incident in finding.incidents]
     run = _model_run(finding.incidents[0]["model"]) if incidents else None
-    scores = {kind: _scores(finding.edges[finding.edges["target_kind"] == kind], day) for kind in ("machine", "resource")}
+    scores = {
+        kind: _scores(finding.edges[finding.edges["target_kind"] == kind], day)
+        for kind in ("machine", "resource")
+    }
     written = _digest([incidents, run, *(table.to_pylist() for table in scores.values())])
     if store.property_of(ontology.LOADED_DAY, day, "findings") == written:
         return
@@ -176,7 +195,8 @@ def write_findings(store: Store, finding: findings.Finding, verdicts: Mapping[st
 
 
 def _model_run(facts: Mapping[str, Any]) -> dict[str, Any]:
-    """A trained model as a node. Two trainings until the same day, by other settings or from other data, are two."""
+    """A trained model as a node. Two trainings until the same day, by other settings or from other data, are
+    two."""
     return {
         "id": f"{facts['trained_until']}-{_digest(facts)[:8]}",
         **{name: facts[name] for name in ("trained_until", "first_day", "seeds")},
@@ -229,12 +249,13 @@ def _write_involved(store: Store, edges: pd.DataFrame) -> None:
             store.load_relationships(relationship, pa.Table.from_pylist(ends))
 
 
-# --- who is like whom ------------------------------------------------------------------------------------------
+# --- who is like whom ---------------------------------------------------------------------------------------
 
 
 def write_peers(store: Store, known: Known | None, progress: Progress = quiet) -> int:
-    """Write the embeddings of the graph's users, machines and resources, and whom each is most like, as `ueba entity` says.
-    What was there before goes; without a model nothing comes. Returns rows of PEER_OF."""
+    """Write the embeddings of the graph's users, machines and resources, and whom each is most like, as
+    `ueba entity` says. What was there before goes; without a model nothing comes. Returns rows of
+    PEER_OF."""
     embedded = alike.directions(known.model, known.history) if known and known.model else {}
     graphed = {node: store.keys(node) for node in _EMBEDDED}
     for done, (node, names) in enumerate(graphed.items()):
@@ -251,7 +272,9 @@ def write_peers(store: Store, known: Known | None, progress: Progress = quiet) -
     return peers
 
 
-def _vectors(known: Known | None, embedded: Mapping[str, alike.Directions], role: str, names: list[str]) -> pa.Array:
+def _vectors(
+    known: Known | None, embedded: Mapping[str, alike.Directions], role: str, names: list[str]
+) -> pa.Array:
     """The direction of each of some names in a role, null if it was not seen in it."""
     if known is None or not embedded:
         return pa.nulls(len(names))
@@ -267,13 +290,25 @@ def _peers(
     """Rows of PEER_OF, of who is in the graph to who is, in the role that each is known by."""
     history, as_of = known.history, (known.day - dt.timedelta(days=1)).isoformat()
     reached = alike.seen(history, "target")
-    known_by = {"user": alike.seen(history, "user"), "target": reached, "source": alike.seen(history, "source") & ~reached}
+    known_by = {
+        "user": alike.seen(history, "user"),
+        "target": reached,
+        "source": alike.seen(history, "source") & ~reached,
+    }
     for role, mine in known_by.items():
-        labels = {node: _labelled(history, node, graphed[node]) for node, roles in _EMBEDDED.items() if role in roles.values()}
+        labels = {
+            node: _labelled(history, node, graphed[node])
+            for node, roles in _EMBEDDED.items()
+            if role in roles.values()
+        }
         of = np.flatnonzero(mine & np.any([*labels.values()], axis=0))
         best, similarity = alike.nearest(embedded[role], alike.seen(history, role), of, entity.FEW)
         names = np.array(_numbered(history, role).names, object)
-        start, end, rank = of.repeat(best.shape[1]), best.ravel(), np.tile(np.arange(best.shape[1]) + 1, len(of))
+        start, end, rank = (
+            of.repeat(best.shape[1]),
+            best.ravel(),
+            np.tile(np.arange(best.shape[1]) + 1, len(of)),
+        )
         for ends in itertools.product(labels, labels):
             rows = (end >= 0) & labels[ends[0]][start] & labels[ends[1]][end]
             table = {"start": names[start[rows]], "end": names[end[rows]], "rank": rank[rows]}
@@ -282,7 +317,8 @@ def _peers(
 
 
 def _labelled(history: History, node: Node, names: list[str]) -> npt.NDArray[np.bool_]:
-    """Which of the history's users or places are in the graph under a label, by their names. bool [entities]"""
+    """Which of the history's users or places are in the graph under a label, by their names. bool
+    [entities]"""
     numbers = history.users if node is ontology.USER else history.places
     there = np.zeros(len(numbers), bool)
     there[[number for number in numbers.find(names) if number >= 0]] = True

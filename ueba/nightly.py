@@ -1,8 +1,9 @@
-"""The story of a night: what arrived is read, put into the graph, yesterday is scored, the model learns, and says who is like whom.
+"""The story of a night: what arrived is read, put into the graph, yesterday is scored, the model learns, and
+says who is like whom.
 
-In that order: a day is scored by what was known before it, and only then becomes part of what is known. Each step is a function
-of its own, which the command line calls as well; running a night again changes nothing, and a night that was cut off is finished
-by running it again.
+In that order: a day is scored by what was known before it, and only then becomes part of what is known. Each
+step is a function of its own, which the command line calls as well; running a night again changes nothing,
+and a night that was cut off is finished by running it again.
 """
 
 from __future__ import annotations
@@ -40,12 +41,16 @@ def nightly(
         recent = yesterday - dt.timedelta(days=config.graph.window_days)
         loaded = timed(seconds, "load", lambda: graph.load(store, workspace, recent, yesterday, progress))
         if is_news(workspace, yesterday, reports, config):
-            if not stages.is_fit_for(workspace, yesterday):  # the first night, or late data for a day already learned
+            if not stages.is_fit_for(
+                workspace, yesterday
+            ):  # the first night, or late data for a day already learned
                 before = yesterday - dt.timedelta(days=1)
                 timed(seconds, "train before", lambda: stages.train(workspace, before, config, progress))
             finding = timed(seconds, "score", lambda: stages.score(workspace, yesterday, config))
             timed(seconds, "train", lambda: stages.train(workspace, yesterday, config, progress))
-            timed(seconds, "write", lambda: graph.write_findings(store, finding, feedback.words(workspace.root)))
+            timed(
+                seconds, "write", lambda: graph.write_findings(store, finding, feedback.words(workspace.root))
+            )
         else:  # loading the day has written it
             finding = findings.load(workspace.findings, yesterday)
         pruned = timed(seconds, "prune", lambda: store.prune(ontology.SCHEMA, "day", recent.isoformat()))

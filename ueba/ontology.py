@@ -1,7 +1,7 @@
 """What stands in the graph, declared once. `graphdb` makes the statements; `ueba.graph` fills it.
 
-Relationships are one per day, so that a path can respect time. Days are ISO dates as text, which both order and print well;
-times are UTC.
+Relationships are one per day, so that a path can respect time. Days are ISO dates as text, which both order
+and print well; times are UTC.
 """
 
 from __future__ import annotations
@@ -18,7 +18,9 @@ _FAILURES = Property("failures", "failed events among them; if all failed, nothi
 _FIRST = Property("first_seen", "UTC")
 _LAST = Property("last_seen", "UTC")
 _REACHED_AS = Property(
-    "embedding", "unit vector of the model in use, whose cosine says how alike; as what is reached, if it was", vector=True
+    "embedding",
+    "unit vector of the model in use, whose cosine says how alike; as what is reached, if it was",
+    vector=True,
 )
 
 # (:User), some (:ServiceAccount) or (:MachineAccount), some (:Privileged)
@@ -91,7 +93,10 @@ _REACHED = (
     Property("source", "machine acted from; empty if unknown"),
     Property("logon_types", "how, sorted"),
     Property("auth_packages", "with what, sorted"),
-    Property("witnesses", "a bit set of who saw it: 1 the host, 2 the controller, 4 the source; 0 where only one could"),
+    Property(
+        "witnesses",
+        "a bit set of who saw it: 1 the host, 2 the controller, 4 the source; 0 where only one could",
+    ),
     _COUNT,
     _FAILURES,
     _FIRST,
@@ -102,23 +107,33 @@ _REACHED = (
 )
 SCORED = ("surprise", "p_value", "incident")  # of these, what scoring a day says
 # (:User)-[:LOGGED_ON {day, source}]->(:Machine)
-LOGGED_ON = Relationship("LOGGED_ON", USER, MACHINE, ("day", "source"), _REACHED, "an account reached a machine")
+LOGGED_ON = Relationship(
+    "LOGGED_ON", USER, MACHINE, ("day", "source"), _REACHED, "an account reached a machine"
+)
 # (:User)-[:ACCESSED {day, source}]->(:Resource)
-ACCESSED = Relationship("ACCESSED", USER, RESOURCE, ("day", "source"), _REACHED, "an account reached a resource")
+ACCESSED = Relationship(
+    "ACCESSED", USER, RESOURCE, ("day", "source"), _REACHED, "an account reached a resource"
+)
 # (:User)-[:USED {day}]->(:Machine)
 USED = Relationship("USED", USER, MACHINE, ("day",), (_DAY, _COUNT), "an account acted from a machine")
 
 _HOP = (_DAY, Property("user", "the account"), _COUNT, _FAILURES, _FIRST, _LAST)
 # (:Machine)-[:REACHED {day, user}]->(:Machine)
-REACHED_MACHINE = Relationship("REACHED", MACHINE, MACHINE, ("day", "user"), _HOP, "from a machine to another")
+REACHED_MACHINE = Relationship(
+    "REACHED", MACHINE, MACHINE, ("day", "user"), _HOP, "from a machine to another"
+)
 # (:Machine)-[:REACHED {day, user}]->(:Resource)
-REACHED_RESOURCE = Relationship("REACHED", MACHINE, RESOURCE, ("day", "user"), _HOP, "from a machine to a resource")
+REACHED_RESOURCE = Relationship(
+    "REACHED", MACHINE, RESOURCE, ("day", "user"), _HOP, "from a machine to a resource"
+)
 
 _ROLE = (Property("role", "user, source or target"),)
 # (:Incident)-[:INVOLVES {role}]->(:User | :Machine | :Resource)
 INVOLVES_USER = Relationship("INVOLVES", INCIDENT, USER, ("role",), _ROLE, "an account in an incident")
 INVOLVES_MACHINE = Relationship("INVOLVES", INCIDENT, MACHINE, ("role",), _ROLE, "a machine in an incident")
-INVOLVES_RESOURCE = Relationship("INVOLVES", INCIDENT, RESOURCE, ("role",), _ROLE, "a resource in an incident")
+INVOLVES_RESOURCE = Relationship(
+    "INVOLVES", INCIDENT, RESOURCE, ("role",), _ROLE, "a resource in an incident"
+)
 # (:Incident)-[:SCORED_BY]->(:ModelRun)
 SCORED_BY = Relationship("SCORED_BY", INCIDENT, MODEL_RUN, (), (), "which model found it")
 
@@ -129,7 +144,9 @@ _PEER = (
 )
 # (:User)-[:PEER_OF {rank}]->(:User), (:Machine | :Resource)-[:PEER_OF {rank}]->(:Machine | :Resource)
 PEER_OF = {
-    (start, end): Relationship("PEER_OF", start, end, (), _PEER, f"one of the few {what} most like it, by embedding", remark=True)
+    (start, end): Relationship(
+        "PEER_OF", start, end, (), _PEER, f"one of the few {what} most like it, by embedding", remark=True
+    )
     for what, labels in (("users", (USER,)), ("machines and resources", (MACHINE, RESOURCE)))
     for start, end in itertools.product(labels, repeat=2)
 }
@@ -152,14 +169,16 @@ SCHEMA = Schema(
 
 
 def described() -> Iterator[tuple[str, str, tuple[Property, ...]]]:
-    """For a reader: each label and each relationship type as it is written in a query, what it is, and its properties."""
+    """For a reader: each label and each relationship type as it is written in a query, what it is, and its
+    properties."""
     for node in SCHEMA.nodes:
         also = f"; some are (:{') or (:'.join(node.extra_labels)}) as well" if node.extra_labels else ""
         yield f"(:{node.label})", node.description + also, node.properties
     for kind in dict.fromkeys(each.type for each in SCHEMA.relationships):
         same = [each for each in SCHEMA.relationships if each.type == kind]
         starts, ends = (
-            " | ".join(f":{label}" for label in dict.fromkeys(labels)) for labels in zip(*map(_ends, same), strict=True)
+            " | ".join(f":{label}" for label in dict.fromkeys(labels))
+            for labels in zip(*map(_ends, same), strict=True)
         )
         meaning = "; ".join(dict.fromkeys(each.description for each in same))
         yield f"({starts})-[:{kind}]->({ends})", meaning, same[0].properties

@@ -34,8 +34,11 @@ def read(workspace: Workspace, path: str, log_format: str, config: Config, **opt
     return ingest(path, log_format, workspace.lake, **{**_how(config), **options})
 
 
-def read_all(workspace: Workspace, given: Sequence[str], log_format: str, config: Config, **options: Any) -> list[IngestReport]:
-    """Log files, folders and archives into the lake. A file that cannot be read has a report that says why."""
+def read_all(
+    workspace: Workspace, given: Sequence[str], log_format: str, config: Config, **options: Any
+) -> list[IngestReport]:
+    """Log files, folders and archives into the lake. A file that cannot be read has a report that says
+    why."""
     return ingest_all(given, log_format, workspace.lake, **{**_how(config), **options})
 
 
@@ -73,13 +76,19 @@ def has_learned(workspace: Workspace, day: dt.date, config: Config) -> bool:
         return False
     start = detector.window_start(day + dt.timedelta(days=1), config)
     held = [
-        batch for each in lake.days(workspace.lake) if start <= each <= day for batch in detector.batches_of(workspace.lake, each)
+        batch
+        for each in lake.days(workspace.lake)
+        if start <= each <= day
+        for batch in detector.batches_of(workspace.lake, each)
     ]
     return bool(json.loads(kept.read_text())["batches"] == held)
 
 
-def score_file(workspace: Workspace, path: str, log_format: str, config: Config) -> Iterator[findings.Finding]:
-    """Every edge of a log file, a day at a time, scored by what the lake knew before that day. Nothing is kept."""
+def score_file(
+    workspace: Workspace, path: str, log_format: str, config: Config
+) -> Iterator[findings.Finding]:
+    """Every edge of a log file, a day at a time, scored by what the lake knew before that day. Nothing is
+    kept."""
     model = Detector.load(workspace.model)
     with tempfile.TemporaryDirectory() as folder:
         aside = Workspace(Path(folder))
@@ -94,7 +103,8 @@ def score_file(workspace: Workspace, path: str, log_format: str, config: Config)
 def score_edges(
     workspace: Workspace, model: Detector, day: dt.date, table: pa.Table, config: Config
 ) -> tuple[findings.Finding, History, EdgeBatch]:
-    """Score a day's edges with what the lake knew before it. Returns with it what was known, and the edges as it knows them."""
+    """Score a day's edges with what the lake knew before it. Returns with it what was known, and the edges
+    as it knows them."""
     history = known_before(workspace, day, config)
     said = said_in(workspace)
     earlier = findings.evidence_before(workspace.findings, day, said)
@@ -108,7 +118,12 @@ def known_before(workspace: Workspace, day: dt.date, config: Config) -> History:
     """The history as of a day, carried on from the one kept."""
     said = said_in(workspace)
     return detector.history_before(
-        workspace.lake, day, config, workspace.history, suspects_in(workspace, said), partial(feedback.fingerprint, said)
+        workspace.lake,
+        day,
+        config,
+        workspace.history,
+        suspects_in(workspace, said),
+        partial(feedback.fingerprint, said),
     )
 
 
@@ -123,24 +138,33 @@ def train(workspace: Workspace, until: dt.date, config: Config, progress: Progre
 
 
 def inspect(
-    workspace: Workspace, first: dt.date | None, last: dt.date | None, config: Config, progress: Progress = quiet
+    workspace: Workspace,
+    first: dt.date | None,
+    last: dt.date | None,
+    config: Config,
+    progress: Progress = quiet,
 ) -> inspection.Inspection:
-    """Whether the model's p-values keep their word, on days it did not train on; see `inspection.days_to_inspect`."""
+    """Whether the model's p-values keep their word, on days it did not train on; see
+    `inspection.days_to_inspect`."""
     model = Detector.load(workspace.model)
     days, how = inspection.days_to_inspect(lake.days(workspace.lake), model, first, last)
     said = said_in(workspace)
     suspects, judged = suspects_in(workspace, said), partial(feedback.fingerprint, said)
-    edges = inspection.score_again(workspace.lake, model, days, config, workspace.history, suspects, judged, progress)
+    edges = inspection.score_again(
+        workspace.lake, model, days, config, workspace.history, suspects, judged, progress
+    )
     return inspection.inspect(edges, how, config, model.least_score(config.incidents.budget))
 
 
 def known_of(workspace: Workspace, day: dt.date | None, config: Config) -> Known:
-    """What is known of every entity before a day, by default after the last one learned, or the last of the lake if none was.
-    The model is there only if it learned nothing from that day or later."""
+    """What is known of every entity before a day, by default after the last one learned, or the last of the
+    lake if none was. The model is there only if it learned nothing from that day or later."""
     last = last_day(workspace)
     if day is None:
         learned = workspace.history / "history.json"
-        day = (date_of(json.loads(learned.read_text())["last_day"]) if learned.exists() else last) + dt.timedelta(days=1)
+        day = (
+            date_of(json.loads(learned.read_text())["last_day"]) if learned.exists() else last
+        ) + dt.timedelta(days=1)
     model = Detector.load(workspace.model) if is_fit_for(workspace, day) else None
     return Known(known_before(workspace, day, config), day, model, lake.read_entities(workspace.lake))
 
@@ -156,10 +180,15 @@ def said_in(workspace: Workspace) -> list[Verdict]:
 
 
 def judge(
-    workspace: Workspace, incident_id: str, verdict: str, reason: str, who: str, expires: dt.date | int | None = None
+    workspace: Workspace,
+    incident_id: str,
+    verdict: str,
+    reason: str,
+    who: str,
+    expires: dt.date | int | None = None,
 ) -> tuple[Verdict, bool]:
-    """Keep what somebody says of an incident; expires: a day, or days from when it first counts. Returns the verdict, and whether
-    it is news."""
+    """Keep what somebody says of an incident; expires: a day, or days from when it first counts. Returns the
+    verdict, and whether it is news."""
     incident = archive.find_incident(workspace.findings, incident_id)
     day = dt.date.fromisoformat(incident["day"])
     since = today(workspace)
@@ -167,15 +196,21 @@ def judge(
         expires = since + dt.timedelta(days=expires)
     if verdict in ("true", "withdrawn"):
         if expires is not None:
-            raise UsageError(f"a verdict {verdict!r} does not expire; leave --expires out, a later verdict takes its place")
+            raise UsageError(
+                f"a verdict {verdict!r} does not expire; leave --expires out, a later verdict takes its place"
+            )
     else:
         expires = expires or since + dt.timedelta(days=feedback.EXPIRE_DAYS)
         if expires < since:
-            raise UsageError(f"--expires {expires}: the first day it could count for is {since}; name a later day")
+            raise UsageError(
+                f"--expires {expires}: the first day it could count for is {since}; name a later day"
+            )
     if verdict == "withdrawn" and incident["id"] not in feedback.words(workspace.root):
         raise UsageError(f"{incident['id']}: nothing was said that could be withdrawn; see `ueba triage log`")
     edges = findings.load_edges(workspace.findings, day)
-    said = findings.verdict(edges[edges["incident"] == incident["id"]], incident, verdict, reason, who, since, expires)
+    said = findings.verdict(
+        edges[edges["incident"] == incident["id"]], incident, verdict, reason, who, since, expires
+    )
     return said, feedback.add(workspace.root, said)
 
 
@@ -185,7 +220,8 @@ def knows(workspace: Workspace, day: dt.date) -> bool:
 
 
 def verdict_log(workspace: Workspace) -> list[dict[str, Any]]:
-    """Every verdict in the order they were given, as kept, with `state` and how many edges of days scored since it `changed`."""
+    """Every verdict in the order they were given, as kept, with `state` and how many edges of days scored
+    since it `changed`."""
     every = feedback.read(workspace.root).verdicts
     if not every:
         return []
@@ -201,14 +237,17 @@ def verdict_log(workspace: Workspace) -> list[dict[str, Any]]:
     ]
 
 
-def try_rules(workspace: Workspace, some: Sequence[rules.Rule], first: dt.date | None, last: dt.date | None) -> hiding.DryRun:
+def try_rules(
+    workspace: Workspace, some: Sequence[rules.Rule], first: dt.date | None, last: dt.date | None
+) -> hiding.DryRun:
     """What rules would have hidden of the scored days."""
     today(workspace)  # there are some
     return hiding.dry_run(workspace.findings, some, feedback.verdicts(workspace.root), first, last)
 
 
 def install_rules(workspace: Workspace, text: str, some: Sequence[rules.Rule], who: str) -> None:
-    """Put rules in force, for the days that were scored as well, and note who did it and which incidents that hid."""
+    """Put rules in force, for the days that were scored as well, and note who did it and which incidents
+    that hid."""
     with workspace.locked():
         hidden = [incident["id"] for incident in try_rules(workspace, some, None, None).hidden]
         rules.install(workspace.root, text, who, dt.datetime.now(dt.UTC), hidden)

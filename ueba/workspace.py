@@ -62,7 +62,9 @@ class Workspace:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as reason:
-                raise WorkspaceError(f"{self.root}: another run is at work here; wait for it to end") from reason
+                raise WorkspaceError(
+                    f"{self.root}: another run is at work here; wait for it to end"
+                ) from reason
             yield
 
     def record_run(self, name: str, facts: dict[str, Any]) -> Path:
@@ -80,7 +82,8 @@ def write_json(path: Path, content: Any) -> None:
 
 
 def write_text(path: Path, content: str) -> None:
-    """Write so that a reader sees the old file or the new one, never half of one. What is no file (a pipe) is written to."""
+    """Write so that a reader sees the old file or the new one, never half of one. What is no file (a pipe)
+    is written to."""
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.exists() and not path.is_file():
         path.write_text(content, encoding="utf-8")

@@ -1,8 +1,9 @@
-"""The command line: parse, call, print. One group, one module per noun; every command's help ends with an example.
+"""The command line: parse, call, print. One group, one module per noun; every command's help ends with an
+example.
 
-Data goes to standard output, progress and messages to standard error. Exit codes: 0 done, 1 the work could not be done,
-2 wrong use, 130 interrupted. Heavy libraries are imported inside the commands that need them, so that help and reading
-incidents are quick. Errors of ours become messages here and nowhere else.
+Data goes to standard output, progress and messages to standard error. Exit codes: 0 done, 1 the work could
+not be done, 2 wrong use, 130 interrupted. Heavy libraries are imported inside the commands that need them,
+so that help and reading incidents are quick. Errors of ours become messages here and nowhere else.
 """
 
 from __future__ import annotations
@@ -14,7 +15,20 @@ from typing import Any
 import click
 
 from ueba import __version__
-from ueba.cli import ask, data, detect, evaluate, explain, export, graph, inspect, perimeter, report, setup, triage
+from ueba.cli import (
+    ask,
+    data,
+    detect,
+    evaluate,
+    explain,
+    export,
+    graph,
+    inspect,
+    perimeter,
+    report,
+    setup,
+    triage,
+)
 from ueba.errors import UebaError
 
 

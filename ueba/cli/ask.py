@@ -23,10 +23,15 @@ class Name(click.ParamType[str]):
 
     name = "LIST|NAME"
 
-    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
         from ueba.investigate import questions
 
-        every = [(LIST, "every question"), *((name, questions.load(name).title) for name in questions.names())]
+        every = [
+            (LIST, "every question"),
+            *((name, questions.load(name).title) for name in questions.names()),
+        ]
         return [CompletionItem(name, help=title) for name, title in every if name.startswith(incomplete)]
 
 
@@ -35,18 +40,30 @@ class Value(click.ParamType[str]):
 
     name = "NAME=VALUE"
 
-    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
         from ueba.investigate import questions
 
-        asked = ctx.params.get("name") or next(iter(ctx.args), "")  # a line that ends in --param is parsed no further
+        asked = ctx.params.get("name") or next(
+            iter(ctx.args), ""
+        )  # a line that ends in --param is parsed no further
         parameters = questions.load(asked).parameters if asked in questions.names() else ()
-        return [CompletionItem(f"{p.name}=", help=p.meaning) for p in parameters if f"{p.name}=".startswith(incomplete)]
+        return [
+            CompletionItem(f"{p.name}=", help=p.meaning)
+            for p in parameters
+            if f"{p.name}=".startswith(incomplete)
+        ]
 
 
 @click.command()
 @click.argument("name", type=Name())
 @click.option("--param", "given", type=Value(), multiple=True, help="A parameter of the question.")
-@click.option("--show", is_flag=True, help="Print the question's file instead: what it asks, in Cypher for Neo4j Browser.")
+@click.option(
+    "--show",
+    is_flag=True,
+    help="Print the question's file instead: what it asks, in Cypher for Neo4j Browser.",
+)
 @output.bounds_options
 @output.format_option
 @pass_settings
@@ -83,7 +100,9 @@ def ask(
 
     with graphs.connect(settings.workspace, settings.config, os.environ) as store:
         parameters = questions.values(question, given, lambda: _last_day(store))
-        found = questions.ask(store, question, parameters, timeout or settings.config.graph.query_timeout_s, limit)
+        found = questions.ask(
+            store, question, parameters, timeout or settings.config.graph.query_timeout_s, limit
+        )
         unknown = questions.unknown(store, question, parameters) if found.empty else []
     rows = [{"schema_version": SCHEMA_VERSION, **row} for row in records(found)]
     output.emit(rows, output_format, list(question.columns))
@@ -98,8 +117,15 @@ def _list(output_format: str) -> None:
     from ueba.investigate import questions
 
     every = [questions.load(name) for name in questions.names()]
-    rows = [{"question": each.name, "asks": each.title, "parameters": " ".join(map(str, each.parameters))} for each in every]
-    output.emit([{"schema_version": SCHEMA_VERSION, **row} for row in rows], output_format, ("question", "asks", "parameters"))
+    rows = [
+        {"question": each.name, "asks": each.title, "parameters": " ".join(map(str, each.parameters))}
+        for each in every
+    ]
+    output.emit(
+        [{"schema_version": SCHEMA_VERSION, **row} for row in rows],
+        output_format,
+        ("question", "asks", "parameters"),
+    )
 
 
 def _last_day(store: Store) -> str:

@@ -46,12 +46,33 @@ class Share(click.ParamType[float]):
     " to print the report. Give it twice for both.  [default: auto, table]",
 )
 @click.option(
-    "--entities", multiple=True, type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Table of people or machines."
+    "--entities",
+    multiple=True,
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Table of people or machines.",
 )
-@click.option("--epoch", metavar="YYYY-MM-DD", help="Date from which a format that counts seconds counts.  [default: 1970-01-01]")
-@click.option("--year", type=click.IntRange(1970, 9999), help="Of times without one.  [default: guessed by the file's time]")
-@click.option("--timezone", default="UTC", show_default=True, metavar="ZONE", help="Of times without one, as Europe/Berlin.")
-@click.option("--fail-on-drops", type=Share(), help="Exit with 1 if a larger share of a file's records could not be used, as 1%.")
+@click.option(
+    "--epoch",
+    metavar="YYYY-MM-DD",
+    help="Date from which a format that counts seconds counts.  [default: 1970-01-01]",
+)
+@click.option(
+    "--year",
+    type=click.IntRange(1970, 9999),
+    help="Of times without one.  [default: guessed by the file's time]",
+)
+@click.option(
+    "--timezone",
+    default="UTC",
+    show_default=True,
+    metavar="ZONE",
+    help="Of times without one, as Europe/Berlin.",
+)
+@click.option(
+    "--fail-on-drops",
+    type=Share(),
+    help="Exit with 1 if a larger share of a file's records could not be used, as 1%.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Short for --format json.")
 @pass_settings
 def ingest(
@@ -68,10 +89,10 @@ def ingest(
     """Read log FILES, folders, archives, globs or s3:// addresses into the lake; - is standard input.
 
     \b
-    Every record is an event or is counted as dropped, with the reason and an example. The same content twice changes nothing, and
-    neither does the order of files or what they repeat of each other. Exit code 1: a file could not be read, or lost too much.
-    A table of entities (--entities) has a column user or host, others for aliases, and whatever else is known of them.
-    Example:
+    Every record is an event or is counted as dropped, with the reason and an example. The same content twice
+    changes nothing, and neither does the order of files or what they repeat of each other. Exit code 1: a
+    file could not be read, or lost too much. A table of entities (--entities) has a column user or host,
+    others for aliases, and whatever else is known of them. Example:
       ueba ingest /var/log/siem --entities people.csv
       ueba ingest auth.txt.gz --format lanl --format json
       ueba ingest vpn.csv --format configs/sources/vpn_csv.toml --fail-on-drops 1%
@@ -89,7 +110,9 @@ def ingest(
     if not given and not entities:
         raise UsageError("nothing to read; name log files, or tables with --entities")
     if timezone not in zoneinfo.available_timezones():
-        raise UsageError(f"--timezone {timezone}: not a zone; use a name of the IANA database, as Europe/Berlin")
+        raise UsageError(
+            f"--timezone {timezone}: not a zone; use a name of the IANA database, as Europe/Berlin"
+        )
     options: dict[str, Any] = {"year": year, "timezone": timezone}
     if epoch is not None:
         options["epoch"] = _date(epoch)
@@ -98,7 +121,9 @@ def ingest(
             output.note(f"{path}: {tables.write(path, settings.workspace.lake):,} entities")
         show = output.file_progress(progress)
         log_format = log_formats[0] if log_formats else "auto"
-        reports = stages.read_all(settings.workspace, given, log_format, settings.config, progress=show, say=output.note, **options)
+        reports = stages.read_all(
+            settings.workspace, given, log_format, settings.config, progress=show, say=output.note, **options
+        )
     settings.workspace.record_run("ingest", {"files": [each.to_dict() for each in reports]})
     print_reports(reports, "json" if as_json else shown[0] if shown else "table")
     fail_if_bad(reports, given, fail_on_drops)
@@ -130,7 +155,9 @@ def fail_if_bad(reports: Sequence[IngestReport], given: Sequence[str], limit: fl
         lost = sum(each.lost.values())
         if limit is not None and each.lines and lost / each.lines > limit:
             reasons = ", ".join(f"{reason}: {count:,}" for reason, count in each.lost.items())
-            wrong.append(f"{each.file}: {lost:,} of {each.lines:,} records dropped, over {limit:.2%} ({reasons})")
+            wrong.append(
+                f"{each.file}: {lost:,} of {each.lines:,} records dropped, over {limit:.2%} ({reasons})"
+            )
     if wrong:
         raise InputError("\n".join(wrong))
 
@@ -157,9 +184,13 @@ def print_reports(reports: Sequence[IngestReport], output_format: str) -> None:
 def print_report(each: IngestReport) -> None:
     """What became of one file."""
     again = " (already ingested: nothing changed)" if each.already_ingested else f" in {each.seconds:.1f} s"
-    click.echo(f"{each.file}: {each.lines:,} lines, {each.events:,} events, {each.edges:,} daily edges{again}")
+    click.echo(
+        f"{each.file}: {each.lines:,} lines, {each.events:,} events, {each.edges:,} daily edges{again}"
+    )
     if each.days:
-        click.echo(f"  {each.format}, {each.first} to {each.last}; {each.users:,} users, {each.targets:,} targets")
+        click.echo(
+            f"  {each.format}, {each.first} to {each.last}; {each.users:,} users, {each.targets:,} targets"
+        )
     if each.repeated:
         click.echo(f"  {each.repeated:,} events are there more than once, and count once")
     if each.evidence:
@@ -176,18 +207,27 @@ def print_report(each: IngestReport) -> None:
 
 @click.command()
 @click.option(
-    "--window-days", type=click.IntRange(1), default=30, show_default=True, help="Days of the lake, the last ones, to look at."
+    "--window-days",
+    type=click.IntRange(1),
+    default=30,
+    show_default=True,
+    help="Days of the lake, the last ones, to look at.",
 )
 @click.option("--limit", type=click.IntRange(1), default=20, show_default=True, help="Reporters in a table.")
-@click.option("--silent", "only_silent", is_flag=True, help="Only those that stopped reporting; exit with 1 if there are any.")
+@click.option(
+    "--silent",
+    "only_silent",
+    is_flag=True,
+    help="Only those that stopped reporting; exit with 1 if there are any.",
+)
 @output.format_option
 @pass_settings
 def sources(settings: Settings, window_days: int, limit: int, only_silent: bool, output_format: str) -> None:
     """Say which machines and log families report, and which fell silent.
 
     \b
-    Silent is who should by its own habits have reported many times since it was last heard, up to the lake's last event.
-    Example:
+    Silent is who should by its own habits have reported many times since it was last heard, up to the lake's
+    last event. Example:
       ueba sources
       ueba sources --silent --format json
     """
@@ -215,12 +255,25 @@ def formats(output_format: str) -> None:
 
 
 @click.command()
-@click.option("--output", "folder", type=click.Path(file_okay=False, path_type=Path), required=True, help="Folder to write to.")
-@click.option("--users", default=260, show_default=True, help="People; service and administrator accounts come on top.")
+@click.option(
+    "--output",
+    "folder",
+    type=click.Path(file_okay=False, path_type=Path),
+    required=True,
+    help="Folder to write to.",
+)
+@click.option(
+    "--users", default=260, show_default=True, help="People; service and administrator accounts come on top."
+)
 @click.option("--days", default=24, show_default=True, help="Days, of which the last eight hide attacks.")
 @click.option("--seed", default=0, show_default=True, help="The same seed gives the same organisation.")
 @click.option("--campaigns", default=3, show_default=True, help="Hidden attacks of each kind.")
-@click.option("--strength", default=1.0, show_default=True, help="How visible they are: more steps, farther from colleagues.")
+@click.option(
+    "--strength",
+    default=1.0,
+    show_default=True,
+    help="How visible they are: more steps, farther from colleagues.",
+)
 @click.option(
     "--format",
     "formats",
@@ -249,7 +302,9 @@ def simulate(folder: Path, formats: tuple[str, ...], **settings: Any) -> None:
         known.write(world.events, log_format, folder)
     writers.write_labels(world.labels, folder / "labels.csv")
     writers.write_staff(world.staff, folder / "people.csv")
-    output.note(f"{len(world.events):,} events in {folder}; {len(world.labels):,} of them are labelled in labels.csv")
+    output.note(
+        f"{len(world.events):,} events in {folder}; {len(world.labels):,} of them are labelled in labels.csv"
+    )
 
 
 COMMANDS = (ingest, formats, sources, simulate)

@@ -14,7 +14,18 @@ from ueba.cli import output
 from ueba.cli.output import Day
 from ueba.cli.setup import Settings, pass_settings
 
-INCIDENT_COLUMNS = ("day", "rank", "id", "score", "p_value", "edges", "users", "machines", "verdict", "reasons")
+INCIDENT_COLUMNS = (
+    "day",
+    "rank",
+    "id",
+    "score",
+    "p_value",
+    "edges",
+    "users",
+    "machines",
+    "verdict",
+    "reasons",
+)
 EDGE_COLUMNS = ("day", "user", "source", "target", "surprise", "p_value", "incident", "reasons")
 
 
@@ -35,23 +46,33 @@ def train(settings: Settings, until: dt.date | None) -> None:
         until = until or stages.last_day(settings.workspace) - dt.timedelta(days=1)
         model = stages.train(settings.workspace, until, settings.config, report)
     settings.workspace.record_run("train", model.facts)
-    output.note(f"trained on {model.facts['first_day']} to {model.facts['trained_until']}; next: ueba score --day DAY")
+    output.note(
+        f"trained on {model.facts['first_day']} to {model.facts['trained_until']}; next: ueba score --day DAY"
+    )
 
 
 @click.command()
 @click.argument("file", required=False)
-@click.option("--format", "log_format", default="auto", show_default=True, metavar="auto|NAME|FILE.toml", help="Of FILE.")
+@click.option(
+    "--format",
+    "log_format",
+    default="auto",
+    show_default=True,
+    metavar="auto|NAME|FILE.toml",
+    help="Of FILE.",
+)
 @click.option("--day", type=Day(), help="Score this day of the lake, and keep its incidents.")
 @click.option("--output-format", type=click.Choice(output.FORMATS), default="table", show_default=True)
 @click.option("--limit", default=20, show_default=True, help="Rows of a table; the other formats print all.")
 @pass_settings
-def score(settings: Settings, file: str | None, log_format: str, day: dt.date | None, output_format: str, limit: int) -> None:
+def score(
+    settings: Settings, file: str | None, log_format: str, day: dt.date | None, output_format: str, limit: int
+) -> None:
     """Score new edges: every edge of a log FILE (- is standard input), or a day of the lake.
 
     \b
-    Edges of a FILE are scored and printed, and nothing is kept. A day's incidents are kept, see `ueba incidents`.
-    Without either, the last day of the lake is scored.
-    Example:
+    Edges of a FILE are scored and printed, and nothing is kept. A day's incidents are kept, see `ueba
+    incidents`. Without either, the last day of the lake is scored. Example:
       ueba score new.csv --format configs/sources/vpn_csv.toml --output-format jsonl
       ueba score --day 2026-01-21
     """
@@ -61,7 +82,9 @@ def score(settings: Settings, file: str | None, log_format: str, day: dt.date | 
 
     output.note_damage(settings.workspace.root)
     if file is not None and day is not None:
-        raise UsageError("give a FILE or --day, not both: `ueba ingest` the file first to score it as a day of the lake")
+        raise UsageError(
+            "give a FILE or --day, not both: `ueba ingest` the file first to score it as a day of the lake"
+        )
     if file is None:
         with settings.workspace.locked():
             day = day or stages.last_day(settings.workspace)
@@ -72,7 +95,10 @@ def score(settings: Settings, file: str | None, log_format: str, day: dt.date | 
     rows = [row for finding in found for row in records(finding.edges[list(EDGE_COLUMNS)])]
     rows.sort(key=lambda row: -row["surprise"])
     output.emit(
-        [{"schema_version": SCHEMA_VERSION, **row} for row in rows[: limit if output_format == "table" else None]],
+        [
+            {"schema_version": SCHEMA_VERSION, **row}
+            for row in rows[: limit if output_format == "table" else None]
+        ],
         output_format,
         EDGE_COLUMNS,
     )
@@ -82,8 +108,19 @@ def score(settings: Settings, file: str | None, log_format: str, day: dt.date | 
 @click.option("--day", type=Day(), help="Only this day.")
 @click.option("--from", "first", type=Day(), help="First day.")
 @click.option("--to", "last", type=Day(), help="Last day.")
-@click.option("--limit", type=click.IntRange(1), default=10, show_default=True, help="Incidents of a day to show, worst first.")
-@click.option("--all", "everything", is_flag=True, help="Every incident, also those that rules hide, see `ueba triage rules`.")
+@click.option(
+    "--limit",
+    type=click.IntRange(1),
+    default=10,
+    show_default=True,
+    help="Incidents of a day to show, worst first.",
+)
+@click.option(
+    "--all",
+    "everything",
+    is_flag=True,
+    help="Every incident, also those that rules hide, see `ueba triage rules`.",
+)
 @output.format_option
 @pass_settings
 def incidents(
@@ -118,17 +155,26 @@ def incidents(
         for incident in shown
         if everything or incident["rank"] <= limit or incident.get("suppressed_by")
     ]
-    columns = (*INCIDENT_COLUMNS, *(["suppressed_by"] if any(incident.get("suppressed_by") for incident in shown) else []))
+    columns = (
+        *INCIDENT_COLUMNS,
+        *(["suppressed_by"] if any(incident.get("suppressed_by") for incident in shown) else []),
+    )
     _emit_incidents(judged, output_format, columns)
 
 
 def _emit_incidents(found: Sequence[dict[str, Any]], output_format: str, columns: Sequence[str]) -> None:
-    """For a person who, how many, and the first reason; the rest is for `ueba explain`. The other formats have all."""
+    """For a person who, how many, and the first reason; the rest is for `ueba explain`. The other formats
+    have all."""
     from ueba.detect import archive
 
     if output_format == "table":
         found = [
-            {**each, "users": _few(each["users"]), "machines": len(each["machines"]), "reasons": archive.headline(each["reasons"])}
+            {
+                **each,
+                "users": _few(each["users"]),
+                "machines": len(each["machines"]),
+                "reasons": archive.headline(each["reasons"]),
+            }
             for each in found
         ]
     output.emit(found, output_format, columns)
@@ -140,11 +186,19 @@ def _few(names: Sequence[str], most: int = 2) -> list[str]:
 
 @click.command()
 @click.argument("files", nargs=-1)
-@click.option("--format", "log_format", default="auto", show_default=True, metavar="auto|NAME|FILE.toml", help="Of FILES.")
+@click.option(
+    "--format",
+    "log_format",
+    default="auto",
+    show_default=True,
+    metavar="auto|NAME|FILE.toml",
+    help="Of FILES.",
+)
 @click.option("--output-format", type=click.Choice(output.FORMATS), default="table", show_default=True)
 @pass_settings
 def nightly(settings: Settings, files: tuple[str, ...], log_format: str, output_format: str) -> None:
-    """What cron runs: ingest FILES that arrived, load the graph, score the last day, train. Again changes nothing.
+    """What cron runs: ingest FILES that arrived, load the graph, score the last day, train. Again changes
+    nothing.
 
     \b
     Example:
@@ -170,7 +224,9 @@ def nightly(settings: Settings, files: tuple[str, ...], log_format: str, output_
 @click.option("--from", "first", type=Day(), required=True, help="First day to score.")
 @click.option("--to", "last", type=Day(), required=True, help="Last day to score.")
 @click.option("--budget", type=click.IntRange(1), default=10, show_default=True, help="Incidents a day.")
-@click.option("--retrain-days", type=click.IntRange(1), default=7, show_default=True, help="Days between trainings.")
+@click.option(
+    "--retrain-days", type=click.IntRange(1), default=7, show_default=True, help="Days between trainings."
+)
 @click.option("--output", "folder", type=click.Path(file_okay=False, path_type=Path), required=True)
 @pass_settings
 def backtest(
@@ -195,7 +251,9 @@ def backtest(
 
     config = replace(settings.config, incidents=replace(settings.config.incidents, budget=budget))
     with output.progress() as report:
-        result = walk.backtest(settings.workspace.lake, train_until, first, last, config, retrain_days, report)
+        result = walk.backtest(
+            settings.workspace.lake, train_until, first, last, config, retrain_days, report
+        )
     walk.write(result, folder)
     settings.workspace.record_run("backtest", {"seconds": result.seconds, "trainings": result.trainings})
     days = result.edges["day"].nunique()

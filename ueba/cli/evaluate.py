@@ -43,23 +43,59 @@ the broadest 1 % of users. p flat: worst factor by which p <= 0.01 misses 1 % in
 
 
 @click.command()
-@click.option("--labels", "labels_path", type=click.Path(dir_okay=False, path_type=Path), help="CSV of what is malicious.")
 @click.option(
-    "--epoch", type=Day(), default="1970-01-01", show_default=True, help="From which times in seconds count, in --labels."
+    "--labels",
+    "labels_path",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="CSV of what is malicious.",
+)
+@click.option(
+    "--epoch",
+    type=Day(),
+    default="1970-01-01",
+    show_default=True,
+    help="From which times in seconds count, in --labels.",
 )
 @click.option("--train-until", type=Day(), help="Last day to train on.  [default: the day before --from]")
-@click.option("--from", "first", type=Day(), help="First day to score.  [default: of the last quarter, at least 3 days]")
+@click.option(
+    "--from", "first", type=Day(), help="First day to score.  [default: of the last quarter, at least 3 days]"
+)
 @click.option("--to", "last", type=Day(), help="Last day to score.  [default: the last in the lake]")
 @click.option(
-    "--per-kind", type=click.IntRange(1), default=4, show_default=True, help="Campaigns of each kind to inject, without --labels."
+    "--per-kind",
+    type=click.IntRange(1),
+    default=4,
+    show_default=True,
+    help="Campaigns of each kind to inject, without --labels.",
 )
-@click.option("--strength", type=float, default=1.0, show_default=True, help="Of injected campaigns: larger shows more.")
+@click.option(
+    "--strength", type=float, default=1.0, show_default=True, help="Of injected campaigns: larger shows more."
+)
 @click.option("--seed", type=int, default=0, show_default=True, help="Of injected campaigns.")
-@click.option("--rows", "names", multiple=True, metavar="NAME", help="Only this row of the table; may be given again.")
-@click.option("--seeds", type=click.IntRange(1), default=3, show_default=True, help="Repetitions of rows with chance in them.")
-@click.option("--jobs", type=click.IntRange(1), default=1, show_default=True, help="Rows at a time; seconds mean little beyond 1.")
+@click.option(
+    "--rows", "names", multiple=True, metavar="NAME", help="Only this row of the table; may be given again."
+)
+@click.option(
+    "--seeds",
+    type=click.IntRange(1),
+    default=3,
+    show_default=True,
+    help="Repetitions of rows with chance in them.",
+)
+@click.option(
+    "--jobs",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    help="Rows at a time; seconds mean little beyond 1.",
+)
 @click.option("--picture", type=output.Picture(), help="Draw found against incidents a day: .svg or .png.")
-@click.option("--output", "folder", type=click.Path(file_okay=False, path_type=Path), help="Keep each row's incidents here.")
+@click.option(
+    "--output",
+    "folder",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Keep each row's incidents here.",
+)
 @output.format_option
 @pass_settings
 def evaluate(
@@ -79,12 +115,13 @@ def evaluate(
     folder: Path | None,
     output_format: str,
 ) -> None:
-    """How well detection works: a table of campaigns found, beside simpler methods and beside the detector without its parts.
+    """How well detection works: a table of campaigns found, beside simpler methods and beside the detector
+    without its parts.
 
     \b
-    With --labels, what they call malicious is to be found (columns time,user,source,target,kind,campaign,malicious).
-    Without, attack campaigns are hidden in the held-out days of a copy of your own lake; the lake stays as it is.
-    Example:
+    With --labels, what they call malicious is to be found (columns
+    time,user,source,target,kind,campaign,malicious). Without, attack campaigns are hidden in the held-out
+    days of a copy of your own lake; the lake stays as it is. Example:
       ueba evaluate --rows ueba --rows linear --rows first-seen
       ueba evaluate --labels labels.csv --train-until 2026-01-20 --picture found.svg
     """
@@ -109,20 +146,35 @@ def evaluate(
         red = f", {result.facts['red_days']} days with a red team" if result.facts["red_days"] else ""
         output.note(LEGEND.format(**{**vars(when), **result.facts}, red=red, seeds=seeds))
     else:
-        output.emit([{**result.facts, **row} for row in result.rows], output_format, ("row", "kind", "seeds", *COLUMNS))
+        output.emit(
+            [{**result.facts, **row} for row in result.rows],
+            output_format,
+            ("row", "kind", "seeds", *COLUMNS),
+        )
 
 
 def show(result: Evaluation) -> None:
     """The table of rows, and the table of kinds beside the best baseline."""
     numbers = [name for name in COLUMNS if any(name in row for row in result.rows)]
-    print_table(["row", *(COLUMNS[name][0] for name in numbers)], [[row["row"], *cells(row, numbers)] for row in result.rows])
+    print_table(
+        ["row", *(COLUMNS[name][0] for name in numbers)],
+        [[row["row"], *cells(row, numbers)] for row in result.rows],
+    )
     columns = kind_columns(result.rows)
-    headings = ["kind of campaign", "like it in training", "there", *(f"{row['row']}\n@10" for row in columns)]
+    headings = [
+        "kind of campaign",
+        "like it in training",
+        "there",
+        *(f"{row['row']}\n@10" for row in columns),
+    ]
     kinds = result.facts["campaigns_by_kind"]
     found = [[f"{row['found_by_kind'].get(kind, 0):.3g}" for row in columns] for kind in kinds]
     print_table(
         headings,
-        [[kind, result.facts["resembles"][kind], str(kinds[kind]), *mine] for kind, mine in zip(kinds, found, strict=True)],
+        [
+            [kind, result.facts["resembles"][kind], str(kinds[kind]), *mine]
+            for kind, mine in zip(kinds, found, strict=True)
+        ],
     )
 
 
@@ -131,7 +183,11 @@ def cells(row: Mapping[str, Any], names: Sequence[str]) -> list[str]:
 
     def cell(name: str) -> str:
         digits = COLUMNS[name][1]
-        spread = f" ±{row[f'{name}_spread']:.{max(digits, 1)}f}" if f"{name}_spread" in row and name not in UNSPREAD else ""
+        spread = (
+            f" ±{row[f'{name}_spread']:.{max(digits, 1)}f}"
+            if f"{name}_spread" in row and name not in UNSPREAD
+            else ""
+        )
         return f"{row[name]:.{digits}f}{spread}" if name in row else ""
 
     return [cell(name) for name in names]
@@ -157,7 +213,9 @@ def print_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     for row in rows:
         table.add_row(*row)
     console = Console()
-    console.width = max(console.width, console.measure(table).maximum)  # wider than the terminal is better than cut
+    console.width = max(
+        console.width, console.measure(table).maximum
+    )  # wider than the terminal is better than cut
     console.print(table)
 
 

@@ -29,7 +29,18 @@ TABLE_COLUMNS = (
 )
 EDGE_COLUMNS = ("edge", "user", "source", "target", "first_seen", "count", "surprise", "p_value", "reasons")
 EVENT_COLUMNS = ("edge", "time", "action", "logon_type", "outcome", "detail", "event")
-DAY_COLUMNS = ("mark", "first_seen", "last_seen", "source", "target", "count", "failures", "logon_types", "days", "why")
+DAY_COLUMNS = (
+    "mark",
+    "first_seen",
+    "last_seen",
+    "source",
+    "target",
+    "count",
+    "failures",
+    "logon_types",
+    "days",
+    "why",
+)
 
 
 @click.command()
@@ -41,9 +52,9 @@ def explain(settings: Settings, incident_id: str, picture: Path | None, output_f
     """Say why an incident was reported, in sentences that can be checked. ID may be cut short.
 
     \b
-    What is new, how often this account and its peers do new things, what was expected, what would have been normal, what weighed
-    how much, and where the events stand in the log. JSON has all facts; jsonl and csv have a row an edge.
-    Example:
+    What is new, how often this account and its peers do new things, what was expected, what would have been
+    normal, what weighed how much, and where the events stand in the log. JSON has all facts; jsonl and csv
+    have a row an edge. Example:
       ueba explain 20260121-3fa9c1d2 --picture incident.html
     """
     from ueba.detect import archive, findings
@@ -54,14 +65,19 @@ def explain(settings: Settings, incident_id: str, picture: Path | None, output_f
     facts = explaining.explanation(settings.workspace, incident)
     if picture is not None:  # before what is printed: whoever reads that may have seen enough
         edges = findings.load_edges(settings.workspace.findings, dt.date.fromisoformat(incident["day"]))
-        draw(incident_graph(edges[edges["incident"] == incident["id"]]), picture, f"incident {incident['id']}")
+        draw(
+            incident_graph(edges[edges["incident"] == incident["id"]]), picture, f"incident {incident['id']}"
+        )
         output.note(f"picture: {picture}")
     if output_format == "table":
         _show(facts)
     elif output_format == "json":
         output.emit([facts], "json")
     else:
-        rows = [{"schema_version": facts["schema_version"], "incident": facts["id"], **edge} for edge in facts["edges"]]
+        rows = [
+            {"schema_version": facts["schema_version"], "incident": facts["id"], **edge}
+            for edge in facts["edges"]
+        ]
         output.emit(rows, output_format, EDGE_COLUMNS)
 
 
@@ -78,9 +94,15 @@ def _show(facts: dict[str, Any]) -> None:
             before = edge
         click.echo(output.wrapped(f"- {plain(rest)}" if edge == before else plain(sentence)))
     if all(edge["explained"] is None for edge in facts["edges"]):
-        output.note(f"the day was scored without explanations; `ueba score --day {facts['day']}` with a model that is fit for it")
+        output.note(
+            f"the day was scored without explanations; `ueba score --day {facts['day']}` with a model that is fit for it"
+        )
     edges = facts["edges"]
-    more = f"; the strangest {SHOWN} of {len(edges)}, --format jsonl has all with the reasons of each" if len(edges) > SHOWN else ""
+    more = (
+        f"; the strangest {SHOWN} of {len(edges)}, --format jsonl has all with the reasons of each"
+        if len(edges) > SHOWN
+        else ""
+    )
     click.echo(f"\nits edges, in the order of time{more}")
     ordered = sorted(edges[:SHOWN], key=lambda edge: edge["first_seen"])
     shown = [{**edge, **{time: edge[time][:19] for time in ("first_seen", "last_seen")}} for edge in ordered]
@@ -88,7 +110,11 @@ def _show(facts: dict[str, Any]) -> None:
     events = [{"edge": edge["edge"], **event} for edge in edges[:5] for event in edge["events"]]
     if events:
         click.echo("the first events of the strangest edges, in the log")
-        output.emit([{**event, "event": event["event"].rpartition("/")[2]} for event in events], "table", EVENT_COLUMNS)
+        output.emit(
+            [{**event, "event": event["event"].rpartition("/")[2]} for event in events],
+            "table",
+            EVENT_COLUMNS,
+        )
     click.echo("next")
     user = edges[0]["user"]
     since = min(edge["first_seen"] for edge in edges if edge["user"] == user)
@@ -119,7 +145,9 @@ def day(settings: Settings, user: str, date: dt.date, picture: Path | None, outp
         output.note(f"picture: {picture}")
     if output_format == "table":
         click.echo(output.wrapped(plain(days.sentence(found))))
-    rows = [{"schema_version": days.SCHEMA_VERSION, "user": found.user, "day": date, **row} for row in found.rows]
+    rows = [
+        {"schema_version": days.SCHEMA_VERSION, "user": found.user, "day": date, **row} for row in found.rows
+    ]
     output.emit(rows, output_format, DAY_COLUMNS)
 
 

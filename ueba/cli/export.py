@@ -21,9 +21,23 @@ from ueba.investigate.export import EVENTS, FORMATS
 @click.option("--day", type=Day(), help="The incidents of this day.  [default: the last scored day]")
 @click.option("--from", "first", type=Day(), help="First day.")
 @click.option("--to", "last", type=Day(), help="Last day.")
-@click.option("--all", "everything", is_flag=True, help="Also the incidents that rules hide; those named are always there.")
-@click.option("--output", "path", type=click.Path(dir_okay=False, path_type=Path), help="File to write; - is standard output.")
-@click.option("--webhook", metavar="URL", help="POST each record (ocsf, ecs) there; a token comes from UEBA_WEBHOOK_TOKEN.")
+@click.option(
+    "--all",
+    "everything",
+    is_flag=True,
+    help="Also the incidents that rules hide; those named are always there.",
+)
+@click.option(
+    "--output",
+    "path",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="File to write; - is standard output.",
+)
+@click.option(
+    "--webhook",
+    metavar="URL",
+    help="POST each record (ocsf, ecs) there; a token comes from UEBA_WEBHOOK_TOKEN.",
+)
 @pass_settings
 def export(
     settings: Settings,
@@ -64,7 +78,9 @@ def export(
         raise UsageError("give IDs or days, not both")
     if webhook is not None:
         if form not in hook.FORMATS:
-            raise UsageError(f"--webhook takes {' or '.join(hook.FORMATS)}; write {form} to a file and load that")
+            raise UsageError(
+                f"--webhook takes {' or '.join(hook.FORMATS)}; write {form} to a file and load that"
+            )
         hook.checked(webhook, os.environ.get(hook.TOKEN))
     chosen = _named(folder, ids) if ids else archive.incidents_of(folder, *days)
     if not ids and not everything:

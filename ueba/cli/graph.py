@@ -22,7 +22,8 @@ def graph() -> None:
 @click.option("--to", "last", type=Day(), help="Last day.  [default: the last in the lake]")
 @pass_settings
 def load(settings: Settings, first: dt.date | None, last: dt.date | None) -> None:
-    """Load the lake's days into the graph, with what was found on them, and who is like whom. Loading again changes nothing.
+    """Load the lake's days into the graph, with what was found on them, and who is like whom. Loading again
+    changes nothing.
 
     \b
     Example:
@@ -40,7 +41,11 @@ def load(settings: Settings, first: dt.date | None, last: dt.date | None) -> Non
         graphs.connect(settings.workspace, settings.config, os.environ) as store,
     ):
         counts = graphs.load(store, settings.workspace, first, last, report)
-        known = stages.known_of(settings.workspace, None, settings.config) if settings.workspace.model.exists() else None
+        known = (
+            stages.known_of(settings.workspace, None, settings.config)
+            if settings.workspace.model.exists()
+            else None
+        )
         counts["PEER_OF"] = graphs.write_peers(store, known, report)
     days = counts.pop("days")
     if not days:
@@ -51,12 +56,19 @@ def load(settings: Settings, first: dt.date | None, last: dt.date | None) -> Non
 
 @graph.command()
 @click.argument("cypher")
-@click.option("--param", "parameters", multiple=True, metavar="NAME=VALUE", help="A parameter of the query, as text.")
+@click.option(
+    "--param", "parameters", multiple=True, metavar="NAME=VALUE", help="A parameter of the query, as text."
+)
 @output.bounds_options
 @output.format_option
 @pass_settings
 def query(
-    settings: Settings, cypher: str, parameters: tuple[str, ...], timeout: float | None, limit: int, output_format: str
+    settings: Settings,
+    cypher: str,
+    parameters: tuple[str, ...],
+    timeout: float | None,
+    limit: int,
+    output_format: str,
 ) -> None:
     """Ask the graph in CYPHER. It can only read: the server refuses anything else.
 

@@ -20,23 +20,38 @@ TITLES = {
     "peers": "the same by peer group: kind of account and least breadth",
     "prices": "what a threshold costs: edges and incidents on an average day, and the most incidents on one",
 }
-ROLE_COLUMNS = ("role", "breadth", "active_days", "novelty", "novelty_of_peers", "novelty_typical", "new_a_day", "most_new")
+ROLE_COLUMNS = (
+    "role",
+    "breadth",
+    "active_days",
+    "novelty",
+    "novelty_of_peers",
+    "novelty_typical",
+    "new_a_day",
+    "most_new",
+)
 
 
 @click.command()
-@click.option("--from", "first", type=Day(), help="First day.  [default: the last 5 after training, or those held out of it]")
+@click.option(
+    "--from",
+    "first",
+    type=Day(),
+    help="First day.  [default: the last 5 after training, or those held out of it]",
+)
 @click.option("--to", "last", type=Day(), help="Last day.")
 @click.option("--picture", type=output.Picture(), help="Draw it too, as .svg or .png.")
 @output.format_option
 @pass_settings
-def calibration(settings: Settings, first: dt.date | None, last: dt.date | None, picture: Path | None, output_format: str) -> None:
+def calibration(
+    settings: Settings, first: dt.date | None, last: dt.date | None, picture: Path | None, output_format: str
+) -> None:
     """Check that p-values keep their word, and say what a threshold costs.
 
     \b
-    Days that the model did not train on are scored again. Of their edges one in a hundred should have p at most 0.01, for broad and
-    narrow users and all kinds of account alike. Attacks on these days, noticed or not, count as normal: choose days without.
-    Nothing is kept.
-    Example:
+    Days that the model did not train on are scored again. Of their edges one in a hundred should have p at
+    most 0.01, for broad and narrow users and all kinds of account alike. Attacks on these days, noticed or
+    not, count as normal: choose days without. Nothing is kept. Example:
       ueba calibration --picture calibration.svg
     """
     from ueba import stages
@@ -53,12 +68,21 @@ def calibration(settings: Settings, first: dt.date | None, last: dt.date | None,
 
 @click.command()
 @click.argument("name", required=False)
-@click.option("--day", type=Day(), help="As of this day, before it.  [default: after the last day of the lake]")
-@click.option("--limit", type=click.IntRange(1), default=20, show_default=True, help="Names to list if NAME is not given.")
+@click.option(
+    "--day", type=Day(), help="As of this day, before it.  [default: after the last day of the lake]"
+)
+@click.option(
+    "--limit",
+    type=click.IntRange(1),
+    default=20,
+    show_default=True,
+    help="Names to list if NAME is not given.",
+)
 @output.format_option
 @pass_settings
 def entity(settings: Settings, name: str | None, day: dt.date | None, limit: int, output_format: str) -> None:
-    """Say what is known of a user, machine or resource, and why its novelties count less or more. Without NAME: list them.
+    """Say what is known of a user, machine or resource, and why its novelties count less or more. Without
+    NAME: list them.
 
     \b
     JSON holds everything; a name that is both a user and a machine gives two records.
@@ -69,9 +93,15 @@ def entity(settings: Settings, name: str | None, day: dt.date | None, limit: int
     from ueba import stages
     from ueba.investigate import entity as entities
 
-    known = stages.known_of(settings.workspace, day or stages.last_day(settings.workspace) + dt.timedelta(days=1), settings.config)
+    known = stages.known_of(
+        settings.workspace, day or stages.last_day(settings.workspace) + dt.timedelta(days=1), settings.config
+    )
     if name is None:
-        output.emit(entities.listing(known)[: limit if output_format == "table" else None], output_format, entities.LIST_COLUMNS)
+        output.emit(
+            entities.listing(known)[: limit if output_format == "table" else None],
+            output_format,
+            entities.LIST_COLUMNS,
+        )
         return
     found = [entities.describe(known, each) for each in entities.find(known, name)]
     if output_format != "table":
@@ -89,14 +119,33 @@ def _show(facts: dict[str, Any]) -> None:
         f" {facts['days_that_count']:.1f} days (a day counts half after {facts['half_life_days']:g})"
     )
     click.echo(f"hours, UTC     0h {sparkline(facts['hours_utc'])} 23h")
-    click.echo(plain("logon types    " + ", ".join(f"{name} {share:.0%}" for name, share in facts["logon_types"].items())))
+    click.echo(
+        plain(
+            "logon types    "
+            + ", ".join(f"{name} {share:.0%}" for name, share in facts["logon_types"].items())
+        )
+    )
     _show_identity(facts)
-    click.echo("\nin each role: distinct partners ever, share of a day's partners that are new, new partners a day")
-    output.emit([{**role, "role": f"{role['role']} {role['partner']}s"} for role in facts["roles"]], "table", ROLE_COLUMNS)
+    click.echo(
+        "\nin each role: distinct partners ever, share of a day's partners that are new, new partners a day"
+    )
+    output.emit(
+        [{**role, "role": f"{role['role']} {role['partner']}s"} for role in facts["roles"]],
+        "table",
+        ROLE_COLUMNS,
+    )
     click.echo("with whom on most days (decayed)")
-    usual = [{"role": f"{role['role']} {role['partner']}s", **partner} for role in facts["roles"] for partner in role["usual"]]
+    usual = [
+        {"role": f"{role['role']} {role['partner']}s", **partner}
+        for role in facts["roles"]
+        for partner in role["usual"]
+    ]
     output.emit(usual, "table", ("role", "name", "days", "last_seen"))
-    held = [{"role": f"{role['role']} {role['partner']}s", "name": name} for role in facts["roles"] for name in role["held"]]
+    held = [
+        {"role": f"{role['role']} {role['partner']}s", "name": name}
+        for role in facts["roles"]
+        for name in role["held"]
+    ]
     if held:
         click.echo("met once, in a strange edge, and so news until it comes again")
         output.emit(held, "table")
@@ -110,14 +159,21 @@ def _show(facts: dict[str, Any]) -> None:
 def _show_identity(facts: dict[str, Any]) -> None:
     """Rights, attributes and other names, as far as there are any."""
     if facts["is_admin"]:
-        seen = f", seen with administrator rights on {facts['privileged_on']} machines" if facts["privileged_on"] else ""
+        seen = (
+            f", seen with administrator rights on {facts['privileged_on']} machines"
+            if facts["privileged_on"]
+            else ""
+        )
         click.echo(f"administrator{seen}")
     for name, value in facts["attributes"].items():
         click.echo(plain(f"{name:14} {value}"))
     if facts["aliases"] or facts["addresses"]:
         click.echo("\nalso known as, and how we know")
         names = [{"name": each["name"], "why": each["why"]} for each in facts["aliases"]]
-        held = [{"name": each["address"], **{key: each[key] for key in ("why", "since", "until")}} for each in facts["addresses"]]
+        held = [
+            {"name": each["address"], **{key: each[key] for key in ("why", "since", "until")}}
+            for each in facts["addresses"]
+        ]
         output.emit([*names, *held], "table", ("name", "why", "since", "until"))
 
 

@@ -1,4 +1,5 @@
-"""How results and progress are shown. `--format table|json|jsonl|csv`; a record carries its schema version where it has one."""
+"""How results and progress are shown. `--format table|json|jsonl|csv`; a record carries its schema version
+where it has one."""
 
 from __future__ import annotations
 
@@ -85,9 +86,13 @@ class Seconds(click.ParamType[float]):
 
 def bounds_options(function: Any) -> Any:
     """`--timeout` and `--limit` of a query to the graph."""
-    limit = click.option("--limit", type=click.IntRange(1), default=1000, show_default=True, help="Rows at most.")
+    limit = click.option(
+        "--limit", type=click.IntRange(1), default=1000, show_default=True, help="Rows at most."
+    )
     timeout = click.option(
-        "--timeout", type=Seconds(), help="Seconds after which it is ended, in the server too.  [default: graph.query_timeout_s]"
+        "--timeout",
+        type=Seconds(),
+        help="Seconds after which it is ended, in the server too.  [default: graph.query_timeout_s]",
     )
     return timeout(limit(function))
 
@@ -137,8 +142,11 @@ def emit(rows: Sequence[Mapping[str, Any]], output_format: str, columns: Sequenc
         _table(rows, shown)
 
 
-def emit_tables(tables: Mapping[str, Sequence[Mapping[str, Any]]], titles: Mapping[str, str], output_format: str) -> None:
-    """Print several tables under their titles; the other formats get their rows one after another, each with its `table`."""
+def emit_tables(
+    tables: Mapping[str, Sequence[Mapping[str, Any]]], titles: Mapping[str, str], output_format: str
+) -> None:
+    """Print several tables under their titles; the other formats get their rows one after another, each with
+    its `table`."""
     if output_format == "table":
         for name, rows in tables.items():
             click.echo(titles[name])
@@ -175,12 +183,15 @@ def _cell(value: Any, joiner: str) -> str:
 
 
 def _csv_cell(value: Any) -> str:
-    """Whole, lists joined with " | ", as `ueba export csv` has it. Names come from logs, and a spreadsheet may open the file."""
+    """Whole, lists joined with " | ", as `ueba export csv` has it. Names come from logs, and a spreadsheet
+    may open the file."""
     if value is None or isinstance(value, int | float):
         return "" if value is None else str(value)
     if isinstance(value, list | tuple):
         return in_a_cell(" | ".join(plain(item) for item in value))
-    return in_a_cell(plain(json.dumps(value, default=str, ensure_ascii=False) if isinstance(value, dict) else value))
+    return in_a_cell(
+        plain(json.dumps(value, default=str, ensure_ascii=False) if isinstance(value, dict) else value)
+    )
 
 
 def wrapped(text: str) -> str:
@@ -190,7 +201,9 @@ def wrapped(text: str) -> str:
 
     indent = "  " if text.startswith("- ") else ""
     width = max(min(shutil.get_terminal_size((100, 24)).columns, 120), 40)
-    return textwrap.fill(text, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
+    return textwrap.fill(
+        text, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+    )
 
 
 def note(message: str) -> None:
@@ -214,7 +227,13 @@ def progress() -> Iterator[Progress]:
     from rich.progress import Progress as Bars
 
     console = Console(stderr=True)
-    bars = Bars(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), console=console)
+    bars = Bars(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        console=console,
+    )
     stages: dict[str, Any] = {}
 
     def report(what: str, done: int, total: int) -> None:
@@ -226,8 +245,11 @@ def progress() -> Iterator[Progress]:
         yield report
 
 
-def file_progress(report: Progress, most: int = 10) -> Callable[[str], Callable[[int, int, int | None], None]]:
-    """Ingest's (lines, bytes, size) of each file as a bar in megabytes; after the first files, one bar for all others."""
+def file_progress(
+    report: Progress, most: int = 10
+) -> Callable[[str], Callable[[int, int, int | None], None]]:
+    """Ingest's (lines, bytes, size) of each file as a bar in megabytes; after the first files, one bar for
+    all others."""
     names: list[str] = []
 
     def of_file(path: str) -> Callable[[int, int, int | None], None]:

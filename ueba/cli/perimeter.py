@@ -19,7 +19,18 @@ if TYPE_CHECKING:
     from ueba.investigate.perimeter import Perimeter
 
 FORMATS = (*output.FORMATS, "graphml", "stix")
-CONTACT_COLUMNS = ("indicator", "user", "source", "target", "source_ip", "outcome", "first", "last", "events", "event")
+CONTACT_COLUMNS = (
+    "indicator",
+    "user",
+    "source",
+    "target",
+    "source_ip",
+    "outcome",
+    "first",
+    "last",
+    "events",
+    "event",
+)
 TOUCHED_COLUMNS = ("class", "target", "detail", "action", "code", "user", "first", "events", "event")
 SHOWN = 25  # rows of each part of a table; the other formats hold all
 
@@ -33,13 +44,24 @@ SHOWN = 25  # rows of each part of a table; the other formats hold all
     help="A user, machine, resource, network or mail address, or a network (10.1.0.0/16).",
 )
 @click.option(
-    "--indicators", type=click.File(encoding="utf-8-sig"), help="A list of what is the attacker's, one a line; - is standard input."
+    "--indicators",
+    type=click.File(encoding="utf-8-sig"),
+    help="A list of what is the attacker's, one a line; - is standard input.",
 )
 @click.option("--since", type=output.Time(), required=True, help="From when, UTC unless it names a zone.")
 @click.option("--until", type=output.Time(dt.time.max), help="Until when.  [default: the end of the lake]")
-@click.option("--hops", type=click.IntRange(1), help="Events on a chain at most.  [default: as many as there are]")
+@click.option(
+    "--hops", type=click.IntRange(1), help="Events on a chain at most.  [default: as many as there are]"
+)
 @click.option("--picture", type=output.GraphPicture(), help="Draw it too, as .html or .svg.")
-@click.option("--format", "output_format", type=click.Choice(FORMATS), default="table", show_default=True, help="How to print it.")
+@click.option(
+    "--format",
+    "output_format",
+    type=click.Choice(FORMATS),
+    default="table",
+    show_default=True,
+    help="How to print it.",
+)
 @pass_settings
 def perimeter(
     settings: Settings,
@@ -51,11 +73,12 @@ def perimeter(
     picture: Path | None,
     output_format: str,
 ) -> None:
-    """Say what a stolen account, a lost machine or an attacker's address can have touched, in the order of time.
+    """Say what a stolen account, a lost machine or an attacker's address can have touched, in the order of
+    time.
 
     \b
-    Confirmed is what reported edges or known contacts lead to; possible is what any events lead to; the rest was not reached.
-    Example:
+    Confirmed is what reported edges or known contacts lead to; possible is what any events lead to; the rest
+    was not reached. Example:
       ueba perimeter --from mlopez@corp.example --since 2026-01-21T08:00 --hops 2 --picture perimeter.html
       ueba perimeter --indicators addresses.txt --since 2026-01-21 --format json
     """
@@ -66,7 +89,9 @@ def perimeter(
 
     attacker = read_indicators(indicators, indicators.name) if indicators else []
     if not names and not attacker:
-        raise UsageError("nothing to begin from: name an entity with --from, or a file of them with --indicators")
+        raise UsageError(
+            "nothing to begin from: name an entity with --from, or a file of them with --indicators"
+        )
     last = dt.datetime.combine(stages.last_day(settings.workspace), dt.time.max)
     if (until or last) < since:
         ends = f"--until {until}" if until else f"the end of the lake, {last:%Y-%m-%d},"
@@ -95,7 +120,9 @@ def _print(found: Perimeter, output_format: str) -> None:
 
         origins = [(each["kind"], each["entity"]) for each in found.origins]
         rows = [{**row, "at": dt.datetime.fromisoformat(row["at"])} for row in found.reached]
-        click.echo(json.dumps(stix.perimeter(rows, origins, found.since, found.until), indent=1, ensure_ascii=False))
+        click.echo(
+            json.dumps(stix.perimeter(rows, origins, found.since, found.until), indent=1, ensure_ascii=False)
+        )
     elif output_format == "json":
         click.echo(json.dumps(perimeters.to_dict(found), indent=1, ensure_ascii=False))
     elif output_format != "table":
@@ -106,7 +133,8 @@ def _print(found: Perimeter, output_format: str) -> None:
 
 
 def _show(found: Perimeter) -> None:
-    """For a person: from where, who had contact, what is confirmed, what is possible, who is exposed, what was done."""
+    """For a person: from where, who had contact, what is confirmed, what is possible, who is exposed, what
+    was done."""
     from ueba.investigate.perimeter import COLUMNS
 
     since, until = found.since.isoformat(timespec="seconds"), found.until.isoformat(timespec="seconds")
@@ -115,12 +143,19 @@ def _show(found: Perimeter) -> None:
     _part("contacts", found.contacts, CONTACT_COLUMNS)
     for how in ("confirmed", "possible"):
         mine = [row for row in found.reached if row["class"] == how]
-        _part(f"{how}: {_counted(mine)}", mine, [name for name in COLUMNS if name not in ("class", "from_kind")])
+        _part(
+            f"{how}: {_counted(mine)}", mine, [name for name in COLUMNS if name not in ("class", "from_kind")]
+        )
     machines: dict[str, list[str]] = {}
     for row in found.exposed:
         machines.setdefault(row["machine"], []).append(row["account"])
-    exposed = [{"machine": name, "number": len(set(users)), "accounts": sorted(set(users))} for name, users in machines.items()]
-    _part("accounts exposed on each machine, in the order of time", exposed, ("machine", "number", "accounts"))
+    exposed = [
+        {"machine": name, "number": len(set(users)), "accounts": sorted(set(users))}
+        for name, users in machines.items()
+    ]
+    _part(
+        "accounts exposed on each machine, in the order of time", exposed, ("machine", "number", "accounts")
+    )
     _part("done in resources", found.touched, TOUCHED_COLUMNS)
     click.echo(f"not reached: {_counted(found.not_reached)}")
 
@@ -129,7 +164,8 @@ def _counted(rows: list[dict[str, Any]] | list[dict[str, str]]) -> str:
     kinds = Counter(row["kind"] for row in rows)
     return (
         ", ".join(
-            f"{count:,} {kind}{('es' if kind[-1] == 's' else 's') if count > 1 else ''}" for kind, count in sorted(kinds.items())
+            f"{count:,} {kind}{('es' if kind[-1] == 's' else 's') if count > 1 else ''}"
+            for kind, count in sorted(kinds.items())
         )
         or "nothing"
     )

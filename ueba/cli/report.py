@@ -25,8 +25,8 @@ def report(settings: Settings, day: dt.date | None, path: Path | None) -> None:
     """Write a scored day, by default the last, as one page of HTML to read, to print and to pass on.
 
     \b
-    It holds the incidents with pictures, a timeline, who comes back, and how far to believe it: calibration, ingest, model.
-    Example:
+    It holds the incidents with pictures, a timeline, who comes back, and how far to believe it: calibration,
+    ingest, model. Example:
       ueba report 2026-01-21 --output monday.html
     """
     from ueba.detect import archive

@@ -47,11 +47,14 @@ def show(settings: Settings, output_format: str) -> None:
     from ueba.config import settings as every
 
     rows: list[dict[str, Any]] = [
-        {"setting": name, "value": value, "source": settings.sources.get(name, "default")} for name, value in every(settings.config)
+        {"setting": name, "value": value, "source": settings.sources.get(name, "default")}
+        for name, value in every(settings.config)
     ]
     context = click.get_current_context().find_root()
     source = context.get_parameter_source("workspace")
-    how = {"ENVIRONMENT": "UEBA_WORKSPACE", "COMMANDLINE": "--workspace"}.get(source.name if source else "", "default")
+    how = {"ENVIRONMENT": "UEBA_WORKSPACE", "COMMANDLINE": "--workspace"}.get(
+        source.name if source else "", "default"
+    )
     rows.append({"setting": "workspace", "value": str(settings.workspace.root), "source": how})
     for name in ("NEO4J_URI", "NEO4J_USERNAME", "NEO4J_DATABASE"):
         if name in os.environ:
@@ -93,7 +96,11 @@ def _kept(settings: Settings) -> list[dict[str, str]]:
     from ueba.ingest import lake
 
     workspace = settings.workspace
-    place = next(parent for parent in (workspace.root.absolute(), *workspace.root.absolute().parents) if parent.exists())
+    place = next(
+        parent
+        for parent in (workspace.root.absolute(), *workspace.root.absolute().parents)
+        if parent.exists()
+    )
     free = shutil.disk_usage(place).free
     rows = [
         {
@@ -103,13 +110,21 @@ def _kept(settings: Settings) -> list[dict[str, str]]:
         }
     ]
     days = lake.days(workspace.lake)
-    detail = f"{len(days)} days, {days[0]} to {days[-1]}" if days else "no edges yet; `ueba ingest` a log file"
+    detail = (
+        f"{len(days)} days, {days[0]} to {days[-1]}" if days else "no edges yet; `ueba ingest` a log file"
+    )
     rows.append({"check": "lake", "state": "ok" if days else "empty", "detail": detail})
     try:
         facts = Detector.load(workspace.model).facts
         rows.append({"check": "model", "state": "ok", "detail": f"trained until {facts['trained_until']}"})
     except WorkspaceError as reason:
-        rows.append({"check": "model", "state": "broken" if workspace.model.exists() else "empty", "detail": str(reason)})
+        rows.append(
+            {
+                "check": "model",
+                "state": "broken" if workspace.model.exists() else "empty",
+                "detail": str(reason),
+            }
+        )
     return [*rows, _scored(workspace), _said(workspace)]
 
 
@@ -138,7 +153,11 @@ def _said(workspace: Workspace) -> dict[str, str]:
         return {"check": "verdicts, rules", "state": "broken", "detail": str(reason)}
     if log.damaged:
         return {"check": "verdicts, rules", "state": "broken", "detail": "; ".join(log.damaged)}
-    return {"check": "verdicts, rules", "state": "ok", "detail": f"{len(log.verdicts)} verdicts, {len(allowed)} rules"}
+    return {
+        "check": "verdicts, rules",
+        "state": "ok",
+        "detail": f"{len(log.verdicts)} verdicts, {len(allowed)} rules",
+    }
 
 
 def _graph_server(settings: Settings) -> dict[str, str]:
@@ -147,7 +166,11 @@ def _graph_server(settings: Settings) -> dict[str, str]:
 
     connection = from_environment(os.environ)
     if connection is None and not server.running(settings.workspace.graph):
-        return {"check": "graph", "state": "ok", "detail": "bundled server, stopped; it starts when it is needed"}
+        return {
+            "check": "graph",
+            "state": "ok",
+            "detail": "bundled server, stopped; it starts when it is needed",
+        }
     try:
         connection = connection or server.connection(settings.workspace.graph)
         with Store(connection):

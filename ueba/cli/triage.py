@@ -54,7 +54,8 @@ def who_option(function: Any) -> Any:
 
 @click.group(cls=Triage, subcommand_metavar="ID|COMMAND [OPTIONS]")
 def triage() -> None:
-    """Say whether an incident was right (`ueba triage ID --verdict ...`), see what was said, and hide what is planned.
+    """Say whether an incident was right (`ueba triage ID --verdict ...`), see what was said, and hide what
+    is planned.
 
     \b
     Example:
@@ -66,13 +67,30 @@ def triage() -> None:
 
 @triage.command("incident")
 @click.argument("incident_id", metavar="ID")
-@click.option("--verdict", type=click.Choice(VERDICTS), required=True, help="What it was; `withdrawn` takes back what was said.")
+@click.option(
+    "--verdict",
+    type=click.Choice(VERDICTS),
+    required=True,
+    help="What it was; `withdrawn` takes back what was said.",
+)
 @click.option("--reason", required=True, help="Why; it is shown wherever the verdict changes something.")
-@click.option("--expires", type=Expiry(), help="Last day, or days, for which it counts.  [default: 90 days; true: for ever]")
+@click.option(
+    "--expires",
+    type=Expiry(),
+    help="Last day, or days, for which it counts.  [default: 90 days; true: for ever]",
+)
 @who_option
 @pass_settings
-def judge(settings: Settings, incident_id: str, verdict: str, reason: str, expires: dt.date | int | None, who: str | None) -> None:
-    """Say what an incident was. ID may be cut short. The last verdict counts, for the days after the incident's.
+def judge(
+    settings: Settings,
+    incident_id: str,
+    verdict: str,
+    reason: str,
+    expires: dt.date | int | None,
+    who: str | None,
+) -> None:
+    """Say what an incident was. ID may be cut short. The last verdict counts, for the days after the
+    incident's.
 
     \b
     true: its edges are never learned, and its users and machines are watched for ten days.
@@ -88,8 +106,12 @@ def judge(settings: Settings, incident_id: str, verdict: str, reason: str, expir
     said = plain(" ".join(reason.split()))
     if not 0 < len(said) <= LONGEST_REASON:
         long = f"has {len(said):,} characters, more than {LONGEST_REASON}" if said else "is empty"
-        raise UsageError(f"--reason {long}; who reads the verdict in a month wants to know why, in a sentence")
-    found, news = stages.judge(settings.workspace, incident_id, verdict, said, plain(who or user_name()), expires)
+        raise UsageError(
+            f"--reason {long}; who reads the verdict in a month wants to know why, in a sentence"
+        )
+    found, news = stages.judge(
+        settings.workspace, incident_id, verdict, said, plain(who or user_name()), expires
+    )
     output.note_damage(settings.workspace.root)
     if not news:
         output.note(f"{found.incident}: this was said before, nothing is added")
@@ -99,7 +121,9 @@ def judge(settings: Settings, incident_id: str, verdict: str, reason: str, expir
         f"{found.incident} is called {found.verdict} by {found.who}{until}: {len(found.edges)} edges; see `ueba triage log`"
     )
     if verdict == "true" and stages.knows(settings.workspace, found.day):
-        output.note(f"the model has learned from {found.day}; `ueba train` makes one that has not seen these edges")
+        output.note(
+            f"the model has learned from {found.day}; `ueba train` makes one that has not seen these edges"
+        )
 
 
 @triage.command("log")
@@ -119,7 +143,8 @@ def log(settings: Settings, first: dt.date | None, last: dt.date | None, output_
     rows = [
         row
         for row in stages.verdict_log(settings.workspace)
-        if (first is None or row["when"][:10] >= str(first)) and (last is None or row["when"][:10] <= str(last))
+        if (first is None or row["when"][:10] >= str(first))
+        and (last is None or row["when"][:10] <= str(last))
     ]
     output.note_damage(settings.workspace.root)
     if not rows:
@@ -129,9 +154,19 @@ def log(settings: Settings, first: dt.date | None, last: dt.date | None, output_
 
 
 @triage.command("rules")
-@click.option("--rules", "file", type=click.Path(dir_okay=False, path_type=Path), help="Rules to try instead of those in force.")
+@click.option(
+    "--rules",
+    "file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Rules to try instead of those in force.",
+)
 @click.option("--dry-run", is_flag=True, help="Say what the rules would have hidden.")
-@click.option("--apply", "apply", type=click.Path(dir_okay=False, path_type=Path), help="Put this file's rules in force.")
+@click.option(
+    "--apply",
+    "apply",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Put this file's rules in force.",
+)
 @click.option("--yes", is_flag=True, help="With --apply: do not ask.")
 @click.option("--from", "first", type=Day(), help="First day of the dry run.  [default: the first scored]")
 @click.option("--to", "last", type=Day(), help="Last day of the dry run.")
@@ -149,7 +184,8 @@ def rules(
     who: str | None,
     output_format: str,
 ) -> None:
-    """List the rules in force that hide what is planned or allowed; try others on scored days; put them in force.
+    """List the rules in force that hide what is planned or allowed; try others on scored days; put them in
+    force.
 
     \b
     A rule has name, reason, owner, a window (from, to) or a last day (expires), and what it hides:
@@ -168,7 +204,9 @@ def rules(
     if apply is not None and dry_run:
         raise UsageError("--apply puts rules in force; to try them, use --dry-run --rules FILE")
     if apply is not None and (first or last):
-        raise UsageError("--from and --to are for a dry run; --apply hides on all days, and shows them all first")
+        raise UsageError(
+            "--from and --to are for a dry run; --apply hides on all days, and shows them all first"
+        )
     workspace, text = settings.workspace, None
     if apply is not None:
         text = hide.read(apply)
@@ -178,7 +216,9 @@ def rules(
     if apply is None and not dry_run and file is None:
         if not chosen:
             output.note("no rules are in force; `ueba triage rules --apply FILE` puts some in force")
-        output.emit([hide.shown(rule, stages.today(workspace)) for rule in chosen], output_format, RULE_COLUMNS)
+        output.emit(
+            [hide.shown(rule, stages.today(workspace)) for rule in chosen], output_format, RULE_COLUMNS
+        )
         return
     found = stages.try_rules(workspace, chosen, first, last)
     _show(found, output_format)
@@ -194,7 +234,9 @@ def _show(found: DryRun, output_format: str) -> None:
     output.note(found.sentence())
     if found.true:
         named = ", ".join(incident["id"] for incident in found.true)
-        output.note(f"WARNING: {len(found.true)} of them were called TRUE and would never have been seen: {named}")
+        output.note(
+            f"WARNING: {len(found.true)} of them were called TRUE and would never have been seen: {named}"
+        )
     shown: Sequence[dict[str, Any]] = found.hidden if output_format != "table" else found.hidden[:SHOWN]
     output.emit(shown, output_format, DRY_COLUMNS)
 

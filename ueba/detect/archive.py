@@ -1,4 +1,5 @@
-"""Incidents of scored days, as kept: `findings/day=YYYY-MM-DD.json`. Reading them needs nothing but JSON, so it is quick.
+"""Incidents of scored days, as kept: `findings/day=YYYY-MM-DD.json`. Reading them needs nothing but JSON, so
+it is quick.
 
 Leaves out the edges; those are Parquet, see `findings`.
 """
@@ -26,12 +27,17 @@ def last_scored(folder: Path) -> dt.date:
     """The last day that has findings. Raises WorkspaceError if none has."""
     scored = scored_days(folder)
     if not scored:
-        raise WorkspaceError(f"{folder.parent}: no day was scored yet; run `ueba score --day DAY` or `ueba nightly`")
+        raise WorkspaceError(
+            f"{folder.parent}: no day was scored yet; run `ueba score --day DAY` or `ueba nightly`"
+        )
     return scored[-1]
 
 
-def load_incidents(folder: Path, first: dt.date | None = None, last: dt.date | None = None) -> list[dict[str, Any]]:
-    """Incidents of some days, both ends included, by day and rank; also those that rules hide, see `reported`."""
+def load_incidents(
+    folder: Path, first: dt.date | None = None, last: dt.date | None = None
+) -> list[dict[str, Any]]:
+    """Incidents of some days, both ends included, by day and rank; also those that rules hide, see
+    `reported`."""
     days = [d for d in scored_days(folder) if (first is None or d >= first) and (last is None or d <= last)]
     return [incident for day in days for incident in _read(folder / f"day={day}.json")]
 
@@ -40,15 +46,17 @@ def _read(path: Path) -> list[dict[str, Any]]:
     try:
         found: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as reason:
-        raise WorkspaceError(f"{path} is damaged ({reason}); `ueba score --day` its day makes it anew") from reason
+        raise WorkspaceError(
+            f"{path} is damaged ({reason}); `ueba score --day` its day makes it anew"
+        ) from reason
     return found
 
 
 def incidents_of(
     folder: Path, day: dt.date | None = None, first: dt.date | None = None, last: dt.date | None = None
 ) -> list[dict[str, Any]]:
-    """The incidents of a day or of several; of the last scored day if none is named. Raises WorkspaceError if it was not scored,
-    UsageError if both a day and several are named."""
+    """The incidents of a day or of several; of the last scored day if none is named. Raises WorkspaceError
+    if it was not scored, UsageError if both a day and several are named."""
     if day is not None and (first or last):
         raise UsageError("give --day, or --from and --to, not both")
     latest = last_scored(folder)
@@ -67,13 +75,18 @@ def headline(reasons: Iterable[str]) -> str:
 
 
 def reported(incidents: list[dict[str, Any]], said: Mapping[str, str]) -> list[dict[str, Any]]:
-    """Incidents without those that rules hide; what was called true is always there. said: verdicts by incident."""
-    return [incident for incident in incidents if not incident.get("suppressed_by") or said.get(incident["id"]) == "true"]
+    """Incidents without those that rules hide; what was called true is always there. said: verdicts by
+    incident."""
+    return [
+        incident
+        for incident in incidents
+        if not incident.get("suppressed_by") or said.get(incident["id"]) == "true"
+    ]
 
 
 def find_incident(folder: Path, incident_id: str) -> dict[str, Any]:
-    """One incident, by its id or the beginning of it, with or without the day. Raises WorkspaceError if there is none or more than
-    one."""
+    """One incident, by its id or the beginning of it, with or without the day. Raises WorkspaceError if
+    there is none or more than one."""
     wanted = incident_id.strip().casefold()
     every = load_incidents(folder)
     found = [incident for incident in every if incident["id"].startswith(wanted)]
@@ -81,7 +94,11 @@ def find_incident(folder: Path, incident_id: str) -> dict[str, Any]:
     if len(found) == 1 and wanted:
         return found[0]
     some = ", ".join(incident["id"] for incident in found[:CLOSE]) + (", ..." if len(found) > CLOSE else "")
-    said = f"{len(found)} incidents begin with {incident_id!r}: {some}" if found else f"no incident is called {incident_id!r}"
+    said = (
+        f"{len(found)} incidents begin with {incident_id!r}: {some}"
+        if found
+        else f"no incident is called {incident_id!r}"
+    )
     raise WorkspaceError(f"{said}; `ueba incidents` lists them; days scored: {listed(folder)}")
 
 

@@ -1,11 +1,13 @@
-"""Surprise to p-value: how often would an entity as broad as this one be at least this strange on a normal day?
+"""Surprise to p-value: how often would an entity as broad as this one be at least this strange on a normal
+day?
 
-A conformal rank (Vovk et al. 2005) among scores of users of similar breadth, a tenth of them, on days the model did not train on.
-Breadth is a user's place among all users of its day: the number of targets only ever grows, and tomorrow's users of a number would
-be narrower ones than those it was calibrated by. Beyond the 98th percentile a generalised Pareto tail (Pickands 1975) fitted by
-probability-weighted moments (Hosking and Wallis 1987), since ranks alone cannot say less than one in the number of scores. Scores
-of attacks that nobody noticed are in the pool too; a rank minds that little.
-Leaves out: dependence between the edges of a day; incidents are ranked, not tested.
+A conformal rank (Vovk et al. 2005) among scores of users of similar breadth, a tenth of them, on days the
+model did not train on. Breadth is a user's place among all users of its day: the number of targets only ever
+grows, and tomorrow's users of a number would be narrower ones than those it was calibrated by. Beyond the
+98th percentile a generalised Pareto tail (Pickands 1975) fitted by probability-weighted moments (Hosking and
+Wallis 1987), since ranks alone cannot say less than one in the number of scores. Scores of attacks that
+nobody noticed are in the pool too; a rank minds that little. Leaves out: dependence between the edges of a
+day; incidents are ranked, not tested.
 """
 
 from __future__ import annotations
@@ -93,7 +95,8 @@ def p_in_group(pool: Array, surprise: Array) -> Array:
 def pareto_tail(excess: Array, x: Array) -> Array:
     """P(excess > x) of the generalised Pareto distribution fitted to `excess` (sorted, positive). [edges]
 
-    The shape is held in [0, 0.5]: a bounded tail would call every new height impossible, a heavier one nothing strange."""
+    The shape is held in [0, 0.5]: a bounded tail would call every new height impossible, a heavier one
+    nothing strange."""
     n = len(excess)
     mean = excess.mean()
     weighted = (excess * (1 - (np.arange(1, n + 1) - 0.35) / n)).mean()

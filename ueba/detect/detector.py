@@ -1,9 +1,10 @@
 """The detector: learn what is normal from the lake, score a day against what was known before it.
 
-`train` walks the days of the window in order. For each of the last days it notes, before learning the day, what its edges and
-as many made-up ones look like; the autoencoder learns to tell them apart. `score` gives edges their surprise, p-value and
-strangeness. A day is always described before it is learned, so nothing later than the day before can reach a score.
-The strangest edges of scored days stay out of training. Leaves out files other than the model's own.
+`train` walks the days of the window in order. For each of the last days it notes, before learning the day,
+what its edges and as many made-up ones look like; the autoencoder learns to tell them apart. `score` gives
+edges their surprise, p-value and strangeness. A day is always described before it is learned, so nothing
+later than the day before can reach a score. The strangest edges of scored days stay out of training. Leaves
+out files other than the model's own.
 """
 
 from __future__ import annotations
@@ -35,11 +36,15 @@ from ueba.ingest import lake
 Array = npt.NDArray[Any]
 Progress = Callable[[str, int, int], None]  # what is done, how far, of how many
 Edge = tuple[str, str | None, str]  # user, source, target
-# The edges of a day that were strange when it was scored, and their p-values; 0 for what is known to be an attack.
+# The edges of a day that were strange when it was scored, and their p-values; 0 for what is known to be an
+# attack.
 Suspects = Callable[[dt.date], Mapping[Edge, float]]
 Judged = Callable[[dt.date], str]  # stands for all that is known to be an attack up to a day
 REPEATS = 0.1  # share of edges seen before that training keeps: they are most of a day, and easy
-CALIBRATION_DAYS = (2, 5)  # days before the end that are not trained on; three apart, so that one is a working day
+CALIBRATION_DAYS = (
+    2,
+    5,
+)  # days before the end that are not trained on; three apart, so that one is a working day
 LEAST_DAYS = 4  # fewer days of history teach nothing
 
 
@@ -63,7 +68,8 @@ class Score:
 
     surprise:    nats, -log p(the edge happened by itself); higher is stranger
     p_value:     (0, 1], how often a user as broad is as strange; small is strange
-    strangeness: nats, surprise - log p_value, what incidents are ranked by: strange at all, and strange for this user
+    strangeness: nats, surprise - log p_value, what incidents are ranked by: strange at all, and strange for
+    this user
     """
 
     surprise: Array
@@ -77,7 +83,8 @@ class Score:
 
 @dataclass(frozen=True)
 class Detector:
-    """A trained model with all it needs to score. `users`, `places`: names in the order of the model's id tables."""
+    """A trained model with all it needs to score. `users`, `places`: names in the order of the model's id
+    tables."""
 
     models: list[inference.Weights]
     users: Names
@@ -86,10 +93,13 @@ class Detector:
     facts: dict[str, Any]
 
     def score(self, history: History, batch: EdgeBatch, day: int) -> tuple[Score, Floats]:
-        """Score a whole day's edges, and return with it their features [edges, features]. The day was not learned."""
+        """Score a whole day's edges, and return with it their features [edges, features]. The day was not
+        learned."""
         described = features.describe(history, batch, day, features.today(history, batch))
         surprise = self.surprise(history, batch, described)
-        return Score(surprise, self.calibration.p_values(breadth_rank(history, batch.user), surprise)), described
+        return Score(
+            surprise, self.calibration.p_values(breadth_rank(history, batch.user), surprise)
+        ), described
 
     def surprise(self, history: History, batch: EdgeBatch, described: Floats) -> Array:
         """Surprise of described edges in nats, averaged over the models' log odds. float64 [edges]"""
@@ -107,7 +117,8 @@ class Detector:
         return until < day.isoformat()
 
     def recalibrated(self, history: History, batch: EdgeBatch, day: int, surprise: Array) -> Detector:
-        """With edges of a scored day added to what is known of normal scores. `history` is as of before the day."""
+        """With edges of a scored day added to what is known of normal scores. `history` is as of before the
+        day."""
         calibration = self.calibration.extended(breadth_rank(history, batch.user), surprise, day)
         return replace(self, calibration=calibration)
 
@@ -139,7 +150,11 @@ class Detector:
             pool = json.loads((folder / "calibration.json").read_text())
             names = json.loads((folder / "names.json").read_text())
             facts = json.loads((folder / "facts.json").read_text())
-            scores = (np.array(pool["rank"], np.float32), np.array(pool["surprise"], np.float32), np.array(pool["day"], np.int64))
+            scores = (
+                np.array(pool["rank"], np.float32),
+                np.array(pool["surprise"], np.float32),
+                np.array(pool["day"], np.int64),
+            )
         except (checkpoint.DamagedModel, OSError, ValueError, KeyError) as reason:
             raise WorkspaceError(
                 f"the model is damaged or of another version ({reason}); make a new one with `ueba train`"
@@ -156,8 +171,11 @@ def breadth_rank(history: History, user: Ints) -> Floats:
     return rank
 
 
-def averaged_surprise(models: list[inference.Weights], graph: Snapshot, batch: EdgeBatch, described: Floats) -> Array:
-    """Surprise in nats of edges against a message graph, from the mean of the models' log odds. float64 [edges]"""
+def averaged_surprise(
+    models: list[inference.Weights], graph: Snapshot, batch: EdgeBatch, described: Floats
+) -> Array:
+    """Surprise in nats of edges against a message graph, from the mean of the models' log odds. float64
+    [edges]"""
     logits = np.zeros(len(batch))
     for weights in models:
         z = inference.encode(weights, graph.x, graph.row, graph.pairs)
@@ -165,13 +183,14 @@ def averaged_surprise(models: list[inference.Weights], graph: Snapshot, batch: E
     return inference.surprise(logits / len(models))
 
 
-# --- walking the lake ------------------------------------------------------------------------------------------
+# --- walking the lake ---------------------------------------------------------------------------------------
 
 
 def walk(
     root: Path, history: History, first: dt.date, last: dt.date, suspects: Suspects = no_suspects
 ) -> Iterator[tuple[dt.date, EdgeBatch, pa.Table]]:
-    """Each day from `first` to `last` that has edges, before it is learned; when the caller comes back, the day is learned."""
+    """Each day from `first` to `last` that has edges, before it is learned; when the caller comes back, the
+    day is learned."""
     for day in lake.days(root):
         if not first <= day <= last:
             continue
@@ -188,7 +207,8 @@ def batches_of(root: Path, day: dt.date) -> list[str]:
 
 
 def p_values(table: pa.Table, suspects: Mapping[Edge, float]) -> Array:
-    """The p-value of each edge of a day when it was scored, 1 for those that are no suspects. float64 [edges]"""
+    """The p-value of each edge of a day when it was scored, 1 for those that are no suspects. float64
+    [edges]"""
     if not suspects:
         return np.ones(len(table))
     columns = (table[name].to_pylist() for name in ("user", "source", "target"))
@@ -196,7 +216,8 @@ def p_values(table: pa.Table, suspects: Mapping[Edge, float]) -> Array:
 
 
 def not_attacks(table: pa.Table, suspects: Mapping[Edge, float]) -> npt.NDArray[np.bool_]:
-    """Which edges of a day were not called true, p of 0 among the suspects, and so count as normal. bool [edges]"""
+    """Which edges of a day were not called true, p of 0 among the suspects, and so count as normal. bool
+    [edges]"""
     normal: npt.NDArray[np.bool_] = p_values(table, suspects) > 0
     return normal
 
@@ -214,8 +235,9 @@ def history_before(
     suspects: Suspects = no_suspects,
     judged: Judged = nothing_judged,
 ) -> History:
-    """What was known before a day. A stored history is carried on if there is one, the lake still holds what it learned and nothing
-    else is known to be an attack; otherwise (late data, a late verdict, another setting) it is made anew."""
+    """What was known before a day. A stored history is carried on if there is one, the lake still holds what
+    it learned and nothing else is known to be an attack; otherwise (late data, a late verdict, another
+    setting) it is made anew."""
     last, start = day - dt.timedelta(days=1), window_start(day, config)
     history = _still_true(root, stored, last, start, config, judged) if stored else None
     if history is None:
@@ -227,7 +249,9 @@ def history_before(
     return history
 
 
-def _still_true(root: Path, stored: Path, last: dt.date, start: dt.date, config: Config, judged: Judged) -> History | None:
+def _still_true(
+    root: Path, stored: Path, last: dt.date, start: dt.date, config: Config, judged: Judged
+) -> History | None:
     history = History.load(stored)
     if history is None:
         return None
@@ -237,12 +261,14 @@ def _still_true(root: Path, stored: Path, last: dt.date, start: dt.date, config:
     if history.judged != judged(learned_until):
         return None
     began = dt.date.fromisoformat(history.batches[0].split("/")[0])
-    held = [batch for day in lake.days(root) if began <= day <= learned_until for batch in batches_of(root, day)]
+    held = [
+        batch for day in lake.days(root) if began <= day <= learned_until for batch in batches_of(root, day)
+    ]
     earlier = [day for day in lake.days(root) if start <= day < began]
     return history if held == history.batches and not earlier else None
 
 
-# --- training --------------------------------------------------------------------------------------------------
+# --- training -----------------------------------------------------------------------------------------------
 
 
 def train(
@@ -266,15 +292,24 @@ def train(
         if day in held_out:
             batch = batch.take(not_attacks(table, suspects(day)))
             described = features.describe(history, batch, day_number(day), features.today(history, batch))
-            normal.append((frozen(history), batch, described, day_number(day), breadth_rank(history, batch.user)))
+            normal.append(
+                (frozen(history), batch, described, day_number(day), breadth_rank(history, batch.user))
+            )
         elif day in positive:
             trusted = batch.take(p_values(table, suspects(day)) > NO_HABIT_P)
             seen = features.today(history, trusted)
             described = features.describe(history, trusted, day_number(day), seen)
-            examples.append((frozen(history), make_examples(history, trusted, day_number(day), seen, described, config.train, rng)))
+            examples.append(
+                (
+                    frozen(history),
+                    make_examples(history, trusted, day_number(day), seen, described, config.train, rng),
+                )
+            )
     progress("read", len(days), len(days))
     models = train_models(examples, len(history.users), len(history.places), config.train, progress)
-    surprises = [averaged_surprise(models, before, batch, described) for before, batch, described, _, _ in normal]
+    surprises = [
+        averaged_surprise(models, before, batch, described) for before, batch, described, _, _ in normal
+    ]
     calibration = Calibration.empty()
     for (*_, number, broad), surprise in zip(normal, surprises, strict=True):
         calibration = calibration.extended(broad, surprise, number)
@@ -289,11 +324,14 @@ def train(
         "seeds": config.train.seeds,
         "usual_score": {str(config.incidents.budget): max(usual)},
     }
-    return Detector(models, Names(history.users.names), Names(history.places.names), calibration, facts), history
+    return Detector(
+        models, Names(history.users.names), Names(history.places.names), calibration, facts
+    ), history
 
 
 def split(days: list[dt.date], config: TrainConfig) -> tuple[list[dt.date], list[dt.date]]:
-    """Of the days of a training: those whose edges are told from made-up ones, and of these the ones held out to calibrate with."""
+    """Of the days of a training: those whose edges are told from made-up ones, and of these the ones held
+    out to calibrate with."""
     positive = days[max(len(days) // 2, len(days) - config.positive_days) :]
     return positive, [positive[-back] for back in CALIBRATION_DAYS if back < len(positive)] or positive[-1:]
 
@@ -303,11 +341,14 @@ def scored(batch: EdgeBatch, score: Score) -> pd.DataFrame:
     source = batch.source.astype(object)
     source[batch.source < 0] = None
     columns = {"user": batch.user, "source": source, "target": batch.target}
-    return pd.DataFrame(columns | {"surprise": score.surprise, "p_value": score.p_value, "strangeness": score.strangeness})
+    return pd.DataFrame(
+        columns | {"surprise": score.surprise, "p_value": score.p_value, "strangeness": score.strangeness}
+    )
 
 
 def frozen(history: History) -> Snapshot:
-    """The message graph as of now, every entity in the id table by its own number: names only ever get added."""
+    """The message graph as of now, every entity in the id table by its own number: names only ever get
+    added."""
     return tensors.snapshot(history, np.arange(len(history.users)), np.arange(len(history.places)))
 
 
@@ -333,7 +374,11 @@ def make_examples(
 
 
 def train_models(
-    examples: list[tuple[Snapshot, Edges]], users: int, places: int, config: TrainConfig, progress: Progress = quiet
+    examples: list[tuple[Snapshot, Edges]],
+    users: int,
+    places: int,
+    config: TrainConfig,
+    progress: Progress = quiet,
 ) -> list[inference.Weights]:
     """A model for each seed. users, places: rows of the id tables; later entities have none."""
     from models.training import TrainingConfig, train_several

@@ -1,14 +1,16 @@
 """What each edge looks like against the past: float32 [edges, features].
 
-Every feature is computed from the history before the day and from the day's own counts of new pairs; never from anything
-later. `FEATURES` is the table of names, units and meanings; the columns of `describe` are in its order.
+Every feature is computed from the history before the day and from the day's own counts of new pairs; never
+from anything later. `FEATURES` is the table of names, units and meanings; the columns of `describe` are in
+its order.
 
 A pair (a, b) gets the surprise of a cache model in both directions (Teh 2006; Heard and Rubin-Delanchy 2016):
 
     p(b | a) = (1 - novelty_a) * c_ab / c_a  +  novelty_a * q(b)
 
-novelty_a is how often a meets a new partner, q(b) how often somebody new comes to b. An entity with a broad history has a large
-novelty mass: its new partners surprise less. That is the correction for administrators, before any learning.
+novelty_a is how often a meets a new partner, q(b) how often somebody new comes to b. An entity with a broad
+history has a large novelty mass: its new partners surprise less. That is the correction for administrators,
+before any learning.
 """
 
 from __future__ import annotations
@@ -20,7 +22,17 @@ import numpy as np
 import numpy.typing as npt
 
 from ueba.detect import peers
-from ueba.detect.history import HOURS, NEVER, RELATIONS, USER_KINDS, EdgeBatch, Floats, History, Ints, pair_keys
+from ueba.detect.history import (
+    HOURS,
+    NEVER,
+    RELATIONS,
+    USER_KINDS,
+    EdgeBatch,
+    Floats,
+    History,
+    Ints,
+    pair_keys,
+)
 
 
 class Feature(NamedTuple):
@@ -44,8 +56,12 @@ PAIR_FEATURES = (
     Feature("new_today_{b}", "log count", "new partners of the {b} on this day"),
     Feature("excess_{a}", "log ratio", "new partners of the {a} on this day against its expected number"),
     Feature("excess_{b}", "log ratio", "new partners of the {b} on this day against its expected number"),
-    Feature("record_{a}", "log ratio", "new partners of the {a} on this day against the most it had in a day"),
-    Feature("record_{b}", "log ratio", "new partners of the {b} on this day against the most it had in a day"),
+    Feature(
+        "record_{a}", "log ratio", "new partners of the {a} on this day against the most it had in a day"
+    ),
+    Feature(
+        "record_{b}", "log ratio", "new partners of the {b} on this day against the most it had in a day"
+    ),
     Feature("peers_{a}", "share", "of the {a}'s peers that know the {b}"),
     Feature("peers_{b}", "share", "of the {b}'s peers that know the {a}"),
     Feature("unknown_{a}", "0/1", "the {a} has no history: scored through its group"),
@@ -53,12 +69,22 @@ PAIR_FEATURES = (
 )
 EDGE_FEATURES = (
     Feature("parts_new", "count", "how many of the three pairs are new"),
-    Feature("hour_surprise_user", "nats", "-log p(hour | user), mean over the edge's hours, shrunk to everybody's hours"),
+    Feature(
+        "hour_surprise_user",
+        "nats",
+        "-log p(hour | user), mean over the edge's hours, shrunk to everybody's hours",
+    ),
     Feature("hour_surprise_worst", "nats", "the same for the strangest hour of the edge"),
-    Feature("odd_hours_user", "log count", "edges of the user on this day at an hour that is rare for the user"),
+    Feature(
+        "odd_hours_user", "log count", "edges of the user on this day at an hour that is rare for the user"
+    ),
     Feature("type_surprise_user", "nats", "-log p(logon type | user), of the strangest type"),
     Feature("type_surprise_target", "nats", "-log p(logon type | target), of the strangest type"),
-    Feature("odd_types_user", "log count", "edges of the user on this day by a logon type that is rare for the user"),
+    Feature(
+        "odd_types_user",
+        "log count",
+        "edges of the user on this day by a logon type that is rare for the user",
+    ),
     Feature("events", "log count", "events on this edge"),
     Feature("failures", "share", "of the events that failed"),
     Feature("no_source", "0/1", "the log does not tell the source"),
@@ -77,7 +103,9 @@ def _features() -> tuple[Feature, ...]:
     return (*table, *EDGE_FEATURES)
 
 
-ODD_NATS = 4.0  # an hour or a logon type of which an entity has less than a fiftieth of its activity is odd for it
+ODD_NATS = (
+    4.0  # an hour or a logon type of which an entity has less than a fiftieth of its activity is odd for it
+)
 
 FEATURES = _features()
 FEATURE_NAMES = tuple(feature.name for feature in FEATURES)
@@ -117,13 +145,17 @@ def today(history: History, batch: EdgeBatch) -> Today:
 
 def odd_hours(history: History, batch: EdgeBatch) -> npt.NDArray[np.bool_]:
     """Edges with an hour that is rare for their user. bool [edges]"""
-    odd: npt.NDArray[np.bool_] = (_profile_surprise(history.user_hours, batch.user) * batch.hours).max(1) > ODD_NATS
+    odd: npt.NDArray[np.bool_] = (_profile_surprise(history.user_hours, batch.user) * batch.hours).max(
+        1
+    ) > ODD_NATS
     return odd
 
 
 def odd_types(history: History, batch: EdgeBatch) -> npt.NDArray[np.bool_]:
     """Edges with a logon type that is rare for their user. bool [edges]"""
-    odd: npt.NDArray[np.bool_] = (_profile_surprise(history.user_types, batch.user) * batch.types).max(1) > ODD_NATS
+    odd: npt.NDArray[np.bool_] = (_profile_surprise(history.user_types, batch.user) * batch.types).max(
+        1
+    ) > ODD_NATS
     return odd
 
 
@@ -139,7 +171,9 @@ def describe(history: History, batch: EdgeBatch, day: int, seen_today: Today) ->
     return np.stack(columns, axis=1).astype(np.float32)
 
 
-def _describe_pairs(history: History, batch: EdgeBatch, relation: str, day: int, seen: Today) -> list[npt.NDArray[Any]]:
+def _describe_pairs(
+    history: History, batch: EdgeBatch, relation: str, day: int, seen: Today
+) -> list[npt.NDArray[Any]]:
     left, right = batch.pairs(relation)
     present = (left >= 0) & (right >= 0)
     a, b = np.where(present, left, 0), np.where(present, right, 0)
@@ -184,7 +218,8 @@ def _cache_surprise(together: Floats, total: Floats, novelty: Floats, arrivals: 
 
 
 def _arrivals(novel: Floats) -> Floats:
-    """q: the probability that a new partner is this one, from who received new partners lately. [entities], sums to 1."""
+    """q: the probability that a new partner is this one, from who received new partners lately. [entities],
+    sums to 1."""
     weight = novel + 0.1
     share: Floats = weight / weight.sum()
     return share
@@ -195,7 +230,8 @@ def _log_odds(rate: Floats) -> Floats:
 
 
 def _new_in_campaign(batch: EdgeBatch, entity: Ints, partner: Ints, fresh: npt.NDArray[np.bool_]) -> Floats:
-    """For made-up edges: new partners that an entity has within its own made-up campaign. 0 for real edges. [edges]"""
+    """For made-up edges: new partners that an entity has within its own made-up campaign. 0 for real edges.
+    [edges]"""
     mine = fresh & (batch.campaign >= 0)
     result = np.zeros(len(batch), np.float32)
     if not mine.any():
@@ -203,7 +239,9 @@ def _new_in_campaign(batch: EdgeBatch, entity: Ints, partner: Ints, fresh: npt.N
     group = np.stack([batch.campaign, entity], axis=1)
     meetings = np.unique(np.column_stack([group[mine], partner[mine]]), axis=0)
     owners, partners = np.unique(meetings[:, :2], axis=0, return_counts=True)
-    number = (owners[:, 0] << 32) | owners[:, 1]  # sorted, since `unique` sorts rows by their first column first
+    number = (owners[:, 0] << 32) | owners[
+        :, 1
+    ]  # sorted, since `unique` sorts rows by their first column first
     wanted = (group[:, 0] << 32) | group[:, 1]
     position = np.minimum(np.searchsorted(number, wanted), len(number) - 1)
     hit = (number[position] == wanted) & (batch.campaign >= 0)
@@ -234,7 +272,8 @@ def _describe_edges(history: History, batch: EdgeBatch, seen: Today) -> list[npt
 
 
 def _in_campaign(batch: EdgeBatch, counted: npt.NDArray[np.bool_]) -> Floats:
-    """For made-up edges: how many edges of the same user in the same made-up campaign are counted. 0 for real edges. [edges]"""
+    """For made-up edges: how many edges of the same user in the same made-up campaign are counted. 0 for
+    real edges. [edges]"""
     made_up = batch.campaign >= 0
     group = np.where(made_up, (batch.campaign << 32) | batch.user, -1)
     _, number = np.unique(group, return_inverse=True)

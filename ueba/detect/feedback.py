@@ -1,15 +1,17 @@
-"""What analysts said of incidents, and what it changes: `feedback/verdicts.jsonl`, one JSON object a line, only ever added to.
+"""What analysts said of incidents, and what it changes: `feedback/verdicts.jsonl`, one JSON object a line,
+only ever added to.
 
     true       its edges are never learned; for some days what its users do, and what is done from where they acted, is lifted
     benign     what is like it is lowered: the same users, machines, targets, strange in no other way than it was; less by and by
     expected   exactly its edges are lowered, until it expires
     withdrawn  nothing was said
 
-The last verdict on an incident counts, for the days after the incident's. What is added or taken off is in nats of strangeness and
-bounded; p-values, and so calibration, know nothing of it. A benign verdict teaches nothing, so that a wrong one ends with its
-withdrawal; a true one about the same user ends the benign ones before it. The other half of what an active learner does (Das et al.
-2016, "Incorporating expert feedback into active anomaly discovery") is left out: no weight of the model is moved by a verdict.
-Reading verdicts needs nothing but JSON, so it is quick.
+The last verdict on an incident counts, for the days after the incident's. What is added or taken off is in
+nats of strangeness and bounded; p-values, and so calibration, know nothing of it. A benign verdict teaches
+nothing, so that a wrong one ends with its withdrawal; a true one about the same user ends the benign ones
+before it. The other half of what an active learner does (Das et al. 2016, "Incorporating expert feedback
+into active anomaly discovery") is left out: no weight of the model is moved by a verdict. Reading verdicts
+needs nothing but JSON, so it is quick.
 """
 
 from __future__ import annotations
@@ -30,16 +32,18 @@ Edge = tuple[str, str | None, str]  # user, source, target
 SCHEMA_VERSION = 1
 VERDICTS = ("true", "benign", "expected", "withdrawn")
 EXPIRE_DAYS = 90  # the history's window: what is older counts for nothing elsewhere either
-HALF_LIFE_DAYS = 30.0  # twice the history's: a habit that goes on is learned by then, one that does not was no habit
+HALF_LIFE_DAYS = (
+    30.0  # twice the history's: a habit that goes on is learned by then, one that does not was no habit
+)
 MOST_NATS = 10.0  # that a verdict takes off: as much as earlier days may add, see `persistence`
 LIFTED_NATS = 5.0  # that a true verdict adds on the first day: half of that
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """One line of the log. day: the incident's; since: the first day scored after it was given, from which it fades;
-    expires: the last day on which it counts; patterns, strangeness: of each edge when it was scored, see `findings.pattern`
-    (None: not known) and in nats without feedback."""
+    """One line of the log. day: the incident's; since: the first day scored after it was given, from which
+    it fades; expires: the last day on which it counts; patterns, strangeness: of each edge when it was
+    scored, see `findings.pattern` (None: not known) and in nats without feedback."""
 
     incident: str
     day: dt.date
@@ -62,7 +66,8 @@ class Verdict:
     def says_the_same_as(self, other: Verdict | None) -> bool:
         """Whether it adds nothing: submitted twice."""
         return other is not None and all(
-            getattr(self, name) == getattr(other, name) for name in ("verdict", "reason", "who", "expires", "edges")
+            getattr(self, name) == getattr(other, name)
+            for name in ("verdict", "reason", "who", "expires", "edges")
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -85,8 +90,13 @@ class Verdict:
     @classmethod
     def from_dict(cls, row: Mapping[str, Any]) -> Verdict:
         """Raises KeyError, TypeError or ValueError for what is none."""
-        edges = tuple((str(user), None if source is None else str(source), str(target)) for user, source, target in row["edges"])
-        patterns = tuple(None if words is None else frozenset(words) for words in row.get("patterns", [None] * len(edges)))
+        edges = tuple(
+            (str(user), None if source is None else str(source), str(target))
+            for user, source, target in row["edges"]
+        )
+        patterns = tuple(
+            None if words is None else frozenset(words) for words in row.get("patterns", [None] * len(edges))
+        )
         strangeness = tuple(map(float, row.get("strangeness", [MOST_NATS] * len(edges))))
         when = dt.datetime.fromisoformat(row["when"])
         if row["verdict"] not in VERDICTS or not len(edges) == len(patterns) == len(strangeness):
@@ -106,7 +116,7 @@ class Verdict:
         )
 
 
-# --- the log ---------------------------------------------------------------------------------------------------
+# --- the log ------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -134,7 +144,9 @@ def _parsed(path: Path, content: bytes) -> Log:
             if line.strip():
                 log.verdicts.append(Verdict.from_dict(json.loads(line)))
         except (ValueError, KeyError, TypeError) as reason:
-            log.damaged.append(f"{path}:{number}: no verdict ({type(reason).__name__}: {reason}); the line is skipped")
+            log.damaged.append(
+                f"{path}:{number}: no verdict ({type(reason).__name__}: {reason}); the line is skipped"
+            )
     return log
 
 
@@ -145,7 +157,8 @@ def latest(verdicts: Iterable[Verdict]) -> list[Verdict]:
 
 
 def verdicts(root: Path) -> dict[str, dict[str, Any]]:
-    """The last verdict on each incident of a workspace, as in the log, those withdrawn left out; expired ones are in it."""
+    """The last verdict on each incident of a workspace, as in the log, those withdrawn left out; expired
+    ones are in it."""
     return {verdict.incident: verdict.to_dict() for verdict in latest(read(root).verdicts)}
 
 
@@ -165,8 +178,9 @@ def add(root: Path, verdict: Verdict) -> bool:
 
 
 def append(path: Path, line: Callable[[bytes], Mapping[str, Any] | None]) -> bool:
-    """Add what `line` makes of a file's content as one line of JSON, one writer at a time, and see it onto the disk. A line that a
-    crash left half written stays as it is, on a line of its own. Returns whether there was anything to add."""
+    """Add what `line` makes of a file's content as one line of JSON, one writer at a time, and see it onto
+    the disk. A line that a crash left half written stays as it is, on a line of its own. Returns whether
+    there was anything to add."""
     path.parent.mkdir(parents=True, exist_ok=True)
     fresh = not path.exists()
     with open(path, "ab+", buffering=0) as file:  # O_APPEND: whatever else happens, nothing is written over
@@ -207,7 +221,7 @@ def state(verdict: Verdict, every: Sequence[Verdict], today: dt.date) -> str:
     return "in force"
 
 
-# --- what a verdict changes: strangeness ---------------------------------------------------------------------------
+# --- what a verdict changes: strangeness --------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -221,14 +235,20 @@ class Effect:
 
 def in_force(said: Iterable[Verdict], day: dt.date) -> list[Verdict]:
     """Of the last verdicts, those that count when a day is scored."""
-    return [verdict for verdict in said if verdict.day < day and (verdict.expires is None or day <= verdict.expires)]
+    return [
+        verdict
+        for verdict in said
+        if verdict.day < day and (verdict.expires is None or day <= verdict.expires)
+    ]
 
 
-def similarity(edge: Edge, pattern: frozenset[str], judged: Edge, judged_pattern: frozenset[str] | None) -> float:
-    """How like a judged edge another is, 0 to 1: a third for each end that is the same, if it is strange in no way that the judged
-    one was not. Strange in another way, it is half as like if user and target are the same, and else not at all. One end is
-    enough only if it is the user: many share a machine, and everybody meets at the domain controller. A source that is not known
-    is the same only in the same edge."""
+def similarity(
+    edge: Edge, pattern: frozenset[str], judged: Edge, judged_pattern: frozenset[str] | None
+) -> float:
+    """How like a judged edge another is, 0 to 1: a third for each end that is the same, if it is strange in
+    no way that the judged one was not. Strange in another way, it is half as like if user and target are the
+    same, and else not at all. One end is enough only if it is the user: many share a machine, and everybody
+    meets at the domain controller. A source that is not known is the same only in the same edge."""
     user, source, target = (one == other for one, other in zip(edge, judged, strict=True))
     source = source and (edge[1] is not None or edge == judged)
     ends = user + source + target
@@ -247,8 +267,9 @@ def effects(
     strangeness: Sequence[float],
     strange: Sequence[bool],
 ) -> dict[int, list[Effect]]:
-    """What verdicts do to a day's edges, by row: at most one effect that lowers and one that lifts, the strongest of each, so that
-    to say a thing ten times is to say it once. said: last verdicts; pattern: of a row; strange: which rows may be lifted.
+    """What verdicts do to a day's edges, by row: at most one effect that lowers and one that lifts, the
+    strongest of each, so that to say a thing ten times is to say it once. said: last verdicts; pattern: of a
+    row; strange: which rows may be lifted.
 
     A verdict explains no more nats than the edge it was about had: what is far stranger stays strange."""
     counting = in_force(said, day)
@@ -256,11 +277,18 @@ def effects(
     found: dict[int, list[Effect]] = {}
     for row, edge in enumerate(edges):
         user, source, target = edge
-        alike = [*lowering.get(("user", user), ()), *(lowering.get(("hop", source, target), ()) if source is not None else ())]
+        alike = [
+            *lowering.get(("user", user), ()),
+            *(lowering.get(("hop", source, target), ()) if source is not None else ()),
+        ]
         mine = [_lowered(alike, day, edge, pattern(row), strangeness[row])] if alike else []
         if strange[row]:
             mine.append(
-                max((lifting[end] for end in (("user", user), ("machine", source)) if end in lifting), key=_size, default=None)
+                max(
+                    (lifting[end] for end in (("user", user), ("machine", source)) if end in lifting),
+                    key=_size,
+                    default=None,
+                )
             )
         some = [effect for effect in mine if effect is not None and effect.nats]
         if some:
@@ -303,7 +331,9 @@ def _is_ended(verdict: Verdict, edge: Edge, true_on: Mapping[str, dt.date]) -> b
     return edge[0] in true_on and true_on[edge[0]] >= verdict.day
 
 
-def _lowered(alike: Sequence[Judged], day: dt.date, edge: Edge, pattern: frozenset[str], strangeness: float) -> Effect | None:
+def _lowered(
+    alike: Sequence[Judged], day: dt.date, edge: Edge, pattern: frozenset[str], strangeness: float
+) -> Effect | None:
     best, by = 0.0, None
     for verdict, judged, judged_pattern, nats in alike:
         if verdict.verdict == "expected":
@@ -321,8 +351,8 @@ def _lowered(alike: Sequence[Judged], day: dt.date, edge: Edge, pattern: frozens
 
 
 def _neighbours(counting: Sequence[Verdict], day: dt.date) -> dict[tuple[str, str | None], Effect]:
-    """What true verdicts add to what a user does, and to what is done from a machine that was acted from: what was only reached may
-    be everybody's server, or have refused."""
+    """What true verdicts add to what a user does, and to what is done from a machine that was acted from:
+    what was only reached may be everybody's server, or have refused."""
     from ueba.detect.persistence import DAYS, KEPT_A_DAY
 
     found: dict[tuple[str, str | None], Effect] = {}
@@ -349,14 +379,17 @@ def _called(verdict: Verdict) -> str:
     return f"called {verdict.verdict} by {verdict.who} on {verdict.when.date()} ({verdict.reason})"
 
 
-# --- what a verdict changes: learning ------------------------------------------------------------------------------
+# --- what a verdict changes: learning -----------------------------------------------------------------------
 
 
 def suspects(said: Iterable[Verdict], day: dt.date, told: Mapping[Edge, float]) -> Mapping[Edge, float]:
-    """The suspects of a day (`told`, with their p-values) with what was called true at p = 0, which is never learned: the edges of
-    incidents of that day, and suspects that were called true on a day before and not otherwise since."""
+    """The suspects of a day (`told`, with their p-values) with what was called true at p = 0, which is never
+    learned: the edges of incidents of that day, and suspects that were called true on a day before and not
+    otherwise since."""
     word = _last_words(said, day)
-    never = {edge: 0.0 for edge, (on, verdict) in word.items() if verdict == "true" and (on == day or edge in told)}
+    never = {
+        edge: 0.0 for edge, (on, verdict) in word.items() if verdict == "true" and (on == day or edge in told)
+    }
     return {**told, **never} if never else told
 
 
@@ -365,7 +398,12 @@ def fingerprint(said: Iterable[Verdict], last: dt.date) -> str:
     mine = [verdict for verdict in said if verdict.day <= last]
     ever_true = {edge for verdict in mine if verdict.verdict == "true" for edge in verdict.edges}
     words = [
-        (verdict.day.isoformat(), verdict.when.isoformat(), verdict.verdict == "true", *(end or "" for end in edge))
+        (
+            verdict.day.isoformat(),
+            verdict.when.isoformat(),
+            verdict.verdict == "true",
+            *(end or "" for end in edge),
+        )
         for verdict in mine
         for edge in verdict.edges
         if edge in ever_true
@@ -375,10 +413,13 @@ def fingerprint(said: Iterable[Verdict], last: dt.date) -> str:
 
 def _last_words(said: Iterable[Verdict], day: dt.date) -> dict[Edge, tuple[dt.date, str]]:
     """What was last said of each edge as of a day: the day of the incident, and the verdict."""
-    ordered = sorted((each for each in said if each.day <= day), key=lambda each: (each.day, each.when, each.id))
+    ordered = sorted(
+        (each for each in said if each.day <= day), key=lambda each: (each.day, each.when, each.id)
+    )
     return {edge: (each.day, each.verdict) for each in ordered for edge in each.edges}
 
 
 def cleared(said: Iterable[Verdict], day: dt.date) -> set[Edge]:
-    """The edges of a day that were called harmless: they leave no evidence with their users, see `persistence`."""
+    """The edges of a day that were called harmless: they leave no evidence with their users, see
+    `persistence`."""
     return {edge for edge, (on, verdict) in _last_words(said, day).items() if on == day and verdict != "true"}

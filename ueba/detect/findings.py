@@ -1,8 +1,8 @@
 """A scored day: its strangest edges and its incidents, with reasons that a person can check.
 
-An edge's finding carries the facts it was judged by, in words: what is new, how often this user does new things, what else was
-unusual, and whether an entity had no history, in which case the score is a back-off to its group.
-Leaves out exact contributions of the model's parts.
+An edge's finding carries the facts it was judged by, in words: what is new, how often this user does new
+things, what else was unusual, and whether an entity had no history, in which case the score is a back-off to
+its group. Leaves out exact contributions of the model's parts.
 """
 
 from __future__ import annotations
@@ -30,7 +30,11 @@ from ueba.errors import WorkspaceError
 from ueba.workspace import write_json
 
 SCHEMA_VERSION = 1
-BURSTS = (("user_target", "user"), ("source_target", "source"), ("user_source", "source"))  # relation, and who met many
+BURSTS = (
+    ("user_target", "user"),
+    ("source_target", "source"),
+    ("user_source", "source"),
+)  # relation, and who met many
 ODD_HOUR, ODD_TYPE = 5, 4  # nats beyond which an hour, a logon type is said to be unusual
 MOST_FAIL = 0.5  # share of attempts
 EDGE_COLUMNS = ("day", "user", "source", "target", "surprise", "p_value", "incident")
@@ -38,14 +42,17 @@ EDGE_COLUMNS = ("day", "user", "source", "target", "surprise", "p_value", "incid
 
 @dataclass(frozen=True)
 class Finding:
-    """edges: the strangest edges of the day, strangest first, with `reasons`; incidents: best first, JSON values only."""
+    """edges: the strangest edges of the day, strangest first, with `reasons`; incidents: best first, JSON
+    values only."""
 
     day: dt.date
     edges: pd.DataFrame
     incidents: list[dict[str, Any]]
 
 
-Evidence = Sequence[tuple[dt.date, pd.Series]]  # earlier days and what they left with their users, see `persistence`
+Evidence = Sequence[
+    tuple[dt.date, pd.Series]
+]  # earlier days and what they left with their users, see `persistence`
 
 
 def find(
@@ -59,9 +66,11 @@ def find(
     said: Sequence[Verdict] = (),
     allowed: Sequence[Rule] = (),
 ) -> tuple[Finding, Array]:
-    """Score a day that was not learned yet. Returns what was found, and the surprise of every edge of the day.
+    """Score a day that was not learned yet. Returns what was found, and the surprise of every edge of the
+    day.
 
-    said: the last verdicts on incidents, see `feedback`; those of earlier days count. allowed: what rules hide."""
+    said: the last verdicts on incidents, see `feedback`; those of earlier days count. allowed: what rules
+    hide."""
     score, described = detector.score(history, batch, day_number(day))
     columns = [
         "user",
@@ -77,7 +86,11 @@ def find(
     ]
     edges = table.select(columns).to_pandas().astype({"source": object})
     edges["source"] = edges["source"].where(edges["source"].notna(), None)
-    edges["surprise"], edges["p_value"], edges["strangeness"] = score.surprise, score.p_value, score.strangeness
+    edges["surprise"], edges["p_value"], edges["strangeness"] = (
+        score.surprise,
+        score.p_value,
+        score.strangeness,
+    )
     past = persistence.carried(earlier, day)
     edges["carried"] = past.reindex(edges["user"], fill_value=0.0).to_numpy()
     edges["strangeness"] = persistence.strengthened(
@@ -87,16 +100,24 @@ def find(
     edges, told = with_feedback(edges, described, day, said, config.incidents.candidates)
     edges = incidents.strangest(edges, config.incidents.candidates)
     edges["rule"] = pd.Series([that_hides(allowed, edge) for edge in records(edges)], dtype=object)
-    limits = config.incidents.candidates, config.incidents.budget, detector.least_score(config.incidents.budget)
+    limits = (
+        config.incidents.candidates,
+        config.incidents.budget,
+        detector.least_score(config.incidents.budget),
+    )
     strangest, found = incidents.incidents(day, edges, *limits)
     strangest.insert(0, "day", day)
     rows = strangest.pop("row").to_numpy()
     held = held_before(history, batch.take(rows))
     strangest["reasons"] = [
-        reasons(described[row], edge, {relation for relation in held if held[relation][number]}, told.get(row, ()))
+        reasons(
+            described[row], edge, {relation for relation in held if held[relation][number]}, told.get(row, ())
+        )
         for number, (row, edge) in enumerate(zip(rows, records(strangest), strict=True))
     ]
-    strangest["pattern"] = [pattern(described[row], types) for row, types in zip(rows, strangest["logon_types"], strict=True)]
+    strangest["pattern"] = [
+        pattern(described[row], types) for row, types in zip(rows, strangest["logon_types"], strict=True)
+    ]
     for incident in found:
         mine = strangest[strangest["incident"] == incident["id"]]
         incident["reasons"] = mine.iloc[0]["reasons"]
@@ -109,9 +130,10 @@ def find(
 def with_feedback(
     edges: pd.DataFrame, described: Floats, day: dt.date, said: Sequence[Verdict], candidates: int
 ) -> tuple[pd.DataFrame, dict[int, list[Effect]]]:
-    """Edges with what verdicts add to their strangeness: `original` is without, `feedback` the difference, `said_by` the verdicts;
-    and the effects by `row`. Those are left that are among the `candidates` with what lifts them, not with what lowers them: what
-    is learned of a day, see `suspicious`, is not to depend on what was called harmless."""
+    """Edges with what verdicts add to their strangeness: `original` is without, `feedback` the difference,
+    `said_by` the verdicts; and the effects by `row`. Those are left that are among the `candidates` with
+    what lifts them, not with what lowers them: what is learned of a day, see `suspicious`, is not to depend
+    on what was called harmless."""
     columns = (edges[name].tolist() for name in ("user", "source", "target"))
     strange = (edges["p_value"] <= incidents.STRANGE_P).tolist()
     types = edges["logon_types"].tolist()
@@ -119,7 +141,9 @@ def with_feedback(
     def words(row: int) -> frozenset[str]:
         return frozenset(pattern(described[row], types[row]))
 
-    told = feedback.effects(said, day, list(zip(*columns, strict=True)), words, edges["strangeness"].tolist(), strange)
+    told = feedback.effects(
+        said, day, list(zip(*columns, strict=True)), words, edges["strangeness"].tolist(), strange
+    )
     nats = np.zeros((len(edges), 2))  # what lowers, what lifts
     for row, some in told.items():
         for effect in some:
@@ -133,7 +157,8 @@ def with_feedback(
 
 
 def pattern(described: Floats, logon_types: Iterable[str]) -> list[str]:
-    """In what an edge is strange, whoever it is about, by the limits of `reasons`; and how its user logged on."""
+    """In what an edge is strange, whoever it is about, by the limits of `reasons`; and how its user logged
+    on."""
     value = dict(zip(FEATURE_NAMES, described.tolist(), strict=True))
     words = [f"new {relation}" for relation in RELATIONS if value[f"{relation}.new"]]
     words += [f"many {relation} of {whom}" for relation, whom in BURSTS if _is_burst(value, relation, whom)]
@@ -179,17 +204,26 @@ def records(table: pd.DataFrame) -> list[dict[str, Any]]:
 
 def held_before(history: History, batch: EdgeBatch) -> dict[str, npt.NDArray[np.bool_]]:
     """For each relation: which edges have a pair that was seen once, in a strange edge. bool [edges]"""
-    return {relation: np.isin(pair_keys(*batch.pairs(relation)), history.pairs[relation].held) for relation in RELATIONS}
+    return {
+        relation: np.isin(pair_keys(*batch.pairs(relation)), history.pairs[relation].held)
+        for relation in RELATIONS
+    }
 
 
-def reasons(described: Floats, edge: dict[str, Any], held: Collection[str] = (), told: Collection[Effect] = ()) -> list[str]:
-    """Why an edge is strange, strongest first. described: its features [features]; held: relations whose pair was seen once, in a
-    strange edge; told: what verdicts do to it."""
+def reasons(
+    described: Floats, edge: dict[str, Any], held: Collection[str] = (), told: Collection[Effect] = ()
+) -> list[str]:
+    """Why an edge is strange, strongest first. described: its features [features]; held: relations whose
+    pair was seen once, in a strange edge; told: what verdicts do to it."""
     value = dict(zip(FEATURE_NAMES, described.tolist(), strict=True))
     user, source, target = edge["user"], edge["source"] or "an unknown machine", edge["target"]
     names = {"user": user, "source": source, "target": target}
     said: list[str] = []
-    for relation, verb in (("user_target", "reached"), ("user_source", "acted from"), ("source_target", "reached")):
+    for relation, verb in (
+        ("user_target", "reached"),
+        ("user_source", "acted from"),
+        ("source_target", "reached"),
+    ):
         a, b = relation.split("_")
         if value[f"{relation}.new"]:
             nats = value[f"{relation}.surprise_{b}_given_{a}"]
@@ -214,7 +248,9 @@ def reasons(described: Floats, edge: dict[str, Any], held: Collection[str] = (),
     if value["hour_surprise_worst"] > ODD_HOUR:
         said.append(f"at an hour when {user} is rarely active ({value['hour_surprise_worst']:.1f} nats)")
     if value["type_surprise_user"] > ODD_TYPE:
-        said.append(f"{', '.join(edge['logon_types'])}: not how {user} logs on ({value['type_surprise_user']:.1f} nats)")
+        said.append(
+            f"{', '.join(edge['logon_types'])}: not how {user} logs on ({value['type_surprise_user']:.1f} nats)"
+        )
     if value["failures"] > MOST_FAIL:
         said.append(f"{value['failures']:.0%} of {edge['count']} attempts failed")
     for whom, feature in (
@@ -226,10 +262,13 @@ def reasons(described: Floats, edge: dict[str, Any], held: Collection[str] = (),
             said.append(f"{names[whom]} has no history as a {whom}: scored through its group (back-off)")
     if edge["carried"] >= persistence.LEAST_TOLD and edge["p_value"] <= incidents.STRANGE_P:
         said.append(f"{user} was strange on the days before as well ({edge['carried']:.1f} nats)")
-    return [*(said or ["known to each other, but in an unusual combination"]), *(effect.why for effect in told)]
+    return [
+        *(said or ["known to each other, but in an unusual combination"]),
+        *(effect.why for effect in told),
+    ]
 
 
-# --- on disk ---------------------------------------------------------------------------------------------------
+# --- on disk ------------------------------------------------------------------------------------------------
 
 
 def save(finding: Finding, folder: Path) -> None:
@@ -252,8 +291,12 @@ def load_edges(folder: Path, day: dt.date) -> pd.DataFrame:
     try:
         table = pq.read_table(path).to_pandas()
     except pa.ArrowException as reason:
-        raise WorkspaceError(f"{path} is damaged ({reason}); `ueba score --day {day}` makes it anew") from reason
-    table = table.astype({name: object for name in ("user_kind", "source", "incident", "rule") if name in table})
+        raise WorkspaceError(
+            f"{path} is damaged ({reason}); `ueba score --day {day}` makes it anew"
+        ) from reason
+    table = table.astype(
+        {name: object for name in ("user_kind", "source", "incident", "rule") if name in table}
+    )
     plain: pd.DataFrame = table.where(table.notna(), None)
     return plain if "original" in plain else _before_feedback(plain)
 
@@ -280,8 +323,8 @@ def evidence_before(folder: Path, day: dt.date, said: Sequence[Verdict] = ()) ->
 
 
 def evidence(strangest: pd.DataFrame, cleared: Set[Edge] = frozenset()) -> pd.Series[float]:
-    """What a day's strangest edges say of their users, nats by user: less what verdicts took off, and nothing of edges that rules
-    hide or that were called harmless (`cleared`)."""
+    """What a day's strangest edges say of their users, nats by user: less what verdicts took off, and
+    nothing of edges that rules hide or that were called harmless (`cleared`)."""
     named = zip(strangest["user"], strangest["source"], strangest["target"], strict=True)
     counts = strangest["rule"].isna().to_numpy() & np.array([edge not in cleared for edge in named], bool)
     mine = strangest[counts]
@@ -290,10 +333,13 @@ def evidence(strangest: pd.DataFrame, cleared: Set[Edge] = frozenset()) -> pd.Se
 
 
 def suspicious(strangest: pd.DataFrame) -> dict[Edge, float]:
-    """The p-value of each edge of a day that is not learned from as others are, see `History.learn`: what is strange enough for an
-    incident, in one or not, so that what is learned does not depend on the alert budget."""
+    """The p-value of each edge of a day that is not learned from as others are, see `History.learn`: what is
+    strange enough for an incident, in one or not, so that what is learned does not depend on the alert
+    budget."""
     mine = strangest[strangest["p_value"] <= HELD_P]
-    return dict(zip(zip(mine["user"], mine["source"], mine["target"], strict=True), mine["p_value"], strict=True))
+    return dict(
+        zip(zip(mine["user"], mine["source"], mine["target"], strict=True), mine["p_value"], strict=True)
+    )
 
 
 def load(folder: Path, day: dt.date) -> Finding:
@@ -305,4 +351,6 @@ def reported(finding: Finding, said: Mapping[str, str]) -> Finding:
     """A day without the incidents that rules hide, whose edges are then in none. said: `feedback.words`"""
     shown = archive.reported(finding.incidents, said)
     is_shown = finding.edges["incident"].isin([incident["id"] for incident in shown])
-    return Finding(finding.day, finding.edges.assign(incident=finding.edges["incident"].where(is_shown, None)), shown)
+    return Finding(
+        finding.day, finding.edges.assign(incident=finding.edges["incident"].where(is_shown, None)), shown
+    )

@@ -1,4 +1,5 @@
-"""Rules on days that were scored: what they would have hidden, and hiding it. Leaves out what a rule is; that is `rules`."""
+"""Rules on days that were scored: what they would have hidden, and hiding it. Leaves out what a rule is;
+that is `rules`."""
 
 from __future__ import annotations
 
@@ -17,8 +18,9 @@ from ueba.detect.rules import Rule, hidden_by, that_hides
 
 @dataclass(frozen=True)
 class DryRun:
-    """days: how many scored days were looked at; incidents: how many they have; hidden: those the rules hide, the worst first, with
-    `verdict`; marked: edges of other incidents that a rule would hide, if all the others were."""
+    """days: how many scored days were looked at; incidents: how many they have; hidden: those the rules
+    hide, the worst first, with `verdict`; marked: edges of other incidents that a rule would hide, if all
+    the others were."""
 
     days: int
     incidents: int
@@ -32,7 +34,11 @@ class DryRun:
 
     def sentence(self) -> str:
         """For a person."""
-        worst = f", the worst with {self.hidden[0]['score']:.1f} nats, {len(self.true)} called true" if self.hidden else ""
+        worst = (
+            f", the worst with {self.hidden[0]['score']:.1f} nats, {len(self.true)} called true"
+            if self.hidden
+            else ""
+        )
         return (
             f"would have hidden {len(self.hidden)} of {self.incidents} incidents on {self.days} scored days{worst};"
             f" {self.marked} edges of others match"
@@ -47,7 +53,11 @@ def dry_run(
     last: dt.date | None = None,
 ) -> DryRun:
     """What rules would have hidden of scored days, both ends included. verdicts: `feedback.verdicts`."""
-    days = [day for day in archive.scored_days(folder) if (first is None or day >= first) and (last is None or day <= last)]
+    days = [
+        day
+        for day in archive.scored_days(folder)
+        if (first is None or day >= first) and (last is None or day <= last)
+    ]
     hidden, incidents, marked = [], 0, 0
     for day in days:
         finding = hide(findings.load(folder, day), rules)
@@ -64,7 +74,8 @@ def dry_run(
 
 
 def hide(finding: findings.Finding, rules: Sequence[Rule]) -> findings.Finding:
-    """A scored day under other rules. Those reported rank before those hidden; what the budget left out is not brought back."""
+    """A scored day under other rules. Those reported rank before those hidden; what the budget left out is
+    not brought back."""
     edges = finding.edges
     by = pd.Series([that_hides(rules, edge) for edge in findings.records(edges)], edges.index, dtype=object)
     edges = edges.assign(rule=by)
@@ -72,13 +83,16 @@ def hide(finding: findings.Finding, rules: Sequence[Rule]) -> findings.Finding:
         {**incident, "suppressed_by": hidden_by(edges.loc[edges["incident"] == incident["id"], "rule"])}
         for incident in finding.incidents
     ]
-    ordered = sorted(incidents, key=lambda each: (each["suppressed_by"] is not None, -each["score"], each["rank"]))
+    ordered = sorted(
+        incidents, key=lambda each: (each["suppressed_by"] is not None, -each["score"], each["rank"])
+    )
     ranked = [{**incident, "rank": rank} for rank, incident in enumerate(ordered, start=1)]
     return findings.Finding(finding.day, edges, ranked)
 
 
 def hide_all(folder: Path, rules: Sequence[Rule]) -> None:
-    """Put every scored day under other rules. The time of its file stays, by which others know when the day was scored."""
+    """Put every scored day under other rules. The time of its file stays, by which others know when the day
+    was scored."""
     for day in archive.scored_days(folder):
         before = findings.load(folder, day)
         after = hide(before, rules)

@@ -1,13 +1,15 @@
 """What is normal, as tables: everything known of entities and pairs before a day.
 
-`history(t) = decay(history(t-1)) + edges(t)`: learning a day costs that day's edges, not the window's. Every event gives three
-pairs (user-target, user-source, source-target); each pair and each side of it is counted in decayed *active days*, not in
-events, so that a chatty service does not drown the rest. Rates are shrunk to the peer group (entities of the same kind and
-similar breadth) by their Beta-Binomial and Gamma-Poisson posterior means.
+`history(t) = decay(history(t-1)) + edges(t)`: learning a day costs that day's edges, not the window's. Every
+event gives three pairs (user-target, user-source, source-target); each pair and each side of it is counted
+in decayed *active days*, not in events, so that a chatty service does not drown the rest. Rates are shrunk
+to the peer group (entities of the same kind and similar breadth) by their Beta-Binomial and Gamma-Poisson
+posterior means.
 
-Leaves out: names beyond a lookup table, and any notion of strange; that is `features` and the model.
-The cache model behind it: Teh (2006), "A hierarchical Bayesian language model based on Pitman-Yor processes"; used for logons
-by Heard and Rubin-Delanchy (2016), "Network-wide anomaly detection via the Dirichlet process".
+Leaves out: names beyond a lookup table, and any notion of strange; that is `features` and the model. The
+cache model behind it: Teh (2006), "A hierarchical Bayesian language model based on Pitman-Yor processes";
+used for logons by Heard and Rubin-Delanchy (2016), "Network-wide anomaly detection via the Dirichlet
+process".
 """
 
 from __future__ import annotations
@@ -35,7 +37,9 @@ RELATIONS = ("user_target", "user_source", "source_target")
 USER_KINDS = ("human", "service", "machine", "anonymous")
 HOURS = 24
 HELD_P = 0.02  # what is new in an edge as strange as this is learned when it comes again
-NO_HABIT_P = 0.001  # an edge as strange is no habit of its user; a milder limit unlearns honest change as well
+NO_HABIT_P = (
+    0.001  # an edge as strange is no habit of its user; a milder limit unlearns honest change as well
+)
 FORMAT = 2  # of a stored history; one of another format is made anew from the lake
 UNKNOWN = -1  # the id of an entity that a log does not tell (a source of "?")
 EPOCH = dt.date(1970, 1, 1)
@@ -132,7 +136,8 @@ class Pairs:
         return pair_ends(self.key)
 
     def commonest(self, side: int, entity: int, few: int) -> Ints:
-        """The rows of the pairs in which an entity, on the left (0) or right (1), was on most days, the most first."""
+        """The rows of the pairs in which an entity, on the left (0) or right (1), was on most days, the most
+        first."""
         mine = np.flatnonzero(self.ends[side] == entity)
         return mine[np.argsort(-self.count[mine], kind="stable")][:few]
 
@@ -187,7 +192,8 @@ def _column_ids(names: Names, column: pa.ChunkedArray) -> Ints:
 
 
 def breadth_power(breadth: npt.ArrayLike) -> Ints:
-    """The power of two that 1 + breadth reaches, up to 15: similarly broad, within a factor of two. int64 [entities]"""
+    """The power of two that 1 + breadth reaches, up to 15: similarly broad, within a factor of two. int64
+    [entities]"""
     power: Ints = np.floor(np.log2(1 + np.asarray(breadth))).astype(np.int64).clip(0, 15)
     return power
 
@@ -211,11 +217,11 @@ class History:
         self.user_types = np.zeros((0, 0), np.float32)
         self.place_types = np.zeros((0, 0), np.float32)
 
-    # --- edges to integers -------------------------------------------------------------------------------------
+    # --- edges to integers ----------------------------------------------------------------------------------
 
     def encode(self, edges: pa.Table) -> EdgeBatch:
-        """Edges of the lake (see `ueba.ingest.lake.read_pairs`) as integers. Entities never seen get new ids: they have
-        no history, and so every feature of theirs is that of their group."""
+        """Edges of the lake (see `ueba.ingest.lake.read_pairs`) as integers. Entities never seen get new
+        ids: they have no history, and so every feature of theirs is that of their group."""
         user, source, target = (
             _column_ids(names, edges[column])
             for names, column in ((self.users, "user"), (self.places, "source"), (self.places, "target"))
@@ -258,16 +264,17 @@ class History:
         """How many entities may stand on either side of a relation."""
         return (len(self.users) if relation.startswith("user") else len(self.places)), len(self.places)
 
-    # --- learning ----------------------------------------------------------------------------------------------
+    # --- learning -------------------------------------------------------------------------------------------
 
     def learn(self, day: int, batch: EdgeBatch, p_value: npt.NDArray[np.float64] | None = None) -> None:
         """Fade by the days that passed, then add a day's edges. Days come in order.
 
-        p_value: float64 [edges], what each had when it was scored. What is new at HELD_P or less is held the first time, so that an
-        attacker who comes back is as strange as on the first day; the second time it is learned, so that an honest change is not
-        strange for ever. Nor is it a habit of its machines to meet new partners, or, at NO_HABIT_P or less, of its user; hours and
-        types of such an edge are nobody's. An edge at 0 is known to be an attack: nothing of it is learned, ever.
-        Raises ValueError for a day that was already learned or lies before one."""
+        p_value: float64 [edges], what each had when it was scored. What is new at HELD_P or less is held the
+        first time, so that an attacker who comes back is as strange as on the first day; the second time it
+        is learned, so that an honest change is not strange for ever. Nor is it a habit of its machines to
+        meet new partners, or, at NO_HABIT_P or less, of its user; hours and types of such an edge are
+        nobody's. An edge at 0 is known to be an attack: nothing of it is learned, ever. Raises ValueError
+        for a day that was already learned or lies before one."""
         if day <= self.last_day:
             raise ValueError(f"day {day} is not after the last day learned, {self.last_day}")
         if self.days_learned:
@@ -295,7 +302,9 @@ class History:
         for table in tables:
             table *= np.float32(factor)
 
-    def _learn_pairs(self, relation: str, day: int, left: Ints, right: Ints, p_value: npt.NDArray[np.float64]) -> None:
+    def _learn_pairs(
+        self, relation: str, day: int, left: Ints, right: Ints, p_value: npt.NDArray[np.float64]
+    ) -> None:
         all_keys = pair_keys(left, right)
         keys = np.unique(all_keys[all_keys >= 0])
         pairs = self.pairs[relation]
@@ -313,47 +322,59 @@ class History:
         pairs.last_day = np.insert(pairs.last_day, at, np.int64(day))
         for role, side, shift in zip(relation.split("_"), self.sides[relation], (32, 0), strict=True):
             size = len(side.days)
-            # People change what they do; whoever got hold of a machine goes on. So users learn new habits from stranger edges.
-            habitual = first_time[np.isin(first_time, all_keys[p_value > (NO_HABIT_P if role == "user" else HELD_P)])]
+            # People change what they do; whoever got hold of a machine goes on. So users learn new habits
+            # from stranger edges.
+            habitual = first_time[
+                np.isin(first_time, all_keys[p_value > (NO_HABIT_P if role == "user" else HELD_P)])
+            ]
             partners, new, new_learned, new_habit = (
                 np.bincount(some >> shift & 0xFFFFFFFF, minlength=size).astype(np.float32)
                 for some in (keys, fresh, learned, habitual)
             )
-            settled = side.first_day < day  # on its first day every partner of an entity is new: that tells nothing
+            settled = (
+                side.first_day < day
+            )  # on its first day every partner of an entity is new: that tells nothing
             side.days += partners > 0
             side.pair_days += partners
             side.breadth += new_learned
             side.trials += partners * settled
             side.novel += new_habit * settled
-            # Whoever once swept the network and was not stopped does so: a user's record counts strange edges too, a machine's not.
+            # Whoever once swept the network and was not stopped does so: a user's record counts strange
+            # edges too, a machine's not.
             record = new if role == "user" else new_habit
             side.most_new = np.maximum(side.most_new, record * settled)
             side.first_day = np.where((partners > 0) & ~settled, day, side.first_day)
             side.last_day = np.where(partners > 0, day, side.last_day)
 
-    # --- what the tables say -----------------------------------------------------------------------------------
+    # --- what the tables say --------------------------------------------------------------------------------
 
     def peer_groups(self, relation: str, side: int) -> Ints:
-        """Entities that are compared with each other: same kind, breadth within a factor of two. int64 [entities]."""
+        """Entities that are compared with each other: same kind, breadth within a factor of two. int64
+        [entities]."""
         breadth = breadth_power(self.sides[relation][side].breadth)
-        kind = self.user_kind if (side == 0 and relation.startswith("user")) else self.is_resource.astype(np.int64)
+        kind = (
+            self.user_kind
+            if (side == 0 and relation.startswith("user"))
+            else self.is_resource.astype(np.int64)
+        )
         group: Ints = kind * 16 + breadth
         return group
 
     def novelty_rates(self, relation: str, side: int, strength: float = 4.0) -> Floats:
-        """Share of an entity's partners of a day that are new, in (0, 1): the Beta-Binomial posterior mean, whose prior is
-        the peer group's rate with the weight of `strength` observations. [entities]"""
+        """Share of an entity's partners of a day that are new, in (0, 1): the Beta-Binomial posterior mean,
+        whose prior is the peer group's rate with the weight of `strength` observations. [entities]"""
         table = self.sides[relation][side]
         group = self.peer_groups(relation, side)
         return _shrunk(table.novel, table.trials, group, strength)
 
     def new_per_day(self, relation: str, side: int, strength: float = 2.0) -> Floats:
-        """New partners an entity is expected to meet on an active day: Gamma-Poisson posterior mean. [entities]"""
+        """New partners an entity is expected to meet on an active day: Gamma-Poisson posterior mean.
+        [entities]"""
         table = self.sides[relation][side]
         settled_days = np.maximum(table.days - (table.first_day < NEVER), 0)
         return _shrunk(table.novel, settled_days, self.peer_groups(relation, side), strength)
 
-    # --- on disk -----------------------------------------------------------------------------------------------
+    # --- on disk --------------------------------------------------------------------------------------------
 
     def _arrays(self) -> Iterator[tuple[str, Any, str]]:
         """(key on disk, owner, attribute) of every array."""
@@ -389,8 +410,8 @@ class History:
 
     @classmethod
     def load(cls, folder: Path) -> History | None:
-        """Read what `save` wrote; None if there is nothing of this format. Raises WorkspaceError if the two files do not belong
-        together."""
+        """Read what `save` wrote; None if there is nothing of this format. Raises WorkspaceError if the two
+        files do not belong together."""
         if not (folder / "history.json").exists():
             return None
         facts = json.loads((folder / "history.json").read_text())
@@ -402,7 +423,9 @@ class History:
         history = cls(facts["half_life_days"])
         history.last_day, history.days_learned = facts["last_day"], facts["days_learned"]
         history.batches, history.judged = facts["batches"], facts.get("judged", "")
-        history.users, history.places, history.types = (Names(facts[key]) for key in ("users", "places", "types"))
+        history.users, history.places, history.types = (
+            Names(facts[key]) for key in ("users", "places", "types")
+        )
         arrays = load_file(folder / "history.safetensors")
         for key, owner, name in history._arrays():
             setattr(owner, name, arrays[key])
@@ -410,7 +433,8 @@ class History:
 
 
 def _shrunk(events: Floats, exposure: Floats, group: Ints, strength: float) -> Floats:
-    """(events + strength * group rate) / (exposure + strength), the group rate itself shrunk to the overall one."""
+    """(events + strength * group rate) / (exposure + strength), the group rate itself shrunk to the overall
+    one."""
     overall = (events.sum() + 1) / (exposure.sum() + 10)
     in_group = (np.bincount(group, events) + 10 * overall) / (np.bincount(group, exposure) + 10)
     rate: Floats = ((events + strength * in_group[group]) / (exposure + strength)).astype(np.float32)

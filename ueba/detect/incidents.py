@@ -1,12 +1,15 @@
-"""The strangest edges of a day, grouped into what one analyst would look at together, ranked, and cut at the budget.
+"""The strangest edges of a day, grouped into what one analyst would look at together, ranked, and cut at the
+budget.
 
-Edges that share their source machine or their user are one incident: connected components (networkx) of the graph that joins each
-edge to both. Targets do not join: everybody meets at the domain controller. Where shared machines chain half the network together,
-nobody could read the whole: it falls apart into what surrounds its strangest edges. An incident scores as its strangest edge, and a
-little more for each edge that supports it, so that a chain outranks a stray. The budget is a limit and not a quota: it means a
-score, which three times as many incidents reach on a normal working day, and a quiet day may have fewer than the budget that reach
-it. Its identity is made of the day and what it is about, so that scoring again gives the same incident.
-Grouping alerts by what they share is as in Hopper (Ho et al. 2021). Leaves out incidents that span days.
+Edges that share their source machine or their user are one incident: connected components (networkx) of the
+graph that joins each edge to both. Targets do not join: everybody meets at the domain controller. Where
+shared machines chain half the network together, nobody could read the whole: it falls apart into what
+surrounds its strangest edges. An incident scores as its strangest edge, and a little more for each edge that
+supports it, so that a chain outranks a stray. The budget is a limit and not a quota: it means a score, which
+three times as many incidents reach on a normal working day, and a quiet day may have fewer than the budget
+that reach it. Its identity is made of the day and what it is about, so that scoring again gives the same
+incident. Grouping alerts by what they share is as in Hopper (Ho et al. 2021). Leaves out incidents that span
+days.
 """
 
 from __future__ import annotations
@@ -31,14 +34,18 @@ SUPPORT = 1.0  # nats; weight of the edges beside the strangest
 
 
 def group(edges: pd.DataFrame) -> Array:
-    """Number of the incident of each edge, int64 [edges]; columns user, source (None if unknown), strangest edges first."""
+    """Number of the incident of each edge, int64 [edges]; columns user, source (None if unknown), strangest
+    edges first."""
     graph = nx.Graph()
     for row, (user, source) in enumerate(zip(edges["user"], edges["source"], strict=True)):
         graph.add_edge(row, ("user", user))
         if source is not None:
             graph.add_edge(row, ("machine", source))
     number = np.zeros(len(edges), np.int64)
-    joined = (sorted(node for node in nodes if not isinstance(node, tuple)) for nodes in nx.connected_components(graph))
+    joined = (
+        sorted(node for node in nodes if not isinstance(node, tuple))
+        for nodes in nx.connected_components(graph)
+    )
     parts = (part for rows in joined for part in (_parted(graph, rows) if len(rows) > CROWD else [rows]))
     for index, part in enumerate(parts):
         number[part] = index
@@ -46,12 +53,14 @@ def group(edges: pd.DataFrame) -> Array:
 
 
 def _parted(graph: nx.Graph, rows: list[int]) -> Iterator[list[int]]:
-    """The rows around the first of them, that is, those that share its user or its machine; then those around the first that is
-    left, and so on."""
+    """The rows around the first of them, that is, those that share its user or its machine; then those
+    around the first that is left, and so on."""
     left = dict.fromkeys(rows)
     while left:
         first = next(iter(left))
-        around = [row for row in sorted({other for end in graph[first] for other in graph[end]}) if row in left]
+        around = [
+            row for row in sorted({other for end in graph[first] for other in graph[end]}) if row in left
+        ]
         yield around
         for row in around:
             del left[row]
@@ -66,17 +75,25 @@ def score(strangeness: Array) -> float:
 def incidents(
     day: dt.date, edges: pd.DataFrame, candidates: int, budget: int, least_score: float = 0.0
 ) -> tuple[pd.DataFrame, list[dict[str, Any]]]:
-    """The day's `candidates` strangest edges (strangest first, with a column `incident`: null where in none) and the day's
-    incidents, best first: at most `budget`, none below `least_score`. Columns of edges: user, source, target, surprise, p_value,
-    strangeness, and `rule`, what hides an edge, if anything may. Incidents that are hidden by rules, and score as those reported
-    do, come after them, out of the budget."""
+    """The day's `candidates` strangest edges (strangest first, with a column `incident`: null where in none)
+    and the day's incidents, best first: at most `budget`, none below `least_score`. Columns of edges: user,
+    source, target, surprise, p_value, strangeness, and `rule`, what hides an edge, if anything may.
+    Incidents that are hidden by rules, and score as those reported do, come after them, out of the
+    budget."""
     best, component, scores = _ranked(edges, candidates, budget)
     hidden = _hidden(best, component)
     reached = scores[scores >= least_score]
     shown = reached[~reached.index.isin(hidden)].head(budget)
     aside = reached[reached.index.isin(hidden)]
-    kept = pd.concat([shown, aside[aside >= shown.min()] if len(shown) == budget else aside.head(budget)]) if hidden else shown
-    found = [_incident(day, rank, value, best[component == number]) for rank, (number, value) in enumerate(kept.items(), start=1)]
+    kept = (
+        pd.concat([shown, aside[aside >= shown.min()] if len(shown) == budget else aside.head(budget)])
+        if hidden
+        else shown
+    )
+    found = [
+        _incident(day, rank, value, best[component == number])
+        for rank, (number, value) in enumerate(kept.items(), start=1)
+    ]
     for number, incident in zip(kept.index, found, strict=True):
         incident["suppressed_by"] = hidden.get(number)
     name = dict(zip(kept.index, (incident["id"] for incident in found), strict=True))
@@ -94,8 +111,8 @@ def _hidden(edges: pd.DataFrame, component: Array) -> dict[Any, str]:
 
 
 def usual_score(edges: pd.DataFrame, candidates: int, budget: int) -> float:
-    """What the last of QUIET times the budget scores on a day like this one, or the last there is; 0 if the day does not use the
-    budget up."""
+    """What the last of QUIET times the budget scores on a day like this one, or the last there is; 0 if the
+    day does not use the budget up."""
     reached = scores(edges, candidates, budget)
     return float(reached[: QUIET * budget][-1]) if len(reached) >= budget else 0.0
 
@@ -105,14 +122,20 @@ def scores(edges: pd.DataFrame, candidates: int, budget: int) -> Array:
     return _ranked(edges, candidates, budget)[2].to_numpy()
 
 
-def _ranked(edges: pd.DataFrame, candidates: int, budget: int) -> tuple[pd.DataFrame, Array, pd.Series[float]]:
-    """The strangest edges, strangest first; the number of each one's component, -1 for those that are not strange enough for
-    one; and the components' scores, best first."""
+def _ranked(
+    edges: pd.DataFrame, candidates: int, budget: int
+) -> tuple[pd.DataFrame, Array, pd.Series[float]]:
+    """The strangest edges, strangest first; the number of each one's component, -1 for those that are not
+    strange enough for one; and the components' scores, best first."""
     best = strangest(edges, candidates)
     strange = ((best["p_value"] <= STRANGE_P) | (best.index < budget)).to_numpy()
     component = np.full(len(best), -1)
     component[strange] = group(best[strange])
-    scores = best["strangeness"][strange].groupby(component[strange]).apply(lambda values: score(values.to_numpy()))
+    scores = (
+        best["strangeness"][strange]
+        .groupby(component[strange])
+        .apply(lambda values: score(values.to_numpy()))
+    )
     return best, component, scores.sort_values(ascending=False, kind="stable")
 
 

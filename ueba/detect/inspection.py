@@ -1,10 +1,12 @@
-"""Does a p-value keep its word? Days that the model did not train on are scored again, and what was promised is counted.
+"""Does a p-value keep its word? Days that the model did not train on are scored again, and what was promised
+is counted.
 
-Of normal edges one in a hundred should have p <= 0.01, whatever the account (conformal validity, Vovk et al. 2005); `shares` counts
-how many do, among users of similar breadth and in each peer group. Edges of a user resemble each other, so they are worth
-fewer than they are: an interval is Wilson's (1927) for the number of edges divided by Kish's (1965) design effect. `prices`
-says what a threshold would cost: edges and incidents a day. A day's p-values come from the calibration scores of other days.
-Leaves out labels: attacks are counted as the normal edges they pretend to be, which raises the smallest shares a little.
+Of normal edges one in a hundred should have p <= 0.01, whatever the account (conformal validity, Vovk et al.
+2005); `shares` counts how many do, among users of similar breadth and in each peer group. Edges of a user
+resemble each other, so they are worth fewer than they are: an interval is Wilson's (1927) for the number of
+edges divided by Kish's (1965) design effect. `prices` says what a threshold would cost: edges and incidents
+a day. A day's p-values come from the calibration scores of other days. Leaves out labels: attacks are
+counted as the normal edges they pretend to be, which raises the smallest shares a little.
 
     edges, a row each      day, user, source (None if unknown), target, kind (of USER_KINDS), breadth (distinct targets the user
                            ever had before the day), surprise, p_value, strangeness
@@ -36,14 +38,24 @@ DAYS = 5  # days inspected if nobody says which
 STALE_DAYS = 7  # a model older than this is said to be old
 P_THRESHOLDS = tuple(10.0**-power for power in range(1, 7))
 SCORE_THRESHOLDS = 10  # of an incident's score, about as many, at whole nats
-SHARE_COLUMNS = ("group", "breadth", "users", "edges", "share_p_0.01", "at_least", "at_most", "share_p_0.001", "judgement")
+SHARE_COLUMNS = (
+    "group",
+    "breadth",
+    "users",
+    "edges",
+    "share_p_0.01",
+    "at_least",
+    "at_most",
+    "share_p_0.001",
+    "judgement",
+)
 PRICE_COLUMNS = ("measure", "threshold", "edges_a_day", "incidents_a_day", "most_incidents", "means")
 
 
 @dataclass(frozen=True)
 class Inspection:
-    """`breadth`, `peers`: shares by tenth of breadth and by peer group; `prices`: what thresholds cost. days: those inspected;
-    how: what is to be known about them."""
+    """`breadth`, `peers`: shares by tenth of breadth and by peer group; `prices`: what thresholds cost.
+    days: those inspected; how: what is to be known about them."""
 
     days: list[dt.date]
     how: str
@@ -53,11 +65,16 @@ class Inspection:
 
     def tables(self) -> dict[str, list[dict[str, Any]]]:
         """Rows of each table."""
-        return {"breadth": records(self.breadth), "peers": records(self.peers), "prices": records(self.prices)}
+        return {
+            "breadth": records(self.breadth),
+            "peers": records(self.peers),
+            "prices": records(self.prices),
+        }
 
 
 def inspect(edges: pd.DataFrame, how: str, config: Config, budget_score: float) -> Inspection:
-    """All that is counted of scored edges. budget_score: what the budget means as a score of incidents, 0 if unknown."""
+    """All that is counted of scored edges. budget_score: what the budget means as a score of incidents, 0 if
+    unknown."""
     return Inspection(
         days=sorted(edges["day"].unique()),
         how=how,
@@ -67,11 +84,12 @@ def inspect(edges: pd.DataFrame, how: str, config: Config, budget_score: float) 
     )
 
 
-# --- shares ----------------------------------------------------------------------------------------------------
+# --- shares -------------------------------------------------------------------------------------------------
 
 
 def breadth_tenths(edges: pd.DataFrame) -> pd.Series[str]:
-    """The tenth of users, by breadth on a day, to which each edge's user belongs; fewer groups where many are equally broad."""
+    """The tenth of users, by breadth on a day, to which each edge's user belongs; fewer groups where many
+    are equally broad."""
     users = edges.drop_duplicates(["day", "user"])["breadth"]
     limits = np.unique(np.quantile(users, np.arange(1, 10) / 10))
     number = np.searchsorted(limits[limits > users.min()], edges["breadth"], "right")
@@ -81,14 +99,20 @@ def breadth_tenths(edges: pd.DataFrame) -> pd.Series[str]:
 def peer_groups(edges: pd.DataFrame) -> pd.Series[str]:
     """Kind of account and breadth within a factor of two, as `History.peer_groups`, in order of both."""
     power = breadth_power(edges["breadth"])
-    return pd.Series([f"{kind} {2**e - 1:4d}+" for kind, e in zip(edges["kind"], power.tolist(), strict=True)], index=edges.index)
+    return pd.Series(
+        [f"{kind} {2**e - 1:4d}+" for kind, e in zip(edges["kind"], power.tolist(), strict=True)],
+        index=edges.index,
+    )
 
 
 def shares(edges: pd.DataFrame, group: pd.Series[str]) -> pd.DataFrame:
-    """Share of edges with p at most each level in every group and in all, columns SHARE_COLUMNS. Columns of `edges` that are
-    read: user, breadth, p_value."""
+    """Share of edges with p at most each level in every group and in all, columns SHARE_COLUMNS. Columns of
+    `edges` that are read: user, breadth, p_value."""
     alike = likeness((edges["p_value"] <= LEVELS[0]).to_numpy(), edges["user"].to_numpy())
-    rows = [_share("all", edges, alike), *(_share(str(name), mine, alike) for name, mine in edges.groupby(group))]
+    rows = [
+        _share("all", edges, alike),
+        *(_share(str(name), mine, alike) for name, mine in edges.groupby(group)),
+    ]
     return pd.DataFrame(rows, columns=list(SHARE_COLUMNS))
 
 
@@ -97,7 +121,9 @@ def _share(name: str, edges: pd.DataFrame, alike: float) -> dict[str, Any]:
     at_least, at_most = interval(share, len(edges) / design_effect(edges["user"].to_numpy(), alike))
     return {
         "group": name,
-        "breadth": "-".join(f"{each:.0f}" for each in sorted({edges["breadth"].min(), edges["breadth"].max()})),
+        "breadth": "-".join(
+            f"{each:.0f}" for each in sorted({edges["breadth"].min(), edges["breadth"].max()})
+        ),
         "users": edges["user"].nunique(),
         "edges": len(edges),
         "share_p_0.01": share,
@@ -111,7 +137,8 @@ def _share(name: str, edges: pd.DataFrame, alike: float) -> dict[str, Any]:
 def likeness(strange: Array, user: Array) -> float:
     """Correlation between the edges of a user, in [0, 1]. strange: bool [edges]; user: ids [edges].
 
-    What Kish's design effect, 1 + (edges of an edge's user - 1) * likeness, must be to give the variance between users."""
+    What Kish's design effect, 1 + (edges of an edge's user - 1) * likeness, must be to give the variance
+    between users."""
     _, user, edges = np.unique(user, return_inverse=True, return_counts=True)
     share = strange.mean()
     chance = len(strange) * share * (1 - share)
@@ -137,7 +164,8 @@ def interval(share: float, n: float) -> tuple[float, float]:
 
 
 def judgement(share: float, at_least: float, at_most: float, level: float) -> str:
-    """`even` within TOLERANCE of the level, `within chance` if the interval reaches that far, else `too many` or `too few`."""
+    """`even` within TOLERANCE of the level, `within chance` if the interval reaches that far, else `too
+    many` or `too few`."""
     low, high = level / TOLERANCE, level * TOLERANCE
     if low <= share <= high:
         return "even"
@@ -146,7 +174,7 @@ def judgement(share: float, at_least: float, at_most: float, level: float) -> st
     return "too many" if share > high else "too few"
 
 
-# --- prices ----------------------------------------------------------------------------------------------------
+# --- prices -------------------------------------------------------------------------------------------------
 
 
 def prices(edges: pd.DataFrame, config: Config, budget_score: float) -> pd.DataFrame:
@@ -154,7 +182,9 @@ def prices(edges: pd.DataFrame, config: Config, budget_score: float) -> pd.DataF
 
     p_value: every edge with p at most the threshold; these make incidents by shared user or source.
     score:   edges as strange as the threshold, in nats; incidents, made of each day's candidates, that score as much."""
-    days = [mine.sort_values("strangeness", ascending=False, kind="stable") for _, mine in edges.groupby("day")]
+    days = [
+        mine.sort_values("strangeness", ascending=False, kind="stable") for _, mine in edges.groupby("day")
+    ]
     rows = []
     for threshold in P_THRESHOLDS:
         strange = [mine[mine["p_value"] <= threshold] for mine in days]
@@ -167,7 +197,11 @@ def prices(edges: pd.DataFrame, config: Config, budget_score: float) -> pd.DataF
     for threshold in sorted(thresholds | ({budget_score} if budget_score else set())):
         strange_edges = [int((mine["strangeness"] >= threshold).sum()) for mine in days]
         mark = f"the budget of {config.incidents.budget}" if threshold == budget_score else ""
-        rows.append(_price("score", threshold, strange_edges, [int((some >= threshold).sum()) for some in scores], mark))
+        rows.append(
+            _price(
+                "score", threshold, strange_edges, [int((some >= threshold).sum()) for some in scores], mark
+            )
+        )
     return pd.DataFrame(rows, columns=list(PRICE_COLUMNS))
 
 
@@ -176,7 +210,7 @@ def _price(measure: str, threshold: float, edges: list[int], made: list[int], ma
     return dict(zip(PRICE_COLUMNS, (measure, threshold, *per_day, mark), strict=True))
 
 
-# --- scoring again ---------------------------------------------------------------------------------------------
+# --- scoring again ------------------------------------------------------------------------------------------
 
 
 def days_to_inspect(
@@ -184,11 +218,13 @@ def days_to_inspect(
 ) -> tuple[list[dt.date], str]:
     """Days of those the lake holds that the model did not train on, and what is to be known about them.
 
-    Without `first` and `last`: the last DAYS after its training, or if there are none those held out. Raises WorkspaceError where
-    there is no such day."""
+    Without `first` and `last`: the last DAYS after its training, or if there are none those held out. Raises
+    WorkspaceError where there is no such day."""
     after = [day for day in held if model.learned_before(day)]
     held_out = [
-        day for day in map(date_of, np.unique(model.calibration.day).tolist()) if day in held and not model.learned_before(day)
+        day
+        for day in map(date_of, np.unique(model.calibration.day).tolist())
+        if day in held and not model.learned_before(day)
     ]
     if first is None and last is None:
         chosen = after[-DAYS:] or held_out
@@ -204,7 +240,11 @@ def days_to_inspect(
     if chosen[0] <= until:
         return chosen, f"held out of a training that went on until {until}, each calibrated by the others"
     age = (chosen[-1] - until).days
-    stale = f"; a model {age} days old is not what `ueba nightly` would use, see --from and --to" if age > STALE_DAYS else ""
+    stale = (
+        f"; a model {age} days old is not what `ueba nightly` would use, see --from and --to"
+        if age > STALE_DAYS
+        else ""
+    )
     return chosen, f"the model was trained until {until}{stale}"
 
 

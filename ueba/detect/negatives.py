@@ -1,9 +1,10 @@
 """Edges an attacker would make, from a day's own traffic: what the model learns to tell from real ones.
 
-Nothing here is a label: each family takes real credentials and machines of the day and joins them as a stolen account would.
-A few edges together are one campaign, so that the counts of new pairs grow as they would in an attack. Families follow
-MITRE ATT&CK lateral movement (T1021, T1550, T1078); leaving any one of them out costs little, so they are kept coarse.
-Leaves out: whether a made-up edge happens to be real; such edges are dropped.
+Nothing here is a label: each family takes real credentials and machines of the day and joins them as a
+stolen account would. A few edges together are one campaign, so that the counts of new pairs grow as they
+would in an attack. Families follow MITRE ATT&CK lateral movement (T1021, T1550, T1078); leaving any one of
+them out costs little, so they are kept coarse. Leaves out: whether a made-up edge happens to be real; such
+edges are dropped.
 """
 
 from __future__ import annotations
@@ -64,8 +65,11 @@ def is_known(history: History, relation: str, edges: EdgeBatch) -> npt.NDArray[n
     return history.pairs[relation].find(pair_keys(*edges.pairs(relation)))[1]
 
 
-def make_negatives(history: History, batch: EdgeBatch, per_family: int, rng: np.random.Generator) -> EdgeBatch:
-    """About `per_family` made-up edges of each family in `FAMILIES` for one day. Empty if the day has no known source."""
+def make_negatives(
+    history: History, batch: EdgeBatch, per_family: int, rng: np.random.Generator
+) -> EdgeBatch:
+    """About `per_family` made-up edges of each family in `FAMILIES` for one day. Empty if the day has no
+    known source."""
     day = _Day(history, batch, rng)
     if not len(day.sourced):
         return batch.take(np.zeros(0, np.int64))
@@ -77,13 +81,17 @@ def make_negatives(history: History, batch: EdgeBatch, per_family: int, rng: np.
         next_campaign = int(edges.campaign.max(initial=next_campaign)) + 1
         made.append(edges)
     everything = EdgeBatch(
-        **{name: np.concatenate([getattr(part, name) for part in made]) for name in EdgeBatch.__dataclass_fields__}
+        **{
+            name: np.concatenate([getattr(part, name) for part in made])
+            for name in EdgeBatch.__dataclass_fields__
+        }
     )
     return everything.take(~_is_ordinary(everything, batch, history))
 
 
 def _is_ordinary(edges: EdgeBatch, batch: EdgeBatch, history: History) -> npt.NDArray[np.bool_]:
-    """Made-up edges that say nothing: every two of user, source and target know each other, at a usual hour and by a usual way."""
+    """Made-up edges that say nothing: every two of user, source and target know each other, at a usual hour
+    and by a usual way."""
     ordinary = ~(odd_hours(history, edges) | odd_types(history, edges))
     for relation in RELATIONS:
         keys = pair_keys(*edges.pairs(relation))
@@ -98,8 +106,9 @@ def _campaigns(size: int, rng: np.random.Generator, fewest: int = 1, most: int =
 
 
 def _assemble(day: _Day, like: Pick, user: Ints, source: Ints, target: Ints, campaign: Ints) -> EdgeBatch:
-    """Edges at an hour of real ones (`like`: rows of the day), in the manner (type, volume, failures) in which machines that never
-    met do meet on this day: what tells a made-up edge shall be who and where, not how often."""
+    """Edges at an hour of real ones (`like`: rows of the day), in the manner (type, volume, failures) in
+    which machines that never met do meet on this day: what tells a made-up edge shall be who and where, not
+    how often."""
     one_hour = np.zeros((len(like), HOURS), bool)
     hours = day.batch.hours[like]
     one_hour[np.arange(len(like)), (hours * day.rng.random(hours.shape, np.float32)).argmax(1)] = True
@@ -116,7 +125,9 @@ def _own_machine_any_target(day: _Day, size: int) -> EdgeBatch:
 def _own_machine_popular_target(day: _Day, size: int) -> EdgeBatch:
     campaign = _campaigns(size, day.rng)
     like = day.edges(size)[campaign]
-    return _assemble(day, like, day.batch.user[like], day.batch.source[like], day.popular_target(size), campaign)
+    return _assemble(
+        day, like, day.batch.user[like], day.batch.source[like], day.popular_target(size), campaign
+    )
 
 
 def _other_credential_usual_target(day: _Day, size: int) -> EdgeBatch:
@@ -124,13 +135,17 @@ def _other_credential_usual_target(day: _Day, size: int) -> EdgeBatch:
     campaign = _campaigns(size, day.rng)
     victim, stolen = day.edges(size)[campaign], _stolen(day, campaign)
     usual = day.of_same_user(stolen)
-    return _assemble(day, stolen, day.batch.user[stolen], day.batch.source[victim], day.batch.target[usual], campaign)
+    return _assemble(
+        day, stolen, day.batch.user[stolen], day.batch.source[victim], day.batch.target[usual], campaign
+    )
 
 
 def _other_credential_any_target(day: _Day, size: int) -> EdgeBatch:
     campaign = _campaigns(size, day.rng)
     victim, stolen = day.edges(size)[campaign], _stolen(day, campaign)
-    return _assemble(day, stolen, day.batch.user[stolen], day.batch.source[victim], day.any_target(size), campaign)
+    return _assemble(
+        day, stolen, day.batch.user[stolen], day.batch.source[victim], day.any_target(size), campaign
+    )
 
 
 def _stolen(day: _Day, campaign: Ints) -> Pick:
@@ -149,7 +164,8 @@ def _any_machine_any_target(day: _Day, size: int) -> EdgeBatch:
 
 
 def _own_machine_any_hour(day: _Day, size: int) -> EdgeBatch:
-    """Usual edges of one user that in one hour of the day have more events than the real ones, and some new ones in that hour."""
+    """Usual edges of one user that in one hour of the day have more events than the real ones, and some new
+    ones in that hour."""
     campaign = _campaigns(size, day.rng)
     like = day.of_same_user(day.edges(size)[campaign])
     usual = (day.rng.random(size) < 0.7) & (day.batch.source[like] >= 0)
@@ -167,7 +183,9 @@ def _own_machine_any_hour(day: _Day, size: int) -> EdgeBatch:
 def _own_machine_other_type(day: _Day, size: int) -> EdgeBatch:
     campaign = _campaigns(size, day.rng)
     like = day.edges(size)[campaign]
-    edges = _assemble(day, like, day.batch.user[like], day.batch.source[like], day.popular_target(size), campaign)
+    edges = _assemble(
+        day, like, day.batch.user[like], day.batch.source[like], day.popular_target(size), campaign
+    )
     types = np.zeros_like(edges.types)
     types[np.arange(size), day.rng.integers(0, types.shape[1], size)[campaign]] = True
     return replace(edges, types=types)
@@ -185,7 +203,8 @@ def _burst(day: _Day, size: int) -> EdgeBatch:
 
 
 def _strangers(day: _Day, size: int) -> EdgeBatch:
-    """A credential, a machine, a target that nobody knows, or several of them at once: not all who arrive are welcome."""
+    """A credential, a machine, a target that nobody knows, or several of them at once: not all who arrive
+    are welcome."""
     campaign = _campaigns(size, day.rng)
     like = day.edges(size)[campaign]
     which = day.rng.integers(1, 8, size)[campaign]

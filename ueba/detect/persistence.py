@@ -1,10 +1,11 @@
 """Strange days in a row: what a user did on the days before counts as well.
 
-A stolen account is used for some days and is a little strange on each; an honest one is strange once. A day leaves evidence with
-its users: the nats by which a user's smallest p-value is below what one among a hundred and fifty has by chance. It fades by a
-third a day, and is added to the strangeness of what the user does that is strange today; an ordinary edge gains nothing.
-It is the cumulative sum of Page (1954, "Continuous inspection schemes"), with fading in place of a reset.
-Leaves out machines: many share one, and each of its users would pay for the others.
+A stolen account is used for some days and is a little strange on each; an honest one is strange once. A day
+leaves evidence with its users: the nats by which a user's smallest p-value is below what one among a hundred
+and fifty has by chance. It fades by a third a day, and is added to the strangeness of what the user does
+that is strange today; an ordinary edge gains nothing. It is the cumulative sum of Page (1954, "Continuous
+inspection schemes"), with fading in place of a reset. Leaves out machines: many share one, and each of its
+users would pay for the others.
 """
 
 from __future__ import annotations
@@ -34,7 +35,9 @@ def evidence(user: npt.NDArray[Any], p_value: npt.NDArray[np.float64]) -> pd.Ser
 def carried(earlier: Iterable[tuple[dt.date, pd.Series[float]]], day: dt.date) -> pd.Series[float]:
     """What is left on a day of the evidence of the days before it: nats by user, at most MOST_NATS."""
     left = [
-        nats * KEPT_A_DAY ** ((day - before).days - 1) for before, nats in earlier if 0 < (day - before).days <= DAYS and len(nats)
+        nats * KEPT_A_DAY ** ((day - before).days - 1)
+        for before, nats in earlier
+        if 0 < (day - before).days <= DAYS and len(nats)
     ]
     if not left:
         return pd.Series(dtype=float)

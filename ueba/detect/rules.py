@@ -1,4 +1,5 @@
-"""Rules that hide what is planned or allowed: `feedback/rules.toml`. The first rule that matches an edge decides.
+"""Rules that hide what is planned or allowed: `feedback/rules.toml`. The first rule that matches an edge
+decides.
 
     [[rule]]
     name = "patch night"            # said wherever it hides something
@@ -10,8 +11,9 @@
     kind = "service"                # kind of account; at least one
     effect = "show"                 # an exception from later rules; without it a rule hides
 
-An incident is hidden only if every edge of it is: it is kept, not reported, and takes no place in the budget. Learning knows
-nothing of rules. Capitals do not matter. Leaves out regular expressions: nobody reads them twice.
+An incident is hidden only if every edge of it is: it is kept, not reported, and takes no place in the
+budget. Learning knows nothing of rules. Capitals do not matter. Leaves out regular expressions: nobody reads
+them twice.
 """
 
 from __future__ import annotations
@@ -51,7 +53,10 @@ class Rule:
             return False
         named = {name: [edge[name]] for name in ("user", "source", "target")}
         named |= {"logon_type": list(edge["logon_types"]), "kind": [edge["user_kind"]]}
-        return all(named[name] and all(_is_like(value, like) for value in named[name]) for name, like in self.conditions.items())
+        return all(
+            named[name] and all(_is_like(value, like) for value in named[name])
+            for name, like in self.conditions.items()
+        )
 
 
 def _is_like(value: str | None, like: str) -> bool:
@@ -64,7 +69,7 @@ def that_hides(rules: Sequence[Rule], edge: Mapping[str, Any]) -> str | None:
     return rule.name if rule is not None and rule.hides else None
 
 
-# --- files -----------------------------------------------------------------------------------------------------
+# --- files --------------------------------------------------------------------------------------------------
 
 
 def path(root: Path) -> Path:
@@ -98,11 +103,17 @@ def parse(text: str, name: str) -> list[Rule]:
         raise UsageError(f"{name}: cannot be read as TOML: {reason}") from reason
     unknown, rows = set(content) - {"rule"}, content.get("rule", [])
     if unknown or not isinstance(rows, list):
-        raise UsageError(f"{name}: unknown key {', '.join(sorted(unknown)) or 'rule'}; every rule stands under [[rule]]")
-    rules = [_rule(row, f"{name}: rule {row.get('name', number)!r}") for number, row in enumerate(rows, start=1)]
+        raise UsageError(
+            f"{name}: unknown key {', '.join(sorted(unknown)) or 'rule'}; every rule stands under [[rule]]"
+        )
+    rules = [
+        _rule(row, f"{name}: rule {row.get('name', number)!r}") for number, row in enumerate(rows, start=1)
+    ]
     for rule in rules:
         if [other.name for other in rules].count(rule.name) > 1:
-            raise UsageError(f"{name}: two rules are called {rule.name!r}; a name says which one hid something")
+            raise UsageError(
+                f"{name}: two rules are called {rule.name!r}; a name says which one hid something"
+            )
     return rules
 
 
@@ -112,7 +123,9 @@ def _rule(row: Mapping[str, Any], where: str) -> Rule:
             raise UsageError(f"{where}: unknown key {key!r}; there are {', '.join(KEYS)}")
     for key in ("name", "reason", "owner"):
         if key not in row:
-            raise UsageError(f"{where}: {key} is missing; who reads the rule in a month needs name, reason and owner")
+            raise UsageError(
+                f"{where}: {key} is missing; who reads the rule in a month needs name, reason and owner"
+            )
     for key in ("name", "reason", "owner", *CONDITIONS, "effect"):
         if key in row and (not isinstance(row[key], str) or not row[key].strip()):
             raise UsageError(f"{where}: {key} = {row[key]!r} is not text")
@@ -124,13 +137,17 @@ def _rule(row: Mapping[str, Any], where: str) -> Rule:
     if row.get("effect", "hide") not in ("hide", "show"):
         raise UsageError(f"{where}: effect = {row['effect']!r}; a rule has the effect hide or show")
     first, last = _span(row, where)
-    return Rule(row["name"], row["reason"], row["owner"], first, last, conditions, row.get("effect") != "show")
+    return Rule(
+        row["name"], row["reason"], row["owner"], first, last, conditions, row.get("effect") != "show"
+    )
 
 
 def _span(row: Mapping[str, Any], where: str) -> tuple[dt.datetime | None, dt.datetime]:
     window, expires = {"from", "to"} & set(row), "expires" in row
     if (len(window) == 2) == expires or len(window) == 1:
-        raise UsageError(f"{where}: give either from and to, a window, or expires: a rule that never ends is forgotten")
+        raise UsageError(
+            f"{where}: give either from and to, a window, or expires: a rule that never ends is forgotten"
+        )
     last = _time(row, "expires" if expires else "to", where, dt.time.max)
     first = None if expires else _time(row, "from", where, dt.time.min)
     if first is not None and first > last:
@@ -144,11 +161,14 @@ def _time(row: Mapping[str, Any], key: str, where: str, of_day: dt.time) -> dt.d
         return value if value.tzinfo is None else value.astimezone(dt.UTC).replace(tzinfo=None)
     if isinstance(value, dt.date):
         return dt.datetime.combine(value, of_day)
-    raise UsageError(f"{where}: {key} = {value!r} is not a date; write it as 2026-01-31, or with a time, without quotes")
+    raise UsageError(
+        f"{where}: {key} = {value!r} is not a date; write it as 2026-01-31, or with a time, without quotes"
+    )
 
 
 def install(root: Path, text: str, who: str, when: dt.datetime, hidden: Sequence[str]) -> None:
-    """Make a text the rules of a workspace. Who, when, the text and the incidents it hides are added to `feedback/rules.jsonl`."""
+    """Make a text the rules of a workspace. Who, when, the text and the incidents it hides are added to
+    `feedback/rules.jsonl`."""
     row = {"schema_version": 1, "who": who, "when": when.isoformat(), "text": text, "hidden": list(hidden)}
     feedback.append(path(root).with_suffix(".jsonl"), lambda content: row)
     write_text(path(root), text)

@@ -1,8 +1,8 @@
 """History to the model's message graph: node features and pairs as arrays.
 
-Two node types, `user` and `place` (machines and resources), and the three relations of an event. A machine is one node whether
-it is reached or acted from; the model gives it a separate embedding for each role. Only the past is in it: the day to be scored
-has not been learned yet when the snapshot is taken.
+Two node types, `user` and `place` (machines and resources), and the three relations of an event. A machine
+is one node whether it is reached or acted from; the model gives it a separate embedding for each role. Only
+the past is in it: the day to be scored has not been learned yet when the snapshot is taken.
 """
 
 from __future__ import annotations
@@ -14,7 +14,9 @@ from models.graph import Relation, Snapshot
 from ueba.detect.history import NEVER, RELATIONS, USER_KINDS, EdgeBatch, Floats, History, Ints
 
 ROLES = {"user": "user", "source": "place", "target": "place"}  # role in an edge -> node type
-GRAPH_RELATIONS: dict[str, Relation] = {name: (ROLES[name.split("_")[0]], name, ROLES[name.split("_")[1]]) for name in RELATIONS}
+GRAPH_RELATIONS: dict[str, Relation] = {
+    name: (ROLES[name.split("_")[0]], name, ROLES[name.split("_")[1]]) for name in RELATIONS
+}
 
 
 def edge_nodes(batch: EdgeBatch) -> Ints:
@@ -23,7 +25,8 @@ def edge_nodes(batch: EdgeBatch) -> Ints:
 
 
 def snapshot(history: History, user_rows: Ints, place_rows: Ints) -> Snapshot:
-    """The message graph of a history. rows: int64 [entities], an entity's row in the model's id table, -1 if it has none."""
+    """The message graph of a history. rows: int64 [entities], an entity's row in the model's id table, -1 if
+    it has none."""
     pairs = {GRAPH_RELATIONS[name]: np.stack(table.ends) for name, table in history.pairs.items()}
     return Snapshot(
         x={"user": user_features(history), "place": place_features(history)},
@@ -43,7 +46,12 @@ def place_features(history: History) -> Floats:
     """Activity, audience, hours and kind of each machine or resource, float32 [places, features]."""
     sides = [
         _side_features(history, relation, side)
-        for relation, side in (("user_target", 1), ("user_source", 1), ("source_target", 0), ("source_target", 1))
+        for relation, side in (
+            ("user_target", 1),
+            ("user_source", 1),
+            ("source_target", 0),
+            ("source_target", 1),
+        )
     ]
     kind = history.is_resource[:, None].astype(np.float32)
     return np.concatenate([*sides, _profile(history.place_hours), kind], axis=1)

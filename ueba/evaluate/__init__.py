@@ -1,5 +1,5 @@
-"""How well detection works, as one table: campaigns that an analyst would find, beside simpler methods and beside the detector
-with a part taken out.
+"""How well detection works, as one table: campaigns that an analyst would find, beside simpler methods and
+beside the detector with a part taken out.
 
     protocol   a walk over the lake; what every row sees of a day, on disk
     rows       the list of rows, and how one is run, in a process of its own; `baselines`, `neural` and `model` are what they run
@@ -8,8 +8,8 @@ with a part taken out.
     results    a row's numbers
     picture    campaigns found against incidents a day
 
-Each row is fitted once, on the days until `train_until`. Then day after day is scored with what was known before it, and only then
-learned. Leaves out retraining on the way; that is `ueba.backtest`.
+Each row is fitted once, on the days until `train_until`. Then day after day is scored with what was known
+before it, and only then learned. Leaves out retraining on the way; that is `ueba.backtest`.
 """
 
 from __future__ import annotations
@@ -59,8 +59,11 @@ class Span:
     last: dt.date
 
 
-def span(days: Sequence[dt.date], train_until: dt.date | None, first: dt.date | None, last: dt.date | None) -> Span:
-    """What is not said: the last quarter of the days is scored, at least three, and all before is trained on."""
+def span(
+    days: Sequence[dt.date], train_until: dt.date | None, first: dt.date | None, last: dt.date | None
+) -> Span:
+    """What is not said: the last quarter of the days is scored, at least three, and all before is trained
+    on."""
     if not days:
         raise WorkspaceError("the lake has no edges yet; `ueba ingest` a log file first")
     held_out = max(len(days) // 4, LEAST_DAYS)
@@ -69,7 +72,9 @@ def span(days: Sequence[dt.date], train_until: dt.date | None, first: dt.date | 
     return Span(train_until or first - dt.timedelta(days=1), first, last or days[-1])
 
 
-def injected(root: Path, copy: Path, when: Span, per_kind: int, strength: float, seed: int) -> tuple[Path, pd.DataFrame]:
+def injected(
+    root: Path, copy: Path, when: Span, per_kind: int, strength: float, seed: int
+) -> tuple[Path, pd.DataFrame]:
     """A copy of a lake with campaigns hidden in its scored days, and their labels, see `ueba.campaigns`."""
     from ueba import campaigns
     from ueba.evaluate import measure
@@ -79,7 +84,8 @@ def injected(root: Path, copy: Path, when: Span, per_kind: int, strength: float,
 
 
 def resembles(kind: str) -> str:
-    """The family of made-up edges that is the same idea as a kind of campaign: what training saw of it. ? for kinds of others."""
+    """The family of made-up edges that is the same idea as a kind of campaign: what training saw of it. ?
+    for kinds of others."""
     from ueba.campaigns import KINDS
 
     known = KINDS.get(SAME_KIND.get(kind, kind))
@@ -99,8 +105,9 @@ def evaluate(
 ) -> Evaluation:
     """Run rows on a lake and measure them by labels (with `day`, see `measure.with_days`).
 
-    jobs: rows at a time; more than one makes seconds mean little. output: a folder that keeps what each row reported.
-    Raises UsageError and WorkspaceError for days that do not fit, InputError for labels that do not."""
+    jobs: rows at a time; more than one makes seconds mean little. output: a folder that keeps what each row
+    reported. Raises UsageError and WorkspaceError for days that do not fit, InputError for labels that do
+    not."""
     from ueba.evaluate import protocol, results
     from ueba.evaluate.rows import scores_of
 
@@ -108,7 +115,9 @@ def evaluate(
         days = Path(scratch) / "days"
         days.mkdir()
         progress("prepare", 0, 1)
-        pool.submit(protocol.prepare, root, days, when.train_until, when.first, when.last, config, seeds).result()
+        pool.submit(
+            protocol.prepare, root, days, when.train_until, when.first, when.last, config, seeds
+        ).result()
         prepared = protocol.Prepared.load(days)
         truth = pool.submit(results.truth, prepared, labels).result()
         progress("prepare", 1, 1)
@@ -129,7 +138,8 @@ def evaluate(
 
 @contextlib.contextmanager
 def processes(jobs: int) -> Iterator[ProcessPoolExecutor]:
-    """Each task in a new process, which ends with it: so its memory is its own, and this one's stays small."""
+    """Each task in a new process, which ends with it: so its memory is its own, and this one's stays
+    small."""
     pool = ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), max_tasks_per_child=1)
     try:
         yield pool
@@ -150,7 +160,8 @@ def run_all(
     seeds: int,
     progress: Progress,
 ) -> dict[tuple[str, int], Run]:
-    """Scores of every row and seed, by name and seed. Rows that differ only in what is done with scores share them."""
+    """Scores of every row and seed, by name and seed. Rows that differ only in what is done with scores
+    share them."""
     from ueba.evaluate.rows import fit_and_score, scores_of
 
     fitted = {scores_of(row).name: scores_of(row) for row in rows}
@@ -181,15 +192,20 @@ def measured(
 
 
 def keep(triaged: Triaged, prepared: Prepared, folder: Path, budget: int = 10) -> None:
-    """Incidents of one budget and their edges, as a backtest writes them: `scripts/found FOLDER labels.csv` reads both."""
+    """Incidents of one budget and their edges, as a backtest writes them: `scripts/found FOLDER labels.csv`
+    reads both."""
     import numpy as np
 
     mine = triaged.listed[triaged.listed["budget"] == budget]
     places = np.array([*prepared.places, None], object)  # the last one for -1
     edges = mine[["day", "surprise", "p_value", "incident"]].assign(
-        user=np.array(prepared.users, object)[mine["user"]], source=places[mine["source"]], target=places[mine["target"]]
+        user=np.array(prepared.users, object)[mine["user"]],
+        source=places[mine["source"]],
+        target=places[mine["target"]],
     )
     folder.mkdir(parents=True, exist_ok=True)
-    edges[["day", "user", "source", "target", "surprise", "p_value", "incident"]].to_parquet(folder / "edges.parquet", index=False)
+    edges[["day", "user", "source", "target", "surprise", "p_value", "incident"]].to_parquet(
+        folder / "edges.parquet", index=False
+    )
     incidents = mine[["day", "incident", "rank", "score"]].drop_duplicates("incident")
     incidents.to_parquet(folder / "incidents.parquet", index=False)

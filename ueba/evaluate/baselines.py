@@ -1,9 +1,10 @@
 """What else one could rank a day's edges by, from a rule to matrix factorisation. Each names its paper.
 
-One protocol: `fit(training) -> score`, and `score(day)` gives every edge of the day nats, higher is stranger. A method that streams
-(`midas`, `decayed_counts`) is given every day in order, and learns it after scoring it. All see what the detector sees: the history
-before the day. Each looks at all three pairs of an edge, user-target, user-source and source-target, and sums over them.
-Leaves out what needs torch; that is `neural`.
+One protocol: `fit(training) -> score`, and `score(day)` gives every edge of the day nats, higher is
+stranger. A method that streams (`midas`, `decayed_counts`) is given every day in order, and learns it after
+scoring it. All see what the detector sees: the history before the day. Each looks at all three pairs of an
+edge, user-target, user-source and source-target, and sums over them. Leaves out what needs torch; that is
+`neural`.
 """
 
 from __future__ import annotations
@@ -33,7 +34,8 @@ def column(described: Floats, name: str) -> Array:
 
 
 def over_pairs(batch: EdgeBatch, nats: Callable[[str, Ints, Ints], Array]) -> Array:
-    """Sum over the three pairs of each edge of `nats(relation, left, right)`; nothing for a pair with an unknown end. [edges]"""
+    """Sum over the three pairs of each edge of `nats(relation, left, right)`; nothing for a pair with an
+    unknown end. [edges]"""
     total = np.zeros(len(batch))
     for relation in RELATIONS:
         left, right = batch.pairs(relation)
@@ -42,7 +44,7 @@ def over_pairs(batch: EdgeBatch, nats: Callable[[str, Ints, Ints], Array]) -> Ar
     return total
 
 
-# --- rules and counts ------------------------------------------------------------------------------------------
+# --- rules and counts ---------------------------------------------------------------------------------------
 
 
 def _rarity(day: Day, described: Floats, relation: str) -> Array:
@@ -54,11 +56,14 @@ def _rarity(day: Day, described: Floats, relation: str) -> Array:
 
 
 def first_seen(training: Training) -> Score:
-    """The rule of every SIEM: pairs never seen before, the rarest first. A pair seen before scores nothing."""
+    """The rule of every SIEM: pairs never seen before, the rarest first. A pair seen before scores
+    nothing."""
 
     def score(day: Day) -> Array:
         described = day.features
-        new = [column(described, f"{relation}.new") * _rarity(day, described, relation) for relation in RELATIONS]
+        new = [
+            column(described, f"{relation}.new") * _rarity(day, described, relation) for relation in RELATIONS
+        ]
         return sum(new, np.zeros(len(described)))
 
     return score
@@ -76,8 +81,9 @@ def popularity(training: Training) -> Score:
 
 
 def cache(training: Training) -> Score:
-    """Surprise of a cache model of partners, both ways (Teh 2006, "A hierarchical Bayesian language model based on Pitman-Yor
-    processes"; Heard and Rubin-Delanchy 2016, "Network-wide anomaly detection via the Dirichlet process")."""
+    """Surprise of a cache model of partners, both ways (Teh 2006, "A hierarchical Bayesian language model
+    based on Pitman-Yor processes"; Heard and Rubin-Delanchy 2016, "Network-wide anomaly detection via the
+    Dirichlet process")."""
     names = [f"{r}.surprise_{b}_given_{a}" for r in RELATIONS for a, b in (r.split("_"), r.split("_")[::-1])]
 
     def score(day: Day) -> Array:
@@ -104,8 +110,8 @@ class Counts:
 
 
 def decayed_counts(training: Training, half_life_days: float = 14.0) -> Score:
-    """On what share of days a pair was seen, older days counting less (Cormode et al. 2008, "Exponentially decayed aggregates on
-    data streams")."""
+    """On what share of days a pair was seen, older days counting less (Cormode et al. 2008, "Exponentially
+    decayed aggregates on data streams")."""
     pairs = {relation: Counts() for relation in RELATIONS}
     days, last = 0.0, 0
 
@@ -131,12 +137,15 @@ def decayed_counts(training: Training, half_life_days: float = 14.0) -> Score:
 
 
 def midas(training: Training, fade: float = 0.5) -> Score:
-    """MIDAS-R (Bhatia et al. 2020, "MIDAS: Microcluster-based detector of anomalies in edge streams"): more of an edge, or of one
-    of its ends, in this hour than the mean of all hours would have. Counts are exact where the paper sketches them, an hour's
-    edges count together, and the strangest of an edge's hours and pairs is its score: -log of the tail of chi-squared."""
+    """MIDAS-R (Bhatia et al. 2020, "MIDAS: Microcluster-based detector of anomalies in edge streams"): more
+    of an edge, or of one of its ends, in this hour than the mean of all hours would have. Counts are exact
+    where the paper sketches them, an hour's edges count together, and the strangest of an edge's hours and
+    pairs is its score: -log of the tail of chi-squared."""
     from scipy.special import log_ndtr
 
-    kinds = {relation: tuple(Counts(columns=2) for _ in range(3)) for relation in RELATIONS}  # now and ever, of edges and ends
+    kinds = {
+        relation: tuple(Counts(columns=2) for _ in range(3)) for relation in RELATIONS
+    }  # now and ever, of edges and ends
     hours_seen = 0
 
     def score(day: Day) -> Array:
@@ -158,7 +167,9 @@ def midas(training: Training, fade: float = 0.5) -> Score:
     return score
 
 
-def _chi_squared(counts: Counts, rows: Ints, hours: npt.NDArray[np.bool_], share: Floats, before: int, fade: float) -> Array:
+def _chi_squared(
+    counts: Counts, rows: Ints, hours: npt.NDArray[np.bool_], share: Floats, before: int, fade: float
+) -> Array:
     """The most that each edge's count deviates in an hour of its day, which is counted on the way. [edges]"""
     worst = np.zeros(len(rows))
     for hour in range(HOURS):
@@ -171,17 +182,24 @@ def _chi_squared(counts: Counts, rows: Ints, hours: npt.NDArray[np.bool_], share
     return worst
 
 
-# --- matrix factorisation --------------------------------------------------------------------------------------
+# --- matrix factorisation -----------------------------------------------------------------------------------
 
 
 def poisson_factorisation(training: Training) -> Score:
-    """Each pair is known with probability 1 - exp(-w h), factors by the Kullback-Leibler loss (Turcotte et al. 2016, "Poisson
-    factorization for peer-based anomaly detection"; Sanna Passino et al. 2022, "Graph link prediction in computer networks using
-    Poisson matrix factorisation"). A pair known before counts by its factors alone, as any other."""
+    """Each pair is known with probability 1 - exp(-w h), factors by the Kullback-Leibler loss (Turcotte et
+    al. 2016, "Poisson factorization for peer-based anomaly detection"; Sanna Passino et al. 2022, "Graph
+    link prediction in computer networks using Poisson matrix factorisation"). A pair known before counts by
+    its factors alone, as any other."""
     from sklearn.decomposition import NMF
 
     def factors(adjacency: Any) -> tuple[Array, Array]:
-        settings = {"solver": "mu", "beta_loss": "kullback-leibler", "init": "random", "max_iter": 60, "tol": 0}
+        settings = {
+            "solver": "mu",
+            "beta_loss": "kullback-leibler",
+            "init": "random",
+            "max_iter": 60,
+            "tol": 0,
+        }
         model = NMF(_rank(adjacency), random_state=training.seed, **settings)
         return model.fit_transform(adjacency), model.components_.T
 
@@ -189,8 +207,8 @@ def poisson_factorisation(training: Training) -> Score:
 
 
 def svd(training: Training) -> Score:
-    """Truncated singular values of the pairs known: a random dot product graph (Sanna Passino et al. 2021, "Link prediction in
-    dynamic networks using random dot product graphs")."""
+    """Truncated singular values of the pairs known: a random dot product graph (Sanna Passino et al. 2021,
+    "Link prediction in dynamic networks using random dot product graphs")."""
     from sklearn.decomposition import TruncatedSVD
 
     def factors(adjacency: Any) -> tuple[Array, Array]:
@@ -206,8 +224,8 @@ def _rank(adjacency: Any) -> int:
 
 
 def _factorised(factors: Callable[[Any], tuple[Array, Array]], nats: Callable[[Array], Array]) -> Score:
-    """Scores by the dot product of the factors of each pair's ends, made anew every week. An entity without pairs has the mean
-    of the others."""
+    """Scores by the dot product of the factors of each pair's ends, made anew every week. An entity without
+    pairs has the mean of the others."""
     known: dict[str, tuple[Array, Array]] = {}
     made_on = -REFIT_DAYS
 
@@ -220,7 +238,10 @@ def _factorised(factors: Callable[[Any], tuple[Array, Array]], nats: Callable[[A
                 known[relation] = _with_mean(left), _with_mean(right)
 
         def of_pairs(relation: str, left: Ints, right: Ints) -> Array:
-            a, b = (side[np.minimum(ends, len(side) - 1)] for side, ends in zip(known[relation], (left, right), strict=True))
+            a, b = (
+                side[np.minimum(ends, len(side) - 1)]
+                for side, ends in zip(known[relation], (left, right), strict=True)
+            )
             found: Array = nats((a * b).sum(1))
             return found
 
@@ -233,8 +254,13 @@ def _adjacency(graph: Snapshot, relation: str) -> Any:
     """Known pairs of a relation as a sparse matrix of ones, [entities, entities]."""
     from scipy.sparse import csr_matrix
 
-    (left_type, _, right_type), (left, right) = GRAPH_RELATIONS[relation], graph.pairs[GRAPH_RELATIONS[relation]]
-    return csr_matrix((np.ones(len(left)), (left, right)), (len(graph.x[left_type]), len(graph.x[right_type])))
+    (left_type, _, right_type), (left, right) = (
+        GRAPH_RELATIONS[relation],
+        graph.pairs[GRAPH_RELATIONS[relation]],
+    )
+    return csr_matrix(
+        (np.ones(len(left)), (left, right)), (len(graph.x[left_type]), len(graph.x[right_type]))
+    )
 
 
 def _with_mean(side: Array) -> Array:
@@ -245,16 +271,19 @@ def _with_mean(side: Array) -> Array:
     return result
 
 
-# --- supervised by made-up edges -------------------------------------------------------------------------------
+# --- supervised by made-up edges ----------------------------------------------------------------------------
 
 
 def linear(training: Training) -> Score:
-    """Logistic regression on the detector's features and examples: all of it but the graph and the hidden layer (contrast with
-    made-up data: Gutmann and Hyvarinen 2010, "Noise-contrastive estimation")."""
+    """Logistic regression on the detector's features and examples: all of it but the graph and the hidden
+    layer (contrast with made-up data: Gutmann and Hyvarinen 2010, "Noise-contrastive estimation")."""
     from sklearn.linear_model import LogisticRegression
 
     examples = [day.examples(training.seed) for day in training.with_examples]
-    described, label = np.concatenate([part.features for part in examples]), np.concatenate([part.label for part in examples])
+    described, label = (
+        np.concatenate([part.features for part in examples]),
+        np.concatenate([part.label for part in examples]),
+    )
     mean, scale = described.mean(0), described.std(0)
     scale = np.where(scale < 1e-6, np.inf, scale + 1e-3)  # what never varied teaches nothing
 

@@ -1,10 +1,11 @@
 """What was found of what was there: campaigns in incidents, and how well edges are ordered.
 
-*Labels* are a table of events: time (seconds since 1970, or ISO 8601), user, source, target, kind, campaign, malicious. A
-campaign below zero has no number: -2 is a real red team, whose days are counted instead. malicious = 0 marks what is odd and
-harmless, as the sweep of an administrator. A campaign is *found* when one of its edges is in an incident within the budget of its
-day; an incident of more than 40 edges of which fewer than a fifth are malicious finds nothing: nobody would find it in there.
-Only this module and what prints its numbers see labels.
+*Labels* are a table of events: time (seconds since 1970, or ISO 8601), user, source, target, kind, campaign,
+malicious. A campaign below zero has no number: -2 is a real red team, whose days are counted instead.
+malicious = 0 marks what is odd and harmless, as the sweep of an administrator. A campaign is *found* when
+one of its edges is in an incident within the budget of its day; an incident of more than 40 edges of which
+fewer than a fifth are malicious finds nothing: nobody would find it in there. Only this module and what
+prints its numbers see labels.
 """
 
 from __future__ import annotations
@@ -25,7 +26,10 @@ COLUMNS = ["time", "user", "source", "target", "kind", "campaign", "malicious"]
 BUDGETS = (5, 10, 25, 50)  # incidents a day
 USUAL = BUDGETS[1]
 RED_TEAM = -2
-CROWD, LEAST_SHARE = 40, 0.2  # of an incident that finds nothing: more edges than this, and a smaller share of them malicious
+CROWD, LEAST_SHARE = (
+    40,
+    0.2,
+)  # of an incident that finds nothing: more edges than this, and a smaller share of them malicious
 STRANGE_P = 0.01  # where p-values are looked at
 
 
@@ -38,11 +42,15 @@ def read_labels(path: Path, epoch: dt.datetime = dt.datetime(1970, 1, 1)) -> pd.
     return with_days(labels, epoch, str(path))
 
 
-def with_days(labels: pd.DataFrame, epoch: dt.datetime = dt.datetime(1970, 1, 1), name: str = "labels") -> pd.DataFrame:
+def with_days(
+    labels: pd.DataFrame, epoch: dt.datetime = dt.datetime(1970, 1, 1), name: str = "labels"
+) -> pd.DataFrame:
     """Labels with a column `day`. Raises InputError that names the labels."""
     missing = [column for column in COLUMNS if column not in labels]
     if missing:
-        raise InputError(f"{name}: has no column {', '.join(missing)}; labels have the columns {','.join(COLUMNS)}")
+        raise InputError(
+            f"{name}: has no column {', '.join(missing)}; labels have the columns {','.join(COLUMNS)}"
+        )
     try:
         if pd.api.types.is_numeric_dtype(labels["time"]):
             times = pd.Timestamp(epoch) + pd.to_timedelta(labels["time"], unit="s")
@@ -53,12 +61,12 @@ def with_days(labels: pd.DataFrame, epoch: dt.datetime = dt.datetime(1970, 1, 1)
     return labels.assign(day=times.dt.date)
 
 
-# --- incidents -------------------------------------------------------------------------------------------------
+# --- incidents ----------------------------------------------------------------------------------------------
 
 
 def judged(reported: pd.DataFrame, malicious: pd.DataFrame) -> pd.DataFrame:
-    """Edges in incidents (KEY, incident, ...) with the campaign and kind of those that are malicious, null for the others.
-    Whoever is lost in a crowd is not found: there they are null for all."""
+    """Edges in incidents (KEY, incident, ...) with the campaign and kind of those that are malicious, null
+    for the others. Whoever is lost in a crowd is not found: there they are null for all."""
     known = malicious[[*KEY, "campaign", "kind"]].drop_duplicates(KEY)
     joined = reported.merge(known, on=KEY, how="left")
     size = joined.groupby("incident")["campaign"].agg(["size", "count"])
@@ -89,7 +97,8 @@ def red_team_days(judged: pd.DataFrame) -> int:
 
 
 def benign_share(judged: pd.DataFrame, benign: pd.DataFrame) -> float:
-    """Share of incidents with an edge that is labelled as harmless and none that is malicious; 0 without incidents."""
+    """Share of incidents with an edge that is labelled as harmless and none that is malicious; 0 without
+    incidents."""
     if not len(judged):
         return 0.0
     marked = judged.merge(benign[KEY].drop_duplicates().assign(benign=True), on=KEY, how="left")
@@ -97,7 +106,7 @@ def benign_share(judged: pd.DataFrame, benign: pd.DataFrame) -> float:
     return float(((each["benign"] > 0) & (each["campaign"] == 0)).mean())
 
 
-# --- edges -----------------------------------------------------------------------------------------------------
+# --- edges --------------------------------------------------------------------------------------------------
 
 
 def average_precision(malicious: Array, strangeness: Array) -> float:
@@ -108,22 +117,25 @@ def average_precision(malicious: Array, strangeness: Array) -> float:
 
 
 def roc_area(malicious: Array, strangeness: Array) -> float:
-    """How often a malicious edge is stranger than another one. Says little: 1 % of a million edges is ten thousand."""
+    """How often a malicious edge is stranger than another one. Says little: 1 % of a million edges is ten
+    thousand."""
     from sklearn.metrics import roc_auc_score
 
     return float(roc_auc_score(malicious, strangeness))
 
 
 def false_positives(malicious: Array, strangeness: Array, recall: float = 0.5) -> int:
-    """Edges that are not malicious and at least as strange as the last malicious one that is needed for the recall."""
+    """Edges that are not malicious and at least as strange as the last malicious one that is needed for the
+    recall."""
     theirs = np.sort(strangeness[malicious])[::-1]
     last = theirs[int(np.ceil(recall * len(theirs))) - 1]
     return int((strangeness[~malicious] >= last).sum())
 
 
 def p_flatness(p_value: Array, breadth: Array) -> float:
-    """The worst factor by which the share of normal edges with p <= 0.01 misses 0.01, over tenths of users by breadth; 1 is flat.
-    [edges] both, normal ones only. Each tenth begins with half an edge in 50, so that few edges say little."""
+    """The worst factor by which the share of normal edges with p <= 0.01 misses 0.01, over tenths of users
+    by breadth; 1 is flat. [edges] both, normal ones only. Each tenth begins with half an edge in 50, so that
+    few edges say little."""
     limits = np.unique(np.quantile(breadth, np.arange(1, 10) / 10))
     tenth = np.searchsorted(limits, breadth, "left")
     share = (np.bincount(tenth, p_value <= STRANGE_P) + 50 * STRANGE_P) / (np.bincount(tenth) + 50)

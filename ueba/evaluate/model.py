@@ -1,5 +1,6 @@
-"""The detector as a row of the table, and with a part taken out. All that the table needs of `ueba.detect.detector` is here and in
-`protocol`: how examples are made, how models are trained, and how their surprise is averaged.
+"""The detector as a row of the table, and with a part taken out. All that the table needs of
+`ueba.detect.detector` is here and in `protocol`: how examples are made, how models are trained, and how
+their surprise is averaged.
 
 graph=False    no pairs, node features of zero, no id rows and no peers, in training and in scoring
 peers=False    whether those like an entity know the other end is not told
@@ -22,13 +23,18 @@ from ueba.evaluate.protocol import Array, Day, Score, Training
 FROM_THE_PAST = [
     number
     for number, name in enumerate(FEATURE_NAMES)
-    if number < len(RELATIONS) * len(PAIR_FEATURES) or name == "parts_new" or "surprise" in name or "odd_" in name
+    if number < len(RELATIONS) * len(PAIR_FEATURES)
+    or name == "parts_new"
+    or "surprise" in name
+    or "odd_" in name
 ]
 PEERS = [number for number, name in enumerate(FEATURE_NAMES) if ".peers_" in name]
 assert len(FEATURES) > len(FROM_THE_PAST)
 
 
-def detect(training: Training, graph: bool = True, peers: bool = True, history: bool = True, threats: bool = True) -> Score:
+def detect(
+    training: Training, graph: bool = True, peers: bool = True, history: bool = True, threats: bool = True
+) -> Score:
     """Train the detector, with all its parts or without some."""
 
     def seen(before: Snapshot) -> Snapshot:

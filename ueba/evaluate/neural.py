@@ -1,9 +1,11 @@
-"""Published graph networks as baselines, see `baselines` for the protocol: they see who met whom, and nothing of how and when.
+"""Published graph networks as baselines, see `baselines` for the protocol: they see who met whom, and
+nothing of how and when.
 
-Users, machines and resources are nodes of one graph. User number n is node 2n, and machine or resource number n is node 2n + 1,
-so that a node keeps its number while either kind grows. A node that came after training has no embedding of its own, only its
-neighbours'. An edge scores the sum over its three pairs of -log p(pair), p by the dot product of the ends.
-Leaves out node features, as the papers do on this kind of data.
+Users, machines and resources are nodes of one graph. User number n is node 2n, and machine or resource
+number n is node 2n + 1, so that a node keeps its number while either kind grows. A node that came after
+training has no embedding of its own, only its neighbours'. An edge scores the sum over its three pairs of
+-log p(pair), p by the dot product of the ends. Leaves out node features, as the papers do on this kind of
+data.
 """
 
 from __future__ import annotations
@@ -38,7 +40,10 @@ def numbers(relation: str, left: Ints, right: Ints) -> Ints:
 def joined(pairs: Mapping[str, tuple[Ints, Ints]]) -> Tensor:
     """All pairs of all relations as one undirected graph, int64 [2, both directions]."""
     known = {relation: (left >= 0) & (right >= 0) for relation, (left, right) in pairs.items()}
-    parts = [numbers(relation, left[known[relation]], right[known[relation]]) for relation, (left, right) in pairs.items()]
+    parts = [
+        numbers(relation, left[known[relation]], right[known[relation]])
+        for relation, (left, right) in pairs.items()
+    ]
     both_ways: Tensor = to_undirected(torch.as_tensor(np.unique(np.concatenate(parts, axis=1), axis=1)))
     return both_ways
 
@@ -59,7 +64,8 @@ def nodes(users: int, places: int) -> int:
 
 
 def contrast(graph: Tensor) -> tuple[Tensor, Tensor]:
-    """Some pairs of a graph, and the same with one end replaced by any node of the graph. int64 [2, pairs] each"""
+    """Some pairs of a graph, and the same with one end replaced by any node of the graph. int64 [2, pairs]
+    each"""
     true = graph[:, torch.randint(graph.shape[1], (min(LINKS, graph.shape[1]),))]
     present = torch.unique(graph[0])
     return true, torch.stack([true[0], present[torch.randint(len(present), (true.shape[1],))]])
@@ -100,8 +106,8 @@ def start(seed: int) -> None:
 
 
 def vgae(training: Training, steps: int = 200) -> Score:
-    """Kipf and Welling (2016), "Variational graph auto-encoders", PyG's: trained on all pairs known on the last day of training;
-    a day is scored with the pairs known before it."""
+    """Kipf and Welling (2016), "Variational graph auto-encoders", PyG's: trained on all pairs known on the
+    last day of training; a day is scored with the pairs known before it."""
     start(training.seed)
     size = nodes(training.users, training.places)
     model = VGAE(Gcn(size, outputs=2))
@@ -117,7 +123,9 @@ def vgae(training: Training, steps: int = 200) -> Score:
     @torch.no_grad()
     def score(day: Day) -> Array:
         entities = day.graph.x
-        mean, _ = model.encoder(known_graph(day), max(nodes(len(entities["user"]), len(entities["place"])), size))
+        mean, _ = model.encoder(
+            known_graph(day), max(nodes(len(entities["user"]), len(entities["place"])), size)
+        )
         return dot_nats(mean.numpy(), day.batch)
 
     return score
@@ -138,8 +146,9 @@ class Recurrent(nn.Module):
 
 
 def euler(training: Training, epochs: int = 12) -> Score:
-    """King and Huang (2022), "Euler: Detecting network lateral movement via scalable temporal link prediction": trained to predict
-    who meets whom on the next day; in scoring, each day is carried on from the one before."""
+    """King and Huang (2022), "Euler: Detecting network lateral movement via scalable temporal link
+    prediction": trained to predict who meets whom on the next day; in scoring, each day is carried on from
+    the one before."""
     start(training.seed)
     size = nodes(training.users, training.places)
     model = Recurrent(size)

@@ -29,10 +29,17 @@ def draw(rows: Sequence[Mapping[str, Any]], campaigns: int, path: Path) -> None:
         colour = "black" if row["kind"] == "model" else f"C{drawn[row['kind']]}"
         drawn[row["kind"]] += 1
         label = f"{row['row']}  {row['curve'][USUAL]:.0f}"
-        axes.plot(list(row["curve"]), list(row["curve"].values()), line, linewidth=width, color=colour, label=label)
+        axes.plot(
+            list(row["curve"]), list(row["curve"].values()), line, linewidth=width, color=colour, label=label
+        )
     axes.axvline(USUAL, color="0.8", linewidth=1, zorder=0)
     axes.axhline(campaigns, color="0.8", linewidth=1, zorder=0)
-    axes.set(xlabel="incidents a day", ylabel=f"campaigns found, of {campaigns}", xlim=(0, None), ylim=(0, campaigns * 1.03))
+    axes.set(
+        xlabel="incidents a day",
+        ylabel=f"campaigns found, of {campaigns}",
+        xlim=(0, None),
+        ylim=(0, campaigns * 1.03),
+    )
     axes.spines[["top", "right"]].set_visible(False)
     figure.legend(loc="outside right upper", frameon=False, title=f"found at {USUAL} a day")
     figure.savefig(path, dpi=150)

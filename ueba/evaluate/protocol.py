@@ -1,7 +1,9 @@
-"""One walk over the lake writes to disk what all rows of the table share; each row then reads the days it wants.
+"""One walk over the lake writes to disk what all rows of the table share; each row then reads the days it
+wants.
 
-A day is described by the history before it and only then learned, as in `ueba.detect.detector`. No row's findings change what
-is known, so that all rows see the same past. The parts of a day, in a folder `day=YYYY-MM-DD`:
+A day is described by the history before it and only then learned, as in `ueba.detect.detector`. No row's
+findings change what is known, so that all rows see the same past. The parts of a day, in a folder
+`day=YYYY-MM-DD`:
 
     batch             EdgeBatch; entities are integers, in order of first sight
     breadth           float32 [edges], rank of the user by distinct targets, 0 to 1
@@ -73,7 +75,9 @@ class Day:
     def graph(self) -> Snapshot:
         with np.load(self._part("graph.npz")) as stored:
             x = {kind: stored[kind] for kind in ("user", "place")}
-            pairs = {relation: stored[name].astype(np.int64) for name, relation in tensors.GRAPH_RELATIONS.items()}
+            pairs = {
+                relation: stored[name].astype(np.int64) for name, relation in tensors.GRAPH_RELATIONS.items()
+            }
         return Snapshot(x, {kind: np.arange(len(rows)) for kind, rows in x.items()}, pairs)
 
     def examples(self, seed: int, threats: bool = True) -> Edges:
@@ -83,7 +87,7 @@ class Day:
     def _part(self, name: str) -> Path:
         return self.folder / f"day={self.date}" / name
 
-    # --- writing -----------------------------------------------------------------------------------------------
+    # --- writing --------------------------------------------------------------------------------------------
 
     def write(self, history: History, batch: EdgeBatch) -> None:
         """All but the examples, of a day that the history has not learned."""
@@ -100,7 +104,11 @@ class Day:
             np.savez(self._part("graph.npz"), **parts)
 
     def write_examples(
-        self, history: History, batch: EdgeBatch, config: TrainConfig, generators: Sequence[np.random.Generator]
+        self,
+        history: History,
+        batch: EdgeBatch,
+        config: TrainConfig,
+        generators: Sequence[np.random.Generator],
     ) -> None:
         """What the detector would train on, and the same with plain corruption, for each seed."""
         seen = features.today(history, batch)
@@ -112,8 +120,9 @@ class Day:
 
 
 def corrupted(history: History, batch: EdgeBatch, per_family: int, rng: np.random.Generator) -> EdgeBatch:
-    """As many made-up edges as the threats are: real ones with the user, the source or the target replaced by any entity known.
-    Each is alone in its campaign (Bordes et al. 2013, "Translating embeddings for modeling multi-relational data")."""
+    """As many made-up edges as the threats are: real ones with the user, the source or the target replaced
+    by any entity known. Each is alone in its campaign (Bordes et al. 2013, "Translating embeddings for
+    modeling multi-relational data")."""
     size = per_family * len(FAMILIES)
     made = batch.take(rng.integers(0, len(batch), size))
     end = rng.integers(0, 3, size)
@@ -128,8 +137,8 @@ def corrupted(history: History, batch: EdgeBatch, per_family: int, rng: np.rando
 
 @dataclass(frozen=True)
 class Training:
-    """What a row is fitted on. `days`: up to the last day of training, but those held out. users, places: how many were known
-    at its end; an entity whose number is not below came later."""
+    """What a row is fitted on. `days`: up to the last day of training, but those held out. users, places:
+    how many were known at its end; an entity whose number is not below came later."""
 
     days: list[Day]
     users: int
@@ -174,10 +183,15 @@ def seeded(config: TrainConfig, seed: int) -> TrainConfig:
     return replace(config, seed=config.seed + seed * config.seeds)
 
 
-def uses(days: list[dt.date], train_until: dt.date, first: dt.date, last: dt.date, config: Config) -> dict[dt.date, Use]:
-    """What each day is for. Raises UsageError for days out of order, WorkspaceError where there are too few."""
+def uses(
+    days: list[dt.date], train_until: dt.date, first: dt.date, last: dt.date, config: Config
+) -> dict[dt.date, Use]:
+    """What each day is for. Raises UsageError for days out of order, WorkspaceError where there are too
+    few."""
     if not train_until < first <= last:
-        raise UsageError(f"--train-until {train_until} must lie before --from {first}, and that not after --to {last}")
+        raise UsageError(
+            f"--train-until {train_until} must lie before --from {first}, and that not after --to {last}"
+        )
     start = detector.window_start(train_until + dt.timedelta(days=1), config)
     training = [day for day in days if start <= day <= train_until]
     scored = [day for day in days if first <= day <= last]
@@ -189,7 +203,12 @@ def uses(days: list[dt.date], train_until: dt.date, first: dt.date, last: dt.dat
         )
     positive, held_out = detector.split(training, config.train)
     result: dict[dt.date, Use] = {day: "learn" for day in days if start <= day <= last}
-    return result | dict.fromkeys(positive, "train") | dict.fromkeys(held_out, "calibrate") | dict.fromkeys(scored, "score")
+    return (
+        result
+        | dict.fromkeys(positive, "train")
+        | dict.fromkeys(held_out, "calibrate")
+        | dict.fromkeys(scored, "score")
+    )
 
 
 def prepare(

@@ -5,7 +5,8 @@ The names of the numbers, with the unit or range:
     found_N        campaigns with an edge among the first N incidents of a day; the budget is filled every day
     precision_N    share of these incidents with a malicious edge
     reported_found, reported_precision, reported_a_day
-                   the same at 10, of the incidents that the product would report: on a quiet day there are fewer than the budget
+                   the same at 10, of the incidents that the product would report: on a quiet day there are
+                   fewer than the budget
     red_days_N     days with a red team on which one of its edges was in an incident
     benign_10      share of the incidents about what labels call harmless (an administrator's sweep, a scanner)
     false_a_day    other edges a day that are at least as strange as the stranger half of the malicious ones: 50 % recall of edges
@@ -32,7 +33,10 @@ from ueba.evaluate.rows import Row, Run
 from ueba.evaluate.triage import BUDGETS as CURVE
 from ueba.evaluate.triage import Triaged
 
-UNKNOWN, NOT_IN_LAKE = -1, -2  # numbers of a machine that the log does not tell, and of a name that the lake does not have
+UNKNOWN, NOT_IN_LAKE = (
+    -1,
+    -2,
+)  # numbers of a machine that the log does not tell, and of a name that the lake does not have
 
 
 @dataclass(frozen=True)
@@ -56,17 +60,29 @@ class Truth:
         there = measure.campaigns_there(self.malicious)
         by_kind = {str(kind): int(number) for kind, number in there.value_counts().sort_index().items()}
         red_days = measure.red_team_days(self.malicious)
-        return {"days": self.days, "campaigns": len(there), "red_days": red_days, "campaigns_by_kind": by_kind}
+        return {
+            "days": self.days,
+            "campaigns": len(there),
+            "red_days": red_days,
+            "campaigns_by_kind": by_kind,
+        }
 
 
 def truth(prepared: Prepared, labels: pd.DataFrame) -> Truth:
-    """Labels (with `day`, see `measure.with_days`) put beside the scored days. Raises InputError where they do not meet."""
+    """Labels (with `day`, see `measure.with_days`) put beside the scored days. Raises InputError where they
+    do not meet."""
     scored = prepared.of_use("score")
     labels = labels[labels["day"].isin([day.date for day in scored])]
-    users, places = ({name: number for number, name in enumerate(names)} for names in (prepared.users, prepared.places))
+    users, places = (
+        {name: number for number, name in enumerate(names)} for names in (prepared.users, prepared.places)
+    )
     numbered = labels.assign(
         user=labels["user"].map(users).fillna(NOT_IN_LAKE).astype(np.int64),
-        source=labels["source"].map(places).fillna(NOT_IN_LAKE).astype(np.int64).where(labels["source"].notna(), UNKNOWN),
+        source=labels["source"]
+        .map(places)
+        .fillna(NOT_IN_LAKE)
+        .astype(np.int64)
+        .where(labels["source"].notna(), UNKNOWN),
         target=labels["target"].map(places).fillna(NOT_IN_LAKE).astype(np.int64),
     )[[*KEY, "kind", "campaign", "malicious"]]
     malicious = numbered[numbered["malicious"] == 1]
@@ -74,8 +90,12 @@ def truth(prepared: Prepared, labels: pd.DataFrame) -> Truth:
     hits, breadths, broad = [], [], []
     for day in scored:
         batch, breadth = day.batch, day.breadth
-        edges = pd.DataFrame({"day": day.date, "user": batch.user, "source": batch.source, "target": batch.target})
-        hits.append(edges.merge(known[known["day"] == day.date], on=KEY, how="left")["known"].notna().to_numpy())
+        edges = pd.DataFrame(
+            {"day": day.date, "user": batch.user, "source": batch.source, "target": batch.target}
+        )
+        hits.append(
+            edges.merge(known[known["day"] == day.date], on=KEY, how="left")["known"].notna().to_numpy()
+        )
         breadths.append(breadth)
         broad.append(pd.DataFrame({"day": day.date, "user": measure.broadest(batch.user, breadth)}))
     edge_malicious = np.concatenate(hits)
@@ -99,10 +119,15 @@ class Result:
 
 def result(triaged: Triaged, truth: Truth, run: Run) -> Result:
     """All numbers of a run, see the module's table."""
-    at = {budget: measure.judged(listed, truth.malicious) for budget, listed in triaged.listed.groupby("budget", sort=True)}
+    at = {
+        budget: measure.judged(listed, truth.malicious)
+        for budget, listed in triaged.listed.groupby("budget", sort=True)
+    }
     usual = at[USUAL]
     reported = usual[usual["reported"]]
-    numbers: dict[str, float] = {f"found_{budget}": len(measure.campaigns_found(at[budget])) for budget in BUDGETS}
+    numbers: dict[str, float] = {
+        f"found_{budget}": len(measure.campaigns_found(at[budget])) for budget in BUDGETS
+    }
     numbers |= {f"precision_{budget}": measure.precision(at[budget]) for budget in BUDGETS}
     numbers |= {
         "reported_found": len(measure.campaigns_found(reported)),
@@ -130,7 +155,8 @@ def result(triaged: Triaged, truth: Truth, run: Run) -> Result:
 
 
 def summary(row: Row, results: Sequence[Result]) -> dict[str, Any]:
-    """A row of the table: means over seeds, and under `<name>_spread` the standard deviation where there are several seeds."""
+    """A row of the table: means over seeds, and under `<name>_spread` the standard deviation where there are
+    several seeds."""
     record: dict[str, Any] = {"row": row.name, "kind": row.kind, "seeds": len(results)}
     for name in results[0].numbers:
         values = [each.numbers[name] for each in results]

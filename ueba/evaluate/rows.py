@@ -1,7 +1,8 @@
-"""The rows of the table: baselines, the detector, and the detector without one of its parts; and how a row is run.
+"""The rows of the table: baselines, the detector, and the detector without one of its parts; and how a row
+is run.
 
-A row is fitted and scores in a process of its own, so that its seconds and its memory are its own. It writes the surprise of each
-day's edges, `surprise-<day>.npy`, and knows nothing of labels.
+A row is fitted and scores in a process of its own, so that its seconds and its memory are its own. It writes
+the surprise of each day's edges, `surprise-<day>.npy`, and knows nothing of labels.
 """
 
 from __future__ import annotations
@@ -38,9 +39,9 @@ def euler(training: Training) -> Score:
 
 @dataclass(frozen=True)
 class Row:
-    """kind: baseline, model or ablation. seeded: another seed gives another result. streams: is given every day, and learns it.
-    calibrated: ranked by p-value too, and not by surprise alone. remembers: what a user's days before left counts.
-    grouped: edges are grouped into incidents."""
+    """kind: baseline, model or ablation. seeded: another seed gives another result. streams: is given every
+    day, and learns it. calibrated: ranked by p-value too, and not by surprise alone. remembers: what a
+    user's days before left counts. grouped: edges are grouped into incidents."""
 
     name: str
     kind: str
@@ -75,7 +76,8 @@ ROWS = (
 
 
 def chosen(names: Iterable[str]) -> tuple[Row, ...]:
-    """The rows of some names, in the order of the table; all if there are none. Raises UsageError for an unknown name."""
+    """The rows of some names, in the order of the table; all if there are none. Raises UsageError for an
+    unknown name."""
     wanted = set(names)
     unknown = wanted - {row.name for row in ROWS}
     if unknown:
@@ -90,12 +92,13 @@ def scores_of(row: Row) -> Row:
     return next(other for other in ROWS if other.fit is row.fit)
 
 
-# --- running a row ---------------------------------------------------------------------------------------------
+# --- running a row ------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Run:
-    """Where a row's scores are, and what they cost. seconds: fitting and scoring; megabytes: peak memory of its process."""
+    """Where a row's scores are, and what they cost. seconds: fitting and scoring; megabytes: peak memory of
+    its process."""
 
     folder: Path
     seconds: float

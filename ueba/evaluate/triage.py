@@ -1,10 +1,11 @@
-"""From surprise to incidents, as the product does it and the same for every row, so that the table compares scores.
+"""From surprise to incidents, as the product does it and the same for every row, so that the table compares
+scores.
 
-Surprise becomes a p-value among users of similar breadth, first by the days held out of training, then by each scored day as well;
-what a user's days before left is added; strange edges become incidents, best first. A budget of N is filled: the first N of a
-day. Besides, at the usual budget, it is said which of them the product would report: none that scores below
-`incidents.usual_score` of the held-out days.
-Leaves out reasons.
+Surprise becomes a p-value among users of similar breadth, first by the days held out of training, then by
+each scored day as well; what a user's days before left is added; strange edges become incidents, best first.
+A budget of N is filled: the first N of a day. Besides, at the usual budget, it is said which of them the
+product would report: none that scores below `incidents.usual_score` of the held-out days. Leaves out
+reasons.
 """
 
 from __future__ import annotations
@@ -29,9 +30,9 @@ BUDGETS = (1, 2, 3, 5, 7, 10, 15, 20, 25, 30, 40, 50)  # incidents a day
 
 @dataclass(frozen=True)
 class Triaged:
-    """strangeness, p_value: float64 [edges of all scored days, in order]
-    listed: edges in incidents of each budget: budget, day, user, source, target (numbers, -1 if unknown), surprise, p_value,
-    incident, rank, score; reported: whether the product would
+    """strangeness, p_value: float64 [edges of all scored days, in order] listed: edges in incidents of each
+    budget: budget, day, user, source, target (numbers, -1 if unknown), surprise, p_value, incident, rank,
+    score; reported: whether the product would
     """
 
     strangeness: Array
@@ -45,7 +46,8 @@ def triage(prepared: Prepared, run: Run, row: Row, config: IncidentConfig) -> Tr
     for day in prepared.of_use("calibrate"):
         pool = pool.extended(day.breadth, run.surprise(day), day.number)
     normal = [
-        strangest(day.batch, *judge(pool, day.breadth, run.surprise(day), row), row, config) for day in prepared.of_use("calibrate")
+        strangest(day.batch, *judge(pool, day.breadth, run.surprise(day), row), row, config)
+        for day in prepared.of_use("calibrate")
     ]
     least = max(incidents.usual_score(edges, len(edges), USUAL) for edges in normal)
     scores, listed = [], []
@@ -54,7 +56,9 @@ def triage(prepared: Prepared, run: Run, row: Row, config: IncidentConfig) -> Tr
         breadth, surprise = day.breadth, run.surprise(day)
         score, strangeness = judge(pool, breadth, surprise, row)
         past = persistence.carried(evidence, day.date)
-        strangeness = persistence.strengthened(strangeness, score.p_value, day.batch.user, past, incidents.STRANGE_P)
+        strangeness = persistence.strengthened(
+            strangeness, score.p_value, day.batch.user, past, incidents.STRANGE_P
+        )
         if row.remembers:
             evidence.append((day.date, persistence.evidence(day.batch.user, score.p_value)))
         scores.append((strangeness, score.p_value))
@@ -69,9 +73,14 @@ def incidents_of(day: dt.date, edges: pd.DataFrame, least: float) -> pd.DataFram
     deepest = listing(day, edges, max(BUDGETS))
     # More edges take part in a larger budget's incidents only where a day has few that are strange.
     same = (edges["p_value"].head(max(BUDGETS)) <= incidents.STRANGE_P).all()
-    parts = {budget: deepest[deepest["rank"] <= budget] if same else listing(day, edges, budget) for budget in BUDGETS}
+    parts = {
+        budget: deepest[deepest["rank"] <= budget] if same else listing(day, edges, budget)
+        for budget in BUDGETS
+    }
     _, reported = incidents.incidents(day, edges, len(edges), USUAL, least)
-    everything = pd.concat([part.assign(budget=budget, day=day) for budget, part in parts.items()], ignore_index=True)
+    everything = pd.concat(
+        [part.assign(budget=budget, day=day) for budget, part in parts.items()], ignore_index=True
+    )
     everything["reported"] = everything["incident"].isin([incident["id"] for incident in reported])
     own = {"own_user": "user", "own_source": "source"}
     return everything.drop(columns=["user", "source", "strangeness"]).rename(columns=own)
@@ -93,13 +102,20 @@ def judge(pool: Calibration, breadth: Array, surprise: Array, row: Row) -> tuple
     return Score(surprise, everybody.p_values(np.zeros_like(breadth), surprise)), surprise
 
 
-def strangest(batch: EdgeBatch, score: Score, strangeness: Array, row: Row, config: IncidentConfig) -> pd.DataFrame:
-    """The day's strangest edges as incidents are made of them, by numbers. Ungrouped, each edge has a user of its own."""
+def strangest(
+    batch: EdgeBatch, score: Score, strangeness: Array, row: Row, config: IncidentConfig
+) -> pd.DataFrame:
+    """The day's strangest edges as incidents are made of them, by numbers. Ungrouped, each edge has a user
+    of its own."""
     user, source, target = batch.user, batch.source, batch.target
     order = np.lexsort((target, source, user, -strangeness))[: config.candidates]
     user, source, target = user[order], source[order], target[order]
     machine = source.astype(object)
     machine[source < 0 if row.grouped else slice(None)] = None
     columns = {"user": user if row.grouped else np.arange(len(order)), "source": machine, "target": target}
-    columns |= {"surprise": score.surprise[order], "p_value": score.p_value[order], "strangeness": strangeness[order]}
+    columns |= {
+        "surprise": score.surprise[order],
+        "p_value": score.p_value[order],
+        "strangeness": strangeness[order],
+    }
     return pd.DataFrame(columns | {"own_user": user, "own_source": source})

@@ -45,11 +45,13 @@ def ingest_all(
     progress: Callable[[str], Progress] | None = None,
     say: Callable[[str], None] = lambda message: None,
 ) -> list[IngestReport]:
-    """Read log files, folders, archives, globs (`-` is standard input) into the lake at `root`, and make its edges anew.
+    """Read log files, folders, archives, globs (`-` is standard input) into the lake at `root`, and make its
+    edges anew.
 
-    The same content twice changes nothing; the order of files and what they repeat of each other does not matter. A file that
-    cannot be read has a report that says why; what is given and is not there is an InputError. known: another lake, whose
-    knowledge of entities counts too; progress: of the file of a name; say: is told what was passed over"""
+    The same content twice changes nothing; the order of files and what they repeat of each other does not
+    matter. A file that cannot be read has a report that says why; what is given and is not there is an
+    InputError. known: another lake, whose knowledge of entities counts too; progress: of the file of a name;
+    say: is told what was passed over"""
     from ueba.ingest import batch
     from ueba.ingest.sources import AUTO, Options, find
 
@@ -76,15 +78,20 @@ def ingest(
 ) -> IngestReport:
     """Read one log file. Raises InputError where it cannot be read."""
     shown = None if progress is None else lambda name: progress
-    reports = ingest_all([str(path)], format, root, epoch=epoch, memory_limit=memory_limit, known=known, progress=shown)
+    reports = ingest_all(
+        [str(path)], format, root, epoch=epoch, memory_limit=memory_limit, known=known, progress=shown
+    )
     report = only(reports, path)
     if report.problem:
         raise InputError(report.problem)
     return report
 
 
-def events_of(path: str | Path, format: str = "auto", *, year: int | None = None, timezone: str = "UTC") -> pa.Table:
-    """The events of one log file as its source finds them, dropped records too; columns as `ueba.ingest.events` lists them."""
+def events_of(
+    path: str | Path, format: str = "auto", *, year: int | None = None, timezone: str = "UTC"
+) -> pa.Table:
+    """The events of one log file as its source finds them, dropped records too; columns as
+    `ueba.ingest.events` lists them."""
     found = list(files.find(str(path)))
     with contextlib.closing(Feed(only(found, path))) as feed:
         from ueba.ingest import batch

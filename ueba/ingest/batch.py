@@ -1,7 +1,9 @@
-"""Log files -> events in the lake, a batch at a time: read in slices, accounted for record by record, written, published.
+"""Log files -> events in the lake, a batch at a time: read in slices, accounted for record by record,
+written, published.
 
-A batch is as many files as fill a slice: a folder of thousands of small files makes few batches, a large file one of its own.
-Leaves out how records are read (`read`), understood (`sources`) and kept (`lake`), and what edges they make (`build`).
+A batch is as many files as fill a slice: a folder of thousands of small files makes few batches, a large
+file one of its own. Leaves out how records are read (`read`), understood (`sources`) and kept (`lake`), and
+what edges they make (`build`).
 """
 
 from __future__ import annotations
@@ -44,7 +46,8 @@ def chosen(feed: Feed, format: str, options: Options) -> tuple[Source, Sample]:
 
 
 def events_of(feed: Feed, format: str, options: Options = DEFAULTS) -> pa.Table:
-    """The events of one file before names are unified, dropped records with them; columns as `events` lists them."""
+    """The events of one file before names are unified, dropped records with them; columns as `events` lists
+    them."""
     source, sample = chosen(feed, format, options)
     found = ibis.to_sql(source.events(ibis.table(events.LINES, name="lines"), sample), dialect="duckdb")
     made = []
@@ -55,7 +58,7 @@ def events_of(feed: Feed, format: str, options: Options = DEFAULTS) -> pa.Table:
     return pa.concat_tables(made) if made else events.SCHEMA.to_pyarrow().empty_table()
 
 
-# --- a batch ---------------------------------------------------------------------------------------------------
+# --- a batch ------------------------------------------------------------------------------------------------
 
 
 MADE = Source("events", {}, lambda lines, sample: lines, canonical=True)  # of events that were made
@@ -64,7 +67,8 @@ NOTHING = Source("", {}, lambda lines, sample: lines)  # of a file that could no
 
 @dataclass
 class Reading:
-    """One file of a batch: what is known of it when all its records were read. `known`: its content is in the lake already."""
+    """One file of a batch: what is known of it when all its records were read. `known`: its content is in
+    the lake already."""
 
     name: str
     source: Source
@@ -79,7 +83,8 @@ class Reading:
 
 @dataclass
 class Batch:
-    """Files on their way into the lake. Records of small files are parsed together, as far as the same expression reads them."""
+    """Files on their way into the lake. Records of small files are parsed together, as far as the same
+    expression reads them."""
 
     connection: duckdb.DuckDBPyConnection
     folder: Path
@@ -99,10 +104,14 @@ class Batch:
         if parse != self.parse:
             self.flush()
         self.parse = parse
-        reading = Reading(feed.path, source, source.settings | {"lake_version": lake.VERSION}, unread(sample, source))
+        reading = Reading(
+            feed.path, source, source.settings | {"lake_version": lake.VERSION}, unread(sample, source)
+        )
         self.files.append(reading)
         for lines in feed.slices(source.has_rows(sample)):
-            self.waiting.append(lines.append_column(events.FILE, pa.repeat(pa.scalar(number, pa.int32()), len(lines))))
+            self.waiting.append(
+                lines.append_column(events.FILE, pa.repeat(pa.scalar(number, pa.int32()), len(lines)))
+            )
             self.bytes += lines.nbytes
             if sum(table.nbytes for table in self.waiting) > read.SLICE / 2:
                 self.flush()
@@ -146,7 +155,9 @@ class Batch:
             )
             content = [[entry["digest"], entry["how"]["settings"]] for entry in kept if entry]
             batch = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:32]
-            manifests = [{"lake_version": lake.VERSION, "id": batch, "number": next_number(root), "files": kept}]
+            manifests = [
+                {"lake_version": lake.VERSION, "id": batch, "number": next_number(root), "files": kept}
+            ]
             lake.publish(root, temporary, manifests[0])
         self.connection.close()
         shutil.rmtree(self.folder, ignore_errors=True)
@@ -156,9 +167,15 @@ class Batch:
         """SQL: what the events tell of entities."""
         if not any(self.folder.iterdir()):
             return f"SELECT 0 AS file, * FROM ({evidence.EMPTY})"
-        formats = " ".join(f"WHEN {n} THEN '{build.quoted(reading.source.name)}'" for n, reading in enumerate(self.files))
-        canonical = ", ".join(str(n) for n, reading in enumerate(self.files) if reading.source.canonical) or "-1"
-        named = f"SELECT *, CASE file {formats} END AS format, file IN ({canonical}) AS canonical FROM {self.all}"
+        formats = " ".join(
+            f"WHEN {n} THEN '{build.quoted(reading.source.name)}'" for n, reading in enumerate(self.files)
+        )
+        canonical = (
+            ", ".join(str(n) for n, reading in enumerate(self.files) if reading.source.canonical) or "-1"
+        )
+        named = (
+            f"SELECT *, CASE file {formats} END AS format, file IN ({canonical}) AS canonical FROM {self.all}"
+        )
         return evidence.query(f"({named} WHERE dropped IS NULL)")
 
     @property
@@ -166,11 +183,13 @@ class Batch:
         return build.rows_in(self.folder)
 
     def accounts(self) -> list[dict[str, Any] | None]:
-        """Each file as a manifest has it, every record accounted for; None for those that are known or have a problem."""
+        """Each file as a manifest has it, every record accounted for; None for those that are known or have
+        a problem."""
         per_file: dict[str, dict[int, list[tuple[Any, ...]]]] = {}
         if any(self.folder.iterdir()):
             per_file = {
-                what: grouped(self.connection.execute(sql.format(all=self.all)).fetchall()) for what, sql in ACCOUNTS.items()
+                what: grouped(self.connection.execute(sql.format(all=self.all)).fetchall())
+                for what, sql in ACCOUNTS.items()
             }
         return [
             None
@@ -205,7 +224,8 @@ def grouped(rows: list[tuple[Any, ...]]) -> dict[int, list[tuple[Any, ...]]]:
 
 
 def account(reading: Reading, rows: dict[str, list[tuple[Any, ...]]]) -> dict[str, Any] | None:
-    """One file as a manifest has it. It has a problem, and there is none, where nothing reads as the format."""
+    """One file as a manifest has it. It has a problem, and there is none, where nothing reads as the
+    format."""
     dropped = {reason: count for reason, count, _, _ in rows["dropped"]}
     notes = {note: count for note, count, _, _ in rows["notes"]}
     examples = {
@@ -215,14 +235,14 @@ def account(reading: Reading, rows: dict[str, list[tuple[Any, ...]]]) -> dict[st
     counts = [sum(day[n] for day in rows["days"]) for n in range(3, 7)] if rows["days"] else [0] * 4
     events_, with_id, with_witness, evident = counts
     if events_ + sum(dropped.values()) != reading.lines:
-        raise AssertionError(f"{reading.lines} records became {events_} events and {sum(dropped.values())} dropped ones")
+        raise AssertionError(
+            f"{reading.lines} records became {events_} events and {sum(dropped.values())} dropped ones"
+        )
     understood = events_ or any(reason.startswith(events.NOT_A_LOGON) for reason in dropped)
     if reading.lines and not understood and set(dropped) != {events.HEADER}:
         said = "; ".join(f"{reason}: {count}" for reason, count in dropped.items())
         shown = next(iter(examples.values()))
-        reading.problem = (
-            f"{reading.name}: no line reads as {reading.source.name} ({said}), as\n  {shown}\nsay what it is with --format"
-        )
+        reading.problem = f"{reading.name}: no line reads as {reading.source.name} ({said}), as\n  {shown}\nsay what it is with --format"
         return None
     users, sources_, targets = rows["names"][0] if rows["names"] else (0, 0, 0)
     report = IngestReport(
@@ -248,7 +268,12 @@ def account(reading: Reading, rows: dict[str, list[tuple[Any, ...]]]) -> dict[st
         seconds=reading.seconds,
     )
     source = reading.source
-    how = {"settings": reading.settings, "canonical": source.canonical, "has_ids": with_id > 0, "has_views": with_witness > 0}
+    how = {
+        "settings": reading.settings,
+        "canonical": source.canonical,
+        "has_ids": with_id > 0,
+        "has_views": with_witness > 0,
+    }
     spans = {day: [str(first), str(last), count] for day, first, last, count, *_ in rows["days"]}
     return {"digest": reading.digest, "how": how, "spans": spans, "report": report.to_dict()}
 
@@ -257,7 +282,9 @@ def next_number(root: Path) -> int:
     return max((manifest["number"] for manifest in lake.manifests(root)), default=0) + 1
 
 
-COMPILED: dict[str, str] = {}  # SQL by what it depends on: a folder of small files asks for the same again and again
+COMPILED: dict[
+    str, str
+] = {}  # SQL by what it depends on: a folder of small files asks for the same again and again
 
 
 def parsing(source: Source, sample: Sample) -> str:
@@ -282,7 +309,7 @@ def rows_of(found: str) -> str:
     return f"SELECT {columns}, dropped, note, line, {example}, {events.FILE} AS file FROM {found}"
 
 
-# --- many files ------------------------------------------------------------------------------------------------
+# --- many files ---------------------------------------------------------------------------------------------
 
 
 def ingest(
@@ -294,7 +321,8 @@ def ingest(
     beside: Path | None = None,
     progress: Callable[[str], Progress] | None = None,
 ) -> list[IngestReport]:
-    """Read files into the lake at `root`, and make its edges anew where they bring news. Returns the report of each file.
+    """Read files into the lake at `root`, and make its edges anew where they bring news. Returns the report
+    of each file.
 
     A file that cannot be read has a report that says why. The same content twice changes nothing."""
     with lake.writing(root) as temporary:
@@ -323,19 +351,28 @@ def stored_files(root: Path) -> dict[str, dict[str, Any]]:
     """Digest -> the file of that content that counts, as its manifest has it."""
     held = lake.manifests(root)
     counting = lake.live(held)
-    return {manifest["files"][n]["digest"]: manifest["files"][n] for manifest in held for n in counting[manifest["id"]]}
+    return {
+        manifest["files"][n]["digest"]: manifest["files"][n]
+        for manifest in held
+        for n in counting[manifest["id"]]
+    }
 
 
 def is_known(known: dict[str, dict[str, Any]], reading: Reading) -> bool:
-    """Whether the content of a file was read already, in the same way. What was in the future may have come."""
+    """Whether the content of a file was read already, in the same way. What was in the future may have
+    come."""
     stored = known.get(reading.digest)
-    return bool(stored and stored["how"]["settings"] == reading.settings and FUTURE not in stored["report"]["dropped"])
+    return bool(
+        stored and stored["how"]["settings"] == reading.settings and FUTURE not in stored["report"]["dropped"]
+    )
 
 
 def final(reading: Reading, stored: dict[str, Any] | None) -> IngestReport:
     if reading.problem or stored is None:
         return reports_of.failed(reading.name, reading.problem or "")
-    return IngestReport.from_dict(stored["report"] | {"file": reading.name, "already_ingested": reading.known})
+    return IngestReport.from_dict(
+        stored["report"] | {"file": reading.name, "already_ingested": reading.known}
+    )
 
 
 def read_file(batch: Batch, file: File, format: str, options: Options, progress: Progress | None) -> Reading:
@@ -359,7 +396,11 @@ def unread(sample: Sample, source: Source) -> tuple[str, ...]:
     else:
         found = {path for each in sample.objects for path in leaves(each)}
     known = {name.removeprefix("/").replace("/", ".") for name in source.fields}
-    return tuple(sorted(path for path in found if not any(path == each or path.startswith(f"{each}.") for each in known)))
+    return tuple(
+        sorted(
+            path for path in found if not any(path == each or path.startswith(f"{each}.") for each in known)
+        )
+    )
 
 
 def leaves(value: dict[str, Any], prefix: str = "") -> Iterator[str]:
@@ -371,24 +412,32 @@ def leaves(value: dict[str, Any], prefix: str = "") -> Iterator[str]:
             yield f"{prefix}{name}"
 
 
-# --- events that were made -------------------------------------------------------------------------------------
+# --- events that were made ----------------------------------------------------------------------------------
 
 
 def counted(made: pa.Table, stage: Callable[[ir.Table], ir.Table]) -> pa.Table:
-    """The edges of events that were made and not read, through an expression of edges. made: columns as `events` lists them."""
+    """The edges of events that were made and not read, through an expression of edges. made: columns as
+    `events` lists them."""
     with lake.connect(MEMORY) as connection:
         connection.register("made", complete(made))
         connection.execute(f"CREATE VIEW edges AS {build.counted('SELECT *, 0 AS witnesses FROM made')}")
-        return connection.sql(ibis.to_sql(stage(ibis.table(edges.SCHEMA, name="edges")), dialect="duckdb")).to_arrow_table()
+        return connection.sql(
+            ibis.to_sql(stage(ibis.table(edges.SCHEMA, name="edges")), dialect="duckdb")
+        ).to_arrow_table()
 
 
 def keep(made: pa.Table, name: str, root: Path) -> None:
-    """Events that were made and not read, as a batch of their own. made: columns as `events` lists them; name: for reports"""
+    """Events that were made and not read, as a batch of their own. made: columns as `events` lists them;
+    name: for reports"""
     digest = hashlib.sha256(str(made.to_pydict()).encode()).hexdigest()[:32]
     with lake.writing(root) as temporary:
         batch = Batch.begin(MEMORY, temporary)
         batch.connection.register("made", complete(made))
-        batch.write(rows_of(f"(SELECT *, NULL AS dropped, NULL AS note, 0 AS line, NULL AS text, 0 AS {events.FILE} FROM made)"))
+        batch.write(
+            rows_of(
+                f"(SELECT *, NULL AS dropped, NULL AS note, 0 AS line, NULL AS text, 0 AS {events.FILE} FROM made)"
+            )
+        )
         batch.files.append(Reading(name, MADE, {}, (), digest, len(made)))
         batch.publish(root, temporary)
         build.refresh(root, temporary, MEMORY)

@@ -1,14 +1,17 @@
-"""The events of a day -> its daily edges: repeated events once, names resolved, views of one logon brought together, counted.
+"""The events of a day -> its daily edges: repeated events once, names resolved, views of one logon brought
+together, counted.
 
-A day's edges are a function of the set of files that were read, whatever the order in which they came and however they overlap:
+A day's edges are a function of the set of files that were read, whatever the order in which they came and
+however they overlap:
 
     repeated    An event with an `event_id` is there once. Others are equal if all columns are, and there are as many of them as
                 in the file that has most: a line that is twice in one log is two events, the same line in a second copy is not.
     resolved    see `entities`
     witnessed   see `witnesses`
 
-The name of the file of edges says what they were made of; a day is made again when that changes: late events, or an alias that was
-learned since for a name of that day. Leaves out: an event that two kinds of log tell, other than what `witnesses` brings together.
+The name of the file of edges says what they were made of; a day is made again when that changes: late
+events, or an alias that was learned since for a name of that day. Leaves out: an event that two kinds of log
+tell, other than what `witnesses` brings together.
 """
 
 from __future__ import annotations
@@ -57,7 +60,9 @@ def refresh(root: Path, temporary: Path, memory_limit: str, beside: Path | None 
     with lake.connect(memory_limit, temporary) as connection:
         gather_evidence(connection, root, *([beside] if beside else []))
         entities.resolve(connection)
-        digests: dict[str, str] = {str(day): digest for day, digest in connection.execute(entities.DIGESTS).fetchall()}
+        digests: dict[str, str] = {
+            str(day): digest for day, digest in connection.execute(entities.DIGESTS).fetchall()
+        }
         names = {day: edges_file(day, parts, digests.get(day, "")) for day, parts in days.items()}
         missing = [day for day in sorted(days) if before.get(day, {}).get("file") != names[day]]
         for day in missing:
@@ -82,7 +87,10 @@ def refresh(root: Path, temporary: Path, memory_limit: str, beside: Path | None 
         with ThreadPoolExecutor(os.cpu_count()) as workers:  # DuckDB gives one file of this size one thread
             made = dict(zip(missing, workers.map(make, missing), strict=True))
         keep_entities(connection, root, temporary)
-    index = {day: {"file": name, "rows": made[day] if day in made else before[day]["rows"]} for day, name in names.items()}
+    index = {
+        day: {"file": name, "rows": made[day] if day in made else before[day]["rows"]}
+        for day, name in names.items()
+    }
     lake.write_json(temporary, root / "index.json", {"lake_version": lake.VERSION, "days": index})
     lake.clean(root)
 
@@ -97,7 +105,9 @@ def parts_by_day(root: Path) -> dict[str, list[Part]]:
         for number in counting[manifest["id"]]:
             file = manifest["files"][number]
             for day, (first, last, _) in file["spans"].items():
-                days.setdefault(day, []).append(Part(folder, number, file["digest"], (first, last), file["how"]))
+                days.setdefault(day, []).append(
+                    Part(folder, number, file["digest"], (first, last), file["how"])
+                )
     return {day: sorted(parts, key=lambda part: part.digest) for day, parts in days.items()}
 
 
@@ -126,14 +136,19 @@ def gather_evidence(connection: duckdb.DuckDBPyConnection, *roots: Path) -> None
         for kind, names in ((each["kind"], each["aliases"]), ("address", each["addresses"]))
         for name in names
     ]
-    kept = [(each["kind"], each["name"], each["account_kind"], each["is_admin"], json.dumps(each["attributes"])) for each in told]
+    kept = [
+        (each["kind"], each["name"], each["account_kind"], each["is_admin"], json.dumps(each["attributes"]))
+        for each in told
+    ]
     tables = (
         ("given", ("kind", "name", "entity"), aliases),
         ("attribute", ("kind", "name", "account_kind", "is_admin", "attributes"), kept),
     )
     for table, names, rows in tables:
         types = {name: pa.bool_() if name == "is_admin" else pa.string() for name in names}
-        made = pa.table({name: pa.array([row[n] for row in rows], types[name]) for n, name in enumerate(names)})
+        made = pa.table(
+            {name: pa.array([row[n] for row in rows], types[name]) for n, name in enumerate(names)}
+        )
         connection.register(f"{table}_rows", made)
         connection.execute(f"CREATE TABLE {table} AS FROM {table}_rows")
 
@@ -146,7 +161,9 @@ def keep_entities(connection: duckdb.DuckDBPyConnection, root: Path, temporary: 
 
 def is_plain(parts: list[Part]) -> bool:
     """Whether a day's events are only to be counted."""
-    return not may_repeat(parts) and not any(part.how["has_views"] or not part.how["canonical"] for part in parts)
+    return not may_repeat(parts) and not any(
+        part.how["has_views"] or not part.how["canonical"] for part in parts
+    )
 
 
 def count_plain_days(connection: duckdb.DuckDBPyConnection, days: dict[str, list[Part]]) -> None:
@@ -169,7 +186,8 @@ def counted(witnessed: str) -> str:
 
 
 def events_sql(connection: duckdb.DuckDBPyConnection, day: str, parts: list[Part]) -> str:
-    """SQL: the events of a day, each once, resolved, with `witnesses`. What the day has no need of is left out: it takes time."""
+    """SQL: the events of a day, each once, resolved, with `witnesses`. What the day has no need of is left
+    out: it takes time."""
     sql = " UNION ALL ".join(
         f"SELECT {COLUMNS}, line, '{part.digest}' AS origin FROM {rows_in(part.folder)}"
         f" WHERE file = {part.file} AND dropped IS NULL AND time >= DATE '{day}' AND time < DATE '{day}' + 1"
@@ -181,13 +199,16 @@ def events_sql(connection: duckdb.DuckDBPyConnection, day: str, parts: list[Part
         has_addresses = connection.execute("SELECT count(*) FROM address_alias").fetchall()
         sql = entities.resolved(f"({sql})", with_addresses=has_addresses != [(0,)])
     if any(part.how["has_views"] for part in parts):
-        ranks = connection.execute(f"SELECT DISTINCT {witnesses.RANK} FROM ({sql}) WHERE witness IS NOT NULL").fetchall()
+        ranks = connection.execute(
+            f"SELECT DISTINCT {witnesses.RANK} FROM ({sql}) WHERE witness IS NOT NULL"
+        ).fetchall()
         return witnesses.query(sql, {rank for (rank,) in ranks})
     return f"SELECT *, 0 AS witnesses FROM ({sql})"
 
 
 def may_repeat(parts: list[Part]) -> bool:
-    """Whether an event may be there twice: files tell of the same time, or an identity may come twice in one file."""
+    """Whether an event may be there twice: files tell of the same time, or an identity may come twice in one
+    file."""
     spans = sorted(part.span for part in parts)
     overlap = any(later[0] <= earlier[1] for earlier, later in zip(spans, spans[1:], strict=False))
     return overlap or any(part.how["has_ids"] for part in parts)
@@ -221,7 +242,8 @@ def quoted(path: Path | str) -> str:
 
 
 def count_edges(root: Path, temporary: Path, manifest: lake.Manifest) -> None:
-    """Put into the reports of a batch how many daily edges its files make. On days that they share, each counts its own."""
+    """Put into the reports of a batch how many daily edges its files make. On days that they share, each
+    counts its own."""
     index = lake.index(root)
     alone = {day: index[day]["rows"] for day, parts in parts_by_day(root).items() if len(parts) == 1}
     shared: dict[tuple[int, str], int] = {}
@@ -239,5 +261,7 @@ def count_edges(root: Path, temporary: Path, manifest: lake.Manifest) -> None:
         shared = {(file, str(day)): count for file, day, count in rows}
     for number, file in enumerate(manifest["files"]):
         if file:
-            file["report"]["edges"] = sum(alone.get(day) or shared.get((number, day), 0) for day in file["spans"])
+            file["report"]["edges"] = sum(
+                alone.get(day) or shared.get((number, day), 0) for day in file["spans"]
+            )
     lake.write_json(temporary, lake.manifest_path(root, manifest["id"]), manifest)

@@ -19,9 +19,10 @@
 
 The first eight are the key: one row each. `pairs` is the coarser grain that detection works at.
 
-Leaves out: actors, event ids, and single events; who needs them finds them in the lake's events. Hours are a set and not counts:
-habits are learned from the hours with events, and 24 counts cost as much to make and to store as all the rest of an edge.
-`daily` is linear in events, so it is one Ibis expression: DuckDB runs it on one machine, PySpark on a cluster.
+Leaves out: actors, event ids, and single events; who needs them finds them in the lake's events. Hours are a
+set and not counts: habits are learned from the hours with events, and 24 counts cost as much to make and to
+store as all the rest of an edge. `daily` is linear in events, so it is one Ibis expression: DuckDB runs it
+on one machine, PySpark on a cluster.
 """
 
 from __future__ import annotations
@@ -35,7 +36,9 @@ from ueba.ingest.events import EVIDENCE
 
 KEY = ("day", "user", "source", "target", "target_kind", "action", "logon_type", "auth_package")
 PAIR = ("day", "user", "source", "target", "target_kind")
-WITNESSED = ibis.schema({name: contract.SCHEMA[name] for name in contract.KEPT} | {"witnesses": "int32"})  # what `daily` counts
+WITNESSED = ibis.schema(
+    {name: contract.SCHEMA[name] for name in contract.KEPT} | {"witnesses": "int32"}
+)  # what `daily` counts
 SCHEMA = ibis.schema(
     {"day": "date"}
     | {name: "string" for name in KEY[1:]}

@@ -1,4 +1,5 @@
-"""Who is who: the names that events use -> one entity each, with the evidence. From all that `evidence` holds, whatever its order.
+"""Who is who: the names that events use -> one entity each, with the evidence. From all that `evidence`
+holds, whatever its order.
 
 Users
     CORP, corp.example     one domain if accounts of both have the identifier of one domain (S-1-5-21-a-b-c), or if CORP is the
@@ -18,9 +19,24 @@ from __future__ import annotations
 
 import duckdb
 
-# Names that an account of every machine or product may have: without a domain they are nobody's in particular.
-LOCAL_NAMES = ("administrator", "admin", "root", "guest", "user", "test", "oracle", "postgres", "ubuntu", "ec2-user", "anonymous")
-LEASE = "INTERVAL 24 HOUR"  # an address is taken to be the machine's for so long after it was last seen with it,
+# Names that an account of every machine or product may have: without a domain they are nobody's in
+# particular.
+LOCAL_NAMES = (
+    "administrator",
+    "admin",
+    "root",
+    "guest",
+    "user",
+    "test",
+    "oracle",
+    "postgres",
+    "ubuntu",
+    "ec2-user",
+    "anonymous",
+)
+LEASE = (
+    "INTERVAL 24 HOUR"  # an address is taken to be the machine's for so long after it was last seen with it,
+)
 BETWEEN = "INTERVAL 7 DAY"  # for so long if the next that is seen with it is the same machine,
 EARLIER = "INTERVAL 1 HOUR"  # and for so long before it was first seen with it, if nobody had it then
 SHARED = 3  # machines that are seen with an address on one day: then it is a gateway's, and none of theirs
@@ -29,8 +45,9 @@ NETBIOS = 15  # characters, to which Windows cuts a machine's name
 
 
 def resolve(connection: duckdb.DuckDBPyConnection) -> None:
-    """From the tables `evidence` and `given` (kind: user, host, address; name, entity) make `user_alias` and `host_alias` (name,
-    entity, why; where the two differ) and `address_alias` (address, host, rank: 0 given to 3 seen with it, since, until, why)."""
+    """From the tables `evidence` and `given` (kind: user, host, address; name, entity) make `user_alias` and
+    `host_alias` (name, entity, why; where the two differ) and `address_alias` (address, host, rank: 0 given
+    to 3 seen with it, since, until, why)."""
     for statement in (*DOMAINS, *USERS, *HOSTS, *ADDRESSES):
         connection.execute(statement, {"local": LOCAL_NAMES} if "$local" in statement else None)
 
@@ -64,7 +81,8 @@ USERS = (
     """CREATE TABLE placed AS
     SELECT n.*, n.account || coalesce('@' || coalesce(a.entity, n.domain), '') AS full_name, a.why AS why
     FROM names n LEFT JOIN domain_alias a USING (domain)""",
-    # One identifier, several names: the first one. Well-known identifiers (S-1-5-18, S-1-5-32-544) say nothing.
+    # One identifier, several names: the first one. Well-known identifiers (S-1-5-18, S-1-5-32-544) say
+    # nothing.
     """CREATE TABLE by_id AS
     SELECT id, min_by(full_name, (NOT contains(full_name, '@'), first, full_name)) AS entity, count(DISTINCT full_name) AS called
     FROM placed WHERE id IS NOT NULL AND id != name AND (id NOT LIKE 's-1-%' OR id LIKE 's-1-5-21-%') GROUP BY id""",
@@ -118,7 +136,8 @@ ADDRESSES = (
     FROM evidence e LEFT JOIN host_alias a USING (name)
     WHERE e.kind IN ('host', 'lease', 'account') AND e.other IS NOT NULL AND NOT {NUMERIC.format("e.name")}
       AND e.other NOT IN (SELECT name FROM given WHERE kind = 'address')""",
-    # A lease is believed more than an account, and that more than a name seen with an address, on its day and on the next.
+    # A lease is believed more than an account, and that more than a name seen with an address, on its day
+    # and on the next.
     f"""CREATE TABLE believed AS
     FROM held h WHERE NOT EXISTS (
         SELECT 1 FROM held b WHERE b.address = h.address AND b.rank < h.rank AND h.day IN (b.day, b.day + 1)
@@ -146,8 +165,9 @@ ADDRESSES = (
 
 
 def resolved(events: str, with_addresses: bool) -> str:
-    """SQL: events with each name replaced by its entity, each address by the machine that had it at the time. A lease, a machine's
-    own account and a table are believed before the name that the source gives itself."""
+    """SQL: events with each name replaced by its entity, each address by the machine that had it at the
+    time. A lease, a machine's own account and a table are believed before the name that the source gives
+    itself."""
     source, target, addresses = "coalesce(s.entity, e.source)", "coalesce(t.entity, e.target)", ""
     if with_addresses:
         source = f"""CASE WHEN sa.until > e.time AND (sa.rank < 3 OR e.source = sa.address) THEN sa.host ELSE {source} END"""
@@ -169,7 +189,8 @@ def resolved(events: str, with_addresses: bool) -> str:
     LEFT JOIN host_alias t ON e.target = t.name AND e.target_kind = 'machine'{addresses}"""
 
 
-# What of all that matters to a day: its digest is part of the name of the day's edges, so that they are made anew when it changes.
+# What of all that matters to a day: its digest is part of the name of the day's edges, so that they are made
+# anew when it changes.
 DIGESTS = """
     WITH used AS (
         SELECT day, 'user' AS kind, name FROM evidence WHERE kind = 'user'
@@ -183,8 +204,8 @@ DIGESTS = """
     )
     SELECT day, md5(string_agg(name || '=' || entity, '|' ORDER BY name, entity)) FROM matter GROUP BY day"""
 
-# Every entity that has an alias, an address, an attribute or a right: kind (user, host), name, account_kind (or null: as named),
-# is_admin, aliases, addresses, attributes (JSON).
+# Every entity that has an alias, an address, an attribute or a right: kind (user, host), name, account_kind
+# (or null: as named), is_admin, aliases, addresses, attributes (JSON).
 TABLE = """
     WITH alias AS (
         SELECT 'user' AS kind, entity AS name, list({'name': a.name, 'why': a.why} ORDER BY a.name) AS aliases

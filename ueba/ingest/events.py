@@ -1,4 +1,5 @@
-"""An event: what every source makes of one record of a log. Who reached what, from where, how, and whether it worked.
+"""An event: what every source makes of one record of a log. Who reached what, from where, how, and whether
+it worked.
 
 | column         | type         | meaning                                                                             |
 |----------------|--------------|-------------------------------------------------------------------------------------|
@@ -29,9 +30,10 @@
 | line           | int64        | the number of the line (of the record, in a JSON document), from 1                  |
 | text           | string       | the record itself                                                                   |
 
-A record is never lost: it is an event, or it is dropped for a reason, and then the other columns mean nothing. Records come
-in as (line, text), see `read`. An event whose action is in EVIDENCE tells about entities and makes no edge: `privilege`, that
-`user` holds administrator rights on `target`; `lease`, that `source` has the address `source_ip`; such may lack what edges need.
+A record is never lost: it is an event, or it is dropped for a reason, and then the other columns mean
+nothing. Records come in as (line, text), see `read`. An event whose action is in EVIDENCE tells about
+entities and makes no edge: `privilege`, that `user` holds administrator rights on `target`; `lease`, that
+`source` has the address `source_ip`; such may lack what edges need.
 
 Leaves out: spelling of names (`identity`), who is who (`entities`), counting (`edges`).
 """
@@ -90,8 +92,9 @@ def strlen(text: str) -> int:  # type: ignore[empty-body]
 
 
 def finish(lines: ir.Table, cases: list[Case], **columns: ir.Value) -> ir.Table:
-    """lines and what a source found in them -> events. The first case that holds is why a record is dropped; columns that neither
-    has are null. A time that is null was not understood; a user or target that is null is why a record is dropped."""
+    """lines and what a source found in them -> events. The first case that holds is why a record is dropped;
+    columns that neither has are null. A time that is null was not understood; a user or target that is null
+    is why a record is dropped."""
     missing = [name for name in COLUMNS if name not in lines.columns and name != "dropped"]
     given = {name: ibis.null(SCHEMA[name]) for name in missing} | columns
     made = lines.mutate(**given)
@@ -100,7 +103,9 @@ def finish(lines: ir.Table, cases: list[Case], **columns: ir.Value) -> ir.Table:
         (strlen(lines.text) > MAX_LINE, "line longer than 1 MB"),
         (lines.text == "", "empty line"),
     ]
-    is_time = made.time.between(*CALENDAR).fill_null(False)  # DuckDB reads `-infinity` as a time, and years BC
+    is_time = made.time.between(*CALENDAR).fill_null(
+        False
+    )  # DuckDB reads `-infinity` as a time, and years BC
     unusable: list[Case] = [
         (~is_time, "time not understood"),
         (made.time.year() < FIRST_YEAR, f"time before {FIRST_YEAR}"),
@@ -109,7 +114,9 @@ def finish(lines: ir.Table, cases: list[Case], **columns: ir.Value) -> ir.Table:
         (made.target.isnull() & makes_edge, "no target"),
     ]
     time = ibis.ifelse(is_time, made.time, None)
-    found = made.mutate(time=time, dropped=ibis.cases(*unreadable, *cases, *unusable, else_=ibis.null("string")))
+    found = made.mutate(
+        time=time, dropped=ibis.cases(*unreadable, *cases, *unusable, else_=ibis.null("string"))
+    )
     carried = [found[FILE]] if FILE in lines.columns else []
     return found.select([found[name].cast(SCHEMA[name]).name(name) for name in COLUMNS] + carried)
 

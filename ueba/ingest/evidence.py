@@ -1,4 +1,5 @@
-"""What a batch of events tells about who is who: names seen together, counted by day. Small, whatever the events' number.
+"""What a batch of events tells about who is who: names seen together, counted by day. Small, whatever the
+events' number.
 
 | kind        | name                     | other             | hour | meaning                                                   |
 |-------------|--------------------------|-------------------|------|-----------------------------------------------------------|
@@ -11,8 +12,9 @@
 | interactive | user                     |                   |      | it logged on at a screen, near or far                     |
 | reporter    | machine, else the format | format            | yes  | it reported events                                        |
 
-Columns: kind, day, hour (null but where `yes`), name, other, first, last (timestamp(6)), count. Of canonical sources only
-reporters are kept: their names are one way already. Leaves out what follows from it: `entities`, `silence`.
+Columns: kind, day, hour (null but where `yes`), name, other, first, last (timestamp(6)), count. Of canonical
+sources only reporters are kept: their names are one way already. Leaves out what follows from it:
+`entities`, `silence`.
 """
 
 from __future__ import annotations
@@ -30,7 +32,8 @@ IS_ADDRESS = f"regexp_matches(coalesce(source_ip, source), '{ADDRESS}')"
 
 
 def query(parsed: str) -> str:
-    """SQL: the evidence in a table of events with the columns `file`, `format` and `canonical` besides, by file."""
+    """SQL: the evidence in a table of events with the columns `file`, `format` and `canonical` besides, by
+    file."""
     named = f"(FROM {parsed} WHERE NOT canonical)"
     account = "regexp_replace(\"user\", '\\$(@.*)?$', '')"
     edge = f"action IS NULL OR action NOT IN ('{LEASE}')"
@@ -39,8 +42,22 @@ def query(parsed: str) -> str:
         _part("user", "actor", "NULL", named, "actor IS NOT NULL"),
         _part("host", "source", "source_ip", named, f"source IS NOT NULL AND ({edge})", hourly=True),
         _part("host", "target", "target_ip", named, f"target_kind = 'machine' AND ({edge})", hourly=True),
-        _part("lease", "source", "source_ip", named, f"action = '{LEASE}' AND source_ip IS NOT NULL", hourly=True),
-        _part("account", account, "coalesce(source_ip, source)", named, f"{IS_MACHINE} AND {IS_ADDRESS}", hourly=True),
+        _part(
+            "lease",
+            "source",
+            "source_ip",
+            named,
+            f"action = '{LEASE}' AND source_ip IS NOT NULL",
+            hourly=True,
+        ),
+        _part(
+            "account",
+            account,
+            "coalesce(source_ip, source)",
+            named,
+            f"{IS_MACHINE} AND {IS_ADDRESS}",
+            hourly=True,
+        ),
         _part("privilege", '"user"', "target", named, f"action = '{PRIVILEGE}'"),
         _part("service", '"user"', "NULL", named, f"logon_type IN {SERVICE_TYPES}"),
         _part("interactive", '"user"', "NULL", named, f"logon_type IN {INTERACTIVE_TYPES}"),

@@ -1,4 +1,5 @@
-"""What sources read records with: the fields of a JSON record, the columns of a CSV line, times, addresses. Ibis expressions only.
+"""What sources read records with: the fields of a JSON record, the columns of a CSV line, times, addresses.
+Ibis expressions only.
 
 A JSON record is parsed once for all its fields. Leaves out what a field means; that is each source's.
 """
@@ -20,22 +21,27 @@ TYPE_LINE = "#TYPE "  # how Export-Csv of Windows PowerShell begins a CSV
 ADDRESS = r"^(\d{1,3}\.\d{1,3}\.\d{1,3}\.\d{1,3}|[0-9a-fA-F]*:[0-9a-fA-F:]*:[0-9a-fA-F.:]*(%\w+)?)$"
 
 
-# --- JSON ------------------------------------------------------------------------------------------------------
+# --- JSON ---------------------------------------------------------------------------------------------------
 
 
 def json_fields(lines: ir.Table, paths: Mapping[str, str | Sequence[str]]) -> ir.Table:
-    """lines with a text column for each field, and `is_json`. A field is at the first of its paths that says something; `?`, `-`,
-    and empty texts say nothing.
+    """lines with a text column for each field, and `is_json`. A field is at the first of its paths that says
+    something; `?`, `-`, and empty texts say nothing.
 
-    paths: column -> `user.name`, or a JSON pointer (`/a/0/b.c`) where a key holds a dot or a list is in the way, or several such
+    paths: column -> `user.name`, or a JSON pointer (`/a/0/b.c`) where a key holds a dot or a list is in the
+    way, or several such
     """
     wanted = [[given] if isinstance(given, str) else list(given) for given in paths.values()]
     flat = list(dict.fromkeys(path for each in wanted for path in each))
     rows = lines.mutate(is_json=json_valid(lines.text))
-    parsed = json_extract_strings(ibis.ifelse(rows.is_json, rows.text, "{}"), [json_path(path) for path in flat])
+    parsed = json_extract_strings(
+        ibis.ifelse(rows.is_json, rows.text, "{}"), [json_path(path) for path in flat]
+    )
     rows = rows.mutate(_json=parsed)
     found = {path: blank_to_null(rows._json[number]) for number, path in enumerate(flat)}
-    columns = {name: ibis.coalesce(*(found[path] for path in each)) for name, each in zip(paths, wanted, strict=True)}
+    columns = {
+        name: ibis.coalesce(*(found[path] for path in each)) for name, each in zip(paths, wanted, strict=True)
+    }
     return rows.mutate(**columns).drop("_json")
 
 
@@ -45,9 +51,12 @@ def json_path(path: str) -> str:
 
 
 def json_list(text: ir.StringValue, keys: Sequence[str]) -> ir.ArrayValue:
-    """A field that is a list of objects, as structs of texts; empty where it is not a list. Keys keep their case."""
+    """A field that is a list of objects, as structs of texts; empty where it is not a list. Keys keep their
+    case."""
 
-    @ibis.udf.scalar.builtin(signature=((str, str), dtypes.Array(dtypes.Struct(dict.fromkeys(keys, dtypes.string)))))
+    @ibis.udf.scalar.builtin(
+        signature=((str, str), dtypes.Array(dtypes.Struct(dict.fromkeys(keys, dtypes.string))))
+    )
     def from_json(text, structure): ...  # type: ignore[no-untyped-def]
 
     is_list = text.startswith("[") & json_valid(text)
@@ -55,16 +64,21 @@ def json_list(text: ir.StringValue, keys: Sequence[str]) -> ir.ArrayValue:
     return from_json(ibis.ifelse(is_list, text, "[]"), structure)
 
 
-# --- CSV -------------------------------------------------------------------------------------------------------
+# --- CSV ----------------------------------------------------------------------------------------------------
 
 SEPARATOR = "\x1f"  # a character that texts do not have
 
 
-def csv_fields(lines: ir.Table, header: Sequence[str], delimiter: str = ",") -> tuple[ir.Table, dict[str, ir.StringValue]]:
-    """lines with their list `field` (texts, quotes as RFC 4180 has them), and the value of each column of the header."""
+def csv_fields(
+    lines: ir.Table, header: Sequence[str], delimiter: str = ","
+) -> tuple[ir.Table, dict[str, ir.StringValue]]:
+    """lines with their list `field` (texts, quotes as RFC 4180 has them), and the value of each column of
+    the header."""
     by_pattern = regexp_extract_all(delimiter + lines.text, csv_pattern(delimiter), 1)
     # quicker, and right where quotes stand in pairs: every second part between quotes is outside of them
-    parts = lines.text.split('"').map(lambda part, number: ibis.ifelse(number % 2 == 0, part.replace(delimiter, SEPARATOR), part))
+    parts = lines.text.split('"').map(
+        lambda part, number: ibis.ifelse(number % 2 == 0, part.replace(delimiter, SEPARATOR), part)
+    )
     by_quotes = ibis.ifelse(lines.text.contains(SEPARATOR), by_pattern, parts.join('"').split(SEPARATOR))
     quoted = once(by_quotes, lambda found: ibis.ifelse(found.length() == len(header), found, by_pattern))
     rows = lines.mutate(field=ibis.ifelse(lines.text.contains('"'), quoted, lines.text.split(delimiter)))
@@ -92,37 +106,53 @@ def unquoted(field: ir.StringValue) -> ir.StringValue:
 def told(text: ir.StringValue) -> ir.StringValue:
     """Without space around; null where the log says nothing."""
     # strip is slow, and seldom needed
-    return once(once(text, lambda text: ibis.ifelse(text.re_search(r"^\s|\s$"), text.strip(), text)), blank_to_null)
+    return once(
+        once(text, lambda text: ibis.ifelse(text.re_search(r"^\s|\s$"), text.strip(), text)), blank_to_null
+    )
 
 
 Cases = list[tuple[ir.BooleanValue, str]]
 
 
-def record_fields(lines: ir.Table, header: str, fields: Mapping[str, Sequence[str]]) -> tuple[ir.Table, Cases]:
-    """lines with a text column for each field, and why a line is no record. Records are JSON objects, of which fields name paths;
-    or, if there is a header, rows of a CSV, whose columns they name in any case, `[UTC]` behind them or not."""
+def record_fields(
+    lines: ir.Table, header: str, fields: Mapping[str, Sequence[str]]
+) -> tuple[ir.Table, Cases]:
+    """lines with a text column for each field, and why a line is no record. Records are JSON objects, of
+    which fields name paths; or, if there is a header, rows of a CSV, whose columns they name in any case,
+    `[UTC]` behind them or not."""
     if not header:
         rows = json_fields(lines, fields)
         return rows, [(~rows.is_json, "not JSON")]
     columns = [name.removesuffix("[UTC]").strip().lower() for name in split_csv(header)]
     rows, _ = csv_fields(lines, columns)
-    found = {name: [columns.index(each.lower()) for each in given if each.lower() in columns] for name, given in fields.items()}
+    found = {
+        name: [columns.index(each.lower()) for each in given if each.lower() in columns]
+        for name, given in fields.items()
+    }
     values = {
-        name: ibis.coalesce(*(told(unquoted(rows.field[number])) for number in numbers)) if numbers else ibis.null("string")
+        name: ibis.coalesce(*(told(unquoted(rows.field[number])) for number in numbers))
+        if numbers
+        else ibis.null("string")
         for name, numbers in found.items()
     }
     is_header = (rows.text == header) | rows.text.startswith(TYPE_LINE)
-    return rows.mutate(**values), [(is_header, HEADER), (rows.field.length() != len(columns), f"not {len(columns)} fields")]
+    return rows.mutate(**values), [
+        (is_header, HEADER),
+        (rows.field.length() != len(columns), f"not {len(columns)} fields"),
+    ]
 
 
-# --- times -----------------------------------------------------------------------------------------------------
+# --- times --------------------------------------------------------------------------------------------------
 
 
 def parsed_time(text: ir.StringValue, format: str, timezone: str = "UTC") -> ir.TimestampValue:
-    """UTC; null where the text is not a time of that format: iso8601, epoch_s, epoch_ms, or a strptime pattern."""
+    """UTC; null where the text is not a time of that format: iso8601, epoch_s, epoch_ms, or a strptime
+    pattern."""
     if format in ("epoch_s", "epoch_ms"):
         microseconds = text.try_cast("float64") * (1e6 if format == "epoch_s" else 1e3)
-        return make_timestamp(ibis.ifelse(microseconds.abs() < 1e17, microseconds, None).round().cast("int64"))
+        return make_timestamp(
+            ibis.ifelse(microseconds.abs() < 1e17, microseconds, None).round().cast("int64")
+        )
     if format != "iso8601":
         parsed = try_strptime(text, format)
         return at_utc(parsed) if "%z" in format or "%Z" in format else as_utc(parsed, timezone)
@@ -155,18 +185,27 @@ def any_time(text: ir.StringValue, timezone: str = "UTC") -> ir.TimestampValue:
 
     def scaled(number: ir.FloatingValue) -> ir.TimestampValue:
         scale = ibis.cases((number < 1e11, 1e6), (number < 1e14, 1e3), (number < 1e17, 1.0), else_=1e-3)
-        return make_timestamp(ibis.ifelse((number >= 0) & (number < 1e20), number * scale, None).round().cast("int64"))
+        return make_timestamp(
+            ibis.ifelse((number >= 0) & (number < 1e20), number * scale, None).round().cast("int64")
+        )
 
     # a number is told from a text before casts are tried, which cost more
-    return once(text, lambda t: ibis.ifelse(t.contains(":"), iso_time(t, timezone), once(t.try_cast("float64"), scaled)))
+    return once(
+        text,
+        lambda t: ibis.ifelse(t.contains(":"), iso_time(t, timezone), once(t.try_cast("float64"), scaled)),
+    )
 
 
-AMERICAN = [f"%m/%d/%Y{comma} {time}" for comma in ("", ",") for time in ("%I:%M:%S %p", "%I:%M:%S.%f %p", "%H:%M:%S", "%H:%M")]
+AMERICAN = [
+    f"%m/%d/%Y{comma} {time}"
+    for comma in ("", ",")
+    for time in ("%I:%M:%S %p", "%I:%M:%S.%f %p", "%H:%M:%S", "%H:%M")
+]
 
 
 def exported_time(text: ir.StringValue, timezone: str = "UTC") -> ir.TimestampValue:
-    """ISO 8601, or as exports of Microsoft write it in English: `7/11/2021 10:24:22 AM`, with comma and fraction or without;
-    `/Date(1626000000000)/` of Windows PowerShell."""
+    """ISO 8601, or as exports of Microsoft write it in English: `7/11/2021 10:24:22 AM`, with comma and
+    fraction or without; `/Date(1626000000000)/` of Windows PowerShell."""
 
     @ibis.udf.scalar.builtin(signature=((str, dtypes.Array(dtypes.string)), "timestamp(6)"))
     def try_strptime(text, formats): ...  # type: ignore[no-untyped-def]
@@ -181,7 +220,7 @@ def exported_time(text: ir.StringValue, timezone: str = "UTC") -> ir.TimestampVa
     return once(text, parsed)
 
 
-# --- addresses -------------------------------------------------------------------------------------------------
+# --- addresses ----------------------------------------------------------------------------------------------
 
 
 def is_address(text: ir.StringValue) -> ir.BooleanValue:
@@ -191,14 +230,20 @@ def is_address(text: ir.StringValue) -> ir.BooleanValue:
 
 def without_port(text: ir.StringValue) -> ir.StringValue:
     """`10.0.0.7:443` and `[2001:db8::1]:443` as addresses alone."""
-    return once(text, lambda t: t.re_replace(r"^\[(.*)\](:\d+)?$", r"\1").re_replace(r"^(\d+\.\d+\.\d+\.\d+):\d+$", r"\1"))
+    return once(
+        text,
+        lambda t: t.re_replace(r"^\[(.*)\](:\d+)?$", r"\1").re_replace(r"^(\d+\.\d+\.\d+\.\d+):\d+$", r"\1"),
+    )
 
 
 def address(text: ir.StringValue) -> ir.StringValue:
-    """The address that a text is, without brackets, port and IPv6 clothes; null for a name and for one's own machine."""
+    """The address that a text is, without brackets, port and IPv6 clothes; null for a name and for one's own
+    machine."""
 
     def bared(text: ir.StringValue) -> ir.StringValue:
-        bare = text.re_replace(r"^\[(.*)\](:\d+)?$", r"\1").re_replace(r"(?i)^(?:::ffff:)?(\d+\.\d+\.\d+\.\d+)(?::\d+)?$", r"\1")
+        bare = text.re_replace(r"^\[(.*)\](:\d+)?$", r"\1").re_replace(
+            r"(?i)^(?:::ffff:)?(\d+\.\d+\.\d+\.\d+)(?::\d+)?$", r"\1"
+        )
         return ibis.ifelse(text.re_search(r"^\[|^::|:\d+$"), bare, text)
 
     return once(once(text, bared), lambda bare: ibis.ifelse(is_address(bare) & ~is_local(bare), bare, None))
@@ -209,7 +254,7 @@ def is_local(text: ir.StringValue) -> ir.BooleanValue:
     return text.lower().isin(LOOPBACK) | text.startswith("127.")
 
 
-# --- names -----------------------------------------------------------------------------------------------------
+# --- names --------------------------------------------------------------------------------------------------
 
 
 def account(name: ir.StringValue, domain: ir.StringValue) -> ir.StringValue:
@@ -218,8 +263,8 @@ def account(name: ir.StringValue, domain: ir.StringValue) -> ir.StringValue:
 
 
 def kerberos_machine(service: ir.StringValue) -> ir.StringValue:
-    """The machine of a service as Kerberos names it: `HOST$`, `cifs/host.corp.example:445@REALM`. Null for the ticket service
-    itself and for an account that is a service."""
+    """The machine of a service as Kerberos names it: `HOST$`, `cifs/host.corp.example:445@REALM`. Null for
+    the ticket service itself and for an account that is a service."""
 
     def machine(name: ir.StringValue) -> ir.StringValue:
         principal = name.re_extract(r"^[^/@]+/([^/:@]+)", 1)
@@ -234,22 +279,31 @@ def is_ticket_service(service: ir.StringValue) -> ir.BooleanValue:
     return service.lower().startswith("krbtgt")
 
 
-# --- records of several kinds ------------------------------------------------------------------------------------
+# --- records of several kinds -------------------------------------------------------------------------------
 
-Made = tuple[Cases, dict[str, ir.Value]]  # why a record of one kind is no event, and the columns of those that are
+Made = tuple[
+    Cases, dict[str, ir.Value]
+]  # why a record of one kind is no event, and the columns of those that are
 
 
 def by_kind(kind: ir.StringValue, made: Mapping[str, Made]) -> Made:
-    """What each kind of record makes of it, as one. Each is computed for records of its kind only, which an `and` would not do."""
+    """What each kind of record makes of it, as one. Each is computed for records of its kind only, which an
+    `and` would not do."""
     names = dict.fromkeys(name for _, columns in made.values() for name in columns)
     found = {
-        name: ibis.cases(*((kind == each, columns[name]) for each, (_, columns) in made.items() if name in columns))
+        name: ibis.cases(
+            *((kind == each, columns[name]) for each, (_, columns) in made.items() if name in columns)
+        )
         for name in names
     }
-    return [(ibis.ifelse(kind == each, case, False), why) for each, (cases, _) in made.items() for case, why in cases], found
+    return [
+        (ibis.ifelse(kind == each, case, False), why)
+        for each, (cases, _) in made.items()
+        for case, why in cases
+    ], found
 
 
-# --- text ------------------------------------------------------------------------------------------------------
+# --- text ---------------------------------------------------------------------------------------------------
 
 
 def groups(text: ir.StringValue, pattern: str, names: Sequence[str]) -> ir.StructValue:
@@ -258,7 +312,9 @@ def groups(text: ir.StringValue, pattern: str, names: Sequence[str]) -> ir.Struc
     def regexp_extract(text, pattern, names): ...  # type: ignore[no-untyped-def]
 
     texts = dtypes.Struct(dict.fromkeys(names, dtypes.string))
-    return ibis.udf.scalar.builtin(regexp_extract, signature=((str, str, list[str]), texts))(text, pattern, list(names))
+    return ibis.udf.scalar.builtin(regexp_extract, signature=((str, str, list[str]), texts))(
+        text, pattern, list(names)
+    )
 
 
 # Functions of DuckDB that Ibis has no name for.

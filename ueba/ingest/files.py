@@ -12,13 +12,14 @@
     tar                         ustar at byte 257                     as a stream
     these in gzip, zstd, bzip2  the same, after decompression         as a stream
 
-Names do not matter. A member is `archive.zip/inner.json`; it may be compressed, and an archive itself, `DEPTH` deep. No member is
-in memory or on disk as a whole (but for a zip in another archive), so what an archive says of its sizes does no harm. Of a zip,
-members that are stored or deflated can be read, as those of nearly all are.
+Names do not matter. A member is `archive.zip/inner.json`; it may be compressed, and an archive itself,
+`DEPTH` deep. No member is in memory or on disk as a whole (but for a zip in another archive), so what an
+archive says of its sizes does no harm. Of a zip, members that are stored or deflated can be read, as those
+of nearly all are.
 
-A file that cannot be read, an encrypted member, an archive that breaks off: each is there with an `open` that raises InputError
-and says why, so that all others are read. What is hidden or empty in a folder or an archive, and no plain file, is passed over,
-and `find` says how many were.
+A file that cannot be read, an encrypted member, an archive that breaks off: each is there with an `open`
+that raises InputError and says why, so that all others are read. What is hidden or empty in a folder or an
+archive, and no plain file, is passed over, and `find` says how many were.
 
 Leaves out: what is in a file, see `read`; whether it is a log.
 """
@@ -53,10 +54,18 @@ from ueba.errors import InputError
 BLOCK = 1 << 20  # bytes read at once, at most
 MAGIC = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd", b"BZh": "bz2"}
 FIRST_BLOCK = {"gzip": 1 << 17, "zstd": 1 << 18, "bz2": 1 << 20}  # so many bytes can be decompressed to some
-OTHERS = {b"\xfd7zXZ\0": "xz", b"7z\xbc\xaf\x27\x1c": "7-Zip", b"Rar!\x1a\x07": "RAR", b"\x04\x22\x4d\x18": "LZ4"}
+OTHERS = {
+    b"\xfd7zXZ\0": "xz",
+    b"7z\xbc\xaf\x27\x1c": "7-Zip",
+    b"Rar!\x1a\x07": "RAR",
+    b"\x04\x22\x4d\x18": "LZ4",
+}
 ZIP = (b"PK\3\4", b"PK\5\6", b"PK\7\x08")
 DEPTH = 3
-SPARING = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}  # of the others zipfile decompresses at once whatever comes out
+SPARING = {
+    zipfile.ZIP_STORED,
+    zipfile.ZIP_DEFLATED,
+}  # of the others zipfile decompresses at once whatever comes out
 TIMES = ("LastModified", "last_modified", "updated", "mtime", "created")  # as fsspec's file systems name it
 EXTRAS = {"s3": "ueba[s3]", "s3a": "ueba[s3]", "gs": "gcsfs", "gcs": "gcsfs", "abfs": "adlfs", "az": "adlfs"}
 
@@ -81,7 +90,8 @@ class File:
 
 
 def find(given: str, say: Callable[[str], None] = lambda message: None) -> Iterator[File]:
-    """The files that an argument names. Raises InputError where there are none. say: is told what was passed over"""
+    """The files that an argument names. Raises InputError where there are none. say: is told what was passed
+    over"""
     skipped: Counter[str] = Counter()
     is_empty = True
     for file in named(given, skipped):
@@ -96,7 +106,8 @@ def find(given: str, say: Callable[[str], None] = lambda message: None) -> Itera
 
 
 def check(given: str) -> None:
-    """Raises InputError where a path is not there, before anything is read. Patterns and addresses are seen as they are met."""
+    """Raises InputError where a path is not there, before anything is read. Patterns and addresses are seen
+    as they are met."""
     if given != "-" and "://" not in given and not glob.has_magic(given) and not os.path.lexists(given):
         raise InputError(f"{shown(given)}: No such file or directory")
 
@@ -119,7 +130,9 @@ def standard_input() -> File:
 def passed_over(name: str, size: int | None, is_special: bool, skipped: Counter[str]) -> bool:
     """Whether what is in a folder or an archive is no file to read; counted. name: from there on"""
     is_hidden = any(part.startswith(".") and part not in (".", "..") for part in name.split("/"))
-    why = "hidden" if is_hidden else "links, pipes or devices" if is_special else "empty" if size == 0 else None
+    why = (
+        "hidden" if is_hidden else "links, pipes or devices" if is_special else "empty" if size == 0 else None
+    )
     if why:
         skipped[why] += 1
     return why is not None
@@ -135,8 +148,8 @@ def now() -> dt.datetime:
 
 
 def time_of(value: Any, default: dt.datetime) -> dt.datetime:
-    """UTC without zone, of what archives and file systems have: seconds, year to second (a zip: of an unknown zone), ISO 8601.
-    1970 and 1980 are what they have where they know of none."""
+    """UTC without zone, of what archives and file systems have: seconds, year to second (a zip: of an
+    unknown zone), ISO 8601. 1970 and 1980 are what they have where they know of none."""
     try:
         if isinstance(value, int | float):
             value = dt.datetime.fromtimestamp(value, dt.UTC)
@@ -150,13 +163,15 @@ def time_of(value: Any, default: dt.datetime) -> dt.datetime:
         return default
 
 
-# --- what is being read ----------------------------------------------------------------------------------------
+# --- what is being read -------------------------------------------------------------------------------------
 
 
 class Stream(io.RawIOBase):
-    """A file that is read forward. `read` gives what is asked for, but no more than a block, and less only at the end.
+    """A file that is read forward. `read` gives what is asked for, but no more than a block, and less only
+    at the end.
 
-    Whatever goes wrong is an InputError that names the file. (Archives, decompression, networks: exceptions of their own each.)
+    Whatever goes wrong is an InputError that names the file. (Archives, decompression, networks: exceptions
+    of their own each.)
 
     source: has read and close; after: called when it is closed
     """
@@ -227,7 +242,8 @@ def opening(name: str, source: Callable[[], Any]) -> Stream:
 
 
 def unreadable(name: str, reason: BaseException) -> InputError:
-    """What is wrong with a file, also where that is because of something wrong with the archive that it is in."""
+    """What is wrong with a file, also where that is because of something wrong with the archive that it is
+    in."""
     while isinstance(reason, InputError) and reason.__cause__:
         reason = reason.__cause__
     if isinstance(reason, InputError):
@@ -236,7 +252,9 @@ def unreadable(name: str, reason: BaseException) -> InputError:
         return InputError(f"{name}: {reason.strerror}")
     if isinstance(reason, FileNotFoundError | PermissionError):  # of a network
         return InputError(f"{name}: not found or not allowed ({reason})")
-    return InputError(f"{name}: cannot be read to its end ({str(reason) or 'it ends early'}); was it copied completely?")
+    return InputError(
+        f"{name}: cannot be read to its end ({str(reason) or 'it ends early'}); was it copied completely?"
+    )
 
 
 def broken(name: str, problem: str) -> File:
@@ -259,7 +277,7 @@ def content(stream: Stream) -> Stream:
     return Stream(stream.name, pa.CompressedInputStream(pa.PythonFile(stream, "r"), kind)) if kind else stream
 
 
-# --- on disks and networks -------------------------------------------------------------------------------------
+# --- on disks and networks ----------------------------------------------------------------------------------
 
 
 def local(given: str, skipped: Counter[str]) -> Iterator[File]:
@@ -300,11 +318,15 @@ def fits(parts: list[str], patterns: list[str]) -> bool:
     if patterns[:1] == ["**"]:
         return any(fits(parts[start:], patterns[1:]) for start in range(len(parts) + 1))
     return parts == patterns or (
-        bool(parts and patterns) and fnmatch.fnmatchcase(parts[0], patterns[0]) and fits(parts[1:], patterns[1:])
+        bool(parts and patterns)
+        and fnmatch.fnmatchcase(parts[0], patterns[0])
+        and fits(parts[1:], patterns[1:])
     )
 
 
-def below(paths: Iterable[str], skipped: Counter[str], is_wanted: Callable[[str], bool] = lambda path: True) -> Iterator[File]:
+def below(
+    paths: Iterable[str], skipped: Counter[str], is_wanted: Callable[[str], bool] = lambda path: True
+) -> Iterator[File]:
     """Files, and all files that are wanted in folders and below them."""
     waiting = [*paths][::-1]
     folders = set()
@@ -322,7 +344,9 @@ def below(paths: Iterable[str], skipped: Counter[str], is_wanted: Callable[[str]
                         elif is_wanted(inner):
                             skipped["hidden"] += 1
                 continue
-            if not is_wanted(path) or passed_over("", found.st_size, not stat.S_ISREG(found.st_mode), skipped):
+            if not is_wanted(path) or passed_over(
+                "", found.st_size, not stat.S_ISREG(found.st_mode), skipped
+            ):
                 continue
             file = on_disk(path)
         except OSError as reason:
@@ -359,8 +383,15 @@ def remote(given: str, skipped: Counter[str]) -> Iterator[File]:
             folder = re.split(r"[*?[]", path)[0].rpartition("/")[0]
             found = list(system.glob(path, detail=True).values()) if is_pattern else []
             if not found:
-                raise InputError(f"{given}: {'nothing matches' if is_pattern else 'no such object'}") from None
-        inner = [each for info in found if info["type"] == "directory" for each in system.find(info["name"], detail=True).values()]
+                raise InputError(
+                    f"{given}: {'nothing matches' if is_pattern else 'no such object'}"
+                ) from None
+        inner = [
+            each
+            for info in found
+            if info["type"] == "directory"
+            for each in system.find(info["name"], detail=True).values()
+        ]
     except InputError:
         raise
     except ImportError as reason:
@@ -375,17 +406,25 @@ def remote(given: str, skipped: Counter[str]) -> Iterator[File]:
         size = objects[each].get("size")
         if is_given or not passed_over(each.removeprefix(folder), size, False, skipped):
             name = given if is_given else system.unstrip_protocol(each)
-            modified = time_of(next((objects[each][key] for key in TIMES if objects[each].get(key)), None), now())
-            yield File(name, functools.partial(opening, name, functools.partial(system.open, each, "rb")), size or None, modified)
+            modified = time_of(
+                next((objects[each][key] for key in TIMES if objects[each].get(key)), None), now()
+            )
+            yield File(
+                name,
+                functools.partial(opening, name, functools.partial(system.open, each, "rb")),
+                size or None,
+                modified,
+            )
 
 
-# --- archives --------------------------------------------------------------------------------------------------
+# --- archives -----------------------------------------------------------------------------------------------
 
 Members = Generator[File, None, None]  # each to be opened before the next is asked for, and once
 
 
 def opened(file: File, skipped: Counter[str], depth: int = 0, is_given: bool = False) -> Iterator[File]:
-    """A file, or what is in it if it is an archive. is_given: by its name, and so not passed over if it is empty"""
+    """A file, or what is in it if it is an archive. is_given: by its name, and so not passed over if it is
+    empty"""
     try:
         stream, start = begun(file)
     except InputError as reason:
@@ -457,13 +496,19 @@ def inside(archive: File, name: str) -> str:
 def zip_members(file: File, stream: Stream, skipped: Counter[str]) -> Members:
     try:
         with stream:
-            archive = zipfile.ZipFile(file.local) if file.local and not compression(stream.peek(4)) else spooled(stream)
+            archive = (
+                zipfile.ZipFile(file.local)
+                if file.local and not compression(stream.peek(4))
+                else spooled(stream)
+            )
     except Exception as reason:
         yield broken(file.name, str(unreadable(file.name, reason)))
         return
     with archive:
         for info in archive.infolist():
-            if info.is_dir() or passed_over(info.filename, info.file_size, stat.S_ISLNK(info.external_attr >> 16), skipped):
+            if info.is_dir() or passed_over(
+                info.filename, info.file_size, stat.S_ISLNK(info.external_attr >> 16), skipped
+            ):
                 continue
             name = inside(file, info.filename)
             member = functools.partial(opening, name, functools.partial(archive.open, info))
@@ -471,13 +516,16 @@ def zip_members(file: File, stream: Stream, skipped: Counter[str]) -> Members:
                 yield broken(name, f"{name}: is encrypted; unpack it with its password")
             elif info.compress_type not in SPARING:
                 how = zipfile.compressor_names.get(info.compress_type, info.compress_type)  # type: ignore[attr-defined]
-                yield broken(name, f"{name}: is compressed by a method that cannot be read ({how}); unpack it first")
+                yield broken(
+                    name, f"{name}: is compressed by a method that cannot be read ({how}); unpack it first"
+                )
             else:
                 yield File(name, member, info.file_size, time_of(info.date_time, file.modified))
 
 
 def spooled(stream: Stream) -> zipfile.ZipFile:
-    """A zip that does not lie on a disk, whose table of contents is at its end. The file goes when it is closed."""
+    """A zip that does not lie on a disk, whose table of contents is at its end. The file goes when it is
+    closed."""
     with tempfile.NamedTemporaryFile() as file:
         file.writelines(iter(content(stream).read, b""))
         file.flush()
@@ -495,7 +543,9 @@ def tar_members(file: File, stream: Stream, skipped: Counter[str]) -> Members:
                     source = functools.partial(archive.extractfile, info)
                     with contextlib.ExitStack() as streams:  # behind the next header it can no longer be read
 
-                        def member(name: str = name, source: Any = source, streams: contextlib.ExitStack = streams) -> Stream:
+                        def member(
+                            name: str = name, source: Any = source, streams: contextlib.ExitStack = streams
+                        ) -> Stream:
                             return streams.enter_context(opening(name, source))
 
                         yield File(name, member, info.size, time_of(info.mtime, file.modified))

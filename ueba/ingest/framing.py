@@ -1,10 +1,13 @@
-"""Where one record of a file ends and the next begins: blocks of bytes -> blocks of whole records, one a line, and their numbers.
+"""Where one record of a file ends and the next begins: blocks of bytes -> blocks of whole records, one a
+line, and their numbers.
 
-Frames for texts: lines, CSV rows with line ends inside quotes, elements of a JSON document, and events in XML. Rows and elements
-are found by counting quotes and brackets, many bytes at once (the structural pass of simdjson: Langdale and Lemire 2019, here in
-numpy). What is not a text (a Windows event log, a Parquet file) is converted to JSON, a record a line.
+Frames for texts: lines, CSV rows with line ends inside quotes, elements of a JSON document, and events in
+XML. Rows and elements are found by counting quotes and brackets, many bytes at once (the structural pass of
+simdjson: Langdale and Lemire 2019, here in numpy). What is not a text (a Windows event log, a Parquet file)
+is converted to JSON, a record a line.
 
-A frame yields (text, numbers): text ends with a newline, numbers are int64 [records], or None if they count on from the last.
+A frame yields (text, numbers): text ends with a newline, numbers are int64 [records], or None if they count
+on from the last.
 """
 
 from __future__ import annotations
@@ -39,7 +42,8 @@ Frame = Callable[[Iterable[bytes]], Framed]
 
 
 def guessed(start: bytes) -> Frame:
-    """The frame of a text that begins so: lines, unless it is a JSON document over several lines or all in one."""
+    """The frame of a text that begins so: lines, unless it is a JSON document over several lines or all in
+    one."""
     text = start.removeprefix(b"\xef\xbb\xbf").lstrip()
     if re.match(XML, text) and not re.match(XML_LINE, text):
         return xml_events
@@ -62,19 +66,21 @@ def guessed(start: bytes) -> Frame:
 
 
 def is_around_all(wrapper: re.Match[bytes]) -> bool:
-    """Whether a list is that of a document's records and not one of a record, as `events` is in a Google activity after objects."""
+    """Whether a list is that of a document's records and not one of a record, as `events` is in a Google
+    activity after objects."""
     before = wrapper.string[: wrapper.start()]
     return depth_before(before) == 1 and not (wrapper[1] == b"events" and b"{" in before[1:])
 
 
 def is_search(wrapper: re.Match[bytes]) -> bool:
-    """Whether a list is that of the hits of an answer of Elasticsearch, `{"took": 5, ..., "hits": {..., "hits": [...]}}`."""
+    """Whether a list is that of the hits of an answer of Elasticsearch, `{"took": 5, ..., "hits": {...,
+    "hits": [...]}}`."""
     before = wrapper.string[: wrapper.start()]
     begins = re.match(rb'\{\s*"(took|hits|_scroll_id|pit_id)"', before)
     return wrapper[1] == b"hits" and begins is not None and depth_before(before) == 2
 
 
-# --- lines -----------------------------------------------------------------------------------------------------
+# --- lines --------------------------------------------------------------------------------------------------
 
 
 def lines(blocks: Iterable[bytes]) -> Framed:
@@ -84,7 +90,8 @@ def lines(blocks: Iterable[bytes]) -> Framed:
 
 
 def whole_lines(blocks: Iterable[bytes]) -> Iterator[bytes]:
-    """Blocks cut after a newline. Of a line over MAX_LINE, somewhat more is passed on: enough to see that it is one."""
+    """Blocks cut after a newline. Of a line over MAX_LINE, somewhat more is passed on: enough to see that it
+    is one."""
     rest = b""
     for block in blocks:
         end = block.rfind(b"\n") + 1
@@ -97,12 +104,12 @@ def whole_lines(blocks: Iterable[bytes]) -> Iterator[bytes]:
         yield rest + b"\n"
 
 
-# --- CSV -------------------------------------------------------------------------------------------------------
+# --- CSV ----------------------------------------------------------------------------------------------------
 
 
 def csv_rows(blocks: Iterable[bytes]) -> Framed:
-    """One row, one record, numbered by its first line. Line ends inside quotes become spaces. A quote that is not closed within
-    MAX_LINE bytes was none: its line stands alone."""
+    """One row, one record, numbered by its first line. Line ends inside quotes become spaces. A quote that
+    is not closed within MAX_LINE bytes was none: its line stands alone."""
     line, rest = 1, b""
     for text in chain(whole_lines(blocks), [None]):
         rest += text or b""
@@ -118,7 +125,8 @@ def csv_rows(blocks: Iterable[bytes]) -> Framed:
 
 
 def rows_at_start(text: bytes) -> tuple[bytes, npt.NDArray[np.int64], bool]:
-    """The whole rows that a text begins with, the number of lines of each, and whether what follows them is no row."""
+    """The whole rows that a text begins with, the number of lines of each, and whether what follows them is
+    no row."""
     array = np.frombuffer(text, np.uint8)
     newline = np.flatnonzero(array == NEWLINE)
     is_inside = np.cumsum(array == QUOTE)[newline] % 2 == 1
@@ -134,14 +142,16 @@ def rows_at_start(text: bytes) -> tuple[bytes, npt.NDArray[np.int64], bool]:
     return made.tobytes(), lines_of, bool(len(stray)) or len(text) - end > MAX_LINE
 
 
-# --- JSON ------------------------------------------------------------------------------------------------------
+# --- JSON ---------------------------------------------------------------------------------------------------
 
 
 def json_elements(blocks: Iterable[bytes], base: int) -> Framed:
-    """The objects at a depth of brackets (0: one after another, 1: in an array, 2: in an array in an object, ...), numbered from 1.
-    What stands between them is passed over; a document that breaks off ends with a record that is not JSON.
+    """The objects at a depth of brackets (0: one after another, 1: in an array, 2: in an array in an object,
+    ...), numbered from 1. What stands between them is passed over; a document that breaks off ends with a
+    record that is not JSON.
 
-    A line end inside a string is not JSON: the string is taken to be closed there, so that one stray quote costs one record."""
+    A line end inside a string is not JSON: the string is taken to be closed there, so that one stray quote
+    costs one record."""
     depth, in_string, rest = 0, False, b""  # rest: from the beginning of the object that is open, if one is
     for block in blocks:
         array = np.frombuffer(rest + block, np.uint8)
@@ -178,8 +188,11 @@ def one_line(text: bytes) -> bytes:
     return text.replace(b"\r", b" ").replace(b"\n", b" ") + b"\n"
 
 
-def brackets(array: Bytes, start: int, in_string: bool) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], bool]:
-    """Where brackets are outside of strings from `start` on, what each does to the depth, and whether the text ends in a string."""
+def brackets(
+    array: Bytes, start: int, in_string: bool
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], bool]:
+    """Where brackets are outside of strings from `start` on, what each does to the depth, and whether the
+    text ends in a string."""
     where = np.flatnonzero(STRUCTURE[array[start:]]) + start
     kind = array[where]
     quote = kind == QUOTE
@@ -212,12 +225,12 @@ def depth_before(text: bytes) -> int:
     return int(brackets(np.frombuffer(text, np.uint8), 0, False)[1].sum())
 
 
-# --- XML -------------------------------------------------------------------------------------------------------
+# --- XML ----------------------------------------------------------------------------------------------------
 
 
 def xml_events(blocks: Iterable[bytes]) -> Framed:
-    """The events of a Windows log saved as XML: from `<Event ...>` to `</Event>`, numbered from 1. What stands between is passed
-    over. An event that does not end is a record too, up to the next one."""
+    """The events of a Windows log saved as XML: from `<Event ...>` to `</Event>`, numbered from 1. What
+    stands between is passed over. An event that does not end is a record too, up to the next one."""
     rest = b""
     for block in chain(blocks, [None]):
         rest += block or b""
@@ -234,11 +247,12 @@ def xml_events(blocks: Iterable[bytes]) -> Framed:
             rest = b""
 
 
-# --- what is not a text ----------------------------------------------------------------------------------------
+# --- what is not a text -------------------------------------------------------------------------------------
 
 
 def converted(start: bytes, blocks: Iterable[bytes], path: str) -> Iterator[bytes] | None:
-    """The records of a file that is no text, as blocks of JSON lines; None for a text, of which nothing is read here."""
+    """The records of a file that is no text, as blocks of JSON lines; None for a text, of which nothing is
+    read here."""
     if start.startswith(b"ElfFile\0"):
         return windows_events(blocks, path)
     if start.startswith(b"PAR1"):
@@ -247,15 +261,17 @@ def converted(start: bytes, blocks: Iterable[bytes], path: str) -> Iterator[byte
 
 
 def windows_events(blocks: Iterable[bytes], path: str) -> Iterator[bytes]:
-    """An EVTX file by the evtx package (Ben-Amram), whose JSON is that of its evtx_dump. A record that it cannot read is a line
-    that says why and is not JSON."""
+    """An EVTX file by the evtx package (Ben-Amram), whose JSON is that of its evtx_dump. A record that it
+    cannot read is a line that says why and is not JSON."""
     from evtx import PyEvtxParser
 
     with on_disk(blocks) as file:
         try:
             records = PyEvtxParser(str(file)).records_json()
         except (OSError, RuntimeError) as reason:
-            raise InputError(f"{path}: is not a whole Windows event log ({reason}); was it copied completely?") from reason
+            raise InputError(
+                f"{path}: is not a whole Windows event log ({reason}); was it copied completely?"
+            ) from reason
         while True:
             try:
                 record = next(records)

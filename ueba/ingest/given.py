@@ -1,11 +1,13 @@
 """A table of people and machines that somebody keeps (`--entities people.csv`) -> what it says of each.
 
-A row is one entity, named in the first column that is called as USER_NAMES or HOST_NAMES. Columns in ALIASES hold other names of it
-(several with `;` or spaces between). `kind` says what it is (human, service, machine account, anonymous; host for a machine).
-`groups`, `role` or `kind` with the word admin make an administrator. All else (department, manager, tier, owner, ...) is kept as
-it is. CSV with a header, JSON (lines or an array) or Parquet.
+A row is one entity, named in the first column that is called as USER_NAMES or HOST_NAMES. Columns in ALIASES
+hold other names of it (several with `;` or spaces between). `kind` says what it is (human, service, machine
+account, anonymous; host for a machine). `groups`, `role` or `kind` with the word admin make an
+administrator. All else (department, manager, tier, owner, ...) is kept as it is. CSV with a header, JSON
+(lines or an array) or Parquet.
 
-The table replaces an earlier one of the same file name. Leaves out: when something was true; the table is believed for all time.
+The table replaces an earlier one of the same file name. Leaves out: when something was true; the table is
+believed for all time.
 """
 
 from __future__ import annotations
@@ -23,7 +25,18 @@ import pyarrow.parquet as pq
 
 from ueba.errors import InputError
 
-USER_NAMES = ("user", "account", "username", "user_name", "samaccountname", "login", "upn", "userprincipalname", "name", "email")
+USER_NAMES = (
+    "user",
+    "account",
+    "username",
+    "user_name",
+    "samaccountname",
+    "login",
+    "upn",
+    "userprincipalname",
+    "name",
+    "email",
+)
 HOST_NAMES = ("host", "hostname", "machine", "computer", "device", "asset", "fqdn", "ip", "address")
 ALIASES = (
     "aliases",
@@ -39,19 +52,30 @@ ALIASES = (
     "fqdn",
 )
 ADDRESSES = ("ip", "ips", "address", "addresses", "ip_address")
-KINDS = {"human": "human", "person": "human", "service": "service", "machine": "machine", "anonymous": "anonymous"}
+KINDS = {
+    "human": "human",
+    "person": "human",
+    "service": "service",
+    "machine": "machine",
+    "anonymous": "anonymous",
+}
 HOST_KINDS = ("host", "computer", "server", "workstation", "device")
 ADMIN = re.compile(r"admin", re.IGNORECASE)
 
 
 def read(path: Path) -> list[dict[str, Any]]:
-    """kind (user, host), name, aliases, addresses, account_kind (or None), is_admin (or None), attributes of each row.
+    """kind (user, host), name, aliases, addresses, account_kind (or None), is_admin (or None), attributes of
+    each row.
 
     Raises InputError where there are none."""
     try:
-        rows = [{str(key).strip().lower(): value for key, value in row.items() if key} for row in rows_of(path)]
+        rows = [
+            {str(key).strip().lower(): value for key, value in row.items() if key} for row in rows_of(path)
+        ]
     except (OSError, ValueError, csv.Error, pa.ArrowException) as reason:
-        raise InputError(f"{path}: cannot be read as a table of entities ({str(reason).splitlines()[0]})") from reason
+        raise InputError(
+            f"{path}: cannot be read as a table of entities ({str(reason).splitlines()[0]})"
+        ) from reason
     columns = list(rows[0]) if rows else []
     if not rows:
         raise InputError(f"{path}: holds no rows; give a CSV with a header, JSON or Parquet")
@@ -93,13 +117,21 @@ def entity(row: dict[str, Any], column: str) -> dict[str, Any]:
     spell = spelt_host if is_host else spelt_user
     others = [each for name in ALIASES if name != column for each in several(row.get(name))]
     groups = " ".join(text(row.get(name)) for name in ("groups", "group", "memberof", "role", "kind"))
-    plain = {name: text(value) for name, value in row.items() if name not in (column, *ALIASES, *ADDRESSES, "kind", "type")}
+    plain = {
+        name: text(value)
+        for name, value in row.items()
+        if name not in (column, *ALIASES, *ADDRESSES, "kind", "type")
+    }
     return {
         "kind": "host" if is_host else "user",
         "name": spell(text(row[column])),
         "aliases": sorted({spell(each) for each in others} - {spell(text(row[column]))}),
-        "addresses": sorted({each.lower() for name in ADDRESSES if is_host for each in several(row.get(name))}),
-        "account_kind": None if is_host else next((KINDS[word] for word in KINDS if kind.startswith(word)), None),
+        "addresses": sorted(
+            {each.lower() for name in ADDRESSES if is_host for each in several(row.get(name))}
+        ),
+        "account_kind": None
+        if is_host
+        else next((KINDS[word] for word in KINDS if kind.startswith(word)), None),
         "is_admin": bool(ADMIN.search(groups)) if groups.strip() else None,
         "attributes": {name: value for name, value in plain.items() if value},
     }

@@ -1,14 +1,16 @@
-"""One spelling for an entity, and what kind of account a name is. events -> events, idempotent, ibis expressions only.
+"""One spelling for an entity, and what kind of account a name is. events -> events, idempotent, ibis
+expressions only.
 
     CORP\\Alice, alice@CORP, ALICE@corp.  ->  alice@corp         .\\Alice  ->  alice (a local account)
     WS7.corp.example., \\\\WS7.Corp.Example  ->  ws7.corp.example    ::ffff:10.0.0.7  ->  10.0.0.7
     ?, -, empty  ->  null                                       source ::1, 127.0.0.1, localhost, LOCAL  ->  the target
 
-Windows names are case-insensitive, so everything is lower case here. A source whose names are canonical already says so
-(`Source.canonical`) and keeps them as written: LANL's pseudonyms read `U7275@DOM1` in every file that goes with it.
+Windows names are case-insensitive, so everything is lower case here. A source whose names are canonical
+already says so (`Source.canonical`) and keeps them as written: LANL's pseudonyms read `U7275@DOM1` in every
+file that goes with it.
 
-Leaves out what takes a look at other events: `ws7` and `ws7.corp.example` as one, `CORP` and `corp.example` as one, and IP
-addresses as the host that held them at the time. That is `entities`.
+Leaves out what takes a look at other events: `ws7` and `ws7.corp.example` as one, `CORP` and `corp.example`
+as one, and IP addresses as the host that held them at the time. That is `entities`.
 """
 
 from __future__ import annotations
@@ -35,7 +37,8 @@ SERVICE_PATTERN = r"^(dwm|umfd)-\d+$|^svc|^service[-_.]|[-_.](svc|service)$|^ser
 
 
 def once(value: ir.Value, stage: Callable[[ir.Value], ir.Value]) -> ir.Value:
-    """`stage(value)` with the value computed once: DuckDB copies an expression to wherever it is named, and runs each copy."""
+    """`stage(value)` with the value computed once: DuckDB copies an expression to wherever it is named, and
+    runs each copy."""
     return ibis.array([value]).map(stage)[0]
 
 
@@ -56,7 +59,8 @@ def user(name: ir.StringValue) -> ir.StringValue:
 
 
 def host(name: ir.StringValue) -> ir.StringValue:
-    """Lower case, without leading backslashes and trailing dots; an IPv4 address in IPv6 clothes is an IPv4 address."""
+    """Lower case, without leading backslashes and trailing dots; an IPv4 address in IPv6 clothes is an IPv4
+    address."""
 
     def bared(lower: ir.StringValue) -> ir.StringValue:
         plain = lower.re_replace(r"^[\s\\]+|[\s.]+$", "")
@@ -72,7 +76,8 @@ def resource(name: ir.StringValue) -> ir.StringValue:
 
 
 def unify(events: ir.Table) -> ir.Table:
-    """events -> events with one spelling for each name and address. A name that is all dots and the like stays."""
+    """events -> events with one spelling for each name and address. A name that is all dots and the like
+    stays."""
     target = ibis.ifelse(events.target_kind == "resource", resource(events.target), host(events.target))
     source_ip = host(events.source_ip)
     source_ip = ibis.ifelse(source_ip.isin(LOOPBACK), ibis.null("string"), source_ip)

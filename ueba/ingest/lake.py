@@ -8,11 +8,12 @@
     entities.parquet                        who is who, see `entities`
     index.json                              the edges that count: day -> file and number of rows
 
-In events, `file` is the number of a file in the manifest; records that were dropped are there too, with the reason alone.
+In events, `file` is the number of a file in the manifest; records that were dropped are there too, with the
+reason alone.
 
-A batch is there when its manifest is, edges are there when the index names them; both are written last, by renaming. So an
-interrupted ingest leaves nothing to be seen, and the next one removes what it left. A file is known by its content: read again with
-other settings, it takes the place of what was read before.
+A batch is there when its manifest is, edges are there when the index names them; both are written last, by
+renaming. So an interrupted ingest leaves nothing to be seen, and the next one removes what it left. A file
+is known by its content: read again with other settings, it takes the place of what was read before.
 
 Leaves out: object stores, compaction, and removal of old days.
 """
@@ -45,7 +46,8 @@ Manifest = dict[str, Any]
 
 @contextlib.contextmanager
 def writing(lake: Path) -> Iterator[Path]:
-    """An empty directory inside the lake for one writer at a time; what an interrupted one left is removed before and after."""
+    """An empty directory inside the lake for one writer at a time; what an interrupted one left is removed
+    before and after."""
     lake.mkdir(parents=True, exist_ok=True)
     with open(lake / ".lock", "w") as lock:
         try:
@@ -77,23 +79,31 @@ def clean(lake: Path) -> None:
             shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
-# --- batches ---------------------------------------------------------------------------------------------------
+# --- batches ------------------------------------------------------------------------------------------------
 
 
 def manifests(lake: Path) -> list[Manifest]:
-    """Every batch that is there, in the order in which they came: `id`, `number`, `files`, each with `digest`, `how` it was read,
-    `spans` (day -> first time, last time, events) and `report`; None for one whose content was known.
+    """Every batch that is there, in the order in which they came: `id`, `number`, `files`, each with
+    `digest`, `how` it was read, `spans` (day -> first time, last time, events) and `report`; None for one
+    whose content was known.
 
     Raises WorkspaceError where they are of another version."""
     held = [json.loads(path.read_text()) for path in lake.glob("batches/*.json")]
     if any(manifest.get("lake_version") != VERSION for manifest in held):
-        raise WorkspaceError(f"{lake}: was made by another version; remove it, and ingest its log files again")
+        raise WorkspaceError(
+            f"{lake}: was made by another version; remove it, and ingest its log files again"
+        )
     return sorted(held, key=lambda manifest: (manifest["number"], manifest["id"]))
 
 
 def live(held: list[Manifest]) -> dict[str, list[int]]:
     """Which files of each batch count: of the same content, the one that was read last."""
-    files = [(manifest["id"], number, file) for manifest in held for number, file in enumerate(manifest["files"]) if file]
+    files = [
+        (manifest["id"], number, file)
+        for manifest in held
+        for number, file in enumerate(manifest["files"])
+        if file
+    ]
     last = {file["digest"]: (batch, number) for batch, number, file in files}
     counting: dict[str, list[int]] = {manifest["id"]: [] for manifest in held}
     for batch, number in last.values():
@@ -132,25 +142,33 @@ def write_json(temporary: Path, path: Path, content: Any) -> None:
     os.replace(written, path)
 
 
-# --- edges -----------------------------------------------------------------------------------------------------
+# --- edges --------------------------------------------------------------------------------------------------
 
 
 def index(lake: Path) -> dict[str, dict[str, Any]]:
-    """Day -> `file` of its edges, in the lake's folder, and `rows`. Raises WorkspaceError where it is of another version."""
+    """Day -> `file` of its edges, in the lake's folder, and `rows`. Raises WorkspaceError where it is of
+    another version."""
     path = lake / "index.json"
     if not path.exists():
         manifests(lake)  # where only they are, they may be of another version
         return {}
     stored = json.loads(path.read_text())
     if stored["lake_version"] != VERSION:
-        raise WorkspaceError(f"{lake}: was made by another version; remove it, and ingest its log files again")
+        raise WorkspaceError(
+            f"{lake}: was made by another version; remove it, and ingest its log files again"
+        )
     days: dict[str, dict[str, Any]] = stored["days"]
     return days
 
 
 def stored(lake: Path, from_day: dt.date, to_day: dt.date) -> list[Path]:
-    """The files that hold the edges of some days, both ends included: one a day, whose name changes when its edges do."""
-    return [lake / entry["file"] for day, entry in sorted(index(lake).items()) if from_day.isoformat() <= day <= to_day.isoformat()]
+    """The files that hold the edges of some days, both ends included: one a day, whose name changes when its
+    edges do."""
+    return [
+        lake / entry["file"]
+        for day, entry in sorted(index(lake).items())
+        if from_day.isoformat() <= day <= to_day.isoformat()
+    ]
 
 
 def days(lake: Path) -> list[dt.date]:
@@ -169,7 +187,8 @@ def read(lake: Path, from_day: dt.date, to_day: dt.date, *, memory_limit: str = 
 
 
 def read_pairs(lake: Path, from_day: dt.date, to_day: dt.date, *, memory_limit: str = "1GB") -> pa.Table:
-    """The same at the grain of detection, see `edges.pairs`. An account is of the kind that is known, else as its name says."""
+    """The same at the grain of detection, see `edges.pairs`. An account is of the kind that is known, else
+    as its name says."""
     pairs = query(lake, from_day, to_day, edges.pairs, memory_limit)
     known = read_entities(lake)
     known = known and known.filter((pc.field("kind") == "user") & pc.field("account_kind").is_valid())
@@ -189,10 +208,16 @@ def read_entities(lake: Path) -> pa.Table | None:
 def administrators(lake: Path) -> set[str]:
     """Users with administrator rights, seen or told."""
     known = read_entities(lake)
-    return set() if known is None else set(known.filter((pc.field("kind") == "user") & pc.field("is_admin"))["name"].to_pylist())
+    return (
+        set()
+        if known is None
+        else set(known.filter((pc.field("kind") == "user") & pc.field("is_admin"))["name"].to_pylist())
+    )
 
 
-def query(lake: Path, from_day: dt.date, to_day: dt.date, stage: Callable[[ir.Table], ir.Table], memory_limit: str) -> pa.Table:
+def query(
+    lake: Path, from_day: dt.date, to_day: dt.date, stage: Callable[[ir.Table], ir.Table], memory_limit: str
+) -> pa.Table:
     """Some days' edges through an expression."""
     chosen = [str(path) for path in stored(lake, from_day, to_day)]
     with connect(memory_limit) as connection:
@@ -203,7 +228,9 @@ def query(lake: Path, from_day: dt.date, to_day: dt.date, stage: Callable[[ir.Ta
         expression = stage(ibis.table(edges.SCHEMA, name="stored"))
         table = connection.sql(ibis.to_sql(expression, dialect="duckdb")).to_arrow_table()
     # DuckDB adds integers up to 128 bits, which Arrow knows only as decimals.
-    plain = [field.with_type(pa.int64()) if pa.types.is_decimal(field.type) else field for field in table.schema]
+    plain = [
+        field.with_type(pa.int64()) if pa.types.is_decimal(field.type) else field for field in table.schema
+    ]
     return table.cast(pa.schema(plain))
 
 
@@ -211,7 +238,10 @@ def connect(memory_limit: str, temporary: Path | None = None) -> duckdb.DuckDBPy
     """A DuckDB of our own, in memory, that spills to `temporary`. Times have no zone and mean UTC."""
     config: dict[str, Any] = {"memory_limit": memory_limit, "preserve_insertion_order": "false"}
     connection = duckdb.connect(config=config | ({"temp_directory": str(temporary)} if temporary else {}))
-    connection.execute("SET TimeZone = 'UTC'; SET enable_progress_bar = false")  # a bar would go to standard output
-    # This optimiser copies what is aggregated into one projection, exponentially where expressions build on one another.
+    connection.execute(
+        "SET TimeZone = 'UTC'; SET enable_progress_bar = false"
+    )  # a bar would go to standard output
+    # This optimiser copies what is aggregated into one projection, exponentially where expressions build on
+    # one another.
     connection.execute("SET disabled_optimizers = 'partial_aggregate_pushdown'")
     return connection

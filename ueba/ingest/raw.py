@@ -1,7 +1,7 @@
 """The events behind an edge, with the file and the line of each, so that a person can open the log there.
 
-They are those that edges are counted from: each once, names resolved, views of one logon brought together (see `build`).
-Leaves out evidence, which makes no edge, and the text of the record: that is in the log.
+They are those that edges are counted from: each once, names resolved, views of one logon brought together
+(see `build`). Leaves out evidence, which makes no edge, and the text of the record: that is in the log.
 """
 
 from __future__ import annotations
@@ -32,15 +32,26 @@ def events(
     most: int | None = None,
     columns: Sequence[str] = COLUMNS,
 ) -> pa.Table:
-    """The events of a span of time, UTC, both ends included, by time; of COLUMNS those that are wanted. Texts are held once, with
-    their number in each row (dictionary-encoded).
+    """The events of a span of time, UTC, both ends included, by time; of COLUMNS those that are wanted.
+    Texts are held once, with their number in each row (dictionary-encoded).
 
     where: SQL over COLUMNS, with ? for each of `parameters`; most: of a day's edge, the first so many"""
     few = (
-        "" if most is None else f"QUALIFY row_number() OVER (PARTITION BY {', '.join(_EDGE)} ORDER BY time, path, line) <= {most:d}"
+        ""
+        if most is None
+        else f"QUALIFY row_number() OVER (PARTITION BY {', '.join(_EDGE)} ORDER BY time, path, line) <= {most:d}"
     )
-    days = {day: parts for day, parts in build.parts_by_day(lake_root).items() if str(first.date()) <= day <= str(last.date())}
-    paths = [(file["digest"], file["report"]["file"]) for held in lake.manifests(lake_root) for file in held["files"] if file]
+    days = {
+        day: parts
+        for day, parts in build.parts_by_day(lake_root).items()
+        if str(first.date()) <= day <= str(last.date())
+    }
+    paths = [
+        (file["digest"], file["report"]["file"])
+        for held in lake.manifests(lake_root)
+        for file in held["files"]
+        if file
+    ]
     wanted = ", ".join(f'"{name}"' for name in columns)
     files = pa.table({"origin": [digest for digest, _ in paths], "path": [path for _, path in paths]})
     with lake.connect("1GB") as connection:
@@ -48,7 +59,9 @@ def events(
             build.gather_evidence(connection, lake_root)
             entities.resolve(connection)
         connection.register("read_files", files)
-        connection.execute("CREATE TABLE files AS SELECT origin, any_value(path) AS path FROM read_files GROUP BY origin")
+        connection.execute(
+            "CREATE TABLE files AS SELECT origin, any_value(path) AS path FROM read_files GROUP BY origin"
+        )
         found = [
             _encoded(
                 connection,
@@ -63,7 +76,8 @@ def events(
 
 
 def _encoded(connection: duckdb.DuckDBPyConnection, sql: str, parameters: list[Any]) -> pa.Table:
-    """What SQL finds, texts once each: a day at a time, so that no more than a day's are there many times over."""
+    """What SQL finds, texts once each: a day at a time, so that no more than a day's are there many times
+    over."""
     table = connection.sql(sql, params=parameters).to_arrow_table()
     return pa.table({name: _once(table[name]) for name in table.column_names})
 
@@ -75,8 +89,8 @@ def _once(column: pa.ChunkedArray) -> pa.ChunkedArray:
 def of_edges(
     lake_root: Path, edges: pd.DataFrame, most: int | None = None
 ) -> dict[tuple[str, str | None, str, str], list[dict[str, Any]]]:
-    """The events of some edges of a day, by (user, source, target, target_kind), each by time; none of what the lake does not hold
-    any more.
+    """The events of some edges of a day, by (user, source, target, target_kind), each by time; none of what
+    the lake does not hold any more.
 
     edges: these columns, first_seen and last_seen; most: of each edge, the first so many"""
     keys = list(edges[list(_EDGE)].itertuples(index=False, name=None))
@@ -90,4 +104,6 @@ def of_edges(
 
 
 _TYPES = {"time": pa.timestamp("us"), "witnesses": pa.int32(), "line": pa.int64()}
-_NONE = pa.table({name: pa.array([], _TYPES.get(name, pa.dictionary(pa.int32(), pa.string()))) for name in COLUMNS})
+_NONE = pa.table(
+    {name: pa.array([], _TYPES.get(name, pa.dictionary(pa.int32(), pa.string()))) for name in COLUMNS}
+)

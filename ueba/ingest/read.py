@@ -1,15 +1,18 @@
-"""Any log file as numbered records, read once: plain, gzip, zstd or bzip2 by its first bytes, `-` for standard input.
+"""Any log file as numbered records, read once: plain, gzip, zstd or bzip2 by its first bytes, `-` for
+standard input.
 
-A record is a line; or, where the content shows it, an element of a JSON document (an array, or one under a name that export
-tools use, or objects one after another over several lines), a CSV row with line ends inside quotes, a record of a Windows event
-log (EVTX), a row of a Parquet file (as JSON). Whatever it was, it leaves here as one line of text.
+A record is a line; or, where the content shows it, an element of a JSON document (an array, or one under a
+name that export tools use, or objects one after another over several lines), a CSV row with line ends inside
+quotes, a record of a Windows event log (EVTX), a row of a Parquet file (as JSON). Whatever it was, it leaves
+here as one line of text.
 
-On the way past the content is hashed (a file is named by what it says, so `auth.txt` and `auth.txt.gz` are one), records are
-counted, and made safe: UTF-16 becomes UTF-8, a byte that is not UTF-8 and a NUL become `\\xNN`, CRLF becomes LF, and of a record
-over `MAX_LINE` only the beginning is kept, so that memory stays bounded whatever the file holds.
+On the way past the content is hashed (a file is named by what it says, so `auth.txt` and `auth.txt.gz` are
+one), records are counted, and made safe: UTF-16 becomes UTF-8, a byte that is not UTF-8 and a NUL become
+`\\xNN`, CRLF becomes LF, and of a record over `MAX_LINE` only the beginning is kept, so that memory stays
+bounded whatever the file holds.
 
-Records come in slices of bounded size, the next one read while the last one is worked on. Leaves out: what a record means; that
-is `sources`. Which files there are, and archives: `files`.
+Records come in slices of bounded size, the next one read while the last one is worked on. Leaves out: what a
+record means; that is `sources`. Which files there are, and archives: `files`.
 """
 
 from __future__ import annotations
@@ -29,15 +32,20 @@ from ueba.ingest import framing
 from ueba.ingest.files import BLOCK, File, compression, unreadable
 
 MAX_LINE = framing.MAX_LINE
-SLICE = 1 << 26  # bytes of text in a slice: the larger, the fewer days are cut in two; two are in memory at a time
+SLICE = (
+    1 << 26
+)  # bytes of text in a slice: the larger, the fewer days are cut in two; two are in memory at a time
 LINES = pa.schema([("line", pa.int64()), ("text", pa.string())])  # line: from 1; text: without its newline
 SAMPLE = 200  # records that show what a file is
 
-Progress = Callable[[int, int, int | None], None]  # records, bytes read of the file as stored, its size (a pipe: records, None)
+Progress = Callable[
+    [int, int, int | None], None
+]  # records, bytes read of the file as stored, its size (a pipe: records, None)
 
 
 class Feed:
-    """The records of one file, to be read once. After the last of `slices`, `lines` and `digest` stand for the whole file.
+    """The records of one file, to be read once. After the last of `slices`, `lines` and `digest` stand for
+    the whole file.
 
     sample: the first records, the last of them perhaps cut
     """
@@ -51,7 +59,9 @@ class Feed:
         self._hash = hashlib.sha256()
         self._file = file.open()
         try:  # Arrow reads a file by itself a quarter faster than through Python.
-            self._stored = pa.OSFile(os.fsencode(file.local)) if file.local else pa.PythonFile(self._file, "r")
+            self._stored = (
+                pa.OSFile(os.fsencode(file.local)) if file.local else pa.PythonFile(self._file, "r")
+            )
         except OSError as reason:
             self._file.close()
             raise unreadable(self.path, reason) from reason
@@ -73,7 +83,8 @@ class Feed:
         self.sample = tuple(safe(each[:MAX_LINE]).decode().rstrip("\r") for each in first[:SAMPLE])
 
     def slices(self, is_csv: bool = False) -> Iterator[pa.Table]:
-        """All records as tables of `LINES`, in order. Raises InputError where the file cannot be read to its end."""
+        """All records as tables of `LINES`, in order. Raises InputError where the file cannot be read to its
+        end."""
         if is_csv:
             self._frame = framing.csv_rows
         unread = self._slices()
@@ -113,7 +124,9 @@ class Feed:
             ends = np.flatnonzero(np.frombuffer(text, np.uint8) == ord("\n"))  # [records]
             offsets = np.zeros(len(ends) + 1, np.int32)
             offsets[1:] = ends - np.arange(len(ends))
-            texts = pa.StringArray.from_buffers(len(ends), pa.py_buffer(offsets), pa.py_buffer(text.replace(b"\n", b"")))
+            texts = pa.StringArray.from_buffers(
+                len(ends), pa.py_buffer(offsets), pa.py_buffer(text.replace(b"\n", b""))
+            )
             if numbers is None:
                 numbers = np.arange(self.lines + 1, self.lines + 1 + len(ends))
             batches.append(pa.record_batch([pa.array(numbers), texts], schema=LINES))
@@ -129,7 +142,8 @@ class Feed:
 
 
 def utf8(blocks: Iterator[bytes]) -> Iterator[bytes]:
-    """UTF-16 with a byte order mark, as PowerShell writes it, becomes UTF-8; a byte order mark goes; all else is passed on."""
+    """UTF-16 with a byte order mark, as PowerShell writes it, becomes UTF-8; a byte order mark goes; all
+    else is passed on."""
     start = next(blocks, b"")
     name = {codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}.get(start[:2])
     if name is None:

@@ -1,4 +1,5 @@
-"""What became of a file: every record is an event or was dropped for a reason, with one example each; and what looks odd of it."""
+"""What became of a file: every record is an event or was dropped for a reason, with one example each; and
+what looks odd of it."""
 
 from __future__ import annotations
 
@@ -35,7 +36,9 @@ class IngestReport:
     evidence: int  # of the events, those that tell of entities and make no edge
     dropped: dict[str, int]  # reason: records, most first
     notes: dict[str, int]  # what had to be assumed: events
-    examples: dict[str, str]  # reason or note: "file:line: text" of the first such record, control characters escaped
+    examples: dict[
+        str, str
+    ]  # reason or note: "file:line: text" of the first such record, control characters escaped
     unread_fields: tuple[str, ...]  # fields of the first records that nothing reads
     first: dt.datetime | None  # UTC, without zone
     last: dt.datetime | None
@@ -51,7 +54,9 @@ class IngestReport:
     @property
     def lost(self) -> dict[str, int]:
         """Records that should have been events: those that are of no interest left out."""
-        return {reason: count for reason, count in self.dropped.items() if not reason.startswith(OF_NO_INTEREST)}
+        return {
+            reason: count for reason, count in self.dropped.items() if not reason.startswith(OF_NO_INTEREST)
+        }
 
     @property
     def clock(self) -> dict[str, int]:
@@ -84,17 +89,28 @@ class IngestReport:
 def failed(file: str, problem: str) -> IngestReport:
     """A file of which nothing could be read."""
     nothing: dict[str, Any] = {
-        name: 0 for name in ("lines", "events", "edges", "repeated", "evidence", "users", "sources", "targets")
+        name: 0
+        for name in ("lines", "events", "edges", "repeated", "evidence", "users", "sources", "targets")
     }
     empty: dict[str, Any] = {name: {} for name in ("dropped", "notes", "examples")}
     none: dict[str, Any] = {name: () for name in ("unread_fields", "gaps", "days")}
     return IngestReport(
-        file=file, format="", batch="", first=None, last=None, seconds=0.0, problem=problem, **nothing, **empty, **none
+        file=file,
+        format="",
+        batch="",
+        first=None,
+        last=None,
+        seconds=0.0,
+        problem=problem,
+        **nothing,
+        **empty,
+        **none,
     )
 
 
 def by_format(reports: Sequence[IngestReport]) -> list[dict[str, Any]]:
-    """One row for each format: files, records, events, edges, dropped, share dropped that were logons, first and last time."""
+    """One row for each format: files, records, events, edges, dropped, share dropped that were logons, first
+    and last time."""
     rows = []
     for name in sorted({each.format for each in reports if each.problem is None}):
         mine = [each for each in reports if each.format == name and each.problem is None]
@@ -121,7 +137,13 @@ def reasons(reports: Sequence[IngestReport]) -> list[dict[str, Any]]:
         for word, counts in (("dropped", each.dropped), ("assumed", each.notes)):
             for reason, count in counts.items():
                 what = f"{word}: {reason}"
-                new = {"format": each.format, "what": what, "records": 0, "files": 0, "example": each.examples.get(reason, "")}
+                new = {
+                    "format": each.format,
+                    "what": what,
+                    "records": 0,
+                    "files": 0,
+                    "example": each.examples.get(reason, ""),
+                }
                 row = rows.setdefault((each.format, what), new)
                 row["records"] += count
                 row["files"] += 1
@@ -131,8 +153,9 @@ def reasons(reports: Sequence[IngestReport]) -> list[dict[str, Any]]:
 def gaps(hours: Mapping[dt.datetime, int]) -> tuple[tuple[dt.datetime, dt.datetime], ...]:
     """Stretches of whole hours without an event in which `LEAST_MISSED` were to be expected.
 
-    hours: beginning of an hour -> events; hours without any are left out. To be expected at an hour of the day is half its mean
-    over working days, or over weekends; on a log of one day, a quarter of the mean hour."""
+    hours: beginning of an hour -> events; hours without any are left out. To be expected at an hour of the
+    day is half its mean over working days, or over weekends; on a log of one day, a quarter of the mean
+    hour."""
     if not hours:
         return ()
     first, last = min(hours), max(hours)

@@ -1,8 +1,9 @@
 """Who reports, and who stopped: machines and log families that were heard of until they were not.
 
-A reporter is silent if from its last event to the end of the lake so many events were to be expected, by its own hours of the day,
-that their absence is no chance (`report.gaps`). The same makes the gaps of its past. Leaves out why; a machine that was taken out
-of service falls silent too, and is forgotten after `window_days`.
+A reporter is silent if from its last event to the end of the lake so many events were to be expected, by its
+own hours of the day, that their absence is no chance (`report.gaps`). The same makes the gaps of its past.
+Leaves out why; a machine that was taken out of service falls silent too, and is forgotten after
+`window_days`.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ COLUMNS = ("reporter", "format", "state", "events", "a_day", "first", "last", "s
 
 
 def reporters(root: Path, window_days: int, until: dt.date | None = None) -> list[dict[str, Any]]:
-    """One row for each machine that reported in the lake's last days, COLUMNS; silent ones first, then by number of events.
+    """One row for each machine that reported in the lake's last days, COLUMNS; silent ones first, then by
+    number of events.
 
     until: as if the lake ended with that day"""
     with lake.connect("1GB") as connection:
@@ -38,9 +40,13 @@ def reporters(root: Path, window_days: int, until: dt.date | None = None) -> lis
 
 
 def reporter(
-    name: str, log_format: str, hours: list[tuple[dt.datetime, int, dt.datetime, dt.datetime]], end: dt.datetime
+    name: str,
+    log_format: str,
+    hours: list[tuple[dt.datetime, int, dt.datetime, dt.datetime]],
+    end: dt.datetime,
 ) -> dict[str, Any]:
-    """A row. hours: beginning, events, first and last time of each hour with events; end: the last time anybody reported"""
+    """A row. hours: beginning, events, first and last time of each hour with events; end: the last time
+    anybody reported"""
     counts = {hour: count for hour, count, _, _ in hours}
     last = max(hour[3] for hour in hours)
     this_hour = end.replace(minute=0, second=0, microsecond=0)

@@ -1,17 +1,21 @@
-"""One logon, one edge: what the host, the controller and the source tell of one logon becomes one event with several witnesses.
+"""One logon, one edge: what the host, the controller and the source tell of one logon becomes one event with
+several witnesses.
 
-The host's view (4624, 4625) stands where there is one; then that of the source (4648); then what the controller gave: the service
-ticket (4769), the check of a password (4776), the ticket of the session (4768). A later one that agrees with an earlier one on
-account and outcome, within the five minutes that Kerberos lets clocks differ, is absorbed, if they agree on the place too:
+The host's view (4624, 4625) stands where there is one; then that of the source (4648); then what the
+controller gave: the service ticket (4769), the check of a password (4776), the ticket of the session (4768).
+A later one that agrees with an earlier one on account and outcome, within the five minutes that Kerberos
+lets clocks differ, is absorbed, if they agree on the place too:
 
     explicit credential, service ticket     the same target
     check of a password                     the same source, as the controller does not know the target
     ticket of the session                   a logon at the machine that asked for it, or from there
 
-and on the source, unless one of them does not know it: then it is told by the other. An event without a witness stands alone.
-Events with a session and no source of their own (4663) get the source of the logon that began the session.
+and on the source, unless one of them does not know it: then it is told by the other. An event without a
+witness stands alone. Events with a session and no source of their own (4663) get the source of the logon
+that began the session.
 
-Leaves out what lies on two sides of midnight, and a ticket that was used hours after it was given: two events, of one pair.
+Leaves out what lies on two sides of midnight, and a ticket that was used hours after it was given: two
+events, of one pair.
 """
 
 from __future__ import annotations
@@ -40,9 +44,11 @@ SAME_USER = '(a."user" = b."user" OR NOT contains(a."user", \'@\') OR NOT contai
 
 
 def query(events: str, ranks: set[int]) -> str:
-    """SQL: events (each once, resolved) -> events with `witnesses`, a bit set, without those that were absorbed.
+    """SQL: events (each once, resolved) -> events with `witnesses`, a bit set, without those that were
+    absorbed.
 
-    The last logon within the window absorbs; what it has no source for is told by what is nearest in time. ranks: that there are"""
+    The last logon within the window absorbs; what it has no source for is told by what is nearest in time.
+    ranks: that there are"""
     near = [
         _last(absorbed, place, absorbing, other)
         for absorbed, place, each, other in AGREE
@@ -50,7 +56,10 @@ def query(events: str, ranks: set[int]) -> str:
         if ranks & {*absorbed} and ranks & {*absorbing}
     ]
     fills = [
-        _nearest(telling, place, sign) for telling, place in FILLS if 1 in ranks and ranks & {*telling} for sign in (">=", "<=")
+        _nearest(telling, place, sign)
+        for telling, place in FILLS
+        if 1 in ranks and ranks & {*telling}
+        for sign in (">=", "<=")
     ]
     return f"""
     WITH numbered AS MATERIALIZED (  -- equal events have equal numbers, and share their fate
@@ -94,7 +103,8 @@ def _nearest(ranks: tuple[int, ...], place: str, sign: str) -> str:
 
 
 def _at(ranks: tuple[int, ...], place: str, when: str, where: str = "true") -> str:
-    """Join `b`, the views of some ranks at the one time `t` that is nearest to `a`: all of them, as one of several would be any."""
+    """Join `b`, the views of some ranks at the one time `t` that is nearest to `a`: all of them, as one of
+    several would be any."""
     views = f"(SELECT *, {place} AS place FROM views WHERE {_is(ranks)} AND {where})"
     agree = "a.account = {0}.account AND a.outcome = {0}.outcome AND a.place = {0}.place"
     return f"""ASOF JOIN (SELECT DISTINCT account, outcome, place, time FROM {views}) t ON {agree.format("t")} AND {when}

@@ -1,11 +1,11 @@
 """Who is like whom, by the embeddings of the model in use.
 
-A direction is an entity's embedding by every model of the detector, one after the other, each whitened and scaled to length
-1/sqrt(models): a unit vector, and the product of two is the cosine averaged over the models. It is long, but a mean of the
-embeddings would not do: each model has axes of its own. Whitened, as a few axes (how broad, how busy) hold nearly all of the
-variance, by which everybody is like everybody; without them neighbours share more (Su et al. 2021,
-https://arxiv.org/abs/2103.15316). An entity has a direction for each role; who was not seen in one is nobody's neighbour there.
-Leaves out why two are alike.
+A direction is an entity's embedding by every model of the detector, one after the other, each whitened and
+scaled to length 1/sqrt(models): a unit vector, and the product of two is the cosine averaged over the
+models. It is long, but a mean of the embeddings would not do: each model has axes of its own. Whitened, as a
+few axes (how broad, how busy) hold nearly all of the variance, by which everybody is like everybody; without
+them neighbours share more (Su et al. 2021, https://arxiv.org/abs/2103.15316). An entity has a direction for
+each role; who was not seen in one is nobody's neighbour there. Leaves out why two are alike.
 """
 
 from __future__ import annotations
@@ -27,28 +27,37 @@ SEEN = {
     "target": ("user_target", 1),
 }  # every edge has a user and a target
 LEAST_VARIANCE = 1e-6  # of the largest, which is added to each: an axis that says nothing stays so
-STEPS = 1e6  # of a similarity in 1: what differs by less is as near, and the entity known for longer comes first
+STEPS = (
+    1e6  # of a similarity in 1: what differs by less is as near, and the entity known for longer comes first
+)
 BLOCK = 256  # entities compared with all others at once
 
 
 def directions(model: Detector, history: History) -> Mapping[str, Directions]:
     """By role, float64 [entities, models * dim]."""
-    graph = tensors.snapshot(history, model.users.find(history.users.names), model.places.find(history.places.names))
+    graph = tensors.snapshot(
+        history, model.users.find(history.users.names), model.places.find(history.places.names)
+    )
     embeddings = [inference.encode(weights, graph.x, graph.row, graph.pairs) for weights in model.models]
     return {
-        role: np.concatenate([_unit(whitened(each[role], seen(history, role))) for each in embeddings], axis=1)
+        role: np.concatenate(
+            [_unit(whitened(each[role], seen(history, role))) for each in embeddings], axis=1
+        )
         / np.sqrt(len(embeddings))
         for role in SEEN
     }
 
 
 def whitened(z: npt.NDArray[np.float32], among: npt.NDArray[np.bool_]) -> Directions:
-    """Embeddings of which every axis says as much: mean 0 and covariance 1 among those seen. float64 [entities, dim]"""
+    """Embeddings of which every axis says as much: mean 0 and covariance 1 among those seen. float64
+    [entities, dim]"""
     wide = z.astype(np.float64)
     if among.sum() < 2:
         return wide
     variance, axes = np.linalg.eigh(np.cov(wide[among].T))
-    white: Directions = (wide - wide[among].mean(0)) @ (axes / np.sqrt(variance + LEAST_VARIANCE * variance[-1])) @ axes.T
+    white: Directions = (
+        (wide - wide[among].mean(0)) @ (axes / np.sqrt(variance + LEAST_VARIANCE * variance[-1])) @ axes.T
+    )
     return white
 
 
@@ -63,9 +72,12 @@ def seen(history: History, role: str) -> npt.NDArray[np.bool_]:
     return history.sides[relation][side].first_day < NEVER
 
 
-def nearest(direction: Directions, among: npt.NDArray[np.bool_], of: Ints, few: int) -> tuple[Ints, Directions]:
-    """The nearest others of some entities, nearest first, and their similarity in [-1, 1]: int64 and float64 [of, few]; as many as
-    there are, -1 where one has fewer. among: bool [entities]; direction: float64 [entities, ...]"""
+def nearest(
+    direction: Directions, among: npt.NDArray[np.bool_], of: Ints, few: int
+) -> tuple[Ints, Directions]:
+    """The nearest others of some entities, nearest first, and their similarity in [-1, 1]: int64 and float64
+    [of, few]; as many as there are, -1 where one has fewer. among: bool [entities]; direction: float64
+    [entities, ...]"""
     others = np.flatnonzero(among)
     across, order = direction[others].T.copy(), np.arange(len(others))
     best = np.full((len(of), min(few, len(others))), -1)

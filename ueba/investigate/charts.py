@@ -1,4 +1,5 @@
-"""The calibration as a picture: shares by breadth and by peer group beside what they should be, and the price of a threshold.
+"""The calibration as a picture: shares by breadth and by peer group beside what they should be, and the
+price of a threshold.
 
 Drawn by matplotlib without its state machine, so that no display is needed. Leaves out styles.
 """
@@ -27,8 +28,18 @@ def draw_calibration(inspection: Inspection, path: Path) -> None:
     with rc_context({"svg.hashsalt": "ueba", "font.size": 9}):
         figure = Figure(figsize=(10, 10), layout="constrained")
         axes = figure.subplot_mosaic([["breadth", "breadth"], ["peers", "peers"], ["p_value", "score"]])
-        _shares(axes["breadth"], inspection.breadth, "breadth", "by distinct targets of the user, a tenth of the users each")
-        _shares(axes["peers"], inspection.peers, "group", "by peer group: kind of account and least distinct targets")
+        _shares(
+            axes["breadth"],
+            inspection.breadth,
+            "breadth",
+            "by distinct targets of the user, a tenth of the users each",
+        )
+        _shares(
+            axes["peers"],
+            inspection.peers,
+            "group",
+            "by peer group: kind of account and least distinct targets",
+        )
         _prices(axes["p_value"], inspection.prices, "p_value", "threshold of an edge's p")
         _prices(axes["score"], inspection.prices, "score", "threshold of score, nats")
         axes["p_value"].set_xscale("log")

@@ -1,7 +1,8 @@
 """A user's day as a graph, beside the user's normal day.
 
-The normal day is counted and not modelled, so that anybody can count it again: the *like days* are those of the four weeks before
-on which the user was active, working days for a working day, Saturdays and Sundays for a weekend. Each edge of the day has a mark:
+The normal day is counted and not modelled, so that anybody can count it again: the *like days* are those of
+the four weeks before on which the user was active, working days for a working day, Saturdays and Sundays for
+a weekend. Each edge of the day has a mark:
 
     new       the user never reached this target from this source before, as far back as the lake goes; `why` says what of it is new
     unusual   known, but on fewer than one in five of the like days, or at hours or in a way that the like days do not have, or
@@ -43,7 +44,8 @@ LEAST_DAYS = 3  # like days, before anything is rare or missing
 
 @dataclass(frozen=True)
 class UserDay:
-    """like_days: how many the normal day is made of; rows: in the order of time, missing last, JSON values only."""
+    """like_days: how many the normal day is made of; rows: in the order of time, missing last, JSON values
+    only."""
 
     user: str
     day: dt.date
@@ -66,7 +68,9 @@ def day_of(workspace: Workspace, name: str, day: dt.date) -> UserDay:
     table["source"] = table["source"].where(table["source"].notna(), None)
     table["place"] = list(zip(table["source"].fillna(""), table["target"], strict=True))
     today, before = table[table["day"] == day], table[table["day"] < day]
-    alike = np.array([each >= day - WINDOW and is_weekend(each) == is_weekend(day) for each in before["day"]], bool)
+    alike = np.array(
+        [each >= day - WINDOW and is_weekend(each) == is_weekend(day) for each in before["day"]], bool
+    )
     like = before[alike]
     known = Known.of(before, like)
     strange = _strange(workspace, user, day)
@@ -75,15 +79,18 @@ def day_of(workspace: Workspace, name: str, day: dt.date) -> UserDay:
     if known.like_days >= LEAST_DAYS:
         there = set(today["place"])
         often = {place for place, days_there in known.often.items() if days_there >= OFTEN * known.like_days}
-        last = like[like["place"].isin(often - there)].drop_duplicates("place", keep="last").sort_values("place")
+        last = (
+            like[like["place"].isin(often - there)].drop_duplicates("place", keep="last").sort_values("place")
+        )
         rows += [_missing(edge, known) for edge in records(last)]
     return UserDay(user, day, known.like_days, rows)
 
 
 @dataclass(frozen=True)
 class Known:
-    """What is known of a user before a day. places (source and target), targets, sources: of all days before; of the like days:
-    how many there are, on how many of them each place was (`often`), active hours as a bit set, and logon types."""
+    """What is known of a user before a day. places (source and target), targets, sources: of all days
+    before; of the like days: how many there are, on how many of them each place was (`often`), active hours
+    as a bit set, and logon types."""
 
     places: Set[tuple[str, str]]
     targets: Set[str]
@@ -131,7 +138,9 @@ def _strange(workspace: Workspace, user: str, day: dt.date) -> dict[tuple[str, s
     return {(edge["source"] or "", edge["target"]): edge for edge in records(mine)}
 
 
-def _row(edge: dict[str, Any], known: Known, strange: Mapping[tuple[str, str], dict[str, Any]]) -> dict[str, Any]:
+def _row(
+    edge: dict[str, Any], known: Known, strange: Mapping[tuple[str, str], dict[str, Any]]
+) -> dict[str, Any]:
     new = [] if edge["place"] in known.places else [_first(edge, known)]
     odd = _odd(edge, known)
     judged = strange.get(edge["place"])
@@ -198,7 +207,10 @@ def _missing(edge: dict[str, Any], known: Known) -> dict[str, Any]:
 
 def sentence(found: UserDay) -> str:
     """The day in one sentence."""
-    counts = {mark: sum(row["mark"] == mark for row in found.rows) for mark in ("new", "unusual", "usual", "known", "missing")}
+    counts = {
+        mark: sum(row["mark"] == mark for row in found.rows)
+        for mark in ("new", "unusual", "usual", "known", "missing")
+    }
     told = ", ".join(f"{count} {mark}" for mark, count in counts.items() if count) or "nothing"
     kind = ("weekend" if is_weekend(found.day) else "working") + (" day" if found.like_days == 1 else " days")
     return f"{found.user} on {found.day}: {told}; beside {found.like_days} {kind} of the four weeks before on which it was active"
@@ -213,8 +225,18 @@ def to_graph(found: UserDay) -> nx.MultiDiGraph:
         if row["source"] is not None:
             start = add_node(graph, "machine", row["source"])
             if not graph.has_edge(user, start):
-                graph.add_edge(user, start, type="USED", mark=row["mark"], said=plain(f"{found.user} acted from {row['source']}"))
+                graph.add_edge(
+                    user,
+                    start,
+                    type="USED",
+                    mark=row["mark"],
+                    said=plain(f"{found.user} acted from {row['source']}"),
+                )
         end = add_node(graph, row["target_kind"], row["target"])
-        when = f"{row['first_seen'][11:19]}, {row['count']} events" if row["first_seen"] else "not on this day"
-        graph.add_edge(start, end, type="REACHED", mark=row["mark"], said=plain(f"{row['mark']}: {when}; {row['why']}"))
+        when = (
+            f"{row['first_seen'][11:19]}, {row['count']} events" if row["first_seen"] else "not on this day"
+        )
+        graph.add_edge(
+            start, end, type="REACHED", mark=row["mark"], said=plain(f"{row['mark']}: {when}; {row['why']}")
+        )
     return graph

@@ -1,10 +1,11 @@
-"""What is known of one user, machine or resource before a day, and why its novelties count less or more than another's.
+"""What is known of one user, machine or resource before a day, and why its novelties count less or more than
+another's.
 
-Everything is read from the history (`ueba.detect.history`), by the formulas that judge: a novelty rate is the Beta-Binomial
-posterior mean with the peer group as its prior, and that a partner is new costs -log of that rate in the cache model of
-`ueba.detect.features`; which partner it is costs the same for everybody and is left out. With a model, the nearest entities are
-those whose embeddings point the same way; without, those that share most partners (Jaccard 1901). Leaves out single events; those
-are in the lake and the graph.
+Everything is read from the history (`ueba.detect.history`), by the formulas that judge: a novelty rate is
+the Beta-Binomial posterior mean with the peer group as its prior, and that a partner is new costs -log of
+that rate in the cache model of `ueba.detect.features`; which partner it is costs the same for everybody and
+is left out. With a model, the nearest entities are those whose embeddings point the same way; without, those
+that share most partners (Jaccard 1901). Leaves out single events; those are in the lake and the graph.
 """
 
 from __future__ import annotations
@@ -33,7 +34,8 @@ LIST_COLUMNS = ("name", "kind", "breadth", "active_days", "first_seen", "last_se
 FEW = 5  # nearest entities, usual partners
 SURPRISES = (0.5, 1.0, 2.0, 4.0, 8.0)  # nats, of which p is told
 
-# (relation, side) -> (what it is in this role, one partner). The first that an entity has is the one it is known by.
+# (relation, side) -> (what it is in this role, one partner). The first that an entity has is the one it is
+# known by.
 Role = tuple[str, int]
 USER_ROLES: dict[Role, tuple[str, str]] = {
     ("user_target", 0): ("reaches", "target"),
@@ -49,7 +51,8 @@ PLACE_ROLES: dict[Role, tuple[str, str]] = {
 
 @dataclass(frozen=True)
 class Known:
-    """What is known before a day. `model` is None where there is none, or it has learned from that day or later."""
+    """What is known before a day. `model` is None where there is none, or it has learned from that day or
+    later."""
 
     history: History
     day: dt.date
@@ -59,13 +62,17 @@ class Known:
     @cached_property
     def identities(self) -> dict[tuple[str, str], dict[str, Any]]:
         """(user or host, name) -> aliases, addresses, rights and attributes."""
-        return {(row["kind"], row["name"]): row for row in (self.entities.to_pylist() if self.entities else [])}
+        return {
+            (row["kind"], row["name"]): row for row in (self.entities.to_pylist() if self.entities else [])
+        }
 
     @cached_property
     def aliases(self) -> dict[str, str]:
         """Another name or an address -> the name of the entity."""
         named = [(each["name"], row["name"]) for row in self.identities.values() for each in row["aliases"]]
-        held = [(each["address"], row["name"]) for row in self.identities.values() for each in row["addresses"]]
+        held = [
+            (each["address"], row["name"]) for row in self.identities.values() for each in row["addresses"]
+        ]
         return dict([*held, *named])
 
 
@@ -81,7 +88,7 @@ class Entity:
         return USER_ROLES if self.is_user else PLACE_ROLES
 
 
-# --- by name ---------------------------------------------------------------------------------------------------
+# --- by name ------------------------------------------------------------------------------------------------
 
 
 def find(known: Known, name: str) -> list[Entity]:
@@ -104,8 +111,9 @@ def find(known: Known, name: str) -> list[Entity]:
 
 
 def _meant(known: Known, name: str) -> list[str]:
-    """What a name that the lake does not have may stand for, the likeliest first: as the lake spells it (`CORP\\Alice` is
-    alice@corp, `ws7$` is ws7); what that is an alias of; the only account or machine that is called so in any domain."""
+    """What a name that the lake does not have may stand for, the likeliest first: as the lake spells it
+    (`CORP\\Alice` is alice@corp, `ws7$` is ws7); what that is an alias of; the only account or machine that
+    is called so in any domain."""
     spelt = [name, spelt_user(name), spelt_host(name), spelt_host(name).removesuffix("$")]
     meant = [*spelt, *(known.aliases[each] for each in spelt if each in known.aliases)]
     for names, mark in ((known.history.users.names, "@"), (known.history.places.names, ".")):
@@ -123,9 +131,13 @@ def _close(name: str, names: list[str]) -> list[str]:
 
 
 def user_called(name: str, names: Sequence[str], entities: pa.Table | None) -> str:
-    """The user among some names that one stands for: so spelt, an alias of it, in other case, or the only one of the name in any
-    domain. Raises WorkspaceError with close names."""
-    aliases = {each["name"]: row["name"] for row in (entities.to_pylist() if entities else []) for each in row["aliases"]}
+    """The user among some names that one stands for: so spelt, an alias of it, in other case, or the only
+    one of the name in any domain. Raises WorkspaceError with close names."""
+    aliases = {
+        each["name"]: row["name"]
+        for row in (entities.to_pylist() if entities else [])
+        for each in row["aliases"]
+    }
     spelt = [name, spelt_user(name)]
     aliased = [aliases[each] for each in spelt if each in aliases]
     folded = name.casefold()
@@ -150,7 +162,13 @@ def listing(known: Known) -> list[dict[str, Any]]:
         breadth, days, last = (_most(known.history, roles, what) for what in ("breadth", "days", "last_day"))
         kinds = _kinds(known.history, is_user)
         rows += [
-            dict(zip(LIST_COLUMNS, (name, kind, int(b), round(float(d), 1), date_of(int(f)), date_of(int(until))), strict=True))
+            dict(
+                zip(
+                    LIST_COLUMNS,
+                    (name, kind, int(b), round(float(d), 1), date_of(int(f)), date_of(int(until))),
+                    strict=True,
+                )
+            )
             for name, kind, b, d, f, until in zip(names.names, kinds, breadth, days, first, last, strict=True)
             if f < NEVER
         ]
@@ -164,7 +182,8 @@ def _kinds(history: History, is_user: bool) -> list[str]:
 
 
 def identity(known: Known, entity: Entity) -> dict[str, Any]:
-    """Its other names and addresses with the evidence, whether it is an administrator, and what a table of entities says of it."""
+    """Its other names and addresses with the evidence, whether it is an administrator, and what a table of
+    entities says of it."""
     name = (known.history.users if entity.is_user else known.history.places).names[entity.id]
     row = known.identities.get(("user" if entity.is_user else "host", name))
     if row is None:
@@ -172,7 +191,9 @@ def identity(known: Known, entity: Entity) -> dict[str, Any]:
     held = [
         {
             **each,
-            "since": each["since"].isoformat() if each["since"].year > 1900 else None,  # a table of entities is for all time
+            "since": each["since"].isoformat()
+            if each["since"].year > 1900
+            else None,  # a table of entities is for all time
             "until": each["until"].isoformat() if each["until"].year < 9999 else None,
         }
         for each in row["addresses"]
@@ -183,7 +204,9 @@ def identity(known: Known, entity: Entity) -> dict[str, Any]:
 
 def _most(history: History, roles: dict[Role, tuple[str, str]], what: str) -> npt.NDArray[Any]:
     """The largest of a number over an entity's roles. [entities]"""
-    most: npt.NDArray[Any] = np.max([getattr(history.sides[relation][side], what) for relation, side in roles], axis=0)
+    most: npt.NDArray[Any] = np.max(
+        [getattr(history.sides[relation][side], what) for relation, side in roles], axis=0
+    )
     return most
 
 
@@ -193,15 +216,24 @@ def _first_seen(history: History, roles: dict[Role, tuple[str, str]]) -> Ints:
     return first
 
 
-# --- what is known ---------------------------------------------------------------------------------------------
+# --- what is known ------------------------------------------------------------------------------------------
 
 
 def describe(known: Known, entity: Entity) -> dict[str, Any]:
-    """Everything that is known of an entity, JSON values only. Counts of days are decayed; `days_that_count` is their maximum."""
+    """Everything that is known of an entity, JSON values only. Counts of days are decayed; `days_that_count`
+    is their maximum."""
     history, number = known.history, entity.id
-    roles = {role: words for role, words in entity.roles.items() if history.sides[role[0]][role[1]].first_day[number] < NEVER}
+    roles = {
+        role: words
+        for role, words in entity.roles.items()
+        if history.sides[role[0]][role[1]].first_day[number] < NEVER
+    }
     main = next(iter(roles))
-    hours, types = (history.user_hours, history.user_types) if entity.is_user else (history.place_hours, history.place_types)
+    hours, types = (
+        (history.user_hours, history.user_types)
+        if entity.is_user
+        else (history.place_hours, history.place_types)
+    )
     told = [_role(history, number, role, *words) for role, words in roles.items()]
     judged = _p_values(known, number) if entity.is_user and known.model else []
     kind = _kinds(history, entity.is_user)[number]
@@ -227,7 +259,8 @@ def describe(known: Known, entity: Entity) -> dict[str, Any]:
 
 
 def _role(history: History, number: int, role: Role, verb: str, partner: str) -> dict[str, Any]:
-    """An entity in one role: how broad, how often something new, beside its peers and what is typical of its kind."""
+    """An entity in one role: how broad, how often something new, beside its peers and what is typical of its
+    kind."""
     relation, side = role
     table = history.sides[relation][side]
     group = history.peer_groups(relation, side)
@@ -288,7 +321,9 @@ def _partner_names(history: History, role: Role) -> list[str]:
 def _days_that_count(history: History) -> float:
     """Decayed number of days that were learned: the most active days anybody can have."""
     days = {dt.date.fromisoformat(batch.split("/")[0]) for batch in history.batches}
-    return float(sum(0.5 ** ((date_of(history.last_day) - day).days / history.half_life_days) for day in days))
+    return float(
+        sum(0.5 ** ((date_of(history.last_day) - day).days / history.half_life_days) for day in days)
+    )
 
 
 def _shares(counts: Floats) -> list[float]:
@@ -302,7 +337,7 @@ def _named_shares(names: list[str], counts: Floats) -> dict[str, float]:
     return {name: share for name, share in sorted(shares.items(), key=lambda item: -item[1]) if share > 0}
 
 
-# --- who is alike ----------------------------------------------------------------------------------------------
+# --- who is alike -------------------------------------------------------------------------------------------
 
 
 def nearest(known: Known, number: int, role: Role) -> list[dict[str, Any]]:
@@ -322,7 +357,12 @@ def nearest(known: Known, number: int, role: Role) -> list[dict[str, Any]]:
         direction = alike.directions(known.model, history)[name]
         [best], [similarity] = alike.nearest(direction, alike.seen(history, name), np.array([number]), FEW)
     return [
-        {"name": names.names[each], "similarity": float(how), "shared": int(shared[each]), "breadth": int(breadth[each])}
+        {
+            "name": names.names[each],
+            "similarity": float(how),
+            "shared": int(shared[each]),
+            "breadth": int(breadth[each]),
+        }
         for each, how in zip(best, similarity, strict=True)
         if each >= 0
     ]
@@ -337,15 +377,23 @@ def shared_partners(history: History, number: int, role: Role) -> Floats:
     return np.bincount(both[side][met], minlength=history.sizes(relation)[side]).astype(np.float32)
 
 
-# --- why -------------------------------------------------------------------------------------------------------
+# --- why ----------------------------------------------------------------------------------------------------
 
 
 def _why(role: dict[str, Any], kind: str) -> str:
     """How much a new partner counts in a role, in numbers."""
     less = role["cost_of_new_typical"] - role["cost_of_new"]
-    counts = f"counts {abs(less):.1f} nats {'less' if less > 0 else 'more'}" if abs(less) >= 0.05 else "counts the same"
+    counts = (
+        f"counts {abs(less):.1f} nats {'less' if less > 0 else 'more'}"
+        if abs(less) >= 0.05
+        else "counts the same"
+    )
     raw = f"{role['novelty_raw']:.1%}" if role["novelty_raw"] is not None else "none"
-    peers = f"; its {role['peers']} peers': {role['novelty_of_peers']:.1%}" if role["peers"] and role["novelty_of_peers"] else ""
+    peers = (
+        f"; its {role['peers']} peers': {role['novelty_of_peers']:.1%}"
+        if role["peers"] and role["novelty_of_peers"]
+        else ""
+    )
     shrunk = f"shrunk to its peers: {role['novelty']:.1%}; typical: {role['novelty_typical']:.1%}"
     return (
         f"that it {role['role']} a new {role['partner']} costs {role['cost_of_new']:.1f} nats, for a typical {kind}"
@@ -362,9 +410,16 @@ def _p_values(known: Known, number: int) -> list[dict[str, float]]:
     typical = alike[np.argsort(table.breadth[alike], kind="stable")[len(alike) // 2]]
     broad = detector.breadth_rank(known.history, np.array([number, typical]))
     surprise = np.array(SURPRISES)
-    mine, theirs = (known.model.calibration.p_values(np.full(len(surprise), each), surprise) for each in broad)
+    mine, theirs = (
+        known.model.calibration.p_values(np.full(len(surprise), each), surprise) for each in broad
+    )
     return [
-        {"surprise": float(s), "p_value": float(p), "p_value_typical": float(q), "breadth_typical": float(table.breadth[typical])}
+        {
+            "surprise": float(s),
+            "p_value": float(p),
+            "p_value_typical": float(q),
+            "breadth_typical": float(table.breadth[typical]),
+        }
         for s, p, q in zip(surprise, mine, theirs, strict=True)
     ]
 

@@ -1,4 +1,5 @@
-"""Why an incident was reported, as facts that a person can check: what is new, what was expected, what would have been normal.
+"""Why an incident was reported, as facts that a person can check: what is new, what was expected, what would
+have been normal.
 
     habits           how often the account does new things, and its peers do: those of its kind with as many partners
     expected         with whom, when and how it is on most days
@@ -9,10 +10,11 @@
                      groups of features and of the graph, which add up exactly; a part is put in or left out by taking it from
                      the edge or from the ordinary one
 
-All of it needs the model and the past that judged the day, so it is worked out when the day is scored, for the strangest edges of
-each incident, and kept beside its findings: `explained=<day>.json`. The events of an edge are looked up in the lake when they are
-shown. Contributions as in Lundberg and Lee (2017), exactly, since the parts are few; counterfactuals after Wachter et al. (2017).
-Leaves out causes: it says what the model saw.
+All of it needs the model and the past that judged the day, so it is worked out when the day is scored, for
+the strangest edges of each incident, and kept beside its findings: `explained=<day>.json`. The events of an
+edge are looked up in the lake when they are shown. Contributions as in Lundberg and Lee (2017), exactly,
+since the parts are few; counterfactuals after Wachter et al. (2017). Leaves out causes: it says what the
+model saw.
 """
 
 from __future__ import annotations
@@ -36,7 +38,17 @@ from ueba.detect import features, peers, persistence, tensors
 from ueba.detect.detector import Detector, breadth_rank
 from ueba.detect.features import FEATURES
 from ueba.detect.findings import Finding, held_before, load_edges, records
-from ueba.detect.history import NEVER, RELATIONS, EdgeBatch, Floats, History, Ints, day_number, pair_ends, pair_keys
+from ueba.detect.history import (
+    NEVER,
+    RELATIONS,
+    EdgeBatch,
+    Floats,
+    History,
+    Ints,
+    day_number,
+    pair_ends,
+    pair_keys,
+)
 from ueba.ingest import raw
 from ueba.text import plain
 from ueba.workspace import Workspace, write_json
@@ -91,7 +103,8 @@ MEMBERS = {part: np.array([part_of(feature.name) == part for feature in FEATURES
 
 @dataclass(frozen=True)
 class Judge:
-    """The model as it stands before a day. z: the embeddings by each of its members; seen: the day as a whole."""
+    """The model as it stands before a day. z: the embeddings by each of its members; seen: the day as a
+    whole."""
 
     model: Detector
     history: History
@@ -118,7 +131,9 @@ class Judge:
     def log_odds(self, together: Sequence[Array], described: Floats) -> Array:
         """Averaged over the models, float64 [edges]."""
         members = zip(self.model.models, together, strict=True)
-        mean = np.mean([inference.judge(weights, each, described) for weights, each in members], axis=0, dtype=np.float64)
+        mean = np.mean(
+            [inference.judge(weights, each, described) for weights, each in members], axis=0, dtype=np.float64
+        )
         return np.asarray(mean)
 
     def score(self, batch: EdgeBatch) -> tuple[Array, Array]:
@@ -127,14 +142,14 @@ class Judge:
         return surprise, self.model.calibration.p_values(breadth_rank(self.history, batch.user), surprise)
 
 
-# --- when a day is scored --------------------------------------------------------------------------------------
+# --- when a day is scored -----------------------------------------------------------------------------------
 
 
 def facts(
     model: Detector, history: History, batch: EdgeBatch, table: pa.Table, finding: Finding
 ) -> dict[str, list[dict[str, Any]]]:
-    """By incident, what there is to say of its strangest edges, JSON values only. `history`: as of before the day; `table` and
-    `batch`: all edges of it."""
+    """By incident, what there is to say of its strangest edges, JSON values only. `history`: as of before
+    the day; `table` and `batch`: all edges of it."""
     strangest = finding.edges[finding.edges["incident"].notna()].groupby("incident", sort=False).head(EDGES)
     if not len(strangest):
         return {}
@@ -157,7 +172,10 @@ def facts(
                 "source": edge["source"],
                 "target": edge["target"],
                 "target_kind": edge["target_kind"],
-                "new": [_habit(judge, mine, number, relation, bool(held[relation][number]), edge) for relation in new],
+                "new": [
+                    _habit(judge, mine, number, relation, bool(held[relation][number]), edge)
+                    for relation in new
+                ],
                 "expected": _expected(history, int(mine.user[number])),
                 **_shares(history, mine, number),
                 "counterfactuals": changes[number],
@@ -180,17 +198,26 @@ def _ordinary(judge: Judge, batch: EdgeBatch) -> EdgeBatch:
 
 
 def weigh(judge: Judge, batch: EdgeBatch, described: Floats, ordinary: EdgeBatch) -> list[dict[str, Any]]:
-    """What each part adds to the log odds of each edge: `log_odds` = `ordinary_log_odds` + the sum over `parts`; and the features
-    whose own functions say most."""
+    """What each part adds to the log odds of each edge: `log_odds` = `ordinary_log_odds` + the sum over
+    `parts`; and the features whose own functions say most."""
     usual = np.median(judge.describe(ordinary), axis=0).astype(np.float32)
-    graph, usual_graph = judge.together(batch), [each.mean(0, dtype=np.float32) for each in judge.together(ordinary)]
+    graph, usual_graph = (
+        judge.together(batch),
+        [each.mean(0, dtype=np.float32) for each in judge.together(ordinary)],
+    )
     members = list(MEMBERS.values())
 
     def value(chosen: Array) -> Array:
-        taken = np.any([member for member, is_in in zip(members, chosen, strict=False) if is_in] or [np.zeros(len(usual), bool)], 0)
+        taken = np.any(
+            [member for member, is_in in zip(members, chosen, strict=False) if is_in]
+            or [np.zeros(len(usual), bool)],
+            0,
+        )
         mixed = np.where(taken, described, usual)
         together = (
-            graph if chosen[-1] else [np.broadcast_to(each, mine.shape) for each, mine in zip(usual_graph, graph, strict=True)]
+            graph
+            if chosen[-1]
+            else [np.broadcast_to(each, mine.shape) for each, mine in zip(usual_graph, graph, strict=True)]
         )
         return judge.log_odds(together, mixed)
 
@@ -220,7 +247,8 @@ def weigh(judge: Judge, batch: EdgeBatch, described: Floats, ordinary: EdgeBatch
 
 
 def _own(judge: Judge, described: Floats) -> Array:
-    """What each feature's own function, line and bends, gives the log odds, averaged over the models. float64 [edges, features]"""
+    """What each feature's own function, line and bends, gives the log odds, averaged over the models.
+    float64 [edges, features]"""
     total = np.zeros(described.shape)
     for weights in judge.model.models:
         line = inference.standardised(weights, described) * weights.arrays["linear.weight"][0]
@@ -228,7 +256,9 @@ def _own(judge: Judge, described: Floats) -> Array:
     return total / len(judge.model.models)
 
 
-def _habit(judge: Judge, batch: EdgeBatch, number: int, relation: str, held: bool, edge: Mapping[str, Any]) -> dict[str, Any]:
+def _habit(
+    judge: Judge, batch: EdgeBatch, number: int, relation: str, held: bool, edge: Mapping[str, Any]
+) -> dict[str, Any]:
     """A pair that is new, and how often the first of it meets new ones."""
     history, (a, b) = judge.history, relation.split("_")
     entity = int(batch.pairs(relation)[0][number])
@@ -254,12 +284,17 @@ def _habit(judge: Judge, batch: EdgeBatch, number: int, relation: str, held: boo
 
 def _backoff(edge: Mapping[str, Any], described: Floats) -> list[str]:
     """Who of an edge has no history, by its features."""
-    unknown = {"user": "user_target.unknown_user", "source": "source_target.unknown_source", "target": "user_target.unknown_target"}
+    unknown = {
+        "user": "user_target.unknown_user",
+        "source": "source_target.unknown_source",
+        "target": "user_target.unknown_target",
+    }
     return [edge[who] for who, name in unknown.items() if edge[who] is not None and described[_column(name)]]
 
 
 def _expected(history: History, user: int) -> dict[str, list[dict[str, Any]]]:
-    """What a user does on most days: share of its active days for partners, of its activity for hours and logon types."""
+    """What a user does on most days: share of its active days for partners, of its activity for hours and
+    logon types."""
     usual = {
         role: [
             {"name": history.places.names[place], "days": round(share, 4)}
@@ -283,7 +318,10 @@ def _shares(history: History, batch: EdgeBatch, row: int) -> dict[str, list[dict
         ("logon_types", history.user_types[user], batch.types[row], history.types.names),
     ):
         total = max(float(counts.sum()), 1e-9)
-        told[what] = [{"name": names[each], "share": round(float(counts[each]) / total, 4)} for each in np.flatnonzero(mine)]
+        told[what] = [
+            {"name": names[each], "share": round(float(counts[each]) / total, 4)}
+            for each in np.flatnonzero(mine)
+        ]
     return told
 
 
@@ -297,16 +335,19 @@ def _usual(history: History, relation: str, entity: int, few: int, side: int = 0
     """The partners that an entity is with on most days, and the share of its days."""
     pairs = history.pairs[relation]
     partners, days = pairs.ends[1 - side], max(float(history.sides[relation][side].days[entity]), 1e-6)
-    return [(int(partners[row]), min(float(pairs.count[row]) / days, 1.0)) for row in pairs.commonest(side, entity, few)]
+    return [
+        (int(partners[row]), min(float(pairs.count[row]) / days, 1.0))
+        for row in pairs.commonest(side, entity, few)
+    ]
 
 
-# --- what would have been normal ---------------------------------------------------------------------------------
+# --- what would have been normal ----------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Choice:
-    """An edge with one thing changed: row of the edges, what (a key of CHANGES), to what, by number, and why that; acts_from: the
-    number of the machine that comes with another user, -1 for the same machine."""
+    """An edge with one thing changed: row of the edges, what (a key of CHANGES), to what, by number, and why
+    that; acts_from: the number of the machine that comes with another user, -1 for the same machine."""
 
     row: int
     what: str
@@ -333,7 +374,11 @@ def counterfactuals(judge: Judge, batch: EdgeBatch) -> list[list[dict[str, Any]]
         if choice.acts_from >= 0:
             columns["source"][number] = choice.acts_from
     surprise, p = judge.score(replace(changed, **columns))
-    names: dict[str, Sequence[Any]] = {"user": history.users.names, "logon_type": history.types.names, "hour": range(24)}
+    names: dict[str, Sequence[Any]] = {
+        "user": history.users.names,
+        "logon_type": history.types.names,
+        "hour": range(24),
+    }
     places = history.places.names
     told: list[list[dict[str, Any]]] = [[] for _ in range(len(batch))]
     for choice, nats, p_value in zip(choices, surprise, p, strict=True):
@@ -354,21 +399,47 @@ def _choices(history: History, batch: EdgeBatch, row: int, near: dict[int, Ints]
     """What of an edge may be changed to what is usual."""
     user, source, target = int(batch.user[row]), int(batch.source[row]), int(batch.target[row])
     found = [
-        Choice(row, "source", each, "where the user usually acts from") for each, _ in _usual(history, "user_source", user, FEW)
+        Choice(row, "source", each, "where the user usually acts from")
+        for each, _ in _usual(history, "user_source", user, FEW)
     ]
     from_there = _usual(history, "source_target", target, FEW, side=1)
-    found += [Choice(row, "source", each, "where the target is usually reached from") for each, _ in from_there]
-    found += [Choice(row, "target", each, "what the user usually reaches") for each, _ in _usual(history, "user_target", user, FEW)]
+    found += [
+        Choice(row, "source", each, "where the target is usually reached from") for each, _ in from_there
+    ]
+    found += [
+        Choice(row, "target", each, "what the user usually reaches")
+        for each, _ in _usual(history, "user_target", user, FEW)
+    ]
     knows = near[user][_known(history, "user_target", near[user], target)]
     found += [
-        Choice(row, "user", int(peer), "a peer who knows the target", _acts_from(history, int(peer), source, target))
+        Choice(
+            row,
+            "user",
+            int(peer),
+            "a peer who knows the target",
+            _acts_from(history, int(peer), source, target),
+        )
         for peer in knows[:FEW]
     ]
-    found += [Choice(row, "hour", hour, "when the user is usually active") for hour, _ in _most(history.user_hours[user])[:1]]
-    found += [Choice(row, "logon_type", each, "how the user usually logs on") for each, _ in _most(history.user_types[user])[:1]]
+    found += [
+        Choice(row, "hour", hour, "when the user is usually active")
+        for hour, _ in _most(history.user_hours[user])[:1]
+    ]
+    found += [
+        Choice(row, "logon_type", each, "how the user usually logs on")
+        for each, _ in _most(history.user_types[user])[:1]
+    ]
     same = {("source", source), ("target", target), ("user", user)}
-    same |= {("hour", int(hour)) for hour in np.flatnonzero(batch.hours[row])} if batch.hours[row].sum() == 1 else set()
-    same |= {("logon_type", int(each)) for each in np.flatnonzero(batch.types[row])} if batch.types[row].sum() == 1 else set()
+    same |= (
+        {("hour", int(hour)) for hour in np.flatnonzero(batch.hours[row])}
+        if batch.hours[row].sum() == 1
+        else set()
+    )
+    same |= (
+        {("logon_type", int(each)) for each in np.flatnonzero(batch.types[row])}
+        if batch.types[row].sum() == 1
+        else set()
+    )
     once: dict[tuple[str, int], Choice] = {}
     for choice in found:
         if (choice.what, choice.to) not in same:
@@ -377,11 +448,13 @@ def _choices(history: History, batch: EdgeBatch, row: int, near: dict[int, Ints]
 
 
 def _acts_from(history: History, peer: int, source: int, target: int) -> int:
-    """Where another user would reach the target from: its most usual machine, rather one that is known to reach it; -1 if that may
-    as well be the machine of the edge, or none is known."""
+    """Where another user would reach the target from: its most usual machine, rather one that is known to
+    reach it; -1 if that may as well be the machine of the edge, or none is known."""
     usual = np.array([place for place, _ in _usual(history, "user_source", peer, FEW)], np.int64)
     here = np.array([source])
-    as_well = _known(history, "user_source", np.array([peer]), source) & _known(history, "source_target", here, target)
+    as_well = _known(history, "user_source", np.array([peer]), source) & _known(
+        history, "source_target", here, target
+    )
     if source < 0 or not len(usual) or as_well[0] or source in usual[:1]:
         return -1
     return int([*usual[_known(history, "source_target", usual, target)], *usual][0])
@@ -401,7 +474,7 @@ def _peers(history: History, users: Ints) -> dict[int, Ints]:
     return {int(user): mine[share > 0] for user, mine, share in zip(some, peer, weight, strict=True)}
 
 
-# --- kept ------------------------------------------------------------------------------------------------------
+# --- kept ---------------------------------------------------------------------------------------------------
 
 
 def save(told: Explained, folder: Path, day: dt.date) -> None:
@@ -427,12 +500,13 @@ def key(edge: Mapping[str, Any]) -> EdgeKey:
     return edge["user"], edge["source"], edge["target"], edge["target_kind"]
 
 
-# --- in words --------------------------------------------------------------------------------------------------
+# --- in words -----------------------------------------------------------------------------------------------
 
 
 def explanation(workspace: Workspace, incident: dict[str, Any]) -> dict[str, Any]:
-    """All there is to say of an incident, JSON values only: its edges e1, e2, ... the strangest first, each with its reasons, the
-    first of its events in the log, and, for the strangest, what was worked out when the day was scored; and `sentences`."""
+    """All there is to say of an incident, JSON values only: its edges e1, e2, ... the strangest first, each
+    with its reasons, the first of its events in the log, and, for the strangest, what was worked out when
+    the day was scored; and `sentences`."""
     day = dt.date.fromisoformat(incident["day"])
     table = load_edges(workspace.findings, day)
     mine = table[table["incident"] == incident["id"]]
@@ -457,7 +531,10 @@ def explanation(workspace: Workspace, incident: dict[str, Any]) -> dict[str, Any
                 "events": [_event(event) for event in found[key(edge)]],
             }
         )
-    facts = {"schema_version": SCHEMA_VERSION, **{name: value for name, value in incident.items() if name != "edges"}}
+    facts = {
+        "schema_version": SCHEMA_VERSION,
+        **{name: value for name, value in incident.items() if name != "edges"},
+    }
     facts["edges"] = edges
     return facts | {"sentences": sentences(facts)}
 
@@ -532,7 +609,11 @@ def _rare(user: str, told: Mapping[str, Any]) -> list[str]:
 
 def one_in(p_value: float) -> str:
     """A p-value for a person."""
-    return f"one in {round(1 / p_value):,} edges" if p_value >= LEAST_P else f"fewer than one in {round(1 / LEAST_P):,} edges"
+    return (
+        f"one in {round(1 / p_value):,} edges"
+        if p_value >= LEAST_P
+        else f"fewer than one in {round(1 / LEAST_P):,} edges"
+    )
 
 
 def _new(habit: Mapping[str, Any]) -> str:
@@ -541,7 +622,11 @@ def _new(habit: Mapping[str, Any]) -> str:
     again = "again, which was strange the first time" if habit["was_strange_before"] else "for the first time"
     knew = f"it knew {_count(habit['partners'], partner)}"
     knew += f" (and {habit['partners_held']} by a strange edge alone)" if habit["partners_held"] else ""
-    knew = f"known for {_count(habit['known_days'], 'day')}, {knew}" if habit["known_days"] < YOUNG_DAYS else knew
+    knew = (
+        f"known for {_count(habit['known_days'], 'day')}, {knew}"
+        if habit["known_days"] < YOUNG_DAYS
+        else knew
+    )
     others = (
         f", of those of the {habit['peers']:,} as broad {habit['novelty_of_peers']:.1%}"
         if habit["novelty_of_peers"] is not None and habit["peers"]
@@ -563,7 +648,9 @@ def usually(user: str, expected: Mapping[str, Any]) -> str:
     for role, verb in (("target", "reaches"), ("source", "acts from")):
         some = ", ".join(f"{each['name']} (on {each['days']:.0%} of its days)" for each in expected[role])
         said += [f"{verb} {some}"] if some else []
-    hours = ", ".join(f"{each['name']} h" for each in sorted(expected["hour"], key=lambda each: int(each["name"])))
+    hours = ", ".join(
+        f"{each['name']} h" for each in sorted(expected["hour"], key=lambda each: int(each["name"]))
+    )
     said += [f"is active most at {hours} UTC"] if hours else []
     types = ", ".join(f"{each['name']} ({each['share']:.0%})" for each in expected["logon_type"])
     said += [f"logs on by {types}"] if types else []
@@ -587,10 +674,13 @@ def would_be_normal(changes: Sequence[Mapping[str, Any]]) -> str:
 
 
 def next_steps(incident: Mapping[str, Any], user: str, since: dt.datetime) -> list[str]:
-    """What to ask next of an incident and the user of its strangest edge, as a shell takes it; nothing of a name that cannot be
-    typed. since: when that user was strange first"""
+    """What to ask next of an incident and the user of its strangest edge, as a shell takes it; nothing of a
+    name that cannot be typed. since: when that user was strange first"""
     name = shlex.quote(user)
-    of_user = [f"ueba day {name} {incident['day']}", f"ueba perimeter --from {name} --since {since:%Y-%m-%dT%H:%M:%S} --hops 2"]
+    of_user = [
+        f"ueba day {name} {incident['day']}",
+        f"ueba perimeter --from {name} --since {since:%Y-%m-%dT%H:%M:%S} --hops 2",
+    ]
     return [
         *(of_user if typed(user) else ()),
         f"ueba triage {incident['id']} --verdict true --reason '...'      # or benign, expected",

@@ -1,7 +1,9 @@
-"""What was asked for -> what it is in the log: an account, machine, resource, address or mail address; and where texts name it.
+"""What was asked for -> what it is in the log: an account, machine, resource, address or mail address; and
+where texts name it.
 
-A name is looked for as the log spells it, in other spellings and other case, then as the only one that begins so in any domain. All
-that is known of names is brought together once (`Names.of`), as lists of indicators are long.
+A name is looked for as the log spells it, in other spellings and other case, then as the only one that
+begins so in any domain. All that is known of names is brought together once (`Names.of`), as lists of
+indicators are long.
 """
 
 from __future__ import annotations
@@ -25,7 +27,8 @@ Entity = tuple[str, str]  # kind, name
 
 @dataclass(frozen=True)
 class Origin:
-    """What was asked for, as the log spells it, and its kind: user, machine, resource, address, mail; is_attacker: an indicator."""
+    """What was asked for, as the log spells it, and its kind: user, machine, resource, address, mail;
+    is_attacker: an indicator."""
 
     kind: str
     name: str
@@ -56,22 +59,37 @@ class Names:
         return found
 
     def origins(self, name: str, is_attacker: bool = False) -> list[Origin]:
-        """What a name is: an address, those of a network, or all of account, machine and resource that it names, the account alone
-        if it is one. A mail address that is none of these, and each of an attacker's, is to be looked for in texts of events.
+        """What a name is: an address, those of a network, or all of account, machine and resource that it
+        names, the account alone if it is one. A mail address that is none of these, and each of an
+        attacker's, is to be looked for in texts of events.
 
         Raises WorkspaceError where a name may be that of several accounts."""
         if is_network(name):
             return [Origin("address", each, True) for each in self._within(name)]
         if is_address(name):
-            spelt = [name, name.casefold(), str(ipaddress.ip_address(name))]  # IPv6 has many spellings, the shortest is usual
-            return [Origin("address", next((each for each in spelt if ("address", each) in self.exact), spelt[0]), True)]
+            spelt = [
+                name,
+                name.casefold(),
+                str(ipaddress.ip_address(name)),
+            ]  # IPv6 has many spellings, the shortest is usual
+            return [
+                Origin(
+                    "address",
+                    next((each for each in spelt if ("address", each) in self.exact), spelt[0]),
+                    True,
+                )
+            ]
         spelt = self.spellings(name)
         meant = [(kind, each) for kind in KINDS for each in spelt if (kind, each) in self.exact]
         if meant and meant[0][0] == "resource":  # as which services are known by the names of accounts
             meant = self._accounts(name, spelt) or meant
         meant = meant or self.folded.get(name.casefold(), []) or self._only_one(spelt)
         is_account = bool(meant) and meant[0][0] == "user"
-        found = [Origin(kind, each, is_attacker or kind == "resource") for kind, each in meant if kind == "user" or not is_account]
+        found = [
+            Origin(kind, each, is_attacker or kind == "resource")
+            for kind, each in meant
+            if kind == "user" or not is_account
+        ]
         if "@" in name and (is_attacker or not found):
             found.append(Origin("mail", name.casefold(), True))
         return found
@@ -84,7 +102,9 @@ class Names:
     def _within(self, network: str) -> list[str]:
         """The addresses of a network that events name."""
         span = ipaddress.ip_network(network, strict=False)
-        return sorted(each for kind, each in self.exact if kind == "address" and ipaddress.ip_address(each) in span)
+        return sorted(
+            each for kind, each in self.exact if kind == "address" and ipaddress.ip_address(each) in span
+        )
 
     def _accounts(self, name: str, spelt: Sequence[str]) -> list[Entity]:
         """The account of such a name in any domain. Raises WorkspaceError if there are several."""
@@ -110,9 +130,14 @@ class Names:
                 f"nothing had to do with {full} in this time; it was last seen on {day}, begin with an earlier --since"
             )
         every = sorted({each for _, each in self.exact})
-        close = difflib.get_close_matches(name, every, CLOSE) or [each for each in every if each.startswith(name)][:CLOSE]
+        close = (
+            difflib.get_close_matches(name, every, CLOSE)
+            or [each for each in every if each.startswith(name)][:CLOSE]
+        )
         said = f" Did you mean {' or '.join(close)}?" if close else ""
-        return WorkspaceError(f"nothing is called {name!r} in this time.{said} `ueba entity` lists names, `ueba doctor` days")
+        return WorkspaceError(
+            f"nothing is called {name!r} in this time.{said} `ueba entity` lists names, `ueba doctor` days"
+        )
 
 
 def is_address(text: str) -> bool:
@@ -132,8 +157,9 @@ def is_network(text: str) -> bool:
 
 
 def read_indicators(lines: Iterable[str], name: str) -> list[str]:
-    """One a line, also as they are written lest somebody clicks on them (203.0.113[.]9, hxxps://evil[.]example/x: its host).
-    A comment begins a line or follows a space: a guest's account has a # in its name. Raises InputError."""
+    """One a line, also as they are written lest somebody clicks on them (203.0.113[.]9,
+    hxxps://evil[.]example/x: its host). A comment begins a line or follows a space: a guest's account has a
+    # in its name. Raises InputError."""
     try:
         bare = [_bare(re.sub(r"(^|\s)#.*", "", line).strip()) for line in lines]
     except UnicodeDecodeError as reason:
@@ -142,7 +168,11 @@ def read_indicators(lines: Iterable[str], name: str) -> list[str]:
 
 
 def _bare(indicator: str) -> str:
-    plain = re.sub(r"[\[({](\.|:|@|dot|at)[\])}]", lambda found: {"dot": ".", "at": "@"}.get(found[1], found[1]), indicator)
+    plain = re.sub(
+        r"[\[({](\.|:|@|dot|at)[\])}]",
+        lambda found: {"dot": ".", "at": "@"}.get(found[1], found[1]),
+        indicator,
+    )
     url = re.match(r"(h..p)s?://(?:[^/@]*@)?(\[[^\]]*\]|[^/:?#]*)", plain, re.IGNORECASE)
     host = url[2].strip("[]") if url else plain
     return (
@@ -150,9 +180,11 @@ def _bare(indicator: str) -> str:
     )  # of a site, the URL is the name of the resource
 
 
-# --- mail addresses in text ------------------------------------------------------------------------------------
+# --- mail addresses in text ---------------------------------------------------------------------------------
 
-AROUND = re.compile(r"(\w*)@(?=(\w*))")  # what stands right before and after an @: a quick look, before `_whole` looks closely
+AROUND = re.compile(
+    r"(\w*)@(?=(\w*))"
+)  # what stands right before and after an @: a quick look, before `_whole` looks closely
 
 
 def mails_in(texts: Sequence[str], addresses: Iterable[str]) -> list[list[str]]:
@@ -160,7 +192,10 @@ def mails_in(texts: Sequence[str], addresses: Iterable[str]) -> list[list[str]]:
     by_key: dict[tuple[str, str], list[tuple[str, re.Pattern[str]]]] = {}
     for address in addresses:
         by_key.setdefault(_keys(address)[0], []).append((address, re.compile(_whole(address), re.IGNORECASE)))
-    return [[name for key in {*_keys(text)} for name, whole in by_key.get(key, ()) if whole.search(text)] for text in texts]
+    return [
+        [name for key in {*_keys(text)} for name, whole in by_key.get(key, ()) if whole.search(text)]
+        for text in texts
+    ]
 
 
 def _keys(text: str) -> list[tuple[str, str]]:

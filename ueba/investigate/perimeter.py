@@ -1,7 +1,9 @@
-"""The perimeter: what a stolen account, a lost machine or an attacker's address can have touched, in the order of time.
+"""The perimeter: what a stolen account, a lost machine or an attacker's address can have touched, in the
+order of time.
 
-Every event that did not fail says that at its time an account reached a target, acting from a source. From what is known to be in
-the attacker's hands, a *chain* of events leads on, each at or after the time at which the one before it arrived:
+Every event that did not fail says that at its time an account reached a target, acting from a source. From
+what is known to be in the attacker's hands, a *chain* of events leads on, each at or after the time at which
+the one before it arrived:
 
     held(account)     from when the attacker uses it          on(machine)  from when the attacker is there
     exposed(account)  from its first event on a machine that the attacker is on: it acts from there, or leaves credentials there
@@ -14,23 +16,25 @@ Origins, from `since` on
     resource     who touches it is a contact
     address      whoever acts from it, or is reached at it, is a contact; a mail address also where an event only names it
     indicator    one of any kind of which all that it does is the attacker's: every event with it is a contact
-A *contact* is an event that the attacker is known to have had a part in: it moves by its account. An attempt that failed is told
-among the contacts, and reaches nothing.
+A *contact* is an event that the attacker is known to have had a part in: it moves by its account. An attempt
+that failed is told among the contacts, and reaches nothing.
 
     confirmed    reached by a chain of flagged events only: contacts, and events whose edge is in an incident that nobody has called
                  harmless. The account of such an event is held from then on
     possible     reached by a chain of any events; and the accounts that are exposed
     not reached  the rest of what there was in that time
 
-One leaves credentials on a machine by any event on it but a network logon and a mere ticket: a logon, or one that does not say
-from where it came. Nobody renews the password of an anonymous account, nor of a machine on itself: they are exposed nowhere.
-Resources and addresses are reached, but nobody is on them: many are behind one address. Exposed accounts lead on from machines
-that are reached, and by flagged events, but not by any event elsewhere: at every server somebody is exposed who goes everywhere,
-and the perimeter would be the network. A place is its kind and its name: a machine and a resource of one name are two.
+One leaves credentials on a machine by any event on it but a network logon and a mere ticket: a logon, or one
+that does not say from where it came. Nobody renews the password of an anonymous account, nor of a machine on
+itself: they are exposed nowhere. Resources and addresses are reached, but nobody is on them: many are behind
+one address. Exposed accounts lead on from machines that are reached, and by flagged events, but not by any
+event elsewhere: at every server somebody is exposed who goes everywhere, and the perimeter would be the
+network. A place is its kind and its name: a machine and a resource of one name are two.
 
-Arrival is the earliest by any chain of at most `hops` events, as of Wu et al. (2014, "Path problems in temporal graphs"), found as
-Bellman (1958) and Ford do, a hop a round over all events at once. The hops that are told are the fewest of any chain, so of
-another one where a longer chain arrives earlier. Leaves out credentials that were on a machine before.
+Arrival is the earliest by any chain of at most `hops` events, as of Wu et al. (2014, "Path problems in
+temporal graphs"), found as Bellman (1958) and Ford do, a hop a round over all events at once. The hops that
+are told are the fewest of any chain, so of another one where a longer chain arrives earlier. Leaves out
+credentials that were on a machine before.
 """
 
 from __future__ import annotations
@@ -63,10 +67,25 @@ SCHEMA_VERSION = 1
 COLUMNS = ("entity", "kind", "class", "at", "hops", "via_user", "from", "from_kind", "event", "incident")
 NEVER = np.iinfo(np.int64).max
 NO_CREDENTIALS = "Network"  # the logon type that leaves none on the target
-NO_VISIT = ("ticket", "service_ticket", "credential_validation")  # what a controller tells: the account was not on the target
+NO_VISIT = (
+    "ticket",
+    "service_ticket",
+    "credential_validation",
+)  # what a controller tells: the account was not on the target
 HARMLESS = ("benign", "expected")
 READ = (
-    *("time", "user", "actor", "source", "target", "target_kind", "detail", "action", "logon_type", "outcome"),
+    *(
+        "time",
+        "user",
+        "actor",
+        "source",
+        "target",
+        "target_kind",
+        "detail",
+        "action",
+        "logon_type",
+        "outcome",
+    ),
     *("user_id", "source_ip", "target_ip", "code", "path", "line"),
 )
 DAY = 86_400_000_000  # microseconds
@@ -137,8 +156,8 @@ class Arrivals:
 class Reached:
     """on: of places     moved: which events did so within the hops, bool [events]
     exposed: of accounts, its time the row of the event, as what moves comes after it in the log too
-    exposing: which events expose their account; leading: which of them did a round ago, so that they count as an event of a chain.
-    bool [events] each"""
+    exposing: which events expose their account; leading: which of them did a round ago, so that they count
+    as an event of a chain. bool [events] each"""
 
     on: Arrivals
     exposed: Arrivals
@@ -173,9 +192,12 @@ class Reached:
         return there
 
 
-def reach(events: Events, held: Ints, on: Ints, hops: int | None = None, lately: int = DAY) -> tuple[Arrivals, Reached, Reached]:
-    """The accounts that are held; and what is reached by at most `hops` flagged events, and by any events. held, on: from when the
-    origins are, NEVER for none, int64 [accounts] and [places]; lately: microseconds for which an exposure counts elsewhere"""
+def reach(
+    events: Events, held: Ints, on: Ints, hops: int | None = None, lately: int = DAY
+) -> tuple[Arrivals, Reached, Reached]:
+    """The accounts that are held; and what is reached by at most `hops` flagged events, and by any events.
+    held, on: from when the origins are, NEVER for none, int64 [accounts] and [places]; lately: microseconds
+    for which an exposure counts elsewhere"""
     owned = Arrivals.of(held)
     confirmed, possible = (Reached.of(events, held, on) for _ in range(2))
     for done in range(1, (len(events.time) if hops is None else hops) + 1):
@@ -203,16 +225,26 @@ def _moves(events: Events, held: Arrivals, state: Reached, lately: int) -> tuple
 
 
 def exposed(events: Events, on: Arrivals) -> pd.DataFrame:
-    """The accounts exposed on machines that are reached: user, place, time of the first event and its row, one a row each."""
+    """The accounts exposed on machines that are reached: user, place, time of the first event and its row,
+    one a row each."""
     here = []
     for place, shown in ((events.source, events.at_source), (events.target, events.at_target)):
         rows = np.flatnonzero(shown & on.by(place, events.time))
         rows = rows[~pd.Series(events.user[rows] * len(on.time) + place[rows]).duplicated().to_numpy()]
-        here.append(pd.DataFrame({"user": events.user[rows], "place": place[rows], "time": events.time[rows], "event": rows}))
-    return pd.concat(here).sort_values("event", kind="stable").drop_duplicates(["user", "place"]).reset_index(drop=True)
+        here.append(
+            pd.DataFrame(
+                {"user": events.user[rows], "place": place[rows], "time": events.time[rows], "event": rows}
+            )
+        )
+    return (
+        pd.concat(here)
+        .sort_values("event", kind="stable")
+        .drop_duplicates(["user", "place"])
+        .reset_index(drop=True)
+    )
 
 
-# --- the log, as numbers ---------------------------------------------------------------------------------------
+# --- the log, as numbers ------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -246,7 +278,12 @@ class Log:
 
     def where(self, rows: Bools) -> Log:
         chosen = self.table.filter(pa.array(rows))
-        return Log(chosen, self.accounts, self.places, *(each[rows] for each in (self.user, self.actor, self.source, self.target)))
+        return Log(
+            chosen,
+            self.accounts,
+            self.places,
+            *(each[rows] for each in (self.user, self.actor, self.source, self.target)),
+        )
 
     @cached_property
     def time(self) -> Ints:
@@ -256,24 +293,29 @@ class Log:
 
     @cached_property
     def own_machines(self) -> tuple[Ints, Ints]:
-        """The number of the name `ws7`: of the account ws7$@corp and its like [accounts], and of the machine ws7.corp.example and
-        its like [places]. Where there is none, numbers that are never equal."""
+        """The number of the name `ws7`: of the account ws7$@corp and its like [accounts], and of the machine
+        ws7.corp.example and its like [places]. Where there is none, numbers that are never equal."""
         mine = [name.split("@", 1)[0].casefold() for name in self.accounts]
-        names = [name.split(".", 1)[0].casefold() + "$" if kind == "machine" else "" for kind, name in self.places]
+        names = [
+            name.split(".", 1)[0].casefold() + "$" if kind == "machine" else "" for kind, name in self.places
+        ]
         number = {name: at for at, name in enumerate(dict.fromkeys(filter(None, names)))}
         accounts, places = [number.get(name, -1) for name in mine], [number.get(name, -2) for name in names]
         return np.array(accounts, np.int64), np.array(places, np.int64)
 
 
 def _place(kind: str, name: str) -> Entity:
-    """A place by what the log has it for, machine or resource: one that has no name but an address is an address."""
+    """A place by what the log has it for, machine or resource: one that has no name but an address is an
+    address."""
     return ("address" if kind == "machine" and is_address(name) else kind), name
 
 
 def _codes(column: pa.ChunkedArray) -> tuple[list[Any], Ints]:
     """The texts of a column, and the number of each row's, -1 for null."""
     encoded = column.combine_chunks()
-    return encoded.dictionary.to_pylist(), encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
+    return encoded.dictionary.to_pylist(), encoded.indices.fill_null(-1).to_numpy(
+        zero_copy_only=False
+    ).astype(np.int64)
 
 
 def _numbers(*columns: pa.ChunkedArray) -> tuple[list[str], list[Ints]]:
@@ -314,10 +356,12 @@ def _events(log: Log, contact: Bools, flagged: Bools, anonymous: Bools) -> Event
 
 def _anonymous(log: Log, told: set[str]) -> Bools:
     """Which accounts are nobody's, by their names or as is told of them. bool [accounts]"""
-    return np.array([name in told or name.split("@", 1)[0].casefold() in ANONYMOUS for name in log.accounts], bool)
+    return np.array(
+        [name in told or name.split("@", 1)[0].casefold() in ANONYMOUS for name in log.accounts], bool
+    )
 
 
-# --- from the lake ---------------------------------------------------------------------------------------------
+# --- from the lake ------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -325,8 +369,8 @@ class Perimeter:
     """Rows of JSON values.
 
     origins: entity, kind, of what anything in that time had to do with     unknown: indicators that nothing had to do with
-    contacts: who reached what from where, by the attacker's hand as far as is known; attempts too, by their outcome
-    reached: columns COLUMNS; the last event of the earliest chain, and the incident it is in
+    contacts: who reached what from where, by the attacker's hand as far as is known; attempts too, by their
+    outcome reached: columns COLUMNS; the last event of the earliest chain, and the incident it is in
     exposed: machine, account, at, event        touched: what was done in resources
     not_reached: entity, kind"""
 
@@ -355,13 +399,17 @@ def draw_up(
     whole = Log.of(raw.events(workspace.lake, since, until, columns=READ))
     table = lake.read_entities(workspace.lake)
     entities = table.select(["name", "account_kind", "aliases"]).to_pylist() if table else []
-    there = Names.of(_named(whole), {each["name"]: row["name"] for row in entities for each in row["aliases"]})
+    there = Names.of(
+        _named(whole), {each["name"]: row["name"] for row in entities for each in row["aliases"]}
+    )
     asked = [(name, there.origins(name)) for name in names]
     given = [(name, there.origins(name, is_attacker=True)) for name in indicators]
     origins = list(dict.fromkeys(each for _, found in (*asked, *given) for each in found))
     met, hit = _contacts(whole, origins)
     known = there.exact | hit
-    if missing := [name for name, found in asked if known.isdisjoint((each.kind, each.name) for each in found)]:
+    if missing := [
+        name for name, found in asked if known.isdisjoint((each.kind, each.name) for each in found)
+    ]:
         raise there.unknown(missing[0], _last_seen(workspace.lake, there.spellings(missing[0])))
     succeeded = ~_is(whole.table["outcome"], "failure")
     log = whole.where(succeeded)
@@ -383,17 +431,26 @@ def draw_up(
         *told.bared(bare, possible.exposed),
     ):
         rows.setdefault((row["kind"], row["entity"]), row)
-    contacts = _decoded(whole.table, met >= 0).assign(indicator=[origins[number].name for number in met[met >= 0]])
+    contacts = _decoded(whole.table, met >= 0).assign(
+        indicator=[origins[number].name for number in met[met >= 0]]
+    )
     return Perimeter(
         since=since,
         until=until,
         origins=[{"entity": name, "kind": kind} for kind, name in begins],
         unknown=[name for name, found in given if known.isdisjoint((each.kind, each.name) for each in found)],
-        contacts=_grouped(contacts, ["indicator", "user", "source", "target", "target_kind", "source_ip", "outcome"]),
-        reached=sorted(filter(None, rows.values()), key=lambda row: (row["class"], row["hops"], row["at"], row["entity"])),
+        contacts=_grouped(
+            contacts, ["indicator", "user", "source", "target", "target_kind", "source_ip", "outcome"]
+        ),
+        reached=sorted(
+            filter(None, rows.values()), key=lambda row: (row["class"], row["hops"], row["at"], row["entity"])
+        ),
         exposed=told.exposed(bare),
         touched=told.touched(confirmed.moved, possible.moved),
-        not_reached=[{"entity": name, "kind": kind} for kind, name in sorted(told.others(possible.on, anonymous) - {*rows})],
+        not_reached=[
+            {"entity": name, "kind": kind}
+            for kind, name in sorted(told.others(possible.on, anonymous) - {*rows})
+        ],
     )
 
 
@@ -412,13 +469,21 @@ def _last_seen(lake_root: Path, names: Sequence[str]) -> tuple[str, dt.date] | N
 
 def _named(log: Log) -> set[Entity]:
     """All that events name; an address also where it is called a resource."""
-    texts = [*_codes(log.table["source_ip"])[0], *_codes(log.table["target_ip"])[0], *(name for _, name in log.places)]
-    return {*(("user", name) for name in log.accounts), *log.places, *(("address", each) for each in texts if is_address(each))}
+    texts = [
+        *_codes(log.table["source_ip"])[0],
+        *_codes(log.table["target_ip"])[0],
+        *(name for _, name in log.places),
+    ]
+    return {
+        *(("user", name) for name in log.accounts),
+        *log.places,
+        *(("address", each) for each in texts if is_address(each)),
+    }
 
 
 def _contacts(log: Log, origins: Sequence[Origin]) -> tuple[Ints, set[Entity]]:
-    """The first of the origins by which the attacker is known to have had a part in each event, or -1, int64 [events]; and all of
-    them by which he had one in any."""
+    """The first of the origins by which the attacker is known to have had a part in each event, or -1, int64
+    [events]; and all of them by which he had one in any."""
     number = {(each.kind, each.name): at for at, each in reversed([*enumerate(origins)]) if each.is_attacker}
     by_account = [[("user", name), ("mail", name.casefold())] for name in log.accounts]
     by_place = [[place, ("address", place[1]), ("mail", place[1].casefold())] for place in log.places]
@@ -431,21 +496,31 @@ def _contacts(log: Log, origins: Sequence[Origin]) -> tuple[Ints, set[Entity]]:
         looked.append(([[("mail", name) for name in found] for found in mails_in(texts, mails)], codes))
     found = np.full(len(log.user), len(origins))
     for meant, codes in looked:
-        first = [min((number[each] for each in some if each in number), default=len(origins)) for some in meant]
+        first = [
+            min((number[each] for each in some if each in number), default=len(origins)) for some in meant
+        ]
         found = np.minimum(found, np.array([*first, len(origins)])[codes])
     hit = {each for meant, _ in looked for some in meant for each in some if each in number}
     return np.where(found < len(origins), found, -1), hit
 
 
 def _incidents_of(workspace: Workspace, log: Log) -> tuple[Ints, list[str]]:
-    """The number of the incident that each event's edge is in, int64 [events], -1 if it is in none, or in one that was called
-    harmless or that rules hide; and the incidents."""
+    """The number of the incident that each event's edge is in, int64 [events], -1 if it is in none, or in
+    one that was called harmless or that rules hide; and the incidents."""
     folder, said = workspace.findings, feedback.words(workspace.root)
     harmless = [incident for incident, word in said.items() if word in HARMLESS]
     day = log.time // DAY
     days = {dt.date(1970, 1, 1) + dt.timedelta(days=int(each)) for each in np.unique(day)}
-    scored = [findings.reported(findings.load(folder, each), said).edges for each in archive.scored_days(folder) if each in days]
-    edges = [edge for each in scored for edge in records(each[each["incident"].notna() & ~each["incident"].isin(harmless)])]
+    scored = [
+        findings.reported(findings.load(folder, each), said).edges
+        for each in archive.scored_days(folder)
+        if each in days
+    ]
+    edges = [
+        edge
+        for each in scored
+        for edge in records(each[each["incident"].notna() & ~each["incident"].isin(harmless)])
+    ]
     incidents = list(dict.fromkeys(edge["incident"] for edge in edges))
     every = (log.accounts, log.places, incidents)
     account, place, incident = ({name: number for number, name in enumerate(names)} for names in every)
@@ -460,9 +535,13 @@ def _incidents_of(workspace: Workspace, log: Log) -> tuple[Ints, list[str]]:
         for edge in edges
     ]
     keys = ["day", "user", "source", "target"]
-    marked = pd.DataFrame([row for row in numbered if None not in row], columns=[*keys, "incident"], dtype=np.int64)
+    marked = pd.DataFrame(
+        [row for row in numbered if None not in row], columns=[*keys, "incident"], dtype=np.int64
+    )
     near = np.flatnonzero(np.isin(log.user, marked["user"]) & np.isin(log.target, marked["target"]))
-    mine = pd.DataFrame({"day": day[near], "user": log.user[near], "source": log.source[near], "target": log.target[near]})
+    mine = pd.DataFrame(
+        {"day": day[near], "user": log.user[near], "source": log.source[near], "target": log.target[near]}
+    )
     found = np.full(len(day), -1)
     found[near] = mine.merge(marked.drop_duplicates(keys), how="left", on=keys)["incident"].fillna(-1)
     return found, incidents
@@ -510,7 +589,9 @@ class _Told:
         accounts = [("user", name) for name in self.log.accounts]
         first = records(bare.drop_duplicates("user"))
         where = {self.log.accounts[row["user"]]: self.log.places[row["place"]] for row in first}
-        return [{**row, **_from(where[row["entity"]])} for row in self.reached(arrivals, "possible", accounts)]
+        return [
+            {**row, **_from(where[row["entity"]])} for row in self.reached(arrivals, "possible", accounts)
+        ]
 
     def exposed(self, bare: pd.DataFrame) -> list[dict[str, Any]]:
         return [
@@ -524,17 +605,23 @@ class _Told:
         ]
 
     def touched(self, certain: Bools, moved: Bools) -> list[dict[str, Any]]:
-        """What was done in which resource by events that moved: files, rules, folders; confirmed if a flagged one did it."""
+        """What was done in which resource by events that moved: files, rules, folders; confirmed if a
+        flagged one did it."""
         moved = moved & _is(self.log.table["target_kind"], "resource")
-        mine = _decoded(self.log.table, moved).assign(**{"class": np.where(certain[moved], "confirmed", "possible")})
+        mine = _decoded(self.log.table, moved).assign(
+            **{"class": np.where(certain[moved], "confirmed", "possible")}
+        )
         return _grouped(mine, ["class", "target", "detail", "action", "code", "user"])
 
     def others(self, on: Arrivals, anonymous: Bools) -> set[Entity]:
-        """All accounts and places that there are, but nobody's accounts, and those of the machines that are reached."""
+        """All accounts and places that there are, but nobody's accounts, and those of the machines that are
+        reached."""
         owner, machine = self.log.own_machines
         left_out = anonymous | np.isin(owner, machine[on.time[:-1] < NEVER])
         places = np.unique(np.concatenate([self.log.source, self.log.target]))
-        accounts = [("user", self.log.accounts[user]) for user in np.unique(self.log.user) if not left_out[user]]
+        accounts = [
+            ("user", self.log.accounts[user]) for user in np.unique(self.log.user) if not left_out[user]
+        ]
         return {*accounts, *(self.log.places[place] for place in places if place >= 0)}
 
 
@@ -545,7 +632,10 @@ def _from(entity: Entity) -> dict[str, str]:
 def _decoded(table: pa.Table, rows: Bools) -> pd.DataFrame:
     """Some of the events, texts as texts."""
     chosen = table.filter(pa.array(rows))
-    plain = [field.with_type(pa.string()) if pa.types.is_dictionary(field.type) else field for field in table.schema]
+    plain = [
+        field.with_type(pa.string()) if pa.types.is_dictionary(field.type) else field
+        for field in table.schema
+    ]
     decoded: pd.DataFrame = chosen.cast(pa.schema(plain)).to_pandas()
     return decoded
 
@@ -577,7 +667,7 @@ def to_dict(perimeter: Perimeter) -> dict[str, Any]:
     return {"schema_version": SCHEMA_VERSION, **asdict(perimeter), **times}
 
 
-# --- as a graph ------------------------------------------------------------------------------------------------
+# --- as a graph ---------------------------------------------------------------------------------------------
 
 
 def to_graph(perimeter: Perimeter) -> nx.MultiDiGraph:
@@ -595,7 +685,9 @@ def to_graph(perimeter: Perimeter) -> nx.MultiDiGraph:
         start = next((each for each in before if each in graph and each != end), None)
         if start is not None:
             user = plain(row["via_user"])
-            said = f"{user} from {plain(row['from'])} at {row['at']}, {plain(row['event'].rpartition('/')[2])}"
+            said = (
+                f"{user} from {plain(row['from'])} at {row['at']}, {plain(row['event'].rpartition('/')[2])}"
+            )
             how = "USED" if (row["from_kind"], row["from"]) == (row["kind"], row["entity"]) else "REACHED"
             graph.add_edge(start, end, type=how, mark=row["class"], said=said, user=user, at=row["at"])
     return graph

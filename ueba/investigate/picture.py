@@ -1,4 +1,5 @@
-"""A small graph of users, machines and resources as a picture: an HTML page to move about in (neo4j-viz), or a still SVG.
+"""A small graph of users, machines and resources as a picture: an HTML page to move about in (neo4j-viz), or
+a still SVG.
 
 What is drawn is a networkx graph that GraphML can hold as well. Its nodes are called `<kind>:<name>`.
 
@@ -6,9 +7,10 @@ What is drawn is a networkx graph that GraphML can hold as well. Its nodes are c
             layer  optional: the column it stands in, from 0 at the left
     edge    type   USED, REACHED, ...    mark   see MARKS    said   in words, for who points at it
 
-In an SVG the nodes stand in columns: users, machines acted from, what was reached; the busiest first. A page holds it too, as a
-browser may draw nothing else (neo4j-viz needs WebGL). Of a crowd, both draw what tells most and count the rest. Both follow the
-reader's light or dark setting and need no network. Names from logs travel as data, so that none of them can become part of a page.
+In an SVG the nodes stand in columns: users, machines acted from, what was reached; the busiest first. A page
+holds it too, as a browser may draw nothing else (neo4j-viz needs WebGL). Of a crowd, both draw what tells
+most and count the rest. Both follow the reader's light or dark setting and need no network. Names from logs
+travel as data, so that none of them can become part of a page.
 """
 
 from __future__ import annotations
@@ -41,7 +43,8 @@ MOST_OF_PAGE = 2_000  # nodes of a page that are drawn: neo4j-viz refuses more t
 
 
 def incident_graph(edges: pd.DataFrame) -> nx.MultiDiGraph:
-    """An incident's edges as a graph: who acted from where, and what was reached. `edges`: as in `findings.load_edges`."""
+    """An incident's edges as a graph: who acted from where, and what was reached. `edges`: as in
+    `findings.load_edges`."""
     graph = nx.MultiDiGraph()
     for edge in edges.to_dict("records"):
         user = add_node(graph, "user", edge["user"])
@@ -49,13 +52,22 @@ def incident_graph(edges: pd.DataFrame) -> nx.MultiDiGraph:
         if edge["source"] is not None:
             start = add_node(graph, "machine", edge["source"])
             graph.add_edge(
-                user, start, key="used", type="USED", mark="usual", said=plain(f"{edge['user']} acted from {edge['source']}")
+                user,
+                start,
+                key="used",
+                type="USED",
+                mark="usual",
+                said=plain(f"{edge['user']} acted from {edge['source']}"),
             )
         end = add_node(graph, edge["target_kind"], edge["target"])
         said = plain(
             f"{edge['user']} at {edge['first_seen']:%Y-%m-%d %H:%M:%S}, {edge['count']} events: {'; '.join(edge['reasons'])}"
         )
-        facts = {"user": plain(edge["user"]), "surprise": float(edge["surprise"]), "p_value": float(edge["p_value"])}
+        facts = {
+            "user": plain(edge["user"]),
+            "surprise": float(edge["surprise"]),
+            "p_value": float(edge["p_value"]),
+        }
         graph.add_edge(start, end, type="REACHED", mark="strange", said=said, **facts)
     return graph
 
@@ -117,19 +129,25 @@ def _page(graph: nx.MultiDiGraph, title: str) -> str:
 
 
 def _beside(graph: nx.MultiDiGraph, title: str, hidden: int) -> str:
-    """What a page says of its picture: the title, what the lines mean, how much is left out; and the still one, to be unfolded, or
-    unfolded where the browser draws no other."""
-    there = {data["mark"] for _, _, data in graph.edges(data=True)} | {data["mark"] for _, data in graph.nodes(data=True)}
-    lines = " ".join(f'<span style="color:{MARKS[mark][0]}">&#9473; {mark}</span>' for mark in MARKS if mark in there)
+    """What a page says of its picture: the title, what the lines mean, how much is left out; and the still
+    one, to be unfolded, or unfolded where the browser draws no other."""
+    there = {data["mark"] for _, _, data in graph.edges(data=True)} | {
+        data["mark"] for _, data in graph.nodes(data=True)
+    }
+    lines = " ".join(
+        f'<span style="color:{MARKS[mark][0]}">&#9473; {mark}</span>' for mark in MARKS if mark in there
+    )
     more = f" {_hidden(hidden)}" if hidden else ""
     place = "position:fixed;top:8px;left:52px;max-width:calc(100vw - 220px);max-height:calc(100vh - 60px);overflow:auto;z-index:9"
     look = "padding:.4rem .8rem;font:13px system-ui,sans-serif;background:Canvas;color:CanvasText"
     said = f"<b>{html.escape(plain(title))}</b> {lines}{more}; unfold a still picture"
-    still = f'<details id="still" style="{place};{look}"><summary>{said}</summary>{svg(graph, title)}</details>'
+    still = (
+        f'<details id="still" style="{place};{look}"><summary>{said}</summary>{svg(graph, title)}</details>'
+    )
     return f"{still}<script>still.open = !document.createElement('canvas').getContext('webgl2')</script>"
 
 
-# --- SVG -------------------------------------------------------------------------------------------------------
+# --- SVG ----------------------------------------------------------------------------------------------------
 
 
 def svg(graph: nx.MultiDiGraph, title: str) -> str:
@@ -138,7 +156,9 @@ def svg(graph: nx.MultiDiGraph, title: str) -> str:
     columns = 1 + max((column for column, _ in place.values()), default=0)
     rows = 1 + max((row for _, row in place.values()), default=0)
     width, height = columns * COLUMN - 20, (rows + 1) * ROW + (ROW if hidden else 0)
-    drawing = xml.Element("svg", xmlns="http://www.w3.org/2000/svg", viewBox=f"0 0 {width} {height}", role="img")
+    drawing = xml.Element(
+        "svg", xmlns="http://www.w3.org/2000/svg", viewBox=f"0 0 {width} {height}", role="img"
+    )
     drawing.set("class", "graph")
     drawing.set("style", f"max-width:{width}px")
     xml.SubElement(drawing, "title").text = plain(title)
@@ -159,7 +179,9 @@ def _style() -> str:
     dark = [".graph text{fill:#e6e9ec}"]
     for mark, (light, darker, width, dashes) in MARKS.items():
         dashed = f";stroke-dasharray:{dashes}" if dashes else ""
-        rules.append(f".graph .{mark}{{stroke:{light};stroke-width:{width}{dashed}}}.graph .{mark}-head{{fill:{light}}}")
+        rules.append(
+            f".graph .{mark}{{stroke:{light};stroke-width:{width}{dashed}}}.graph .{mark}-head{{fill:{light}}}"
+        )
         dark.append(f".graph .{mark}{{stroke:{darker}}}.graph .{mark}-head{{fill:{darker}}}")
     return f"{''.join(rules)}@media screen and (prefers-color-scheme:dark){{{''.join(dark)}}}"
 

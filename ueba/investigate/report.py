@@ -1,8 +1,10 @@
-"""A scored day as one page of HTML that needs no network and no script: what to look at first, and how far to believe it.
+"""A scored day as one page of HTML that needs no network and no script: what to look at first, and how far
+to believe it.
 
-`facts` gathers what is stored of the day and of the scored days before it, `report.html` beside this file is how that looks. Names
-from logs are shown and never obeyed: every string goes through `text.plain`, and through Jinja's escaping. The same workspace gives
-the same bytes. Leaves out whatever would need the day to be scored again, as `ueba calibration` does, and single events.
+`facts` gathers what is stored of the day and of the scored days before it, `report.html` beside this file is
+how that looks. Names from logs are shown and never obeyed: every string goes through `text.plain`, and
+through Jinja's escaping. The same workspace gives the same bytes. Leaves out whatever would need the day to
+be scored again, as `ueba calibration` does, and single events.
 """
 
 from __future__ import annotations
@@ -59,7 +61,9 @@ def render(known: dict[str, Any]) -> str:
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
-        finalize=lambda value: plain(value) if isinstance(value, str) and not isinstance(value, Markup) else value,
+        finalize=lambda value: (
+            plain(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+        ),
     )
     environment.filters |= {"one_in": one_in, "shortened": shortened, "at": at}
     return environment.get_template("report.html").render(known)
@@ -100,15 +104,19 @@ def facts(workspace: Workspace, day: dt.date, config: Config) -> dict[str, Any]:
     }
 
 
-# --- the day among others --------------------------------------------------------------------------------------
+# --- the day among others -----------------------------------------------------------------------------------
 
 
 def scored_edges(root: Path, first: dt.date, last: dt.date) -> dict[dt.date, list[int]]:
-    """By day of the lake: the number of edges there are to score, and for each hour, how many of them had events in it."""
+    """By day of the lake: the number of edges there are to score, and for each hour, how many of them had
+    events in it."""
 
     def counted(stored: ir.Table) -> ir.Table:
         pairs = stored.group_by(*edges.PAIR).aggregate(hours=stored.hours.bit_or().cast("int32"))
-        active = {f"h{hour}": pairs.count(where=(pairs.hours & ibis.literal(1 << hour, "int32")) != 0) for hour in range(24)}
+        active = {
+            f"h{hour}": pairs.count(where=(pairs.hours & ibis.literal(1 << hour, "int32")) != 0)
+            for hour in range(24)
+        }
         return pairs.group_by("day").aggregate(edges=pairs.count(), **active)
 
     rows = lake.query(root, first, last, counted, "1GB").to_pylist()
@@ -131,8 +139,8 @@ def day_facts(
 
 
 def compared(trend: Sequence[dict[str, Any]]) -> str:
-    """One sentence on how the last of some days compares with those before it: by the worst score, whose usual range is the
-    middle half."""
+    """One sentence on how the last of some days compares with those before it: by the worst score, whose
+    usual range is the middle half."""
     *before, today = trend
     if len(before) < FEW_DAYS:
         return "Too few days were scored before it to say what is usual."
@@ -154,8 +162,9 @@ def compared(trend: Sequence[dict[str, Any]]) -> str:
 
 
 def recurring(tables: dict[dt.date, pd.DataFrame]) -> list[dict[str, Any]]:
-    """Names that were in incidents of several days, those of the last day first. `strip`: for each day 2 in an incident, 1 strange
-    in none, 0 neither; `row`: incidents on how many scored days in a row, up to the last of them."""
+    """Names that were in incidents of several days, those of the last day first. `strip`: for each day 2 in
+    an incident, 1 strange in none, 0 neither; `row`: incidents on how many scored days in a row, up to the
+    last of them."""
     rows = pd.concat([table.assign(day=day) for day, table in tables.items()], ignore_index=True)
     rows = rows[rows["incident"].notna() | (rows["p_value"] <= LEVELS[0])]
     found = []
@@ -184,17 +193,27 @@ def recurring(tables: dict[dt.date, pd.DataFrame]) -> list[dict[str, Any]]:
                 }
             )
         order = sorted(
-            mine, key=lambda each: (not each["is_today"], -each["row"], -each["days"], -each["strangeness"], each["name"])
+            mine,
+            key=lambda each: (
+                not each["is_today"],
+                -each["row"],
+                -each["days"],
+                -each["strangeness"],
+                each["name"],
+            ),
         )
         found += order[:MOST]
     return found
 
 
-# --- incidents -------------------------------------------------------------------------------------------------
+# --- incidents ----------------------------------------------------------------------------------------------
 
 
 def incident_facts(
-    incident: dict[str, Any], strangest: pd.DataFrame, said: dict[str, dict[str, Any]], told: Iterable[dict[str, Any]] = ()
+    incident: dict[str, Any],
+    strangest: pd.DataFrame,
+    said: dict[str, dict[str, Any]],
+    told: Iterable[dict[str, Any]] = (),
 ) -> dict[str, Any]:
     """An incident with its edges, strangest first, and what to do next."""
     mine = strangest[strangest["incident"] == incident["id"]]
@@ -222,7 +241,8 @@ def incident_facts(
 
 
 def title(users: Sequence[str], sources: Sequence[str]) -> str:
-    """Whom an incident is about: its strangest user, or the machine where so many meet that none of them is it."""
+    """Whom an incident is about: its strangest user, or the machine where so many meet that none of them is
+    it."""
     if len(users) > FEW_USERS and 0 < len(sources) < len(users):
         return f"{sources[0]}, {len(users)} users"
     return users[0] if len(users) == 1 else f"{users[0]} and {len(users) - 1} more"
@@ -246,28 +266,38 @@ def marks(mine: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def why(mine: pd.DataFrame, told: Iterable[dict[str, Any]]) -> list[str]:
-    """What the user of an incident's strangest edge does otherwise, and what would have made that edge normal, if it was explained.
-    told: as `explain.load` has it of the incident."""
+    """What the user of an incident's strangest edge does otherwise, and what would have made that edge
+    normal, if it was explained. told: as `explain.load` has it of the incident."""
     strangest = findings.records(mine.head(1))[0]
     said = explain.by_edge(told).get(explain.key(strangest))
     if said is None:
         return []
     usual = [explain.usually(strangest["user"], said["expected"])] if any(said["expected"].values()) else []
-    return [*usual, f"{strangest['user']} to {strangest['target']}: {explain.would_be_normal(said['counterfactuals'])}"]
+    return [
+        *usual,
+        f"{strangest['user']} to {strangest['target']}: {explain.would_be_normal(said['counterfactuals'])}",
+    ]
 
 
 def commands(incident: dict[str, Any], mine: pd.DataFrame, sources: Sequence[str]) -> list[str]:
     """What to ask next."""
-    user, after = mine["user"].iloc[0], dt.date.fromisoformat(incident["day"]) + dt.timedelta(days=1)  # the day's own names too
+    user, after = (
+        mine["user"].iloc[0],
+        dt.date.fromisoformat(incident["day"]) + dt.timedelta(days=1),
+    )  # the day's own names too
     since = mine.loc[mine["user"] == user, "first_seen"].min()
     return [
         f"ueba explain {incident['id']} --picture {incident['id']}.html",
-        *(f"ueba entity {shlex.quote(name)} --day {after}" for name in (user, *sources[:1]) if explain.typed(name)),
+        *(
+            f"ueba entity {shlex.quote(name)} --day {after}"
+            for name in (user, *sources[:1])
+            if explain.typed(name)
+        ),
         *explain.next_steps(incident, user, since),
     ]
 
 
-# --- how far to believe it -------------------------------------------------------------------------------------
+# --- how far to believe it ----------------------------------------------------------------------------------
 
 
 def level_facts(
@@ -275,8 +305,8 @@ def level_facts(
 ) -> dict[str, Any]:
     """Edges with p at most a level, on the last day and on all: observed, and expected of a normal day.
 
-    Only the strangest of a day are kept. What p alone makes stranger than the last of them is all there, as surprise is
-    no less than 0; else the count is a least one."""
+    Only the strangest of a day are kept. What p alone makes stranger than the last of them is all there, as
+    surprise is no less than 0; else the count is a least one."""
     counts = {day: int((table["p_value"] <= level).sum()) for day, table in tables.items()}
     sized = [each for each in trend if each["edges"]]
 
@@ -290,24 +320,35 @@ def level_facts(
             "at_least": any(cut(each["day"]) for each in some),
         }
 
-    return {"level": level, "today": of(sized[-1:] if trend[-1]["edges"] else []), "all": of(sized), "days": len(sized)}
+    return {
+        "level": level,
+        "today": of(sized[-1:] if trend[-1]["edges"] else []),
+        "all": of(sized),
+        "days": len(sized),
+    }
 
 
 def held_out(model: Detector) -> list[dict[str, Any]]:
-    """The share of edges with p at most each level, of the days that the model in use is calibrated by, each by the others."""
+    """The share of edges with p at most each level, of the days that the model in use is calibrated by, each
+    by the others."""
     pool, rows = model.calibration, []
     for number in np.unique(pool.day).tolist():
         others, mine = pool.without(number), pool.day == number
         if len(others.day):
             p = others.p_values(pool.rank[mine], pool.surprise[mine])
             rows.append(
-                {"day": date_of(number), "edges": int(mine.sum()), "shares": [float((p <= level).mean()) for level in LEVELS]}
+                {
+                    "day": date_of(number),
+                    "edges": int(mine.sum()),
+                    "shares": [float((p <= level).mean()) for level in LEVELS],
+                }
             )
     return rows
 
 
 def ingest_health(workspace: Workspace, day: dt.date, config: Config) -> dict[str, Any]:
-    """What became of the files that hold events of a day, and who should have reported. Counts of a file are of all its days."""
+    """What became of the files that hold events of a day, and who should have reported. Counts of a file are
+    of all its days."""
     held = lake.manifests(workspace.lake)
     live = lake.live(held)
     files = [manifest["files"][number] for manifest in held for number in live[manifest["id"]]]
@@ -319,7 +360,11 @@ def ingest_health(workspace: Workspace, day: dt.date, config: Config) -> dict[st
     clock: Counter[str] = Counter()
     for each_report in reports:
         clock.update(each_report.clock)
-    before = [volume[day - dt.timedelta(days=back)] for back in range(1, DAYS + 1) if volume[day - dt.timedelta(days=back)]]
+    before = [
+        volume[day - dt.timedelta(days=back)]
+        for back in range(1, DAYS + 1)
+        if volume[day - dt.timedelta(days=back)]
+    ]
     reporters = silence.reporters(workspace.lake, config.graph.window_days, until=day)
     silent = [each for each in reporters if each["state"] == "silent"]
     gaps = [(each["reporter"], *gap.split(" to ")) for each in reporters for gap in each["gaps"]]
@@ -386,7 +431,7 @@ def model_facts(
     }
 
 
-# --- words -----------------------------------------------------------------------------------------------------
+# --- words --------------------------------------------------------------------------------------------------
 
 
 def one_in(p: float) -> str:

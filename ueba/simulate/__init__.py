@@ -6,8 +6,8 @@ change         new habits that follow the structure    draw       habits -> even
 writers        files: LANL, CSV, labels, people        windows, ocsf   records: Windows Security events, OCSF
 formats        which of them by name                   json_lines      columns -> lines
 
-`simulate` is the road. Campaigns are those of `ueba.campaigns`, written from the organisation's own edges of the days before:
-they are in nothing but structure unlike the benign change around them.
+`simulate` is the road. Campaigns are those of `ueba.campaigns`, written from the organisation's own edges of
+the days before: they are in nothing but structure unlike the benign change around them.
 """
 
 from __future__ import annotations
@@ -33,8 +33,9 @@ __all__ = ["EVENT_COLUMNS", "LABEL_COLUMNS", "Organisation", "World", "simulate"
 
 
 class World(NamedTuple):
-    """What happened. events: EVENT_COLUMNS, texts as dictionaries; labels: LABEL_COLUMNS, of attacks and of benign sweeps;
-    both in order of time, whole seconds as in most logs. staff: user, department, role, manager, kind"""
+    """What happened. events: EVENT_COLUMNS, texts as dictionaries; labels: LABEL_COLUMNS, of attacks and of
+    benign sweeps; both in order of time, whole seconds as in most logs. staff: user, department, role,
+    manager, kind"""
 
     events: pa.Table
     labels: pa.Table
@@ -49,7 +50,11 @@ def simulate(organisation: Organisation) -> World:
     lasting = lasting_habits(organisation, cast, usual, rng)
     changing = changing_habits(organisation, cast, calendar, usual, rng)
     habits = pa.concat_tables([*lasting, *changing])
-    benign = as_of(organisation, cast, written_out(organisation, cast, habits, draw(organisation, cast, habits, calendar, rng)))
+    benign = as_of(
+        organisation,
+        cast,
+        written_out(organisation, cast, habits, draw(organisation, cast, habits, calendar, rng)),
+    )
     staff = staff_list(organisation, cast)
     attacks = invent_attacks(organisation, cast, calendar, benign, staff)
     everything = together(benign, attacks)
@@ -65,23 +70,38 @@ def as_of(organisation: Organisation, cast: Cast, drawn: pa.Table) -> pa.Table:
     columns = {name: drawn[name].combine_chunks() for name in EVENT_COLUMNS[1:]}
     columns |= {name: renamed(cast, columns[name], second // DAY_S) for name in ("user", "source", "target")}
     columns["logon_type"] = pa.DictionaryArray.from_arrays(
-        pc.if_else(pc.equal(columns["logon_type"], ""), None, columns["logon_type"].indices), columns["logon_type"].dictionary
+        pc.if_else(pc.equal(columns["logon_type"], ""), None, columns["logon_type"].indices),
+        columns["logon_type"].dictionary,
     )
-    time = pa.array((second + int(start_of(organisation).timestamp())) * 1_000_000).cast(pa.timestamp("us", "UTC"))
+    time = pa.array((second + int(start_of(organisation).timestamp())) * 1_000_000).cast(
+        pa.timestamp("us", "UTC")
+    )
     labels = {"kind": drawn["label"], "campaign": pa.array(np.full(len(drawn), -1))}
     return pa.table({"time": time, **columns, **labels})
 
 
-def invent_attacks(organisation: Organisation, cast: Cast, calendar: Calendar, benign: pa.Table, staff: pa.Table) -> pa.Table:
-    """Campaigns on the last working days, written from the events before them. People who go are nobody's victims."""
+def invent_attacks(
+    organisation: Organisation, cast: Cast, calendar: Calendar, benign: pa.Table, staff: pa.Table
+) -> pa.Table:
+    """Campaigns on the last working days, written from the events before them. People who go are nobody's
+    victims."""
     begin = start_of(organisation) + timedelta(days=organisation.first_attack_day)
     since = begin - timedelta(days=campaigns.OBSERVED_DAYS)
     goes = pa.array(cast.people.user[cast.people.left < organisation.days])
-    known = (pc.field("time") >= since) & (pc.field("time") < begin) & ~pc.field("user").cast(pa.string()).isin(goes)
+    known = (
+        (pc.field("time") >= since)
+        & (pc.field("time") < begin)
+        & ~pc.field("user").cast(pa.string()).isin(goes)
+    )
     edges = batch.counted(benign.filter(known).drop_columns(["kind", "campaign"]), campaigns.seen)
-    scene = campaigns.observe(edges, dict(zip(staff["user"].to_pylist(), staff["department"].to_pylist(), strict=True)))
+    scene = campaigns.observe(
+        edges, dict(zip(staff["user"].to_pylist(), staff["department"].to_pylist(), strict=True))
+    )
     late = np.arange(organisation.first_attack_day, organisation.days)
-    days = [organisation.date_of(day) for day in (late[calendar.workday[late]] if calendar.workday[late].any() else late).tolist()]
+    days = [
+        organisation.date_of(day)
+        for day in (late[calendar.workday[late]] if calendar.workday[late].any() else late).tolist()
+    ]
     attacks = campaigns.invent(scene, days, organisation.campaigns, organisation.strength, organisation.seed)
     day = (attacks["time"].to_numpy() - np.datetime64(organisation.start)) // np.timedelta64(1, "D")
     for name in ("user", "source", "target"):
@@ -93,12 +113,18 @@ def invent_attacks(organisation: Organisation, cast: Cast, calendar: Calendar, b
 def together(*tables: pa.Table) -> pa.Table:
     """One table in order of time, its texts as dictionaries."""
     schema = pa.schema([(field.name, text_type(field.type)) for field in tables[0].schema])
-    everything = pa.concat_tables([table.cast(schema) for table in tables]).unify_dictionaries().combine_chunks()
+    everything = (
+        pa.concat_tables([table.cast(schema) for table in tables]).unify_dictionaries().combine_chunks()
+    )
     return everything.take(np.argsort(everything["time"].to_numpy(), kind="stable"))
 
 
 def text_type(type: pa.DataType) -> pa.DataType:
-    return pa.dictionary(pa.int32(), pa.string()) if pa.types.is_dictionary(type) or pa.types.is_string(type) else type
+    return (
+        pa.dictionary(pa.int32(), pa.string())
+        if pa.types.is_dictionary(type) or pa.types.is_string(type)
+        else type
+    )
 
 
 def start_of(organisation: Organisation) -> datetime:

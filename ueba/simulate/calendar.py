@@ -1,7 +1,8 @@
-"""Which days who works: weekends, public holidays, vacations, joining and leaving; rotas and nightly schedules.
+"""Which days who works: weekends, public holidays, vacations, joining and leaving; rotas and nightly
+schedules.
 
-Holidays are those of the western church's year and 1 May; Easter by the method of Meeus, Jones and Butcher ("Astronomical
-Algorithms", 1991). Leaves out time zones: working hours are UTC.
+Holidays are those of the western church's year and 1 May; Easter by the method of Meeus, Jones and Butcher
+("Astronomical Algorithms", 1991). Leaves out time zones: working hours are UTC.
 """
 
 from __future__ import annotations
@@ -43,14 +44,22 @@ def make_calendar(organisation: Organisation, cast: Cast, rng: np.random.Generat
     there &= (day < away_from[:, None]) | (day >= away_until[:, None])
     present = rng.random((n, organisation.days)) < np.where(workday, 0.95, 0.05)
     pace = rng.lognormal(0.0, 0.25, (n, 1)) * np.where(workday, 1.0, 0.4)
-    schedules = [day % 4 == 3, day % 4 == 2, day % 4 == 1, day % 4 == 0, weekday == WEDNESDAY, workday, day >= 0]
+    schedules = [
+        day % 4 == 3,
+        day % 4 == 2,
+        day % 4 == 1,
+        day % 4 == 0,
+        weekday == WEDNESDAY,
+        workday,
+        day >= 0,
+    ]
     activity = np.vstack([there * present * pace, np.array(schedules, float)])
     return Calendar(activity, workday, (away_from, away_until), make_rota(organisation, cast, rng))
 
 
 def make_rota(organisation: Organisation, cast: Cast, rng: np.random.Generator) -> Ints:
-    """Week by week the next of a department's list, [weeks, departments on call]. A week begins as the period does. IT's are
-    administrators of servers."""
+    """Week by week the next of a department's list, [weeks, departments on call]. A week begins as the
+    period does. IT's are administrators of servers."""
     people, weeks = cast.people, -(-organisation.days // WEEK)
     owners = [admin.owner for admin in cast.admins if admin.duty != "desks"]
     rota = np.empty((weeks, len(TECHNICAL)), np.int64)
@@ -64,7 +73,9 @@ def make_rota(organisation: Organisation, cast: Cast, rng: np.random.Generator) 
 def is_holiday(day: date) -> bool:
     after_easter = {-2, 1, 39, 50}  # Good Friday, Easter Monday, Ascension, Whit Monday
     fixed = {(1, 1), (1, 6), (5, 1), (8, 15), (11, 1), (12, 25), (12, 26)}
-    return (day.month, day.day) in fixed or (day - easter(day.year)) in {timedelta(days=days) for days in after_easter}
+    return (day.month, day.day) in fixed or (day - easter(day.year)) in {
+        timedelta(days=days) for days in after_easter
+    }
 
 
 def easter(year: int) -> date:

@@ -1,7 +1,8 @@
-"""Who and what there is: people in teams and departments, places, projects, administrators, names that change.
+"""Who and what there is: people in teams and departments, places, projects, administrators, names that
+change.
 
-Places belong to a department, a role, a team or a project: that is the structure which new edges follow, see `habits`.
-Leaves out who reaches what (`habits`) and when (`calendar`).
+Places belong to a department, a role, a team or a project: that is the structure which new edges follow, see
+`habits`. Leaves out who reaches what (`habits`) and when (`calendar`).
 """
 
 from __future__ import annotations
@@ -23,7 +24,11 @@ Bools = npt.NDArray[np.bool_]
 DEPARTMENTS = "fin sal eng ops hr leg it".split()
 SHARES_OF_STAFF = np.array([0.16, 0.22, 0.24, 0.15, 0.07, 0.06, 0.10])
 ENGINEERING, OPERATIONS, IT = (DEPARTMENTS.index(name) for name in ("eng", "ops", "it"))
-TECHNICAL = (ENGINEERING, OPERATIONS, IT)  # departments that are on call, use cloud roles and work on terminal servers
+TECHNICAL = (
+    ENGINEERING,
+    OPERATIONS,
+    IT,
+)  # departments that are on call, use cloud roles and work on terminal servers
 ROLES = "lead specialist clerk".split()
 TEAM_SIZE = 13
 ESTATE = 40  # machines that an administrator looks after at most
@@ -36,23 +41,45 @@ SERVER_KINDS = "db app file web ts".split()
 RESOURCE_KINDS = "share saas role".split()  # file share, application by single sign-on, cloud role
 OF_DEPARTMENT = ("db", "share", "saas")  # for all of a department
 OF_ROLE = ("app", "share", "web")  # one for each of ROLES
-OF_TEAM = ("ts", "db", "share", "saas", "app", "share", "file", "web", "app", "db")  # a technical team's saas is a cloud role
+OF_TEAM = (
+    "ts",
+    "db",
+    "share",
+    "saas",
+    "app",
+    "share",
+    "file",
+    "web",
+    "app",
+    "db",
+)  # a technical team's saas is a cloud role
 OF_PROJECT = ("app", "db", "share", "share")
-PROJECTS = "aurora basalt cedar delta ember falcon granite harbor indigo juniper kestrel lumen meridian nova".split()
+PROJECTS = (
+    "aurora basalt cedar delta ember falcon granite harbor indigo juniper kestrel lumen meridian nova".split()
+)
 
 CONTROLLERS = np.array(["dc-001", "dc-002", "dc-003"])
 MAIL = np.array(["srv-mail-001", "srv-mail-002"])
 PRINTERS = np.array(["srv-print-001", "srv-print-002", "srv-print-003"])
 JUMP_HOSTS = np.array(["srv-jump-001", "srv-jump-002"])
 NEW_SERVERS = np.array(["srv-web-wiki", "srv-app-expenses"])  # everybody visits them once they are there
-INTRANET, BACKUP, MONITOR, SCANNER, BUILD = "srv-web-intranet", "srv-backup-001", "srv-mon-001", "srv-scan-001", "srv-build-001"
-COMMON = np.array([*CONTROLLERS, *MAIL, *PRINTERS, *JUMP_HOSTS, *NEW_SERVERS, INTRANET, BACKUP, MONITOR, SCANNER, BUILD])
+INTRANET, BACKUP, MONITOR, SCANNER, BUILD = (
+    "srv-web-intranet",
+    "srv-backup-001",
+    "srv-mon-001",
+    "srv-scan-001",
+    "srv-build-001",
+)
+COMMON = np.array(
+    [*CONTROLLERS, *MAIL, *PRINTERS, *JUMP_HOSTS, *NEW_SERVERS, INTRANET, BACKUP, MONITOR, SCANNER, BUILD]
+)
 PORTALS = np.array(["sso/mail", "sso/timesheet", "sso/travel"])  # applications for everybody
 
 
 @dataclass(frozen=True)
 class People:
-    """One row a person; every array is [users]. Sorted by department. Days count from the first of the period."""
+    """One row a person; every array is [users]. Sorted by department. Days count from the first of the
+    period."""
 
     name: Strings  # account without domain
     user: Strings
@@ -79,7 +106,8 @@ class People:
 
 @dataclass(frozen=True)
 class Places:
-    """Servers and resources people go to; every array is [places]. -1: not limited to one department, role, team or project."""
+    """Servers and resources people go to; every array is [places]. -1: not limited to one department, role,
+    team or project."""
 
     name: Strings
     kind: Strings  # one of SERVER_KINDS or RESOURCE_KINDS
@@ -149,20 +177,30 @@ def hire(organisation: Organisation, rng: np.random.Generator) -> People:
     teams = np.maximum(1, np.bincount(department, minlength=len(DEPARTMENTS)) // TEAM_SIZE)  # [departments]
     first_team = np.cumsum(teams) - teams
     team = within % teams[department] + first_team[department]
-    role = np.where(within < teams[department], 0, rng.choice([1, 2], n, p=[0.6, 0.4]))  # the first of a team leads it
+    role = np.where(
+        within < teams[department], 0, rng.choice([1, 2], n, p=[0.6, 0.4])
+    )  # the first of a team leads it
     lead = np.searchsorted(department, department) + team - first_team[department]
     manager = np.where(role == 0, np.searchsorted(department, department), lead)
     names = rng.permutation([initial + surname for initial in INITIALS for surname in SURNAMES])
-    name = np.array([names[i % len(names)] + (str(i // len(names) + 1) if i >= len(names) else "") for i in range(n)])
+    name = np.array(
+        [names[i % len(names)] + (str(i // len(names) + 1) if i >= len(names) else "") for i in range(n)]
+    )
     fate, day = rng.random(n), rng.integers(2, organisation.days - 1, n)
     bounds = np.cumsum([organisation.joiners, organisation.leavers, organisation.movers])
     what = np.where(role == 0, 3, np.searchsorted(bounds, fate, side="right"))  # leads stay
-    new_department = np.where(what == 2, (department + rng.integers(1, len(DEPARTMENTS), n)) % len(DEPARTMENTS), department)
-    new_team = np.where(what == 2, first_team[new_department] + rng.integers(0, 10**6, n) % teams[new_department], team)
+    new_department = np.where(
+        what == 2, (department + rng.integers(1, len(DEPARTMENTS), n)) % len(DEPARTMENTS), department
+    )
+    new_team = np.where(
+        what == 2, first_team[new_department] + rng.integers(0, 10**6, n) % teams[new_department], team
+    )
     return People(
         name=name,
         user=np.char.add(name, f"@{organisation.domain}"),
-        workstation=np.array([f"{DEPARTMENTS[d]}-ws-{i + 1:03d}" for d, i in zip(department, within, strict=True)]),
+        workstation=np.array(
+            [f"{DEPARTMENTS[d]}-ws-{i + 1:03d}" for d, i in zip(department, within, strict=True)]
+        ),
         department=department,
         role=role,
         team=team,
@@ -183,7 +221,9 @@ def furnish(organisation: Organisation, people: People) -> Places:
     rows: list[tuple[str, str, int, int, int, int]] = []
     numbers = dict.fromkeys(SERVER_KINDS, 0)
 
-    def place(kind: str, owner: str, department: int = -1, role: int = -1, team: int = -1, project: int = -1) -> None:
+    def place(
+        kind: str, owner: str, department: int = -1, role: int = -1, team: int = -1, project: int = -1
+    ) -> None:
         if kind in SERVER_KINDS:
             numbers[kind] += 1
             name = f"srv-{kind}-{numbers[kind]:03d}"
@@ -202,14 +242,17 @@ def furnish(organisation: Organisation, people: People) -> Places:
                 cloud = kind == "saas" and department in TECHNICAL
                 place("role" if cloud else kind, f"{short}-team{team:02d}", department, team=team)
     for project in range(organisation.users // 15):
-        title = PROJECTS[project % len(PROJECTS)] + (str(project // len(PROJECTS) + 1) if project >= len(PROJECTS) else "")
+        title = PROJECTS[project % len(PROJECTS)] + (
+            str(project // len(PROJECTS) + 1) if project >= len(PROJECTS) else ""
+        )
         for kind in OF_PROJECT:
             place(kind, title, project=project)
     return Places(*[np.array(column) for column in zip(*rows, strict=True)])
 
 
 def plan_projects(organisation: Organisation, people: People, rng: np.random.Generator) -> list[Project]:
-    """A project takes about half of two or three teams, mostly of different departments; they join in one after the other."""
+    """A project takes about half of two or three teams, mostly of different departments; they join in one
+    after the other."""
     projects = []
     for _ in range(organisation.users // 15):
         leads = rng.choice(organisation.users, rng.integers(2, 4), replace=False)
@@ -248,13 +291,21 @@ def appoint_admins(
     return admins
 
 
-def rename(organisation: Organisation, people: People, places: Places, rng: np.random.Generator) -> list[Rename]:
+def rename(
+    organisation: Organisation, people: People, places: Places, rng: np.random.Generator
+) -> list[Rename]:
     """A desk becomes a laptop, a server a virtual machine."""
     chosen = []
-    for names, before, after in ((people.workstation, "-ws-", "-lt-"), (places.name[places.is_machine], "srv-", "vm-")):
+    for names, before, after in (
+        (people.workstation, "-ws-", "-lt-"),
+        (places.name[places.is_machine], "srv-", "vm-"),
+    ):
         some = rng.choice(names, max(1, round(organisation.renames * len(names))), replace=False)
         day = rng.integers(2, organisation.days - 1, len(some))
-        chosen += [Rename(str(old), str(old).replace(before, after), int(when)) for old, when in zip(some, day, strict=True)]
+        chosen += [
+            Rename(str(old), str(old).replace(before, after), int(when))
+            for old, when in zip(some, day, strict=True)
+        ]
     return chosen
 
 

@@ -1,12 +1,13 @@
 """What changes, benignly: new edges that follow the structure, and a few that follow nothing.
 
-A person begins to use what the team uses; a project's members come to its places one after the other; a stand-in goes where
-the colleague on vacation goes; a team adopts a place; who is on call reaches the department's servers at night. No count of new
-targets, of hours or of popularity tells these from an attack: that somebody near goes there already does. Movers are with
-`habits.team_habits`, who joins or leaves is in the calendar. Errands follow nothing; they are few.
+A person begins to use what the team uses; a project's members come to its places one after the other; a
+stand-in goes where the colleague on vacation goes; a team adopts a place; who is on call reaches the
+department's servers at night. No count of new targets, of hours or of popularity tells these from an attack:
+that somebody near goes there already does. Movers are with `habits.team_habits`, who joins or leaves is in
+the calendar. Errands follow nothing; they are few.
 
-Mixing scripted attacks into the drawn life of an organisation is the idea of the CERT insider threat data (Glasser and Lindauer
-2013, "Bridging the Gap", https://doi.org/10.1109/SPW.2013.37).
+Mixing scripted attacks into the drawn life of an organisation is the idea of the CERT insider threat data
+(Glasser and Lindauer 2013, "Bridging the Gap", https://doi.org/10.1109/SPW.2013.37).
 """
 
 from __future__ import annotations
@@ -51,8 +52,11 @@ def project_habits(cast: Cast, rng: np.random.Generator) -> Iterable[pa.Table]:
         yield visits(cast, who, where, rate=heavy_tailed(rng, len(who), 0.8), first=first, last=project.last)
 
 
-def assignments(organisation: Organisation, cast: Cast, usual: Bools, rng: np.random.Generator) -> Iterable[pa.Table]:
-    """A task makes a person begin to use what others of the department, role or team use: some for a day, some for good."""
+def assignments(
+    organisation: Organisation, cast: Cast, usual: Bools, rng: np.random.Generator
+) -> Iterable[pa.Table]:
+    """A task makes a person begin to use what others of the department, role or team use: some for a day,
+    some for good."""
     people = cast.people
     person, day = occasions(organisation, organisation.assignments, rng)
     lacking = belonging(cast.places, people.department, people.role, people.team) & ~usual
@@ -89,16 +93,23 @@ def adoptions(organisation: Organisation, cast: Cast, rng: np.random.Generator) 
     for _ in range(organisation.users // 25):
         team = int(rng.integers(people.team.max() + 1))
         members = np.flatnonzero(people.team == team)
-        inside = places.department == people.department[members[0]] if rng.random() < 0.6 else places.project < 0
+        inside = (
+            places.department == people.department[members[0]] if rng.random() < 0.6 else places.project < 0
+        )
         place = int(rng.choice(np.flatnonzero(inside & (places.team != team))))
         who = members[rng.random(len(members)) < 0.8]
         first = int(rng.integers(-5, organisation.days)) + rng.geometric(0.35, len(who)) - 1
         where = np.full(len(who), place)
-        yield visits(cast, who, where, rate=heavy_tailed(rng, len(who), 0.6), first=first, last=people.moved[who])
+        yield visits(
+            cast, who, where, rate=heavy_tailed(rng, len(who), 0.6), first=first, last=people.moved[who]
+        )
 
 
-def on_call(organisation: Organisation, cast: Cast, calendar: Calendar, rng: np.random.Generator) -> Iterable[pa.Table]:
-    """Some nights and weekends a week: a few servers of the department; of IT, an administrator by way of a jump host."""
+def on_call(
+    organisation: Organisation, cast: Cast, calendar: Calendar, rng: np.random.Generator
+) -> Iterable[pa.Table]:
+    """Some nights and weekends a week: a few servers of the department; of IT, an administrator by way of a
+    jump host."""
     people, places = cast.people, cast.places
     admins = {admin.owner: admin for admin in reversed(cast.admins) if admin.duty != "desks"}
     for week, weekly in enumerate(calendar.on_call):
@@ -110,20 +121,38 @@ def on_call(organisation: Organisation, cast: Cast, calendar: Calendar, rng: np.
                     continue
                 free = calendar.workday[day]
                 begin = rng.uniform(19.0, 29.0) if free else rng.uniform(0.0, 24.0)
-                near = rng.integers(len(own)) + np.arange(rng.integers(1, 5))  # neighbours in the list belong together
+                near = rng.integers(len(own)) + np.arange(
+                    rng.integers(1, 5)
+                )  # neighbours in the list belong together
                 where = own[near % len(own)]
-                page: dict[str, Any] = {"calendar": ALWAYS, "first": day, "last": day, "hours": (begin, 1.0, 0.1), "rate": 2.0}
+                page: dict[str, Any] = {
+                    "calendar": ALWAYS,
+                    "first": day,
+                    "last": day,
+                    "hours": (begin, 1.0, 0.1),
+                    "rate": 2.0,
+                }
                 if department == IT:
                     admin = admins[person]
-                    yield habit(admin.user, people.workstation[person], admin.jump, logon_type="RemoteInteractive", **page)
+                    yield habit(
+                        admin.user,
+                        people.workstation[person],
+                        admin.jump,
+                        logon_type="RemoteInteractive",
+                        **page,
+                    )
                     yield habit(admin.user, admin.jump, places.name[where], **page)
                 else:
                     yield visits(cast, np.full(len(where), person), where, **page)
 
 
-def late_work(organisation: Organisation, cast: Cast, usual: Bools, rng: np.random.Generator) -> Iterable[pa.Table]:
+def late_work(
+    organisation: Organisation, cast: Cast, usual: Bools, rng: np.random.Generator
+) -> Iterable[pa.Table]:
     person, day = occasions(organisation, organisation.late_work, rng)
-    there = (cast.people.joined[person] <= day) & (day < np.minimum(cast.people.left, cast.people.moved)[person])
+    there = (cast.people.joined[person] <= day) & (
+        day < np.minimum(cast.people.left, cast.people.moved)[person]
+    )
     person, day = person[there], day[there]
     who, where = np.nonzero(usual)
     one, pair = rows_of(who, person)
@@ -139,7 +168,9 @@ def cover(organisation: Organisation, cast: Cast, rng: np.random.Generator) -> I
         for _ in range(max(1, organisation.days // 8)):
             other = limited[rng.integers(len(limited))]
             begin = int(rng.integers(organisation.days))
-            servers = rng.choice(other.estate, min(len(other.estate), int(rng.integers(3, 10))), replace=False)
+            servers = rng.choice(
+                other.estate, min(len(other.estate), int(rng.integers(3, 10))), replace=False
+            )
             when: dict[str, Any] = {"first": begin, "last": begin + int(rng.integers(1, 4))}
             hours = hours_of(cast.people, admin.owner)
             yield habit(admin.user, admin.jump, servers, rate=1.0, calendar=admin.owner, hours=hours, **when)
@@ -159,7 +190,8 @@ def errands(organisation: Organisation, cast: Cast, rng: np.random.Generator) ->
 
 
 def rows_of(who: Ints, chosen: Ints) -> tuple[Ints, Ints]:
-    """For each of `chosen` the rows where `who` is equal: index into chosen, index into who, [matches] each."""
+    """For each of `chosen` the rows where `who` is equal: index into chosen, index into who, [matches]
+    each."""
     order = np.argsort(who, kind="stable")
     begin, end = np.searchsorted(who[order], chosen), np.searchsorted(who[order], chosen, side="right")
     one = np.repeat(np.arange(len(chosen)), end - begin)

@@ -1,7 +1,8 @@
 """Habits -> events: each day each habit happens Poisson(rate x activity) times, and not all goes as planned.
 
-People sit at colleagues' desks, mistype passwords, and machines get new names. Events are numbers here, so that millions fit:
-`Drawn` refers to rows of the habits and to names. Leaves out log-offs, DHCP and IP addresses.
+People sit at colleagues' desks, mistype passwords, and machines get new names. Events are numbers here, so
+that millions fit: `Drawn` refers to rows of the habits and to names. Leaves out log-offs, DHCP and IP
+addresses.
 """
 
 from __future__ import annotations
@@ -24,8 +25,9 @@ Codes = npt.NDArray[np.int32]
 
 @dataclass(frozen=True)
 class Drawn:
-    """[events] each. habit: row of the habits; second: since the first midnight; source, target: workstations of a person
-    that stand in for the habit's own, -1 for none; failed: whether it failed, whatever the habit says"""
+    """[events] each. habit: row of the habits; second: since the first midnight; source, target:
+    workstations of a person that stand in for the habit's own, -1 for none; failed: whether it failed,
+    whatever the habit says"""
 
     habit: Codes
     second: Codes
@@ -34,7 +36,9 @@ class Drawn:
     failed: Bools
 
 
-def draw(organisation: Organisation, cast: Cast, habits: pa.Table, calendar: Calendar, rng: np.random.Generator) -> Drawn:
+def draw(
+    organisation: Organisation, cast: Cast, habits: pa.Table, calendar: Calendar, rng: np.random.Generator
+) -> Drawn:
     drawn = happen(habits, calendar, rng)
     return mistype(organisation, habits, swap_desks(organisation, cast, habits, drawn, rng), rng)
 
@@ -48,20 +52,28 @@ def happen(habits: pa.Table, calendar: Calendar, rng: np.random.Generator) -> Dr
     for day in range(calendar.activity.shape[1]):
         today = np.flatnonzero((first <= day) & (day <= last))
         mean = rate[today] * calendar.activity[row[today], day]  # [habits of today]
-        count = np.where(regular[today], np.rint(mean).astype(np.int64), rng.poisson(mean))  # [habits of today]
+        count = np.where(
+            regular[today], np.rint(mean).astype(np.int64), rng.poisson(mean)
+        )  # [habits of today]
         index = np.repeat(today, count)  # [events]
         nth = count_up(count)  # [events] 0, 1, .. within the habit
         chance = rng.random(len(index))
-        phase = np.where(regular[index], (nth + 0.1 * chance) / np.maximum(np.repeat(count, count), 1), chance)
+        phase = np.where(
+            regular[index], (nth + 0.1 * chance) / np.maximum(np.repeat(count, count), 1), chance
+        )
         hour = opens[index] + stays[index] * phase + spread[index] * rng.standard_normal(len(index))
         which.append(index.astype(np.int32))
-        seconds.append((day * DAY_S + np.minimum((hour % 24 * 3600).astype(np.int64), DAY_S - 1)).astype(np.int32))
+        seconds.append(
+            (day * DAY_S + np.minimum((hour % 24 * 3600).astype(np.int64), DAY_S - 1)).astype(np.int32)
+        )
     habit = np.concatenate(which)
     nobody = np.full(len(habit), -1, np.int32)
     return Drawn(habit, np.concatenate(seconds), nobody, nobody, np.zeros(len(habit), bool))
 
 
-def swap_desks(organisation: Organisation, cast: Cast, habits: pa.Table, drawn: Drawn, rng: np.random.Generator) -> Drawn:
+def swap_desks(
+    organisation: Organisation, cast: Cast, habits: pa.Table, drawn: Drawn, rng: np.random.Generator
+) -> Drawn:
     """On some days a person works at another's workstation: mostly, one of the team's."""
     people, n, days = cast.people, organisation.users, organisation.days
     swaps = np.flatnonzero(rng.random(n * days) < organisation.desk_swaps)
@@ -73,7 +85,9 @@ def swap_desks(organisation: Organisation, cast: Cast, habits: pa.Table, drawn: 
     colleague = np.full(n * days, -1, np.int32)
     colleague[swaps] = np.where(rng.random(len(swaps)) < 0.95, mate, (random * n).astype(np.int64))
     desk = habits["desk"].to_numpy()[drawn.habit]
-    sits_at = np.where(desk >= 0, colleague[desk * days + drawn.second // DAY_S], -1).astype(np.int32)  # [events]
+    sits_at = np.where(desk >= 0, colleague[desk * days + drawn.second // DAY_S], -1).astype(
+        np.int32
+    )  # [events]
     at_own_desk = habits["source"].to_numpy() == habits["target"].to_numpy()  # [habits]
     return replace(drawn, source=sits_at, target=np.where(at_own_desk[drawn.habit], sits_at, np.int32(-1)))
 
@@ -102,12 +116,18 @@ def written_out(organisation: Organisation, cast: Cast, habits: pa.Table, drawn:
     order = np.lexsort((drawn.habit, drawn.second))
     habit, second = drawn.habit[order], drawn.second[order]
     columns = {name: habits[name].combine_chunks().dictionary_encode() for name in TEXTS}
-    table = {"second": pa.array(second)} | {name: column.take(pa.array(habit)) for name, column in columns.items()}
+    table = {"second": pa.array(second)} | {
+        name: column.take(pa.array(habit)) for name, column in columns.items()
+    }
     for name in ("source", "target"):
         table[name] = seated(table[name], cast, getattr(drawn, name)[order])
     codes = table["outcome"].indices.to_numpy()
-    outcome = np.where(drawn.failed[order], 1, codes != list(columns["outcome"].dictionary.to_pylist()).index("success"))
-    table["outcome"] = pa.DictionaryArray.from_arrays(pa.array(outcome.astype(np.int32)), pa.array(["success", "failure"]))
+    outcome = np.where(
+        drawn.failed[order], 1, codes != list(columns["outcome"].dictionary.to_pylist()).index("success")
+    )
+    table["outcome"] = pa.DictionaryArray.from_arrays(
+        pa.array(outcome.astype(np.int32)), pa.array(["success", "failure"])
+    )
     return pa.table(table)
 
 

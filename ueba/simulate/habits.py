@@ -1,7 +1,9 @@
-"""Habits: who reaches what, from where, how often, at which hours, from which day to which. One row each, a table in all.
+"""Habits: who reaches what, from where, how often, at which hours, from which day to which. One row each, a
+table in all.
 
-What everybody does, what teams and departments use, administrators, services and machines. Leaves out how all of it changes
-(`change`) and the events themselves (`draw`): those are Poisson draws, so that a rare habit is first seen late, as in real logs.
+What everybody does, what teams and departments use, administrators, services and machines. Leaves out how
+all of it changes (`change`) and the events themselves (`draw`): those are Poisson draws, so that a rare
+habit is first seen late, as in real logs.
 """
 
 from __future__ import annotations
@@ -75,7 +77,9 @@ def habit(
     return pa.table(dict(zip(columns, arrays, strict=True)))
 
 
-def lasting_habits(organisation: Organisation, cast: Cast, usual: Bools, rng: np.random.Generator) -> Iterable[pa.Table]:
+def lasting_habits(
+    organisation: Organisation, cast: Cast, usual: Bools, rng: np.random.Generator
+) -> Iterable[pa.Table]:
     """All that does not change in the period, but for movers. usual: who uses which place, [users, places]"""
     yield from everyday_habits(organisation, cast, rng)
     yield from team_habits(cast, usual, rng)
@@ -98,7 +102,9 @@ def from_desk(cast: Cast, who: Ints, target: npt.ArrayLike, **rest: Any) -> pa.T
 def visits(cast: Cast, who: Ints, where: Ints, **rest: Any) -> pa.Table:
     """People `who` [n] go to places `where` [n]; old servers, one in nine, still speak NTLM."""
     kind = cast.places.kind[where]
-    logon_type = np.select([kind == "ts", np.isin(kind, list(PACKAGES))], ["RemoteInteractive", ""], "Network")
+    logon_type = np.select(
+        [kind == "ts", np.isin(kind, list(PACKAGES))], ["RemoteInteractive", ""], "Network"
+    )
     old = cast.places.is_machine[where] & (where % 9 == 4)
     how: dict[str, Any] = {
         "target_kind": np.where(cast.places.is_machine[where], "machine", "resource"),
@@ -132,7 +138,12 @@ def everyday_habits(organisation: Organisation, cast: Cast, rng: np.random.Gener
     yield from_desk(cast, who, MAIL[who % len(MAIL)], rate=2.0)
     yield from_desk(cast, who, INTRANET, rate=heavy_tailed(rng, len(who), 0.6))
     yield from_desk(cast, who, PRINTERS[nearest], rate=heavy_tailed(rng, len(who), 0.2), auth_package="NTLM")
-    portal: dict[str, Any] = {"target_kind": "resource", "action": "sso", "logon_type": "", "auth_package": "SAML"}
+    portal: dict[str, Any] = {
+        "target_kind": "resource",
+        "action": "sso",
+        "logon_type": "",
+        "auth_package": "SAML",
+    }
     for name, rate in zip(PORTALS, (1.0, 0.3, 0.05), strict=True):
         yield from_desk(cast, who, name, rate=heavy_tailed(rng, len(who), rate), **portal)
     for number, server in enumerate(NEW_SERVERS):
@@ -149,7 +160,8 @@ def belonging(places: Places, department: Ints, role: Ints, team: Ints) -> Bools
 
 
 def usual_places(cast: Cast, rng: np.random.Generator) -> Bools:
-    """Who uses which place all along: most of what belongs to them, and something elsewhere. [users, places]"""
+    """Who uses which place all along: most of what belongs to them, and something elsewhere. [users,
+    places]"""
     people, places = cast.people, cast.places
     own = belonging(places, people.department, people.role, people.team)
     usual: Bools = own & (rng.random(own.shape) < TRUE_TO_TEAM)
@@ -161,16 +173,22 @@ def usual_places(cast: Cast, rng: np.random.Generator) -> Bools:
 
 
 def team_habits(cast: Cast, usual: Bools, rng: np.random.Generator) -> Iterable[pa.Table]:
-    """People go to their places, some by way of their team's terminal server; movers leave old places for new ones."""
+    """People go to their places, some by way of their team's terminal server; movers leave old places for
+    new ones."""
     people, places = cast.people, cast.places
     who, where = np.nonzero(usual)
     last = people.moved[who] + rng.geometric(0.4, len(who))
     yield visits(cast, who, where, rate=heavy_tailed(rng, len(who), 0.5), last=last)
-    new = belonging(places, people.new_department, people.role, people.new_team) & (people.moved < EVER)[:, None]
+    new = (
+        belonging(places, people.new_department, people.role, people.new_team)
+        & (people.moved < EVER)[:, None]
+    )
     mover, place = np.nonzero(new & (rng.random(new.shape) < TRUE_TO_TEAM))
     first = people.moved[mover] + rng.geometric(0.4, len(mover)) - 1
     yield visits(cast, mover, place, rate=heavy_tailed(rng, len(mover), 0.6), first=first)
-    from_terminal = (places.kind[where] != "ts") & places.is_machine[where] & (places.team[where] == people.team[who])
+    from_terminal = (
+        (places.kind[where] != "ts") & places.is_machine[where] & (places.team[where] == people.team[who])
+    )
     who, where, last = who[from_terminal], where[from_terminal], last[from_terminal]
     terminal = np.full(people.team.max() + 1, -1)
     terminal[places.team[places.kind == "ts"]] = np.flatnonzero(places.kind == "ts")
@@ -182,25 +200,52 @@ def team_habits(cast: Cast, usual: Bools, rng: np.random.Generator) -> Iterable[
 
 
 def admin_habits(organisation: Organisation, cast: Cast, rng: np.random.Generator) -> Iterable[pa.Table]:
-    """Through a jump host to the estate; Wednesday nights all of it. Help desks roll out software in one evening."""
+    """Through a jump host to the estate; Wednesday nights all of it. Help desks roll out software in one
+    evening."""
     people = cast.people
     for admin in cast.admins:
         mine = people.workstation[admin.owner]
         day: dict[str, Any] = {"calendar": admin.owner, "hours": hours_of(people, admin.owner)}
         night = float(rng.uniform(18.5, 20.5))
-        yield habit(admin.user, mine, admin.jump, rate=2.0, logon_type="RemoteInteractive", desk=admin.owner, **day)
-        yield habit(admin.user, mine, CONTROLLERS[IT % len(CONTROLLERS)], rate=1.5, action="ticket", logon_type="", **day)
+        yield habit(
+            admin.user, mine, admin.jump, rate=2.0, logon_type="RemoteInteractive", desk=admin.owner, **day
+        )
+        yield habit(
+            admin.user,
+            mine,
+            CONTROLLERS[IT % len(CONTROLLERS)],
+            rate=1.5,
+            action="ticket",
+            logon_type="",
+            **day,
+        )
         if admin.duty == "desks":
             n = organisation.days * 6
             when, desks = rng.integers(0, organisation.days, n), rng.choice(admin.estate, n)
-            yield habit(admin.user, mine, desks, rate=1.2, first=when, last=when, logon_type="RemoteInteractive", **day)
+            yield habit(
+                admin.user,
+                mine,
+                desks,
+                rate=1.2,
+                first=when,
+                last=when,
+                logon_type="RemoteInteractive",
+                **day,
+            )
             rollout = int(rng.integers(1, organisation.days))
-            sweep: dict[str, Any] = {"first": rollout, "last": rollout, "calendar": ALWAYS, "hours": (night, 1.0, 0.1)}
+            sweep: dict[str, Any] = {
+                "first": rollout,
+                "last": rollout,
+                "calendar": ALWAYS,
+                "hours": (night, 1.0, 0.1),
+            }
         else:
             weight = rng.permutation(1.0 / (1.0 + np.arange(len(admin.estate))))
             rate = weight / weight.sum() * (14.0 if admin.duty == "global" else 9.0)
             chance = rng.random(len(rate))  # some go directly, some from server to server
-            origin = np.select([chance < 0.2, chance < 0.3], [mine, rng.permutation(admin.estate)], admin.jump)
+            origin = np.select(
+                [chance < 0.2, chance < 0.3], [mine, rng.permutation(admin.estate)], admin.jump
+            )
             logon = np.where(rng.random(len(rate)) < 0.4, "RemoteInteractive", "Network")
             yield habit(admin.user, origin, admin.estate, rate=rate, logon_type=logon, **day)
             sweep = {"calendar": PATCH_NIGHTS, "hours": (night, 2.5, 0.2)}
@@ -226,19 +271,42 @@ def service_habits(organisation: Organisation, cast: Cast, rng: np.random.Genera
         own = places.department == department
         front, back = places.name[own & (places.kind == "app")], places.name[own & (places.kind == "db")]
         # An application has its own database and one other, whatever the size of the department.
-        source, target = np.tile(front, 2), np.concatenate([np.resize(back, len(front)), np.resize(back[::-1], len(front))])
-        logons: dict[str, Any] = {"rate": 6, "regular": True, "logon_type": "Service", "auth_package": "Negotiate"}
+        source, target = (
+            np.tile(front, 2),
+            np.concatenate([np.resize(back, len(front)), np.resize(back[::-1], len(front))]),
+        )
+        logons: dict[str, Any] = {
+            "rate": 6,
+            "regular": True,
+            "logon_type": "Service",
+            "auth_package": "Negotiate",
+        }
         yield habit(account(f"{short}-app"), source, target, calendar=ALWAYS, **logons)
         # Somebody of the department tries the account out, at their own desk.
-        who = rng.choice(np.flatnonzero((people.department == department) & people.steady), max(1, organisation.days // 6))
+        who = rng.choice(
+            np.flatnonzero((people.department == department) & people.steady), max(1, organisation.days // 6)
+        )
         day = rng.integers(0, organisation.days, len(who))
-        trial: dict[str, Any] = {"calendar": who, "hours": hours_of(people, who), "first": day, "last": day, "rate": 2.0}
+        trial: dict[str, Any] = {
+            "calendar": who,
+            "hours": hours_of(people, who),
+            "first": day,
+            "last": day,
+            "rate": 2.0,
+        }
         yield habit(account(f"{short}-app"), people.workstation[who], rng.choice(back, len(who)), **trial)
     day_of_expiry = int(rng.integers(0, max(1, organisation.days - 3)))
-    expired: dict[str, Any] = {"first": day_of_expiry, "last": day_of_expiry + 2, "outcome": "failure", "auth_package": "NTLM"}
+    expired: dict[str, Any] = {
+        "first": day_of_expiry,
+        "last": day_of_expiry + 2,
+        "outcome": "failure",
+        "auth_package": "NTLM",
+    }
     yield habit(account("report"), fronts[0], stores[0], rate=24, regular=True, calendar=ALWAYS, **expired)
     yield habit(account("report"), fronts[0], stores[:3], hours=(5.0, 1.0, 0.0), **nightly)
-    round_robin = np.array(SCANS)[np.arange(len(cast.machines)) % len(SCANS)]  # a quarter of the machines a night
+    round_robin = np.array(SCANS)[
+        np.arange(len(cast.machines)) % len(SCANS)
+    ]  # a quarter of the machines a night
     scan: dict[str, Any] = {"rate": 1, "regular": True, "auth_package": "NTLM", "label": "benign_scan"}
     yield habit(account("scan"), SCANNER, cast.machines, calendar=round_robin, hours=(22.0, 5.0, 0.5), **scan)
 
@@ -251,7 +319,9 @@ def machine_habits(organisation: Organisation, cast: Cast, rng: np.random.Genera
 
     ticket: dict[str, Any] = {"action": "service_ticket", "rate": 2.5, "logon_type": ""}
     controller, hours = CONTROLLERS[people.department % len(CONTROLLERS)], hours_of(people, who)
-    yield habit(accounts(people.workstation), people.workstation, controller, calendar=who, hours=hours, **ticket)
+    yield habit(
+        accounts(people.workstation), people.workstation, controller, calendar=who, hours=hours, **ticket
+    )
     yield habit(accounts(cast.servers), cast.servers, CONTROLLERS[0], calendar=ALWAYS, **ticket)
     files = cast.places.name[cast.places.kind == "file"]
     some = who[rng.random(len(who)) < 0.3]

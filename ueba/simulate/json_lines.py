@@ -1,6 +1,7 @@
 """JSON lines from columns: a record is written once, as a dictionary with <column> where a value goes.
 
-Leaves out escaping: values are names, numbers and times that need none; one with a quote or a backslash is an error.
+Leaves out escaping: values are names, numbers and times that need none; one with a quote or a backslash is
+an error.
 """
 
 from __future__ import annotations
@@ -25,6 +26,10 @@ def fill(record: dict[str, Any], columns: Columns) -> pa.Array:
     used = {name: columns[name] for name in pieces[1::2]}
     for name, values in used.items():
         if pc.any(pc.match_substring_regex(values, r'["\\\x00-\x1f]')).as_py():
-            raise UsageError(f"{name}: a quote, backslash or control character in a name cannot be written as JSON lines")
-    parts = [columns[piece] if number % 2 else pa.scalar(piece, pa.string()) for number, piece in enumerate(pieces)]
+            raise UsageError(
+                f"{name}: a quote, backslash or control character in a name cannot be written as JSON lines"
+            )
+    parts = [
+        columns[piece] if number % 2 else pa.scalar(piece, pa.string()) for number, piece in enumerate(pieces)
+    ]
     return pc.binary_join_element_wise(*parts, "")

@@ -1,7 +1,9 @@
-"""Events as OCSF 1.3 JSON lines: Authentication (3002), File Hosting Activity (6006), API Activity (6003). One line an event.
+"""Events as OCSF 1.3 JSON lines: Authentication (3002), File Hosting Activity (6006), API Activity (6003).
+One line an event.
 
-A logon, a ticket and a sign-on to an application are authentications; a file share is opened, a cloud role assumed by an API call.
-Only attributes that the schema requires or recommends, https://schema.ocsf.io/1.3.0. Leaves out sessions and IP addresses.
+A logon, a ticket and a sign-on to an application are authentications; a file share is opened, a cloud role
+assumed by an API call. Only attributes that the schema requires or recommends, https://schema.ocsf.io/1.3.0.
+Leaves out sessions and IP addresses.
 """
 
 from __future__ import annotations
@@ -51,7 +53,8 @@ ACTIVITIES: dict[str, dict[str, Any]] = {
     "logon": base(*AUTHENTICATION, 1, "Logon") | TO_MACHINE | LOGON_TYPE,
     "ticket": base(*AUTHENTICATION, 3, "Authentication Ticket") | TO_MACHINE,
     "service_ticket": base(*AUTHENTICATION, 4, "Service Ticket Request") | TO_MACHINE,
-    "sso": base(*AUTHENTICATION, 1, "Logon") | {"user": USER, **SOURCE, "service": {"name": "<target>"}, **PROTOCOL},
+    "sso": base(*AUTHENTICATION, 1, "Logon")
+    | {"user": USER, **SOURCE, "service": {"name": "<target>"}, **PROTOCOL},
     "share_access": base(6006, "File Hosting Activity", 14, "Open")
     | {"actor": {"user": USER}, **SOURCE, "file": {"name": "<target>", "type_id": 2, "type": "Folder"}},
     "assume_role": base(6003, "API Activity", OTHER, "AssumeRole")
@@ -79,14 +82,22 @@ def records(events: pa.Table) -> pa.Array:
 
 
 def columns(events: pa.Table) -> dict[str, pa.Array]:
-    text = {name: events[name].combine_chunks() for name in ("user", "source", "target", "logon_type", "auth_package", "outcome")}
+    text = {
+        name: events[name].combine_chunks()
+        for name in ("user", "source", "target", "logon_type", "auth_package", "outcome")
+    }
     account = pc.split_pattern(text["user"], "@")
     name = pc.list_element(account, 0)
     failed = pc.equal(text["outcome"], "failure")
     remote = pc.not_equal(text["source"], text["target"])
     # 3 System for machine and service accounts, 2 Admin, 1 User
     user_type = np.select(
-        [pc.match_substring_regex(name, pattern).to_numpy(zero_copy_only=False) for pattern in (r"\$$|^svc-", "^adm-")], [3, 2], 1
+        [
+            pc.match_substring_regex(name, pattern).to_numpy(zero_copy_only=False)
+            for pattern in (r"\$$|^svc-", "^adm-")
+        ],
+        [3, 2],
+        1,
     )
     return text | {
         "time": pc.divide(events["time"].combine_chunks().cast(pa.int64()), 1000).cast(pa.string()),
@@ -103,7 +114,10 @@ def columns(events: pa.Table) -> dict[str, pa.Array]:
 
 def coded(texts: pa.Array, table: dict[str, int]) -> pa.Array:
     """The numbers of some texts, as texts; OTHER where there is none."""
-    numbers = pc.take(pa.array([str(number) for number in table.values()]), pc.index_in(texts, value_set=pa.array(list(table))))
+    numbers = pc.take(
+        pa.array([str(number) for number in table.values()]),
+        pc.index_in(texts, value_set=pa.array(list(table))),
+    )
     return pc.fill_null(numbers, str(OTHER))
 
 

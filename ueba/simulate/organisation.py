@@ -18,7 +18,9 @@ LEAST_USERS = 60
 class Organisation:
     """Shares are of all people and for the whole period; rates are a person and day."""
 
-    users: int = 260  # people; administrator and service accounts come on top. Servers and projects grow with it
+    users: int = (
+        260  # people; administrator and service accounts come on top. Servers and projects grow with it
+    )
     days: int = 24  # length of the period
     start: date = date(2026, 1, 5)  # first day, a Monday
     seed: int = 0  # another seed, another organisation
@@ -31,7 +33,9 @@ class Organisation:
     movers: float = 0.05  # share that changes department
     renames: float = 0.03  # share of workstations and servers that get another name
     vacations: float = 0.4  # share that is away for one to two weeks; a colleague stands in
-    assignments: float = 0.08  # rate of beginning to use places of the own team, department or project, for a day or for good
+    assignments: float = (
+        0.08  # rate of beginning to use places of the own team, department or project, for a day or for good
+    )
     errands: float = 0.003  # rate of trips to places that nobody near uses
     late_work: float = 0.006  # rate of nights at work
     desk_swaps: float = 0.05  # rate of days at a colleague's workstation

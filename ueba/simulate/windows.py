@@ -1,14 +1,16 @@
-"""Events as Windows Security events, JSON lines in the shape of winlogbeat (ECS): what host and domain controller would write.
+"""Events as Windows Security events, JSON lines in the shape of winlogbeat (ECS): what host and domain
+controller would write.
 
     a logon              4624 or 4625 at the host; before it 4769 (Kerberos) or 4776 (NTLM) at a controller; 4648 at the desk
                          from which an administrator uses another account
     a ticket             4768 at the controller, 4769 for a service ticket
     a file share         5140 at its file server
 
-So one logon is two records or three. Names are as Windows writes them: the account without domain, CORP beside it, in 4769
-`name@REALM`; Kerberos tells the address of the source, NTLM its name too. Leaves out log-offs (4634), privileges (4672), and what
-Windows does not see: applications by single sign-on, cloud roles. Fields: Microsoft, "Audit logon events" and the pages of each
-event, https://learn.microsoft.com/windows/security/threat-protection/auditing/.
+So one logon is two records or three. Names are as Windows writes them: the account without domain, CORP
+beside it, in 4769 `name@REALM`; Kerberos tells the address of the source, NTLM its name too. Leaves out
+log-offs (4634), privileges (4672), and what Windows does not see: applications by single sign-on, cloud
+roles. Fields: Microsoft, "Audit logon events" and the pages of each event,
+https://learn.microsoft.com/windows/security/threat-protection/auditing/.
 """
 
 from __future__ import annotations
@@ -31,7 +33,12 @@ NOBODY_SID, ANONYMOUS_SID = "S-1-0-0", "S-1-5-7"
 FIRST_RID = 1100  # of the first account in order of names
 FILE_SERVERS = 3  # that share all folders among them
 PER_EVENT = 4  # record numbers kept for each event
-SUBJECT_NOBODY = {"SubjectUserSid": NOBODY_SID, "SubjectUserName": "-", "SubjectDomainName": "-", "SubjectLogonId": "0x0"}
+SUBJECT_NOBODY = {
+    "SubjectUserSid": NOBODY_SID,
+    "SubjectUserName": "-",
+    "SubjectDomainName": "-",
+    "SubjectLogonId": "0x0",
+}
 TARGET = {"TargetUserSid": "<sid>", "TargetUserName": "<name>", "TargetDomainName": "<domain>"}
 HOW = {
     "LogonType": "<logon_number>",
@@ -51,7 +58,12 @@ FROM_MAPPED = {"IpAddress": "<mapped_ip>", "IpPort": "<port>"}  # controllers wr
 def event(code: int, task: str, computer: str, outcome: str, data: dict[str, str]) -> dict[str, Any]:
     return {
         "@timestamp": "<time>",
-        "event": {"code": str(code), "kind": "event", "provider": "Microsoft-Windows-Security-Auditing", "outcome": outcome},
+        "event": {
+            "code": str(code),
+            "kind": "event",
+            "provider": "Microsoft-Windows-Security-Auditing",
+            "outcome": outcome,
+        },
         "host": {"name": computer},
         "winlog": {
             "channel": "Security",
@@ -65,7 +77,13 @@ def event(code: int, task: str, computer: str, outcome: str, data: dict[str, str
     }
 
 
-LOGON = event(4624, "Logon", "<computer>", "success", SUBJECT_NOBODY | TARGET | {"TargetLogonId": "<logon_id>"} | HOW | FROM)
+LOGON = event(
+    4624,
+    "Logon",
+    "<computer>",
+    "success",
+    SUBJECT_NOBODY | TARGET | {"TargetLogonId": "<logon_id>"} | HOW | FROM,
+)
 FAILURE = event(
     4625,
     "Logon",
@@ -73,7 +91,12 @@ FAILURE = event(
     "failure",
     SUBJECT_NOBODY
     | TARGET
-    | {"TargetUserSid": NOBODY_SID, "Status": "<status>", "FailureReason": "<reason>", "SubStatus": "<substatus>"}
+    | {
+        "TargetUserSid": NOBODY_SID,
+        "Status": "<status>",
+        "FailureReason": "<reason>",
+        "SubStatus": "<substatus>",
+    }
     | HOW
     | FROM,
 )
@@ -82,9 +105,24 @@ OTHER_ACCOUNT = event(
     "Logon",
     "<source_computer>",
     "success",
-    {"SubjectUserSid": "<owner_sid>", "SubjectUserName": "<owner>", "SubjectDomainName": "<domain>", "SubjectLogonId": "0x3e7"}
-    | {"TargetUserName": "<name>", "TargetDomainName": "<domain>", "TargetServerName": "<computer>", "TargetInfo": "<computer>"}
-    | {"ProcessId": "0x5b4", "ProcessName": "C:\\Windows\\System32\\mstsc.exe", "IpAddress": "-", "IpPort": "-"},
+    {
+        "SubjectUserSid": "<owner_sid>",
+        "SubjectUserName": "<owner>",
+        "SubjectDomainName": "<domain>",
+        "SubjectLogonId": "0x3e7",
+    }
+    | {
+        "TargetUserName": "<name>",
+        "TargetDomainName": "<domain>",
+        "TargetServerName": "<computer>",
+        "TargetInfo": "<computer>",
+    }
+    | {
+        "ProcessId": "0x5b4",
+        "ProcessName": "C:\\Windows\\System32\\mstsc.exe",
+        "IpAddress": "-",
+        "IpPort": "-",
+    },
 )
 TICKET = event(
     4768,
@@ -92,7 +130,12 @@ TICKET = event(
     "<computer>",
     "success",
     {"TargetUserName": "<name>", "TargetDomainName": "<domain>", "TargetSid": "<sid>"}
-    | {"ServiceName": "krbtgt", "ServiceSid": f"{DOMAIN_SID}-502", "TicketOptions": "0x40810010", "Status": "0x0"}
+    | {
+        "ServiceName": "krbtgt",
+        "ServiceSid": f"{DOMAIN_SID}-502",
+        "TicketOptions": "0x40810010",
+        "Status": "0x0",
+    }
     | {"TicketEncryptionType": "0x12", "PreAuthType": "2"}
     | FROM_MAPPED,
 )
@@ -102,19 +145,40 @@ SERVICE = {
     "ServiceName": "<service>",
     "ServiceSid": "<service_sid>",
 }
-GRANTED = {"TicketOptions": "0x40810000", "TicketEncryptionType": "0x12", "Status": "0x0", "TransmittedServices": "-"}
+GRANTED = {
+    "TicketOptions": "0x40810000",
+    "TicketEncryptionType": "0x12",
+    "Status": "0x0",
+    "TransmittedServices": "-",
+}
 KERBEROS = "Kerberos Service Ticket Operations"
 SERVICE_TICKET = event(4769, KERBEROS, "<controller>", "success", SERVICE | GRANTED | FROM_MAPPED)
-VALIDATION = {"PackageName": "MICROSOFT_AUTHENTICATION_PACKAGE_V1_0", "TargetUserName": "<name>", "Workstation": "<source_name>"}
+VALIDATION = {
+    "PackageName": "MICROSOFT_AUTHENTICATION_PACKAGE_V1_0",
+    "TargetUserName": "<name>",
+    "Workstation": "<source_name>",
+}
 VALID = event(4776, "Credential Validation", "<controller>", "success", VALIDATION | {"Status": "0x0"})
-INVALID = event(4776, "Credential Validation", "<controller>", "failure", VALIDATION | {"Status": "<validation_status>"})
+INVALID = event(
+    4776, "Credential Validation", "<controller>", "failure", VALIDATION | {"Status": "<validation_status>"}
+)
 SHARE = event(
     5140,
     "File Share",
     "<file_server>",
     "success",
-    {"SubjectUserSid": "<sid>", "SubjectUserName": "<name>", "SubjectDomainName": "<domain>", "SubjectLogonId": "<logon_id>"}
-    | {"ObjectType": "File", "ShareName": "\\\\*\\<share>", "ShareLocalPath": "\\??\\D:\\<share>", "AccessMask": "0x1"}
+    {
+        "SubjectUserSid": "<sid>",
+        "SubjectUserName": "<name>",
+        "SubjectDomainName": "<domain>",
+        "SubjectLogonId": "<logon_id>",
+    }
+    | {
+        "ObjectType": "File",
+        "ShareName": "\\\\*\\<share>",
+        "ShareLocalPath": "\\??\\D:\\<share>",
+        "AccessMask": "0x1",
+    }
     | {"AccessList": "%%4416"}
     | FROM,
 )
@@ -122,7 +186,13 @@ SHARE = event(
 
 def write_windows(events: pa.Table, path: Path) -> None:
     """Compressed when the name ends in .gz."""
-    names = np.unique([str(name) for column in ("user", "source", "target") for name in pc.unique(events[column]).to_pylist()])
+    names = np.unique(
+        [
+            str(name)
+            for column in ("user", "source", "target")
+            for name in pc.unique(events[column]).to_pylist()
+        ]
+    )
     first = 0
     with pa.output_stream(str(path)) as sink:
         for part in chunks(events):
@@ -131,7 +201,8 @@ def write_windows(events: pa.Table, path: Path) -> None:
 
 
 def records(events: pa.Table, names: Strings, first: int = 0) -> pa.Array:
-    """Lines of some events, in order. names: of everybody and everything in the file, sorted; first: number of the first event"""
+    """Lines of some events, in order. names: of everybody and everything in the file, sorted; first: number
+    of the first event"""
     values = columns(events, names)
     lines, places = [], []
     for order, record, chosen in seen(events):
@@ -166,7 +237,10 @@ def seen(events: pa.Table) -> Iterator[tuple[int, dict[str, Any], Bools]]:
 
 def columns(events: pa.Table, names: Strings) -> dict[str, pa.Array]:
     """What the records are filled with, [events] each."""
-    text = {name: events[name].combine_chunks() for name in ("user", "source", "target", "logon_type", "auth_package")}
+    text = {
+        name: events[name].combine_chunks()
+        for name in ("user", "source", "target", "logon_type", "auth_package")
+    }
     account = pc.split_pattern(text["user"], "@")
     name, realm = pc.list_element(account, 0), pc.list_element(account, 1)
     anonymous = pc.equal(name, "anonymous logon")
@@ -178,11 +252,17 @@ def columns(events: pa.Table, names: Strings) -> dict[str, pa.Array]:
     computer = qualified(text["target"], realm)
     ticket = pc.equal(events["action"].combine_chunks(), "service_ticket")
     controller = pa.array(CONTROLLERS[source % len(CONTROLLERS)])
-    server = pa.array([f"srv-fs-{each + 1:03d}" for each in range(FILE_SERVERS)]).take(pa.array(target % FILE_SERVERS))
+    server = pa.array([f"srv-fs-{each + 1:03d}" for each in range(FILE_SERVERS)]).take(
+        pa.array(target % FILE_SERVERS)
+    )
     return {
         "time": iso(events["time"]).combine_chunks(),
-        "name": pc.if_else(anonymous, "ANONYMOUS LOGON", pc.if_else(pc.ends_with(name, "$"), pc.utf8_upper(name), name)),
-        "domain": pc.if_else(anonymous, "NT AUTHORITY", pc.utf8_upper(pc.list_element(pc.split_pattern(realm, "."), 0))),
+        "name": pc.if_else(
+            anonymous, "ANONYMOUS LOGON", pc.if_else(pc.ends_with(name, "$"), pc.utf8_upper(name), name)
+        ),
+        "domain": pc.if_else(
+            anonymous, "NT AUTHORITY", pc.utf8_upper(pc.list_element(pc.split_pattern(realm, "."), 0))
+        ),
         "realm": pc.utf8_upper(realm),
         "principal": pc.binary_join_element_wise(
             pc.if_else(pc.ends_with(name, "$"), pc.utf8_upper(name), name), pc.utf8_upper(realm), "@"
@@ -201,7 +281,9 @@ def columns(events: pa.Table, names: Strings) -> dict[str, pa.Array]:
         "workstation": pc.if_else(pc.or_(local, ntlm), pc.utf8_upper(text["source"]), "-"),
         "auth_package": text["auth_package"],
         "logon_number": coded(text["logon_type"], LOGON_TYPES),
-        "process": pc.if_else(ntlm, "NtLmSsp ", pc.if_else(pc.equal(text["auth_package"], "Kerberos"), "Kerberos", "User32 ")),
+        "process": pc.if_else(
+            ntlm, "NtLmSsp ", pc.if_else(pc.equal(text["auth_package"], "Kerberos"), "Kerberos", "User32 ")
+        ),
         "lm_package": pc.if_else(ntlm, "NTLM V2", "-"),
         "key_length": pc.if_else(ntlm, "128", "0"),
         "logon_id": pc.binary_join_element_wise("0x", numbers(100_000 + user), ""),
@@ -217,7 +299,9 @@ def columns(events: pa.Table, names: Strings) -> dict[str, pa.Array]:
 
 def number(texts: pa.Array, names: Strings) -> Ints:
     """The place of each text among all names, [events]; 0 for one that is not there."""
-    found: Ints = pc.fill_null(pc.index_in(texts, value_set=pa.array(names.tolist())), 0).to_numpy().astype(np.int64)
+    found: Ints = (
+        pc.fill_null(pc.index_in(texts, value_set=pa.array(names.tolist())), 0).to_numpy().astype(np.int64)
+    )
     return found
 
 

@@ -1,7 +1,7 @@
 """Events as files that people have: LANL `auth.txt`, a CSV with a header; labels and the list of staff.
 
-The formats with records of their own are `windows` and `ocsf`. Each row of a file is one event, in the order of the table.
-Leaves out quoting: a name with a comma or a quote is an error.
+The formats with records of their own are `windows` and `ocsf`. Each row of a file is one event, in the order
+of the table. Leaves out quoting: a name with a comma or a quote is an error.
 """
 
 from __future__ import annotations
@@ -19,9 +19,11 @@ CHUNK = 200_000  # events
 
 
 def write_lanl(events: pa.Table, path: Path, epoch: datetime) -> None:
-    """Lines of LANL `auth.txt`: seconds since `epoch`, no header, `?` for unknown; gzip when the name ends in .gz.
+    """Lines of LANL `auth.txt`: seconds since `epoch`, no header, `?` for unknown; gzip when the name ends
+    in .gz.
 
-    The format knows computers and logons only: a resource is written where a destination computer stands, its use as a logon.
+    The format knows computers and logons only: a resource is written where a destination computer stands,
+    its use as a logon.
     """
     text = texts(events)
     codes = pc.index_in(text["action"], value_set=pa.array(list(ORIENTATION)))
@@ -38,7 +40,8 @@ def write_lanl(events: pa.Table, path: Path, epoch: datetime) -> None:
 
 
 def write_csv(events: pa.Table, path: Path) -> None:
-    """A CSV with a header, as a VPN gateway or a SIEM exports it: what `configs/sources/vpn_csv.toml` reads."""
+    """A CSV with a header, as a VPN gateway or a SIEM exports it: what `configs/sources/vpn_csv.toml`
+    reads."""
     columns = {
         "timestamp": iso(events["time"]), "account": events["user"], "from_host": events["source"],
         "to_host": events["target"], "protocol": events["auth_package"], "type": events["logon_type"],
@@ -60,7 +63,10 @@ def write_staff(staff: pa.Table, path: Path) -> None:
 
 def texts(table: pa.Table) -> pa.Table:
     """The same with plain texts instead of dictionaries."""
-    plain = [field.with_type(pa.string()) if pa.types.is_dictionary(field.type) else field for field in table.schema]
+    plain = [
+        field.with_type(pa.string()) if pa.types.is_dictionary(field.type) else field
+        for field in table.schema
+    ]
     return table.cast(pa.schema(plain))
 
 
@@ -83,4 +89,6 @@ def write_rows(table: pa.Table, path: Path, header: str | None) -> None:
     with pa.output_stream(str(path)) as sink:  # compresses by the ending of the name
         if header is not None:
             sink.write(f"{header}\n".encode())
-        pyarrow.csv.write_csv(table, sink, pyarrow.csv.WriteOptions(include_header=False, quoting_style="none"))
+        pyarrow.csv.write_csv(
+            table, sink, pyarrow.csv.WriteOptions(include_header=False, quoting_style="none")
+        )

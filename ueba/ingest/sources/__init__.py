@@ -1,11 +1,13 @@
-"""Log families, one file each: `ueba/ingest/sources/<name>.py` is `--format <name>`. Adding a file adds the format.
+"""Log families, one file each: `ueba/ingest/sources/<name>.py` is `--format <name>`. Adding a file adds the
+format.
 
 Each has, and its docstring's first line is what `ueba formats` shows:
 
     def source(format: str, options: Options) -> Source     how to read it
     def recognises(sample: Sample) -> int                   how many of the sample's records are surely of this family
 
-`--format auto` takes the family that recognises most; a format that ends in `.toml` is a mapping file, which `mapped` reads.
+`--format auto` takes the family that recognises most; a format that ends in `.toml` is a mapping file, which
+`mapped` reads.
 """
 
 from __future__ import annotations
@@ -28,7 +30,8 @@ from ueba.ingest.fields import TYPE_LINE, json_fields
 
 AUTO = "auto"
 UNKNOWN = "no format recognises it"
-# What shippers put records into: Elasticsearch, EventBridge, `aws cloudtrail lookup-events`, Splunk, Filebeat and the like.
+# What shippers put records into: Elasticsearch, EventBridge, `aws cloudtrail lookup-events`, Splunk,
+# Filebeat and the like.
 ENVELOPES = ("_source", "detail", "CloudTrailEvent", "_raw", "message", "Message")
 
 
@@ -71,8 +74,13 @@ class Sample:
 
     @cached_property
     def header(self) -> str:
-        """The record that names the columns: the first, but for a line that tells a type. Empty if records are JSON."""
-        return "" if self.objects else next((record for record in self.records[:2] if not record.startswith(TYPE_LINE)), "")
+        """The record that names the columns: the first, but for a line that tells a type. Empty if records
+        are JSON."""
+        return (
+            ""
+            if self.objects
+            else next((record for record in self.records[:2] if not record.startswith(TYPE_LINE)), "")
+        )
 
     @cached_property
     def rows(self) -> list[dict[str, str]]:
@@ -139,13 +147,16 @@ def find(format: str, options: Options) -> Source:
     """The source that `--format` names."""
     name = "mapped" if format.endswith(".toml") else format
     if name not in modules() or (name == "mapped" and name == format):
-        raise UsageError(f"--format {format}: unknown; use {AUTO}, one of: {known_names()}, or the path of a mapping file (*.toml)")
+        raise UsageError(
+            f"--format {format}: unknown; use {AUTO}, one of: {known_names()}, or the path of a mapping file (*.toml)"
+        )
     source: Source = import_module(f"{__name__}.{name}").source(format, options)
     return source
 
 
 def detect(sample: Sample, options: Options) -> Source:
-    """The source whose records a file holds, or has inside of an envelope. Raises InputError where no family knows its own."""
+    """The source whose records a file holds, or has inside of an envelope. Raises InputError where no family
+    knows its own."""
     found = best_of(sample)
     if found:
         return find(found, options)
@@ -171,7 +182,11 @@ def best_of(sample: Sample) -> str | None:
 def opened(sample: Sample, envelope: str) -> Sample:
     """A sample of what records have in one field: an object, or a text."""
     values = [record.get(envelope) for record in sample.objects]
-    texts = [value if isinstance(value, str) else json.dumps(value) for value in values if isinstance(value, str | dict)]
+    texts = [
+        value if isinstance(value, str) else json.dumps(value)
+        for value in values
+        if isinstance(value, str | dict)
+    ]
     return replace(sample, records=tuple(texts))
 
 
@@ -180,7 +195,9 @@ def within(source: Source, inside: Sample, envelope: str) -> Source:
 
     def events(lines: ir.Table, sample: Sample) -> ir.Table:
         found = json_fields(lines, {"_inside": f"/{envelope}"})
-        return source.events(found.mutate(text=found["_inside"].fill_null(found.text)).drop("_inside", "is_json"), inside)
+        return source.events(
+            found.mutate(text=found["_inside"].fill_null(found.text)).drop("_inside", "is_json"), inside
+        )
 
     return replace(source, events=events, settings=source.settings | {"envelope": envelope}, fields=())
 

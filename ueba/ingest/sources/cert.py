@@ -3,11 +3,11 @@
     id,date,user,pc,activity
     {X1D9-S0ES98JV-5357PWMI},01/02/2010 06:49:00,DTAA/NGF0157,PC-6056,Logon
 
-A logon is at the machine itself: nothing is remote in this world, screen unlocks are logons, failures are not recorded. The domain
-before the user (`DTAA/`) is in some releases only. Times have no zone: `--timezone` tells it.
-Leaves out device.csv, file.csv, http.csv and email.csv, which reach no other machine, and people (LDAP, psychometric.csv).
-Format: J. Glasser, B. Lindauer (2013), "Bridging the Gap: A Pragmatic Approach to Generating Insider Threat Data", and the
-readme.txt of each release, https://doi.org/10.1184/R1/12841247.
+A logon is at the machine itself: nothing is remote in this world, screen unlocks are logons, failures are
+not recorded. The domain before the user (`DTAA/`) is in some releases only. Times have no zone: `--timezone`
+tells it. Leaves out device.csv, file.csv, http.csv and email.csv, which reach no other machine, and people
+(LDAP, psychometric.csv). Format: J. Glasser, B. Lindauer (2013), "Bridging the Gap: A Pragmatic Approach to
+Generating Insider Threat Data", and the readme.txt of each release, https://doi.org/10.1184/R1/12841247.
 """
 
 from __future__ import annotations
@@ -24,9 +24,13 @@ from ueba.ingest.sources import Options, Sample, Source
 
 COLUMNS = ("id", "date", "user", "pc")  # that all logs of a release begin with
 LOGON = (*COLUMNS, "activity")
-# The column that only a log has, where it is not `logon.csv`: the more telling first, as later releases add columns.
+# The column that only a log has, where it is not `logon.csv`: the more telling first, as later releases add
+# columns.
 OTHERS = {"url": "http", "to": "email", "filename": "file", "file_tree": "device"}
-CONNECT = ("Connect", "Disconnect")  # activities of device.csv, which has the columns of logon.csv in early releases
+CONNECT = (
+    "Connect",
+    "Disconnect",
+)  # activities of device.csv, which has the columns of logon.csv in early releases
 LOGOFF = "Logoff"
 IDENTITY = r"^\{[0-9A-Z]{4}-[0-9A-Z]{8}-[0-9A-Z]{8}\}$"
 TIME = "%m/%d/%Y %H:%M:%S"
@@ -35,7 +39,12 @@ TIME = "%m/%d/%Y %H:%M:%S"
 def source(format: str, options: Options) -> Source:
     settings = {"format": format, "timezone": options.timezone}
     return Source(
-        format, settings, lambda lines, sample: read(lines, sample, options.timezone), by_header=True, is_csv=True, fields=LOGON
+        format,
+        settings,
+        lambda lines, sample: read(lines, sample, options.timezone),
+        by_header=True,
+        is_csv=True,
+        fields=LOGON,
     )
 
 

@@ -1,8 +1,9 @@
 """AWS CloudTrail: records as its log files hold them, `{"Records": [...]}`, or one a line.
 
-Console sign-in is a logon to `AWS console <account>`, taking a role `assume_role` to the role's ARN, any other call `object_access`
-to the thing that the record names plainly (a bucket, a secret, an instance, a role, ...), else to the service
-(`iam.amazonaws.com`); the call itself is the detail. `resource` lists what counts as named.
+Console sign-in is a logon to `AWS console <account>`, taking a role `assume_role` to the role's ARN, any
+other call `object_access` to the thing that the record names plainly (a bucket, a secret, an instance, a
+role, ...), else to the service (`iam.amazonaws.com`); the call itself is the detail. `resource` lists what
+counts as named.
 
 Who a user is:
     IAM user                         alice@123456789012; as it is, if the name has an @
@@ -12,15 +13,16 @@ Who a user is:
                                      the actor. A role is in common use: by its name alone the people behind it would be one entity
     SAML, web identity, federated    the name that the provider gave; with @account if it has no @
     another account's principal      AIDA...@account; anonymous for public access
-What AWS services do by themselves (AWSService, service-linked roles, service events) is dropped. What a service does in the name
-of a user is kept: its source is the service, null for `AWS Internal`.
-Traps: a denied AssumeRole has no parameters, its role is in the error message; the console's failure is in responseElements and not
-in errorCode; a wrong name at the console is hidden, so such a record has no user; a secret is called by its name and by an ARN
-that ends in six random characters, which are left out; sourceIPAddress may be a name.
-Leaves out: tables of Athena and CloudTrail Lake (columns in lower case), EventBridge envelopes, that an AssumeRole across
-accounts is logged in both, and whom a policy makes an administrator.
-Format: https://docs.aws.amazon.com/awscloudtrail/latest/userguide/cloudtrail-event-reference-record-contents.html and
-cloudtrail-event-reference-user-identity.html there.
+What AWS services do by themselves (AWSService, service-linked roles, service events) is dropped. What a
+service does in the name of a user is kept: its source is the service, null for `AWS Internal`. Traps: a
+denied AssumeRole has no parameters, its role is in the error message; the console's failure is in
+responseElements and not in errorCode; a wrong name at the console is hidden, so such a record has no user; a
+secret is called by its name and by an ARN that ends in six random characters, which are left out;
+sourceIPAddress may be a name. Leaves out: tables of Athena and CloudTrail Lake (columns in lower case),
+EventBridge envelopes, that an AssumeRole across accounts is logged in both, and whom a policy makes an
+administrator. Format:
+https://docs.aws.amazon.com/awscloudtrail/latest/userguide/cloudtrail-event-reference-record-contents.html
+and cloudtrail-event-reference-user-identity.html there.
 """
 
 from __future__ import annotations
@@ -42,7 +44,11 @@ PARAMETERS = {  # of a request, that name a thing; what their values are is in `
     "table": "requestParameters.tableName",
     "database": "requestParameters.dBInstanceIdentifier",
     "snapshot": "requestParameters.dBSnapshotIdentifier",
-    "instance": ("requestParameters.instanceId", "/requestParameters/instanceIds/0", "requestParameters.target"),
+    "instance": (
+        "requestParameters.instanceId",
+        "/requestParameters/instanceIds/0",
+        "requestParameters.target",
+    ),
     "role_name": "requestParameters.roleName",
     "user_name": "requestParameters.userName",
 }
@@ -72,13 +78,22 @@ PATHS = PARAMETERS | {
     "center_name": "additionalEventData.UserName",
     "mfa": "additionalEventData.MFAUsed",
     "switched_from": "additionalEventData.SwitchFrom",
-    "console": ("responseElements.ConsoleLogin", "responseElements.SwitchRole", "serviceEventDetails.UserAuthentication"),
+    "console": (
+        "responseElements.ConsoleLogin",
+        "responseElements.SwitchRole",
+        "serviceEventDetails.UserAuthentication",
+    ),
     "role": "requestParameters.roleArn",
     "new_session": "responseElements.assumedRoleUser.arn",
     "resource": "/resources/0/ARN",
 }
 CONSOLE, PORTAL, SWITCH = "ConsoleLogin", "UserAuthentication", "SwitchRole"
-ASSUME = {"AssumeRole": None, "AssumeRoleWithSAML": "SAML", "AssumeRoleWithWebIdentity": "OpenID Connect", SWITCH: None}
+ASSUME = {
+    "AssumeRole": None,
+    "AssumeRoleWithSAML": "SAML",
+    "AssumeRoleWithWebIdentity": "OpenID Connect",
+    SWITCH: None,
+}
 TOKENS = ("GetSessionToken", "GetFederationToken")
 STEPS = ("CheckMfa", "CredentialChallenge", "CredentialVerification")
 SIGN_IN, STS = "signin.amazonaws.com", "sts.amazonaws.com"
@@ -118,7 +133,9 @@ def read(lines: ir.Table) -> ir.Table:
         session_name=ibis.ifelse(is_role, rows.principal.re_extract(r":(.*)$", 1).nullif(""), None),
     )
     rows = rows.mutate(
-        person=ibis.coalesce(rows.source_identity, ibis.ifelse(rows.session_name.contains("@"), rows.session_name, None)),
+        person=ibis.coalesce(
+            rows.source_identity, ibis.ifelse(rows.session_name.contains("@"), rows.session_name, None)
+        ),
         by_service=(rows.identity == "AWSService")
         | (rows.identity.isnull() & rows.invoked_by.notnull())
         | ((rows.kind == "AwsServiceEvent") & (rows.call != PORTAL))
@@ -144,7 +161,10 @@ def read(lines: ir.Table) -> ir.Table:
         target=ibis.cases(
             (rows.is_sign_in & (rows.call == CONSOLE), "AWS console " + rows.owner),
             (rows.is_sign_in, "AWS access portal " + rows.owner),
-            (rows.call == SWITCH, ibis.coalesce(rows.issuer_arn, rows.arn.re_replace(ROLE_SESSION, r"arn:\1:iam::\2:role/\3"))),
+            (
+                rows.call == SWITCH,
+                ibis.coalesce(rows.issuer_arn, rows.arn.re_replace(ROLE_SESSION, r"arn:\1:iam::\2:role/\3")),
+            ),
             (rows.is_role_taken, ibis.coalesce(rows.role, denied(rows.message), rows.resource)),
             else_=ibis.coalesce(resource(rows), rows.service),
         ),
@@ -158,7 +178,9 @@ def read(lines: ir.Table) -> ir.Table:
         auth_package=ibis.ifelse(
             rows.is_sign_in | rows.is_role_taken,
             ibis.coalesce(
-                rows.call.cases(*((call, package) for call, package in ASSUME.items() if package), else_=None),
+                rows.call.cases(
+                    *((call, package) for call, package in ASSUME.items() if package), else_=None
+                ),
                 ibis.coalesce(rows.mfa, rows.session_mfa)
                 .lower()
                 .cases(("yes", "MFA"), ("true", "MFA"), ("no", "no MFA"), ("false", "no MFA")),
@@ -186,17 +208,26 @@ def account(rows: ir.Table) -> ir.StringValue:
     return ibis.cases(
         (rows.account_id == ANONYMOUS, "anonymous"),
         (rows.is_role & rows.person.notnull(), rows.person),
-        (rows.is_role, "role/" + ibis.coalesce(rows.issuer_name, rows.arn.re_extract(ROLE_SESSION, 3).nullif("")) + where),
+        (
+            rows.is_role,
+            "role/"
+            + ibis.coalesce(rows.issuer_name, rows.arn.re_extract(ROLE_SESSION, 3).nullif(""))
+            + where,
+        ),
         (rows.identity == "Root", "root" + where),
         (given.contains("@"), given),
         (given.notnull(), given + where),
         (rows.identity == "FederatedUser", rows.principal.re_extract(r":(.*)$", 1).nullif("") + where),
-        else_=ibis.coalesce(rows.principal.split(":")[0].nullif(""), rows.arn.re_extract(r"[^:/]+$", 0).nullif("")) + where,
+        else_=ibis.coalesce(
+            rows.principal.split(":")[0].nullif(""), rows.arn.re_extract(r"[^:/]+$", 0).nullif("")
+        )
+        + where,
     )
 
 
 def account_id(rows: ir.Table) -> ir.StringValue:
-    """AWS's own name for `account`: of a person in a role's session it has none, the role's would make one of all its people."""
+    """AWS's own name for `account`: of a person in a role's session it has none, the role's would make one
+    of all its people."""
     return ibis.cases(
         (rows.center_id.notnull(), rows.center_id),
         (rows.is_switch | (rows.is_role & rows.person.notnull()), None),
@@ -218,15 +249,20 @@ def denied(message: ir.StringValue) -> ir.StringValue:
 
 
 def resource(rows: ir.Table) -> ir.StringValue:
-    """What a call is about, where the record names one thing plainly: a bucket as s3://name, all else by its ARN."""
+    """What a call is about, where the record names one thing plainly: a bucket as s3://name, all else by its
+    ARN."""
     region = rows.region
-    partition = ibis.cases((region.startswith("cn-"), "aws-cn"), (region.startswith("us-gov-"), "aws-us-gov"), else_="aws")
+    partition = ibis.cases(
+        (region.startswith("cn-"), "aws-cn"), (region.startswith("us-gov-"), "aws-us-gov"), else_="aws"
+    )
 
     def named(service: str, thing: str, value: ir.StringValue, place: ir.StringValue = region) -> events.Case:
         """What a service calls by its ARN, or by a last part to which `ec2:instance/` and the like lead."""
         owner, prefix = thing.split(":", 1)
         made = "arn:" + partition + f":{owner}:" + place + ":" + rows.owner + f":{prefix}" + value
-        return (rows.service == f"{service}.amazonaws.com") & value.notnull(), ibis.ifelse(is_arn(value), value, made)
+        return (rows.service == f"{service}.amazonaws.com") & value.notnull(), ibis.ifelse(
+            is_arn(value), value, made
+        )
 
     everywhere = ibis.literal("")
     instance = ibis.ifelse(rows.instance.startswith("i-"), rows.instance, None)
@@ -234,14 +270,22 @@ def resource(rows: ir.Table) -> ir.StringValue:
     arn = ibis.coalesce(rows.resource, denied(rows.message))
     return ibis.cases(
         (rows.service.startswith("s3") & rows.bucket.notnull() & ~is_arn(rows.bucket), "s3://" + rows.bucket),
-        named("secretsmanager", "secretsmanager:secret:", ibis.coalesce(rows.secret, rows.name).re_replace(SECRET_ARN, r"\1")),
+        named(
+            "secretsmanager",
+            "secretsmanager:secret:",
+            ibis.coalesce(rows.secret, rows.name).re_replace(SECRET_ARN, r"\1"),
+        ),
         (arn.contains(":s3:::"), arn.re_replace(S3_ARN, r"s3://\1")),
         (is_arn(arn), arn),
         named("lambda", "lambda:function:", rows.function),
         named("dynamodb", "dynamodb:table/", rows.table),
         named("rds", "rds:db:", rows.database),
         named("rds", "rds:snapshot:", rows.snapshot),
-        named("kms", "kms:", ibis.ifelse(is_arn(rows.key) | rows.key.startswith("alias/"), rows.key, "key/" + rows.key)),
+        named(
+            "kms",
+            "kms:",
+            ibis.ifelse(is_arn(rows.key) | rows.key.startswith("alias/"), rows.key, "key/" + rows.key),
+        ),
         named("ssm", "ssm:parameter/", parameter),
         named("ssm", "ec2:instance/", instance),
         named("ec2", "ec2:instance/", instance),

@@ -1,13 +1,16 @@
-"""ECS: authentications in the Elastic Common Schema, as Filebeat modules, Elastic Agent and Elasticsearch exports write them.
+"""ECS: authentications in the Elastic Common Schema, as Filebeat modules, Elastic Agent and Elasticsearch
+exports write them.
 
-A record is a document or an Elasticsearch hit around one (`_source`, `fields`); keys are nested or dotted (`"user.name": ...`),
-values alone or in a list. What is reached is the application or Kerberos service that a module names, else `destination`, else
-the host of the record, else `service`, else the gateway that observed it, else the cloud service that was logged on to.
+A record is a document or an Elasticsearch hit around one (`_source`, `fields`); keys are nested or dotted
+(`"user.name": ...`), values alone or in a list. What is reached is the application or Kerberos service that
+a module names, else `destination`, else the host of the record, else `service`, else the gateway that
+observed it, else the cloud service that was logged on to.
 
-Traps: an alert repeats the fields of the events it is about; `host` is the collector where a module reads logs of elsewhere (such
-records name the target elsewhere); of su and sudo, `user.effective` is the account that was used.
-Leaves out events of other categories, logoffs, changes of accounts, and documents of Winlogbeat (`winlog`), which are `windows`.
-Fields: https://www.elastic.co/docs/reference/ecs, modules: https://github.com/elastic/integrations.
+Traps: an alert repeats the fields of the events it is about; `host` is the collector where a module reads
+logs of elsewhere (such records name the target elsewhere); of su and sudo, `user.effective` is the account
+that was used. Leaves out events of other categories, logoffs, changes of accounts, and documents of
+Winlogbeat (`winlog`), which are `windows`. Fields: https://www.elastic.co/docs/reference/ecs, modules:
+https://github.com/elastic/integrations.
 """
 
 from __future__ import annotations
@@ -50,7 +53,13 @@ FIELDS: dict[str, tuple[str, ...]] = {
     "uid": ("event.id",),
     "ecs_version": ("ecs.version",),
     "winlog": ("winlog.channel", "winlog.event_id", "winlog.provider_name"),
-    "user_name": ("okta.actor.alternate_id", "user.name", "client.user.name", "source.user.name", "user.email"),
+    "user_name": (
+        "okta.actor.alternate_id",
+        "user.name",
+        "client.user.name",
+        "source.user.name",
+        "user.email",
+    ),
     "user_domain": ("user.domain", "client.user.domain", "source.user.domain"),
     "user_uid": ("okta.actor.id", "user.id", "client.user.id", "source.user.id"),
     "arn": ("aws.cloudtrail.user_identity.arn",),
@@ -85,7 +94,8 @@ FIELDS: dict[str, tuple[str, ...]] = {
     ),
     "protocol": ("network.protocol",),
 }
-# Of a module, the cloud service that it logs, where a record names no other target. Named as its vendor names it.
+# Of a module, the cloud service that it logs, where a record names no other target. Named as its vendor
+# names it.
 SERVICES = {
     "okta": "Okta",
     "google_workspace": "Google Workspace",
@@ -128,11 +138,18 @@ def recognises(sample: Sample) -> int:
 
 
 def is_document(found: Any) -> bool:
-    if not isinstance(found, dict) or "@timestamp" not in found or any(key.split(".")[0] == "winlog" for key in found):
+    if (
+        not isinstance(found, dict)
+        or "@timestamp" not in found
+        or any(key.split(".")[0] == "winlog" for key in found)
+    ):
         return False
     event = found.get("event")
     says = {f"event.{key}" for key in event} if isinstance(event, dict) else set()
-    return bool({"ecs", "ecs.version"} & found.keys() or {"event.category", "event.kind", "event.outcome"} & (found.keys() | says))
+    return bool(
+        {"ecs", "ecs.version"} & found.keys()
+        or {"event.category", "event.kind", "event.outcome"} & (found.keys() | says)
+    )
 
 
 def read(lines: ir.Table) -> ir.Table:
@@ -156,7 +173,9 @@ def read(lines: ir.Table) -> ir.Table:
     here = ibis.ifelse(rows.target_kind == "machine", rows.target, rows.host)
     remote = ibis.coalesce(rows.source_name, rows.source_address)
     stays = is_local(remote) | (remote.isnull() & rows.has_effective)
-    outcome = ibis.ifelse(rows.entra_error.isin(INTERRUPTS), "unknown", rows.result.cases(*OUTCOME.items(), else_="unknown"))
+    outcome = ibis.ifelse(
+        rows.entra_error.isin(INTERRUPTS), "unknown", rows.result.cases(*OUTCOME.items(), else_="unknown")
+    )
     return events.finish(
         rows,
         [
@@ -164,9 +183,15 @@ def read(lines: ir.Table) -> ir.Table:
             (rows.winlog.notnull(), "not an ECS record but one of Winlogbeat: use windows"),
             (rows.categories.isnull() & rows.kind.isnull() & rows.ecs_version.isnull(), "not an ECS record"),
             (rows.categories.isnull(), "no event.category: not parsed by whoever shipped it"),
-            (~has(rows.categories, ("authentication",)).fill_null(False), f"{events.NOT_A_LOGON}: another category"),
+            (
+                ~has(rows.categories, ("authentication",)).fill_null(False),
+                f"{events.NOT_A_LOGON}: another category",
+            ),
             (rows.kind.notnull() & rows.kind.notin(KINDS), f"{events.NOT_A_LOGON}: an alert or a state"),
-            (has(rows.types, ("end",)) | rows.operation.lower().isin(LOGOFFS), f"{events.NOT_A_LOGON}: logoff"),
+            (
+                has(rows.types, ("end",)) | rows.operation.lower().isin(LOGOFFS),
+                f"{events.NOT_A_LOGON}: logoff",
+            ),
             (has(rows.types, CHANGES), f"{events.NOT_A_LOGON}: a change of an account"),
         ],
         time=any_time(rows.at),
@@ -175,7 +200,9 @@ def read(lines: ir.Table) -> ir.Table:
         user_id=ibis.ifelse(rows.has_effective, rows.used_uid, rows.user_uid),
         source=ibis.ifelse(stays.fill_null(False), here, ibis.coalesce(rows.source_name, rows.source_ip)),
         target_ip=ibis.ifelse(rows.target_kind == "machine", address(rows.target_address), None),
-        auth_package=ibis.coalesce(rows.method, rows.protocol.lower().cases(*PROTOCOLS.items(), else_=ibis.null("string"))),
+        auth_package=ibis.coalesce(
+            rows.method, rows.protocol.lower().cases(*PROTOCOLS.items(), else_=ibis.null("string"))
+        ),
         outcome=outcome,
         outcome_reason=ibis.ifelse(outcome == "failure", rows.reason, None),
         reporter=ibis.coalesce(rows.host, rows.observer, rows.cloud_account, rows.module),
@@ -190,10 +217,17 @@ def read(lines: ir.Table) -> ir.Table:
 def documents(lines: ir.Table) -> ir.Table:
     """lines with the fields of their documents, and `is_json`."""
     is_hit = lines.text.contains('"_index"') & json_valid(lines.text)
-    document = ibis.coalesce(*(json_extract_string(lines.text, path) for path in ("/_source", "/fields")), "{}")
+    document = ibis.coalesce(
+        *(json_extract_string(lines.text, path) for path in ("/_source", "/fields")), "{}"
+    )
     identity = ibis.ifelse(is_hit, json_extract_string(lines.text, "/_id"), None)
-    inner = lines.mutate(text=ibis.ifelse(is_hit, document, lines.text), whole=lines.text, document_id=identity)
-    rows = json_fields(inner, {name: [path for each in given for path in (each, f"/{each}")] for name, given in FIELDS.items()})
+    inner = lines.mutate(
+        text=ibis.ifelse(is_hit, document, lines.text), whole=lines.text, document_id=identity
+    )
+    rows = json_fields(
+        inner,
+        {name: [path for each in given for path in (each, f"/{each}")] for name, given in FIELDS.items()},
+    )
     return rows.mutate(**{name: first(rows[name]) for name in FIELDS if name not in LISTS}, text=rows.whole)
 
 
@@ -234,7 +268,9 @@ def reached(rows: ir.Table) -> dict[str, ir.StringValue]:
 
 def okta_application(targets: ir.StringValue) -> ir.StringValue:
     """The display name of the first application among what an Okta event is about."""
-    applications = json_list(targets, ("type", "display_name")).filter(lambda target: target["type"] == "AppInstance")
+    applications = json_list(targets, ("type", "display_name")).filter(
+        lambda target: target["type"] == "AppInstance"
+    )
     return applications[0]["display_name"]
 
 

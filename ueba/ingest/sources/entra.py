@@ -1,17 +1,20 @@
-"""Entra ID (Azure AD) sign-in logs: Graph API, Azure Monitor, Log Analytics (SigninLogs and the like), CSV of these or the portal.
+"""Entra ID (Azure AD) sign-in logs: Graph API, Azure Monitor, Log Analytics (SigninLogs and the like), CSV
+of these or the portal.
 
-A sign-in is `sso` to the application, the resource behind it (Microsoft Graph, ...) is the detail; what an application or managed
-identity itself reaches is the resource. The source is the device if it has a name in the directory, else the address.
-Traps:
+A sign-in is `sso` to the application, the resource behind it (Microsoft Graph, ...) is the detail; what an
+application or managed identity itself reaches is the resource. The source is the device if it has a name in
+the directory, else the address. Traps:
 - An interrupt is no failure: Entra asks for more (a second factor, consent, "stay signed in?"), and another record tells how it
   ended. Such an outcome is unknown, see INTERRUPTS.
 - `TenantId` of Log Analytics is the workspace's; the directory's is `AADTenantId`.
 - `time` and `TimeGenerated` may be minutes after the sign-in, which `createdDateTime` tells. That has fractions of a second in some
-  exports and not in others: times are whole seconds, so that a sign-in is known again in all of them. Without zone it is UTC.
+  exports and not in others: times are whole seconds, so that a sign-in is known again in all of them.
+  Without zone it is UTC.
 - Nested fields are JSON objects, texts of JSON, or texts of Python: "{'errorCode': 0}".
 Leaves out other categories (AuditLogs, ...), and answers of the Log Analytics API, whose rows are lists.
-Fields: https://learn.microsoft.com/graph/api/resources/signin, https://learn.microsoft.com/azure/azure-monitor/reference/tables/
-signinlogs; error codes: https://learn.microsoft.com/entra/identity-platform/reference-error-codes.
+Fields: https://learn.microsoft.com/graph/api/resources/signin,
+https://learn.microsoft.com/azure/azure-monitor/reference/tables/ signinlogs; error codes:
+https://learn.microsoft.com/entra/identity-platform/reference-error-codes.
 """
 
 from __future__ import annotations
@@ -28,7 +31,8 @@ from ueba.ingest.sources import Options, Sample, Source
 
 
 def spelt(name: str) -> tuple[str, ...]:
-    """A field of Graph, which Azure Monitor has in `properties`, and tables and PowerShell with a capital letter."""
+    """A field of Graph, which Azure Monitor has in `properties`, and tables and PowerShell with a capital
+    letter."""
     return name, f"properties.{name}", name[0].upper() + name[1:]
 
 
@@ -47,14 +51,23 @@ FIELDS: dict[str, tuple[str, ...]] = {
     "application_uid": spelt("appId"),
     "resource": spelt("resourceDisplayName"),
     "ip": (*spelt("ipAddress"), "IPAddress", "callerIpAddress"),
-    "error": ("status.errorCode", "properties.status.errorCode", "resultType", "ResultType", "Status.ErrorCode"),
+    "error": (
+        "status.errorCode",
+        "properties.status.errorCode",
+        "resultType",
+        "ResultType",
+        "Status.ErrorCode",
+    ),
     "why": (*spelt("status.failureReason"), "Status.FailureReason", "resultDescription", "ResultDescription"),
     "status": ("Status",),
     "device_name": (*spelt("deviceDetail.displayName"), "DeviceDetail.DisplayName"),
     "device": ("DeviceDetail",),
     "interactive": spelt("isInteractive"),
     "protocol": spelt("authenticationProtocol"),
-    "method": ("/authenticationDetails/0/authenticationMethod", "/properties/authenticationDetails/0/authenticationMethod"),
+    "method": (
+        "/authenticationDetails/0/authenticationMethod",
+        "/properties/authenticationDetails/0/authenticationMethod",
+    ),
     "steps": ("AuthenticationDetails",),
     "client": spelt("clientAppUsed"),
     "session_id": spelt("sessionId"),
@@ -90,8 +103,14 @@ KINDS = {
         "NonInteractiveUserSignInLogs",
         NON_INTERACTIVE,
     ),
-    ("serviceprincipalsigninlogs", "aadserviceprincipalsigninlogs", "serviceprincipal"): ("ServicePrincipalSignInLogs", SERVICE),
-    ("managedidentitysigninlogs", "aadmanagedidentitysigninlogs", "managedidentity"): ("ManagedIdentitySignInLogs", SERVICE),
+    ("serviceprincipalsigninlogs", "aadserviceprincipalsigninlogs", "serviceprincipal"): (
+        "ServicePrincipalSignInLogs",
+        SERVICE,
+    ),
+    ("managedidentitysigninlogs", "aadmanagedidentitysigninlogs", "managedidentity"): (
+        "ManagedIdentitySignInLogs",
+        SERVICE,
+    ),
     ("adfssigninlogs",): ("ADFSSignInLogs", INTERACTIVE),
 }
 CODE = {each: code for names, (code, _) in KINDS.items() for each in names}
@@ -132,7 +151,12 @@ def source(format: str, options: Options) -> Source:
     """Times are UTC in all exports."""
     fields = tuple(dict.fromkeys(path for given in (*FIELDS.values(), *PORTAL.values()) for path in given))
     return Source(
-        format, {"format": format}, lambda lines, sample: read(lines, sample.header), by_header=True, is_csv=True, fields=fields
+        format,
+        {"format": format},
+        lambda lines, sample: read(lines, sample.header),
+        by_header=True,
+        is_csv=True,
+        fields=fields,
     )
 
 
@@ -185,11 +209,16 @@ def read(lines: ir.Table, header: str) -> ir.Table:
         rows,
         [
             *cases,
-            (rows.operation.notnull() & rows.happened.notnull() & ~is_known, f"{events.NOT_A_LOGON}: other category"),
+            (
+                rows.operation.notnull() & rows.happened.notnull() & ~is_known,
+                f"{events.NOT_A_LOGON}: other category",
+            ),
             (rows.happened.isnull() | (rows.failed.isnull() & rows.status.isnull()), "not an Entra record"),
         ],
         time=exported_time(rows.happened).truncate("s"),
-        user=ibis.coalesce(*(told(rows[name]) for name in ("upn", "typed_name", "principal", "user_uid", "principal_uid"))),
+        user=ibis.coalesce(
+            *(told(rows[name]) for name in ("upn", "typed_name", "principal", "user_uid", "principal_uid"))
+        ),
         user_id=ibis.ifelse(rows.is_service, told(rows.principal_uid), told(rows.user_uid)),
         source=ibis.coalesce(rows.device_name, inner(rows.device, "displayName"), rows.address),
         source_ip=rows.address,
@@ -204,15 +233,22 @@ def read(lines: ir.Table, header: str) -> ir.Table:
             else_=rows.kind.cases(*LOGON_TYPE.items(), else_=ibis.null("string")),
         ),
         auth_package=ibis.coalesce(
-            method(rows.protocol), method(rows.method), method(inner(rows.steps, "authenticationMethod")), rows.client
+            method(rows.protocol),
+            method(rows.method),
+            method(inner(rows.steps, "authenticationMethod")),
+            rows.client,
         ),
         outcome=rows.ended,
         outcome_reason=ibis.ifelse(
             rows.ended == "success",
             None,
-            ibis.coalesce(rows.failed + ": " + ibis.ifelse(rows.why.isin(OTHER), None, rows.why), rows.failed, rows.why),
+            ibis.coalesce(
+                rows.failed + ": " + ibis.ifelse(rows.why.isin(OTHER), None, rows.why), rows.failed, rows.why
+            ),
         ),
-        reporter=ibis.coalesce(rows.tenant, rows.tenant_path.re_extract(FIXED_TENANT, 1).nullif(""), SERVICE_NAME),
+        reporter=ibis.coalesce(
+            rows.tenant, rows.tenant_path.re_extract(FIXED_TENANT, 1).nullif(""), SERVICE_NAME
+        ),
         session=rows.session_id,
         code=rows.kind.cases(*CODE.items(), else_="Sign-in activity"),
         event_id=told(rows.id),

@@ -1,4 +1,5 @@
-"""Google Workspace audit logs: activities of the Reports API (login, saml, token, drive, admin), `{"items": [...]}` or one a line.
+"""Google Workspace audit logs: activities of the Reports API (login, saml, token, drive, admin), `{"items":
+[...]}` or one a line.
 
     login   login_success, login_failure, a blocked suspicious login    logon to `Google Workspace`
             a challenge that was failed                                 the same, failed; one that was passed is a step, dropped
@@ -8,12 +9,12 @@
     drive   access to a document                                        object_access to `Drive of <owner>`, the detail names it
     admin   a role given                                                evidence of administrator rights on `Google Workspace`
 
-Traps: an activity holds a list of events, nearly always of one; the first is taken (a challenge gives way to its logon), and a note
-says where there were more. Exports that split them have an object in place of the list. A warning is by nobody, its user is the
-affected address. An API key that acts has no address, and is no user.
-Leaves out: other applications and events, BigQuery and Cloud Logging forms of the same logs, and API calls by applications
-(token `activity`), which come from their servers.
-Format: https://developers.google.com/workspace/admin/reports/v1/reference/activities and appendix/activity there.
+Traps: an activity holds a list of events, nearly always of one; the first is taken (a challenge gives way to
+its logon), and a note says where there were more. Exports that split them have an object in place of the
+list. A warning is by nobody, its user is the affected address. An API key that acts has no address, and is
+no user. Leaves out: other applications and events, BigQuery and Cloud Logging forms of the same logs, and
+API calls by applications (token `activity`), which come from their servers. Format:
+https://developers.google.com/workspace/admin/reports/v1/reference/activities and appendix/activity there.
 """
 
 from __future__ import annotations
@@ -64,7 +65,9 @@ def recognises(sample: Sample) -> int:
 def read(lines: ir.Table) -> ir.Table:
     """lines -> events"""
     rows = json_fields(lines, PATHS)
-    is_step = rows.happened.isin(CHALLENGES) & rows.second.isin((*LOGINS, *BLOCKED))  # the logon follows its challenge
+    is_step = rows.happened.isin(CHALLENGES) & rows.second.isin(
+        (*LOGINS, *BLOCKED)
+    )  # the logon follows its challenge
     rows = rows.mutate(
         happened=ibis.ifelse(is_step, rows.second, rows.happened),
         sort=ibis.ifelse(is_step, rows.second_sort, rows.sort),
@@ -77,7 +80,9 @@ def read(lines: ir.Table) -> ir.Table:
             (rows.happened.isin((*BLOCKED, "login_failure")), "failure"),
             (
                 rows.happened.isin(CHALLENGES),
-                ibis.ifelse(parameter(rows, "login_challenge_status").lower().contains("fail"), "failure", None),
+                ibis.ifelse(
+                    parameter(rows, "login_challenge_status").lower().contains("fail"), "failure", None
+                ),
             ),
             else_="success",
         ),
@@ -100,7 +105,10 @@ def read(lines: ir.Table) -> ir.Table:
         [
             (~rows.is_json, "not JSON"),
             ((rows.kind != KIND) | rows.kind.isnull() | rows.happened.isnull(), "not a Google record"),
-            (rows.is_login & rows.happened.isin(CHALLENGES) & rows.did.isnull(), f"{events.NOT_A_LOGON}: step of a sign-on"),
+            (
+                rows.is_login & rows.happened.isin(CHALLENGES) & rows.did.isnull(),
+                f"{events.NOT_A_LOGON}: step of a sign-on",
+            ),
             (rows.is_login & (rows.happened == "logout"), f"{events.NOT_A_LOGON}: logout"),
             (rows.did.isnull(), f"{events.NOT_A_LOGON}: other event"),
             (rows.is_right & parameter(rows, "USER_EMAIL").isnull(), "no user"),
@@ -129,7 +137,9 @@ def read(lines: ir.Table) -> ir.Table:
             (rows.did == events.PRIVILEGE, parameter(rows, "ROLE_NAME")),
         ),
         action=rows.did,
-        auth_package=ibis.cases((rows.did == "sso", "SAML"), (rows.did == "logon", parameter(rows, "login_type"))),
+        auth_package=ibis.cases(
+            (rows.did == "sso", "SAML"), (rows.did == "logon", parameter(rows, "login_type"))
+        ),
         outcome=rows.ended,
         outcome_reason=ibis.ifelse(
             rows.ended == "failure",
@@ -143,7 +153,15 @@ def read(lines: ir.Table) -> ir.Table:
         ),
         reporter=rows.customer,
         code=rows.happened,
-        event_id=rows.customer + "/" + rows["at"] + "/" + rows.application + "/" + rows.qualifier + "/" + rows.happened,
+        event_id=rows.customer
+        + "/"
+        + rows["at"]
+        + "/"
+        + rows.application
+        + "/"
+        + rows.qualifier
+        + "/"
+        + rows.happened,
         note=ibis.ifelse(rows.second.notnull(), "several events in one record: one taken", None),
     )
 

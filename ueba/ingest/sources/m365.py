@@ -1,4 +1,5 @@
-"""Microsoft 365 unified audit log: CSV of Search-UnifiedAuditLog or Purview, JSON of the Management Activity API, OfficeActivity.
+"""Microsoft 365 unified audit log: CSV of Search-UnifiedAuditLog or Purview, JSON of the Management Activity
+API, OfficeActivity.
 
     sign-in (UserLoggedIn, UserLoginFailed)       sso to the application
     mail read, sent, moved, deleted               mailbox_access to the owner's address; the folder is the detail
@@ -8,15 +9,17 @@
     consent to an application, its permissions    consent to the application; the permissions are the detail
     the directory: a role, a group, an account    object_access to it; who became a member is the detail
     all else that a person does                   object_access to the service (or team); the object is the detail
-The operation is the `code`. Dropped is what services of Microsoft and applications do, which is most of the log.
-Traps:
+The operation is the `code`. Dropped is what services of Microsoft and applications do, which is most of the
+log. Traps:
 - UserLoginFailed is the failure: its ResultStatus may say Success. An interrupt is no failure, see `entra`.
 - Sign-ins tell the application's id; APPLICATIONS has the names that Entra's log gives the well-known ones. Others keep the id.
 - Exchange Online asks itself in a user's name: an address of its own network is not the user's, and no source.
 - Commands name a mailbox as they were typed (`joey`): without a domain it is taken to be of the user's, which a note says.
 - UserKey is an object id, a PUID in three spellings, or the name again.
-Leaves out recipients of mail, which `message_trace` has, and alerts. That a role was given is an event of who gave it.
-Fields: https://learn.microsoft.com/office/office-365-management-api/office-365-management-activity-api-schema; applications:
+Leaves out recipients of mail, which `message_trace` has, and alerts. That a role was given is an event of
+who gave it. Fields:
+https://learn.microsoft.com/office/office-365-management-api/office-365-management-activity-api-schema;
+applications:
 https://learn.microsoft.com/troubleshoot/entra/entra-id/governance/verify-first-party-apps-sign-in.
 """
 
@@ -72,7 +75,12 @@ PATHS: dict[str, tuple[str, ...]] = {  # the second name is that of OfficeActivi
     "sent_as": ("SendAsUserSmtp", "SendOnBehalfOfUserSmtp", "SendonBehalfOfUserSmtp"),
     "logon": ("LogonType", "Logon_Type"),
     "client": ("ClientInfoString",),
-    "folder": ("Folder.Path", "Item.ParentFolder.Path", "/Folders/0/Path", "/AffectedItems/0/ParentFolder/Path"),
+    "folder": (
+        "Folder.Path",
+        "Item.ParentFolder.Path",
+        "/Folders/0/Path",
+        "/AffectedItems/0/ParentFolder/Path",
+    ),
     "subject": ("Item.Subject", "/AffectedItems/0/Subject"),
     "member": ("Item.ParentFolder.MemberUpn",),
     "properties": ("OperationProperties",),
@@ -92,13 +100,31 @@ SIGN_INS, DIRECTORY, SITES, MAIL, MAILBOX, MAIL_FLOW, OTHER = (
     "other",
 )
 SIGN_IN, SIGN_IN_FAILED = "UserLoggedIn", "UserLoginFailed"
-SERVICE_TYPES = ("3", "4", "6", "7", "8", "dcadmin", "system", "serviceprincipal", "custompolicy", "systempolicy")
+SERVICE_TYPES = (
+    "3",
+    "4",
+    "6",
+    "7",
+    "8",
+    "dcadmin",
+    "system",
+    "serviceprincipal",
+    "custompolicy",
+    "systempolicy",
+)
 SERVICES = (
     r"^(nt authority\\|nt service\\|s-1-5-(18|19|20)$|sharepoint\\system$|microsoft\\serviceoperator$|serviceprincipal_"
     r"|app@sharepoint$|certificate$|ffoservicepartneruser$|securitycompliance|threatintel|fim_password_service@|spoolsprovisioning-)"
 )
 NOBODY = ("not-found", "not available", "unknown", "00000000-0000-0000-0000-000000000000")
-ALERTS = ("AlertTriggered", "AlertEntityGenerated", "DlpRuleMatch", "DlpRuleUndo", "DlpInfo", "SupervisionRuleMatch")
+ALERTS = (
+    "AlertTriggered",
+    "AlertEntityGenerated",
+    "DlpRuleMatch",
+    "DlpRuleUndo",
+    "DlpInfo",
+    "SupervisionRuleMatch",
+)
 CONSENTS = (
     "consent to application",
     "add delegated permission grant",
@@ -124,7 +150,12 @@ FORWARDS = (  # parameters of commands
 TRUSTEES = ("User", "Trustee", "GrantSendOnBehalfTo")
 RULE_ACTIONS = r'"(Forward|Redirect|ForwardAsAttachment)"'  # of UpdateInboxRules
 # Of the changes of a directory object, what tells which object something was added to.
-CONTAINERS = ("Role.DisplayName", "Group.DisplayName", "Application.DisplayName", "ServicePrincipal.DisplayName")
+CONTAINERS = (
+    "Role.DisplayName",
+    "Group.DisplayName",
+    "Application.DisplayName",
+    "ServicePrincipal.DisplayName",
+)
 CONSENTED = ("ServicePrincipal.DisplayName", "ServicePrincipal.AppId", "ServicePrincipal.ObjectID")
 PERMISSIONS = ("DelegatedPermissionGrant.Scope", "AppRole.Value")
 NAME, UPN = "1", "5"  # types of a directory target: its display name, its UPN
@@ -132,7 +163,14 @@ OUTCOME = {
     **dict.fromkeys(("success", "succeeded", "true", "partiallysucceeded"), "success"),
     **dict.fromkeys(("fail", "failed", "failure", "false"), "failure"),
 }
-LOGON_TYPE = {"0": "Owner", "1": "Admin", "2": "Delegate", "owner": "Owner", "admin": "Admin", "delegated": "Delegate"}
+LOGON_TYPE = {
+    "0": "Owner",
+    "1": "Admin",
+    "2": "Delegate",
+    "owner": "Owner",
+    "admin": "Admin",
+    "delegated": "Delegate",
+}
 MAIL_ADDRESS = r"[\w+][\w.+'#-]*@[\w-]+(?:\.[\w-]+)+"
 SITE = r"^(https?://[^/]+(?:/(?:sites|teams|personal|portals)/[^/]+)?)"
 GUID = r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"
@@ -197,21 +235,34 @@ APPLICATIONS = {
 def source(format: str, options: Options) -> Source:
     """Times are UTC by the schema."""
     paths = tuple(path for given in PATHS.values() for path in given)
-    return Source(format, {"format": format}, lambda lines, sample: read(lines), is_csv=True, fields=("AuditData", *paths))
+    return Source(
+        format,
+        {"format": format},
+        lambda lines, sample: read(lines),
+        is_csv=True,
+        fields=("AuditData", *paths),
+    )
 
 
 def recognises(sample: Sample) -> int:
-    """Objects with the fields that the schema says all have, rows of a CSV with such an object, and rows of OfficeActivity."""
+    """Objects with the fields that the schema says all have, rows of a CSV with such an object, and rows of
+    OfficeActivity."""
     if sample.objects:
         return sum(map(is_record, sample.objects))
-    return sum(all(f'""{key}""' in record for key in ("CreationTime", "Operation", "UserId")) for record in sample.records)
+    return sum(
+        all(f'""{key}""' in record for key in ("CreationTime", "Operation", "UserId"))
+        for record in sample.records
+    )
 
 
 def is_record(found: dict[str, Any]) -> bool:
     return (
         {"CreationTime", "Operation", "UserId", "Workload"} <= found.keys()
         or {"OfficeWorkload", "Operation", "UserId"} <= found.keys()
-        or any(isinstance(found.get(key), str | dict) and "CreationTime" in found[key] for key in ("AuditData", "auditData"))
+        or any(
+            isinstance(found.get(key), str | dict) and "CreationTime" in found[key]
+            for key in ("AuditData", "auditData")
+        )
     )
 
 
@@ -230,13 +281,18 @@ def read(lines: ir.Table) -> ir.Table:
     _, columns = by_kind(rows.kind, made)
     result = rows.result.lower().cases(*OUTCOME.items(), else_="unknown")
     done = ibis.ifelse(rows.result.isnull(), "success", result)  # most services log what was done only
-    is_header = ibis.ifelse(rows.is_json, False, rows.text.startswith(TYPE_LINE) | rows.text.re_search(r"^[^{]*AuditData[^{]*$"))
+    is_header = ibis.ifelse(
+        rows.is_json, False, rows.text.startswith(TYPE_LINE) | rows.text.re_search(r"^[^{]*AuditData[^{]*$")
+    )
     return events.finish(
         rows,
         [
             (is_header, events.HEADER),
             (~rows.is_json, "not JSON"),
-            (rows.operation.isnull() | rows.at.isnull() | rows.workload.isnull(), "not a Microsoft 365 record"),
+            (
+                rows.operation.isnull() | rows.at.isnull() | rows.workload.isnull(),
+                "not a Microsoft 365 record",
+            ),
             (rows.operation.isin(ALERTS), f"{events.NOT_A_LOGON}: alert"),
             (rows.is_service, f"{events.NOT_A_LOGON}: service account"),
         ],
@@ -258,7 +314,8 @@ def read(lines: ir.Table) -> ir.Table:
 
 
 def fields(lines: ir.Table) -> ir.Table:
-    """lines with the fields of their records, and what is made of those for one kind of record and more than one column."""
+    """lines with the fields of their records, and what is made of those for one kind of record and more than
+    one column."""
     rows = json_fields(lines.mutate(text=record(lines.text), whole=lines.text), PATHS)
     rows = rows.mutate(text=rows.whole, operation=told(rows.operation), by=rows.user_name.lower())
     is_service = ibis.ifelse(rows.user_type.lower().isin(SERVICE_TYPES), True, rows.by.re_search(SERVICES))
@@ -274,7 +331,10 @@ def fields(lines: ir.Table) -> ir.Table:
             ((rows.workload == "Exchange") & rows.operation.endswith("-TransportRule"), MAIL_FLOW),
             else_=OTHER,
         ),
-        address=once(address(ibis.coalesce(rows.client_ip, rows.ip)), lambda ip: ibis.ifelse(ip.re_search(OWN_NETWORK), None, ip)),
+        address=once(
+            address(ibis.coalesce(rows.client_ip, rows.ip)),
+            lambda ip: ibis.ifelse(ip.re_search(OWN_NETWORK), None, ip),
+        ),
     )
     is_command = rows.kind.isin((MAILBOX, MAIL_FLOW))
     properties = ibis.cases(
@@ -294,14 +354,20 @@ def fields(lines: ir.Table) -> ir.Table:
         ),
         is_consent=(rows.kind == DIRECTORY) & rows.operation.lower().re_replace(r"\.$", "").isin(CONSENTS),
         container=ibis.ifelse(rows.kind == DIRECTORY, changed(rows.listed, *CONTAINERS), None),
-        outside=ibis.ifelse(rows.operation == "UpdateInboxRules", rule_target(value(rows.listed, "RuleActions")), None),
+        outside=ibis.ifelse(
+            rows.operation == "UpdateInboxRules", rule_target(value(rows.listed, "RuleActions")), None
+        ),
     )
     return rows.mutate(
         mailbox=ibis.ifelse(
-            rows.kind == MAILBOX, ibis.coalesce(rows.named_mailbox, full_name(last_part(rows.object), rows), rows.by), None
+            rows.kind == MAILBOX,
+            ibis.coalesce(rows.named_mailbox, full_name(last_part(rows.object), rows), rows.by),
+            None,
         ),
         application_name=ibis.ifelse(
-            rows.kind == SIGN_INS, ibis.coalesce(application(rows.application), application(rows.object)), None
+            rows.kind == SIGN_INS,
+            ibis.coalesce(application(rows.application), application(rows.object)),
+            None,
         ),
         ended=ibis.cases(
             (rows.kind != SIGN_INS, ibis.null("string")),
@@ -313,10 +379,15 @@ def fields(lines: ir.Table) -> ir.Table:
 
 
 def record(text: ir.StringValue) -> ir.StringValue:
-    """The audit record of a line: the whole of it, or what a JSON object or a row of a CSV has as AuditData."""
-    wrapped = ibis.coalesce(json_extract_string(text, "/AuditData"), json_extract_string(text, "/auditData"), text)
+    """The audit record of a line: the whole of it, or what a JSON object or a row of a CSV has as
+    AuditData."""
+    wrapped = ibis.coalesce(
+        json_extract_string(text, "/AuditData"), json_extract_string(text, "/auditData"), text
+    )
     is_wrapped = ibis.ifelse(text.contains('uditData"'), json_valid(text), False)
-    quoted = once(text.re_extract(r'\{"".*\}"', 0), lambda found: found.substr(0, found.length() - 1).replace('""', '"'))
+    quoted = once(
+        text.re_extract(r'\{"".*\}"', 0), lambda found: found.substr(0, found.length() - 1).replace('""', '"')
+    )
     return ibis.cases(
         (text.startswith("{"), ibis.ifelse(is_wrapped, wrapped, text)),
         (text.contains('{""'), quoted),
@@ -337,11 +408,15 @@ def user_id(rows: ir.Table) -> ir.StringValue:
     def found(key: ir.StringValue) -> ir.StringValue:
         return ibis.ifelse(key.re_search(GUID), key, key.re_extract(PUID, 1).nullif(""))
 
-    actor = ibis.ifelse(rows.kind == DIRECTORY, rows.actors.re_extract(r'"User_([0-9a-f-]{36})"', 1).nullif(""), None)
-    return ibis.ifelse(rows.kind.notnull(), known(ibis.coalesce(actor, once(rows.user_key.lower(), found))), None)
+    actor = ibis.ifelse(
+        rows.kind == DIRECTORY, rows.actors.re_extract(r'"User_([0-9a-f-]{36})"', 1).nullif(""), None
+    )
+    return ibis.ifelse(
+        rows.kind.notnull(), known(ibis.coalesce(actor, once(rows.user_key.lower(), found))), None
+    )
 
 
-# --- kinds of records ------------------------------------------------------------------------------------------
+# --- kinds of records ---------------------------------------------------------------------------------------
 
 
 def sign_in(rows: ir.Table) -> Made:
@@ -359,8 +434,15 @@ def sign_in(rows: ir.Table) -> Made:
 
 
 def directory(rows: ir.Table) -> Made:
-    named = ibis.coalesce(*(value(rows.others, kind, of="ID", by="Type") for kind in (NAME, UPN)), rows.object)
-    scopes = changed(rows.listed, "ConsentAction.Permissions").re_extract(r"Scope:\s*([^,\]]+)", 1).strip().nullif("")
+    named = ibis.coalesce(
+        *(value(rows.others, kind, of="ID", by="Type") for kind in (NAME, UPN)), rows.object
+    )
+    scopes = (
+        changed(rows.listed, "ConsentAction.Permissions")
+        .re_extract(r"Scope:\s*([^,\]]+)", 1)
+        .strip()
+        .nullif("")
+    )
     return [], {
         "target": ibis.coalesce(
             ibis.ifelse(rows.is_consent, changed(rows.listed, *CONSENTED), rows.container),
@@ -376,14 +458,20 @@ def directory(rows: ir.Table) -> Made:
 
 def site(rows: ir.Table) -> Made:
     address = ibis.coalesce(rows.site, rows.object).lower().re_extract(SITE, 1).nullif("")
-    return [], {"target": ibis.coalesce(address, rows.workload), "detail": rows.object, "action": ibis.literal("object_access")}
+    return [], {
+        "target": ibis.coalesce(address, rows.workload),
+        "detail": rows.object,
+        "action": ibis.literal("object_access"),
+    }
 
 
 def mail(rows: ir.Table) -> Made:
     subject = ibis.ifelse(rows.operation.startswith("Send"), rows.subject, None)
     return [], {
         "target": ibis.coalesce(rows.outside, rows.sent_as.lower(), rows.owner.lower()),
-        "detail": ibis.coalesce(value(rows.listed, "RuleName"), rows.member, subject, rows.folder, rows.subject),
+        "detail": ibis.coalesce(
+            value(rows.listed, "RuleName"), rows.member, subject, rows.folder, rows.subject
+        ),
         "action": ibis.ifelse(rows.outside.notnull(), "forward", "mailbox_access"),
         "logon_type": rows.logon.lower().cases(*LOGON_TYPE.items(), else_=ibis.null("string")),
         "auth_package": rows.client.re_extract(r"^Client=([^;]+)", 1).nullif(""),
@@ -392,13 +480,17 @@ def mail(rows: ir.Table) -> Made:
 
 def command(rows: ir.Table, about: ir.StringValue, action: str) -> Made:
     """A command of Exchange. about: the mailbox or the service; action: unless it is to forward"""
-    named = ibis.coalesce(value(rows.listed, "Name"), rows.object.re_extract(r"([^\\]*)$", 1).strip().nullif(""))
+    named = ibis.coalesce(
+        value(rows.listed, "Name"), rows.object.re_extract(r"([^\\]*)$", 1).strip().nullif("")
+    )
     rule = ibis.ifelse(rows.operation.re_search(RULES), named, None)
     to = ibis.coalesce(mail_address(rows.forward), full_name(last_part(rows.forward), rows))
     is_guess = rows.named_mailbox.isnull() & rows.mailbox.contains("@") & (rows.mailbox != rows.by)
     return [], {
         "target": ibis.coalesce(to, about),
-        "detail": ibis.coalesce(rule, last_part(value(rows.listed, *TRUSTEES)), ibis.ifelse(to.isnull(), None, about)),
+        "detail": ibis.coalesce(
+            rule, last_part(value(rows.listed, *TRUSTEES)), ibis.ifelse(to.isnull(), None, about)
+        ),
         "action": ibis.ifelse(to.isnull(), action, "forward"),
         "note": ibis.ifelse(is_guess, NO_DOMAIN, ibis.null("string")),
     }
@@ -412,12 +504,14 @@ def other(rows: ir.Table) -> Made:
     }
 
 
-# --- their parts -----------------------------------------------------------------------------------------------
+# --- their parts --------------------------------------------------------------------------------------------
 
 
 def value(listed: ir.ArrayValue, *names: str, of: str = "Value", by: str = "Name") -> ir.StringValue:
     """What a list says under the first of some names that says something."""
-    return ibis.coalesce(*(listed.filter(lambda each, name=name: each[by] == name)[0][of].nullif("") for name in names))
+    return ibis.coalesce(
+        *(listed.filter(lambda each, name=name: each[by] == name)[0][of].nullif("") for name in names)
+    )
 
 
 def changed(listed: ir.ArrayValue, *names: str) -> ir.StringValue:
@@ -453,4 +547,7 @@ def last_part(name: ir.StringValue) -> ir.StringValue:
 def full_name(name: ir.StringValue, rows: ir.Table) -> ir.StringValue:
     """A mailbox with the domain of the user, if it is a name that may have one."""
     domain = rows.by.re_extract("@.+$", 0)
-    return once(name.lower(), lambda name: ibis.ifelse(name.re_search(r"^[\w.-]+$") & ~name.re_search(GUID), name + domain, name))
+    return once(
+        name.lower(),
+        lambda name: ibis.ifelse(name.re_search(r"^[\w.-]+$") & ~name.re_search(GUID), name + domain, name),
+    )

@@ -11,10 +11,11 @@
     [values.outcome]                written value = [values in the log], case-insensitive; also for other columns
     [keep]                          column or JSON path = [values]: other lines are dropped, and counted
 
-Event columns are those of `ueba.ingest.events`. Needs time, user and target. Beside target there is `resource`, for logs that
-reach machines and applications: it is the target, of the kind resource, where a line has no target. Of source and source_ip, and
-of target and target_ip, one tells the other. An outcome that `values` does not name is unknown; another column's keeps its text.
-`skeleton` proposes a mapping for a file, see `ueba.ingest.proposal`. Leaves out times without a year, or in two columns.
+Event columns are those of `ueba.ingest.events`. Needs time, user and target. Beside target there is
+`resource`, for logs that reach machines and applications: it is the target, of the kind resource, where a
+line has no target. Of source and source_ip, and of target and target_ip, one tells the other. An outcome
+that `values` does not name is unknown; another column's keeps its text. `skeleton` proposes a mapping for a
+file, see `ueba.ingest.proposal`. Leaves out times without a year, or in two columns.
 """
 
 from __future__ import annotations
@@ -64,7 +65,10 @@ def source(format: str, options: Options) -> Source:
     """The mapping file `format`; what it does not tell of times, `options` do."""
     mapping = load(format)
     is_told = bool(mapping["timezone"])
-    mapping |= {"timezone": mapping["timezone"] or options.timezone, "note": "" if is_told else NO_ZONE + options.timezone}
+    mapping |= {
+        "timezone": mapping["timezone"] or options.timezone,
+        "note": "" if is_told else NO_ZONE + options.timezone,
+    }
     is_csv = mapping["format"] == "csv"
     return Source(
         Path(format).name,
@@ -86,7 +90,9 @@ def load(path: str) -> dict[str, Any]:
     try:
         given = tomllib.loads(Path(path).read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as reason:
-        raise UsageError(f"{path}: cannot be read ({reason}); --format takes a format's name or a mapping file") from reason
+        raise UsageError(
+            f"{path}: cannot be read ({reason}); --format takes a format's name or a mapping file"
+        ) from reason
     except tomllib.TOMLDecodeError as reason:
         raise UsageError(f"{path}: is not TOML: {reason}") from reason
     check_keys(path, "", given, DEFAULTS)
@@ -112,16 +118,27 @@ def wrong_values(mapping: dict[str, Any]) -> list[tuple[str, Any, str]]:
     wrong = []
     if mapping["format"] not in FORMATS:
         wrong.append(("format", mapping["format"], "csv, jsonl or parquet"))
-    if not isinstance(mapping["delimiter"], str) or len(mapping["delimiter"]) != 1 or mapping["delimiter"] in '"\n':
+    if (
+        not isinstance(mapping["delimiter"], str)
+        or len(mapping["delimiter"]) != 1
+        or mapping["delimiter"] in '"\n'
+    ):
         wrong.append(("delimiter", mapping["delimiter"], "one character"))
     if not isinstance(mapping["header"], bool):
         wrong.append(("header", mapping["header"], "true or false"))
     if not all(map(is_time_format, listed(mapping["time_format"]))):
-        wrong.append(("time_format", mapping["time_format"], "iso8601, epoch_s, epoch_ms or a strptime pattern"))
-    if not isinstance(mapping["timezone"], str) or mapping["timezone"] not in {"", *zoneinfo.available_timezones()}:
+        wrong.append(
+            ("time_format", mapping["time_format"], "iso8601, epoch_s, epoch_ms or a strptime pattern")
+        )
+    if not isinstance(mapping["timezone"], str) or mapping["timezone"] not in {
+        "",
+        *zoneinfo.available_timezones(),
+    }:
         wrong.append(("timezone", mapping["timezone"], "a name of the IANA database, as Europe/Berlin"))
     numbered = mapping["format"] == "csv" and not mapping["header"]
-    given = [(name, column) for name, columns in mapping["columns"].items() for column in listed(columns) or [None]]
+    given = [
+        (name, column) for name, columns in mapping["columns"].items() for column in listed(columns) or [None]
+    ]
     for name, column in [*given, *((f"keep.{name}", name) for name in mapping["keep"])]:
         if numbered and not (str(column).isdigit() and int(column) > 0):
             wrong.append((f"columns.{name}", column, "the column's number, from 1"))
@@ -156,15 +173,23 @@ def listed(given: Any) -> list[Any]:
 
 
 def wanted(mapping: dict[str, Any]) -> dict[str, list[str]]:
-    """Every key of a mapping that names columns of the log, with those columns: `columns.user`, `keep.type`."""
-    columns = {f"columns.{name}": [str(column) for column in listed(given)] for name, given in mapping["columns"].items()}
+    """Every key of a mapping that names columns of the log, with those columns: `columns.user`,
+    `keep.type`."""
+    columns = {
+        f"columns.{name}": [str(column) for column in listed(given)]
+        for name, given in mapping["columns"].items()
+    }
     return columns | {f"keep.{name}": [name] for name in mapping["keep"]}
 
 
 def read(lines: ir.Table, sample: Sample, mapping: dict[str, Any], path: str) -> ir.Table:
     """lines -> events"""
     is_csv = mapping["format"] == "csv"
-    rows, cases = csv_columns(lines, sample.first, mapping, path) if is_csv else json_columns(lines, sample, mapping, path)
+    rows, cases = (
+        csv_columns(lines, sample.first, mapping, path)
+        if is_csv
+        else json_columns(lines, sample, mapping, path)
+    )
     text = {name: rows[f"columns.{name}"] for name in mapping["columns"]}
     when = text.pop("time")
     formats = listed(mapping["time_format"])
@@ -173,17 +198,26 @@ def read(lines: ir.Table, sample: Sample, mapping: dict[str, Any], path: str) ->
     if "outcome" not in mapping["columns"] and "outcome" not in mapping["constants"]:
         columns["outcome"] = ibis.literal("unknown")
     is_told = (
-        [has_zone(when)] if formats == ["iso8601"] else [ibis.literal(all("%z" in each or "epoch" in each for each in formats))]
+        [has_zone(when)]
+        if formats == ["iso8601"]
+        else [ibis.literal(all("%z" in each or "epoch" in each for each in formats))]
     )
-    note = ibis.ifelse(is_told[0] | when.isnull(), None, mapping["note"]) if mapping["note"] else ibis.null("string")
-    timed = rows.mutate(_at=ibis.coalesce(*(parsed_time(when, each, mapping["timezone"]) for each in formats)))
+    note = (
+        ibis.ifelse(is_told[0] | when.isnull(), None, mapping["note"])
+        if mapping["note"]
+        else ibis.null("string")
+    )
+    timed = rows.mutate(
+        _at=ibis.coalesce(*(parsed_time(when, each, mapping["timezone"]) for each in formats))
+    )
     return events.finish(
         timed,
         [
             *cases,
             *(
                 (
-                    timed[f"keep.{name}"].isnull() | timed[f"keep.{name}"].notin([str(value) for value in kept]),
+                    timed[f"keep.{name}"].isnull()
+                    | timed[f"keep.{name}"].notin([str(value) for value in kept]),
                     f"{events.NOT_A_LOGON}: not in keep.{name}",
                 )
                 for name, kept in mapping["keep"].items()
@@ -235,15 +269,23 @@ def replaced(name: str, value: ir.StringValue, values: dict[str, dict[str, list[
     return once(value, lambda text: text.lower().cases(*table.items(), else_=text)) if table else value
 
 
-def csv_columns(lines: ir.Table, first: str, mapping: dict[str, Any], path: str) -> tuple[ir.Table, list[events.Case]]:
+def csv_columns(
+    lines: ir.Table, first: str, mapping: dict[str, Any], path: str
+) -> tuple[ir.Table, list[events.Case]]:
     """lines with a column for each key that names columns; quotes as RFC 4180 has them."""
     delimiter = mapping["delimiter"]
-    header = split_csv(first, delimiter) if mapping["header"] else [str(n + 1) for n in range(len(split_csv(first, delimiter)))]
+    header = (
+        split_csv(first, delimiter)
+        if mapping["header"]
+        else [str(n + 1) for n in range(len(split_csv(first, delimiter)))]
+    )
     keys = wanted(mapping)
     for key, columns in keys.items():
         if not any(column in header for column in columns):
             lacks = " or ".join(map(repr, columns))
-            raise UsageError(f"{path}: {key}: the log has no column {lacks}; it has: {', '.join(header)[:200]}")
+            raise UsageError(
+                f"{path}: {key}: the log has no column {lacks}; it has: {', '.join(header)[:200]}"
+            )
     rows, values = csv_fields(lines, header, delimiter)
     found = {
         # a value that says nothing may be one to keep
@@ -258,13 +300,17 @@ def csv_columns(lines: ir.Table, first: str, mapping: dict[str, Any], path: str)
     return rows.mutate(**found), cases
 
 
-def json_columns(lines: ir.Table, sample: Sample, mapping: dict[str, Any], path: str) -> tuple[ir.Table, list[events.Case]]:
+def json_columns(
+    lines: ir.Table, sample: Sample, mapping: dict[str, Any], path: str
+) -> tuple[ir.Table, list[events.Case]]:
     """lines with a column for each key that names JSON paths."""
     keys = wanted(mapping)
     known = {known for record in sample.objects for known in paths_of(record)}
     times = keys["columns.time"]
     # what every record should have; another path may be one that only some records have
-    if known and not any(lookup(record, time) not in (None, "") for record in sample.objects for time in times):
+    if known and not any(
+        lookup(record, time) not in (None, "") for record in sample.objects for time in times
+    ):
         raise UsageError(
             f"{path}: columns.time: no record of the first {len(sample.objects)} has {' or '.join(map(repr, times))};"
             f" they have: {', '.join(sorted(known))[:200]}"

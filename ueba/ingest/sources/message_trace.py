@@ -1,11 +1,11 @@
 """Exchange Online message trace: JSON or CSV of Get-MessageTrace(V2), its reporting web service, and Graph.
 
-A message to one recipient is a record: `send` from the sender to the recipient's address, the subject is the detail. A sender
-outside is a user like any other; the address from which mail comes in is that of its mail server.
-Delivered is a success, and so is a message to a group, which was expanded; what was quarantined, filtered as spam or failed is a
-failure; the rest is pending or went to somebody else, which has its own record.
-Leaves out reports of historical searches, where a record has several recipients.
-Fields: https://learn.microsoft.com/powershell/module/exchange/get-messagetracev2 (times are UTC),
+A message to one recipient is a record: `send` from the sender to the recipient's address, the subject is the
+detail. A sender outside is a user like any other; the address from which mail comes in is that of its mail
+server. Delivered is a success, and so is a message to a group, which was expanded; what was quarantined,
+filtered as spam or failed is a failure; the rest is pending or went to somebody else, which has its own
+record. Leaves out reports of historical searches, where a record has several recipients. Fields:
+https://learn.microsoft.com/powershell/module/exchange/get-messagetracev2 (times are UTC),
 https://learn.microsoft.com/graph/api/resources/exchangemessagetrace.
 """
 
@@ -42,7 +42,12 @@ def source(format: str, options: Options) -> Source:
     """Times are UTC in all of its forms."""
     fields = tuple(path for given in FIELDS.values() for path in given)
     return Source(
-        format, {"format": format}, lambda lines, sample: read(lines, sample.header), by_header=True, is_csv=True, fields=fields
+        format,
+        {"format": format},
+        lambda lines, sample: read(lines, sample.header),
+        by_header=True,
+        is_csv=True,
+        fields=fields,
     )
 
 

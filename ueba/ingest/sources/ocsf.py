@@ -1,17 +1,20 @@
-"""OCSF: Authentication (3002), privileges (3003), SMB (4006), SSH (4007), Application Activity (6001, 6003-6006), JSON or Parquet.
+"""OCSF: Authentication (3002), privileges (3003), SMB (4006), SSH (4007), Application Activity (6001,
+6003-6006), JSON or Parquet.
 
-Versions 1.0-rc to 1.6, as Amazon Security Lake, Splunk, Tenzir and others write them. What is reached is, in a logon, the machine
-`dst_endpoint`; without one the application `service`, and the logon a sign-on to it (sso). A service ticket reaches the machine of
-its `service` (`HOST$`, `cifs/host`), or the account that is its service. An API call reaches the role it assumes, the bucket it
-touches, or its service. A file is the detail of its folder or site.
+Versions 1.0-rc to 1.6, as Amazon Security Lake, Splunk, Tenzir and others write them. What is reached is, in
+a logon, the machine `dst_endpoint`; without one the application `service`, and the logon a sign-on to it
+(sso). A service ticket reaches the machine of its `service` (`HOST$`, `cifs/host`), or the account that is
+its service. An API call reaches the role it assumes, the bucket it touches, or its service. A file is the
+detail of its folder or site.
 
-Of AWS, a user is `name@account`; of a role's session the person, where the session is named by an address, else the role
-(`role/NAME@account`) and the session's name the actor; a console is `AWS console <account>`: as CloudTrail itself is read.
+Of AWS, a user is `name@account`; of a role's session the person, where the session is named by an address,
+else the role (`role/NAME@account`) and the session's name the actor; a console is `AWS console <account>`:
+as CloudTrail itself is read.
 
-Traps: `time` is in milliseconds by the schema, seconds in some logs; `status` may stand alone, without its number; `actor` of a
-Windows logon is the machine itself; a device is the machine that wrote the record under the profile `host`, else anything.
-Leaves out other classes, logoffs, and steps of an AWS sign-in.
-Fields: https://schema.ocsf.io, AWS mappings: https://github.com/ocsf/examples/tree/main/mappings/markdown/AWS.
+Traps: `time` is in milliseconds by the schema, seconds in some logs; `status` may stand alone, without its
+number; `actor` of a Windows logon is the machine itself; a device is the machine that wrote the record under
+the profile `host`, else anything. Leaves out other classes, logoffs, and steps of an AWS sign-in. Fields:
+https://schema.ocsf.io, AWS mappings: https://github.com/ocsf/examples/tree/main/mappings/markdown/AWS.
 """
 
 from __future__ import annotations
@@ -20,7 +23,16 @@ import ibis
 import ibis.expr.types as ir
 
 from ueba.ingest import events
-from ueba.ingest.fields import account, address, any_time, has_zone, is_local, is_ticket_service, json_fields, kerberos_machine
+from ueba.ingest.fields import (
+    account,
+    address,
+    any_time,
+    has_zone,
+    is_local,
+    is_ticket_service,
+    json_fields,
+    kerberos_machine,
+)
 from ueba.ingest.sources import Options, Sample, Source, windows
 
 AUTHENTICATION, AUTHORIZATION, SMB, SSH, API, DATASTORE, FILES = 3002, 3003, 4006, 4007, 6003, 6005, 6006
@@ -56,7 +68,11 @@ SSH_METHOD = {
 }
 WINDOWS_PACKAGES = ("NTLM", "Kerberos")  # a controller sees such a logon too
 AMAZON, CONSOLE = "AWS", "ConsoleLogin"
-STEPS = ("CheckMfa", "CredentialChallenge", "CredentialVerification")  # of a sign-in to AWS, which has a record of its own
+STEPS = (
+    "CheckMfa",
+    "CredentialChallenge",
+    "CredentialVerification",
+)  # of a sign-in to AWS, which has a record of its own
 AWS_USER = r"^arn:[\w-]+:iam::(\d+):(?:user/(?:.*/)?)?([^/:]+)$"  # a user, or root
 AWS_ROLE = r"^arn:[\w-]+:sts::(\d+):assumed-role/([^/]+)/(.*)$"
 MFA = {"true": "MFA", "false": "no MFA"}
@@ -113,7 +129,12 @@ FIELDS: dict[str, str | tuple[str, ...]] = {
     "file_type": "file.type_id",
     "folder": "file.parent_folder",
     "share": "share",
-    "url": ("/web_resources/0/url_string", "http_request.url.url_string", "/web_resources/0/name", "/web_resources/0/uid"),
+    "url": (
+        "/web_resources/0/url_string",
+        "http_request.url.url_string",
+        "/web_resources/0/name",
+        "/web_resources/0/uid",
+    ),
     "url_host": ("http_request.url.hostname", "/web_resources/0/name"),
     "bucket": "databucket.name",
     "database": "database.name",
@@ -131,7 +152,10 @@ def source(format: str, options: Options) -> Source:
 
 def recognises(sample: Sample) -> int:
     """Objects with the number of a class and one of the other required attributes."""
-    return sum("class_uid" in each and bool({"activity_id", "type_uid", "metadata"} & each.keys()) for each in sample.objects)
+    return sum(
+        "class_uid" in each and bool({"activity_id", "type_uid", "metadata"} & each.keys())
+        for each in sample.objects
+    )
 
 
 def read(lines: ir.Table) -> ir.Table:
@@ -148,12 +172,17 @@ def read(lines: ir.Table) -> ir.Table:
         is_amazon=(rows.provider == AMAZON).fill_null(False),
         is_console=(rows.operation == CONSOLE).fill_null(False),
         arn=ibis.coalesce(
-            *(ibis.ifelse(each.startswith("arn:"), each, None) for each in (rows.actor_uid, rows.actor_uuid, rows.user_uid))
+            *(
+                ibis.ifelse(each.startswith("arn:"), each, None)
+                for each in (rows.actor_uid, rows.actor_uuid, rows.user_uid)
+            )
         ),
         auth_package=ibis.coalesce(
             rows.protocol_id.cases(*PROTOCOL.items(), else_=rows.protocol_text),
             rows.method_id.cases(*SSH_METHOD.items(), else_=rows.method_text),
-            ibis.ifelse(rows.provider == AMAZON, rows.is_mfa.cases(*MFA.items(), else_=ibis.null("string")), None),
+            ibis.ifelse(
+                rows.provider == AMAZON, rows.is_mfa.cases(*MFA.items(), else_=ibis.null("string")), None
+            ),
         ),
     )
     rows = rows.mutate(**who(rows))
@@ -164,7 +193,9 @@ def read(lines: ir.Table) -> ir.Table:
     )
     reporter = ibis.coalesce(rows.device, rows.cloud_account, rows.product_name)
     has_failed = rows.activity.isin((FAIL, REFUSE)) & (rows.class_uid == SSH)
-    outcome = ibis.coalesce(status(rows.status), status(rows.status_text), ibis.ifelse(rows.api_error.notnull(), "failure", None))
+    outcome = ibis.coalesce(
+        status(rows.status), status(rows.status_text), ibis.ifelse(rows.api_error.notnull(), "failure", None)
+    )
     outcome = ibis.ifelse(has_failed, "failure", ibis.coalesce(outcome, "unknown"))
     return events.finish(
         rows,
@@ -188,15 +219,22 @@ def read(lines: ir.Table) -> ir.Table:
         source=ibis.ifelse(stays.fill_null(False), device, ibis.coalesce(rows.source_name, rows.source_ip)),
         target_ip=ibis.ifelse(rows.target_kind == "machine", address(rows.target_address), None),
         logon_type=ibis.ifelse(
-            rows.is_logon, rows.logon_type_id.cases(*LOGON_TYPE.items(), else_=rows.logon_type_text), ibis.null("string")
+            rows.is_logon,
+            rows.logon_type_id.cases(*LOGON_TYPE.items(), else_=rows.logon_type_text),
+            ibis.null("string"),
         ),
         outcome=outcome,
         outcome_reason=ibis.ifelse(outcome == "failure", rows.reason, None),
         reporter=reporter,
-        session=ibis.ifelse(rows.is_amazon, rows.session_uid, rows.device.lower() + ":" + rows.session_uid.lower()),
+        session=ibis.ifelse(
+            rows.is_amazon, rows.session_uid, rows.device.lower() + ":" + rows.session_uid.lower()
+        ),
         witness=ibis.cases(
             (rows.is_ticket, events.CONTROLLER),
-            (rows.is_logon & (rows.target_kind == "machine") & rows.auth_package.isin(WINDOWS_PACKAGES), events.HOST),
+            (
+                rows.is_logon & (rows.target_kind == "machine") & rows.auth_package.isin(WINDOWS_PACKAGES),
+                events.HOST,
+            ),
             else_=ibis.null("string"),
         ),
         code=rows.event_code,
@@ -213,27 +251,45 @@ def status(text: ir.StringValue) -> ir.StringValue:
 def who(rows: ir.Table) -> dict[str, ir.StringValue]:
     """The account that was used, what the directory calls it, and the account that used it.
 
-    Of an authentication `user` is the account; `actor` is who asked for it, and stands alone in AWS logs, or is the machine
-    itself in Windows logs. Of other classes it is `actor`."""
+    Of an authentication `user` is the account; `actor` is who asked for it, and stands alone in AWS logs, or
+    is the machine itself in Windows logs. Of other classes it is `actor`."""
     is_same = rows.user_uid.isnull() | (rows.user_uid == rows.actor_uid)
     named = account(rows.actor_name, rows.actor_domain)
     actor = ibis.coalesce(named, rows.actor_uid, rows.actor_uid_alt)
-    user = ibis.coalesce(account(rows.user_name, rows.domain), ibis.ifelse(is_same, named, None), rows.user_uid)
+    user = ibis.coalesce(
+        account(rows.user_name, rows.domain), ibis.ifelse(is_same, named, None), rows.user_uid
+    )
     is_user = (rows.class_uid <= AUTHORIZATION) & ~rows.is_assume_role
-    by_other = is_user & rows.user_name.notnull() & (rows.actor_name != rows.user_name) & ~rows.actor_name.endswith("$")
+    by_other = (
+        is_user
+        & rows.user_name.notnull()
+        & (rows.actor_name != rows.user_name)
+        & ~rows.actor_name.endswith("$")
+    )
     own_id = ibis.coalesce(rows.user_uid, ibis.ifelse(rows.user_name.isnull(), rows.actor_uid, None))
-    amazon = aws_user(rows.arn, ibis.coalesce(named, account(rows.user_name, rows.domain)), rows.cloud_account)
+    amazon = aws_user(
+        rows.arn, ibis.coalesce(named, account(rows.user_name, rows.domain)), rows.cloud_account
+    )
     session = extract(rows.arn, AWS_ROLE, 3)
     return {
-        "user": ibis.ifelse(rows.is_amazon, amazon, ibis.ifelse(is_user, ibis.coalesce(user, actor), ibis.coalesce(actor, user))),
+        "user": ibis.ifelse(
+            rows.is_amazon,
+            amazon,
+            ibis.ifelse(is_user, ibis.coalesce(user, actor), ibis.coalesce(actor, user)),
+        ),
         "user_id": ibis.cases(
-            (rows.is_amazon & session.contains("@"), ibis.null("string")),  # the role's, which is not the person's
+            (
+                rows.is_amazon & session.contains("@"),
+                ibis.null("string"),
+            ),  # the role's, which is not the person's
             (rows.is_amazon, ibis.coalesce(rows.actor_uid_alt.split(":")[0], rows.arn)),
             (is_user, own_id),
             else_=rows.actor_uid,
         ),
         "actor": ibis.cases(
-            (rows.is_amazon, ibis.ifelse(session.contains("@"), None, session)), (by_other, named), else_=ibis.null("string")
+            (rows.is_amazon, ibis.ifelse(session.contains("@"), None, session)),
+            (by_other, named),
+            else_=ibis.null("string"),
         ),
     }
 
@@ -242,7 +298,11 @@ def aws_user(arn: ir.StringValue, name: ir.StringValue, owner: ir.StringValue) -
     """The user that an ARN names, or a name without one in an account."""
     session = extract(arn, AWS_ROLE, 3)
     return ibis.coalesce(
-        ibis.ifelse(session.contains("@"), session, "role/" + extract(arn, AWS_ROLE, 2) + "@" + extract(arn, AWS_ROLE, 1)),
+        ibis.ifelse(
+            session.contains("@"),
+            session,
+            "role/" + extract(arn, AWS_ROLE, 2) + "@" + extract(arn, AWS_ROLE, 1),
+        ),
         ibis.ifelse(name.re_search(r"[@\\]"), name, None),
         extract(arn, AWS_USER, 2) + "@" + extract(arn, AWS_USER, 1),
         name + "@" + owner,
@@ -268,12 +328,16 @@ def reached(rows: ir.Table) -> dict[str, ir.StringValue]:
         ibis.ifelse(rows.class_uid == AUTHENTICATION, rows.user_uid, None),
         rows.request.re_extract(ROLE, 1).nullif(""),
     )
-    bucket, arn = extract(rows.resource, BUCKET, 1), ibis.ifelse(rows.resource.startswith("arn:"), rows.resource, None)
+    bucket, arn = (
+        extract(rows.resource, BUCKET, 1),
+        ibis.ifelse(rows.resource.startswith("arn:"), rows.resource, None),
+    )
     stored = ibis.ifelse(rows.is_amazon, "s3://" + rows.bucket, rows.bucket)
     url_host = extract(rows.url, r"^\w+://([^/:?#]+)", 1)
     is_folder = rows.file_type == FOLDER
     shared = ibis.coalesce(
-        extract(rows.file_path, SITE, 1), share(extract(rows.file_path, SHARE, 1), extract(rows.file_path, SHARE, 2))
+        extract(rows.file_path, SITE, 1),
+        share(extract(rows.file_path, SHARE, 1), extract(rows.file_path, SHARE, 2)),
     )
     resource = ibis.cases(
         (rows.is_assume_role, role),
@@ -281,9 +345,15 @@ def reached(rows: ir.Table) -> dict[str, ir.StringValue]:
         (rows.class_uid == AUTHENTICATION, ibis.coalesce(rows.service, rows.application)),
         (rows.class_uid == SMB, share(rows.machine, extract(rows.share, r"([^\\/]+)[\\/]*$", 1))),
         (rows.class_uid == API, ibis.coalesce("s3://" + bucket, arn, rows.application, rows.product_name)),
-        (rows.class_uid == DATASTORE, ibis.coalesce(stored, rows.machine + "/" + rows.database, rows.database, rows.data_table)),
+        (
+            rows.class_uid == DATASTORE,
+            ibis.coalesce(stored, rows.machine + "/" + rows.database, rows.database, rows.data_table),
+        ),
         (rows.class_uid == FILES, ibis.coalesce(shared, ibis.ifelse(is_folder, rows.file_path, rows.folder))),
-        (rows.class_uid.isin(WEB), ibis.coalesce(url_host, rows.url_host, rows.target_name, rows.product_name)),
+        (
+            rows.class_uid.isin(WEB),
+            ibis.coalesce(url_host, rows.url_host, rows.target_name, rows.product_name),
+        ),
         else_=ibis.null("string"),
     )
     is_machine = needs_machine | resource.isnull()

@@ -1,15 +1,16 @@
 """Okta System Log: LogEvent objects as its API returns them (a JSON array), or one a line.
 
-A person's sign-on to Okta is a logon to the target `Okta`; single sign-on to an application is `sso` to its display name. A
-sign-on takes several steps, each with a record of its own (factor, policy, directory agent): a step that went well is dropped,
-for the session or the application that it led to has its own record; one that failed is a failed logon, for nothing else may
-say so. A grant of administrator rights is evidence on the user who got them.
-Traps: an actor need not be a person (SystemPrincipal, PublicClientApp, ...). An OAuth token is asked for by an application, often
-from its own servers: its address is not the user's, and such records are dropped. `unknown` is how Okta writes that there is
-none. `client.device` is a kind of device (Computer, Mobile), so the source is the address.
-Leaves out: wrapped records (Splunk, EventBridge), ECS fields (`okta.*`), device fingerprints, and changes of users, groups,
-factors and policies.
-Format: https://developer.okta.com/docs/reference/api/system-log/ and https://developer.okta.com/docs/reference/api/event-types/.
+A person's sign-on to Okta is a logon to the target `Okta`; single sign-on to an application is `sso` to its
+display name. A sign-on takes several steps, each with a record of its own (factor, policy, directory agent):
+a step that went well is dropped, for the session or the application that it led to has its own record; one
+that failed is a failed logon, for nothing else may say so. A grant of administrator rights is evidence on
+the user who got them. Traps: an actor need not be a person (SystemPrincipal, PublicClientApp, ...). An OAuth
+token is asked for by an application, often from its own servers: its address is not the user's, and such
+records are dropped. `unknown` is how Okta writes that there is none. `client.device` is a kind of device
+(Computer, Mobile), so the source is the address. Leaves out: wrapped records (Splunk, EventBridge), ECS
+fields (`okta.*`), device fingerprints, and changes of users, groups, factors and policies. Format:
+https://developer.okta.com/docs/reference/api/system-log/ and
+https://developer.okta.com/docs/reference/api/event-types/.
 """
 
 from __future__ import annotations
@@ -44,20 +45,33 @@ PERSON, APPLICATION = "User", ("AppInstance", "PublicClientApp")
 UNKNOWN = "unknown"
 OKTA, ADMIN_CONSOLE = "Okta", "Okta Admin Console"
 
-SIGN_ON = ("user.session.start", "user.authentication.auth_via_radius", "user.authentication.auth_via_richclient")
+SIGN_ON = (
+    "user.session.start",
+    "user.authentication.auth_via_radius",
+    "user.authentication.auth_via_richclient",
+)
 SINGLE_SIGN_ON = ("user.authentication.sso", "user.session.access_admin_app")
-REFUSED = ("app.generic.unauth_app_access_attempt", "application.policy.sign_on.deny_access")  # whatever outcome they give
+REFUSED = (
+    "app.generic.unauth_app_access_attempt",
+    "application.policy.sign_on.deny_access",
+)  # whatever outcome they give
 STEPS = r"^(user\.authentication\.(auth_via_|verify|authenticate)|policy\.evaluate_sign_on|app\.oauth2\.(as\.)?authorize)"
 CONSENT = r"^app\.oauth2\.(as\.)?consent\.grant"
 TOKENS = "app.oauth2."
-GRANT, IMPERSONATION, END = "user.account.privilege.grant", "user.session.impersonation.initiate", "user.session.end"
+GRANT, IMPERSONATION, END = (
+    "user.account.privilege.grant",
+    "user.session.impersonation.initiate",
+    "user.session.end",
+)
 OUTCOME = {"SUCCESS": "success", "ALLOW": "success", "FAILURE": "failure", "DENY": "failure"}
 
 
 def source(format: str, options: Options) -> Source:
     """Times without a zone are in `options.timezone`."""
     settings = {"format": format, "timezone": options.timezone}
-    return Source(format, settings, lambda lines, sample: read(lines, options.timezone), fields=tuple(PATHS.values()))
+    return Source(
+        format, settings, lambda lines, sample: read(lines, options.timezone), fields=tuple(PATHS.values())
+    )
 
 
 def recognises(sample: Sample) -> int:
@@ -77,7 +91,9 @@ def read(lines: ir.Table, timezone: str) -> ir.Table:
         application=first(rows.listed, APPLICATION).displayName,
         person=first(rows.listed, (PERSON,)),
         ip=address(rows.address),
-        ended=ibis.ifelse(rows.type.isin(REFUSED), "failure", rows.result.upper().cases(*OUTCOME.items(), else_="unknown")),
+        ended=ibis.ifelse(
+            rows.type.isin(REFUSED), "failure", rows.result.upper().cases(*OUTCOME.items(), else_="unknown")
+        ),
         is_step=rows.type.re_search(STEPS) & rows.type.notin(SIGN_ON),
         by_another=rows.type.isin((GRANT, IMPERSONATION)),
     )
@@ -87,7 +103,10 @@ def read(lines: ir.Table, timezone: str) -> ir.Table:
             (rows.type.isin((*SINGLE_SIGN_ON, *REFUSED)), "sso"),
             (rows.type == GRANT, events.PRIVILEGE),
             (rows.type.re_search(CONSENT), "consent"),
-            (rows.is_step & (rows.ended == "failure"), ibis.ifelse(rows.application.isnull(), "logon", "sso")),
+            (
+                rows.is_step & (rows.ended == "failure"),
+                ibis.ifelse(rows.application.isnull(), "logon", "sso"),
+            ),
         )
     )
     return events.finish(
@@ -97,7 +116,10 @@ def read(lines: ir.Table, timezone: str) -> ir.Table:
             (rows.type.isnull() | rows.published.isnull(), "not an Okta record"),
             (rows.is_step & rows.did.isnull(), f"{events.NOT_A_LOGON}: step of a sign-on"),
             (rows.type == END, f"{events.NOT_A_LOGON}: {END}"),
-            (rows.did.isnull() & rows.type.startswith(TOKENS), f"{events.NOT_A_LOGON}: token asked for by an application"),
+            (
+                rows.did.isnull() & rows.type.startswith(TOKENS),
+                f"{events.NOT_A_LOGON}: token asked for by an application",
+            ),
             (rows.did.isnull(), f"{events.NOT_A_LOGON}: other event type"),
             ((rows.actor_type != PERSON) & ~rows.by_another, f"{events.NOT_A_LOGON}: actor is not a person"),
             ((rows.type == GRANT) & (rows.ended != "success"), f"{events.NOT_A_LOGON}: rights not granted"),
@@ -117,7 +139,9 @@ def read(lines: ir.Table, timezone: str) -> ir.Table:
             else_=ibis.coalesce(rows.application, OKTA),
         ),
         target_kind=ibis.literal("resource"),
-        detail=ibis.ifelse(rows.type == GRANT, ibis.coalesce(rows.privilege, first(rows.listed, ("ROLE",)).displayName), None),
+        detail=ibis.ifelse(
+            rows.type == GRANT, ibis.coalesce(rows.privilege, first(rows.listed, ("ROLE",)).displayName), None
+        ),
         action=rows.did,
         auth_package=ibis.coalesce(rows.factor, rows.sign_on_mode, rows.credential),
         outcome=rows.ended,

@@ -1,8 +1,9 @@
 r"""Linux logons in syslog or journald JSON: sshd, sudo, su, consoles (PAM), and leases of dhcpd and dnsmasq.
 
-A line is RFC 3164 (`Dec 10 06:55:46 host sshd[1]: ...`), the same with an ISO 8601 time as rsyslog writes it, or RFC 5424, with or
-without `<priority>`; or what `journalctl -o json` writes. A time without a year is of the latest year in which it is not after the
-day after the file was written, unless `--year` tells; a time without a zone is of `--timezone`.
+A line is RFC 3164 (`Dec 10 06:55:46 host sshd[1]: ...`), the same with an ISO 8601 time as rsyslog writes
+it, or RFC 5424, with or without `<priority>`; or what `journalctl -o json` writes. A time without a year is
+of the latest year in which it is not after the day after the file was written, unless `--year` tells; a time
+without a zone is of `--timezone`.
 
 | program                 | event                                            | user           | actor      | source   |
 |-------------------------|--------------------------------------------------|----------------|------------|----------|
@@ -13,14 +14,15 @@ day after the file was written, unless `--year` tells; a time without a zone is 
 | sshd(pam_unix)          | a PAM session or failure (before 2006)           | whom it names  |            | rhost    |
 | dhcpd, dnsmasq-dhcp     | DHCPACK to a client that has a name: evidence    |                |            | the name |
 
-Accounts are named as the log names them, so that alice is one person on all hosts; accounts that every host has of its own
-(`LOCAL_ACCOUNTS`: root, postgres, ubuntu ...) are `root@host`.
-What is told again is dropped, and counted: of sshd, PAM's lines, and "Invalid user", which the line of its failure follows (not if
-the client gives up before it tries); of su, its own lines of success, and PAM's failures, which are also written where another
-module then lets the user in. "message repeated 5 times" is one event.
-Strangers choose what stands in a line: patterns hold to its end, so that a user named `x from 10.0.0.1` is from elsewhere.
-Leaves out: other daemons (ftpd, telnetd, cron), arguments of commands, which may be secrets, and the ends of sessions.
-Formats: RFC 3164, RFC 5424, systemd.journal-fields(7). Messages: auth.c of OpenSSH, logging.c of sudo, pam_unix(8), su(1), dhcpd.
+Accounts are named as the log names them, so that alice is one person on all hosts; accounts that every host
+has of its own (`LOCAL_ACCOUNTS`: root, postgres, ubuntu ...) are `root@host`. What is told again is dropped,
+and counted: of sshd, PAM's lines, and "Invalid user", which the line of its failure follows (not if the
+client gives up before it tries); of su, its own lines of success, and PAM's failures, which are also written
+where another module then lets the user in. "message repeated 5 times" is one event. Strangers choose what
+stands in a line: patterns hold to its end, so that a user named `x from 10.0.0.1` is from elsewhere. Leaves
+out: other daemons (ftpd, telnetd, cron), arguments of commands, which may be secrets, and the ends of
+sessions. Formats: RFC 3164, RFC 5424, systemd.journal-fields(7). Messages: auth.c of OpenSSH, logging.c of
+sudo, pam_unix(8), su(1), dhcpd.
 """
 
 from __future__ import annotations
@@ -54,9 +56,7 @@ from ueba.ingest.sources import Options, Sample, Source
 
 STAMP = r"[A-Z][a-z]{2} [ \d]\d(?: \d{4})? \d\d:\d\d:\d\d(?:\.\d+)?|\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\S*"
 HEADER = rf"^(?:<\d{{1,3}}>)?({STAMP}) (\S+) (?:([^\s:\[]+)(?:\[[^\]]*\]+)?: *)?(?:\[ID \d+ \S+\] )?(.*)$"  # RFC 3164, Solaris
-HEADER_5424 = (
-    rf'^(?:<\d{{1,3}}>)?1 ({STAMP}|-) (\S+) (\S+) \S+ \S+ (?:-|(?:\[(?:[^\]\\"]|"(?:\\.|[^"\\])*")*\])+) ?\x{{FEFF}}?(.*)$'
-)
+HEADER_5424 = rf'^(?:<\d{{1,3}}>)?1 ({STAMP}|-) (\S+) (\S+) \S+ \S+ (?:-|(?:\[(?:[^\]\\"]|"(?:\\.|[^"\\])*")*\])+) ?\x{{FEFF}}?(.*)$'
 IS_5424 = r"^(?:<\d{1,3}>)?1 (-|\d{4}-)"
 HEAD = ("stamp", "host", "program", "message")
 JOURNAL = {
@@ -70,7 +70,9 @@ JOURNAL = {
 SSHD = ("sshd", "sshd-session", "sshd-auth")
 DHCPD = ("dhcpd", "dnsmasq-dhcp", "dnsmasq")
 OURS = (*SSHD, *DHCPD, "sudo", "su", "sshd(pam_unix)", "su(pam_unix)", "systemd-logind")
-CONSOLE = r"^(login|remote|gdm.*|lightdm.*|sddm.*|kdm|xdm|lxdm|mdm)$"  # PAM services of who sits at the machine
+CONSOLE = (
+    r"^(login|remote|gdm.*|lightdm.*|sddm.*|kdm|xdm|lxdm|mdm)$"  # PAM services of who sits at the machine
+)
 LOCAL_ACCOUNTS = (  # the same name on another host is another account: of the system, of services, and of images
     "root toor bin daemon adm lp sync shutdown halt mail news uucp operator games nobody man proxy www-data backup list irc gnats"
     " sys sshd ntp ftp rpc dbus polkitd chrony named bind squid mysql postgres oracle apache nginx tomcat redis mongodb"
@@ -136,15 +138,20 @@ def recognises(sample: Sample) -> int:
     if sample.objects:
         return sum({"__REALTIME_TIMESTAMP", "MESSAGE"} <= record.keys() for record in sample.objects)
     heads = [re.match(HEADER, line) for line in sample.records]
-    return sum(bool(head and head[3] or re.match(IS_5424, line)) for head, line in zip(heads, sample.records, strict=True))
+    return sum(
+        bool(head and head[3] or re.match(IS_5424, line))
+        for head, line in zip(heads, sample.records, strict=True)
+    )
 
 
-# --- records -> time, host, program, message -------------------------------------------------------------------
+# --- records -> time, host, program, message ----------------------------------------------------------------
 
 
 def text_rows(lines: ir.Table, sample: Sample, options: Options) -> ir.Table:
     """The parts of lines with a header, of any of three forms."""
-    head = ibis.ifelse(lines.text.re_search(IS_5424), groups(lines.text, HEADER_5424, HEAD), groups(lines.text, HEADER, HEAD))
+    head = ibis.ifelse(
+        lines.text.re_search(IS_5424), groups(lines.text, HEADER_5424, HEAD), groups(lines.text, HEADER, HEAD)
+    )
     cut = lines.mutate(part=head)
     rows = cut.mutate(
         **{name: blank_to_null(cut["part"][name]) for name in HEAD},
@@ -169,8 +176,8 @@ def text_rows(lines: ir.Table, sample: Sample, options: Options) -> ir.Table:
 
 
 def of_year(stamp: ir.StringValue, modified: dt.datetime, options: Options) -> ir.TimestampValue:
-    """`Dec 10 06:55:46` in the year that `options` tells, else in the latest in which it is not over a day after `modified`: a day
-    because clocks and zones differ. Null for 29 February of a year that has none."""
+    """`Dec 10 06:55:46` in the year that `options` tells, else in the latest in which it is not over a day
+    after `modified`: a day because clocks and zones differ. Null for 29 February of a year that has none."""
     in_2000 = try_strptime("2000 " + stamp.substr(0, 15), "%Y %b %d %H:%M:%S")  # a leap year
     is_leap_day = (in_2000.month() == 2) & (in_2000.day() == 29)
     if options.year is not None:
@@ -178,7 +185,11 @@ def of_year(stamp: ir.StringValue, modified: dt.datetime, options: Options) -> i
         return moved if calendar.isleap(options.year) else ibis.ifelse(is_leap_day, None, moved)
     zone = zoneinfo.ZoneInfo(options.timezone)
     latest = modified.replace(tzinfo=dt.UTC).astimezone(zone).replace(tzinfo=None) + dt.timedelta(days=1)
-    leap = next(year for year in range(latest.year, 0, -1) if calendar.isleap(year) and dt.datetime(year, 2, 29) <= latest)
+    leap = next(
+        year
+        for year in range(latest.year, 0, -1)
+        if calendar.isleap(year) and dt.datetime(year, 2, 29) <= latest
+    )
     year = latest.year - 2000
     return in_2000 + ibis.cases(
         (is_leap_day, ibis.interval(years=leap - 2000)),
@@ -204,7 +215,7 @@ def characters(codes: ir.ArrayValue) -> ir.StringValue:
     return codes.map(lambda code: character(ibis.coalesce(code, 63))).join("")
 
 
-# --- message -> columns of events ------------------------------------------------------------------------------
+# --- message -> columns of events ---------------------------------------------------------------------------
 
 
 def read(lines: ir.Table, sample: Sample, options: Options) -> ir.Table:
@@ -218,7 +229,10 @@ def read(lines: ir.Table, sample: Sample, options: Options) -> ir.Table:
             for kind, (pattern, names) in PATTERNS.items()
         }
     )
-    parts = {kind: {name: found[f"_{kind}"][name].nullif("") for name in names} for kind, (_, names) in PATTERNS.items()}
+    parts = {
+        kind: {name: found[f"_{kind}"][name].nullif("") for name in names}
+        for kind, (_, names) in PATTERNS.items()
+    }
     cases, columns = by_kind(found.kind, {kind: stage(found, parts[kind]) for kind, stage in KINDS.items()})
     is_ours = found.program.isin(OURS)
     no_header = [(~found.is_json, "not JSON")] if is_json else []
@@ -227,7 +241,10 @@ def read(lines: ir.Table, sample: Sample, options: Options) -> ir.Table:
         [
             *no_header,
             (~found.is_whole, "not a journal record" if is_json else "not syslog"),
-            (found.kind.isnull() & is_ours & found.message.re_search(TOLD_AGAIN), f"{events.NOT_A_LOGON}: {AGAIN}"),
+            (
+                found.kind.isnull() & is_ours & found.message.re_search(TOLD_AGAIN),
+                f"{events.NOT_A_LOGON}: {AGAIN}",
+            ),
             (found.kind.isnull() & is_ours, f"{events.NOT_A_LOGON}: {OTHER_MESSAGE}"),
             (found.kind.isnull(), f"{events.NOT_A_LOGON}: {OTHER_PROGRAM}"),
             *((case, f"{events.NOT_A_LOGON}: {why}") for case, why in cases),
@@ -241,7 +258,8 @@ def read(lines: ir.Table, sample: Sample, options: Options) -> ir.Table:
 
 
 def kind_of(program: ir.StringValue, message: ir.StringValue) -> ir.StringValue:
-    """One of KINDS; null for what is not read. Messages with words that strangers choose come first, lest they pass for others."""
+    """One of KINDS; null for what is not read. Messages with words that strangers choose come first, lest
+    they pass for others."""
     return ibis.cases(
         (program.isin(SSHD) & message.re_search(r"^(Accepted |Failed |message repeated )"), "ssh"),
         ((program == "sudo") & message.contains("COMMAND="), "sudo"),
@@ -266,7 +284,8 @@ def ssh(row: ir.Table, part: Parts) -> Made:
 
 
 def session(row: ir.Table, part: Parts) -> Made:
-    """PAM lets a user in: a source of its own only where the machine is, and the one who became another is known."""
+    """PAM lets a user in: a source of its own only where the machine is, and the one who became another is
+    known."""
     service = service_of(row, part)
     is_old = row.program.endswith(OLD)
     is_su = service.re_search(SU)
@@ -314,7 +333,9 @@ def sudo(row: ir.Table, part: Parts) -> Made:
 
 
 def su(row: ir.Table, part: Parts) -> Made:
-    user, actor = (ibis.coalesce(*(part[f"{name}{number}"] for number in ("", 2, 3))) for name in ("user", "actor"))
+    user, actor = (
+        ibis.coalesce(*(part[f"{name}{number}"] for number in ("", 2, 3))) for name in ("user", "actor")
+    )
     return [(user.isnull(), OTHER_MESSAGE)], {
         "user": account(user, row.host),
         "actor": account(actor, row.host),
@@ -326,7 +347,9 @@ def su(row: ir.Table, part: Parts) -> Made:
 
 
 def lease(row: ir.Table, part: Parts) -> Made:
-    address, hardware, name = (ibis.coalesce(part[name], part[f"{name}2"]) for name in ("address", "hardware", "name"))
+    address, hardware, name = (
+        ibis.coalesce(part[name], part[f"{name}2"]) for name in ("address", "hardware", "name")
+    )
     return [(name.isnull(), "lease without a host name")], {
         "source": name,
         "source_ip": address,

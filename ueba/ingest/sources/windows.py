@@ -1,4 +1,5 @@
-"""Windows Security events: EVTX, XML, JSON of evtx_dump, winlogbeat (ECS), NXLog, Splunk and Azure Monitor (SecurityEvent).
+"""Windows Security events: EVTX, XML, JSON of evtx_dump, winlogbeat (ECS), NXLog, Splunk and Azure Monitor
+(SecurityEvent).
 
     4624 4625 4778    a logon, seen at the host                      4648         another account's password, where it was typed
     4768 4771         a ticket, seen at the controller               5140 5145    a file share, seen at its host
@@ -6,8 +7,9 @@
                       that a service runs as                         4672         evidence of administrator rights
     4776              a password checked by NTLM, at the controller
 
-Leaves out, and counts, all other events and channels (log-offs, processes, Sysmon), and accounts of the system itself: SYSTEM,
-LOCAL SERVICE, DWM-1, and a machine's account on that machine (its SID is S-1-5-18). A machine's account elsewhere is kept.
+Leaves out, and counts, all other events and channels (log-offs, processes, Sysmon), and accounts of the
+system itself: SYSTEM, LOCAL SERVICE, DWM-1, and a machine's account on that machine (its SID is S-1-5-18). A
+machine's account elsewhere is kept.
 
 What is wrong or missing in these logs:
 - NXLog's EventTime has no zone, and `@timestamp` is when the record arrived, minutes later at times. EventReceivedTime is of the
@@ -18,7 +20,8 @@ What is wrong or missing in these logs:
 - 4776 tells no domain, 4771 only as the realm of `krbtgt/REALM`. 4769 of a logon to a service names the account that it runs as.
 - SIDs, not names, tell the system's accounts: names are translated.
 Fields: Microsoft, "Advanced security audit policy settings" and the page of each event,
-https://learn.microsoft.com/windows/security/threat-protection/auditing/; of Azure: "SecurityEvent" in the tables of Azure Monitor.
+https://learn.microsoft.com/windows/security/threat-protection/auditing/; of Azure: "SecurityEvent" in the
+tables of Azure Monitor.
 """
 
 from __future__ import annotations
@@ -29,12 +32,27 @@ import ibis
 import ibis.expr.types as ir
 
 from ueba.ingest import events
-from ueba.ingest.fields import has_zone, is_address, iso_time, json_fields, parsed_time, regexp_extract_all, without_port
+from ueba.ingest.fields import (
+    has_zone,
+    is_address,
+    iso_time,
+    json_fields,
+    parsed_time,
+    regexp_extract_all,
+    without_port,
+)
 from ueba.ingest.identity import once
 from ueba.ingest.sources import Options, Sample, Source
 
 LOGON, FAILED, EXPLICIT, PRIVILEGES, TICKET, SERVICE_TICKET = "4624", "4625", "4648", "4672", "4768", "4769"
-NO_TICKET, VALIDATION, RECONNECTED, SHARE, SHARED_FILE, OBJECT = "4771", "4776", "4778", "5140", "5145", "4663"
+NO_TICKET, VALIDATION, RECONNECTED, SHARE, SHARED_FILE, OBJECT = (
+    "4771",
+    "4776",
+    "4778",
+    "5140",
+    "5145",
+    "4663",
+)
 ACTION = {
     **dict.fromkeys((LOGON, FAILED, RECONNECTED), "logon"),
     EXPLICIT: "explicit_credential",
@@ -46,7 +64,12 @@ ACTION = {
     OBJECT: "object_access",
 }
 KERBEROS = (TICKET, SERVICE_TICKET, NO_TICKET)
-BY_SUBJECT = (PRIVILEGES, SHARE, SHARED_FILE, OBJECT)  # the account is the subject, and not the target, of the event
+BY_SUBJECT = (
+    PRIVILEGES,
+    SHARE,
+    SHARED_FILE,
+    OBJECT,
+)  # the account is the subject, and not the target, of the event
 WITNESS = {
     **dict.fromkeys((LOGON, FAILED, RECONNECTED), events.HOST),
     EXPLICIT: events.SOURCE,
@@ -66,14 +89,24 @@ LOGON_TYPE = {
     "12": "CachedRemoteInteractive",
     "13": "CachedUnlock",
 }
-MAX_XML = 1 << 16  # bytes: the larger are no events, and their elements take a time that grows with the square
-REMOTE = ("3", "8", "10")  # without an address, who knows where these came from; all others came from the machine itself
+MAX_XML = (
+    1 << 16
+)  # bytes: the larger are no events, and their elements take a time that grows with the square
+REMOTE = (
+    "3",
+    "8",
+    "10",
+)  # without an address, who knows where these came from; all others came from the machine itself
 LOCAL = ("::1", "127.0.0.1", "local", "localhost", "unknown")
 NOWHERE = ("0.0.0.0", "::")
 NO_NAME = ("null", "unknown")  # of a workstation
 FIRST_CLIENT_PORT = 1024
 NETBIOS = 15  # characters of a workstation's name
-QUARTER, MOST_QUARTERS, LAST_YEAR = 900, 56, 9999  # seconds; zones are whole quarters of an hour, and 14 hours at most
+QUARTER, MOST_QUARTERS, LAST_YEAR = (
+    900,
+    56,
+    9999,
+)  # seconds; zones are whole quarters of an hour, and 14 hours at most
 NOBODY = "S-1-0-0"
 SYSTEM_SIDS = r"^S-1-5-(18$|19$|20$|90-|96-)"
 SYSTEM_NAMES = r"(?i)^(system|local service|network service|dwm-\d+|umfd-\d+)$"
@@ -100,20 +133,46 @@ REASON = {  # NTSTATUS, and the errors of RFC 4120
     "0x1b": "user-to-user ticket required",
     "0x25": "clock skew",
 }
-AUDIT_FAILURE = r"(?i)failure|^0x8010000000000000$|^-9218868437227405312$"  # the last is the same bits, signed
+AUDIT_FAILURE = (
+    r"(?i)failure|^0x8010000000000000$|^-9218868437227405312$"  # the last is the same bits, signed
+)
 RC4 = ("0x17", "0x18")
 
-# Where a record says what: paths from its root, of all shapes; the values of the event are under one of DATA, or beside.
+# Where a record says what: paths from its root, of all shapes; the values of the event are under one of
+# DATA, or beside.
 EVENT = {
     "code": (
         "/Event/System/EventID/#text",
-        *("Event.System.EventID", "winlog.event_id", "EventID", "EventCode", "event_id", "result.EventCode", "result.EventID"),
+        *(
+            "Event.System.EventID",
+            "winlog.event_id",
+            "EventID",
+            "EventCode",
+            "event_id",
+            "result.EventCode",
+            "result.EventID",
+        ),
     ),
-    "channel": ("Event.System.Channel", "winlog.channel", "Channel", "LogName", "log_name", "result.Channel", "result.LogName"),
+    "channel": (
+        "Event.System.Channel",
+        "winlog.channel",
+        "Channel",
+        "LogName",
+        "log_name",
+        "result.Channel",
+        "result.LogName",
+    ),
     "inner": ("result",),
 }
 SYSTEM = {
-    "computer": ("Event.System.Computer", "winlog.computer_name", "computer_name", "Hostname", "ComputerName", "Computer"),
+    "computer": (
+        "Event.System.Computer",
+        "winlog.computer_name",
+        "computer_name",
+        "Hostname",
+        "ComputerName",
+        "Computer",
+    ),
     "record": (
         *("Event.System.EventRecordID", "winlog.record_id", "record_number", "record_id"),
         *("RecordNumber", "EventRecordID", "EventRecordId"),
@@ -146,8 +205,22 @@ VALUES = {  # with what Splunk makes of the text of an event, where names of two
     "number": ("LogonType", "Logon_Type"),
     "package": ("AuthenticationPackageName", "Authentication_Package"),
     "lm": ("LmPackageName", "Package_Name__NTLM_only_"),
-    "workstation": ("WorkstationName", "Workstation_Name", "Workstation", "Source_Workstation", "ClientName", "Client_Name"),
-    "address": ("IpAddress", "Source_Network_Address", "Client_Address", "Source_Address", "ClientAddress", "Network_Address"),
+    "workstation": (
+        "WorkstationName",
+        "Workstation_Name",
+        "Workstation",
+        "Source_Workstation",
+        "ClientName",
+        "Client_Name",
+    ),
+    "address": (
+        "IpAddress",
+        "Source_Network_Address",
+        "Client_Address",
+        "Source_Address",
+        "ClientAddress",
+        "Network_Address",
+    ),
     "port": ("IpPort", "Port"),
     "status": ("Status", "Result_Code", "Failure_Code", "Error_Code"),
     "substatus": ("SubStatus", "Sub_Status"),
@@ -169,13 +242,17 @@ def source(format: str, options: Options) -> Source:
     settings = {"format": format, "timezone": options.timezone}
     values = (path for paths in VALUES.values() for path in paths if not path.startswith("/"))
     anywhere = (prefix + path for path in values for prefix in ("", *(f"{data}." for data in DATA)))
-    fields = dict.fromkeys((*(path for table in (EVENT, SYSTEM) for paths in table.values() for path in paths), *anywhere))
+    fields = dict.fromkeys(
+        (*(path for table in (EVENT, SYSTEM) for paths in table.values() for path in paths), *anywhere)
+    )
     return Source(format, settings, lambda lines, sample: read(lines, options.timezone), fields=tuple(fields))
 
 
 def recognises(sample: Sample) -> int:
     """Records that have an event's number and channel or provider, or the container, of one of the shapes."""
-    return sum(map(is_event, sample.objects)) + sum(text.startswith("<Event") and NAMESPACE in text for text in sample.records)
+    return sum(map(is_event, sample.objects)) + sum(
+        text.startswith("<Event") and NAMESPACE in text for text in sample.records
+    )
 
 
 def is_event(record: dict[str, Any]) -> bool:
@@ -194,7 +271,7 @@ def is_event(record: dict[str, Any]) -> bool:
     )
 
 
-# --- from a record to its values -------------------------------------------------------------------------------
+# --- from a record to its values ----------------------------------------------------------------------------
 
 
 def read(lines: ir.Table, timezone: str) -> ir.Table:
@@ -207,7 +284,9 @@ def read(lines: ir.Table, timezone: str) -> ir.Table:
     inner = ibis.ifelse(rows.inner.startswith("{"), rows.inner, rows.text)
     rows = rows.mutate(text=ibis.ifelse(rows._wanted, inner, "{}")).drop("is_json", "inner")
     rows = json_fields(rows, SYSTEM | {"data": DATA})
-    merged = json_merge_patch(rows.text, xml_as_json(rows.data)) + ""  # a text: as JSON, all that it stands beside would be cast
+    merged = (
+        json_merge_patch(rows.text, xml_as_json(rows.data)) + ""
+    )  # a text: as JSON, all that it stands beside would be cast
     beside = ibis.ifelse(rows.data.startswith("<"), merged, rows.text)
     rows = rows.mutate(text=ibis.ifelse(rows.data.startswith("{"), rows.data, beside)).drop("is_json", "data")
     rows = json_fields(rows, VALUES)
@@ -228,14 +307,20 @@ def unescaped(text: ir.StringValue) -> ir.StringValue:
     return text
 
 
-# --- from values to an event -----------------------------------------------------------------------------------
+# --- from values to an event --------------------------------------------------------------------------------
 
 
 def made(rows: ir.Table, timezone: str) -> ir.Table:
     """rows with the values of each record -> events"""
-    rows = rows.mutate(created=ibis.coalesce(part(rows.created, "^'?([^']+)"), ibis.ifelse(has_zone(rows.local), rows.local, None)))
+    rows = rows.mutate(
+        created=ibis.coalesce(
+            part(rows.created, "^'?([^']+)"), ibis.ifelse(has_zone(rows.local), rows.local, None)
+        )
+    )
     rows = rows.mutate(told=ibis.coalesce(rows.created, rows.stamp, rows.local))
-    rows = rows.mutate(**{name: no_list(rows[name]) for name in ("subject", "subject_domain", "target", "target_domain")})
+    rows = rows.mutate(
+        **{name: no_list(rows[name]) for name in ("subject", "subject_domain", "target", "target_domain")}
+    )
     code = rows.code
     by_subject, reconnected = code.isin(BY_SUBJECT), code == RECONNECTED
     rows = rows.mutate(
@@ -254,16 +339,22 @@ def made(rows: ir.Table, timezone: str) -> ir.Table:
             (by_subject | (code == EXPLICIT), rows.subject_session),
             else_=None,
         ),
-        host=once(rows.computer.lower(), lambda lower: ibis.ifelse(is_address(lower), lower, lower.split(".")[0])),
+        host=once(
+            rows.computer.lower(), lambda lower: ibis.ifelse(is_address(lower), lower, lower.split(".")[0])
+        ),
         share=part(rows.share, r"([^\\]+)$").lower(),
-        workstation=ibis.ifelse(rows.workstation.lower().isin(NO_NAME), None, part(rows.workstation, r"^\\*(.+)")),
+        workstation=ibis.ifelse(
+            rows.workstation.lower().isin(NO_NAME), None, part(rows.workstation, r"^\\*(.+)")
+        ),
         address=once(rows.address.lower(), bare_address),
         port=rows.port.try_cast("int64"),
         server=ibis.coalesce(remote(rows.server), remote(rows.information)),
         status=ibis.coalesce(unless_success(rows.substatus), unless_success(rows.status)),
         is_failure=code.isin((FAILED, NO_TICKET)) | rows.keywords.re_search(AUDIT_FAILURE).fill_null(False),
         time=event_time(rows, timezone),
-        note=ibis.ifelse(rows.told.contains(":") & ~has_zone(rows.told), f"time without a zone: taken as {timezone}", None),
+        note=ibis.ifelse(
+            rows.told.contains(":") & ~has_zone(rows.told), f"time without a zone: taken as {timezone}", None
+        ),
     )
     claims_address = is_address(rows.workstation)
     rows = rows.mutate(
@@ -358,12 +449,16 @@ def told_sid(sid: ir.StringValue) -> ir.StringValue:
 
 
 def is_system(name: ir.StringValue, sid: ir.StringValue, host: ir.StringValue) -> ir.BooleanValue:
-    """Whether it is an account of the system itself, by its name only where no SID is told. Null for no name."""
-    return ibis.ifelse(sid.notnull(), sid.re_search(SYSTEM_SIDS), name.re_search(SYSTEM_NAMES) | (name.lower() == host + "$"))
+    """Whether it is an account of the system itself, by its name only where no SID is told. Null for no
+    name."""
+    return ibis.ifelse(
+        sid.notnull(), sid.re_search(SYSTEM_SIDS), name.re_search(SYSTEM_NAMES) | (name.lower() == host + "$")
+    )
 
 
 def is_same(rows: ir.Table) -> ir.BooleanValue:
-    """Whether subject and target are one account: of one SID, or one name in CORP, corp.example, or behind an @."""
+    """Whether subject and target are one account: of one SID, or one name in CORP, corp.example, or behind
+    an @."""
 
     def account(name: ir.StringValue, domain: ir.StringValue) -> ir.StringValue:
         spelt = name.lower().split("@")
@@ -394,7 +489,7 @@ def unless_success(status: ir.StringValue) -> ir.StringValue:
     return ibis.ifelse(status.isin(SUCCESS), None, status.lower())
 
 
-# --- times -----------------------------------------------------------------------------------------------------
+# --- times --------------------------------------------------------------------------------------------------
 
 
 def event_time(rows: ir.Table, timezone: str) -> ir.TimestampValue:
@@ -404,7 +499,9 @@ def event_time(rows: ir.Table, timezone: str) -> ir.TimestampValue:
     quarters = ((arrived.epoch_seconds() - received.epoch_seconds()) / QUARTER).round()
     possible = rows.created.isnull() & (quarters.abs() <= MOST_QUARTERS) & (local.year() < LAST_YEAR)
     zone = ibis.ifelse(possible, quarters, None).cast("int64") * QUARTER
-    told = ibis.ifelse(rows.told.contains(":"), iso_time(rows.told, timezone), parsed_time(rows.told, "epoch_s"))
+    told = ibis.ifelse(
+        rows.told.contains(":"), iso_time(rows.told, timezone), parsed_time(rows.told, "epoch_s")
+    )
     return ibis.ifelse(zone.notnull(), local + zone.as_interval("s"), told)
 
 

@@ -1,7 +1,8 @@
 r"""Zeek (formerly Bro): ssh, ntlm, kerberos, smb_mapping and dhcp logs, as TSV or JSON.
 
-TSV with Zeek's header, or without, where its columns are one of `COLUMNS`; a file holds one log. JSON may mix logs: a record is of
-the log that `_path` names, else of the one whose fields it has (`MARKS`). Other Zeek logs are dropped, and counted.
+TSV with Zeek's header, or without, where its columns are one of `COLUMNS`; a file holds one log. JSON may
+mix logs: a record is of the log that `_path` names, else of the one whose fields it has (`MARKS`). Other
+Zeek logs are dropped, and counted.
 
 | log         | user                   | source                 | target                                                         |
 |-------------|------------------------|------------------------|----------------------------------------------------------------|
@@ -11,12 +12,13 @@ the log that `_path` names, else of the one whose fields it has (`MARKS`). Other
 | smb_mapping | `smb client ADDRESS`   | id.orig_h              | `\\host\share` of `path`                                       |
 | dhcp        |                        | host_name, client_fqdn | evidence: a name had an address                                |
 
-Neither ssh nor smb_mapping tells who logged on. Which machine reaches which is worth knowing all the same, so each client address
-has an account of its own, named after it; one "unknown" for all would be the user who reaches everything.
-Traps: `client` is an account in kerberos and a version in ssh; ssh's outcome is guessed from packet sizes, and often not told;
-a controller's request for preauthentication is an answer, not a failure; an address that was offered is not a lease.
-Leaves out: smb_files, and TSV that Zeek did not split by tabs unless its header says so.
-Format: https://docs.zeek.org/en/master/reference/logs/ and the `Info` records of scripts/base/protocols.
+Neither ssh nor smb_mapping tells who logged on. Which machine reaches which is worth knowing all the same,
+so each client address has an account of its own, named after it; one "unknown" for all would be the user who
+reaches everything. Traps: `client` is an account in kerberos and a version in ssh; ssh's outcome is guessed
+from packet sizes, and often not told; a controller's request for preauthentication is an answer, not a
+failure; an address that was offered is not a lease. Leaves out: smb_files, and TSV that Zeek did not split
+by tabs unless its header says so. Format: https://docs.zeek.org/en/master/reference/logs/ and the `Info`
+records of scripts/base/protocols.
 """
 
 from __future__ import annotations
@@ -38,7 +40,8 @@ ALGORITHMS = " client server cipher_alg mac_alg compression_alg kex_alg host_key
 CERTIFICATES = " client_cert_subject client_cert_fuid server_cert_subject server_cert_fuid"
 KERBEROS = CONNECTION + "request_type client service success error_msg from till cipher forwardable renewable"
 
-# (log, columns) of TSV without a header, newest first. GEO is of policy/protocols/ssh/geo-data, which most sites load.
+# (log, columns) of TSV without a header, newest first. GEO is of policy/protocols/ssh/geo-data, which most
+# sites load.
 COLUMNS = [
     ("ssh", CONNECTION + "version auth_success auth_attempts direction" + ALGORITHMS),  # Zeek, Bro 2.5
     ("ssh", CONNECTION + "version auth_success auth_attempts direction" + ALGORITHMS + GEO),
@@ -48,10 +51,17 @@ COLUMNS = [
     ("ssh", CONNECTION + "status direction client server" + GEO),
     ("ssh", CONNECTION + "status direction client server resp_size"),  # Bro 2.0
     ("ssh", CONNECTION + "status direction client server resp_size" + GEO),
-    ("ntlm", CONNECTION + "username hostname domainname server_nb_computer_name server_dns_computer_name server_tree_name success"),
+    (
+        "ntlm",
+        CONNECTION
+        + "username hostname domainname server_nb_computer_name server_dns_computer_name server_tree_name success",
+    ),
     ("ntlm", CONNECTION + "username hostname domainname success status"),  # Bro 2.5
     ("kerberos", KERBEROS + CERTIFICATES),  # Zeek, Bro 2.4
-    ("kerberos", KERBEROS + CERTIFICATES + " auth_ticket new_ticket"),  # with policy/protocols/krb/ticket-logging
+    (
+        "kerberos",
+        KERBEROS + CERTIFICATES + " auth_ticket new_ticket",
+    ),  # with policy/protocols/krb/ticket-logging
     ("kerberos", KERBEROS),
     ("smb_mapping", CONNECTION + "path service native_file_system share_type"),  # Zeek, Bro 2.5
     (
@@ -93,12 +103,18 @@ MARKS = {
     "ssh": ("auth_success", "auth_attempts", "direction", "kex_alg"),
 }
 FREE_TEXT = ("username", "hostname", "domainname", "client", "service", "path", "host_name", "client_fqdn")
-NAMES = {"id.orig_h": "orig", "id.resp_h": "resp", "_path": "log", "_system_name": "sensor"}  # what we call them, if not the same
+NAMES = {
+    "id.orig_h": "orig",
+    "id.resp_h": "resp",
+    "_path": "log",
+    "_system_name": "sensor",
+}  # what we call them, if not the same
 FIELDS = ("ts", "uid", "uids", *(name for marks in MARKS.values() for name in marks), *FREE_TEXT, *NAMES)
 FIELDS += ("success", "status", "client_addr", "mac")
 JSON: dict[str, str | Sequence[str]] = {NAMES.get(name, name): f"/{name}" for name in FIELDS}
 JSON |= {
-    NAMES[name]: (f"/{name}", "/" + name.replace(".", "/"), "/" + name.replace(".", "_")) for name in ("id.orig_h", "id.resp_h")
+    NAMES[name]: (f"/{name}", "/" + name.replace(".", "/"), "/" + name.replace(".", "_"))
+    for name in ("id.orig_h", "id.resp_h")
 }
 
 OUTCOME = {"T": "success", "F": "failure", "true": "success", "false": "failure"}
@@ -120,7 +136,8 @@ def source(format: str, options: Options) -> Source:
 
 
 def recognises(sample: Sample) -> int:
-    """JSON records with Zeek's names for the ends of a connection, or lines that follow a Zeek header or look like a known log."""
+    """JSON records with Zeek's names for the ends of a connection, or lines that follow a Zeek header or
+    look like a known log."""
     if sample.objects:
         return sum(is_zeek(record) for record in sample.objects)
     header = Header(sample.records)
@@ -149,7 +166,9 @@ class Header:
 
     def __init__(self, records: Sequence[str]) -> None:
         found = filter(None, (re.match(r"#([a-z_]+)(\W)(.*)", line) for line in records))
-        told = {name: text for name, _, text in reversed([line.groups() for line in found])}  # of several headers, the first
+        told = {
+            name: text for name, _, text in reversed([line.groups() for line in found])
+        }  # of several headers, the first
         escaped = re.fullmatch(r"\\x([0-9a-fA-F]{2})\s*", told.get("separator", ""))
         self.separator = chr(int(escaped[1], 16)) if escaped else "\t"
         self.columns = told.get("fields", "").split(self.separator)
@@ -179,13 +198,15 @@ def fits(fields: Sequence[str], columns: Sequence[str]) -> bool:
     )
 
 
-# --- records -> columns of the log -----------------------------------------------------------------------------
+# --- records -> columns of the log --------------------------------------------------------------------------
 
 
 def json_rows(lines: ir.Table) -> tuple[ir.Table, Cases]:
     """The fields of JSON records, and `log`: one of LOGS, null for others."""
     found = json_fields(lines, JSON)
-    marked = ibis.cases(*((ibis.or_(*(found[mark].notnull() for mark in marks)), log) for log, marks in MARKS.items()))
+    marked = ibis.cases(
+        *((ibis.or_(*(found[mark].notnull() for mark in marks)), log) for log, marks in MARKS.items())
+    )
     rows = found.mutate(
         is_zeek=found.ts.notnull() & (found.orig.notnull() | found.uids.notnull() | found.log.notnull()),
         log=ibis.ifelse(found.log.isin(tuple(LOGS)), found.log, marked),
@@ -197,7 +218,10 @@ def tsv_rows(lines: ir.Table, header: Header) -> tuple[ir.Table, Cases]:
     """The fields of lines with a tab between, and `log`, the same for all."""
     split = lines.mutate(field=lines.text.split(header.separator))
     number = {NAMES.get(name, name): number for number, name in enumerate(header.columns)}
-    found = {name: value(split.field[number[name]], name, header) if name in number else ibis.null("string") for name in JSON}
+    found = {
+        name: value(split.field[number[name]], name, header) if name in number else ibis.null("string")
+        for name in JSON
+    }
     rows = split.mutate(**found | {"log": ibis.literal(header.log, "string")})
     return rows, [
         (rows.text.startswith("#"), events.HEADER),
@@ -212,11 +236,14 @@ def value(field: ir.StringValue, name: str, header: Header) -> ir.StringValue:
 
 
 def unescaped(text: ir.StringValue) -> ir.StringValue:
-    r"""`\\` and bytes as `\xNN`, as Zeek writes what is not printable; as it is where that does not make a text."""
-    return ibis.coalesce(decode(text.replace("\\\\", "\\x5C").try_cast("binary"), "replace"), text.replace("\\\\", "\\"))
+    r"""`\\` and bytes as `\xNN`, as Zeek writes what is not printable; as it is where that does not make a
+    text."""
+    return ibis.coalesce(
+        decode(text.replace("\\\\", "\\x5C").try_cast("binary"), "replace"), text.replace("\\\\", "\\")
+    )
 
 
-# --- columns of a log -> columns of events ---------------------------------------------------------------------
+# --- columns of a log -> columns of events ------------------------------------------------------------------
 
 
 def read(lines: ir.Table, sample: Sample) -> ir.Table:
@@ -240,7 +267,8 @@ def zeek_time(text: ir.StringValue) -> ir.TimestampValue:
     """Seconds, milliseconds, or ISO 8601."""
     is_seconds = text.try_cast("float64") < MAX_SECONDS
     return ibis.coalesce(
-        ibis.ifelse(is_seconds, parsed_time(text, "epoch_s"), parsed_time(text, "epoch_ms")), parsed_time(text, "iso8601")
+        ibis.ifelse(is_seconds, parsed_time(text, "epoch_s"), parsed_time(text, "epoch_ms")),
+        parsed_time(text, "iso8601"),
     )
 
 
@@ -258,7 +286,10 @@ def kerberos(row: ir.Table) -> Made:
     return cases, {
         "user": ibis.cases(
             (row.client.startswith("/") | ~row.client.contains("/"), None),  # a realm alone
-            (row.client.contains("@"), row.client.re_replace(r"/[^/]*$", "")),  # a user principal name has its own
+            (
+                row.client.contains("@"),
+                row.client.re_replace(r"/[^/]*$", ""),
+            ),  # a user principal name has its own
             else_=row.client.re_replace(r"^(.+)/([^/]*)$", r"\1@\2"),
         ),
         "source": row.orig,
@@ -297,7 +328,8 @@ def ntlm(row: ir.Table) -> Made:
 
 
 def ssh(row: ir.Table) -> Made:
-    """auth_success, or status as Bro had it before 2.4; Zeek guesses it from the sizes of encrypted packets."""
+    """auth_success, or status as Bro had it before 2.4; Zeek guesses it from the sizes of encrypted
+    packets."""
     return [], {
         "user": "ssh client " + row.orig,
         "source": row.orig,
@@ -315,7 +347,10 @@ def ssh(row: ir.Table) -> Made:
 
 def smb_mapping(row: ir.Table) -> Made:
     r"""`\\host\share\what is in it`; an old client may ask for the share alone."""
-    host, share, inside = (row.path.re_extract(r"^[\\/]+([^\\/]+)[\\/]+([^\\/]+)(?:[\\/]+(.*))?$", n).nullif("") for n in (1, 2, 3))
+    host, share, inside = (
+        row.path.re_extract(r"^[\\/]+([^\\/]+)[\\/]+([^\\/]+)(?:[\\/]+(.*))?$", n).nullif("")
+        for n in (1, 2, 3)
+    )
     plain = row.path.re_extract(r"^[^\\/<>]+$", 0).nullif("")
     short = ibis.ifelse(is_address(host), host, host.split(".")[0])
     name = "\\\\" + ibis.coalesce(short, row.resp) + "\\" + ibis.coalesce(share, plain)
@@ -336,7 +371,8 @@ def smb_mapping(row: ir.Table) -> Made:
 
 
 def dhcp(row: ir.Table) -> Made:
-    """A lease: acknowledged by the server (before 2.6, all that is logged), or told with a name by a client that has an address."""
+    """A lease: acknowledged by the server (before 2.6, all that is logged), or told with a name by a client
+    that has an address."""
     is_held = row.msg_types.re_search(r"\b(ACK|INFORM)\b") | row.assigned_ip.notnull()
     address = ibis.ifelse(is_held, ibis.coalesce(row.assigned_addr, row.assigned_ip, row.client_addr), None)
     name = ibis.coalesce(row.host_name, row.client_fqdn)

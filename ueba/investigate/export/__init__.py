@@ -9,8 +9,9 @@
 | opengraph      | BloodHound OpenGraph, one JSON document                 | attack paths                           |
 | opengraph-link | a second document: our nodes to those of the directory  | to be loaded after the first           |
 
-What is exported again is the same again, with the same ids. Text is ASCII JSON, so that no name can break a line or steer a
-terminal. Leaves out STIX, which is for a perimeter and not for a day's incidents, see `stix`; and sending, see `webhook`.
+What is exported again is the same again, with the same ids. Text is ASCII JSON, so that no name can break a
+line or steer a terminal. Leaves out STIX, which is for a perimeter and not for a day's incidents, see
+`stix`; and sending, see `webhook`.
 """
 
 from __future__ import annotations
@@ -23,7 +24,11 @@ if TYPE_CHECKING:
     from ueba.investigate.export.cases import Case
 
 FORMATS = ("ocsf", "ecs", "csv", "timesketch", "opengraph", "opengraph-link")
-EVENTS: dict[str, int | None] = {"ocsf": 100, "ecs": 100, "timesketch": None}  # of an edge that are told of; None is all, else none
+EVENTS: dict[str, int | None] = {
+    "ocsf": 100,
+    "ecs": 100,
+    "timesketch": None,
+}  # of an edge that are told of; None is all, else none
 
 
 def text(form: str, cases: Sequence[Case]) -> str:

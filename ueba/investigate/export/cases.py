@@ -1,11 +1,13 @@
-"""A case: an incident with its edges, the events behind them, and what was said of it. And what all forms say of one alike.
+"""A case: an incident with its edges, the events behind them, and what was said of it. And what all forms
+say of one alike.
 
-Risk is 0 to 100, `100 (1 - exp(-score / 20))` of an incident's score in nats, so that it grows with the score and never gets to
-the end of the scale. Severity follows it: below 50 (13.9 nats) Low, below 75 (27.7 nats) Medium, from there on High. Nothing is
-Critical: that is for a person to say.
+Risk is 0 to 100, `100 (1 - exp(-score / 20))` of an incident's score in nats, so that it grows with the
+score and never gets to the end of the scale. Severity follows it: below 50 (13.9 nats) Low, below 75 (27.7
+nats) Medium, from there on High. Nothing is Critical: that is for a person to say.
 
-A technique of ATT&CK is named where an edge shows it, and only then: a remote desktop logon, or many attempts that mostly failed.
-That an account reached something new is no evidence of one. Leaves out what no log tells: intent, and whether it succeeded.
+A technique of ATT&CK is named where an edge shows it, and only then: a remote desktop logon, or many
+attempts that mostly failed. That an account reached something new is no evidence of one. Leaves out what no
+log tells: intent, and whether it succeeded.
 """
 
 from __future__ import annotations
@@ -54,16 +56,20 @@ class Technique:
     part: tuple[str, str] | None = None
 
 
-REMOTE_DESKTOP = Technique(("TA0008", "Lateral Movement"), ("T1021", "Remote Services"), ("T1021.001", "Remote Desktop Protocol"))
+REMOTE_DESKTOP = Technique(
+    ("TA0008", "Lateral Movement"), ("T1021", "Remote Services"), ("T1021.001", "Remote Desktop Protocol")
+)
 BRUTE_FORCE = Technique(("TA0006", "Credential Access"), ("T1110", "Brute Force"))
-SPRAYING = Technique(("TA0006", "Credential Access"), ("T1110", "Brute Force"), ("T1110.003", "Password Spraying"))
+SPRAYING = Technique(
+    ("TA0006", "Credential Access"), ("T1110", "Brute Force"), ("T1110.003", "Password Spraying")
+)
 
 
 @dataclass(frozen=True)
 class Case:
-    """incident: as in `archive`; edges: its rows of `findings.load_edges`, strangest first, times in UTC; events: those of its
-    edges as in `raw.events`, by time, as far as they were asked for and the lake still has them; found: when the day was scored;
-    verdict: the last on it."""
+    """incident: as in `archive`; edges: its rows of `findings.load_edges`, strangest first, times in UTC;
+    events: those of its edges as in `raw.events`, by time, as far as they were asked for and the lake still
+    has them; found: when the day was scored; verdict: the last on it."""
 
     incident: dict[str, Any]
     edges: list[dict[str, Any]]
@@ -99,8 +105,11 @@ class Case:
         return sum(edge["count"] for edge in self.edges)
 
 
-def cases(workspace: Workspace, incidents: Sequence[dict[str, Any]], most_events: int | None = None) -> Iterator[Case]:
-    """The cases of incidents, in their order; those of a day stand together. most_events: of each edge, the first so many"""
+def cases(
+    workspace: Workspace, incidents: Sequence[dict[str, Any]], most_events: int | None = None
+) -> Iterator[Case]:
+    """The cases of incidents, in their order; those of a day stand together. most_events: of each edge, the
+    first so many"""
     said = feedback.verdicts(workspace.root)
     for day, group in groupby(incidents, key=lambda incident: dt.date.fromisoformat(incident["day"])):
         some = list(group)
@@ -114,27 +123,39 @@ def cases(workspace: Workspace, incidents: Sequence[dict[str, Any]], most_events
             if rows:
                 explained = explain.by_edge(told.get(incident["id"], ()))
                 edges = [_edge(row, explained.get(explain.key(row))) for row in rows]
-                mine = [{**event, "time": _utc(event["time"])} for row in rows for event in events[explain.key(row)]]
+                mine = [
+                    {**event, "time": _utc(event["time"])}
+                    for row in rows
+                    for event in events[explain.key(row)]
+                ]
                 mine.sort(key=lambda event: (event["time"], event["path"] or "", event["line"] or 0))
                 yield Case(incident, edges, mine, found, said.get(incident["id"]))
 
 
 def _edge(row: dict[str, Any], told: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """With Python's own types; and what was worked out of it: `expected`, what the user does otherwise, and `would_be_normal`, in
-    words. Empty and None if nothing was."""
+    """With Python's own types; and what was worked out of it: `expected`, what the user does otherwise, and
+    `would_be_normal`, in words. Empty and None if nothing was."""
     lists = {name: [str(item) for item in row[name]] for name in ("logon_types", "reasons")}
     numbers = {name: int(row[name]) for name in ("count", "failures")}
     nats = {name: float(row[name]) for name in ("surprise", "p_value", "strangeness", "carried")}
     times = {name: _utc(row[name]) for name in ("first_seen", "last_seen")}
     otherwise = explain.would_be_normal(told["counterfactuals"]) if told else None
-    return {**row, **lists, **numbers, **nats, **times, "expected": told["expected"] if told else {}, "would_be_normal": otherwise}
+    return {
+        **row,
+        **lists,
+        **numbers,
+        **nats,
+        **times,
+        "expected": told["expected"] if told else {},
+        "would_be_normal": otherwise,
+    }
 
 
 def _utc(time: dt.datetime) -> dt.datetime:
     return dt.datetime(*time.timetuple()[:6], time.microsecond, dt.UTC)
 
 
-# --- what all forms say alike ------------------------------------------------------------------------------------
+# --- what all forms say alike -------------------------------------------------------------------------------
 
 
 def risk(case: Case) -> float:
@@ -151,7 +172,9 @@ def title(case: Case) -> str:
     """A few words."""
     edge, more = case.strangest, len(case.edges) - 1
     others = f" and {more} more" if more else ""
-    return plain(f"Unusual access: {edge['user']} from {edge['source'] or 'an unknown machine'} to {edge['target']}{others}")
+    return plain(
+        f"Unusual access: {edge['user']} from {edge['source'] or 'an unknown machine'} to {edge['target']}{others}"
+    )
 
 
 def message(case: Case) -> str:
@@ -201,7 +224,10 @@ def address(name: str | None) -> str | None:
 def addresses(case: Case) -> list[str]:
     """IP addresses of machines: those without another name, and those that the events tell."""
     named = [
-        edge[end] for edge in case.edges for end in ("source", "target") if edge["target_kind"] == "machine" or end == "source"
+        edge[end]
+        for edge in case.edges
+        for end in ("source", "target")
+        if edge["target_kind"] == "machine" or end == "source"
     ]
     told = [event[end] for event in case.events for end in ("source_ip", "target_ip")]
     return sorted({found for name in (*named, *told) if (found := address(name))})
@@ -209,7 +235,9 @@ def addresses(case: Case) -> list[str]:
 
 def hosts(case: Case) -> list[str]:
     """Names of machines, which are not addresses."""
-    named = {edge["source"] for edge in case.edges} | {e["target"] for e in case.edges if e["target_kind"] == "machine"}
+    named = {edge["source"] for edge in case.edges} | {
+        e["target"] for e in case.edges if e["target_kind"] == "machine"
+    }
     return sorted(name for name in named if name is not None and not address(name))
 
 

@@ -1,9 +1,10 @@
 """Elastic Common Schema: one alert document for an incident, https://www.elastic.co/docs/reference/ecs.
 
-`event.kind` is `alert`: `signal` is kept for Kibana's own. `@timestamp` is when the day was scored, so that a rule that looks at
-the last minutes sees it; the logons are between `event.start` and `event.end`. `user`, `source` and `destination` are those of the
-strangest edge; all that are touched are in `related`. What ECS has no place for is under `ueba`; map `ueba.edges` as `nested` to
-ask for one edge's fields together. Leaves out `host`: an incident is about several.
+`event.kind` is `alert`: `signal` is kept for Kibana's own. `@timestamp` is when the day was scored, so that
+a rule that looks at the last minutes sees it; the logons are between `event.start` and `event.end`. `user`,
+`source` and `destination` are those of the strangest edge; all that are touched are in `related`. What ECS
+has no place for is under `ueba`; map `ueba.edges` as `nested` to ask for one edge's fields together. Leaves
+out `host`: an incident is about several.
 """
 
 from __future__ import annotations
@@ -83,7 +84,9 @@ def _threat(case: Case) -> dict[str, Any]:
         return {}
     parts = [technique.part for technique in shown if technique.part]
     named = {"tactic": [each.tactic for each in shown], "technique": [each.technique for each in shown]}
-    threat: dict[str, Any] = {"framework": "MITRE ATT&CK"} | {key: _listed(pairs) for key, pairs in named.items()}
+    threat: dict[str, Any] = {"framework": "MITRE ATT&CK"} | {
+        key: _listed(pairs) for key, pairs in named.items()
+    }
     if parts:
         threat["technique"]["subtechnique"] = _listed(parts)
     return threat
@@ -96,7 +99,11 @@ def _listed(pairs: list[tuple[str, str]]) -> dict[str, Any]:
 
 def _ours(case: Case) -> dict[str, Any]:
     edges = [
-        {"id": cases.edge_id(case, edge), "first_seen": cases.iso(edge["first_seen"]), "last_seen": cases.iso(edge["last_seen"])}
+        {
+            "id": cases.edge_id(case, edge),
+            "first_seen": cases.iso(edge["first_seen"]),
+            "last_seen": cases.iso(edge["last_seen"]),
+        }
         | {name: edge[name] for name in cases.EDGE_FIELDS if edge[name] is not None}
         for edge in case.edges
     ]

@@ -1,8 +1,9 @@
 """OCSF Detection Finding (class 2004), https://schema.ocsf.io/1.5.0/classes/detection_finding.
 
-Version 1.5.0 is the first with `anomaly_analyses`, which is what an incident is: for whom, what was seen, and whether it was ever
-seen before. `time` is when the day was scored; the logons are between `start_time` and `end_time`. What OCSF has no place for
-(nats, p-values, the model) is in `unmapped`, by the same `uid` as in `evidences`. Leaves out updates: an export always says Create.
+Version 1.5.0 is the first with `anomaly_analyses`, which is what an incident is: for whom, what was seen,
+and whether it was ever seen before. `time` is when the day was scored; the logons are between `start_time`
+and `end_time`. What OCSF has no place for (nats, p-values, the model) is in `unmapped`, by the same `uid` as
+in `evidences`. Leaves out updates: an export always says Create.
 """
 
 from __future__ import annotations
@@ -28,7 +29,10 @@ BASELINES = {
     "logon_type": "logon type",
 }
 ATTACK_VERSION = "16.1"
-MOST_EVENTS, MOST_EDGES = 100, 50  # that a finding tells of, the first and the strangest; it says how many there are
+MOST_EVENTS, MOST_EDGES = (
+    100,
+    50,
+)  # that a finding tells of, the first and the strangest; it says how many there are
 
 
 def finding(case: Case) -> dict[str, Any]:
@@ -71,7 +75,8 @@ def _ms(time: dt.datetime) -> int:
 
 
 def _status(case: Case) -> tuple[int, str]:
-    """What was called true is work to be done, and what was called harmless, or is hidden by rules, is none."""
+    """What was called true is work to be done, and what was called harmless, or is hidden by rules, is
+    none."""
     if case.verdict is not None:
         return (2, "In Progress") if case.verdict["verdict"] == "true" else (3, "Suppressed")
     return (3, "Suppressed") if case.incident.get("suppressed_by") else (1, "New")
@@ -94,7 +99,8 @@ def _info(case: Case) -> dict[str, Any]:
             "type_id": 4,
             "version": str(case.incident["model"]["trained_until"]),
         },
-        "data_sources": sorted({event["path"] for event in events if event["path"]}) or ["authentication logs"],
+        "data_sources": sorted({event["path"] for event in events if event["path"]})
+        or ["authentication logs"],
         "related_events_count": case.count,
         **({"related_events": [_related(event) for event in events]} if events else {}),
         **({"attacks": [_attack(technique) for technique in shown]} if shown else {}),
@@ -153,7 +159,11 @@ def _anomalies(edge: dict[str, Any]) -> list[dict[str, Any]]:
     ends = {"user": edge["user"], "source": edge["source"] or "an unknown machine", "target": edge["target"]}
     span = {"start_time": _ms(edge["first_seen"]), "end_time": _ms(edge["last_seen"])}
     found = []
-    for a, verb, b in (("user", "reached", "target"), ("user", "acted from", "source"), ("source", "reached", "target")):
+    for a, verb, b in (
+        ("user", "reached", "target"),
+        ("user", "acted from", "source"),
+        ("source", "reached", "target"),
+    ):
         if any(reason.startswith(f"{ends[a]} never {verb} {ends[b]} before (") for reason in edge["reasons"]):
             found.append((f"{a} -> {b} access", f"{ends[a]} -> {ends[b]}", "UNSEEN"))
     whole = [("user -> source -> target access", " -> ".join(ends.values()), "RARE")]
@@ -177,11 +187,16 @@ def _evidences(case: Case) -> list[dict[str, Any]]:
             if event[name]:
                 known.setdefault(name, event[name])
     edges = case.edges[:MOST_EDGES]
-    return [_evidence(case, edge, told.get((edge["user"], edge["source"], edge["target"]), {})) for edge in edges]
+    return [
+        _evidence(case, edge, told.get((edge["user"], edge["source"], edge["target"]), {})) for edge in edges
+    ]
 
 
 def _evidence(case: Case, edge: dict[str, Any], told: dict[str, str]) -> dict[str, Any]:
-    evidence: dict[str, Any] = {"uid": cases.edge_id(case, edge), "user": _user(edge["user"], told.get("user_id"))}
+    evidence: dict[str, Any] = {
+        "uid": cases.edge_id(case, edge),
+        "user": _user(edge["user"], told.get("user_id")),
+    }
     if edge["source"] is not None:
         evidence["src_endpoint"] = _endpoint(edge["source"], told.get("source_ip"))
     if edge["target_kind"] == "machine":
@@ -203,7 +218,9 @@ def _endpoint(name: str, told: str | None) -> dict[str, Any]:
 
 def _observables(case: Case) -> list[dict[str, Any]]:
     """What a SIEM searches by, each once, and where in the evidences it stands."""
-    sources = {edge["source"] for edge in case.edges} | {cases.address(event["source_ip"]) for event in case.events}
+    sources = {edge["source"] for edge in case.edges} | {
+        cases.address(event["source_ip"]) for event in case.events
+    }
     resources = sorted({edge["target"] for edge in case.edges if edge["target_kind"] != "machine"})
 
     def end(name: str) -> str:
@@ -215,14 +232,32 @@ def _observables(case: Case) -> list[dict[str, Any]]:
         *((f"{end(ip)}.ip", IP_ADDRESS, ip) for ip in cases.addresses(case)),
         *(("evidences.resources.uid", RESOURCE, name) for name in resources),
     ]
-    return [{"name": name, "type_id": kind, "type": KINDS[kind], "value": value} for name, kind, value in found]
+    return [
+        {"name": name, "type_id": kind, "type": KINDS[kind], "value": value} for name, kind, value in found
+    ]
 
 
 def _unmapped(case: Case) -> dict[str, Any]:
-    numbers = ("surprise", "p_value", "strangeness", "carried", "count", "failures", "logon_types", "reasons", "would_be_normal")
+    numbers = (
+        "surprise",
+        "p_value",
+        "strangeness",
+        "carried",
+        "count",
+        "failures",
+        "logon_types",
+        "reasons",
+        "would_be_normal",
+    )
     whole = {name: case.incident[name] for name in ("day", "rank", "score", "p_value", "backoff", "model")}
     edges = [
         {"uid": cases.edge_id(case, edge)} | {name: edge[name] for name in numbers if edge[name] is not None}
         for edge in case.edges[:MOST_EDGES]
     ]
-    return {"schema_version": cases.SCHEMA_VERSION, **whole, "edges_total": len(case.edges), "edges": edges, **case.said}
+    return {
+        "schema_version": cases.SCHEMA_VERSION,
+        **whole,
+        "edges_total": len(case.edges),
+        "edges": edges,
+        **case.said,
+    }

@@ -1,12 +1,14 @@
-"""BloodHound OpenGraph: what was unusual, beside the rights that the directory gives, https://bloodhound.specterops.io/opengraph.
+"""BloodHound OpenGraph: what was unusual, beside the rights that the directory gives,
+https://bloodhound.specterops.io/opengraph.
 
     (:Ueba_Incident)-[:Ueba_Involves]->(:Ueba_User)-[:Ueba_Used]->(:Ueba_Machine)-[:Ueba_Reached]->(:Ueba_Machine|Ueba_Resource)
 
-Two documents, as BloodHound's FAQ advises: `graph` names only our own nodes and has a `source_kind`, which BloodHound puts on every
-node that a document names and by which it deletes; `links`, uploaded after it and without one, joins them to the directory's.
-A user is found by `name` (NAME@DOMAIN.TLD), a machine by `name` (HOST.DOMAIN.TLD) or, if the log has but its short name, by
-`samaccountname` (HOST$). Leaves out links of names without a domain of the directory, of addresses and of cloud accounts.
-BloodHound cannot hold a null character, so names are written as `text.plain` shows them.
+Two documents, as BloodHound's FAQ advises: `graph` names only our own nodes and has a `source_kind`, which
+BloodHound puts on every node that a document names and by which it deletes; `links`, uploaded after it and
+without one, joins them to the directory's. A user is found by `name` (NAME@DOMAIN.TLD), a machine by `name`
+(HOST.DOMAIN.TLD) or, if the log has but its short name, by `samaccountname` (HOST$). Leaves out links of
+names without a domain of the directory, of addresses and of cloud accounts. BloodHound cannot hold a null
+character, so names are written as `text.plain` shows them.
 """
 
 from __future__ import annotations
@@ -20,7 +22,12 @@ from ueba.investigate.export.cases import Case
 from ueba.text import plain
 
 SOURCE_KIND = "Ueba"
-KINDS = {"user": "Ueba_User", "machine": "Ueba_Machine", "resource": "Ueba_Resource", "incident": "Ueba_Incident"}
+KINDS = {
+    "user": "Ueba_User",
+    "machine": "Ueba_Machine",
+    "resource": "Ueba_Resource",
+    "incident": "Ueba_Incident",
+}
 Entity = tuple[str, str]  # kind and name
 
 
@@ -32,7 +39,10 @@ def graph(some: Sequence[Case]) -> dict[str, Any]:
             user, target = ("user", edge["user"]), (edge["target_kind"], edge["target"])
             source = user if edge["source"] is None else ("machine", edge["source"])
             steps = [("Ueba_Used", user, source), ("Ueba_Reached", source, target)]
-            involved = [("Ueba_Involves", ("incident", case.id), entity) for entity in dict.fromkeys((user, source, target))]
+            involved = [
+                ("Ueba_Involves", ("incident", case.id), entity)
+                for entity in dict.fromkeys((user, source, target))
+            ]
             for kind, start, end in (*steps, *involved):
                 if start != end:  # an unknown source, a logon at the machine itself
                     edges.setdefault((kind, start, end), []).append((case, edge))
@@ -53,7 +63,11 @@ def links(some: Sequence[Case]) -> dict[str, Any]:
         entity
         for case in some
         for edge in case.edges
-        for entity in (("user", edge["user"]), ("machine", edge["source"]), (edge["target_kind"], edge["target"]))
+        for entity in (
+            ("user", edge["user"]),
+            ("machine", edge["source"]),
+            (edge["target_kind"], edge["target"]),
+        )
     ]
     found = [(entity, match) for entity in dict.fromkeys(ends) if (match := _in_directory(*entity))]
     edges = [
@@ -132,4 +146,8 @@ def _in_directory(kind: str, name: str | None) -> dict[str, Any] | None:
 
 
 def _match(kind: str, key: str, value: str) -> dict[str, Any]:
-    return {"match_by": "property", "kind": kind, "property_matchers": [{"key": key, "operator": "equals", "value": value.upper()}]}
+    return {
+        "match_by": "property",
+        "kind": kind,
+        "property_matchers": [{"key": key, "operator": "equals", "value": value.upper()}],
+    }

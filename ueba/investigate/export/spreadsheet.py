@@ -1,7 +1,8 @@
 """CSV for people: a row for each edge of an incident, strangest incident and edge first.
 
-Names come from logs, and a spreadsheet takes some for formulas: see `text.in_a_cell`, and `text.out_of_a_cell` for who reads the
-file by program. Every text is quoted, numbers are not. Lists are joined with " | "; where their parts matter, take another form.
+Names come from logs, and a spreadsheet takes some for formulas: see `text.in_a_cell`, and
+`text.out_of_a_cell` for who reads the file by program. Every text is quoted, numbers are not. Lists are
+joined with " | "; where their parts matter, take another form.
 """
 
 from __future__ import annotations

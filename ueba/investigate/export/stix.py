@@ -1,8 +1,10 @@
-"""STIX 2.1 of a perimeter: what was touched, by class of certainty, and from where, https://docs.oasis-open.org/cti/stix/v2.1.
+"""STIX 2.1 of a perimeter: what was touched, by class of certainty, and from where,
+https://docs.oasis-open.org/cti/stix/v2.1.
 
-An account is a `user-account`, an address an `ipv4-addr` or `ipv6-addr`, a machine or resource an `infrastructure`. A `grouping`
-names those of each class, and a `relationship` from the one before says when. All ids follow from the content, as STIX asks it of
-observables, so that the same perimeter is the same bundle. Leaves out incidents of a day: STIX has no place for a logon.
+An account is a `user-account`, an address an `ipv4-addr` or `ipv6-addr`, a machine or resource an
+`infrastructure`. A `grouping` names those of each class, and a `relationship` from the one before says when.
+All ids follow from the content, as STIX asks it of observables, so that the same perimeter is the same
+bundle. Leaves out incidents of a day: STIX has no place for a logon.
 """
 
 from __future__ import annotations
@@ -28,11 +30,13 @@ MEANT = {
 
 
 def perimeter(
-    rows: Iterable[Mapping[str, Any]], origins: Sequence[tuple[str, str]], since: dt.datetime, until: dt.datetime
+    rows: Iterable[Mapping[str, Any]],
+    origins: Sequence[tuple[str, str]],
+    since: dt.datetime,
+    until: dt.datetime,
 ) -> dict[str, Any]:
-    """A bundle. rows: entity, kind (user, machine, resource, address), class, at, via_user, from, from_kind; the last four may be
-    None.
-    origins: (kind, name); times in UTC."""
+    """A bundle. rows: entity, kind (user, machine, resource, address), class, at, via_user, from, from_kind;
+    the last four may be None. origins: (kind, name); times in UTC."""
     made = _time(until)
     producer = _object("identity", "ueba", FIRST, name="ueba", identity_class="system")
     objects: dict[str, dict[str, Any]] = {}
@@ -50,7 +54,9 @@ def perimeter(
     for row, end in touched:
         classes.setdefault(row["class"], {})[end] = None
         before = row.get("from")
-        start = None if before is None else ids.get((row["from_kind"], before)) or add(row["from_kind"], before)
+        start = (
+            None if before is None else ids.get((row["from_kind"], before)) or add(row["from_kind"], before)
+        )
         if start is not None and start != end:
             relationship = _step(row, start, end, made, producer["id"])
             objects[relationship["id"]] = relationship
@@ -68,7 +74,11 @@ def perimeter(
         for name, members in classes.items()
     ]
     everything = [producer, *objects.values(), *groups]
-    return {"type": "bundle", "id": f"bundle--{uuid.uuid5(OURS, json.dumps(everything, sort_keys=True))}", "objects": everything}
+    return {
+        "type": "bundle",
+        "id": f"bundle--{uuid.uuid5(OURS, json.dumps(everything, sort_keys=True))}",
+        "objects": everything,
+    }
 
 
 def _step(row: Mapping[str, Any], start: str, end: str, made: str, by: str) -> dict[str, Any]:
@@ -87,13 +97,23 @@ def _entity(kind: str, name: str, made: str, by: str) -> dict[str, Any]:
         return _observable("user-account", user_id=name, account_login=name)
     if ip:
         return _observable("ipv6-addr" if ":" in ip else "ipv4-addr", value=ip)
-    about = {"created_by_ref": by, "name": name, "description": kind, "modified": made}  # the same whatever the perimeter
+    about = {
+        "created_by_ref": by,
+        "name": name,
+        "description": kind,
+        "modified": made,
+    }  # the same whatever the perimeter
     return _object("infrastructure", json.dumps([kind, name]), FIRST, **about)
 
 
 def _observable(kind: str, **content: str) -> dict[str, Any]:
     canonical = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return {"type": kind, "spec_version": "2.1", "id": f"{kind}--{uuid.uuid5(OBSERVABLES, canonical)}", **content}
+    return {
+        "type": kind,
+        "spec_version": "2.1",
+        "id": f"{kind}--{uuid.uuid5(OBSERVABLES, canonical)}",
+        **content,
+    }
 
 
 def _object(kind: str, about: str, made: str, **content: Any) -> dict[str, Any]:

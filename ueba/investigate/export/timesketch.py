@@ -1,7 +1,9 @@
-"""Timesketch: a row for the incident and a row for each event behind its edges, to be laid beside other timelines.
+"""Timesketch: a row for the incident and a row for each event behind its edges, to be laid beside other
+timelines.
 
-Every row has the fields that Timesketch asks for: `message`, `datetime`, `timestamp` (microseconds) and `timestamp_desc`. The
-incident's row stands where its events begin; when it was found is in `found`. Upload as `.jsonl`. Leaves out sketches and views.
+Every row has the fields that Timesketch asks for: `message`, `datetime`, `timestamp` (microseconds) and
+`timestamp_desc`. The incident's row stands where its events begin; when it was found is in `found`. Upload
+as `.jsonl`. Leaves out sketches and views.
 """
 
 from __future__ import annotations
@@ -15,8 +17,30 @@ from ueba.investigate.export import cases
 from ueba.investigate.export.cases import Case
 from ueba.text import plain
 
-FIELDS = ("user", "actor", "source", "target", "target_kind", "detail", "action", "logon_type", "auth_package", "outcome")
-MORE = ("outcome_reason", "user_id", "source_ip", "target_ip", "reporter", "session", "code", "event_id", "path", "line")
+FIELDS = (
+    "user",
+    "actor",
+    "source",
+    "target",
+    "target_kind",
+    "detail",
+    "action",
+    "logon_type",
+    "auth_package",
+    "outcome",
+)
+MORE = (
+    "outcome_reason",
+    "user_id",
+    "source_ip",
+    "target_ip",
+    "reporter",
+    "session",
+    "code",
+    "event_id",
+    "path",
+    "line",
+)
 EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 MICROSECOND = dt.timedelta(microseconds=1)
 
@@ -56,7 +80,10 @@ def rows(case: Case) -> Iterator[dict[str, Any]]:
 
 
 def _at(time: dt.datetime, what: str, message: str) -> dict[str, Any]:
-    stamp = {"datetime": time.astimezone(dt.UTC).isoformat(timespec="microseconds"), "timestamp": (time - EPOCH) // MICROSECOND}
+    stamp = {
+        "datetime": time.astimezone(dt.UTC).isoformat(timespec="microseconds"),
+        "timestamp": (time - EPOCH) // MICROSECOND,
+    }
     return {"message": message, **stamp, "timestamp_desc": what}
 
 

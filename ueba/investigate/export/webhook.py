@@ -1,8 +1,9 @@
-"""Send records to a web hook, one POST each: JSON, with an `Idempotency-Key` of the incident's id and the record's content.
+"""Send records to a web hook, one POST each: JSON, with an `Idempotency-Key` of the incident's id and the
+record's content.
 
-A receiver that is busy (429), broken (5xx) or not there is tried again, later each time; any other answer is final, a redirection
-too, as the token is for the address that was named. What is sent again has the same key, so that a receiver can tell.
-The token never stands in a URL, a message or a log.
+A receiver that is busy (429), broken (5xx) or not there is tried again, later each time; any other answer is
+final, a redirection too, as the token is for the address that was named. What is sent again has the same
+key, so that a receiver can tell. The token never stands in a URL, a message or a log.
 """
 
 from __future__ import annotations
@@ -37,7 +38,8 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
 
 
 def deliver(url: str, form: str, cases: Sequence[Case], token: str | None = None) -> int:
-    """POST each case in order, in one of FORMATS. Returns how many; raises UebaError at the first that is not taken."""
+    """POST each case in order, in one of FORMATS. Returns how many; raises UebaError at the first that is
+    not taken."""
     shown = checked(url, token)
     opener = urllib.request.build_opener(_NoRedirect)
     headers = {"Content-Type": "application/json", "User-Agent": f"ueba/{__version__}"}
@@ -53,16 +55,25 @@ def deliver(url: str, form: str, cases: Sequence[Case], token: str | None = None
 
 
 def checked(url: str, token: str | None) -> str:
-    """The server of a URL, as it may be shown: a path may be as secret as a token. Raises UsageError if it is no web hook's."""
+    """The server of a URL, as it may be shown: a path may be as secret as a token. Raises UsageError if it
+    is no web hook's."""
     try:
         parts = urlsplit(url)
         host, _ = parts.hostname, parts.port
     except ValueError as reason:
         raise UsageError(f"--webhook: not a URL: {reason}") from reason
-    if parts.scheme not in ("http", "https") or not host or not url.isascii() or not url.isprintable() or " " in url:
+    if (
+        parts.scheme not in ("http", "https")
+        or not host
+        or not url.isascii()
+        or not url.isprintable()
+        or " " in url
+    ):
         raise UsageError("--webhook: give an address that begins with https:// or http://")
     if "@" in parts.netloc:
-        raise UsageError(f"--webhook: leave name and password out of the address; set {TOKEN}, it is sent as a bearer token")
+        raise UsageError(
+            f"--webhook: leave name and password out of the address; set {TOKEN}, it is sent as a bearer token"
+        )
     if token is not None and not (token.isascii() and token.isprintable() and " " not in token):
         raise UsageError(f"{TOKEN}: holds a character that no header can carry (a line break or a blank?)")
     return f"{parts.scheme}://{parts.netloc}"
@@ -81,7 +92,10 @@ def _post(opener: urllib.request.OpenerDirector, request: urllib.request.Request
             if answer.code != 429 and answer.code < 500:
                 return problem
         except (OSError, http.client.HTTPException) as error:
-            problem, asked = f"cannot be reached: {getattr(error, 'reason', error) or type(error).__name__}", ""
+            problem, asked = (
+                f"cannot be reached: {getattr(error, 'reason', error) or type(error).__name__}",
+                "",
+            )
         if wait is not None:
             time.sleep(min(_asked(asked, wait), LONGEST_WAIT_S))
     return f"{problem}, {len(WAITS_S) + 1} times"

@@ -1,8 +1,10 @@
-"""Questions an investigator asks the graph, each a `.cypher` file in this folder that anybody can open in Neo4j Browser.
+"""Questions an investigator asks the graph, each a `.cypher` file in this folder that anybody can open in
+Neo4j Browser.
 
-A file begins with comments that say what it asks, with which parameters, and what the columns of the answer mean; the rest is
-Cypher. The comments are the one source of truth: names, types, defaults and columns are read from them. Values travel as
-parameters of the query and never become its text, and only the server decides that it is read-only.
+A file begins with comments that say what it asks, with which parameters, and what the columns of the answer
+mean; the rest is Cypher. The comments are the one source of truth: names, types, defaults and columns are
+read from them. Values travel as parameters of the query and never become its text, and only the server
+decides that it is read-only.
 
     // Title: one line
     // Purpose: why one would ask
@@ -13,16 +15,17 @@ parameters of the query and never become its text, and only the server decides t
     //   user: what it means
     // Example: ueba ask first-time-logons --param day=2026-01-21
 
-Types: text; user, machine, place (a machine or resource), entity (any of the three) and incident (the beginning of its id will do),
-which are texts that name what is in the graph; places (a list: the parameter is given once for each); number; day (ISO date; `last`
-is the last day scored, or loaded if none was; a default of `day - 7` is so many days before another parameter); time (ISO, UTC
-unless it says otherwise).
+Types: text; user, machine, place (a machine or resource), entity (any of the three) and incident (the
+beginning of its id will do), which are texts that name what is in the graph; places (a list: the parameter
+is given once for each); number; day (ISO date; `last` is the last day scored, or loaded if none was; a
+default of `day - 7` is so many days before another parameter); time (ISO, UTC unless it says otherwise).
 
-So that both servers are fast and stay within memory, a question about a whole day finds the day's relationships by their index: of
-one type at a time, between unlabelled ends, and days compared with parameters alone; of LOGGED_ON and ACCESSED it collects the one
-and then, in a subquery, the other. A question about somebody or some (a user, an incident, all service accounts) begins at their
-nodes and looks through what these have; there a day may be compared with anything. What does not exist is asked of every node of a
-label. All go one hop a stage, and no pattern is of variable length.
+So that both servers are fast and stay within memory, a question about a whole day finds the day's
+relationships by their index: of one type at a time, between unlabelled ends, and days compared with
+parameters alone; of LOGGED_ON and ACCESSED it collects the one and then, in a subquery, the other. A
+question about somebody or some (a user, an incident, all service accounts) begins at their nodes and looks
+through what these have; there a day may be compared with anything. What does not exist is asked of every
+node of a label. All go one hop a stage, and no pattern is of variable length.
 
 Leaves out pictures, and questions that nobody wrote down: those are `ueba graph query`.
 """
@@ -98,7 +101,7 @@ class Question:
         return f"{self.name} takes {' '.join(map(str, self.parameters)) or 'no parameters'}"
 
 
-# --- the files -------------------------------------------------------------------------------------------------
+# --- the files ----------------------------------------------------------------------------------------------
 
 
 def names() -> list[str]:
@@ -115,7 +118,8 @@ def load(name: str) -> Question:
 
 
 def parse(name: str, text: str) -> Question:
-    """A question from the text of its file. Raises ValueError naming the section that is not as it should be."""
+    """A question from the text of its file. Raises ValueError naming the section that is not as it should
+    be."""
     sections: dict[str, list[str]] = {}
     for line in text.splitlines():
         if not line.startswith("//"):
@@ -127,13 +131,19 @@ def parse(name: str, text: str) -> Question:
         elif sections:
             sections[list(sections)[-1]].append(said)
     if list(sections) != list(_SECTIONS):
-        raise ValueError(f"{name}: its comments must be {', '.join(_SECTIONS)}, in this order, and are {', '.join(sections)}")
+        raise ValueError(
+            f"{name}: its comments must be {', '.join(_SECTIONS)}, in this order, and are {', '.join(sections)}"
+        )
     columns = (line.partition(": ") for line in sections["Columns"])
     return Question(
         name,
         " ".join(sections["Title"]),
         " ".join(sections["Purpose"]),
-        tuple(_parameter(name, line) for line in sections["Parameters"] if line != "none" and not line.startswith(":param")),
+        tuple(
+            _parameter(name, line)
+            for line in sections["Parameters"]
+            if line != "none" and not line.startswith(":param")
+        ),
         {column: meaning for column, _, meaning in columns},
         " ".join(sections["Example"]),
         text,
@@ -147,7 +157,7 @@ def _parameter(question: str, line: str) -> Parameter:
     return Parameter(*found.groups())
 
 
-# --- asking ----------------------------------------------------------------------------------------------------
+# --- asking -------------------------------------------------------------------------------------------------
 
 
 def check(question: Question, given: Sequence[str]) -> dict[str, list[str]]:
@@ -175,7 +185,8 @@ def check(question: Question, given: Sequence[str]) -> dict[str, list[str]]:
 
 
 def values(question: Question, given: Sequence[str], last_day: Callable[[], str]) -> dict[str, Any]:
-    """The query's parameters from NAME=VALUE. last_day: gives the day that `last` stands for; called if it is needed.
+    """The query's parameters from NAME=VALUE. last_day: gives the day that `last` stands for; called if it
+    is needed.
 
     Raises UsageError as `check` does."""
     found: dict[str, Any] = {}
@@ -227,16 +238,21 @@ _READ: dict[str, Callable[[str], Any]] = {
 }
 
 
-def ask(store: Store, question: Question, parameters: Mapping[str, Any], timeout_s: float = 30, limit: int = 1000) -> pd.DataFrame:
+def ask(
+    store: Store, question: Question, parameters: Mapping[str, Any], timeout_s: float = 30, limit: int = 1000
+) -> pd.DataFrame:
     """The answer, with the question's columns. Raises what `Store.query` does."""
     import pandas as pd
 
     found = store.query(question.text, parameters, timeout_s, limit)
-    return found if len(found) else pd.DataFrame(columns=list(question.columns))  # a server may not name columns without rows
+    return (
+        found if len(found) else pd.DataFrame(columns=list(question.columns))
+    )  # a server may not name columns without rows
 
 
 def unknown(store: Store, question: Question, parameters: Mapping[str, Any]) -> list[str]:
-    """For after an empty answer: a sentence for each name given that nothing in the graph has, with a few that come close to it."""
+    """For after an empty answer: a sentence for each name given that nothing in the graph has, with a few
+    that come close to it."""
     said = []
     for parameter in question.parameters:
         labels, nobody = _NAMED.get(parameter.type, ("", ""))
@@ -245,8 +261,12 @@ def unknown(store: Store, question: Question, parameters: Mapping[str, Any]) -> 
             written = name.lower()
             found = store.query(_CLOSE % labels, {"written": written, "begins": written[:2]})
             names = found["name"].tolist() if len(found) else []
-            if not any(each.startswith(name) if parameter.type == "incident" else each == name for each in names):
-                like = [each for each in names if written in each.lower()] or difflib.get_close_matches(name, names)
+            if not any(
+                each.startswith(name) if parameter.type == "incident" else each == name for each in names
+            ):
+                like = [each for each in names if written in each.lower()] or difflib.get_close_matches(
+                    name, names
+                )
                 hint = f"; did you mean {', '.join(map(repr, like[:3]))}?" if like else ""
                 said.append(f"{nobody.format(repr(name))} in the graph{hint}")
     return said
