@@ -1,8 +1,7 @@
-"""A walk forward through the past: each day is scored with what was known before it, and only then learned
-from.
+"""A walk forward through the past: each day is scored with what was known before it, and only then learned from.
 
-No node list from the future, no threshold from the tested days, no label. The strangest edges of a scored
-day stay out of training, as they would in service. Writes what others compute on; these columns stay:
+No node list from the future, no threshold from the tested days, no label. The strangest edges of a scored day stay out of
+training, as they would in service. Writes what others compute on; these columns stay:
 
     edges.parquet      day, user, source, target, surprise, p_value, incident (null where none): at least the 400 strangest a day
     incidents.parquet  day, incident, rank, score, users, machines
@@ -11,142 +10,150 @@ day stay out of training, as they would in service. Writes what others compute o
 from __future__ import annotations
 
 import datetime as dt
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
 
+from ueba import files
 from ueba.config import Config
-from ueba.detect import detector, feedback, findings, persistence
-from ueba.detect.detector import Progress, quiet
-from ueba.detect.feedback import Verdict
-from ueba.detect.history import day_number
+from ueba.contracts import scored
+from ueba.contracts.incident import Incident
+from ueba.contracts.verdict import Verdict
+from ueba.detect.day import Past, score_day
+from ueba.detect.past import lessons, walk
+from ueba.detect.past.history import day_number
+from ueba.detect.past.lessons import Exclusions, Lessons
+from ueba.detect.score import carryover, train
+from ueba.detect.score.detector import Detector
 from ueba.errors import UsageError, WorkspaceError
+from ueba.findings import Findings
 from ueba.ingest import lake
+from ueba.progress import Clock, Progress, quiet
 
-LEAST_EDGES = 400
-Analyst = Callable[[findings.Finding], Sequence[Verdict]]
-INCIDENT_COLUMNS = ["day", "id", "rank", "score", "users", "machines"]
+LEAST_CANDIDATES = 400  # edges a day that are written
+EDGE_SCHEMA = pa.schema(
+    [
+        scored.SCHEMA.field(name)
+        for name in ("day", "user", "source", "target", "surprise", "p_value", "incident")
+    ]
+)
+INCIDENT_SCHEMA = pa.schema(
+    [
+        ("day", pa.date32()),
+        ("incident", pa.string()),
+        ("rank", pa.int64()),
+        ("score", pa.float64()),
+        ("users", pa.list_(pa.string())),
+        ("machines", pa.list_(pa.string())),
+    ]
+)
+Analyst = Callable[[Findings], Sequence[Verdict]]
 
 
-def nobody(finding: findings.Finding) -> Sequence[Verdict]:
-    """Who looks at nothing."""
+def nobody(found: Findings) -> Sequence[Verdict]:
+    """An analyst who enters no verdict."""
     return ()
 
 
-@dataclass
-class Backtest:
-    """What a backtest did. seconds: by stage; trainings: the last day of each, ISO dates."""
+@dataclass(frozen=True)
+class Plan:
+    """Which days: train up to `train_until`, score from `first` to `last`, train again every `retrain_days`."""
 
-    edges: pd.DataFrame
-    incidents: pd.DataFrame
+    train_until: dt.date
+    first: dt.date
+    last: dt.date
+    retrain_days: int = 7
+
+    def days(self, root: Path) -> list[dt.date]:
+        """The days of the lake to score. Raises UsageError for days out of order, WorkspaceError if there are
+        none."""
+        if not self.train_until < self.first <= self.last:
+            raise UsageError("--train-until must lie before --from, and --from not after --to")
+        every = lake.days(root)
+        days = [day for day in every if self.first <= day <= self.last]
+        if not days:
+            span = files.days_text(every[0], every[-1]) if every else "none; `ueba ingest` comes first"
+            raise WorkspaceError(
+                f"{root}: no edges from {self.first} to {self.last}; days in the lake: {span}"
+            )
+        return days
+
+
+@dataclass(frozen=True)
+class Backtest:
+    """What a backtest found. seconds: by stage; trainings: the last day of each."""
+
+    findings: list[Findings]
     seconds: dict[str, float]
-    trainings: list[str]
+    trainings: list[dt.date]
+
+    @property
+    def incidents(self) -> list[Incident]:
+        return [incident for found in self.findings for incident in found.incidents]
 
 
 def backtest(
-    root: Path,
-    train_until: dt.date,
-    first: dt.date,
-    last: dt.date,
-    config: Config,
-    retrain_days: int = 7,
-    progress: Progress = quiet,
-    analyst: Analyst = nobody,
+    root: Path, plan: Plan, config: Config, progress: Progress = quiet, analyst: Analyst = nobody
 ) -> Backtest:
-    """Score the lake's days from `first` to `last`, training anew every `retrain_days`. After each day the
-    analyst is shown what was found, and may give verdicts on it, which count from the next day on.
+    """Score the days of a plan. After each day the analyst sees its findings and may enter verdicts, which count from
+    the next day on.
 
-    Raises UsageError for days out of order, WorkspaceError where the lake has none of them."""
-    if not train_until < first <= last:
-        raise UsageError("--train-until must lie before --from, and --from not after --to")
-    days = [day for day in lake.days(root) if first <= day <= last]
-    if not days:
-        raise WorkspaceError(f"{root}: no edges from {first} to {last}; days held: {_span(lake.days(root))}")
-    candidates = max(config.incidents.candidates, LEAST_EDGES)
-    config = replace(config, incidents=replace(config.incidents, candidates=candidates))
-    seconds = {"train": 0.0, "score": 0.0}
-    told: dict[dt.date, dict[detector.Edge, float]] = {}
-    result: list[findings.Finding] = []
-    trainings: list[str] = []
-    said: list[Verdict] = []
+    Raises what `Plan.days` raises."""
+    days = plan.days(root)
+    config = _with_candidates(config)
+    clock, trainings = Clock(), list[dt.date]()
+    strange: dict[dt.date, Exclusions] = {}
+    found: list[Findings] = []
+    verdicts: list[Verdict] = []
+    learning = Lessons(lambda day: strange.get(day, {}), verdicts)
 
-    def suspects(day: dt.date) -> Mapping[detector.Edge, float]:
-        return feedback.suspects(said, day, told.get(day, {}))
+    def learn(until: dt.date) -> Detector:
+        trainings.append(until)
+        with clock.stage("train"):
+            return train.train(root, until, config, progress, learning)[0]
 
-    def train(until: dt.date) -> detector.Detector:
-        began = time.perf_counter()
-        trained, _ = detector.train(root, until, config, progress, suspects)
-        seconds["train"] += time.perf_counter() - began
-        trainings.append(until.isoformat())
-        return trained
+    model, trained_for = learn(plan.train_until), plan.first
+    with clock.stage("score"):
+        history = walk.history_before(root, plan.first, config, learning=learning)
+    for edges in walk.walk(root, history, plan.first, plan.last, learning):
+        if (edges.day - trained_for).days >= plan.retrain_days:
+            model, trained_for = learn(edges.day - dt.timedelta(days=1)), edges.day
+        with clock.stage("score"):
+            past = Past(history, _excess(found, verdicts), tuple(verdicts))
+            today, surprise = score_day(model, past, edges, config.incidents)
+            verdicts += analyst(today)
+            strange[edges.day] = lessons.strange_edges(today.edges)
+            normal = lessons.not_attacks(edges.table, learning.excluded(edges.day))
+            batch = edges.batch.take(normal)
+            model = model.recalibrated(history, batch, day_number(edges.day), surprise[normal])
+        found.append(today)
+        progress("score", len(found), len(days))
+    return Backtest(found, clock.seconds, trainings)
 
-    model = train(train_until)
-    trained_for = first
-    history = detector.history_before(root, first, config, suspects=suspects)
-    began = time.perf_counter()
-    for done, (day, batch, table) in enumerate(detector.walk(root, history, first, last, suspects)):
-        if (day - trained_for).days >= retrain_days:
-            seconds["score"] += time.perf_counter() - began
-            model, trained_for = train(day - dt.timedelta(days=1)), day
-            began = time.perf_counter()
-        recent = result[-persistence.DAYS :]
-        evidence = [
-            (past.day, findings.evidence(past.edges, feedback.cleared(said, past.day))) for past in recent
-        ]
-        finding, surprise = findings.find(model, history, day, batch, table, config, evidence, said)
-        said += analyst(finding)
-        told[day] = findings.suspicious(finding.edges)
-        normal = detector.not_attacks(table, suspects(day))
-        model = model.recalibrated(history, batch.take(normal), day_number(day), surprise[normal])
-        result.append(finding)
-        progress("score", done + 1, len(days))
-    seconds["score"] += time.perf_counter() - began
-    return Backtest(
-        edges=pd.concat(
-            [finding.edges[list(findings.EDGE_COLUMNS)] for finding in result], ignore_index=True
-        ),
-        incidents=pd.DataFrame(
-            [incident for finding in result for incident in finding.incidents], columns=INCIDENT_COLUMNS
-        ),
-        seconds={stage: round(value, 2) for stage, value in seconds.items()},
-        trainings=trainings,
-    )
+
+def _with_candidates(config: Config) -> Config:
+    candidates = max(config.incidents.candidates, LEAST_CANDIDATES)
+    return replace(config, incidents=replace(config.incidents, candidates=candidates))
+
+
+def _excess(found: Sequence[Findings], verdicts: Sequence[Verdict]) -> carryover.Excess:
+    """What the days scored so far leave."""
+    return [
+        (past.day, carryover.excess_of(past.edges, lessons.cleared(verdicts, past.day)))
+        for past in found[-carryover.DAYS :]
+    ]
 
 
 def write(result: Backtest, folder: Path) -> None:
     """`edges.parquet` and `incidents.parquet`, see the module's table."""
-    folder.mkdir(parents=True, exist_ok=True)
-    edge_schema = pa.schema(
-        [
-            ("day", pa.date32()),
-            ("user", pa.string()),
-            ("source", pa.string()),
-            ("target", pa.string()),
-            ("surprise", pa.float64()),
-            ("p_value", pa.float64()),
-            ("incident", pa.string()),
-        ]
+    edges = scored.concatenated([found.edges for found in result.findings])[EDGE_SCHEMA.names]
+    files.write_parquet(
+        folder / "edges.parquet", pa.Table.from_pandas(edges, EDGE_SCHEMA, preserve_index=False)
     )
-    pq.write_table(
-        pa.Table.from_pandas(result.edges, edge_schema, preserve_index=False), folder / "edges.parquet"
-    )
-    incidents = pa.table(
-        {
-            "day": pa.array([dt.date.fromisoformat(day) for day in result.incidents["day"]], pa.date32()),
-            "incident": pa.array(result.incidents["id"], pa.string()),
-            "rank": pa.array(result.incidents["rank"], pa.int64()),
-            "score": pa.array(result.incidents["score"], pa.float64()),
-            "users": pa.array(result.incidents["users"], pa.list_(pa.string())),
-            "machines": pa.array(result.incidents["machines"], pa.list_(pa.string())),
-        }
-    )
-    pq.write_table(incidents, folder / "incidents.parquet")
-
-
-def _span(days: list[dt.date]) -> str:
-    return f"{days[0]} to {days[-1]}" if days else "none; `ueba ingest` comes first"
+    rows = [
+        (each.day, each.id, each.rank, each.score, each.users, each.machines) for each in result.incidents
+    ]
+    columns = [list(column) for column in zip(*rows, strict=True)] or [[] for _ in INCIDENT_SCHEMA]
+    files.write_parquet(folder / "incidents.parquet", pa.table(columns, INCIDENT_SCHEMA))

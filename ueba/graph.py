@@ -16,6 +16,7 @@ from collections.abc import Iterator, Mapping, Set
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
@@ -24,14 +25,18 @@ import pyarrow.compute as pc
 
 from graphdb import Node, Relationship, from_environment, server, statements
 from graphdb.store import Store
-from ueba import ontology
+from ueba import findings, ontology
 from ueba.config import Config
-from ueba.detect import archive, feedback, findings
-from ueba.detect.detector import Progress, batches_of, quiet
-from ueba.detect.history import History, Names
+from ueba.contracts.incident import Incident, ModelFacts
+from ueba.detect.past.history import History, Names
+from ueba.detect.past.walk import batches_of
+from ueba.findings import Findings
 from ueba.ingest import lake
 from ueba.investigate import alike, entity
-from ueba.investigate.entity import Known
+from ueba.investigate.entity import EntityContext
+from ueba.progress import Progress, quiet
+from ueba.triage import log
+from ueba.words import sentence
 from ueba.workspace import Workspace
 
 FORM = "form 2"  # of what is loaded of a day: what was loaded in another one is loaded anew
@@ -42,6 +47,11 @@ _EMBEDDED = {  # the properties that are embeddings, and the role that each is o
     ontology.RESOURCE: {"embedding": "target"},
 }
 _LABELS = {"service": ["ServiceAccount"], "machine": ["MachineAccount"]}
+
+
+def prune(store: Store, oldest: dt.date) -> int:
+    """Drop what is older than a day. Returns how many relationships and nodes went."""
+    return store.prune(ontology.SCHEMA, "day", oldest.isoformat())
 
 
 def connect(workspace: Workspace, config: Config, environment: Mapping[str, str]) -> Store:
@@ -56,7 +66,7 @@ def load(
     """Upsert the lake's days from `first` to `last` and what was found on them. A day that was loaded
     before, from the same files, is passed over. Returns rows by label and relationship type."""
     days = [day for day in lake.days(workspace.lake) if first <= day <= last]
-    scored, said = set(archive.scored_days(workspace.findings)), feedback.words(workspace.root)
+    scored, words = set(findings.scored_days(workspace.findings)), log.read(workspace.root).words
     store.ensure_schema(ontology.SCHEMA)
     counts: Counter[str] = Counter(days=len(days))
     for done, day in enumerate(days):
@@ -65,7 +75,7 @@ def load(
             progress("load", done * TABLES + number, len(days) * TABLES)
             counts[name] += rows
         if day in scored:
-            write_findings(store, findings.load(workspace.findings, day), said)
+            write_findings(store, findings.load(workspace.findings, day), words)
         if done == 0:
             store.ensure_schema(ontology.SCHEMA)  # indexes come with the first rows
     progress("load", len(days) * TABLES, len(days) * TABLES)
@@ -164,16 +174,16 @@ def _repeated(day: dt.date, rows: pa.Table) -> pa.Array:
 # --- incidents ----------------------------------------------------------------------------------------------
 
 
-def write_findings(store: Store, finding: findings.Finding, verdicts: Mapping[str, str]) -> None:
+def write_findings(store: Store, found: Findings, verdicts: Mapping[str, str]) -> None:
     """Write a day's incidents, and surprise and p-value on its strangest edges, unless they stand there.
     What an earlier scoring of the day said goes, and incidents that rules hide are not written. The day's
     edges were loaded before; what they do not have is passed over. verdicts: by incident, see
     `feedback.words`"""
-    day, finding = finding.day.isoformat(), findings.reported(finding, verdicts)
-    incidents = [_incident(incident, verdicts) for incident in finding.incidents]
-    run = _model_run(finding.incidents[0]["model"]) if incidents else None
+    day, found = found.day.isoformat(), found.reported(verdicts)
+    incidents = [_incident(incident, verdicts) for incident in found.incidents]
+    run = _model_run(found.incidents[0].model) if incidents else None
     scores = {
-        kind: _scores(finding.edges[finding.edges["target_kind"] == kind], day)
+        kind: _scores(found.edges[found.edges["target_kind"] == kind], day)
         for kind in ("machine", "resource")
     }
     written = _digest([incidents, run, *(table.to_pylist() for table in scores.values())])
@@ -189,17 +199,19 @@ def write_findings(store: Store, finding: findings.Finding, verdicts: Mapping[st
         store.load_nodes(ontology.INCIDENT, pa.Table.from_pylist(incidents))
         scored = [{"start": incident["id"], "end": run["id"]} for incident in incidents]
         store.load_relationships(ontology.SCORED_BY, pa.Table.from_pylist(scored))
-        _write_involved(store, finding.edges[finding.edges["incident"].notna()])
+        _write_involved(store, found.edges[found.edges["incident"].notna()])
     store.delete(statements.delete_lonely(ontology.MODEL_RUN, (ontology.SCORED_BY.type,)))
     store.load_nodes(ontology.LOADED_DAY, pa.table({"day": [day], "findings": [written]}))
 
 
-def _model_run(facts: Mapping[str, Any]) -> dict[str, Any]:
+def _model_run(facts: ModelFacts) -> dict[str, Any]:
     """A trained model as a node. Two trainings until the same day, by other settings or from other data, are
     two."""
     return {
-        "id": f"{facts['trained_until']}-{_digest(facts)[:8]}",
-        **{name: facts[name] for name in ("trained_until", "first_day", "seeds")},
+        "id": f"{facts.trained_until}-{_digest(msgspec.to_builtins(facts))[:8]}",
+        "trained_until": facts.trained_until.isoformat(),
+        "first_day": facts.first_day.isoformat(),
+        "seeds": facts.seeds,
     }
 
 
@@ -207,14 +219,16 @@ def _digest(content: Any) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
-def _incident(incident: Mapping[str, Any], verdicts: Mapping[str, str]) -> dict[str, Any]:
-    same = ("id", "day", "rank", "score", "p_value", "reasons", "edges", "backoff")
+def _incident(incident: Incident, verdicts: Mapping[str, str]) -> dict[str, Any]:
+    reasons = [sentence(reason) for reason in incident.reasons]
     return {
-        **{name: incident[name] for name in same},
-        "title": incident["reasons"][0],
-        "users": len(incident["users"]),
-        "machines": len(incident["machines"]),
-        "verdict": verdicts.get(incident["id"]),
+        **{name: getattr(incident, name) for name in ("id", "rank", "score", "p_value", "edges", "backoff")},
+        "day": incident.day.isoformat(),
+        "reasons": reasons,
+        "title": reasons[0],
+        "users": len(incident.users),
+        "machines": len(incident.machines) + len(incident.resources),
+        "verdict": verdicts.get(incident.id),
     }
 
 
@@ -252,7 +266,7 @@ def _write_involved(store: Store, edges: pd.DataFrame) -> None:
 # --- who is like whom ---------------------------------------------------------------------------------------
 
 
-def write_peers(store: Store, known: Known | None, progress: Progress = quiet) -> int:
+def write_peers(store: Store, known: EntityContext | None, progress: Progress = quiet) -> int:
     """Write the embeddings of the graph's users, machines and resources, and whom each is most like, as
     `ueba entity` says. What was there before goes; without a model nothing comes. Returns rows of
     PEER_OF."""
@@ -273,7 +287,7 @@ def write_peers(store: Store, known: Known | None, progress: Progress = quiet) -
 
 
 def _vectors(
-    known: Known | None, embedded: Mapping[str, alike.Directions], role: str, names: list[str]
+    known: EntityContext | None, embedded: Mapping[str, alike.Directions], role: str, names: list[str]
 ) -> pa.Array:
     """The direction of each of some names in a role, null if it was not seen in it."""
     if known is None or not embedded:
@@ -285,7 +299,7 @@ def _vectors(
 
 
 def _peers(
-    known: Known, embedded: Mapping[str, alike.Directions], graphed: Mapping[Node, list[str]]
+    known: EntityContext, embedded: Mapping[str, alike.Directions], graphed: Mapping[Node, list[str]]
 ) -> Iterator[tuple[Relationship, pa.Table]]:
     """Rows of PEER_OF, of who is in the graph to who is, in the role that each is known by."""
     history, as_of = known.history, (known.day - dt.timedelta(days=1)).isoformat()

@@ -96,7 +96,7 @@ def ask(
         return
     questions.check(question, given)
     from ueba import graph as graphs
-    from ueba.detect.findings import records
+    from ueba.tables import records
 
     with graphs.connect(settings.workspace, settings.config, os.environ) as store:
         parameters = questions.values(question, given, lambda: _last_day(store))

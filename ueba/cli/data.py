@@ -100,6 +100,7 @@ def ingest(
     from ueba import stages
     from ueba.errors import UsageError
     from ueba.ingest import given as tables
+    from ueba.memory import Memory
 
     shown = [name for name in formats if name in output.FORMATS]
     log_formats = [name for name in formats if name not in output.FORMATS]
@@ -121,8 +122,13 @@ def ingest(
             output.note(f"{path}: {tables.write(path, settings.workspace.lake):,} entities")
         show = output.file_progress(progress)
         log_format = log_formats[0] if log_formats else "auto"
-        reports = stages.read_all(
-            settings.workspace, given, log_format, settings.config, progress=show, say=output.note, **options
+        reports = stages.read(
+            Memory(settings.workspace, settings.config),
+            given,
+            log_format,
+            progress=show,
+            say=output.note,
+            **options,
         )
     settings.workspace.record_run("ingest", {"files": [each.to_dict() for each in reports]})
     print_reports(reports, "json" if as_json else shown[0] if shown else "table")

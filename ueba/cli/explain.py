@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -12,6 +13,9 @@ from ueba.cli import output
 from ueba.cli.output import Day
 from ueba.cli.setup import Settings, pass_settings
 from ueba.text import plain
+
+if TYPE_CHECKING:
+    from ueba.investigate.explain.incident import ExplainedEdge, ExplainedIncident
 
 SHOWN = 40  # edges of an incident in a table
 TABLE_COLUMNS = (
@@ -24,10 +28,10 @@ TABLE_COLUMNS = (
     "count",
     "failures",
     "logon_types",
-    "surprise",
-    "p_value",
+    "how_rare",
 )
-EDGE_COLUMNS = ("edge", "user", "source", "target", "first_seen", "count", "surprise", "p_value", "reasons")
+NUMBERS = ("surprise", "p_value")
+EDGE_COLUMNS = ("edge", "user", "source", "target", "first_seen", "count", *NUMBERS, "sentences")
 EVENT_COLUMNS = ("edge", "time", "action", "logon_type", "outcome", "detail", "event")
 DAY_COLUMNS = (
     "mark",
@@ -46,9 +50,12 @@ DAY_COLUMNS = (
 @click.command()
 @click.argument("incident_id", metavar="ID")
 @click.option("--picture", type=output.GraphPicture(), help="Draw the incident's graph, as .html or .svg.")
+@click.option("--numbers", is_flag=True, help="Show nats, p-values and log odds in the sentences too.")
 @output.format_option
 @pass_settings
-def explain(settings: Settings, incident_id: str, picture: Path | None, output_format: str) -> None:
+def explain(
+    settings: Settings, incident_id: str, picture: Path | None, numbers: bool, output_format: str
+) -> None:
     """Say why an incident was reported, in sentences that can be checked. ID may be cut short.
 
     \b
@@ -57,69 +64,76 @@ def explain(settings: Settings, incident_id: str, picture: Path | None, output_f
     have a row an edge. Example:
       ueba explain 20260121-3fa9c1d2 --picture incident.html
     """
-    from ueba.detect import archive, findings
-    from ueba.investigate import explain as explaining
+    from ueba import findings
+    from ueba.investigate.explain import incident as explaining
+    from ueba.investigate.explain import words
     from ueba.investigate.picture import draw, incident_graph
 
-    incident = archive.find_incident(settings.workspace.findings, incident_id)
-    facts = explaining.explanation(settings.workspace, incident)
-    if picture is not None:  # before what is printed: whoever reads that may have seen enough
-        edges = findings.load_edges(settings.workspace.findings, dt.date.fromisoformat(incident["day"]))
-        draw(
-            incident_graph(edges[edges["incident"] == incident["id"]]), picture, f"incident {incident['id']}"
-        )
+    incident = findings.find_incident(settings.workspace.findings, incident_id)
+    explained = explaining.explained(settings.workspace, incident)
+    if picture is not None:  # before the output: whoever reads that through a pipe may close it early
+        draw(incident_graph([each.edge for each in explained.edges]), picture, f"incident {incident.id}")
         output.note(f"picture: {picture}")
     if output_format == "table":
-        _show(facts)
-    elif output_format == "json":
-        output.emit([facts], "json")
-    else:
-        rows = [
-            {"schema_version": facts["schema_version"], "incident": facts["id"], **edge}
-            for edge in facts["edges"]
-        ]
-        output.emit(rows, output_format, EDGE_COLUMNS)
+        _show(explained, numbers)
+        return
+    record = explaining.to_json(explained, words.sentences(explained, numbers))
+    if output_format == "json":
+        output.emit([record], "json")
+        return
+    rows = [
+        {"schema_version": record["schema_version"], "incident": incident.id, **edge}
+        for edge in record["edges"]
+    ]
+    if output_format == "csv":
+        rows = [{**row, "sentences": [each["sentence"] for each in row["reasons"]]} for row in rows]
+    output.emit(rows, output_format, EDGE_COLUMNS)
 
 
-def _show(facts: dict[str, Any]) -> None:
+def _show(explained: ExplainedIncident, numbers: bool) -> None:
     """For a person at a terminal."""
-    from ueba.investigate import explain as explaining
+    from ueba.investigate.explain import words
 
-    click.echo(f"incident {facts['id']}")
-    before = ""
-    for sentence in facts["sentences"]:
-        edge, _, rest = sentence.partition(": ")
-        if edge != before and edge in {each["edge"] for each in facts["edges"]}:
-            click.echo(f"\n{edge}")
-            before = edge
-        click.echo(output.wrapped(f"- {plain(rest)}" if edge == before else plain(sentence)))
-    if all(edge["explained"] is None for edge in facts["edges"]):
-        output.note(
-            f"the day was scored without explanations; `ueba score --day {facts['day']}` with a model that is fit for it"
-        )
-    edges = facts["edges"]
-    more = (
-        f"; the strangest {SHOWN} of {len(edges)}, --format jsonl has all with the reasons of each"
-        if len(edges) > SHOWN
-        else ""
-    )
+    incident, edges = explained.incident, explained.edges
+    click.echo(f"incident {incident.id}")
+    click.echo(output.wrapped(plain(words.summary(explained, numbers))))
+    for name, lines in words.by_edge(explained, numbers).items():
+        click.echo(f"\n{name}")
+        for line in lines:
+            click.echo(output.wrapped(plain(f"- {line}")))
+    if all(each.explanation is None for each in edges):
+        output.note(f"the day has no explanations; `ueba score --day {incident.day}` makes them")
+    _show_edges(edges, numbers)
+    click.echo("next")
+    user = edges[0].edge.user
+    since = min(each.edge.first_seen for each in edges if each.edge.user == user)
+    for command in words.next_steps(incident, user, since):
+        click.echo(f"  {command}")
+
+
+def _show_edges(edges: Sequence[ExplainedEdge], numbers: bool) -> None:
+    """The table of edges, and of the first events of the strangest."""
+    from ueba import words
+
+    more = f"; the strangest {SHOWN} of {len(edges)}, --format jsonl has all" if len(edges) > SHOWN else ""
     click.echo(f"\nits edges, in the order of time{more}")
-    ordered = sorted(edges[:SHOWN], key=lambda edge: edge["first_seen"])
-    shown = [{**edge, **{time: edge[time][:19] for time in ("first_seen", "last_seen")}} for edge in ordered]
-    output.emit(shown, "table", TABLE_COLUMNS)
-    events = [{"edge": edge["edge"], **event} for edge in edges[:5] for event in edge["events"]]
+    rows = [
+        {
+            **{name: getattr(each.edge, name, None) for name in (*TABLE_COLUMNS, *NUMBERS)},
+            "edge": each.name,
+            "how_rare": words.once_in(each.edge.once_in_days),
+        }
+        for each in sorted(edges[:SHOWN], key=lambda each: each.edge.first_seen)
+    ]
+    output.emit(rows, "table", (*TABLE_COLUMNS, *(NUMBERS if numbers else ())))
+    events = [
+        {"edge": each.name, **event, "event": f"{Path(event['path']).name}:{event['line']}"}
+        for each in edges[:5]
+        for event in each.events
+    ]
     if events:
         click.echo("the first events of the strangest edges, in the log")
-        output.emit(
-            [{**event, "event": event["event"].rpartition("/")[2]} for event in events],
-            "table",
-            EVENT_COLUMNS,
-        )
-    click.echo("next")
-    user = edges[0]["user"]
-    since = min(edge["first_seen"] for edge in edges if edge["user"] == user)
-    for command in explaining.next_steps(facts, user, dt.datetime.fromisoformat(since)):
-        click.echo(f"  {command}")
+        output.emit(events, "table", EVENT_COLUMNS)
 
 
 @click.command()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -13,6 +13,9 @@ from ueba.cli import output
 from ueba.cli.output import Day
 from ueba.cli.setup import Settings, pass_settings
 from ueba.investigate.export import EVENTS, FORMATS
+
+if TYPE_CHECKING:
+    from ueba.contracts.incident import Incident
 
 
 @click.command()
@@ -64,12 +67,12 @@ def export(
     Example:
       ueba export ocsf --day 2026-01-21 --output findings.jsonl
     """
-    from ueba.detect import archive, feedback
+    from ueba import files, findings
     from ueba.errors import UsageError
     from ueba.investigate.export import text
     from ueba.investigate.export import webhook as hook
     from ueba.investigate.export.cases import cases
-    from ueba.workspace import write_text
+    from ueba.triage import log
 
     output.in_order(first, last)
     output.note_damage(settings.workspace.root)
@@ -82,30 +85,30 @@ def export(
                 f"--webhook takes {' or '.join(hook.FORMATS)}; write {form} to a file and load that"
             )
         hook.checked(webhook, os.environ.get(hook.TOKEN))
-    chosen = _named(folder, ids) if ids else archive.incidents_of(folder, *days)
+    chosen = _named(folder, ids) if ids else findings.choose_incidents(folder, *days)
     if not ids and not everything:
-        chosen = archive.reported(chosen, feedback.words(settings.workspace.root))
+        chosen = findings.reported(chosen, log.read(settings.workspace.root).words)
     found = list(cases(settings.workspace, chosen, EVENTS.get(form, 0)))
     if not found:
-        output.note(f"no incident on the days asked for; days that were scored: {archive.listed(folder)}")
+        output.note(f"no incident on the days asked for; scored days: {findings.days_text(folder)}")
     if path is not None or webhook is None:
         content = text(form, found)
         if path is None or str(path) == "-":
             click.echo(content, nl=False)
         else:
-            write_text(path, content)
+            files.write_text(path, content)
             output.note(f"{len(found)} incidents in {path}")
     if webhook is not None:
         count = hook.deliver(webhook, form, found, os.environ.get(hook.TOKEN))
         output.note(f"{count} incidents delivered")
 
 
-def _named(folder: Path, ids: tuple[str, ...]) -> list[dict[str, Any]]:
+def _named(folder: Path, ids: tuple[str, ...]) -> tuple[Incident, ...]:
     """Incidents by their ids, each once."""
-    from ueba.detect import archive
+    from ueba import findings
 
-    found = [archive.find_incident(folder, each) for each in ids]
-    return list({incident["id"]: incident for incident in found}.values())
+    found = [findings.find_incident(folder, each) for each in ids]
+    return tuple({incident.id: incident for incident in found}.values())
 
 
 COMMANDS = (export,)

@@ -31,9 +31,11 @@ def load(settings: Settings, first: dt.date | None, last: dt.date | None) -> Non
     """
     from ueba import graph as graphs
     from ueba import stages
+    from ueba.memory import Memory
 
     output.in_order(first, last)
-    last = last or stages.last_day(settings.workspace)
+    memory = Memory(settings.workspace, settings.config)
+    last = last or memory.last_day()
     first = first or last - dt.timedelta(days=settings.config.graph.window_days)
     with (
         settings.workspace.locked(),
@@ -41,11 +43,7 @@ def load(settings: Settings, first: dt.date | None, last: dt.date | None) -> Non
         graphs.connect(settings.workspace, settings.config, os.environ) as store,
     ):
         counts = graphs.load(store, settings.workspace, first, last, report)
-        known = (
-            stages.known_of(settings.workspace, None, settings.config)
-            if settings.workspace.model.exists()
-            else None
-        )
+        known = stages.entity_context(memory) if memory.model_facts else None
         counts["PEER_OF"] = graphs.write_peers(store, known, report)
     days = counts.pop("days")
     if not days:
@@ -78,8 +76,8 @@ def query(
                         RETURN m.name AS machine, r.day AS day' --param user=mlopez@corp.example
     """
     from ueba import graph as graphs
-    from ueba.detect.findings import records
     from ueba.errors import UsageError
+    from ueba.tables import records
 
     given = dict(parameter.partition("=")[::2] for parameter in parameters)
     if any("=" not in parameter for parameter in parameters):

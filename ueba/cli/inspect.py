@@ -56,9 +56,10 @@ def calibration(
     """
     from ueba import stages
     from ueba.investigate import charts
+    from ueba.memory import Memory
 
     with output.progress() as report:
-        found = stages.inspect(settings.workspace, first, last, settings.config, report)
+        found = stages.inspect(Memory(settings.workspace, settings.config), first, last, report)
     output.note(f"days inspected: {', '.join(map(str, found.days))}; {found.how}")
     output.emit_tables(found.tables(), TITLES, output_format)
     if picture is not None:
@@ -92,10 +93,10 @@ def entity(settings: Settings, name: str | None, day: dt.date | None, limit: int
     """
     from ueba import stages
     from ueba.investigate import entity as entities
+    from ueba.memory import Memory
 
-    known = stages.known_of(
-        settings.workspace, day or stages.last_day(settings.workspace) + dt.timedelta(days=1), settings.config
-    )
+    memory = Memory(settings.workspace, settings.config)
+    known = stages.entity_context(memory, day or memory.last_day() + dt.timedelta(days=1))
     if name is None:
         output.emit(
             entities.listing(known)[: limit if output_format == "table" else None],
@@ -144,7 +145,7 @@ def _show(facts: dict[str, Any]) -> None:
     held = [
         {"role": f"{role['role']} {role['partner']}s", "name": name}
         for role in facts["roles"]
-        for name in role["held"]
+        for name in role["quarantined"]
     ]
     if held:
         click.echo("met once, in a strange edge, and so news until it comes again")

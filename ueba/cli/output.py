@@ -9,7 +9,7 @@ import datetime as dt
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +18,7 @@ import click
 from ueba.text import in_a_cell, plain
 
 if TYPE_CHECKING:
-    from ueba.detect.detector import Progress
+    from ueba.progress import Progress
 
 FORMATS = ("table", "json", "jsonl", "csv")
 
@@ -212,11 +212,16 @@ def note(message: str) -> None:
 
 
 def note_damage(root: Path) -> None:
-    """What is to be said of lines of a workspace's verdicts that are none; they do not count."""
-    from ueba.detect import feedback
+    """Report lines of a workspace's verdict log that are not verdicts."""
+    from ueba.triage import log
 
-    for damage in feedback.read(root).damaged:
-        note(damage)
+    note_damaged(log.read(root).damaged)
+
+
+def note_damaged(messages: Iterable[str]) -> None:
+    """Report lines of the verdict log that are not verdicts."""
+    for message in messages:
+        note(message)
 
 
 @contextlib.contextmanager

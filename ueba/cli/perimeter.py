@@ -82,17 +82,17 @@ def perimeter(
       ueba perimeter --from mlopez@corp.example --since 2026-01-21T08:00 --hops 2 --picture perimeter.html
       ueba perimeter --indicators addresses.txt --since 2026-01-21 --format json
     """
-    from ueba import stages
     from ueba.errors import UsageError
     from ueba.investigate import perimeter as perimeters
     from ueba.investigate.names import read_indicators
+    from ueba.memory import Memory
 
     attacker = read_indicators(indicators, indicators.name) if indicators else []
     if not names and not attacker:
         raise UsageError(
             "nothing to begin from: name an entity with --from, or a file of them with --indicators"
         )
-    last = dt.datetime.combine(stages.last_day(settings.workspace), dt.time.max)
+    last = dt.datetime.combine(Memory(settings.workspace, settings.config).last_day(), dt.time.max)
     if (until or last) < since:
         ends = f"--until {until}" if until else f"the end of the lake, {last:%Y-%m-%d},"
         raise UsageError(f"{ends} is before --since {since}")

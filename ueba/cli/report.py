@@ -29,18 +29,17 @@ def report(settings: Settings, day: dt.date | None, path: Path | None) -> None:
     ingest, model. Example:
       ueba report 2026-01-21 --output monday.html
     """
-    from ueba.detect import archive
+    from ueba import files, findings
     from ueba.investigate import report as reports
-    from ueba.workspace import write_text
 
     output.note_damage(settings.workspace.root)
-    day = day or archive.last_scored(settings.workspace.findings)
+    day = day or findings.last_scored(settings.workspace.findings)
     page = reports.page(settings.workspace, day, settings.config)
     if path == Path("-"):
         click.echo(page, nl=False)
         return
     path = path or Path(f"ueba-report-{day}.html")
-    write_text(path, page)
+    files.write_text(path, page)
     output.note(f"report of {day}: {path}")
 
 

@@ -91,7 +91,7 @@ def _installed() -> list[dict[str, str]]:
 
 
 def _kept(settings: Settings) -> list[dict[str, str]]:
-    from ueba.detect.detector import Detector
+    from ueba.detect.score.detector import Detector
     from ueba.errors import WorkspaceError
     from ueba.ingest import lake
 
@@ -116,7 +116,7 @@ def _kept(settings: Settings) -> list[dict[str, str]]:
     rows.append({"check": "lake", "state": "ok" if days else "empty", "detail": detail})
     try:
         facts = Detector.load(workspace.model).facts
-        rows.append({"check": "model", "state": "ok", "detail": f"trained until {facts['trained_until']}"})
+        rows.append({"check": "model", "state": "ok", "detail": f"trained until {facts.trained_until}"})
     except WorkspaceError as reason:
         rows.append(
             {
@@ -130,23 +130,24 @@ def _kept(settings: Settings) -> list[dict[str, str]]:
 
 def _scored(workspace: Workspace) -> dict[str, str]:
     """Whether what was found on each day can be read."""
-    from ueba.detect import archive, findings
+    from ueba import findings
     from ueba.errors import WorkspaceError
 
     try:
-        for day in archive.scored_days(workspace.findings):
+        for day in findings.scored_days(workspace.findings):
             findings.load(workspace.findings, day)
     except WorkspaceError as reason:
         return {"check": "scored days", "state": "broken", "detail": str(reason)}
-    return {"check": "scored days", "state": "ok", "detail": archive.listed(workspace.findings)}
+    return {"check": "scored days", "state": "ok", "detail": findings.days_text(workspace.findings)}
 
 
 def _said(workspace: Workspace) -> dict[str, str]:
     """Whether verdicts and rules can be read."""
-    from ueba.detect import feedback, rules
     from ueba.errors import UebaError
+    from ueba.triage import log as verdicts
+    from ueba.triage import rules
 
-    log = feedback.read(workspace.root)
+    log = verdicts.read(workspace.root)
     try:
         allowed = rules.installed(workspace.root)
     except UebaError as reason:

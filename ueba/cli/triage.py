@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 import getpass
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,14 +12,15 @@ import click
 from ueba.cli import output
 from ueba.cli.output import Day
 from ueba.cli.setup import Settings, pass_settings
-from ueba.detect.feedback import VERDICTS
+from ueba.contracts.verdict import WORDS, Word
 
 if TYPE_CHECKING:
-    from ueba.detect.hiding import DryRun
+    from ueba.memory import Memory
+    from ueba.triage.hiding import DryRun
 
-LOG_COLUMNS = ("when", "who", "incident", "verdict", "reason", "expires", "state", "changed")
+LOG_COLUMNS = ("entered", "who", "incident", "verdict", "reason", "expires", "state", "changed")
 RULE_COLUMNS = ("name", "owner", "effect", "from", "until", "conditions", "reason", "state")
-DRY_COLUMNS = ("day", "rank", "id", "score", "verdict", "suppressed_by", "users", "machines")
+DRY_COLUMNS = ("day", "rank", "id", "score", "verdict", "hidden_by", "users", "machines")
 LONGEST_REASON = 500  # characters: it stands beside every edge that a verdict changes
 SHOWN = 10  # incidents of a dry run
 
@@ -69,7 +69,7 @@ def triage() -> None:
 @click.argument("incident_id", metavar="ID")
 @click.option(
     "--verdict",
-    type=click.Choice(VERDICTS),
+    type=click.Choice(WORDS),
     required=True,
     help="What it was; `withdrawn` takes back what was said.",
 )
@@ -84,7 +84,7 @@ def triage() -> None:
 def judge(
     settings: Settings,
     incident_id: str,
-    verdict: str,
+    verdict: Word,
     reason: str,
     expires: dt.date | int | None,
     who: str | None,
@@ -99,9 +99,11 @@ def judge(
     Example:
       ueba triage 20260121-3fa9c1d2 --verdict true --reason "mlopez gave away her password"
     """
-    from ueba import stages
     from ueba.errors import UsageError
+    from ueba.memory import Memory
     from ueba.text import plain
+    from ueba.triage import desk
+    from ueba.triage.desk import Decision
 
     said = plain(" ".join(reason.split()))
     if not 0 < len(said) <= LONGEST_REASON:
@@ -109,9 +111,8 @@ def judge(
         raise UsageError(
             f"--reason {long}; who reads the verdict in a month wants to know why, in a sentence"
         )
-    found, news = stages.judge(
-        settings.workspace, incident_id, verdict, said, plain(who or user_name()), expires
-    )
+    decision = Decision(verdict, said, plain(who or user_name()), expires)
+    found, news = desk.decide(settings.workspace, incident_id, decision)
     output.note_damage(settings.workspace.root)
     if not news:
         output.note(f"{found.incident}: this was said before, nothing is added")
@@ -120,7 +121,7 @@ def judge(
     output.note(
         f"{found.incident} is called {found.verdict} by {found.who}{until}: {len(found.edges)} edges; see `ueba triage log`"
     )
-    if verdict == "true" and stages.knows(settings.workspace, found.day):
+    if verdict == "true" and knows(Memory(settings.workspace, settings.config), found.day):
         output.note(
             f"the model has learned from {found.day}; `ueba train` makes one that has not seen these edges"
         )
@@ -138,13 +139,13 @@ def log(settings: Settings, first: dt.date | None, last: dt.date | None, output_
     Example:
       ueba triage log --from 2026-01-20
     """
-    from ueba import stages
+    from ueba.triage import desk
 
     rows = [
         row
-        for row in stages.verdict_log(settings.workspace)
-        if (first is None or row["when"][:10] >= str(first))
-        and (last is None or row["when"][:10] <= str(last))
+        for row in desk.log_rows(settings.workspace)
+        if (first is None or row["entered"][:10] >= str(first))
+        and (last is None or row["entered"][:10] <= str(last))
     ]
     output.note_damage(settings.workspace.root)
     if not rows:
@@ -193,10 +194,10 @@ def rules(
     Example:
       ueba triage rules --apply patch-night.toml
     """
-    from ueba import stages
-    from ueba.detect import rules as hide
     from ueba.errors import UsageError
     from ueba.text import plain
+    from ueba.triage import desk
+    from ueba.triage import rules as hide
 
     output.in_order(first, last)
     if apply is not None and file is not None:
@@ -216,29 +217,37 @@ def rules(
     if apply is None and not dry_run and file is None:
         if not chosen:
             output.note("no rules are in force; `ueba triage rules --apply FILE` puts some in force")
-        output.emit(
-            [hide.shown(rule, stages.today(workspace)) for rule in chosen], output_format, RULE_COLUMNS
-        )
+        output.emit([hide.shown(rule, desk.today(workspace)) for rule in chosen], output_format, RULE_COLUMNS)
         return
-    found = stages.try_rules(workspace, chosen, first, last)
+    found = desk.try_rules(workspace, chosen, first, last)
     _show(found, output_format)
     if text is not None:
         if not yes:
             click.confirm("put these rules in force?", abort=True, err=True)
-        stages.install_rules(workspace, text, chosen, plain(who or user_name()))
+        desk.install_rules(workspace, text, chosen, plain(who or user_name()))
         output.note(f"{len(chosen)} rules are in force; `ueba incidents --all` shows what they hide")
 
 
 def _show(found: DryRun, output_format: str) -> None:
     """What rules would have hidden."""
+    from ueba import words
+
     output.note(found.sentence())
     if found.true:
-        named = ", ".join(incident["id"] for incident in found.true)
+        named = ", ".join(incident.id for incident in found.true)
         output.note(
             f"WARNING: {len(found.true)} of them were called TRUE and would never have been seen: {named}"
         )
-    shown: Sequence[dict[str, Any]] = found.hidden if output_format != "table" else found.hidden[:SHOWN]
-    output.emit(shown, output_format, DRY_COLUMNS)
+    rows = [
+        {**words.incident_json(each), "verdict": found.words.get(each.id)}
+        for each in (found.hidden if output_format != "table" else found.hidden[:SHOWN])
+    ]
+    output.emit(rows, output_format, DRY_COLUMNS)
+
+
+def knows(memory: Memory, day: dt.date) -> bool:
+    """Whether there is a model that has learned from a day."""
+    return memory.model_facts is not None and not memory.can_score(day)
 
 
 def user_name() -> str:

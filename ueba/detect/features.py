@@ -22,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ueba.detect import peers
-from ueba.detect.history import (
+from ueba.detect.past.history import (
     HOURS,
     NEVER,
     RELATIONS,

@@ -17,17 +17,17 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import networkx as nx
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from ueba.detect import rules
+from ueba.contracts.incident import STRANGE_P
+from ueba.triage import rules
 
 Array = npt.NDArray[Any]
-STRANGE_P = 0.02  # an edge less strange than this joins no incident, unless the day has few that are stranger
 QUIET = 3  # times the budget: so many incidents of a normal working day reach what is reported on a quiet one
 CROWD = 40  # edges of an incident beyond which nobody would read it
 SUPPORT = 1.0  # nats; weight of the edges beside the strangest
@@ -72,34 +72,46 @@ def score(strangeness: Array) -> float:
     return float(ordered[0] + SUPPORT * np.log1p(np.exp(ordered[1:10] - ordered[0]).sum()))
 
 
+class Ranked(NamedTuple):
+    """A ranked incident, without what its edges say. score: nats; hidden_by: rules, None if it is reported."""
+
+    id: str
+    rank: int
+    score: float
+    hidden_by: str | None
+
+
 def incidents(
     day: dt.date, edges: pd.DataFrame, candidates: int, budget: int, least_score: float = 0.0
-) -> tuple[pd.DataFrame, list[dict[str, Any]]]:
-    """The day's `candidates` strangest edges (strangest first, with a column `incident`: null where in none)
-    and the day's incidents, best first: at most `budget`, none below `least_score`. Columns of edges: user,
-    source, target, surprise, p_value, strangeness, and `rule`, what hides an edge, if anything may.
-    Incidents that are hidden by rules, and score as those reported do, come after them, out of the
-    budget."""
+) -> tuple[pd.DataFrame, list[Ranked]]:
+    """The day's candidates, strangest first, with a column `incident` (null where an edge is in none); and the
+    day's incidents, best first: at most `budget`, none below `least_score`.
+
+    edges: columns user, source, target, p_value, strangeness, and `rule` (what hides an edge) where rules are in
+    force. Hidden incidents that score as the reported ones do come after them, outside the budget."""
     best, component, scores = _ranked(edges, candidates, budget)
     hidden = _hidden(best, component)
     reached = scores[scores >= least_score]
     shown = reached[~reached.index.isin(hidden)].head(budget)
-    aside = reached[reached.index.isin(hidden)]
-    kept = (
-        pd.concat([shown, aside[aside >= shown.min()] if len(shown) == budget else aside.head(budget)])
-        if hidden
-        else shown
-    )
+    kept = pd.concat([shown, _aside(reached[reached.index.isin(hidden)], shown, budget)]) if hidden else shown
     found = [
-        _incident(day, rank, value, best[component == number])
+        Ranked(_id(day, best[component == number].iloc[0]), rank, round(value, 4), hidden.get(number))
         for rank, (number, value) in enumerate(kept.items(), start=1)
     ]
-    for number, incident in zip(kept.index, found, strict=True):
-        incident["suppressed_by"] = hidden.get(number)
-    name = dict(zip(kept.index, (incident["id"] for incident in found), strict=True))
+    name = dict(zip(kept.index, (incident.id for incident in found), strict=True))
     named = pd.Series(component).map(name).astype(object)
     best["incident"] = named.where(named.notna(), None)
     return best, found
+
+
+def _aside(hidden: pd.Series[float], shown: pd.Series[float], budget: int) -> pd.Series[float]:
+    """The hidden incidents that are kept: those that would have been reported, were they not hidden."""
+    return hidden[hidden >= shown.min()] if len(shown) == budget else hidden.head(budget)
+
+
+def _id(day: dt.date, strangest_edge: pd.Series[Any]) -> str:
+    about = f"{day}|{strangest_edge['user']}|{strangest_edge['source']}|{strangest_edge['target']}"
+    return f"{day:%Y%m%d}-{hashlib.sha256(about.encode()).hexdigest()[:8]}"
 
 
 def _hidden(edges: pd.DataFrame, component: Array) -> dict[Any, str]:
@@ -144,18 +156,3 @@ def strangest(edges: pd.DataFrame, candidates: int) -> pd.DataFrame:
     order = ["strangeness", "user", "source", "target"]
     ordered = edges.sort_values(order, ascending=[False, True, True, True], kind="stable")
     return ordered.head(candidates).reset_index(drop=True)
-
-
-def _incident(day: dt.date, rank: int, value: float, edges: pd.DataFrame) -> dict[str, Any]:
-    first = edges.iloc[0]
-    about = f"{day}|{first['user']}|{first['source']}|{first['target']}"
-    return {
-        "id": f"{day:%Y%m%d}-{hashlib.sha256(about.encode()).hexdigest()[:8]}",
-        "day": day.isoformat(),
-        "rank": rank,
-        "score": round(value, 4),
-        "p_value": float(edges["p_value"].min()),
-        "users": sorted(set(edges["user"])),
-        "machines": sorted({name for name in (*edges["source"], *edges["target"]) if name is not None}),
-        "edges": len(edges),
-    }

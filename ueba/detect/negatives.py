@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ueba.detect.features import odd_hours, odd_types
-from ueba.detect.history import HOURS, NEVER, RELATIONS, EdgeBatch, History, Ints, pair_keys
+from ueba.detect.past.history import HOURS, NEVER, RELATIONS, EdgeBatch, History, Ints, pair_keys
 
 Pick = npt.NDArray[np.int64]
 

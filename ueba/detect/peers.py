@@ -13,7 +13,7 @@ from __future__ import annotations
 import numpy as np
 from scipy import sparse
 
-from ueba.detect.history import Floats, Ints, Pairs, pair_keys
+from ueba.detect.past.history import Floats, Ints, Pairs, pair_keys
 
 PEERS = 20  # of an entity, those most like it
 LARGEST_AUDIENCE = 300  # partners with more than this many say nothing about who is like whom

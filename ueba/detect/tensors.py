@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from models.graph import Relation, Snapshot
-from ueba.detect.history import NEVER, RELATIONS, USER_KINDS, EdgeBatch, Floats, History, Ints
+from ueba.detect.past.history import NEVER, RELATIONS, USER_KINDS, EdgeBatch, Floats, History, Ints
 
 ROLES = {"user": "user", "source": "place", "target": "place"}  # role in an edge -> node type
 GRAPH_RELATIONS: dict[str, Relation] = {

@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from models.graph import Snapshot
 from ueba.detect.features import FEATURE_NAMES
-from ueba.detect.history import HOURS, RELATIONS, EdgeBatch, Floats, Ints, pair_keys
+from ueba.detect.past.history import HOURS, RELATIONS, EdgeBatch, Floats, Ints, pair_keys
 from ueba.detect.tensors import GRAPH_RELATIONS, ROLES
 from ueba.evaluate.protocol import Day, Score, Training
 

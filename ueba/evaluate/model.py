@@ -1,5 +1,5 @@
 """The detector as a row of the table, and with a part taken out. All that the table needs of
-`ueba.detect.detector` is here and in `protocol`: how examples are made, how models are trained, and how
+`ueba.detect.score.detector` is here and in `protocol`: how examples are made, how models are trained, and how
 their surprise is averaged.
 
 graph=False    no pairs, node features of zero, no id rows and no peers, in training and in scoring
@@ -15,9 +15,9 @@ from dataclasses import replace
 import numpy as np
 
 from models.graph import Edges, Snapshot
-from ueba.detect import detector
 from ueba.detect.features import FEATURE_NAMES, FEATURES, PAIR_FEATURES
-from ueba.detect.history import RELATIONS, Floats
+from ueba.detect.past.history import RELATIONS, Floats
+from ueba.detect.score import detector, train
 from ueba.evaluate.protocol import Array, Day, Score, Training
 
 FROM_THE_PAST = [
@@ -50,7 +50,7 @@ def detect(
         return seen(day.graph), replace(edges, features=described(edges.features))
 
     days = [examples(day) for day in training.with_examples]
-    models = detector.train_models(days, training.users, training.places, training.config)
+    models = train.train_models(days, training.users, training.places, training.config)
     del days
 
     def score(day: Day) -> Array:

@@ -1,7 +1,7 @@
 """One walk over the lake writes to disk what all rows of the table share; each row then reads the days it
 wants.
 
-A day is described by the history before it and only then learned, as in `ueba.detect.detector`. No row's
+A day is described by the history before it and only then learned, as in `ueba.detect.score.detector`. No row's
 findings change what is known, so that all rows see the same past. The parts of a day, in a folder
 `day=YYYY-MM-DD`:
 
@@ -29,12 +29,14 @@ import numpy.typing as npt
 
 from models.graph import Edges, Snapshot
 from ueba.config import Config, TrainConfig
-from ueba.detect import detector, features, tensors
-from ueba.detect.detector import Progress, quiet
-from ueba.detect.history import EdgeBatch, Floats, History, day_number
+from ueba.detect import features, tensors
 from ueba.detect.negatives import FAMILIES, make_negatives
+from ueba.detect.past import walk
+from ueba.detect.past.history import EdgeBatch, Floats, History, day_number
+from ueba.detect.score import detector, train
 from ueba.errors import UsageError, WorkspaceError
 from ueba.ingest import lake
+from ueba.progress import Progress, quiet
 
 Array = npt.NDArray[Any]
 Use = Literal["learn", "train", "calibrate", "score"]
@@ -98,7 +100,7 @@ class Day:
             described = features.describe(history, batch, self.number, features.today(history, batch))
             np.save(self._part("features.npy"), described)
         if self.use != "learn":
-            graph = detector.frozen(history)
+            graph = train.message_graph(history)
             pairs = {relation[1]: ends.astype(np.int32) for relation, ends in graph.pairs.items()}
             parts: dict[str, Any] = {**graph.x, **pairs}
             np.savez(self._part("graph.npz"), **parts)
@@ -111,11 +113,10 @@ class Day:
         generators: Sequence[np.random.Generator],
     ) -> None:
         """What the detector would train on, and the same with plain corruption, for each seed."""
-        seen = features.today(history, batch)
-        real = features.describe(history, batch, self.number, seen)
+        described = train.described(history, batch, self.date)
         for seed, rng in enumerate(generators):
             for kind, make_up in (("examples", make_negatives), ("uniform", corrupted)):
-                edges = detector.make_examples(history, batch, self.number, seen, real, config, rng, make_up)
+                edges = train.make_examples(described, config, rng, make_up)
                 np.savez(self._part(f"{kind}-{seed}.npz"), **vars(edges))
 
 
@@ -192,16 +193,16 @@ def uses(
         raise UsageError(
             f"--train-until {train_until} must lie before --from {first}, and that not after --to {last}"
         )
-    start = detector.window_start(train_until + dt.timedelta(days=1), config)
+    start = walk.window_start(train_until + dt.timedelta(days=1), config)
     training = [day for day in days if start <= day <= train_until]
     scored = [day for day in days if first <= day <= last]
-    if len(training) < detector.LEAST_DAYS or not scored:
+    if len(training) < train.LEAST_DAYS or not scored:
         held = f"{days[0]} to {days[-1]}" if days else "none; `ueba ingest` comes first"
         raise WorkspaceError(
-            f"{len(training)} days of edges to train on from {start} to {train_until} (at least {detector.LEAST_DAYS} are needed)"
+            f"{len(training)} days of edges to train on from {start} to {train_until} (at least {train.LEAST_DAYS} are needed)"
             f" and {len(scored)} to score from {first} to {last}; days in the lake: {held}"
         )
-    positive, held_out = detector.split(training, config.train)
+    positive, held_out = train.split(training, config.train)
     result: dict[dt.date, Use] = {day: "learn" for day in days if start <= day <= last}
     return (
         result
@@ -226,7 +227,7 @@ def prepare(
     history = History(config.history.half_life_days)
     generators = [np.random.default_rng(seeded(config.train, seed).seed) for seed in range(seeds)]
     known = 0, 0
-    for done, (day, batch, _) in enumerate(detector.walk(root, history, min(planned), max(planned))):
+    for done, (day, batch, _) in enumerate(walk.walk(root, history, min(planned), max(planned))):
         progress("read", done, len(planned))
         day_on_disk = Day(folder, day, planned[day])
         day_on_disk.write(history, batch)

@@ -17,10 +17,12 @@ import numpy as np
 import pandas as pd
 
 from ueba.config import IncidentConfig
-from ueba.detect import incidents, persistence
-from ueba.detect.calibration import Calibration
-from ueba.detect.detector import Score
-from ueba.detect.history import EdgeBatch
+from ueba.contracts.incident import STRANGE_P
+from ueba.detect import incidents
+from ueba.detect.past.history import EdgeBatch
+from ueba.detect.score import carryover
+from ueba.detect.score.calibration import Calibration
+from ueba.detect.score.detector import Score
 from ueba.evaluate.measure import USUAL
 from ueba.evaluate.protocol import Array, Prepared
 from ueba.evaluate.rows import Row, Run
@@ -51,16 +53,14 @@ def triage(prepared: Prepared, run: Run, row: Row, config: IncidentConfig) -> Tr
     ]
     least = max(incidents.usual_score(edges, len(edges), USUAL) for edges in normal)
     scores, listed = [], []
-    evidence: list[tuple[dt.date, pd.Series]] = []
+    excess: list[tuple[dt.date, pd.Series[float]]] = []
     for day in prepared.of_use("score"):
         breadth, surprise = day.breadth, run.surprise(day)
         score, strangeness = judge(pool, breadth, surprise, row)
-        past = persistence.carried(evidence, day.date)
-        strangeness = persistence.strengthened(
-            strangeness, score.p_value, day.batch.user, past, incidents.STRANGE_P
-        )
+        carry_over = carryover.carried(excess, day.date).reindex(day.batch.user, fill_value=0.0).to_numpy()
+        strangeness = carryover.persisted(strangeness, score.p_value, carry_over)
         if row.remembers:
-            evidence.append((day.date, persistence.evidence(day.batch.user, score.p_value)))
+            excess.append((day.date, carryover.excess(day.batch.user, score.p_value)))
         scores.append((strangeness, score.p_value))
         listed.append(incidents_of(day.date, strangest(day.batch, score, strangeness, row, config), least))
         pool = pool.extended(breadth, surprise, day.number)
@@ -72,7 +72,7 @@ def incidents_of(day: dt.date, edges: pd.DataFrame, least: float) -> pd.DataFram
     """A day's incidents at every budget, see `Triaged.listed`."""
     deepest = listing(day, edges, max(BUDGETS))
     # More edges take part in a larger budget's incidents only where a day has few that are strange.
-    same = (edges["p_value"].head(max(BUDGETS)) <= incidents.STRANGE_P).all()
+    same = (edges["p_value"].head(max(BUDGETS)) <= STRANGE_P).all()
     parts = {
         budget: deepest[deepest["rank"] <= budget] if same else listing(day, edges, budget)
         for budget in BUDGETS
@@ -81,7 +81,7 @@ def incidents_of(day: dt.date, edges: pd.DataFrame, least: float) -> pd.DataFram
     everything = pd.concat(
         [part.assign(budget=budget, day=day) for budget, part in parts.items()], ignore_index=True
     )
-    everything["reported"] = everything["incident"].isin([incident["id"] for incident in reported])
+    everything["reported"] = everything["incident"].isin([incident.id for incident in reported])
     own = {"own_user": "user", "own_source": "source"}
     return everything.drop(columns=["user", "source", "strangeness"]).rename(columns=own)
 
@@ -89,7 +89,10 @@ def incidents_of(day: dt.date, edges: pd.DataFrame, least: float) -> pd.DataFram
 def listing(day: dt.date, edges: pd.DataFrame, budget: int) -> pd.DataFrame:
     """Edges in the incidents of a day that fill the budget, with the incident's rank and score."""
     strangest, found = incidents.incidents(day, edges, len(edges), budget)
-    ranked = pd.DataFrame(found, columns=["id", "rank", "score"]).rename(columns={"id": "incident"})
+    ranked = pd.DataFrame(
+        [(incident.id, incident.rank, incident.score) for incident in found],
+        columns=["incident", "rank", "score"],
+    )
     return strangest[strangest["incident"].notna()].merge(ranked, on="incident")
 
 

@@ -17,8 +17,8 @@ import numpy.typing as npt
 
 from models import inference
 from ueba.detect import tensors
-from ueba.detect.detector import Detector
-from ueba.detect.history import NEVER, History, Ints
+from ueba.detect.past.history import NEVER, History, Ints
+from ueba.detect.score.detector import Detector
 
 Directions = npt.NDArray[np.float64]
 SEEN = {

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from ueba.detect.inspection import LEVELS, TOLERANCE, Inspection
+from ueba.detect.score.inspection import LEVELS, TOLERANCE, Inspection
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

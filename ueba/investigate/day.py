@@ -26,12 +26,12 @@ import networkx as nx
 import numpy as np
 import pandas as pd
 
-from ueba.detect import archive, findings
-from ueba.detect.findings import records
-from ueba.detect.incidents import STRANGE_P
+from ueba import findings
+from ueba.contracts.incident import STRANGE_P
 from ueba.errors import WorkspaceError
 from ueba.ingest import edges, lake
 from ueba.investigate.picture import add_node
+from ueba.tables import records
 from ueba.text import plain
 from ueba.workspace import Workspace
 
@@ -131,7 +131,7 @@ def is_weekend(day: dt.date) -> bool:
 
 def _strange(workspace: Workspace, user: str, day: dt.date) -> dict[tuple[str, str], dict[str, Any]]:
     """The user's strange edges, if the day was scored."""
-    if day not in archive.scored_days(workspace.findings):
+    if day not in findings.scored_days(workspace.findings):
         return {}
     table = findings.load_edges(workspace.findings, day)
     mine = table[(table["user"] == user) & (table["p_value"] <= STRANGE_P)]

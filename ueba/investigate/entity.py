@@ -1,7 +1,7 @@
 """What is known of one user, machine or resource before a day, and why its novelties count less or more than
 another's.
 
-Everything is read from the history (`ueba.detect.history`), by the formulas that judge: a novelty rate is
+Everything is read from the history (`ueba.detect.past.history`), by the formulas that judge: a novelty rate is
 the Beta-Binomial posterior mean with the peer group as its prior, and that a partner is new costs -log of
 that rate in the cache model of `ueba.detect.features`; which partner it is costs the same for everybody and
 is left out. With a model, the nearest entities are those whose embeddings point the same way; without, those
@@ -22,9 +22,9 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from ueba.detect import detector
-from ueba.detect.detector import Detector
-from ueba.detect.history import NEVER, USER_KINDS, Floats, History, Ints, date_of, pair_ends
+from ueba.detect.past.history import NEVER, USER_KINDS, Floats, History, Ints, date_of, pair_ends
+from ueba.detect.score import detector
+from ueba.detect.score.detector import Detector
 from ueba.errors import WorkspaceError
 from ueba.ingest.given import spelt_host, spelt_user
 from ueba.investigate import alike
@@ -50,7 +50,7 @@ PLACE_ROLES: dict[Role, tuple[str, str]] = {
 
 
 @dataclass(frozen=True)
-class Known:
+class EntityContext:
     """What is known before a day. `model` is None where there is none, or it has learned from that day or
     later."""
 
@@ -91,7 +91,7 @@ class Entity:
 # --- by name ------------------------------------------------------------------------------------------------
 
 
-def find(known: Known, name: str) -> list[Entity]:
+def find(known: EntityContext, name: str) -> list[Entity]:
     """Users and places of this name, in this spelling or, if there is none, in one other.
 
     Raises WorkspaceError with close names."""
@@ -110,7 +110,7 @@ def find(known: Known, name: str) -> list[Entity]:
     return [Entity(is_user, int(number)) for is_user, number in ids if number >= 0]
 
 
-def _meant(known: Known, name: str) -> list[str]:
+def _meant(known: EntityContext, name: str) -> list[str]:
     """What a name that the lake does not have may stand for, the likeliest first: as the lake spells it
     (`CORP\\Alice` is alice@corp, `ws7$` is ws7); what that is an alias of; the only account or machine that
     is called so in any domain."""
@@ -153,7 +153,7 @@ def user_called(name: str, names: Sequence[str], entities: pa.Table | None) -> s
     raise WorkspaceError(f"no user is called {name!r}.{said} `ueba entity` lists them")
 
 
-def listing(known: Known) -> list[dict[str, Any]]:
+def listing(known: EntityContext) -> list[dict[str, Any]]:
     """Every entity, the broadest first, columns LIST_COLUMNS."""
     rows = []
     for is_user, names in ((True, known.history.users), (False, known.history.places)):
@@ -181,7 +181,7 @@ def _kinds(history: History, is_user: bool) -> list[str]:
     return ["resource" if is_resource else "machine" for is_resource in history.is_resource]
 
 
-def identity(known: Known, entity: Entity) -> dict[str, Any]:
+def identity(known: EntityContext, entity: Entity) -> dict[str, Any]:
     """Its other names and addresses with the evidence, whether it is an administrator, and what a table of
     entities says of it."""
     name = (known.history.users if entity.is_user else known.history.places).names[entity.id]
@@ -219,7 +219,7 @@ def _first_seen(history: History, roles: dict[Role, tuple[str, str]]) -> Ints:
 # --- what is known ------------------------------------------------------------------------------------------
 
 
-def describe(known: Known, entity: Entity) -> dict[str, Any]:
+def describe(known: EntityContext, entity: Entity) -> dict[str, Any]:
     """Everything that is known of an entity, JSON values only. Counts of days are decayed; `days_that_count`
     is their maximum."""
     history, number = known.history, entity.id
@@ -263,7 +263,7 @@ def _role(history: History, number: int, role: Role, verb: str, partner: str) ->
     kind."""
     relation, side = role
     table = history.sides[relation][side]
-    group = history.peer_groups(relation, side)
+    group = history.cohorts(relation, side)
     rate, expected = history.novelty_rates(relation, side), history.new_per_day(relation, side)
     seen = table.first_day < NEVER
     peers = seen & (group == group[number])
@@ -286,7 +286,7 @@ def _role(history: History, number: int, role: Role, verb: str, partner: str) ->
         "new_a_day": float(expected[number]),
         "most_new": float(table.most_new[number]),
         "usual": _usual(history, number, role),
-        "held": _held(history, number, role),
+        "quarantined": _quarantined(history, number, role),
     }
 
 
@@ -306,10 +306,10 @@ def _usual(history: History, number: int, role: Role) -> list[dict[str, Any]]:
     ]
 
 
-def _held(history: History, number: int, role: Role) -> list[str]:
+def _quarantined(history: History, number: int, role: Role) -> list[str]:
     """Partners that it met once, in a strange edge, and that are news until they come again."""
     relation, side = role
-    ends = pair_ends(history.pairs[relation].held)
+    ends = pair_ends(history.pairs[relation].quarantined)
     return sorted(_partner_names(history, role)[partner] for partner in ends[1 - side][ends[side] == number])
 
 
@@ -340,7 +340,7 @@ def _named_shares(names: list[str], counts: Floats) -> dict[str, float]:
 # --- who is alike -------------------------------------------------------------------------------------------
 
 
-def nearest(known: Known, number: int, role: Role) -> list[dict[str, Any]]:
+def nearest(known: EntityContext, number: int, role: Role) -> list[dict[str, Any]]:
     """The entities most like one, with their similarity in [-1, 1] and how many partners they share."""
     relation, side = role
     history = known.history
@@ -402,7 +402,7 @@ def _why(role: dict[str, Any], kind: str) -> str:
     )
 
 
-def _p_values(known: Known, number: int) -> list[dict[str, float]]:
+def _p_values(known: EntityContext, number: int) -> list[dict[str, float]]:
     """What p some surprises have for users as broad as this one, and for typical ones of its kind."""
     assert known.model
     table, kind = known.history.sides["user_target"][0], known.history.user_kind

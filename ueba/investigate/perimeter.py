@@ -54,13 +54,14 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
-from ueba.detect import archive, feedback, findings
-from ueba.detect.findings import records
+from ueba import findings
 from ueba.ingest import lake, raw
 from ueba.ingest.identity import ANONYMOUS
 from ueba.investigate.names import Entity, Names, Origin, is_address, mails_in
 from ueba.investigate.picture import add_node, node_of
+from ueba.tables import records
 from ueba.text import plain
+from ueba.triage import log as verdict_log
 from ueba.workspace import Workspace
 
 SCHEMA_VERSION = 1
@@ -507,13 +508,13 @@ def _contacts(log: Log, origins: Sequence[Origin]) -> tuple[Ints, set[Entity]]:
 def _incidents_of(workspace: Workspace, log: Log) -> tuple[Ints, list[str]]:
     """The number of the incident that each event's edge is in, int64 [events], -1 if it is in none, or in
     one that was called harmless or that rules hide; and the incidents."""
-    folder, said = workspace.findings, feedback.words(workspace.root)
+    folder, said = workspace.findings, verdict_log.read(workspace.root).words
     harmless = [incident for incident, word in said.items() if word in HARMLESS]
     day = log.time // DAY
     days = {dt.date(1970, 1, 1) + dt.timedelta(days=int(each)) for each in np.unique(day)}
     scored = [
-        findings.reported(findings.load(folder, each), said).edges
-        for each in archive.scored_days(folder)
+        findings.load(folder, each).reported(said).edges
+        for each in findings.scored_days(folder)
         if each in days
     ]
     edges = [

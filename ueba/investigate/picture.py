@@ -16,12 +16,14 @@ travel as data, so that none of them can become part of a page.
 from __future__ import annotations
 
 import html
+from collections.abc import Sequence
 from pathlib import Path
 from xml.etree import ElementTree as xml
 
 import networkx as nx
-import pandas as pd
 
+from ueba import words
+from ueba.contracts.scored import ScoredEdge
 from ueba.text import plain, shortened
 
 # Lines and rings by what is said of them: light colour, dark colour, width, dashes.
@@ -42,31 +44,31 @@ MOST = 24  # nodes of a column that are drawn
 MOST_OF_PAGE = 2_000  # nodes of a page that are drawn: neo4j-viz refuses more than 10,000, and nobody sees anything in so many
 
 
-def incident_graph(edges: pd.DataFrame) -> nx.MultiDiGraph:
-    """An incident's edges as a graph: who acted from where, and what was reached. `edges`: as in
-    `findings.load_edges`."""
+def incident_graph(edges: Sequence[ScoredEdge]) -> nx.MultiDiGraph:
+    """An incident's edges as a graph: who acted from where, and what was reached."""
     graph = nx.MultiDiGraph()
-    for edge in edges.to_dict("records"):
-        user = add_node(graph, "user", edge["user"])
+    for edge in edges:
+        user = add_node(graph, "user", edge.user)
         start = user
-        if edge["source"] is not None:
-            start = add_node(graph, "machine", edge["source"])
+        if edge.source is not None:
+            start = add_node(graph, "machine", edge.source)
             graph.add_edge(
                 user,
                 start,
                 key="used",
                 type="USED",
                 mark="usual",
-                said=plain(f"{edge['user']} acted from {edge['source']}"),
+                said=plain(f"{edge.user} acted from {edge.source}"),
             )
-        end = add_node(graph, edge["target_kind"], edge["target"])
+        end = add_node(graph, edge.target_kind, edge.target)
         said = plain(
-            f"{edge['user']} at {edge['first_seen']:%Y-%m-%d %H:%M:%S}, {edge['count']} events: {'; '.join(edge['reasons'])}"
+            f"{edge.user} at {edge.first_seen:%Y-%m-%d %H:%M:%S}, {edge.count} events:"
+            f" {'; '.join(map(words.sentence, edge.reasons))}"
         )
         facts = {
-            "user": plain(edge["user"]),
-            "surprise": float(edge["surprise"]),
-            "p_value": float(edge["p_value"]),
+            "user": plain(edge.user),
+            "surprise": edge.surprise,
+            "p_value": edge.p_value,
         }
         graph.add_edge(start, end, type="REACHED", mark="strange", said=said, **facts)
     return graph

@@ -13,7 +13,7 @@ import datetime as dt
 import json
 import shlex
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,16 +24,24 @@ import numpy as np
 import pandas as pd
 from markupsafe import Markup
 
-from ueba import __version__
+from ueba import __version__, findings, words
 from ueba.config import Config
-from ueba.detect import archive, feedback, findings, persistence
-from ueba.detect.detector import Detector
+from ueba.contracts.explanation import Explanation
+from ueba.contracts.incident import Incident, ModelFacts
+from ueba.contracts.reason import Unknown
+from ueba.contracts.scored import ScoredEdge
+from ueba.contracts.scored import edges as scored_edges_of
+from ueba.contracts.verdict import Verdict
 from ueba.detect.features import FEATURE_NAMES
-from ueba.detect.history import date_of
-from ueba.errors import WorkspaceError
+from ueba.detect.past.history import date_of
+from ueba.detect.score import carryover
+from ueba.detect.score.detector import Detector
 from ueba.ingest import IngestReport, edges, lake, report, silence
-from ueba.investigate import explain, picture
+from ueba.investigate import picture
+from ueba.investigate.explain import kept
+from ueba.investigate.explain.words import is_typable, next_steps, usually, would_be_normal
 from ueba.text import plain, shortened
+from ueba.triage import log
 from ueba.workspace import Workspace
 
 DAYS = 14  # scored days that a day is seen among
@@ -48,8 +56,7 @@ DAY_S = 24 * 3600
 
 def page(workspace: Workspace, day: dt.date, config: Config) -> str:
     """The report of a scored day. Raises WorkspaceError if it was not scored."""
-    if day not in archive.scored_days(workspace.findings):
-        raise WorkspaceError(f"{day} was not scored; days that were: {archive.listed(workspace.findings)}")
+    findings.check_scored(workspace.findings, day)
     return render(facts(workspace, day, config))
 
 
@@ -65,42 +72,52 @@ def render(known: dict[str, Any]) -> str:
             plain(value) if isinstance(value, str) and not isinstance(value, Markup) else value
         ),
     )
-    environment.filters |= {"one_in": one_in, "shortened": shortened, "at": at}
+    environment.filters |= {
+        "once_in": words.once_in,
+        "rarity": words.rarity,
+        "sentence": words.sentence,
+        "shortened": shortened,
+        "at": at,
+    }
     return environment.get_template("report.html").render(known)
 
 
 def facts(workspace: Workspace, day: dt.date, config: Config) -> dict[str, Any]:
     """All that the page says."""
-    days = [each for each in archive.scored_days(workspace.findings) if each <= day][-DAYS:]
-    said = feedback.verdicts(workspace.root)
-    words = feedback.words(workspace.root)
+    days = [each for each in findings.scored_days(workspace.findings) if each <= day][-DAYS:]
+    verdicts = log.read(workspace.root)
     scored = {each: findings.load(workspace.findings, each) for each in days}
-    shown = {each: findings.reported(finding, words) for each, finding in scored.items()}
-    tables = {each: finding.edges for each, finding in shown.items()}
-    found = {each: finding.incidents for each, finding in shown.items()}
+    shown = {each: found.reported(verdicts.words) for each, found in scored.items()}
+    tables = {each: found.edges for each, found in shown.items()}
     sizes = scored_edges(workspace.lake, days[0], day)
-    trend = [day_facts(each, tables[each], found[each], sizes) for each in days]
+    trend = [day_facts(each, found.edges, found.incidents, sizes) for each, found in shown.items()]
     model = Detector.load(workspace.model) if workspace.model.exists() else None
-    told = explain.load(workspace.findings, day)
-    incidents = [incident_facts(each, tables[day], said, told.get(each["id"], ())) for each in found[day]]
+    explained = kept.load(workspace.findings, day)
+    incidents = [
+        incident_facts(
+            each, shown[day].edges_of(each), verdicts.by_incident.get(each.id), explained.get(each.id, ())
+        )
+        for each in shown[day].incidents
+    ]
+    unreported = tables[day]["incident"].isna() & (tables[day]["p_value"] <= LEVELS[0])
     return {
         "day": day,
-        "is_last": day == max(archive.scored_days(workspace.findings)),
+        "is_last": day == findings.last_scored(workspace.findings),
         "version": __version__,
         "today": trend[-1],
         "trend": trend,
         "compared": compared(trend),
         "incidents": incidents,
         "hidden": len(scored[day].incidents) - len(incidents),
-        "judged": sum(bool(each["verdict"]) for each in incidents),
+        "with_verdict": sum(bool(each["verdict"]) for each in incidents),
         "going_on": sum(each["goes_on"] for each in incidents),
         "scale": max((each["worst"] for each in trend), default=0) or 1,
-        "others": marks(tables[day][tables[day]["incident"].isna() & (tables[day]["p_value"] <= LEVELS[0])]),
+        "others": marks(scored_edges_of(tables[day][unreported])),
         "recurring": recurring(tables),
         "levels": [level_facts(level, trend, tables, config.incidents.candidates) for level in LEVELS],
         "held_out": held_out(model) if model else [],
         "ingest": ingest_health(workspace, day, config),
-        "model": model_facts(workspace, day, found[day], tables[day], model, config),
+        "model": model_facts(workspace, day, shown[day], model, config),
     }
 
 
@@ -124,14 +141,14 @@ def scored_edges(root: Path, first: dt.date, last: dt.date) -> dict[dt.date, lis
 
 
 def day_facts(
-    day: dt.date, strangest: pd.DataFrame, found: list[dict[str, Any]], sizes: dict[dt.date, list[int]]
+    day: dt.date, strangest: pd.DataFrame, found: Sequence[Incident], sizes: dict[dt.date, list[int]]
 ) -> dict[str, Any]:
     """A day in numbers; `edges` and `active`, edges by hour, are None where the lake holds it no longer."""
     size, *active = sizes.get(day, [None])
     return {
         "day": day,
         "incidents": len(found),
-        "worst": max((each["score"] for each in found), default=0.0),
+        "worst": max((each.score for each in found), default=0.0),
         "strange": int((strangest["p_value"] <= LEVELS[0]).sum()),
         "edges": size,
         "active": active or None,
@@ -158,7 +175,11 @@ def compared(trend: Sequence[dict[str, Any]]) -> str:
         f"{today[name]:,} {said} (usually {np.median([each[name] for each in before]):,.0f})"
         for name, said in (("incidents", "incidents"), ("strange", "strange edges"))
     )
-    return f"{word}: the worst incident scores {today['worst']:.1f} nats (usually {usual:.1f}); {counts}."
+    ratio = today["worst"] / usual if usual else 0.0
+    beside = (
+        f"the worst incident scores {ratio:.1f} times the usual worst" if ratio else "no incident is usual"
+    )
+    return f"{word}: {beside}; {counts}."
 
 
 def recurring(tables: dict[dt.date, pd.DataFrame]) -> list[dict[str, Any]]:
@@ -210,33 +231,39 @@ def recurring(tables: dict[dt.date, pd.DataFrame]) -> list[dict[str, Any]]:
 
 
 def incident_facts(
-    incident: dict[str, Any],
-    strangest: pd.DataFrame,
-    said: dict[str, dict[str, Any]],
-    told: Iterable[dict[str, Any]] = (),
+    incident: Incident,
+    edges: list[ScoredEdge],
+    verdict: Verdict | None,
+    explained: tuple[Explanation, ...] = (),
 ) -> dict[str, Any]:
     """An incident with its edges, strangest first, and what to do next."""
-    mine = strangest[strangest["incident"] == incident["id"]]
-    sources = [name for name in mine["source"].unique() if name is not None]
-    users = list(mine["user"].unique())
-    drawing = picture.svg(picture.incident_graph(mine), f"Graph of incident {incident['id']}")
+    sources = list(dict.fromkeys(edge.source for edge in edges if edge.source is not None))
+    users = list(dict.fromkeys(edge.user for edge in edges))
+    drawing = picture.svg(picture.incident_graph(edges), f"Graph of incident {incident.id}")
     return {
-        **incident,
-        "from": mine["first_seen"].min(),
-        "to": mine["last_seen"].max(),
+        "id": incident.id,
+        "rank": incident.rank,
+        "score": incident.score,
+        "p_value": incident.p_value,
+        "once_in_days": incident.once_in_days,
+        "edges": incident.edges,
+        "reasons": [words.sentence(reason) for reason in incident.reasons],
+        "backoff": incident.backoff,
+        "from": min(edge.first_seen for edge in edges),
+        "to": max(edge.last_seen for edge in edges),
         "about": users,
         "title": title(users, sources),
         "sources": sources,
-        "headline": archive.headline(reason for reasons in mine["reasons"] for reason in reasons),
-        "targets": list(mine["target"].unique()),
-        "goes_on": bool(mine["carried"].max() >= persistence.LEAST_TOLD),
-        "verdict": said.get(incident["id"]),
+        "headline": words.headline(reason for edge in edges for reason in edge.reasons),
+        "targets": list(dict.fromkeys(edge.target for edge in edges)),
+        "goes_on": any(edge.carry_over >= carryover.LEAST_NATS for edge in edges),
+        "verdict": verdict,
         "picture": Markup(drawing),
-        "rows": in_time(mine.head(SHOWN)),
-        "others": in_time(mine.iloc[SHOWN:]),
-        "marks": marks(mine),
-        "why": why(mine, told),
-        "commands": commands(incident, mine, sources),
+        "rows": in_time(edges[:SHOWN]),
+        "others": in_time(edges[SHOWN:]),
+        "marks": marks(edges),
+        "why": why(edges[0], explained),
+        "commands": commands(incident, edges, sources),
     }
 
 
@@ -248,52 +275,46 @@ def title(users: Sequence[str], sources: Sequence[str]) -> str:
     return users[0] if len(users) == 1 else f"{users[0]} and {len(users) - 1} more"
 
 
-def in_time(mine: pd.DataFrame) -> list[dict[str, Any]]:
-    """Edges as records, the earliest first."""
-    return findings.records(mine.sort_values(["first_seen", "user", "target"], kind="stable"))
+def in_time(edges: Sequence[ScoredEdge]) -> list[ScoredEdge]:
+    """The earliest first."""
+    return sorted(edges, key=lambda edge: (edge.first_seen, edge.user, edge.target))
 
 
-def marks(mine: pd.DataFrame) -> list[dict[str, Any]]:
+def marks(edges: Sequence[ScoredEdge]) -> list[dict[str, Any]]:
     """Edges in time: `start` and `width` in percent of the day, and what they are."""
     return [
         {
-            "start": round(100 * seconds_of(edge["first_seen"]) / DAY_S, 2),
-            "width": round(100 * (seconds_of(edge["last_seen"]) - seconds_of(edge["first_seen"])) / DAY_S, 2),
-            "said": f"{at(edge['first_seen'])} {edge['user']}: {edge['source'] or 'unknown machine'} to {edge['target']}",
+            "start": round(100 * seconds_of(edge.first_seen) / DAY_S, 2),
+            "width": round(100 * (seconds_of(edge.last_seen) - seconds_of(edge.first_seen)) / DAY_S, 2),
+            "label": f"{at(edge.first_seen)} {edge.user}: {edge.source or words.UNKNOWN_SOURCE} to {edge.target}",
         }
-        for edge in in_time(mine)
+        for edge in in_time(edges)
     ]
 
 
-def why(mine: pd.DataFrame, told: Iterable[dict[str, Any]]) -> list[str]:
-    """What the user of an incident's strangest edge does otherwise, and what would have made that edge
-    normal, if it was explained. told: as `explain.load` has it of the incident."""
-    strangest = findings.records(mine.head(1))[0]
-    said = explain.by_edge(told).get(explain.key(strangest))
-    if said is None:
+def why(strangest: ScoredEdge, explained: tuple[Explanation, ...]) -> list[str]:
+    """What the user of an incident's strangest edge usually does, and what would have made that edge normal, if it
+    was explained."""
+    explanation = kept.by_edge(explained).get(strangest.edge)
+    if explanation is None:
         return []
-    usual = [explain.usually(strangest["user"], said["expected"])] if any(said["expected"].values()) else []
-    return [
-        *usual,
-        f"{strangest['user']} to {strangest['target']}: {explain.would_be_normal(said['counterfactuals'])}",
-    ]
+    usual = [usually(strangest.user, explanation.expected)] if explanation.expected else []
+    normal = would_be_normal(explanation.counterfactuals)
+    return [*usual, f"{strangest.user} to {strangest.target}: {normal}"]
 
 
-def commands(incident: dict[str, Any], mine: pd.DataFrame, sources: Sequence[str]) -> list[str]:
-    """What to ask next."""
-    user, after = (
-        mine["user"].iloc[0],
-        dt.date.fromisoformat(incident["day"]) + dt.timedelta(days=1),
-    )  # the day's own names too
-    since = mine.loc[mine["user"] == user, "first_seen"].min()
+def commands(incident: Incident, edges: Sequence[ScoredEdge], sources: Sequence[str]) -> list[str]:
+    """What to run next."""
+    user, after = edges[0].user, incident.day + dt.timedelta(days=1)  # the names of the day itself too
+    since = min(edge.first_seen for edge in edges if edge.user == user)
     return [
-        f"ueba explain {incident['id']} --picture {incident['id']}.html",
+        f"ueba explain {incident.id} --picture {incident.id}.html",
         *(
             f"ueba entity {shlex.quote(name)} --day {after}"
             for name in (user, *sources[:1])
-            if explain.typed(name)
+            if is_typable(name)
         ),
-        *explain.next_steps(incident, user, since),
+        *next_steps(incident, user, since),
     ]
 
 
@@ -405,42 +426,32 @@ def nightly_run(workspace: Workspace, day: dt.date) -> dict[str, Any] | None:
 
 
 def model_facts(
-    workspace: Workspace,
-    day: dt.date,
-    found: list[dict[str, Any]],
-    strangest: pd.DataFrame,
-    model: Detector | None,
-    config: Config,
+    workspace: Workspace, day: dt.date, found: findings.Findings, model: Detector | None, config: Config
 ) -> dict[str, Any]:
-    """The model that scored a day, as its incidents tell; without any, the one in use if it may have."""
-    used = found[0]["model"] if found else model.facts if model and model.learned_before(day) else None
-    flagged = strangest[strangest["incident"].notna()]
-    said = {reason for reasons in flagged["reasons"] for reason in reasons if "(back-off)" in reason}
+    """The model that scored a day, as its incidents record; without any, the one in use if it may have."""
+    in_use = model.facts if model else None
+    used: ModelFacts | None = found.incidents[0].model if found.incidents else None
+    if used is None and in_use and in_use.learned_before(day):
+        used = in_use
+    flagged = scored_edges_of(found.edges[found.edges["incident"].notna()])
     run = nightly_run(workspace, day)
     return {
         "used": used,
-        "usual_score": (used or {}).get("usual_score", {}).get(str(config.incidents.budget)),
-        "age": (day - dt.date.fromisoformat(used["trained_until"])).days if used else None,
-        "in_use": model.facts["trained_until"] if model else None,
+        "usual_score": used.least_score(config.incidents.budget) if used else None,
+        "age": (day - used.trained_until).days if used else None,
+        "in_use": in_use.trained_until if in_use else None,
         "features": len(FEATURE_NAMES),
         "budget": config.incidents.budget,
         "candidates": config.incidents.candidates,
         "run": run and run["id"],
         "seconds": run and run["seconds"],
-        "backoffs": sorted(said),
+        "backoffs": sorted(
+            {words.sentence(each) for edge in flagged for each in edge.reasons if isinstance(each, Unknown)}
+        ),
     }
 
 
 # --- words --------------------------------------------------------------------------------------------------
-
-
-def one_in(p: float) -> str:
-    """A p-value in words: 0.0003 is `1 in 3,300`."""
-    if p < explain.LEAST_P:
-        return f"fewer than 1 in {1 / explain.LEAST_P:,.0f}"
-    number = 1 / p
-    digits = max(len(str(int(number))) - 2, 0)
-    return f"1 in {round(number, -digits):,.0f}"
 
 
 def at(time: dt.datetime) -> str:

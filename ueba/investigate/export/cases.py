@@ -16,22 +16,32 @@ import datetime as dt
 import hashlib
 import ipaddress
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
-from ueba.detect import archive, feedback, findings
+import msgspec
+
+from ueba import findings, words
+from ueba.contracts.edge import Edge
+from ueba.contracts.explanation import Expected, Explanation
+from ueba.contracts.incident import Incident
+from ueba.contracts.scored import ScoredEdge
+from ueba.contracts.verdict import Verdict
+from ueba.files import aware
 from ueba.ingest import raw
-from ueba.investigate import explain
+from ueba.investigate.explain import kept
+from ueba.investigate.explain.words import would_be_normal
 from ueba.text import plain
+from ueba.triage import log
 from ueba.workspace import Workspace
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 LEVELS = ((50.0, "Low"), (75.0, "Medium"), (math.inf, "High"))  # of risk, below
 NATS = 20.0  # of score, after which risk has covered 63 % of its scale
 ATTEMPTS = 5  # failures of an edge that are no mistyping; accounts that failed from one machine that are not one person's
-SAID = ("verdict", "reason", "who", "when", "expires")  # of a verdict, what goes along
+VERDICT_FIELDS = ("verdict", "reason", "who", "entered", "expires")  # that are exported
 EDGE_FIELDS = (
     "user",
     "source",
@@ -66,93 +76,109 @@ SPRAYING = Technique(
 
 
 @dataclass(frozen=True)
-class Case:
-    """incident: as in `archive`; edges: its rows of `findings.load_edges`, strangest first, times in UTC;
-    events: those of its edges as in `raw.events`, by time, as far as they were asked for and the lake still
-    has them; found: when the day was scored; verdict: the last on it."""
+class CaseEdge:
+    """A scored edge and what was worked out about it, if it was."""
 
-    incident: dict[str, Any]
-    edges: list[dict[str, Any]]
-    events: list[dict[str, Any]]
-    found: dt.datetime
-    verdict: dict[str, Any] | None = None
+    edge: ScoredEdge
+    explanation: Explanation | None = None
 
     @property
-    def said(self) -> dict[str, Any]:
-        """The verdict as it goes along, under its own name; nothing if there is none."""
-        return {"verdict": {name: self.verdict[name] for name in SAID}} if self.verdict else {}
+    def first_seen(self) -> dt.datetime:
+        return aware(self.edge.first_seen)
+
+    @property
+    def last_seen(self) -> dt.datetime:
+        return aware(self.edge.last_seen)
+
+    @property
+    def expected(self) -> Expected:
+        return self.explanation.expected if self.explanation else Expected()
+
+    @property
+    def reasons(self) -> list[str]:
+        """Sentences."""
+        return [words.sentence(reason) for reason in self.edge.reasons]
+
+    @property
+    def would_be_normal(self) -> str | None:
+        """A sentence, None if the edge was not explained."""
+        return would_be_normal(self.explanation.counterfactuals) if self.explanation else None
+
+    def fields(self) -> dict[str, Any]:
+        """The columns EDGE_FIELDS, JSON values only, without those that are not known."""
+        found = {
+            **{name: getattr(self.edge, name, None) for name in EDGE_FIELDS},
+            "logon_types": list(self.edge.logon_types),
+            "reasons": self.reasons,
+            "would_be_normal": self.would_be_normal,
+        }
+        return {name: value for name, value in found.items() if value is not None}
+
+
+@dataclass(frozen=True)
+class Case:
+    """edges: strangest first; events: of the edges, by time, as `raw.events` has them, as far as they were asked for
+    and the lake still has them; found: when the day was scored; verdict: the last on the incident."""
+
+    incident: Incident
+    edges: list[CaseEdge]
+    events: list[dict[str, Any]]
+    found: dt.datetime
+    verdict: Verdict | None = None
+
+    @property
+    def verdict_fields(self) -> dict[str, Any]:
+        """The verdict under its own name, JSON values only; nothing if there is none."""
+        if self.verdict is None:
+            return {}
+        fields = msgspec.to_builtins(self.verdict)
+        return {"verdict": {name: fields[name] for name in VERDICT_FIELDS}}
 
     @property
     def id(self) -> str:
-        return str(self.incident["id"])
+        return self.incident.id
 
     @property
-    def strangest(self) -> dict[str, Any]:
+    def strangest(self) -> CaseEdge:
         return self.edges[0]
 
     @property
     def first(self) -> dt.datetime:
-        first: dt.datetime = min(edge["first_seen"] for edge in self.edges)
-        return first
+        return min(edge.first_seen for edge in self.edges)
 
     @property
     def last(self) -> dt.datetime:
-        last: dt.datetime = max(edge["last_seen"] for edge in self.edges)
-        return last
+        return max(edge.last_seen for edge in self.edges)
 
     @property
     def count(self) -> int:
-        return sum(edge["count"] for edge in self.edges)
+        return sum(edge.edge.count for edge in self.edges)
 
 
 def cases(
-    workspace: Workspace, incidents: Sequence[dict[str, Any]], most_events: int | None = None
+    workspace: Workspace, incidents: Sequence[Incident], most_events: int | None = None
 ) -> Iterator[Case]:
     """The cases of incidents, in their order; those of a day stand together. most_events: of each edge, the
     first so many"""
-    said = feedback.verdicts(workspace.root)
-    for day, group in groupby(incidents, key=lambda incident: dt.date.fromisoformat(incident["day"])):
-        some = list(group)
-        table = findings.load_edges(workspace.findings, day)
-        table = table[table["incident"].isin([incident["id"] for incident in some])]
+    verdicts = log.read(workspace.root).by_incident
+    for day, group in groupby(incidents, key=lambda incident: incident.day):
+        chosen = list(group)
+        found = findings.load(workspace.findings, day)
+        table = found.edges[found.edges["incident"].isin([incident.id for incident in chosen])]
         events = raw.of_edges(workspace.lake, table, most_events)
-        told = explain.load(workspace.findings, day)
-        found = archive.scored_at(workspace.findings, day)
-        for incident in some:
-            rows = findings.records(table[table["incident"] == incident["id"]])
-            if rows:
-                explained = explain.by_edge(told.get(incident["id"], ()))
-                edges = [_edge(row, explained.get(explain.key(row))) for row in rows]
-                mine = [
-                    {**event, "time": _utc(event["time"])}
-                    for row in rows
-                    for event in events[explain.key(row)]
-                ]
-                mine.sort(key=lambda event: (event["time"], event["path"] or "", event["line"] or 0))
-                yield Case(incident, edges, mine, found, said.get(incident["id"]))
+        explanations = kept.load(workspace.findings, day)
+        scored_at = findings.scored_at(workspace.findings, day)
+        for incident in chosen:
+            explained = kept.by_edge(explanations.get(incident.id, ()))
+            edges = [CaseEdge(edge, explained.get(edge.edge)) for edge in found.edges_of(incident)]
+            if edges:
+                behind = _by_time(event for edge in edges for event in events[edge.edge.edge])
+                yield Case(incident, edges, behind, scored_at, verdicts.get(incident.id))
 
 
-def _edge(row: dict[str, Any], told: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """With Python's own types; and what was worked out of it: `expected`, what the user does otherwise, and
-    `would_be_normal`, in words. Empty and None if nothing was."""
-    lists = {name: [str(item) for item in row[name]] for name in ("logon_types", "reasons")}
-    numbers = {name: int(row[name]) for name in ("count", "failures")}
-    nats = {name: float(row[name]) for name in ("surprise", "p_value", "strangeness", "carried")}
-    times = {name: _utc(row[name]) for name in ("first_seen", "last_seen")}
-    otherwise = explain.would_be_normal(told["counterfactuals"]) if told else None
-    return {
-        **row,
-        **lists,
-        **numbers,
-        **nats,
-        **times,
-        "expected": told["expected"] if told else {},
-        "would_be_normal": otherwise,
-    }
-
-
-def _utc(time: dt.datetime) -> dt.datetime:
-    return dt.datetime(*time.timetuple()[:6], time.microsecond, dt.UTC)
+def _by_time(events: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    timed = [{**event, "time": aware(event["time"])} for event in events]
+    return sorted(timed, key=lambda event: (event["time"], event["path"] or "", event["line"] or 0))
 
 
 # --- what all forms say alike -------------------------------------------------------------------------------
@@ -160,7 +186,7 @@ def _utc(time: dt.datetime) -> dt.datetime:
 
 def risk(case: Case) -> float:
     """0 to 100, see above."""
-    return round(100 * (1 - math.exp(-max(case.incident["score"], 0.0) / NATS)), 1)
+    return round(100 * (1 - math.exp(-max(case.incident.score, 0.0) / NATS)), 1)
 
 
 def severity(case: Case) -> str:
@@ -170,23 +196,29 @@ def severity(case: Case) -> str:
 
 def title(case: Case) -> str:
     """A few words."""
-    edge, more = case.strangest, len(case.edges) - 1
+    edge, more = case.strangest.edge, len(case.edges) - 1
     others = f" and {more} more" if more else ""
     return plain(
-        f"Unusual access: {edge['user']} from {edge['source'] or 'an unknown machine'} to {edge['target']}{others}"
+        f"Unusual access: {edge.user} from {edge.source or words.UNKNOWN_SOURCE} to {edge.target}{others}"
     )
 
 
 def message(case: Case) -> str:
-    """One sentence: who, what, the strongest reason, and how it ranks."""
-    rank = f"rank {case.incident['rank']} of {case.incident['day']}, {case.incident['score']:.1f} nats"
-    return f"{title(case)}: {plain(case.strangest['reasons'][0])} ({rank})"
+    """One sentence: who, what, the strongest reason, how rare."""
+    rank = f"rank {case.incident.rank} of {case.incident.day}"
+    rare = words.rarity(case.incident.once_in_days)
+    return f"{title(case)}: {plain(case.strangest.reasons[0])} ({rank}; {rare})"
 
 
-def edge_id(case: Case, edge: dict[str, Any]) -> str:
+def edge_id(case: Case, edge: Edge) -> str:
     """The same whenever it is exported."""
-    about = "\0".join([case.id, edge["user"], edge["source"] or "", edge["target"], edge["target_kind"]])
+    about = "\0".join([case.id, edge.user, edge.source or "", edge.target, edge.target_kind])
     return f"{case.id}-{hashlib.sha256(about.encode()).hexdigest()[:12]}"
+
+
+def edge_of(event: Mapping[str, Any]) -> Edge:
+    """The edge that an event is on."""
+    return Edge(*(event[name] for name in Edge._fields))
 
 
 def event_id(event: dict[str, Any]) -> str:
@@ -196,12 +228,13 @@ def event_id(event: dict[str, Any]) -> str:
 
 def techniques(case: Case) -> list[Technique]:
     """Those that an edge shows."""
-    failed = [edge for edge in case.edges if edge["failures"] and 2 * edge["failures"] >= edge["count"]]
-    sources = [edge["source"] for edge in failed if edge["source"] is not None]
-    accounts = {source: {edge["user"] for edge in failed if edge["source"] == source} for source in sources}
+    edges = [each.edge for each in case.edges]
+    failed = [edge for edge in edges if edge.failures and 2 * edge.failures >= edge.count]
+    sources = [edge.source for edge in failed if edge.source is not None]
+    accounts = {source: {edge.user for edge in failed if edge.source == source} for source in sources}
     shown = {
-        REMOTE_DESKTOP: any("RemoteInteractive" in edge["logon_types"] for edge in case.edges),
-        BRUTE_FORCE: any(edge["failures"] >= ATTEMPTS for edge in failed),
+        REMOTE_DESKTOP: any("RemoteInteractive" in edge.logon_types for edge in edges),
+        BRUTE_FORCE: any(edge.failures >= ATTEMPTS for edge in failed),
         SPRAYING: any(len(users) >= ATTEMPTS for users in accounts.values()),
     }
     return [technique for technique, is_shown in shown.items() if is_shown]
@@ -222,30 +255,44 @@ def address(name: str | None) -> str | None:
 
 
 def addresses(case: Case) -> list[str]:
-    """IP addresses of machines: those without another name, and those that the events tell."""
-    named = [
-        edge[end]
-        for edge in case.edges
-        for end in ("source", "target")
-        if edge["target_kind"] == "machine" or end == "source"
-    ]
-    told = [event[end] for event in case.events for end in ("source_ip", "target_ip")]
-    return sorted({found for name in (*named, *told) if (found := address(name))})
+    """IP addresses of machines: those without another name, and those that the events have."""
+    named = [each.edge.source for each in case.edges]
+    named += [each.edge.target for each in case.edges if each.edge.target_kind == "machine"]
+    of_events = [event[end] for event in case.events for end in ("source_ip", "target_ip")]
+    return sorted({found for name in (*named, *of_events) if (found := address(name))})
 
 
 def hosts(case: Case) -> list[str]:
     """Names of machines, which are not addresses."""
-    named = {edge["source"] for edge in case.edges} | {
-        e["target"] for e in case.edges if e["target_kind"] == "machine"
-    }
+    named = {each.edge.source for each in case.edges}
+    named |= {each.edge.target for each in case.edges if each.edge.target_kind == "machine"}
     return sorted(name for name in named if name is not None and not address(name))
 
 
 def users(case: Case) -> list[str]:
     """Accounts, the strangest edge's first."""
-    return list(dict.fromkeys(edge["user"] for edge in case.edges))
+    return list(dict.fromkeys(each.edge.user for each in case.edges))
 
 
 def iso(time: dt.datetime) -> str:
     """With microseconds and Z."""
     return time.astimezone(dt.UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def incident_fields(case: Case) -> dict[str, Any]:
+    """What every form says of an incident in numbers, JSON values only."""
+    incident = case.incident
+    return {
+        "day": incident.day.isoformat(),
+        "rank": incident.rank,
+        "score": incident.score,
+        "p_value": incident.p_value,
+        "once_in_days": incident.once_in_days,
+        "backoff": incident.backoff,
+    }
+
+
+def model_fields(case: Case) -> dict[str, Any]:
+    """The model that scored an incident, JSON values only."""
+    fields: dict[str, Any] = msgspec.to_builtins(case.incident.model)
+    return {name: fields[name] for name in ("first_day", "trained_until", "seeds")}

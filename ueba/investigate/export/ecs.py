@@ -21,8 +21,8 @@ SEVERITIES = {"Low": 21, "Medium": 47, "High": 73}  # as Elastic's own rules cou
 
 def alert(case: Case) -> dict[str, Any]:
     """The alert document of a case."""
-    edge, risk = case.strangest, cases.risk(case)
-    name, domain = cases.account(edge["user"])
+    edge, risk = case.strangest.edge, cases.risk(case)
+    name, domain = cases.account(edge.user)
     document = {
         "@timestamp": cases.iso(case.found),
         "ecs": {"version": VERSION},
@@ -37,12 +37,12 @@ def alert(case: Case) -> dict[str, Any]:
             "provider": "ueba",
             "id": case.id,
             "action": "unusual-access",
-            "reason": case.strangest["reasons"][0],
+            "reason": case.strangest.reasons[0],
             "created": cases.iso(case.found),
             "start": cases.iso(case.first),
             "end": cases.iso(case.last),
             "severity": SEVERITIES[cases.severity(case)],
-            "risk_score": case.incident["score"],
+            "risk_score": case.incident.score,
             "risk_score_norm": risk,
         },
         "rule": {
@@ -50,17 +50,17 @@ def alert(case: Case) -> dict[str, Any]:
             "name": "Unusual access",
             "category": "anomaly",
             "ruleset": "ueba",
-            "version": str(case.incident["model"]["trained_until"]),
+            "version": str(case.incident.model.trained_until),
         },
         "observer": {"product": "ueba", "vendor": "ueba", "type": "ueba", "version": __version__},
         "user": {"name": name} | ({"domain": domain} if domain else {}),
         "related": _related(case),
         "ueba": _ours(case),
     }
-    if edge["source"] is not None:
-        document["source"] = _end(edge["source"])
-    if edge["target_kind"] == "machine":
-        document["destination"] = _end(edge["target"])
+    if edge.source is not None:
+        document["source"] = _end(edge.source)
+    if edge.target_kind == "machine":
+        document["destination"] = _end(edge.target)
     threat = _threat(case)
     return document | ({"threat": threat} if threat else {})
 
@@ -100,17 +100,17 @@ def _listed(pairs: list[tuple[str, str]]) -> dict[str, Any]:
 def _ours(case: Case) -> dict[str, Any]:
     edges = [
         {
-            "id": cases.edge_id(case, edge),
-            "first_seen": cases.iso(edge["first_seen"]),
-            "last_seen": cases.iso(edge["last_seen"]),
+            "id": cases.edge_id(case, edge.edge.edge),
+            "first_seen": cases.iso(edge.first_seen),
+            "last_seen": cases.iso(edge.last_seen),
         }
-        | {name: edge[name] for name in cases.EDGE_FIELDS if edge[name] is not None}
+        | edge.fields()
         for edge in case.edges
     ]
     return {
         "schema_version": cases.SCHEMA_VERSION,
-        **{name: case.incident[name] for name in ("day", "rank", "score", "p_value", "backoff")},
-        "model": {name: case.incident["model"][name] for name in ("first_day", "trained_until", "seeds")},
+        **cases.incident_fields(case),
+        "model": cases.model_fields(case),
         "edges": edges,
-        **case.said,
+        **case.verdict_fields,
     }

@@ -12,9 +12,15 @@ import datetime as dt
 from collections.abc import Mapping
 from typing import Any
 
-from ueba import __version__
+import msgspec
+
+from ueba import __version__, words
+from ueba.contracts.edge import Edge
+from ueba.contracts.explanation import Expected
+from ueba.contracts.reason import NewPair
 from ueba.investigate.export import cases
-from ueba.investigate.export.cases import Case, Technique
+from ueba.investigate.export.cases import Case, CaseEdge, Technique
+from ueba.text import plain
 
 VERSION = "1.5.0"
 PRODUCT = {"name": "ueba", "vendor_name": "ueba", "version": __version__}
@@ -28,6 +34,15 @@ BASELINES = {
     "hour": "hour of activity, UTC",
     "logon_type": "logon type",
 }
+NUMBERS = (
+    "surprise",
+    "p_value",
+    "once_in_days",
+    "strangeness",
+    "carry_over",
+    "count",
+    "failures",
+)  # of an edge
 ATTACK_VERSION = "16.1"
 MOST_EVENTS, MOST_EDGES = (
     100,
@@ -78,8 +93,8 @@ def _status(case: Case) -> tuple[int, str]:
     """What was called true is work to be done, and what was called harmless, or is hidden by rules, is
     none."""
     if case.verdict is not None:
-        return (2, "In Progress") if case.verdict["verdict"] == "true" else (3, "Suppressed")
-    return (3, "Suppressed") if case.incident.get("suppressed_by") else (1, "New")
+        return (2, "In Progress") if case.verdict.verdict == "true" else (3, "Suppressed")
+    return (3, "Suppressed") if case.incident.hidden_by else (1, "New")
 
 
 def _info(case: Case) -> dict[str, Any]:
@@ -87,7 +102,7 @@ def _info(case: Case) -> dict[str, Any]:
     return {
         "uid": case.id,
         "title": cases.title(case),
-        "desc": "; ".join(case.incident["reasons"]),
+        "desc": plain("; ".join(map(words.sentence, case.incident.reasons))),
         "types": ["Anomaly"],
         "created_time": _ms(case.found),
         "first_seen_time": _ms(case.first),
@@ -97,7 +112,7 @@ def _info(case: Case) -> dict[str, Any]:
             "uid": "ueba.incident",
             "type": "Learning (ML/DL)",
             "type_id": 4,
-            "version": str(case.incident["model"]["trained_until"]),
+            "version": str(case.incident.model.trained_until),
         },
         "data_sources": sorted({event["path"] for event in events if event["path"]})
         or ["authentication logs"],
@@ -129,10 +144,11 @@ def _related(event: dict[str, Any]) -> dict[str, Any]:
 def _analyses(case: Case) -> list[dict[str, Any]]:
     """One for each account."""
     anomalies: dict[str, list[dict[str, Any]]] = {}
-    expected: dict[str, Any] = {}
-    for edge in case.edges[:MOST_EDGES]:
-        anomalies.setdefault(edge["user"], []).extend(_anomalies(edge))
-        expected[edge["user"]] = expected.get(edge["user"]) or edge["expected"]
+    expected: dict[str, Expected] = {}
+    for each in case.edges[:MOST_EDGES]:
+        user = each.edge.user
+        anomalies.setdefault(user, []).extend(_anomalies(each))
+        expected[user] = expected.get(user) or each.expected
     return [
         {"analysis_targets": [{"name": user, "type": "User Account"}], "anomalies": found}
         | ({"baselines": baselines} if (baselines := _baselines(expected[user])) else {})
@@ -140,69 +156,64 @@ def _analyses(case: Case) -> list[dict[str, Any]]:
     ]
 
 
-def _baselines(expected: Mapping[str, Any]) -> list[dict[str, Any]]:
+def _baselines(expected: Expected) -> list[dict[str, Any]]:
     """What the account does on most days, as far as that was worked out."""
     return [
         {
             "observation_parameter": parameter,
             "observation_type": "Frequency Analysis",
             "observed_pattern": "USUAL",
-            "observations": [{"value": str(each["name"])} for each in expected[what]],
+            "observations": [{"value": usual.name} for usual in getattr(expected, what)],
         }
         for what, parameter in BASELINES.items()
-        if expected.get(what)
+        if getattr(expected, what)
     ]
 
 
-def _anomalies(edge: dict[str, Any]) -> list[dict[str, Any]]:
-    """One for each relation that is new, by the words of `findings.reasons`; if none is, one for the edge."""
-    ends = {"user": edge["user"], "source": edge["source"] or "an unknown machine", "target": edge["target"]}
-    span = {"start_time": _ms(edge["first_seen"]), "end_time": _ms(edge["last_seen"])}
-    found = []
-    for a, verb, b in (
-        ("user", "reached", "target"),
-        ("user", "acted from", "source"),
-        ("source", "reached", "target"),
-    ):
-        if any(reason.startswith(f"{ends[a]} never {verb} {ends[b]} before (") for reason in edge["reasons"]):
-            found.append((f"{a} -> {b} access", f"{ends[a]} -> {ends[b]}", "UNSEEN"))
-    whole = [("user -> source -> target access", " -> ".join(ends.values()), "RARE")]
+def _anomalies(each: CaseEdge) -> list[dict[str, Any]]:
+    """One for each pair that was never seen; if there is none, one for the edge."""
+    edge = each.edge
+    span = {"start_time": _ms(each.first_seen), "end_time": _ms(each.last_seen)}
+    unseen = [
+        (f"{reason.relation.replace('_', ' -> ')} access", f"{reason.actor} -> {reason.partner}", "UNSEEN")
+        for reason in edge.reasons
+        if isinstance(reason, NewPair) and not reason.was_quarantined
+    ]
+    ends = (edge.user, edge.source or words.UNKNOWN_SOURCE, edge.target)
+    whole = [("user -> source -> target access", " -> ".join(ends), "RARE")]
     return [
         {
             "observation_parameter": parameter,
             "observation_type": "Frequency Analysis",
             "observed_pattern": pattern,
-            "observations": [{"value": value, "count": edge["count"], "timespan": span}],
+            "observations": [{"value": value, "count": edge.count, "timespan": span}],
         }
-        for parameter, value, pattern in found or whole
+        for parameter, value, pattern in unseen or whole
     ]
 
 
 def _evidences(case: Case) -> list[dict[str, Any]]:
     """One for each edge."""
-    told: dict[Any, dict[str, str]] = {}  # what the events of an edge tell of its ends
+    ids: dict[Edge, dict[str, str]] = {}  # what the events of an edge say of its ends
     for event in case.events:
-        known = told.setdefault((event["user"], event["source"], event["target"]), {})
+        known = ids.setdefault(cases.edge_of(event), {})
         for name in ("user_id", "source_ip", "target_ip"):
             if event[name]:
                 known.setdefault(name, event[name])
-    edges = case.edges[:MOST_EDGES]
-    return [
-        _evidence(case, edge, told.get((edge["user"], edge["source"], edge["target"]), {})) for edge in edges
-    ]
+    return [_evidence(case, each.edge.edge, ids.get(each.edge.edge, {})) for each in case.edges[:MOST_EDGES]]
 
 
-def _evidence(case: Case, edge: dict[str, Any], told: dict[str, str]) -> dict[str, Any]:
+def _evidence(case: Case, edge: Edge, ids: Mapping[str, str]) -> dict[str, Any]:
     evidence: dict[str, Any] = {
         "uid": cases.edge_id(case, edge),
-        "user": _user(edge["user"], told.get("user_id")),
+        "user": _user(edge.user, ids.get("user_id")),
     }
-    if edge["source"] is not None:
-        evidence["src_endpoint"] = _endpoint(edge["source"], told.get("source_ip"))
-    if edge["target_kind"] == "machine":
-        evidence["dst_endpoint"] = _endpoint(edge["target"], told.get("target_ip"))
+    if edge.source is not None:
+        evidence["src_endpoint"] = _endpoint(edge.source, ids.get("source_ip"))
+    if edge.target_kind == "machine":
+        evidence["dst_endpoint"] = _endpoint(edge.target, ids.get("target_ip"))
     else:
-        evidence["resources"] = [{"uid": edge["target"], "name": edge["target"]}]
+        evidence["resources"] = [{"uid": edge.target, "name": edge.target}]
     return evidence
 
 
@@ -211,17 +222,17 @@ def _user(user: str, uid: str | None) -> dict[str, Any]:
     return {"name": name} | ({"domain": domain} if domain else {}) | ({"uid": uid} if uid else {})
 
 
-def _endpoint(name: str, told: str | None) -> dict[str, Any]:
-    ip = cases.address(name) or cases.address(told)
+def _endpoint(name: str, known_address: str | None) -> dict[str, Any]:
+    ip = cases.address(name) or cases.address(known_address)
     return ({} if cases.address(name) else {"hostname": name}) | ({"ip": ip} if ip else {})
 
 
 def _observables(case: Case) -> list[dict[str, Any]]:
     """What a SIEM searches by, each once, and where in the evidences it stands."""
-    sources = {edge["source"] for edge in case.edges} | {
+    sources = {each.edge.source for each in case.edges} | {
         cases.address(event["source_ip"]) for event in case.events
     }
-    resources = sorted({edge["target"] for edge in case.edges if edge["target_kind"] != "machine"})
+    resources = sorted({each.edge.target for each in case.edges if each.edge.target_kind != "machine"})
 
     def end(name: str) -> str:
         return "evidences.src_endpoint" if name in sources else "evidences.dst_endpoint"
@@ -238,26 +249,24 @@ def _observables(case: Case) -> list[dict[str, Any]]:
 
 
 def _unmapped(case: Case) -> dict[str, Any]:
-    numbers = (
-        "surprise",
-        "p_value",
-        "strangeness",
-        "carried",
-        "count",
-        "failures",
-        "logon_types",
-        "reasons",
-        "would_be_normal",
-    )
-    whole = {name: case.incident[name] for name in ("day", "rank", "score", "p_value", "backoff", "model")}
-    edges = [
-        {"uid": cases.edge_id(case, edge)} | {name: edge[name] for name in numbers if edge[name] is not None}
-        for edge in case.edges[:MOST_EDGES]
-    ]
+    """What OCSF has no place for."""
     return {
         "schema_version": cases.SCHEMA_VERSION,
-        **whole,
+        **cases.incident_fields(case),
+        "model": msgspec.to_builtins(case.incident.model),
         "edges_total": len(case.edges),
-        "edges": edges,
-        **case.said,
+        "edges": [_edge(case, each) for each in case.edges[:MOST_EDGES]],
+        **case.verdict_fields,
     }
+
+
+def _edge(case: Case, each: CaseEdge) -> dict[str, Any]:
+    edge = each.edge
+    fields = {
+        "uid": cases.edge_id(case, edge.edge),
+        **{name: getattr(edge, name) for name in NUMBERS},
+        "logon_types": list(edge.logon_types),
+        "reasons": words.reasons_json(edge.reasons),
+        "would_be_normal": each.would_be_normal,
+    }
+    return {name: value for name, value in fields.items() if value is not None}

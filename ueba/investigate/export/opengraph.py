@@ -17,8 +17,9 @@ import hashlib
 from collections.abc import Sequence
 from typing import Any
 
+from ueba import words
 from ueba.investigate.export import cases
-from ueba.investigate.export.cases import Case
+from ueba.investigate.export.cases import Case, CaseEdge
 from ueba.text import plain
 
 SOURCE_KIND = "Ueba"
@@ -33,11 +34,11 @@ Entity = tuple[str, str]  # kind and name
 
 def graph(some: Sequence[Case]) -> dict[str, Any]:
     """The first document: every node has an edge."""
-    edges: dict[tuple[str, Entity, Entity], list[tuple[Case, dict[str, Any]]]] = {}
+    edges: dict[tuple[str, Entity, Entity], list[tuple[Case, CaseEdge]]] = {}
     for case in some:
         for edge in case.edges:
-            user, target = ("user", edge["user"]), (edge["target_kind"], edge["target"])
-            source = user if edge["source"] is None else ("machine", edge["source"])
+            user, target = ("user", edge.edge.user), (edge.edge.target_kind, edge.edge.target)
+            source = user if edge.edge.source is None else ("machine", edge.edge.source)
             steps = [("Ueba_Used", user, source), ("Ueba_Reached", source, target)]
             involved = [
                 ("Ueba_Involves", ("incident", case.id), entity)
@@ -64,9 +65,9 @@ def links(some: Sequence[Case]) -> dict[str, Any]:
         for case in some
         for edge in case.edges
         for entity in (
-            ("user", edge["user"]),
-            ("machine", edge["source"]),
-            (edge["target_kind"], edge["target"]),
+            ("user", edge.edge.user),
+            ("machine", edge.edge.source),
+            (edge.edge.target_kind, edge.edge.target),
         )
     ]
     found = [(entity, match) for entity in dict.fromkeys(ends) if (match := _in_directory(*entity))]
@@ -99,17 +100,17 @@ def _node(entity: Entity, by_id: dict[str, Case]) -> dict[str, Any]:
 def _of_incident(case: Case) -> dict[str, Any]:
     return {
         "description": cases.message(case),
-        "day": case.incident["day"],
-        "rank": case.incident["rank"],
-        "score": case.incident["score"],
-        "pvalue": case.incident["p_value"],
+        "day": case.incident.day.isoformat(),
+        "rank": case.incident.rank,
+        "score": case.incident.score,
+        "pvalue": case.incident.p_value,
         "severity": cases.severity(case),
         "risk": cases.risk(case),
-        "reasons": [plain(reason) for reason in case.incident["reasons"]],
+        "reasons": [plain(words.sentence(reason)) for reason in case.incident.reasons],
     }
 
 
-def _edge(kind: str, start: Entity, end: Entity, found: list[tuple[Case, dict[str, Any]]]) -> dict[str, Any]:
+def _edge(kind: str, start: Entity, end: Entity, found: list[tuple[Case, CaseEdge]]) -> dict[str, Any]:
     """BloodHound keeps one edge of a kind between two nodes: what all of ours say together."""
     rows = [edge for _, edge in found]
     return {
@@ -119,13 +120,13 @@ def _edge(kind: str, start: Entity, end: Entity, found: list[tuple[Case, dict[st
         "properties": {
             "schemaversion": cases.SCHEMA_VERSION,
             "incidents": list(dict.fromkeys(case.id for case, _ in found)),
-            "users": sorted({plain(edge["user"]) for edge in rows}),
-            "count": sum(edge["count"] for edge in rows),
-            "failures": sum(edge["failures"] for edge in rows),
-            "pvalue": min(edge["p_value"] for edge in rows),
-            "firstseen": cases.iso(min(edge["first_seen"] for edge in rows)),
-            "lastevent": cases.iso(max(edge["last_seen"] for edge in rows)),
-            "reasons": list(dict.fromkeys(plain(reason) for edge in rows for reason in edge["reasons"])),
+            "users": sorted({plain(edge.edge.user) for edge in rows}),
+            "count": sum(edge.edge.count for edge in rows),
+            "failures": sum(edge.edge.failures for edge in rows),
+            "pvalue": min(edge.edge.p_value for edge in rows),
+            "firstseen": cases.iso(min(edge.first_seen for edge in rows)),
+            "lastevent": cases.iso(max(edge.last_seen for edge in rows)),
+            "reasons": list(dict.fromkeys(plain(reason) for edge in rows for reason in edge.reasons)),
         },
     }
 

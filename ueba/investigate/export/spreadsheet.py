@@ -13,10 +13,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from ueba.investigate.export import cases
-from ueba.investigate.export.cases import Case
+from ueba.investigate.export.cases import Case, CaseEdge
 from ueba.text import in_a_cell
 
-INCIDENT = ("day", "rank", "score", "p_value", "backoff")
+INCIDENT = ("day", "rank", "score", "p_value", "once_in_days", "backoff")
 COLUMNS = (
     "schema_version",
     "incident",
@@ -40,18 +40,18 @@ def text(some: Sequence[Case]) -> str:
     return file.getvalue()
 
 
-def _row(case: Case, edge: dict[str, Any]) -> tuple[Any, ...]:
+def _row(case: Case, edge: CaseEdge) -> tuple[Any, ...]:
     return (
         cases.SCHEMA_VERSION,
         case.id,
-        *(case.incident[name] for name in INCIDENT),
+        *(cases.incident_fields(case)[name] for name in INCIDENT),
         cases.severity(case),
         cases.risk(case),
-        case.verdict["verdict"] if case.verdict else None,
-        cases.edge_id(case, edge),
-        cases.iso(edge["first_seen"]),
-        cases.iso(edge["last_seen"]),
-        *(edge[name] for name in cases.EDGE_FIELDS),
+        case.verdict.verdict if case.verdict else None,
+        cases.edge_id(case, edge.edge.edge),
+        cases.iso(edge.first_seen),
+        cases.iso(edge.last_seen),
+        *(edge.fields().get(name) for name in cases.EDGE_FIELDS),
     )
 
 

@@ -12,7 +12,7 @@ import datetime as dt
 from collections.abc import Iterator
 from typing import Any
 
-from ueba.investigate import explain
+from ueba import words
 from ueba.investigate.export import cases
 from ueba.investigate.export.cases import Case
 from ueba.text import plain
@@ -55,16 +55,17 @@ def rows(case: Case) -> Iterator[dict[str, Any]]:
         **_common(case),
         "found": cases.iso(case.found),
         "end": cases.iso(case.last),
-        "users": case.incident["users"],
-        "machines": case.incident["machines"],
-        "reasons": case.incident["reasons"],
+        "users": list(case.incident.users),
+        "machines": list(case.incident.machines),
+        "resources": list(case.incident.resources),
+        "reasons": case.strangest.reasons,
         "risk": cases.risk(case),
-        "p_value": case.incident["p_value"],
+        "p_value": case.incident.p_value,
     }
-    edges = explain.by_edge(case.edges)
+    edges = {each.edge.edge: each for each in case.edges}
     for event in case.events:
-        edge = edges[explain.key(event)]
-        what = f"{event['user']} from {event['source'] or 'an unknown machine'} to {event['target']}"
+        edge = edges[cases.edge_of(event)]
+        what = f"{event['user']} from {event['source'] or words.UNKNOWN_SOURCE} to {event['target']}"
         how = ", ".join(str(event[name]) for name in ("action", "logon_type", "outcome") if event[name])
         yield {
             **_at(event["time"], "Event Logged", plain(f"{what}: {how}")),
@@ -72,9 +73,9 @@ def rows(case: Case) -> Iterator[dict[str, Any]]:
             "tag": ["ueba"],
             "id": f"{case.id}-{cases.event_id(event)}",
             **_common(case),
-            "edge": cases.edge_id(case, edge),
-            "p_value": edge["p_value"],
-            "reasons": edge["reasons"],
+            "edge": cases.edge_id(case, edge.edge.edge),
+            "p_value": edge.edge.p_value,
+            "reasons": edge.reasons,
             **{name: event[name] for name in (*FIELDS, *MORE) if event[name] is not None},
         }
 

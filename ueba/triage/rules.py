@@ -24,20 +24,32 @@ import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
-from ueba.detect import feedback
+from ueba import files
 from ueba.errors import UsageError
-from ueba.workspace import write_text
 
 CONDITIONS = ("user", "source", "target", "logon_type", "kind")
 KINDS = ("human", "service", "machine", "anonymous")
 KEYS = ("name", "reason", "owner", "from", "to", "expires", *CONDITIONS, "effect")
 
 
+class Hideable(Protocol):
+    """What a rule looks at: a scored edge, or a row of a table with these columns."""
+
+    user: str
+    user_kind: str
+    source: str | None
+    target: str
+    logon_types: tuple[str, ...]
+    first_seen: dt.datetime
+    last_seen: dt.datetime
+
+
 @dataclass(frozen=True)
 class Rule:
-    """first, last: the time in which all of an edge must lie, UTC; conditions: by name, casefolded."""
+    """One rule. first, last: the time in which all of an edge must lie, UTC; conditions: pattern by name,
+    casefolded; hides: False for an exemption from later rules."""
 
     name: str
     reason: str
@@ -47,14 +59,19 @@ class Rule:
     conditions: Mapping[str, str]
     hides: bool = True
 
-    def matches(self, edge: Mapping[str, Any]) -> bool:
-        """edge: user, source, target, logon_types, user_kind, first_seen, last_seen."""
-        if edge["last_seen"] > self.last or (self.first is not None and edge["first_seen"] < self.first):
+    def matches(self, edge: Hideable) -> bool:
+        """Whether all of an edge lies in the rule's time and every condition holds."""
+        if edge.last_seen > self.last or (self.first is not None and edge.first_seen < self.first):
             return False
-        named = {name: [edge[name]] for name in ("user", "source", "target")}
-        named |= {"logon_type": list(edge["logon_types"]), "kind": [edge["user_kind"]]}
+        values: dict[str, list[str | None]] = {
+            "user": [edge.user],
+            "source": [edge.source],
+            "target": [edge.target],
+            "logon_type": list(edge.logon_types),
+            "kind": [edge.user_kind],
+        }
         return all(
-            named[name] and all(_is_like(value, like) for value in named[name])
+            values[name] and all(_is_like(value, like) for value in values[name])
             for name, like in self.conditions.items()
         )
 
@@ -63,8 +80,9 @@ def _is_like(value: str | None, like: str) -> bool:
     return value is not None and (value.casefold() == like or fnmatch.fnmatchcase(value.casefold(), like))
 
 
-def that_hides(rules: Sequence[Rule], edge: Mapping[str, Any]) -> str | None:
-    """The name of the rule that hides an edge; None if no rule does, or one that shows it comes first."""
+def hiding_rule(rules: Sequence[Rule], edge: Any) -> str | None:
+    """The name of the rule that hides an edge (a `Hideable`); None if no rule does, or one that shows it comes
+    first."""
     rule = next((rule for rule in rules if rule.matches(edge)), None)
     return rule.name if rule is not None and rule.hides else None
 
@@ -170,8 +188,8 @@ def install(root: Path, text: str, who: str, when: dt.datetime, hidden: Sequence
     """Make a text the rules of a workspace. Who, when, the text and the incidents it hides are added to
     `feedback/rules.jsonl`."""
     row = {"schema_version": 1, "who": who, "when": when.isoformat(), "text": text, "hidden": list(hidden)}
-    feedback.append(path(root).with_suffix(".jsonl"), lambda content: row)
-    write_text(path(root), text)
+    files.append_json(path(root).with_suffix(".jsonl"), lambda content: row)
+    files.write_text(path(root), text)
 
 
 def shown(rule: Rule, today: dt.date) -> dict[str, Any]:

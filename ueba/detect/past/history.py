@@ -28,6 +28,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from safetensors.numpy import load_file, save_file
 
+from ueba.contracts.incident import STRANGE_P
 from ueba.errors import WorkspaceError
 
 Ints = npt.NDArray[np.int64]
@@ -36,11 +37,10 @@ Floats = npt.NDArray[np.float32]
 RELATIONS = ("user_target", "user_source", "source_target")
 USER_KINDS = ("human", "service", "machine", "anonymous")
 HOURS = 24
-HELD_P = 0.02  # what is new in an edge as strange as this is learned when it comes again
 NO_HABIT_P = (
     0.001  # an edge as strange is no habit of its user; a milder limit unlearns honest change as well
 )
-FORMAT = 2  # of a stored history; one of another format is made anew from the lake
+FORMAT = 3  # of a stored history; one of another format is made anew from the lake
 UNKNOWN = -1  # the id of an entity that a log does not tell (a source of "?")
 EPOCH = dt.date(1970, 1, 1)
 
@@ -122,13 +122,13 @@ class Pairs:
     """Every pair learned in one relation, sorted by key. [pairs]
 
     key: left << 32 | right     count: decayed days together     last_day: day number last together
-    held: int64 [held], keys of pairs that were in strange edges only, once; what comes again is learned
+    quarantined: int64 [quarantined], keys of pairs seen only in strange edges, once; learned if they come again
     """
 
     key: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
     count: Floats = field(default_factory=lambda: np.zeros(0, np.float32))
     last_day: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
-    held: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
+    quarantined: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
 
     @property
     def ends(self) -> tuple[Ints, Ints]:
@@ -206,7 +206,7 @@ class History:
         self.last_day: int = -1  # number of the last day learned, days since 1970
         self.days_learned = 0
         self.batches: list[str] = []  # which lake files were learned, so that late ones are noticed
-        self.judged = ""  # `feedback.fingerprint` of what was kept out, so that a late verdict is noticed
+        self.fingerprint = ""  # of the lessons, so that a late verdict is noticed
         self.users, self.places, self.types = Names(), Names(), Names()
         self.user_kind = np.zeros(0, np.int64)  # [users], index in USER_KINDS
         self.is_resource = np.zeros(0, bool)  # [places]
@@ -269,7 +269,7 @@ class History:
     def learn(self, day: int, batch: EdgeBatch, p_value: npt.NDArray[np.float64] | None = None) -> None:
         """Fade by the days that passed, then add a day's edges. Days come in order.
 
-        p_value: float64 [edges], what each had when it was scored. What is new at HELD_P or less is held the
+        p_value: float64 [edges], what each had when it was scored. What is new at STRANGE_P or less is held the
         first time, so that an attacker who comes back is as strange as on the first day; the second time it
         is learned, so that an honest change is not strange for ever. Nor is it a habit of its machines to
         meet new partners, or, at NO_HABIT_P or less, of its user; hours and types of such an edge are
@@ -312,10 +312,10 @@ class History:
         pairs.count[position[known]] += 1
         pairs.last_day[position[known]] = day
         fresh = keys[~known]
-        again = np.isin(fresh, pairs.held)
+        again = np.isin(fresh, pairs.quarantined)
         first_time = fresh[~again]
-        learned = fresh[np.isin(fresh, all_keys[p_value > HELD_P]) | again]
-        pairs.held = np.setdiff1d(np.union1d(pairs.held, fresh), learned)
+        learned = fresh[np.isin(fresh, all_keys[p_value > STRANGE_P]) | again]
+        pairs.quarantined = np.setdiff1d(np.union1d(pairs.quarantined, fresh), learned)
         at = np.searchsorted(pairs.key, learned)
         pairs.key = np.insert(pairs.key, at, learned)
         pairs.count = np.insert(pairs.count, at, np.float32(1))
@@ -325,7 +325,7 @@ class History:
             # People change what they do; whoever got hold of a machine goes on. So users learn new habits
             # from stranger edges.
             habitual = first_time[
-                np.isin(first_time, all_keys[p_value > (NO_HABIT_P if role == "user" else HELD_P)])
+                np.isin(first_time, all_keys[p_value > (NO_HABIT_P if role == "user" else STRANGE_P)])
             ]
             partners, new, new_learned, new_habit = (
                 np.bincount(some >> shift & 0xFFFFFFFF, minlength=size).astype(np.float32)
@@ -348,7 +348,7 @@ class History:
 
     # --- what the tables say --------------------------------------------------------------------------------
 
-    def peer_groups(self, relation: str, side: int) -> Ints:
+    def cohorts(self, relation: str, side: int) -> Ints:
         """Entities that are compared with each other: same kind, breadth within a factor of two. int64
         [entities]."""
         breadth = breadth_power(self.sides[relation][side].breadth)
@@ -364,7 +364,7 @@ class History:
         """Share of an entity's partners of a day that are new, in (0, 1): the Beta-Binomial posterior mean,
         whose prior is the peer group's rate with the weight of `strength` observations. [entities]"""
         table = self.sides[relation][side]
-        group = self.peer_groups(relation, side)
+        group = self.cohorts(relation, side)
         return _shrunk(table.novel, table.trials, group, strength)
 
     def new_per_day(self, relation: str, side: int, strength: float = 2.0) -> Floats:
@@ -372,7 +372,7 @@ class History:
         [entities]"""
         table = self.sides[relation][side]
         settled_days = np.maximum(table.days - (table.first_day < NEVER), 0)
-        return _shrunk(table.novel, settled_days, self.peer_groups(relation, side), strength)
+        return _shrunk(table.novel, settled_days, self.cohorts(relation, side), strength)
 
     # --- on disk --------------------------------------------------------------------------------------------
 
@@ -398,7 +398,7 @@ class History:
             "last_day": self.last_day,
             "days_learned": self.days_learned,
             "batches": self.batches,
-            "judged": self.judged,
+            "fingerprint": self.fingerprint,
             "users": self.users.names,
             "places": self.places.names,
             "types": self.types.names,
@@ -408,21 +408,27 @@ class History:
         for name in ("history.safetensors", "history.json"):
             (folder / f"{name}.tmp").replace(folder / name)
 
+    @staticmethod
+    def stored_facts(folder: Path) -> dict[str, Any] | None:
+        """All of a stored history but its arrays; None if there is none of this format."""
+        if not (folder / "history.json").exists():
+            return None
+        facts: dict[str, Any] = json.loads((folder / "history.json").read_text())
+        return facts if facts.get("format") == FORMAT else None
+
     @classmethod
     def load(cls, folder: Path) -> History | None:
         """Read what `save` wrote; None if there is nothing of this format. Raises WorkspaceError if the two
         files do not belong together."""
-        if not (folder / "history.json").exists():
-            return None
-        facts = json.loads((folder / "history.json").read_text())
-        if facts.get("format") != FORMAT:
+        facts = cls.stored_facts(folder)
+        if facts is None:
             return None
         data = (folder / "history.safetensors").read_bytes()
         if hashlib.sha256(data).hexdigest() != facts["sha256"]:
             raise WorkspaceError(f"{folder} is damaged: delete that folder, it is rebuilt from the lake")
         history = cls(facts["half_life_days"])
         history.last_day, history.days_learned = facts["last_day"], facts["days_learned"]
-        history.batches, history.judged = facts["batches"], facts.get("judged", "")
+        history.batches, history.fingerprint = facts["batches"], facts["fingerprint"]
         history.users, history.places, history.types = (
             Names(facts[key]) for key in ("users", "places", "types")
         )

@@ -24,11 +24,14 @@ import numpy.typing as npt
 import pandas as pd
 
 from ueba.config import Config
-from ueba.detect import detector, incidents
-from ueba.detect.detector import Detector, Judged, Progress, Suspects, no_suspects, nothing_judged, quiet
-from ueba.detect.findings import records
-from ueba.detect.history import USER_KINDS, breadth_power, date_of, day_number
+from ueba.detect import incidents
+from ueba.detect.past.history import USER_KINDS, History, breadth_power, date_of, day_number
+from ueba.detect.past.lessons import EVERYTHING, Lessons
+from ueba.detect.past.walk import walk
+from ueba.detect.score.detector import Detector, scored
 from ueba.errors import WorkspaceError
+from ueba.progress import Progress, quiet
+from ueba.tables import records
 
 Array = npt.NDArray[Any]
 LEVELS = (0.01, 0.001)  # p at or below which edges are counted; the first is judged
@@ -220,11 +223,11 @@ def days_to_inspect(
 
     Without `first` and `last`: the last DAYS after its training, or if there are none those held out. Raises
     WorkspaceError where there is no such day."""
-    after = [day for day in held if model.learned_before(day)]
+    after = [day for day in held if model.facts.learned_before(day)]
     held_out = [
         day
         for day in map(date_of, np.unique(model.calibration.day).tolist())
-        if day in held and not model.learned_before(day)
+        if day in held and not model.facts.learned_before(day)
     ]
     if first is None and last is None:
         chosen = after[-DAYS:] or held_out
@@ -232,11 +235,11 @@ def days_to_inspect(
         chosen = [day for day in held_out + after if (first or day) <= day <= (last or day)]
     if not chosen:
         raise WorkspaceError(
-            f"no day there that the model did not train on: it was trained until {model.facts['trained_until']} and held out"
+            f"no day there that the model did not train on: it was trained until {model.facts.trained_until} and held out"
             f" {', '.join(map(str, held_out)) or 'no day'}; the lake ends on {held[-1] if held else 'no day'};"
             f" `ueba ingest` a later day"
         )
-    until = dt.date.fromisoformat(model.facts["trained_until"])
+    until = model.facts.trained_until
     if chosen[0] <= until:
         return chosen, f"held out of a training that went on until {until}, each calibrated by the others"
     age = (chosen[-1] - until).days
@@ -252,29 +255,28 @@ def score_again(
     root: Path,
     model: Detector,
     days: list[dt.date],
-    config: Config,
-    stored: Path | None = None,
-    suspects: Suspects = no_suspects,
-    judged: Judged = nothing_judged,
+    history: History,
+    learning: Lessons = EVERYTHING,
     progress: Progress = quiet,
 ) -> pd.DataFrame:
-    """Every edge of some days of the lake, each day by what was known before it and calibrated by other days.
+    """Every edge of days of the lake, each day by what was known before it and calibrated by other days.
 
-    Raises WorkspaceError for a day without calibration scores of another."""
-    history = detector.history_before(root, days[0], config, stored, suspects, judged)
+    history: as of before the first of them. Raises WorkspaceError for a day without calibration scores of
+    another."""
     tables: list[pd.DataFrame] = []
-    for day, batch, _ in detector.walk(root, history, days[0], days[-1], suspects):
-        if day not in days:
+    for edges in walk(root, history, days[0], days[-1], learning):
+        if edges.day not in days:
             continue
         progress("score", len(tables), len(days))
-        others = model.calibration.without(day_number(day))
+        others = model.calibration.without(day_number(edges.day))
         if not len(others.surprise):
             raise WorkspaceError(
-                f"{day} is the only day the model is calibrated by; `ueba ingest` a day after it was trained, and ask again"
+                f"{edges.day} is the only day the model is calibrated by; `ueba ingest` a day after it was trained,"
+                " and ask again"
             )
-        score, _ = replace(model, calibration=others).score(history, batch, day_number(day))
-        kind = np.array(USER_KINDS)[history.user_kind[batch.user]]
-        breadth = history.sides["user_target"][0].breadth[batch.user]
-        tables.append(detector.scored(batch, score).assign(day=day, kind=kind, breadth=breadth))
+        score, _ = replace(model, calibration=others).score(history, edges.batch, day_number(edges.day))
+        kind = np.array(USER_KINDS)[history.user_kind[edges.batch.user]]
+        breadth = history.sides["user_target"][0].breadth[edges.batch.user]
+        tables.append(scored(edges.batch, score).assign(day=edges.day, kind=kind, breadth=breadth))
     progress("score", len(days), len(days))
     return pd.concat(tables, ignore_index=True)

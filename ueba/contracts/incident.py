@@ -1,0 +1,88 @@
+"""An incident: strange edges of one day that share a user or a source, ranked.
+
+On disk `findings/day=YYYY-MM-DD.json` holds a day's incidents, best first. Leaves out the edges; those are
+`ueba.contracts.scored`.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+
+import msgspec
+
+from ueba.contracts.reason import Reasons
+
+SCHEMA_VERSION = 2
+STRANGE_P = 0.02  # an edge with at most this p-value is strange
+
+
+class ModelFacts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What is recorded of a trained model.
+
+    first_day, trained_until: the days it learned from
+    seeds:       how many models are averaged
+    usual_score: nats, by alert budget: the score from which incidents are reported on a quiet day
+    """
+
+    first_day: dt.date
+    trained_until: dt.date
+    seeds: int
+    usual_score: dict[str, float]
+
+    def least_score(self, budget: int) -> float:
+        """The least score of a reported incident, in nats; 0 if the model was trained for another budget."""
+        return self.usual_score.get(str(budget), 0.0)
+
+    def learned_before(self, day: dt.date) -> bool:
+        """Whether the model has learned nothing from a day or later, so that it may score it."""
+        return self.trained_until < day
+
+
+class Incident(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One incident.
+
+    id:            YYYYMMDD-<hash of its strangest edge>: scoring the day again gives the same id
+    rank:          from 1, the highest score first; hidden incidents come after the reported ones
+    score:         nats, see `ueba.detect.incidents.score`
+    p_value:       the smallest of its edges, (0, 1]
+    once_in_days:  how often an account as active has an edge as surprising as the rarest of these, in days
+    users, machines, resources: names, sorted; machines are sources and targets
+    edges:         how many
+    reasons:       of its strangest edge
+    backoff:       whether an end of one of its edges has no history
+    hidden_by:     names of the rules that hide it, None if it is reported
+    model:         the model that scored it
+    """
+
+    id: str
+    day: dt.date
+    rank: int
+    score: float
+    p_value: float
+    once_in_days: float
+    users: tuple[str, ...]
+    machines: tuple[str, ...]
+    resources: tuple[str, ...]
+    edges: int
+    reasons: Reasons
+    backoff: bool
+    model: ModelFacts
+    hidden_by: str | None = None
+
+
+class _Day(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    schema_version: int
+    incidents: tuple[Incident, ...]
+
+
+def to_json(incidents: tuple[Incident, ...]) -> bytes:
+    """A day's incidents as the content of their file."""
+    return msgspec.json.format(msgspec.json.encode(_Day(SCHEMA_VERSION, incidents)), indent=1)
+
+
+def from_json(content: bytes) -> tuple[Incident, ...]:
+    """A day's incidents from the content of their file. Raises ValueError if it is not one of this version."""
+    day = msgspec.json.decode(content, type=_Day)
+    if day.schema_version != SCHEMA_VERSION:
+        raise ValueError(f"schema version {day.schema_version} instead of {SCHEMA_VERSION}")
+    return day.incidents

@@ -1,0 +1,159 @@
+"""A scored edge: one of a day's strangest edges, with what the model, the past and verdicts say of it.
+
+`COLUMNS` is the table; `findings/day=YYYY-MM-DD.parquet` has these columns, with reasons as JSON text. In memory
+a day's scored edges are a pandas table with the same columns, whose reasons are `Reasons`; `edges` gives its rows
+as `ScoredEdge`. Leaves out edges that are not among the day's candidates: those are not kept.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+
+from ueba.contracts import reason
+from ueba.contracts.edge import Edge
+from ueba.contracts.reason import Reasons
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+VERSION = "3"  # of the Parquet file
+_VERSION_KEY = b"ueba.scored_edges"
+
+
+class Column(NamedTuple):
+    """A column of scored edges, its type on disk, its unit and meaning."""
+
+    name: str
+    type: pa.DataType
+    unit: str
+    meaning: str
+
+
+_names = pa.list_(pa.string())
+COLUMNS = (
+    Column("day", pa.date32(), "UTC", "the day of the edge"),
+    Column("user", pa.string(), "", "the account"),
+    Column("user_kind", pa.string(), "", "human, service, machine or anonymous"),
+    Column("source", pa.string(), "", "the machine acted from; null if the log does not name it"),
+    Column("target", pa.string(), "", "the machine or resource reached"),
+    Column("target_kind", pa.string(), "", "machine or resource"),
+    Column("count", pa.int64(), "events", "events of any outcome"),
+    Column("failures", pa.int64(), "events", "of these, attempts that failed"),
+    Column("first_seen", pa.timestamp("us"), "UTC", "the first event of the day"),
+    Column("last_seen", pa.timestamp("us"), "UTC", "the last event of the day"),
+    Column("logon_types", _names, "", "how the user logged on, sorted"),
+    Column("surprise", pa.float64(), "nats", "-log p of the model; higher is stranger"),
+    Column("p_value", pa.float64(), "(0, 1]", "how often a user as broad is as surprising on a normal day"),
+    Column(
+        "once_in_days", pa.float64(), "days", "how often an account as active is: 1 / (p_value x edges a day)"
+    ),
+    Column(
+        "carry_over", pa.float64(), "nats", "what the user's strange days before this one add, if p allows"
+    ),
+    Column("strangeness_alone", pa.float64(), "nats", "surprise - log p_value"),
+    Column("strangeness_persisted", pa.float64(), "nats", "the same with the carry-over"),
+    Column("strangeness", pa.float64(), "nats", "the same with the effects of verdicts: edges rank by this"),
+    Column("verdicts", _names, "", "ids of the verdicts that change strangeness"),
+    Column("rule", pa.string(), "", "the rule that hides the edge; null if none does"),
+    Column("incident", pa.string(), "", "id of its incident; null if it is in none"),
+    Column("reasons", pa.string(), "JSON", "why it is strange, see `ueba.contracts.reason`"),
+    Column("pattern", _names, "", "in which ways it is strange, whoever it is about"),
+)
+NAMES = tuple(column.name for column in COLUMNS)
+SCHEMA = pa.schema(
+    [(column.name, column.type) for column in COLUMNS], metadata={_VERSION_KEY: VERSION.encode()}
+)
+_TEXT = ("user_kind", "source", "rule", "incident")  # columns that may be null
+_LISTS = ("logon_types", "verdicts", "pattern")
+
+
+class ScoredEdge(msgspec.Struct, frozen=True):
+    """One row of the table."""
+
+    day: dt.date
+    user: str
+    user_kind: str
+    source: str | None
+    target: str
+    target_kind: str
+    count: int
+    failures: int
+    first_seen: dt.datetime
+    last_seen: dt.datetime
+    logon_types: tuple[str, ...]
+    surprise: float
+    p_value: float
+    once_in_days: float
+    carry_over: float
+    strangeness_alone: float
+    strangeness_persisted: float
+    strangeness: float
+    verdicts: tuple[str, ...]
+    rule: str | None
+    incident: str | None
+    reasons: Reasons
+    pattern: tuple[str, ...]
+
+    @property
+    def edge(self) -> Edge:
+        return Edge(self.user, self.source, self.target, self.target_kind)
+
+    @property
+    def verdict_nats(self) -> float:
+        """What verdicts add to its strangeness, below zero if they take off."""
+        return self.strangeness - self.strangeness_persisted
+
+
+def edges(table: pd.DataFrame) -> list[ScoredEdge]:
+    """The rows of a table of scored edges, in its order, as Python's own types."""
+    columns = {name: _plain(table[name].tolist(), name) for name in NAMES}
+    return [ScoredEdge(**dict(zip(columns, row, strict=True))) for row in zip(*columns.values(), strict=True)]
+
+
+def _plain(values: list[Any], name: str) -> list[Any]:
+    if name in ("first_seen", "last_seen"):
+        return [value.to_pydatetime() if hasattr(value, "to_pydatetime") else value for value in values]
+    return [tuple(value) for value in values] if name in _LISTS else values
+
+
+def identities(table: pd.DataFrame) -> list[Edge]:
+    """The four parts of each row."""
+    return list(map(Edge, table["user"], table["source"], table["target"], table["target_kind"]))
+
+
+def to_arrow(table: pd.DataFrame) -> pa.Table:
+    """Scored edges in memory -> on disk."""
+    reasons = [reason.to_json(value) for value in table["reasons"]]
+    return pa.Table.from_pandas(table[list(NAMES)].assign(reasons=reasons), SCHEMA, preserve_index=False)
+
+
+def from_arrow(stored: pa.Table) -> pd.DataFrame:
+    """Scored edges on disk -> in memory. Raises ValueError if the columns or the version are not these."""
+    found = (stored.schema.metadata or {}).get(_VERSION_KEY, b"no version").decode()
+    if found != VERSION or not stored.schema.equals(SCHEMA):
+        raise ValueError(f"scored edges of version {found} instead of {VERSION}")
+    table: pd.DataFrame = stored.to_pandas()
+    table["reasons"] = [reason.from_json(text) for text in table["reasons"]]
+    for name in _LISTS:
+        table[name] = [tuple(value) for value in table[name]]
+    nullable = {name: table[name].astype(object).where(table[name].notna(), None) for name in _TEXT}
+    return table.assign(**nullable)
+
+
+def concatenated(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """Several days' scored edges as one table; empty, with all columns, if there are none."""
+    import pandas as pd
+
+    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=list(NAMES))
+
+
+def once_in_days(p_value: np.ndarray[Any, Any], edges_a_day: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """How often an account with so many edges a day has one of this p-value, in days. float64 [edges]"""
+    days: np.ndarray[Any, Any] = 1 / (p_value * np.maximum(edges_a_day, 1.0))
+    return days

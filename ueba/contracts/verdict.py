@@ -1,0 +1,100 @@
+"""A verdict: an analyst's decision on an incident. One line of `feedback/verdicts.jsonl`.
+
+    true       an attack: its edges are never learned from; what its users do is lifted for a few days
+    benign     no attack: edges like it count less, and less so every month
+    expected   planned: exactly its edges count less until it expires
+    withdrawn  takes back the verdict before it
+
+What a verdict changes on an edge is an `Effect`, see `ueba.contracts.reason`.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import json
+from typing import Any, Literal
+
+import msgspec
+
+from ueba.contracts.edge import Edge
+
+SCHEMA_VERSION = 2
+Word = Literal["true", "benign", "expected", "withdrawn"]
+WORDS: tuple[Word, ...] = ("true", "benign", "expected", "withdrawn")
+
+
+class JudgedEdge(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """An edge of the incident, as it was scored.
+
+    pattern:     see `ueba.contracts.reason.pattern`
+    strangeness: nats, before the effects of verdicts
+    """
+
+    edge: Edge
+    pattern: frozenset[str]
+    strangeness: float
+
+
+class Verdict(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One decision.
+
+    incident, day: the incident's id and day
+    reason, who:   free text
+    entered:       when, UTC
+    since:         the first day scored after it was entered, from which its effect fades
+    expires:       the last day on which it counts; None if it does not expire
+    """
+
+    incident: str
+    day: dt.date
+    verdict: Word
+    reason: str
+    who: str
+    entered: dt.datetime
+    since: dt.date
+    expires: dt.date | None = None
+    edges: tuple[JudgedEdge, ...] = ()
+
+    @property
+    def id(self) -> str:
+        """Ten characters, a hash of all that it says and when."""
+        content = (
+            self.incident,
+            self.verdict,
+            self.reason,
+            self.who,
+            self.entered.isoformat(),
+            str(self.expires),
+        )
+        return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:10]
+
+    def repeats(self, other: Verdict | None) -> bool:
+        """Whether it adds nothing to another verdict on the same incident."""
+        if other is None:
+            return False
+        names = ("verdict", "reason", "who", "expires", "edges")
+        return all(getattr(self, name) == getattr(other, name) for name in names)
+
+
+class _Line(Verdict, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A verdict as a line of the log, which also carries its version and id."""
+
+    schema_version: Literal[2]
+    verdict_id: str
+
+
+def to_json(verdict: Verdict) -> dict[str, Any]:
+    """A verdict as a line of the log, JSON values only."""
+    fields: dict[str, Any] = msgspec.to_builtins(verdict)
+    fields["edges"] = [{**row, "pattern": sorted(row["pattern"])} for row in fields["edges"]]
+    return {"schema_version": SCHEMA_VERSION, "verdict_id": verdict.id, **fields}
+
+
+def from_json(line: bytes) -> Verdict:
+    """A verdict from a line of the log. Raises ValueError if the line is not a verdict of this version."""
+    row = msgspec.json.decode(line, type=_Line)
+    verdict = Verdict(**{name: getattr(row, name) for name in Verdict.__struct_fields__})
+    if verdict.id != row.verdict_id:
+        raise ValueError(f"verdict_id {row.verdict_id} does not match its content, {verdict.id}")
+    return verdict

@@ -1,0 +1,121 @@
+"""What learning leaves out: edges that were strange when they were scored, and edges of confirmed attacks.
+
+An excluded edge carries a p-value, by which `History.learn` decides what of it is learned: the p-value it was
+scored with, or 0 if a verdict calls it an attack, of which nothing is learned, ever. What an attack that stays in
+the training data costs is measured in docs/evaluation.md.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+
+from ueba import findings
+from ueba.contracts import scored
+from ueba.contracts.edge import Edge
+from ueba.contracts.incident import STRANGE_P
+from ueba.contracts.verdict import Verdict
+
+Exclusions = Mapping[Edge, float]  # p-value by edge
+
+
+def nothing_strange(day: dt.date) -> Exclusions:
+    """The strange edges of a day that was never scored."""
+    return {}
+
+
+@dataclass(frozen=True)
+class Lessons:
+    """strange: the strange edges of each scored day, with p-values; verdicts: the last one on each incident."""
+
+    strange: Callable[[dt.date], Exclusions] = nothing_strange
+    verdicts: Sequence[Verdict] = ()
+
+    def excluded(self, day: dt.date) -> Exclusions:
+        """The excluded edges of a day: its strange edges; at p = 0 the edges of incidents of that day that
+        were called true, and strange edges that were called true on a day before and not otherwise since."""
+        strange, last = self.strange(day), last_verdicts(self.verdicts, day)
+        attacks = {
+            edge: 0.0
+            for edge, verdict in last.items()
+            if verdict.verdict == "true" and (verdict.day == day or edge in strange)
+        }
+        return {**strange, **attacks} if attacks else strange
+
+    def fingerprint(self, last: dt.date) -> str:
+        """A hash of all verdicts that matter for learning the days up to `last`; empty if none does."""
+        verdicts = [verdict for verdict in self.verdicts if verdict.day <= last]
+        attacks = {row.edge for verdict in verdicts if verdict.verdict == "true" for row in verdict.edges}
+        rows = [
+            (
+                verdict.day.isoformat(),
+                verdict.entered.isoformat(),
+                verdict.verdict == "true",
+                *map(str, row.edge),
+            )
+            for verdict in verdicts
+            for row in verdict.edges
+            if row.edge in attacks
+        ]
+        return hashlib.sha256(json.dumps(sorted(rows)).encode()).hexdigest() if rows else ""
+
+
+EVERYTHING = Lessons()  # nothing is left out
+
+
+def of_workspace(folder: Path, verdicts: Sequence[Verdict]) -> Lessons:
+    """The lessons of scored days. folder: of the findings."""
+
+    def strange(day: dt.date) -> Exclusions:
+        stored = (folder / f"day={day}.parquet").exists()
+        return strange_edges(findings.load_edges(folder, day)) if stored else {}
+
+    return Lessons(strange, verdicts)
+
+
+def strange_edges(edges: pd.DataFrame) -> dict[Edge, float]:
+    """The strange ones of a day's scored edges, in an incident or not, so that learning does not depend on the
+    alert budget."""
+    strange = edges[edges["p_value"] <= STRANGE_P]
+    return dict(zip(scored.identities(strange), strange["p_value"], strict=True))
+
+
+def p_values(table: pa.Table, excluded: Exclusions) -> npt.NDArray[np.float64]:
+    """The p-value of each edge of a day when it was scored, 1 for those that are not excluded. float64 [edges]"""
+    if not excluded:
+        return np.ones(len(table))
+    columns = (table[name].to_pylist() for name in Edge._fields)
+    return np.fromiter(
+        (excluded.get(Edge(*row), 1.0) for row in zip(*columns, strict=True)), float, len(table)
+    )
+
+
+def not_attacks(table: pa.Table, excluded: Exclusions) -> npt.NDArray[np.bool_]:
+    """Which edges of a day are not confirmed attacks, and so count as normal. bool [edges]"""
+    normal: npt.NDArray[Any] = p_values(table, excluded) > 0
+    return normal
+
+
+def last_verdicts(verdicts: Iterable[Verdict], day: dt.date) -> dict[Edge, Verdict]:
+    """The last verdict on each edge as of a day."""
+    ordered = sorted(
+        (verdict for verdict in verdicts if verdict.day <= day),
+        key=lambda verdict: (verdict.day, verdict.entered, verdict.id),
+    )
+    return {row.edge: verdict for verdict in ordered for row in verdict.edges}
+
+
+def cleared(verdicts: Iterable[Verdict], day: dt.date) -> set[Edge]:
+    """The edges of a day with a verdict other than true: nothing of them carries over to later days."""
+    last = last_verdicts(verdicts, day)
+    return {edge for edge, verdict in last.items() if verdict.day == day and verdict.verdict != "true"}

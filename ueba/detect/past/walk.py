@@ -1,0 +1,91 @@
+"""The lake's days in order, each handed out before it is learned; and the history before a day.
+
+A stored history is carried on, so that a night costs the night's edges. It is made anew if the lake no longer
+holds what it learned (late data, names understood later), a verdict changed what is learned, or a setting did.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pyarrow as pa
+
+from ueba.config import Config
+from ueba.detect.past import lessons
+from ueba.detect.past.history import EdgeBatch, History, date_of, day_number
+from ueba.detect.past.lessons import EVERYTHING, Lessons
+from ueba.ingest import lake
+
+
+class DayEdges(NamedTuple):
+    """A day's edges. table: pair rows of the lake, see `ueba.ingest.edges.pairs`; batch: the same as integers
+    of a history."""
+
+    day: dt.date
+    batch: EdgeBatch
+    table: pa.Table
+
+
+def walk(
+    root: Path, history: History, first: dt.date, last: dt.date, learning: Lessons = EVERYTHING
+) -> Iterator[DayEdges]:
+    """Each day from `first` to `last` that has edges, before it is learned; the day is learned when the caller
+    asks for the next."""
+    for day in lake.days(root):
+        if not first <= day <= last:
+            continue
+        edges = day_edges(root, history, day)
+        yield edges
+        history.learn(day_number(day), edges.batch, lessons.p_values(edges.table, learning.excluded(day)))
+        history.batches += batches_of(root, day)
+
+
+def day_edges(root: Path, history: History, day: dt.date) -> DayEdges:
+    """A day of the lake, with the ids of a history."""
+    table = lake.read_pairs(root, day, day)
+    return DayEdges(day, history.encode(table), table)
+
+
+def batches_of(root: Path, day: dt.date) -> list[str]:
+    """The edge files of a day in the lake, `<day>/<file>`, in order."""
+    return sorted(f"{day}/{path.name}" for path in lake.stored(root, day, day))
+
+
+def window_start(day: dt.date, config: Config) -> dt.date:
+    """The first day that counts for what is known before `day`."""
+    return day - dt.timedelta(days=config.history.window_days)
+
+
+def history_before(
+    root: Path, day: dt.date, config: Config, stored: Path | None = None, learning: Lessons = EVERYTHING
+) -> History:
+    """What was known before a day. stored: the folder of a history to carry on, if it still holds."""
+    last, start = day - dt.timedelta(days=1), window_start(day, config)
+    history = _carried_on(root, stored, last, config, learning) if stored else None
+    if history is None:
+        history = History(config.history.half_life_days)
+    else:
+        start = max(start, date_of(history.last_day) + dt.timedelta(days=1))
+    for _ in walk(root, history, start, last, learning):
+        pass
+    return history
+
+
+def _carried_on(root: Path, stored: Path, last: dt.date, config: Config, learning: Lessons) -> History | None:
+    """The stored history, None if it does not hold for the day after `last`."""
+    history = History.load(stored)
+    if history is None or not history.batches:
+        return None
+    learned_until, start = date_of(history.last_day), window_start(last + dt.timedelta(days=1), config)
+    if learned_until > last or history.half_life_days != config.history.half_life_days:
+        return None
+    if history.fingerprint != learning.fingerprint(learned_until):
+        return None
+    began = dt.date.fromisoformat(history.batches[0].split("/")[0])
+    days = lake.days(root)
+    stands = [batch for day in days if began <= day <= learned_until for batch in batches_of(root, day)]
+    earlier = [day for day in days if start <= day < began]
+    return history if stands == history.batches and not earlier else None

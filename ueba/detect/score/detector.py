@@ -1,0 +1,145 @@
+"""The detector: a trained model with all it needs to score a day.
+
+Leaves out learning (`train`) and the walk through days (`ueba.detect.past.walk`).
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from models import checkpoint, inference
+from models.graph import Snapshot
+from ueba import files
+from ueba.contracts.incident import ModelFacts
+from ueba.detect import features, tensors
+from ueba.detect.past.history import EdgeBatch, Floats, History, Ints, Names
+from ueba.detect.score.calibration import Calibration
+from ueba.errors import WorkspaceError
+
+Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Score:
+    """What is said of each edge. float64 [edges] each.
+
+    surprise:    nats, -log p(the edge happened by itself); higher is stranger
+    p_value:     (0, 1], how often a user as broad is as strange; small is strange
+    strangeness: nats, surprise - log p_value, what incidents are ranked by: strange at all, and strange for
+    this user
+    """
+
+    surprise: Array
+    p_value: Array
+
+    @property
+    def strangeness(self) -> Array:
+        result: Array = self.surprise - np.log(self.p_value)
+        return result
+
+
+@dataclass(frozen=True)
+class Detector:
+    """A trained model with all it needs to score. `users`, `places`: names in the order of the model's id
+    tables."""
+
+    models: list[inference.Weights]
+    users: Names
+    places: Names
+    calibration: Calibration
+    facts: ModelFacts
+
+    def score(self, history: History, batch: EdgeBatch, day: int) -> tuple[Score, Floats]:
+        """Score a whole day's edges, and return with it their features [edges, features]. The day was not
+        learned."""
+        described = features.describe(history, batch, day, features.today(history, batch))
+        surprise = self.surprise(history, batch, described)
+        return Score(
+            surprise, self.calibration.p_values(breadth_rank(history, batch.user), surprise)
+        ), described
+
+    def surprise(self, history: History, batch: EdgeBatch, described: Floats) -> Array:
+        """Surprise of described edges in nats, averaged over the models' log odds. float64 [edges]"""
+        rows = self.users.find(history.users.names), self.places.find(history.places.names)
+        return averaged_surprise(self.models, tensors.snapshot(history, *rows), batch, described)
+
+    def recalibrated(self, history: History, batch: EdgeBatch, day: int, surprise: Array) -> Detector:
+        """With edges of a scored day added to what is known of normal scores. `history` is as of before the
+        day."""
+        calibration = self.calibration.extended(breadth_rank(history, batch.user), surprise, day)
+        return replace(self, calibration=calibration)
+
+    def save(self, folder: Path) -> None:
+        """Replace the model in a folder in one step."""
+        with files.replacing_folder(folder) as temporary:
+            checkpoint.save_models(self.models, temporary)
+            pool = {name: getattr(self.calibration, name).tolist() for name in ("rank", "surprise", "day")}
+            names = {"users": self.users.names, "places": self.places.names}
+            files.write_json(temporary / "calibration.json", pool)
+            files.write_json(temporary / "names.json", names)
+            files.write_bytes(temporary / "facts.json", msgspec.json.encode(self.facts))
+
+    @classmethod
+    def load(cls, folder: Path) -> Detector:
+        """The model in a folder. Raises WorkspaceError if there is none, or it is damaged."""
+        if not folder.exists():
+            raise WorkspaceError(f"{folder}: there is no model yet; make one with `ueba train`")
+        try:
+            models = checkpoint.load_models(folder)
+            pool = json.loads((folder / "calibration.json").read_text())
+            names = json.loads((folder / "names.json").read_text())
+            facts = read_facts(folder)
+            ranks, surprise, days = (pool[name] for name in ("rank", "surprise", "day"))
+            users, places = Names(names["users"]), Names(names["places"])
+        except (checkpoint.DamagedModel, OSError, ValueError, KeyError) as reason:
+            raise WorkspaceError(
+                f"the model is damaged or of another version ({reason}); make a new one with `ueba train`"
+            ) from reason
+        calibration = Calibration(
+            np.array(ranks, np.float32), np.array(surprise, np.float32), np.array(days, np.int64)
+        )
+        return cls(models, users, places, calibration, facts)
+
+
+def read_facts(folder: Path) -> ModelFacts:
+    """What is recorded of the model in a folder. Raises OSError or ValueError if that cannot be read."""
+    return msgspec.json.decode((folder / "facts.json").read_bytes(), type=ModelFacts)
+
+
+def breadth_rank(history: History, user: Ints) -> Floats:
+    """Share of users who had fewer distinct targets than each of some, ties counted half, float32 [users]."""
+    targets = history.sides["user_target"][0].breadth
+    every, mine = np.sort(targets[targets > 0]), targets[user]
+    below, upto = (np.searchsorted(every, mine, side) for side in ("left", "right"))
+    rank: Floats = ((below + upto) / (2 * max(len(every), 1))).astype(np.float32)
+    return rank
+
+
+def averaged_surprise(
+    models: list[inference.Weights], graph: Snapshot, batch: EdgeBatch, described: Floats
+) -> Array:
+    """Surprise in nats of edges against a message graph, from the mean of the models' log odds. float64
+    [edges]"""
+    logits = np.zeros(len(batch))
+    for weights in models:
+        z = inference.encode(weights, graph.x, graph.row, graph.pairs)
+        logits += inference.decode(weights, z, tensors.edge_nodes(batch), described)
+    return inference.surprise(logits / len(models))
+
+
+def scored(batch: EdgeBatch, score: Score) -> pd.DataFrame:
+    """Edges by their numbers, as incidents are made of them."""
+    source = batch.source.astype(object)
+    source[batch.source < 0] = None
+    columns = {"user": batch.user, "source": source, "target": batch.target}
+    return pd.DataFrame(
+        columns | {"surprise": score.surprise, "p_value": score.p_value, "strangeness": score.strangeness}
+    )

@@ -1,0 +1,195 @@
+"""Learn a detector from the lake.
+
+`train` walks the days of the window in order. For each of the last days it notes, before the day is learned, what its
+edges and as many negatives look like; the autoencoder learns to separate them. A day is always described before it
+is learned, so that nothing later than the day before can reach a score. Excluded edges stay out of training.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+
+import numpy as np
+
+from models import checkpoint, inference
+from models.graph import Edges, Snapshot
+from ueba.config import Config, IncidentConfig, TrainConfig
+from ueba.contracts.incident import ModelFacts
+from ueba.detect import features, incidents, tensors
+from ueba.detect.negatives import FAMILIES, make_negatives
+from ueba.detect.past import lessons
+from ueba.detect.past.history import NO_HABIT_P, EdgeBatch, Floats, History, Names, day_number
+from ueba.detect.past.lessons import EVERYTHING, Lessons
+from ueba.detect.past.walk import walk, window_start
+from ueba.detect.score.calibration import Calibration
+from ueba.detect.score.detector import Detector, Score, averaged_surprise, breadth_rank, scored
+from ueba.errors import WorkspaceError
+from ueba.ingest import lake
+from ueba.progress import Progress, quiet
+
+REPEATS = 0.1  # share of edges seen before that training keeps: they are most of a day, and easy
+CALIBRATION_DAYS = (
+    2,
+    5,
+)  # days before the end that are not trained on; three apart, so that one is a working day
+NegativesOf = Callable[[History, EdgeBatch, int, np.random.Generator], EdgeBatch]
+LEAST_DAYS = 4  # fewer days of history teach nothing
+
+
+@dataclass(frozen=True)
+class Described:
+    """A day's edges against the history before it, which they were not learned into.
+
+    seen: the day as a whole; features: float32 [edges, features]
+    """
+
+    history: History
+    batch: EdgeBatch
+    day: int
+    seen: features.Today
+    features: Floats
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """A day that calibrates and is not trained on.
+
+    graph: the message graph before it; features: float32 [edges, features]; breadth: float32 [edges], see
+    `breadth_rank`
+    """
+
+    day: int
+    graph: Snapshot
+    batch: EdgeBatch
+    features: Floats
+    breadth: Floats
+
+
+def train(
+    root: Path, until: dt.date, config: Config, progress: Progress = quiet, learning: Lessons = EVERYTHING
+) -> tuple[Detector, History]:
+    """A detector that knows the lake's days up to `until`, and the history after that day.
+
+    Raises WorkspaceError if there are too few days."""
+    days = _days_of_training(root, until, config)
+    positive, calibrating = split(days, config.train)
+    history, examples, held_out = History(config.history.half_life_days), [], []
+    rng = np.random.default_rng(config.train.seed)
+    for done, edges in enumerate(walk(root, history, days[0], until, learning)):
+        progress("read", done, len(days))
+        p_values = lessons.p_values(edges.table, learning.excluded(edges.day))
+        if edges.day in calibrating:
+            held_out.append(_held_out(described(history, edges.batch.take(p_values > 0), edges.day)))
+        elif edges.day in positive:
+            day = described(history, edges.batch.take(p_values > NO_HABIT_P), edges.day)
+            examples.append((message_graph(history), make_examples(day, config.train, rng)))
+    progress("read", len(days), len(days))
+    models = train_models(examples, len(history.users), len(history.places), config.train, progress)
+    calibration, usual_score = _calibrated(models, held_out, config.incidents)
+    facts = ModelFacts(
+        first_day=days[0],
+        trained_until=until,
+        seeds=config.train.seeds,
+        usual_score={str(config.incidents.budget): usual_score},
+    )
+    users, places = Names(history.users.names), Names(history.places.names)
+    return Detector(models, users, places, calibration, facts), history
+
+
+def _days_of_training(root: Path, until: dt.date, config: Config) -> list[dt.date]:
+    start = window_start(until + dt.timedelta(days=1), config)
+    days = [day for day in lake.days(root) if start <= day <= until]
+    if len(days) < LEAST_DAYS:
+        raise WorkspaceError(
+            f"{root}: {len(days)} days of edges from {start} to {until}, at least {LEAST_DAYS} are needed;"
+            f" `ueba doctor` says which days the lake holds, `ueba ingest` adds to them"
+        )
+    return days
+
+
+def described(history: History, batch: EdgeBatch, day: dt.date) -> Described:
+    """A day's edges with their features."""
+    number, seen = day_number(day), features.today(history, batch)
+    return Described(history, batch, number, seen, features.describe(history, batch, number, seen))
+
+
+def _held_out(day: Described) -> HeldOut:
+    breadth = breadth_rank(day.history, day.batch.user)
+    return HeldOut(day.day, message_graph(day.history), day.batch, day.features, breadth)
+
+
+def _calibrated(
+    models: list[inference.Weights], days: list[HeldOut], config: IncidentConfig
+) -> tuple[Calibration, float]:
+    """The calibration by held-out days, and the score of incidents that is usual on them, nats."""
+    surprises = [averaged_surprise(models, day.graph, day.batch, day.features) for day in days]
+    calibration = Calibration.empty()
+    for day, surprise in zip(days, surprises, strict=True):
+        calibration = calibration.extended(day.breadth, surprise, day.day)
+    usual = [
+        incidents.usual_score(
+            scored(day.batch, Score(surprise, calibration.p_values(day.breadth, surprise))),
+            config.candidates,
+            config.budget,
+        )
+        for day, surprise in zip(days, surprises, strict=True)
+    ]
+    return calibration, max(usual)
+
+
+def split(days: list[dt.date], config: TrainConfig) -> tuple[list[dt.date], list[dt.date]]:
+    """Of the days of a training: those whose edges are told from made-up ones, and of these the ones held
+    out to calibrate with."""
+    positive = days[max(len(days) // 2, len(days) - config.positive_days) :]
+    return positive, [positive[-back] for back in CALIBRATION_DAYS if back < len(positive)] or positive[-1:]
+
+
+def message_graph(history: History) -> Snapshot:
+    """The message graph as of now. Every entity stands in the id table by its own number: names are only ever
+    added."""
+    return tensors.snapshot(history, np.arange(len(history.users)), np.arange(len(history.places)))
+
+
+def make_examples(
+    day: Described,
+    config: TrainConfig,
+    rng: np.random.Generator,
+    negatives_of: NegativesOf = make_negatives,
+) -> Edges:
+    """A day's edges and negatives, as training sees them."""
+    new = day.features[:, features.FEATURE_NAMES.index("parts_new")] > 0
+    kept = new | (rng.random(len(day.batch)) < REPEATS)
+    size = max(int(config.negatives * len(day.batch) / len(FAMILIES)), 100)
+    negatives = negatives_of(day.history, day.batch, size, rng)
+    of_negatives = features.describe(day.history, negatives, day.day, day.seen)
+    return Edges(
+        np.concatenate([tensors.edge_nodes(day.batch)[kept], tensors.edge_nodes(negatives)]),
+        np.concatenate([day.features[kept], of_negatives]),
+        np.repeat(np.array([0, 1], np.float32), [kept.sum(), len(negatives)]),
+    )
+
+
+def train_models(
+    examples: list[tuple[Snapshot, Edges]],
+    users: int,
+    places: int,
+    config: TrainConfig,
+    progress: Progress = quiet,
+) -> list[inference.Weights]:
+    """A model for each seed. users, places: rows of the id tables; later entities have none."""
+    from models.training import TrainingConfig, train_several
+
+    total, done = config.seeds * config.steps, count(1)
+
+    def step(loss: float) -> None:
+        progress("train", next(done), total)
+
+    nodes = {"user": users, "place": places}
+    settings = TrainingConfig(steps=config.steps)
+    seeds = range(config.seed, config.seed + config.seeds)
+    trained = train_several(examples, tensors.ROLES, nodes, settings, seeds, step)
+    return [checkpoint.weights_of(model) for model in trained]

@@ -1,0 +1,183 @@
+"""The findings of scored days on disk: incidents as JSON, scored edges as Parquet, explanations as JSON.
+
+    findings/day=YYYY-MM-DD.json         incidents, best first, see `ueba.contracts.incident`
+    findings/day=YYYY-MM-DD.parquet      scored edges, strangest first, see `ueba.contracts.scored`
+    findings/explained=YYYY-MM-DD.json   explanations of the strangest edges, see `ueba.contracts.explanation`
+
+Incidents need nothing but JSON, so listing them is quick: pandas and pyarrow are imported where edges are read.
+Leaves out how a day is scored (`ueba.detect.day`).
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ueba import files
+from ueba.contracts import incident as incidents_on_disk
+from ueba.contracts.incident import Incident
+from ueba.errors import UsageError, WorkspaceError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from ueba.contracts.scored import ScoredEdge
+
+CLOSE = 5  # ids that a message names where one id is not enough
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What scoring a day found. edges: a table of scored edges, strangest first; incidents: best first."""
+
+    day: dt.date
+    edges: pd.DataFrame
+    incidents: tuple[Incident, ...]
+
+    def edges_of(self, incident: Incident) -> list[ScoredEdge]:
+        """The edges of an incident, strangest first."""
+        from ueba.contracts import scored
+
+        return scored.edges(self.edges[self.edges["incident"] == incident.id])
+
+    def reported(self, words: Mapping[str, str]) -> Findings:
+        """The same without hidden incidents, whose edges are then in none. words: verdicts by incident."""
+        shown = reported(self.incidents, words)
+        is_shown = self.edges["incident"].isin([incident.id for incident in shown])
+        edges = self.edges.assign(incident=self.edges["incident"].where(is_shown, None))
+        return replace(self, edges=edges, incidents=shown)
+
+
+def reported(incidents: Iterable[Incident], words: Mapping[str, str]) -> tuple[Incident, ...]:
+    """Incidents without hidden ones; an incident with the verdict true is never hidden.
+
+    words: verdicts by incident."""
+    return tuple(
+        incident for incident in incidents if not incident.hidden_by or words.get(incident.id) == "true"
+    )
+
+
+# --- which days and incidents there are ---------------------------------------------------------------------
+
+
+def scored_days(folder: Path) -> list[dt.date]:
+    """Days that were scored, in order."""
+    return sorted(dt.date.fromisoformat(path.stem.removeprefix("day=")) for path in folder.glob("day=*.json"))
+
+
+def last_scored(folder: Path) -> dt.date:
+    """The last day that was scored. Raises WorkspaceError if none was."""
+    days = scored_days(folder)
+    if not days:
+        raise WorkspaceError(
+            f"{folder.parent}: no day was scored yet; run `ueba score --day DAY` or `ueba nightly`"
+        )
+    return days[-1]
+
+
+def check_scored(folder: Path, day: dt.date) -> None:
+    """Raises WorkspaceError if a day was not scored."""
+    if day not in scored_days(folder):
+        raise WorkspaceError(f"{day} was not scored; scored days: {days_text(folder)}")
+
+
+def days_text(folder: Path) -> str:
+    """The scored days, for a message."""
+    days = scored_days(folder)
+    return f"{days[0]} to {days[-1]}" if days else "none yet; run `ueba score --day DAY` or `ueba nightly`"
+
+
+def scored_at(folder: Path, day: dt.date) -> dt.datetime:
+    """When a day was scored, UTC: the time of its file."""
+    return dt.datetime.fromtimestamp((folder / f"day={day}.json").stat().st_mtime, dt.UTC)
+
+
+def load_incidents(
+    folder: Path, first: dt.date | None = None, last: dt.date | None = None
+) -> tuple[Incident, ...]:
+    """Incidents from one day to another, both included, by day and rank; hidden ones too, see `reported`."""
+    days = [day for day in scored_days(folder) if (first or day) <= day <= (last or day)]
+    return tuple(incident for day in days for incident in _incidents_of_day(folder, day))
+
+
+def _incidents_of_day(folder: Path, day: dt.date) -> tuple[Incident, ...]:
+    path = folder / f"day={day}.json"
+    try:
+        return incidents_on_disk.from_json(path.read_bytes())
+    except ValueError as reason:
+        raise WorkspaceError(
+            f"{path} is damaged ({reason}); `ueba score --day {day}` makes it anew"
+        ) from reason
+
+
+def choose_incidents(
+    folder: Path, day: dt.date | None = None, first: dt.date | None = None, last: dt.date | None = None
+) -> tuple[Incident, ...]:
+    """The incidents of a day or of several; of the last scored day if none is named.
+
+    Raises WorkspaceError if the day was not scored, UsageError if both a day and several are named."""
+    if day is not None and (first or last):
+        raise UsageError("give --day, or --from and --to, not both")
+    latest = last_scored(folder)
+    if first is None and last is None:
+        day = day or latest
+    if day is not None:
+        check_scored(folder, day)
+    return load_incidents(folder, day or first, day or last)
+
+
+def find_incident(folder: Path, incident_id: str) -> Incident:
+    """One incident by its id or the beginning of it, with or without the day.
+
+    Raises WorkspaceError if there is none or more than one."""
+    wanted = incident_id.strip().casefold()
+    every = load_incidents(folder)
+    found = [incident for incident in every if incident.id.startswith(wanted)]
+    found = found or [incident for incident in every if incident.id.partition("-")[2].startswith(wanted)]
+    if len(found) == 1 and wanted:
+        return found[0]
+    few = ", ".join(incident.id for incident in found[:CLOSE]) + (", ..." if len(found) > CLOSE else "")
+    problem = (
+        f"{len(found)} incidents begin with {incident_id!r}: {few}"
+        if found
+        else f"no incident is called {incident_id!r}"
+    )
+    raise WorkspaceError(f"{problem}; `ueba incidents` lists them; scored days: {days_text(folder)}")
+
+
+# --- edges --------------------------------------------------------------------------------------------------
+
+
+def load(folder: Path, day: dt.date) -> Findings:
+    """The findings of a day. Raises WorkspaceError if it was not scored, or a file is damaged."""
+    return Findings(day, load_edges(folder, day), load_incidents(folder, day, day))
+
+
+def load_edges(folder: Path, day: dt.date) -> pd.DataFrame:
+    """The scored edges of a day. Raises WorkspaceError if it was not scored, or the file is damaged."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    from ueba.contracts import scored
+
+    path = folder / f"day={day}.parquet"
+    if not path.exists():
+        check_scored(folder, day)
+        raise WorkspaceError(f"{path} is missing; `ueba score --day {day}` makes it anew")
+    try:
+        return scored.from_arrow(pq.ParquetFile(path).read())
+    except (pa.ArrowException, OSError, ValueError) as reason:
+        raise WorkspaceError(
+            f"{path} is damaged ({reason}); `ueba score --day {day}` makes it anew"
+        ) from reason
+
+
+def save(findings: Findings, folder: Path) -> None:
+    """Keep the findings of a day; scoring a day again replaces them."""
+    from ueba.contracts import scored
+
+    files.write_parquet(folder / f"day={findings.day}.parquet", scored.to_arrow(findings.edges))
+    files.write_bytes(folder / f"day={findings.day}.json", incidents_on_disk.to_json(findings.incidents))

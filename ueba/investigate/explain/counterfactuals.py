@@ -1,0 +1,158 @@
+"""What would have been normal: the same edge with one part changed, scored by the same model against the same past.
+
+From a usual machine, by a peer who knows the target (from where the peer would reach it), at a usual hour, in a usual
+way, to a usual target. After Wachter et al. (2017), with changes that the user or its peers make on other days.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+from scipy import sparse
+
+from ueba.contracts.explanation import Counterfactual
+from ueba.detect import peers
+from ueba.detect.past.history import EdgeBatch, History, Ints, pair_keys
+from ueba.investigate.explain.habits import FEW, most, usual
+from ueba.investigate.explain.scoring import DayScoring
+
+
+@dataclass(frozen=True)
+class Choice:
+    """An edge with one part changed.
+
+    row: of the edges; change: source, user, target, hour or logon_type; to: the number of its new value;
+    acts_from: the number of the machine that comes with another user, -1 for the same machine
+    """
+
+    row: int
+    change: str
+    to: int
+    why: str
+    acts_from: int = -1
+
+
+def counterfactuals(scoring: DayScoring, batch: EdgeBatch) -> list[tuple[Counterfactual, ...]]:
+    """For each edge, one part changed at a time, the most normal first."""
+    history = scoring.history
+    near = _peers(history, batch.user)
+    choices = [choice for row in range(len(batch)) for choice in _choices(history, batch, row, near)]
+    found: list[list[Counterfactual]] = [[] for _ in range(len(batch))]
+    if choices:
+        surprise, p_value = scoring.score(_changed(batch, choices))
+        for choice, nats, p in zip(choices, surprise, p_value, strict=True):
+            found[choice.row].append(_counterfactual(history, choice, float(nats), float(p)))
+    return [tuple(sorted(row, key=lambda each: (-each.p_value, each.surprise))) for row in found]
+
+
+def _changed(batch: EdgeBatch, choices: Sequence[Choice]) -> EdgeBatch:
+    """The edges of the choices, each with its part changed."""
+    changed = batch.take(np.array([choice.row for choice in choices]))
+    columns = {name: getattr(changed, name).copy() for name in ("user", "source", "target", "hours", "types")}
+    for number, choice in enumerate(choices):
+        if choice.change in ("hour", "logon_type"):
+            column = columns["hours" if choice.change == "hour" else "types"]
+            column[number] = np.arange(column.shape[1]) == choice.to
+        else:
+            columns[choice.change][number] = choice.to
+        if choice.acts_from >= 0:
+            columns["source"][number] = choice.acts_from
+    return replace(changed, **columns)
+
+
+def _counterfactual(history: History, choice: Choice, surprise: float, p_value: float) -> Counterfactual:
+    names = {"user": history.users.names, "logon_type": history.types.names}
+    places = history.places.names
+    return Counterfactual(
+        change=choice.change,
+        to=str(choice.to) if choice.change == "hour" else names.get(choice.change, places)[choice.to],
+        acts_from=places[choice.acts_from] if choice.acts_from >= 0 else None,
+        why=choice.why,
+        surprise=surprise,
+        p_value=p_value,
+    )
+
+
+def _choices(history: History, batch: EdgeBatch, row: int, near: dict[int, Ints]) -> list[Choice]:
+    """The parts of an edge that may be changed to usual ones, each value once."""
+    user, source, target = int(batch.user[row]), int(batch.source[row]), int(batch.target[row])
+    found = [
+        *_usual_places(history, row, user, target),
+        *_knowing_peers(history, row, near[user], source, target),
+        *_usual_ways(history, row, user),
+    ]
+    same = {("source", source), ("target", target), ("user", user)}
+    same |= _only("hour", batch.hours[row]) | _only("logon_type", batch.types[row])
+    once: dict[tuple[str, int], Choice] = {}
+    for choice in found:
+        if (choice.change, choice.to) not in same:
+            once.setdefault((choice.change, choice.to), choice)
+    return list(once.values())
+
+
+def _only(change: str, chosen: npt.NDArray[np.bool_]) -> set[tuple[str, int]]:
+    """The only hour or logon type of an edge; nothing if it has several."""
+    numbers = np.flatnonzero(chosen)
+    return {(change, int(numbers[0]))} if len(numbers) == 1 else set()
+
+
+def _usual_places(history: History, row: int, user: int, target: int) -> list[Choice]:
+    sources = usual(history, "user_source", user)
+    leading = usual(history, "source_target", target, side=1)
+    targets = usual(history, "user_target", user)
+    return [
+        *(Choice(row, "source", place, "where the user usually acts from") for place, _ in sources),
+        *(Choice(row, "source", place, "where the target is usually reached from") for place, _ in leading),
+        *(Choice(row, "target", place, "what the user usually reaches") for place, _ in targets),
+    ]
+
+
+def _knowing_peers(history: History, row: int, near: Ints, source: int, target: int) -> list[Choice]:
+    knowing = near[_has_met(history, "user_target", near, target)][:FEW]
+    return [
+        Choice(
+            row,
+            "user",
+            int(peer),
+            "a peer who knows the target",
+            _acts_from(history, int(peer), source, target),
+        )
+        for peer in knowing
+    ]
+
+
+def _usual_ways(history: History, row: int, user: int) -> list[Choice]:
+    hours, types = most(history.user_hours[user])[:1], most(history.user_types[user])[:1]
+    return [
+        *(Choice(row, "hour", hour, "when the user is usually active") for hour, _ in hours),
+        *(Choice(row, "logon_type", number, "how the user usually logs on") for number, _ in types),
+    ]
+
+
+def _acts_from(history: History, peer: int, source: int, target: int) -> int:
+    """Where another user would reach the target from: its most usual machine, rather one that is known to
+    reach it; -1 if that may as well be the machine of the edge, or none is known."""
+    places = np.array([place for place, _ in usual(history, "user_source", peer)], np.int64)
+    as_well = _has_met(history, "user_source", np.array([peer]), source) & _has_met(
+        history, "source_target", np.array([source]), target
+    )
+    if source < 0 or not len(places) or as_well[0] or source in places[:1]:
+        return -1
+    return int([*places[_has_met(history, "source_target", places, target)], *places][0])
+
+
+def _has_met(history: History, relation: str, entities: Ints, other: int) -> npt.NDArray[np.bool_]:
+    """Which entities were seen with another before. bool [entities]"""
+    return history.pairs[relation].find(pair_keys(entities, np.full_like(entities, other)))[1]
+
+
+def _peers(history: History, users: Ints) -> dict[int, Ints]:
+    """The peers of each user, nearest first."""
+    ends = history.pairs["user_target"].ends
+    met = sparse.csr_matrix((np.ones(len(ends[0]), np.float32), ends), history.sizes("user_target"))
+    asked = np.unique(users)
+    peer, weight = peers.nearest(met, asked)
+    return {int(user): near[share > 0] for user, near, share in zip(asked, peer, weight, strict=True)}

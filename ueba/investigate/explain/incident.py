@@ -1,0 +1,95 @@
+"""All there is to say of one incident: its edges e1, e2, ..., the strangest first, with reasons, explanations and the
+first of their events in the log."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from ueba import findings, words
+from ueba.contracts.explanation import SCHEMA_VERSION, Explanation
+from ueba.contracts.incident import Incident
+from ueba.contracts.scored import ScoredEdge
+from ueba.ingest import raw
+from ueba.investigate.explain import kept
+from ueba.workspace import Workspace
+
+FEW_EVENTS = 5  # of an edge, the first
+NUMBERS = (
+    "surprise",
+    "p_value",
+    "once_in_days",
+    "carry_over",
+    "strangeness_alone",
+    "strangeness_persisted",
+    "strangeness",
+)
+
+
+@dataclass(frozen=True)
+class ExplainedEdge:
+    """name: e1, e2, ...; explanation: None if the edge is not among those explained; events: of the lake."""
+
+    name: str
+    edge: ScoredEdge
+    explanation: Explanation | None
+    events: list[dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class ExplainedIncident:
+    """edges: strangest first."""
+
+    incident: Incident
+    edges: list[ExplainedEdge]
+
+
+def explained(workspace: Workspace, incident: Incident) -> ExplainedIncident:
+    """An incident with all that is known of it."""
+    found = findings.load(workspace.findings, incident.day)
+    explanations = kept.by_edge(kept.load(workspace.findings, incident.day).get(incident.id, ()))
+    table = found.edges[found.edges["incident"] == incident.id]
+    events = raw.of_edges(workspace.lake, table, FEW_EVENTS)
+    return ExplainedIncident(
+        incident,
+        [
+            ExplainedEdge(f"e{number}", edge, explanations.get(edge.edge), events[edge.edge])
+            for number, edge in enumerate(found.edges_of(incident), start=1)
+        ],
+    )
+
+
+def to_json(explained: ExplainedIncident, sentences: list[str]) -> dict[str, Any]:
+    """JSON values only. sentences: see `words`."""
+    return {
+        **words.incident_json(explained.incident),
+        "schema_version": SCHEMA_VERSION,
+        "edges": [_edge_json(edge) for edge in explained.edges],
+        "sentences": sentences,
+    }
+
+
+def _edge_json(explained: ExplainedEdge) -> dict[str, Any]:
+    edge, explanation = explained.edge, explained.explanation
+    return {
+        "edge": explained.name,
+        **edge.edge._asdict(),
+        "logon_types": list(edge.logon_types),
+        "count": edge.count,
+        "failures": edge.failures,
+        "first_seen": edge.first_seen.isoformat(),
+        "last_seen": edge.last_seen.isoformat(),
+        **{name: getattr(edge, name) for name in NUMBERS},
+        "reasons": words.reasons_json(edge.reasons),
+        "explained": None if explanation is None else msgspec.to_builtins(explanation),
+        "events": [_event_json(event) for event in explained.events],
+    }
+
+
+def _event_json(event: Mapping[str, Any]) -> dict[str, Any]:
+    """When, what, with what outcome, and where in which file."""
+    shown = {name: event[name] for name in ("action", "logon_type", "outcome", "detail")}
+    return {"time": event["time"].isoformat(), **shown, "event": f"{event['path']}:{event['line']}"}

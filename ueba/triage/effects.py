@@ -1,0 +1,145 @@
+"""What verdicts change on a day's edges: nats added to their strangeness or taken off.
+
+    true      for some days what its users do, and what is done from where they acted, is lifted
+    benign    what is like it is lowered: the same users, machines, targets, strange in no other way than it was;
+              half as much after every month
+    expected  exactly its edges are lowered, until it expires
+
+Effects are bounded; p-values, and so calibration, do not depend on them. A benign verdict teaches nothing, so that a
+wrong one ends with its withdrawal; a true one about the same user ends the benign ones before it. The other half of
+what an active learner does (Das et al. 2016, "Incorporating expert feedback into active anomaly discovery") is
+left out: no weight of the model is moved by a verdict.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+from ueba.contracts.edge import Edge
+from ueba.contracts.reason import Effect
+from ueba.contracts.verdict import JudgedEdge, Verdict
+from ueba.triage import log
+
+HALF_LIFE_DAYS = (
+    30.0  # twice the history's: a habit that goes on is learned by then, one that does not was no habit
+)
+MOST_NATS = 10.0  # that a verdict takes off: as much as carry-over may add
+LIFTED_NATS = 5.0  # that a true verdict adds on the first day: half of that
+LIFT_DAYS = 10  # for which a true verdict lifts
+LIFT_KEPT_A_DAY = 0.7  # of the lift; the same as of carry-over
+
+Lowering = tuple[Verdict, JudgedEdge]
+Key = tuple[str | None, ...]
+
+
+class Verdicts:
+    """The effects of verdicts on one day. verdicts: the last one on each incident; those in force count."""
+
+    def __init__(self, verdicts: Iterable[Verdict], day: dt.date) -> None:
+        counting = log.in_force(verdicts, day)
+        self.day = day
+        self.lowering = _lowering(counting)
+        self.lifting = _lifting(counting, day)
+
+    def __bool__(self) -> bool:
+        return bool(self.lowering or self.lifting)
+
+    def effects(
+        self, edge: Edge, pattern: Callable[[], frozenset[str]], strangeness: float, is_strange: bool
+    ) -> list[Effect]:
+        """At most one effect that lowers an edge and one that lifts it, the strongest of each, so that the same
+        verdict entered ten times counts once. Only a strange edge is lifted.
+
+        A verdict explains no more nats than the edge it was about had: what is far stranger stays strange."""
+        found = [self._lowered(edge, pattern, strangeness), self._lifted(edge) if is_strange else None]
+        return [effect for effect in found if effect is not None and effect.nats]
+
+    def _lowered(
+        self, edge: Edge, pattern: Callable[[], frozenset[str]], strangeness: float
+    ) -> Effect | None:
+        similar = [*self.lowering.get(("user", edge.user), ())]
+        if edge.source is not None:
+            similar += self.lowering.get(("hop", edge.source, edge.target), ())
+        best, by = 0.0, None
+        for verdict, judged in similar:
+            share = self._share(verdict, judged, edge, pattern())
+            nats = min(share * min(judged.strangeness, MOST_NATS), strangeness)
+            if by is None or (nats, verdict.id) > (best, by.id):  # by what it is, not by its place in the log
+                best, by = nats, verdict
+        return None if by is None or best <= 0 else _effect(by, -best)
+
+    def _share(self, verdict: Verdict, judged: JudgedEdge, edge: Edge, pattern: frozenset[str]) -> float:
+        if verdict.verdict == "expected":
+            return float(edge == judged.edge)
+        age_days = max((self.day - verdict.since).days, 0)
+        return similarity(edge, pattern, judged) * 0.5 ** (age_days / HALF_LIFE_DAYS)
+
+    def _lifted(self, edge: Edge) -> Effect | None:
+        ends = (("user", edge.user), ("machine", edge.source))
+        effects = [self.lifting[end] for end in ends if end in self.lifting]
+        return max(effects, key=lambda effect: effect.nats, default=None)
+
+
+def similarity(edge: Edge, pattern: frozenset[str], judged: JudgedEdge) -> float:
+    """How like a judged edge another is, 0 to 1: a third for each end that is the same, if it is strange in no
+    way that the judged one was not. Strange in another way, it is half as like if user and target are the
+    same, and else not at all. One end is enough only if it is the user: many share a machine, and everybody
+    meets at the domain controller. A source that is not known is the same only in the same edge."""
+    user = edge.user == judged.edge.user
+    source = edge.source == judged.edge.source and (edge.source is not None or edge == judged.edge)
+    target = (edge.target, edge.target_kind) == (judged.edge.target, judged.edge.target_kind)
+    ends = user + source + target
+    if ends == 0 or (ends == 1 and not user):
+        return 0.0
+    if pattern <= judged.pattern:
+        return ends / 3
+    return ends / 6 if user and target else 0.0
+
+
+def _lowering(counting: Sequence[Verdict]) -> dict[Key, list[Lowering]]:
+    """The edges that lower others, by what a later edge must share with them: the user, or source and target."""
+    true_on = log.last_true_day(counting)
+    found: dict[Key, list[Lowering]] = {}
+    for verdict in counting:
+        if verdict.verdict not in ("benign", "expected"):
+            continue
+        for judged in verdict.edges:
+            if log.is_ended(verdict, judged.edge, true_on):
+                continue
+            found.setdefault(("user", judged.edge.user), []).append((verdict, judged))
+            if judged.edge.source is not None:
+                hop = ("hop", judged.edge.source, judged.edge.target)
+                found.setdefault(hop, []).append((verdict, judged))
+    return found
+
+
+def _lifting(counting: Sequence[Verdict], day: dt.date) -> Mapping[Key, Effect]:
+    """What true verdicts add to what a user does, and to what is done from a machine that was acted from. A
+    machine that was only reached may be everybody's server, or have refused."""
+    found: dict[Key, Effect] = {}
+    for verdict in sorted(counting, key=lambda verdict: verdict.id):
+        age_days = max((day - verdict.since).days, 0)
+        if verdict.verdict != "true" or age_days >= LIFT_DAYS:
+            continue
+        nats = LIFTED_NATS * LIFT_KEPT_A_DAY**age_days
+        users = {("user", row.edge.user) for row in verdict.edges}
+        machines = {("machine", row.edge.source) for row in verdict.edges if row.edge.source is not None}
+        for key in users | machines:
+            if key not in found or nats > found[key].nats:
+                found[key] = _effect(verdict, nats, entity=key[1])
+    return found
+
+
+def _effect(verdict: Verdict, nats: float, entity: str | None = None) -> Effect:
+    return Effect(
+        nats=nats,
+        verdict=verdict.verdict,
+        verdict_id=verdict.id,
+        incident=verdict.incident,
+        who=verdict.who,
+        day=verdict.entered.date(),
+        reason=verdict.reason,
+        expires=verdict.expires,
+        entity=entity,
+    )

@@ -1,0 +1,87 @@
+"""Rules applied to scored days: what they would have hidden, and hiding it. Leaves out what a rule is (`rules`)."""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+import pandas as pd
+
+from ueba import findings
+from ueba.contracts.incident import Incident
+from ueba.findings import Findings
+from ueba.triage.rules import Rule, hidden_by, hiding_rule
+
+
+@dataclass(frozen=True)
+class DryRun:
+    """What rules would have hidden.
+
+    days: scored days looked at; incidents: how many they have; hidden: those the rules hide, the worst first;
+    words: verdicts by incident; marked: edges of other incidents that a rule matches.
+    """
+
+    days: int
+    incidents: int
+    hidden: tuple[Incident, ...]
+    words: Mapping[str, str]
+    marked: int
+
+    @property
+    def true(self) -> list[Incident]:
+        """The hidden incidents whose verdict is true."""
+        return [incident for incident in self.hidden if self.words.get(incident.id) == "true"]
+
+    def sentence(self) -> str:
+        """For a person."""
+        worst = f", {len(self.true)} of them called true" if self.hidden else ""
+        return (
+            f"would have hidden {len(self.hidden)} of {self.incidents} incidents on {self.days} scored days{worst};"
+            f" {self.marked} edges of other incidents match"
+        )
+
+
+def dry_run(folder: Path, rules: Sequence[Rule], words: Mapping[str, str], days: Sequence[dt.date]) -> DryRun:
+    """What rules would have hidden of scored days. folder: of the findings; words: verdicts by incident."""
+    hidden: list[Incident] = []
+    incidents, marked = 0, 0
+    for day in days:
+        found = hide(findings.load(folder, day), rules)
+        aside = {incident.id for incident in found.incidents if incident.hidden_by}
+        others = found.edges[found.edges["incident"].notna() & ~found.edges["incident"].isin(aside)]
+        marked += int(others["rule"].notna().sum())
+        incidents += len(found.incidents)
+        hidden += [incident for incident in found.incidents if incident.id in aside]
+    worst_first = tuple(sorted(hidden, key=lambda incident: -incident.score))
+    return DryRun(len(days), incidents, worst_first, words, marked)
+
+
+def hide(found: Findings, rules: Sequence[Rule]) -> Findings:
+    """A scored day under other rules. Reported incidents rank before hidden ones; what the budget left out is
+    not brought back."""
+    names = [hiding_rule(rules, row) for row in found.edges.itertuples(index=False)]
+    edges = found.edges.assign(rule=pd.Series(names, found.edges.index, dtype=object))
+    incidents = [
+        msgspec.structs.replace(
+            incident, hidden_by=hidden_by(edges.loc[edges["incident"] == incident.id, "rule"])
+        )
+        for incident in found.incidents
+    ]
+    ordered = sorted(incidents, key=lambda each: (each.hidden_by is not None, -each.score, each.rank))
+    ranked = (msgspec.structs.replace(each, rank=rank) for rank, each in enumerate(ordered, start=1))
+    return Findings(found.day, edges, tuple(ranked))
+
+
+def hide_all(folder: Path, rules: Sequence[Rule]) -> None:
+    """Put every scored day under other rules. The time of its file stays: it says when the day was scored."""
+    for day in findings.scored_days(folder):
+        before = findings.load(folder, day)
+        after = hide(before, rules)
+        if after.incidents != before.incidents or not after.edges["rule"].equals(before.edges["rule"]):
+            scored_at = findings.scored_at(folder, day).timestamp()
+            findings.save(after, folder)
+            os.utime(folder / f"day={day}.json", (scored_at, scored_at))

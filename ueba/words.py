@@ -1,0 +1,179 @@
+"""Sentences for people, made from data: reasons, rarity, headlines. Text is never read back.
+
+What an analyst of the first tier reads has no nats, log odds or p-values. With `numbers` a sentence carries them
+in parentheses at its end, for those who want them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from ueba.contracts.incident import SCHEMA_VERSION as INCIDENT_VERSION
+from ueba.contracts.incident import Incident
+from ueba.contracts.reason import (
+    Burst,
+    CarryOver,
+    Combination,
+    Effect,
+    Failures,
+    NewPair,
+    RareHour,
+    RareLogonType,
+    Reason,
+    Reasons,
+    Unknown,
+)
+
+if TYPE_CHECKING:
+    from ueba.contracts.scored import ScoredEdge
+
+EDGE_VERSION = 2  # of a scored edge as JSON
+VERBS = {"user_target": "reached", "user_source": "acted from", "source_target": "reached"}
+MOST_DAYS = 1000  # rarer than once in so many days is not said: a model is calibrated by far fewer
+UNKNOWN_SOURCE = "an unknown machine"
+
+
+def sentence(reason: Reason, numbers: bool = False) -> str:
+    """A reason in words, without a full stop."""
+    detail = _numbers(reason) if numbers else ""
+    return f"{_sentence(reason)} ({detail})" if detail else _sentence(reason)
+
+
+def _sentence(reason: Reason) -> str:
+    match reason:
+        case NewPair():
+            return f"{headline_of_pair(reason)}: {_rate(reason)}; {_peers(reason)}"
+        case Burst():
+            return (
+                f"{reason.actor} met {reason.new_today:,} new {reason.partner_role}s on this day;"
+                f" its most on any day before was {reason.most_before:,}"
+            )
+        case RareHour():
+            return f"at an hour when {reason.user} is rarely active"
+        case RareLogonType():
+            return f"{reason.user} rarely logs on this way: {', '.join(reason.logon_types) or 'unknown'}"
+        case Failures():
+            return f"{reason.share:.0%} of {reason.attempts:,} attempts failed"
+        case Unknown():
+            return f"{reason.name} has no history as a {reason.role}, so it is compared with similar ones (back-off)"
+        case CarryOver():
+            return f"{reason.user} was also strange on the days before"
+        case Combination():
+            return "every part of it is usual, but not together"
+        case Effect():
+            return _effect(reason)
+
+
+def headline_of_pair(reason: NewPair) -> str:
+    """What is new, without numbers."""
+    verb = VERBS[reason.relation]
+    if reason.was_quarantined:
+        return f"{reason.actor} {verb} {reason.partner} again, which was strange the first time"
+    return f"{reason.actor} never {verb} {reason.partner} before"
+
+
+def _rate(reason: NewPair) -> str:
+    partners = {"user_target": "places", "user_source": "machines", "source_target": "places"}[
+        reason.relation
+    ]
+    verb = {"user_target": "reaches", "user_source": "acts from", "source_target": "leads to"}[
+        reason.relation
+    ]
+    return f"{share(reason.novelty_rate)} of the {partners} it {verb} in a day are new to it"
+
+
+def _peers(reason: NewPair) -> str:
+    if not reason.peers:
+        return f"none of its peers know {reason.partner}"
+    return f"{share(reason.peers)} of its peers know {reason.partner}"
+
+
+def share(value: float) -> str:
+    """A share in words that never says 0 % of what is there."""
+    return f"{value:.0%}" if value >= 0.01 or not value else "fewer than 1%"
+
+
+def _effect(reason: Effect) -> str:
+    until = f", until {reason.expires}" if reason.expires else ""
+    verdict = f"called {reason.verdict} by {reason.who} on {reason.day} ({reason.reason}){until}"
+    if reason.nats > 0:
+        return f"counts more: {reason.entity} is in incident {reason.incident}, {verdict}"
+    like = "it is like" if reason.verdict == "benign" else "it is the same as"
+    return f"counts less: {like} incident {reason.incident}, {verdict}"
+
+
+def _numbers(reason: Reason) -> str:
+    match reason:
+        case NewPair() | RareHour() | RareLogonType():
+            return f"surprise {reason.surprise:.1f} nats"
+        case CarryOver() | Effect():
+            return f"{reason.nats:+.1f} nats"
+        case _:
+            return ""
+
+
+def headline(reasons: Iterable[Reason]) -> str:
+    """The first reason that is about this day, without its details."""
+    every = list(reasons)
+    first = next((reason for reason in every if not isinstance(reason, CarryOver)), every[0])
+    return headline_of_pair(first) if isinstance(first, NewPair) else sentence(first)
+
+
+def rarity(once_in_days: float, who: str = "an account this active") -> str:
+    """How rare something is, for a person."""
+    if once_in_days >= MOST_DAYS:
+        return f"less than once in {MOST_DAYS:,} days {who} does something this unusual"
+    if once_in_days < 1.5:
+        return f"about every day {who} does something this unusual"
+    return f"about once in {two_digits(once_in_days)} days {who} does something this unusual"
+
+
+def once_in(once_in_days: float) -> str:
+    """The same in a few words, for a column or a chip."""
+    if once_in_days >= MOST_DAYS:
+        return f"less than once in {MOST_DAYS:,} days"
+    return "every day" if once_in_days < 1.5 else f"once in {two_digits(once_in_days)} days"
+
+
+def counted(number: int, noun: str) -> str:
+    """`1 day`, `2 days`."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def percent(share: float) -> str:
+    """A share in percent, one digit after the point below ten."""
+    return f"{share:.1%}" if share < 0.1 else f"{share:.0%}"
+
+
+def two_digits(number: float) -> str:
+    """A number of at least 1, rounded to two digits."""
+    places = max(len(str(int(number))) - 2, 0)
+    return f"{round(number, -places):,.0f}"
+
+
+# --- as JSON ------------------------------------------------------------------------------------------------
+
+
+def reasons_json(reasons: Reasons) -> list[dict[str, Any]]:
+    """Reasons with their fields and their sentences, JSON values only."""
+    return [{**msgspec.to_builtins(reason), "sentence": sentence(reason)} for reason in reasons]
+
+
+def incident_json(incident: Incident) -> dict[str, Any]:
+    """An incident as it is printed, JSON values only."""
+    fields: dict[str, Any] = msgspec.to_builtins(incident)
+    return {
+        "schema_version": INCIDENT_VERSION,
+        **fields,
+        "reasons": reasons_json(incident.reasons),
+        "headline": headline(incident.reasons),
+    }
+
+
+def edge_json(edge: ScoredEdge) -> dict[str, Any]:
+    """A scored edge as it is printed, JSON values only."""
+    fields: dict[str, Any] = msgspec.to_builtins(edge)
+    return {"schema_version": EDGE_VERSION, **fields, "reasons": reasons_json(edge.reasons)}
