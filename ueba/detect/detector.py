@@ -26,10 +26,11 @@ import pyarrow as pa
 from models import checkpoint, inference
 from models.graph import Edges, Snapshot
 from ueba.config import Config, TrainConfig
-from ueba.detect import features, incidents, tensors
+from ueba.detect import incidents
 from ueba.detect.calibration import Calibration
 from ueba.detect.history import NO_HABIT_P, EdgeBatch, Floats, History, Ints, Names, date_of, day_number
-from ueba.detect.negatives import FAMILIES, make_negatives
+from ueba.detect.look import features, tensors
+from ueba.detect.look.negatives import FAMILIES, make_negatives
 from ueba.errors import WorkspaceError
 from ueba.ingest import lake
 

@@ -22,9 +22,9 @@ import pyarrow.parquet as pq
 from ueba.config import Config
 from ueba.detect import archive, feedback, incidents, persistence
 from ueba.detect.detector import Array, Detector, Edge
-from ueba.detect.features import FEATURE_NAMES
 from ueba.detect.feedback import Effect, Verdict
 from ueba.detect.history import HELD_P, RELATIONS, EdgeBatch, Floats, History, day_number, pair_keys
+from ueba.detect.look.features import FEATURE_NAMES
 from ueba.detect.rules import Rule, that_hides
 from ueba.errors import WorkspaceError
 from ueba.workspace import write_json

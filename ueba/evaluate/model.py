@@ -16,8 +16,8 @@ import numpy as np
 
 from models.graph import Edges, Snapshot
 from ueba.detect import detector
-from ueba.detect.features import FEATURE_NAMES, FEATURES, PAIR_FEATURES
 from ueba.detect.history import RELATIONS, Floats
+from ueba.detect.look.features import FEATURE_NAMES, FEATURES, PAIR_FEATURES
 from ueba.evaluate.protocol import Array, Day, Score, Training
 
 FROM_THE_PAST = [

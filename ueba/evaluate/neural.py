@@ -22,7 +22,7 @@ from torch_geometric.nn import VGAE, GCNConv
 from torch_geometric.utils import to_undirected
 
 from ueba.detect.history import RELATIONS, EdgeBatch, Ints
-from ueba.detect.tensors import GRAPH_RELATIONS
+from ueba.detect.look.tensors import GRAPH_RELATIONS
 from ueba.evaluate.baselines import over_pairs
 from ueba.evaluate.protocol import Day, Score, Training
 

@@ -29,10 +29,11 @@ import numpy.typing as npt
 
 from models.graph import Edges, Snapshot
 from ueba.config import Config, TrainConfig
-from ueba.detect import detector, features, tensors
+from ueba.detect import detector
 from ueba.detect.detector import Progress, quiet
 from ueba.detect.history import EdgeBatch, Floats, History, day_number
-from ueba.detect.negatives import FAMILIES, make_negatives
+from ueba.detect.look import features, tensors
+from ueba.detect.look.negatives import FAMILIES, make_negatives
 from ueba.errors import UsageError, WorkspaceError
 from ueba.ingest import lake
 

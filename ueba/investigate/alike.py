@@ -16,9 +16,9 @@ import numpy as np
 import numpy.typing as npt
 
 from models import inference
-from ueba.detect import tensors
 from ueba.detect.detector import Detector
 from ueba.detect.history import NEVER, History, Ints
+from ueba.detect.look import tensors
 
 Directions = npt.NDArray[np.float64]
 SEEN = {

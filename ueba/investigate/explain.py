@@ -34,9 +34,8 @@ import pyarrow as pa
 from scipy import sparse
 
 from models import inference
-from ueba.detect import features, peers, persistence, tensors
+from ueba.detect import persistence
 from ueba.detect.detector import Detector, breadth_rank
-from ueba.detect.features import FEATURES
 from ueba.detect.findings import Finding, held_before, load_edges, records
 from ueba.detect.history import (
     NEVER,
@@ -49,6 +48,8 @@ from ueba.detect.history import (
     pair_ends,
     pair_keys,
 )
+from ueba.detect.look import features, peers, tensors
+from ueba.detect.look.features import FEATURES
 from ueba.ingest import raw
 from ueba.text import plain
 from ueba.workspace import Workspace, write_json

@@ -28,8 +28,8 @@ from ueba import __version__
 from ueba.config import Config
 from ueba.detect import archive, feedback, findings, persistence
 from ueba.detect.detector import Detector
-from ueba.detect.features import FEATURE_NAMES
 from ueba.detect.history import date_of
+from ueba.detect.look.features import FEATURE_NAMES
 from ueba.errors import WorkspaceError
 from ueba.ingest import IngestReport, edges, lake, report, silence
 from ueba.investigate import explain, picture

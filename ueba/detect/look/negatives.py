@@ -14,8 +14,8 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from ueba.detect.features import odd_hours, odd_types
 from ueba.detect.history import HOURS, NEVER, RELATIONS, EdgeBatch, History, Ints, pair_keys
+from ueba.detect.look.features import odd_hours, odd_types
 
 Pick = npt.NDArray[np.int64]
 

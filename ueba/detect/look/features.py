@@ -21,7 +21,6 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from ueba.detect import peers
 from ueba.detect.history import (
     HOURS,
     NEVER,
@@ -33,6 +32,7 @@ from ueba.detect.history import (
     Ints,
     pair_keys,
 )
+from ueba.detect.look import peers
 
 
 class Feature(NamedTuple):
