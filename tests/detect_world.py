@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import pyarrow as pa
 
-from ueba.detect.history import History, day_number
+from ueba.detect.past.history import History, day_number
 
 DAY = dt.date(2024, 5, 1)
 FIRST = [("ann", "pc1", "srv"), ("ann", "pc1", "pc1"), ("bob", "pc2", "srv")]

@@ -8,7 +8,7 @@ import numpy as np
 from detect_world import edge_table
 
 from ueba.config import TrainConfig
-from ueba.detect.history import History
+from ueba.detect.past.history import History
 from ueba.evaluate.protocol import Day, Prepared
 
 FIRST = dt.date(2026, 3, 2)

@@ -11,7 +11,7 @@ import pytest
 
 from ueba import campaigns
 from ueba.campaigns import KINDS, Scene, inject, invent, observe
-from ueba.detect.negatives import FAMILIES
+from ueba.detect.look.negatives import FAMILIES
 from ueba.errors import UsageError, WorkspaceError
 from ueba.ingest import ingest, lake
 

@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 
 from ueba.detect import feedback, findings
 from ueba.detect.feedback import Edge, Verdict
-from ueba.detect.history import History, day_number
+from ueba.detect.past.history import History, day_number
 
 DAY = dt.timedelta(days=1)
 MONDAY = dt.date(2026, 1, 19)

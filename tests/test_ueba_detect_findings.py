@@ -9,8 +9,8 @@ import pandas as pd
 from detect_world import DAY, SECOND, edge_table, learned
 
 from ueba.detect import detector, findings
-from ueba.detect.features import FEATURE_NAMES
-from ueba.detect.history import HELD_P, NO_HABIT_P, day_number
+from ueba.detect.past.history import HELD_P, NO_HABIT_P, day_number
+from ueba.detect.look.features import FEATURE_NAMES
 
 EDGE = {
     "user": "ann",

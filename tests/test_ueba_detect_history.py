@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from detect_world import DAY, FIRST, SECOND, edge_table, learned
 
-from ueba.detect import features
-from ueba.detect.history import HELD_P, NO_HABIT_P, History, date_of, day_number
+from ueba.detect.past.history import HELD_P, NO_HABIT_P, History, date_of, day_number
+from ueba.detect.look import features
 from ueba.errors import WorkspaceError
 
 

@@ -16,7 +16,7 @@ from ueba import stages
 from ueba.config import Config, IncidentConfig
 from ueba.detect.calibration import Calibration
 from ueba.detect.detector import Detector, breadth_rank
-from ueba.detect.history import History, Names, day_number
+from ueba.detect.past.history import History, Names, day_number
 from ueba.detect.inspection import (
     breadth_tenths,
     days_to_inspect,

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import sparse
 
-from ueba.detect import peers
+from ueba.detect.look import peers
 
 # Users 0, 1, 2 are one team on places 0, 1; users 3, 4 another on 2, 3. Place 1 is not yet known to user 2.
 TEAMS = (np.array([0, 0, 1, 1, 2, 3, 3, 4, 4]), np.array([0, 1, 0, 1, 0, 2, 3, 2, 3]))

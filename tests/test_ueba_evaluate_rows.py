@@ -77,7 +77,7 @@ def test_the_table_of_what_comes_from_the_past() -> None:
 
 
 def test_corruption_changes_one_end_at_most(prepared: Prepared) -> None:
-    from ueba.detect.history import History
+    from ueba.detect.past.history import History
 
     history, batch = History(), prepared.days[0].batch
     history.users.ids(prepared.users)

@@ -14,9 +14,9 @@ from small_workspace import DAY, LAST, run, trained  # noqa: F401 - a fixture
 
 from models import inference
 from ueba.cli.inspect import sparkline
-from ueba.detect import tensors
 from ueba.detect.detector import Detector
-from ueba.detect.history import History, day_number
+from ueba.detect.past.history import History, day_number
+from ueba.detect.look import tensors
 from ueba.errors import WorkspaceError
 from ueba.ingest import lake
 from ueba.investigate import alike

@@ -17,9 +17,10 @@ from small_workspace import CONFIG, LAST, run, trained  # noqa: F401
 
 from models import inference
 from ueba import stages
-from ueba.detect import features, findings
+from ueba.detect import findings
 from ueba.detect.detector import Detector
-from ueba.detect.history import day_number
+from ueba.detect.past.history import day_number
+from ueba.detect.look import features
 from ueba.ingest import lake
 from ueba.investigate import explain
 

@@ -27,7 +27,7 @@ from ueba.config import Config
 from ueba.detect import archive, findings
 from ueba.detect.calibration import Calibration
 from ueba.detect.detector import Detector
-from ueba.detect.history import Names, day_number
+from ueba.detect.past.history import Names, day_number
 from ueba.ingest import lake
 from ueba.investigate import explain, report
 from ueba.workspace import Workspace, write_json

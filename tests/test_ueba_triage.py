@@ -17,7 +17,7 @@ from ueba.detect import feedback, findings, incidents, rules
 from ueba.detect.detector import Edge
 from ueba.detect.feedback import Verdict
 from ueba.detect.findings import Finding
-from ueba.detect.history import RELATIONS, History, day_number, pair_keys
+from ueba.detect.past.history import RELATIONS, History, day_number, pair_keys
 from ueba.errors import UsageError, WorkspaceError
 from ueba.ingest import lake
 from ueba.workspace import Workspace

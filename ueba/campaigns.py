@@ -367,7 +367,7 @@ def burst(scene: Scene, victim: int, strength: float, rng: Rng) -> Plan:
 class Kind:
     """A way to attack.
 
-    resembles: the family of `ueba.detect.negatives` that is the same idea; "" where training never sees it.
+    resembles: the family of `ueba.detect.look.negatives` with the same idea; "" if training never sees it.
     For a single step of
                most kinds there is a family that joins the same ends; what counts is what makes the campaign
                hard to see

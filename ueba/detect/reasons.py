@@ -22,7 +22,7 @@ from ueba.contracts.reason import (
     Role,
     Unknown,
 )
-from ueba.detect.features import FEATURE_NAMES, ODD_NATS
+from ueba.detect.look.features import FEATURE_NAMES, ODD_NATS
 from ueba.detect.past.history import Floats
 from ueba.detect.score import carryover
 

@@ -16,9 +16,9 @@ import numpy as np
 import numpy.typing as npt
 
 from models.graph import Snapshot
-from ueba.detect.features import FEATURE_NAMES
+from ueba.detect.look.features import FEATURE_NAMES
+from ueba.detect.look.tensors import GRAPH_RELATIONS, ROLES
 from ueba.detect.past.history import HOURS, RELATIONS, EdgeBatch, Floats, Ints, pair_keys
-from ueba.detect.tensors import GRAPH_RELATIONS, ROLES
 from ueba.evaluate.protocol import Day, Score, Training
 
 Array = npt.NDArray[Any]

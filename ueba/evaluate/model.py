@@ -15,7 +15,7 @@ from dataclasses import replace
 import numpy as np
 
 from models.graph import Edges, Snapshot
-from ueba.detect.features import FEATURE_NAMES, FEATURES, PAIR_FEATURES
+from ueba.detect.look.features import FEATURE_NAMES, FEATURES, PAIR_FEATURES
 from ueba.detect.past.history import RELATIONS, Floats
 from ueba.detect.score import detector, train
 from ueba.evaluate.protocol import Array, Day, Score, Training

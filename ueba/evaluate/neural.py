@@ -21,8 +21,8 @@ from torch import Tensor, nn
 from torch_geometric.nn import VGAE, GCNConv
 from torch_geometric.utils import to_undirected
 
+from ueba.detect.look.tensors import GRAPH_RELATIONS
 from ueba.detect.past.history import RELATIONS, EdgeBatch, Ints
-from ueba.detect.tensors import GRAPH_RELATIONS
 from ueba.evaluate.baselines import over_pairs
 from ueba.evaluate.protocol import Day, Score, Training
 

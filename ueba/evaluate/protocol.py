@@ -29,8 +29,8 @@ import numpy.typing as npt
 
 from models.graph import Edges, Snapshot
 from ueba.config import Config, TrainConfig
-from ueba.detect import features, tensors
-from ueba.detect.negatives import FAMILIES, make_negatives
+from ueba.detect.look import features, tensors
+from ueba.detect.look.negatives import FAMILIES, make_negatives
 from ueba.detect.past import walk
 from ueba.detect.past.history import EdgeBatch, Floats, History, day_number
 from ueba.detect.score import detector, train

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from models import inference
-from ueba.detect import tensors
+from ueba.detect.look import tensors
 from ueba.detect.past.history import NEVER, History, Ints
 from ueba.detect.score.detector import Detector
 

@@ -3,7 +3,7 @@ another's.
 
 Everything is read from the history (`ueba.detect.past.history`), by the formulas that judge: a novelty rate is
 the Beta-Binomial posterior mean with the peer group as its prior, and that a partner is new costs -log of
-that rate in the cache model of `ueba.detect.features`; which partner it is costs the same for everybody and
+that rate in the cache model of `ueba.detect.look.features`; which partner it is costs the same for everybody and
 is left out. With a model, the nearest entities are those whose embeddings point the same way; without, those
 that share most partners (Jaccard 1901). Leaves out single events; those are in the lake and the graph.
 """

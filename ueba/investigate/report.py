@@ -32,7 +32,7 @@ from ueba.contracts.reason import Unknown
 from ueba.contracts.scored import ScoredEdge
 from ueba.contracts.scored import edges as scored_edges_of
 from ueba.contracts.verdict import Verdict
-from ueba.detect.features import FEATURE_NAMES
+from ueba.detect.look.features import FEATURE_NAMES
 from ueba.detect.past.history import date_of
 from ueba.detect.score import carryover
 from ueba.detect.score.detector import Detector

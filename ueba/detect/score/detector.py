@@ -19,7 +19,7 @@ from models import checkpoint, inference
 from models.graph import Snapshot
 from ueba import files
 from ueba.contracts.incident import ModelFacts
-from ueba.detect import features, tensors
+from ueba.detect.look import features, tensors
 from ueba.detect.past.history import EdgeBatch, Floats, History, Ints, Names
 from ueba.detect.score.calibration import Calibration
 from ueba.errors import WorkspaceError

@@ -19,8 +19,9 @@ from models import checkpoint, inference
 from models.graph import Edges, Snapshot
 from ueba.config import Config, IncidentConfig, TrainConfig
 from ueba.contracts.incident import ModelFacts
-from ueba.detect import features, incidents, tensors
-from ueba.detect.negatives import FAMILIES, make_negatives
+from ueba.detect import incidents
+from ueba.detect.look import features, tensors
+from ueba.detect.look.negatives import FAMILIES, make_negatives
 from ueba.detect.past import lessons
 from ueba.detect.past.history import NO_HABIT_P, EdgeBatch, Floats, History, Names, day_number
 from ueba.detect.past.lessons import EVERYTHING, Lessons

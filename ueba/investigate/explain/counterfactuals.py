@@ -14,7 +14,7 @@ import numpy.typing as npt
 from scipy import sparse
 
 from ueba.contracts.explanation import Counterfactual
-from ueba.detect import peers
+from ueba.detect.look import peers
 from ueba.detect.past.history import EdgeBatch, History, Ints, pair_keys
 from ueba.investigate.explain.habits import FEW, most, usual
 from ueba.investigate.explain.scoring import DayScoring

@@ -7,8 +7,8 @@ import pandas as pd
 
 from ueba.contracts.explanation import Explanation, Explanations
 from ueba.contracts.scored import ScoredEdge, edges
-from ueba.detect import features
 from ueba.detect.day import quarantined_before
+from ueba.detect.look import features
 from ueba.detect.past.history import Floats, History, Ints
 from ueba.detect.past.walk import DayEdges
 from ueba.detect.reasons import HISTORY_OF, PAIRS

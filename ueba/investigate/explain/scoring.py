@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from models import inference
-from ueba.detect import features, tensors
+from ueba.detect.look import features, tensors
 from ueba.detect.past.history import EdgeBatch, Floats, History, day_number
 from ueba.detect.past.walk import DayEdges
 from ueba.detect.score.detector import Detector, breadth_rank

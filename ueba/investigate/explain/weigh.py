@@ -12,7 +12,7 @@ import numpy as np
 
 from models import inference
 from ueba.contracts.explanation import FeatureWeight
-from ueba.detect.features import FEATURES
+from ueba.detect.look.features import FEATURES
 from ueba.detect.past.history import EdgeBatch, Floats
 from ueba.investigate.explain.scoring import Array, DayScoring
 

@@ -14,7 +14,7 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from ueba.detect.features import odd_hours, odd_types
+from ueba.detect.look.features import odd_hours, odd_types
 from ueba.detect.past.history import HOURS, NEVER, RELATIONS, EdgeBatch, History, Ints, pair_keys
 
 Pick = npt.NDArray[np.int64]

@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from ueba.detect import peers
+from ueba.detect.look import peers
 from ueba.detect.past.history import (
     HOURS,
     NEVER,
