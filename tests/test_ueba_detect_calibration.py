@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ueba.detect.calibration import Calibration, p_in_group, pareto_tail
+from ueba.detect.score.calibration import Calibration, p_in_group, pareto_tail
 from ueba.detect.incidents import CROWD, group, incidents, score, usual_score
 
 DAY = dt.date(2024, 5, 1)

@@ -14,10 +14,10 @@ from small_workspace import CONFIG, DAY, LAST, run, trained  # noqa: F401 - a fi
 
 from ueba import stages
 from ueba.config import Config, IncidentConfig
-from ueba.detect.calibration import Calibration
-from ueba.detect.detector import Detector, breadth_rank
+from ueba.detect.score.calibration import Calibration
+from ueba.detect.score.detector import Detector, breadth_rank
 from ueba.detect.past.history import History, Names, day_number
-from ueba.detect.inspection import (
+from ueba.detect.score.inspection import (
     breadth_tenths,
     days_to_inspect,
     design_effect,

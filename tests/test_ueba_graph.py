@@ -27,7 +27,7 @@ from graphdb.store import Store
 from models.training import TrainingConfig
 from ueba import graph, ontology, stages
 from ueba.detect import findings
-from ueba.detect.detector import quiet
+from ueba.detect.score.detector import quiet
 from ueba.detect.findings import Finding
 from ueba.investigate.entity import describe, find
 from ueba.nightly import nightly

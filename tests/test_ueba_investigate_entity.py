@@ -14,7 +14,7 @@ from small_workspace import DAY, LAST, run, trained  # noqa: F401 - a fixture
 
 from models import inference
 from ueba.cli.inspect import sparkline
-from ueba.detect.detector import Detector
+from ueba.detect.score.detector import Detector
 from ueba.detect.past.history import History, day_number
 from ueba.detect.look import tensors
 from ueba.errors import WorkspaceError

@@ -18,7 +18,7 @@ from small_workspace import CONFIG, LAST, run, trained  # noqa: F401
 from models import inference
 from ueba import stages
 from ueba.detect import findings
-from ueba.detect.detector import Detector
+from ueba.detect.score.detector import Detector
 from ueba.detect.past.history import day_number
 from ueba.detect.look import features
 from ueba.ingest import lake

@@ -25,8 +25,8 @@ from small_workspace import CONFIG, LAST, run, trained  # noqa: F401
 from ueba import stages
 from ueba.config import Config
 from ueba.detect import archive, findings
-from ueba.detect.calibration import Calibration
-from ueba.detect.detector import Detector
+from ueba.detect.score.calibration import Calibration
+from ueba.detect.score.detector import Detector
 from ueba.detect.past.history import Names, day_number
 from ueba.ingest import lake
 from ueba.investigate import explain, report

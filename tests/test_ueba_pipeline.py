@@ -24,7 +24,7 @@ from ueba import backtest, graph, ontology, simulate, stages
 from ueba.cli import main
 from ueba.config import Config, IncidentConfig, TrainConfig
 from ueba.detect import archive, findings
-from ueba.detect.detector import quiet
+from ueba.detect.score.detector import quiet
 from ueba.errors import UebaError, UsageError, WorkspaceError
 from ueba.ingest import report as ingest_report
 from ueba.nightly import is_news, nightly
@@ -221,7 +221,7 @@ def test_a_day_without_incidents_is_a_result(
 ) -> None:
     assert stages.score(workspace, LAST, CONFIG).incidents
     graph.load(store, workspace, LAST, LAST, quiet)
-    monkeypatch.setattr("ueba.detect.detector.Detector.least_score", lambda *_: 1e9)
+    monkeypatch.setattr("ueba.detect.score.detector.Detector.least_score", lambda *_: 1e9)
     assert not stages.score(workspace, LAST, CONFIG).incidents
     graph.load(store, workspace, LAST, LAST, quiet)
     assert store.count(ontology.INCIDENT) == 0

@@ -14,7 +14,7 @@ from small_workspace import CONFIG, DAY, LAST, run, trained  # noqa: F401 - a fi
 
 from ueba import backtest, stages
 from ueba.detect import feedback, findings, incidents, rules
-from ueba.detect.detector import Edge
+from ueba.detect.score.detector import Edge
 from ueba.detect.feedback import Verdict
 from ueba.detect.findings import Finding
 from ueba.detect.past.history import RELATIONS, History, day_number, pair_keys
