@@ -14,7 +14,6 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
-from graph_servers import connection  # noqa: F401 - a fixture
 from neo4j.exceptions import TransientError
 
 from graphdb import (
@@ -57,7 +56,7 @@ HOSTILE = "'}) DETACH DELETE n //"
 
 
 @pytest.fixture
-def store(connection: Connection) -> Iterator[Store]:  # noqa: F811
+def store(connection: Connection) -> Iterator[Store]:
     with Store(connection, batch_rows=2) as opened:
         for label in ("T_Person", "T_Point"):
             opened.delete(f"MATCH (n:{label}) WITH n LIMIT $limit DETACH DELETE n RETURN count(*) AS deleted")
@@ -260,7 +259,7 @@ def test_rows_beyond_the_limit_are_not_worked_out(store: Store) -> None:
     assert len(store.query(f"MATCH {every} RETURN a.name", limit=2, timeout_s=5)) == 2
 
 
-def test_a_wrong_password_names_the_variable(connection: Connection) -> None:  # noqa: F811
+def test_a_wrong_password_names_the_variable(connection: Connection) -> None:
     with pytest.raises(ServerError, match="NEO4J_PASSWORD"):
         Store(Connection(connection.uri, connection.username, "wrong", connection.database))
 
@@ -504,7 +503,7 @@ def test_a_query_the_server_cannot_end_costs_a_restart(
 def test_passwords_are_the_owners_alone(bundled: Path) -> None:
     secrets = bundled / "credentials.json"
     assert (secrets.stat().st_mode & 0o777, bundled.stat().st_mode & 0o777) == (0o600, 0o700)
-    connection = server.connection(bundled)  # noqa: F811
+    connection = server.connection(bundled)
     assert connection.password not in repr(connection)
     listed = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout
     for secret in (connection.password, connection.reader_password):

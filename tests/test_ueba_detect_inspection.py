@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from detect_world import edge_table
-from small_workspace import CONFIG, DAY, LAST, run, trained  # noqa: F401 - a fixture
+from small_workspace import CONFIG, DAY, LAST, run
 
 from ueba import stages
 from ueba.config import Config, IncidentConfig
@@ -165,7 +165,7 @@ def test_the_last_days_after_training_else_those_held_out() -> None:
         days_to_inspect(held, model, held[6], held[7])
 
 
-def test_every_edge_of_the_day_is_counted(trained: Workspace, tmp_path: Path) -> None:  # noqa: F811
+def test_every_edge_of_the_day_is_counted(trained: Workspace, tmp_path: Path) -> None:
     picture = tmp_path / "calibration.svg"
     told = run(trained.root, "calibration", "--format", "json", "--picture", str(picture))
     rows = json.loads(told.stdout)
@@ -182,7 +182,7 @@ def test_every_edge_of_the_day_is_counted(trained: Workspace, tmp_path: Path) ->
     assert str(LAST) in told.stderr
 
 
-def test_a_day_is_calibrated_by_others(trained: Workspace, tmp_path: Path) -> None:  # noqa: F811
+def test_a_day_is_calibrated_by_others(trained: Workspace, tmp_path: Path) -> None:
     model = Detector.load(trained.model)
     held_out = np.unique(model.calibration.day)
     found = stages.inspect(trained, None, LAST - DAY, CONFIG)
@@ -195,7 +195,7 @@ def test_a_day_is_calibrated_by_others(trained: Workspace, tmp_path: Path) -> No
         stages.inspect(only, None, LAST - DAY, CONFIG)
 
 
-def test_what_cannot_be_inspected_is_said(trained: Workspace, tmp_path: Path) -> None:  # noqa: F811
+def test_what_cannot_be_inspected_is_said(trained: Workspace, tmp_path: Path) -> None:
     assert "ueba train" in run(tmp_path, "calibration", code=1).output
     assert ".svg" in run(trained.root, "calibration", "--picture", "calibration.pdf", code=2).output
     assert "trained until" in run(trained.root, "calibration", "--from", "2030-01-01", code=1).output

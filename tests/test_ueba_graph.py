@@ -19,8 +19,7 @@ import pyarrow as pa
 import pytest
 import verdicts
 from detect_world import edge_table
-from graph_servers import connection  # noqa: F401 - a fixture
-from small_workspace import CONFIG, DAY, LAST, run, trained  # noqa: F401 - a fixture
+from small_workspace import CONFIG, DAY, LAST, run
 
 from graphdb import Connection, GraphError
 from graphdb.store import Store
@@ -39,7 +38,7 @@ FACTS = {"trained_until": "2024-04-30", "first_day": "2024-04-01", "seeds": 1, "
 
 
 @pytest.fixture
-def store(connection: Connection) -> Iterator[Store]:  # noqa: F811
+def store(connection: Connection) -> Iterator[Store]:
     with Store(connection) as opened:
         wipe(opened)
         yield opened
@@ -273,7 +272,7 @@ def test_incidents_go_with_their_days_and_keep_nobody(store: Store) -> None:
 
 
 @pytest.fixture(scope="module")
-def scored(trained: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Workspace:  # noqa: F811
+def scored(trained: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     """Its last day scored and then learned, as after a night; with ten machines that were acted from and
     never reached."""
     workspace = Workspace(tmp_path_factory.mktemp("scored") / "ws")
@@ -414,7 +413,7 @@ def test_a_verdict_comes_with_the_next_load(store: Store, scored: Workspace, tmp
 # --- again, and after it was cut off ------------------------------------------------------------------------
 
 
-def environment_of(connection: Connection) -> dict[str, str]:  # noqa: F811
+def environment_of(connection: Connection) -> dict[str, str]:
     names = {
         "NEO4J_URI": connection.uri,
         "NEO4J_USERNAME": connection.username,

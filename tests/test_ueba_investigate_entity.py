@@ -10,7 +10,7 @@ import pytest
 from detect_world import edge_table
 from hypothesis import given
 from hypothesis import strategies as st
-from small_workspace import DAY, LAST, run, trained  # noqa: F401 - a fixture
+from small_workspace import DAY, LAST, run
 
 from models import inference
 from ueba.cli.inspect import sparkline
@@ -161,7 +161,7 @@ def test_bars() -> None:
 # --- on a workspace -----------------------------------------------------------------------------------------
 
 
-def test_the_product_of_two_directions_is_the_mean_cosine(trained: Workspace) -> None:  # noqa: F811
+def test_the_product_of_two_directions_is_the_mean_cosine(trained: Workspace) -> None:
     model, history = Detector.load(trained.model), History.load(trained.history)
     assert history is not None
     graph = tensors.snapshot(
@@ -220,7 +220,7 @@ def test_the_nearest_are_those_of_a_plain_sort(rows: list[tuple[int, int, bool]]
         assert how[: len(others)] == pytest.approx(products[others])
 
 
-def test_from_the_command_line(trained: Workspace, tmp_path: Path) -> None:  # noqa: F811
+def test_from_the_command_line(trained: Workspace, tmp_path: Path) -> None:
     before = {path: path.stat().st_mtime_ns for path in trained.root.rglob("*") if path.is_file()}
     listed = json.loads(run(trained.root, "entity", "--format", "json").stdout)
     user = next(row["name"] for row in listed if row["kind"] == "human account")
@@ -243,7 +243,7 @@ def test_from_the_command_line(trained: Workspace, tmp_path: Path) -> None:  # n
     assert before == {path: path.stat().st_mtime_ns for path in trained.root.rglob("*") if path.is_file()}
 
 
-def test_without_a_history_or_model_the_lake_is_enough(trained: Workspace, tmp_path: Path) -> None:  # noqa: F811
+def test_without_a_history_or_model_the_lake_is_enough(trained: Workspace, tmp_path: Path) -> None:
     (tmp_path / "lake").symlink_to(trained.lake)
     user = lake.read_pairs(trained.lake, LAST, LAST)["user"][0].as_py()
     [told] = json.loads(run(tmp_path, "entity", user, "--format", "json").stdout)

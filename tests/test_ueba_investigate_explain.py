@@ -6,6 +6,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -13,7 +14,7 @@ import pytest
 from detect_world import DAY, edge_table, learned
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from small_workspace import CONFIG, LAST, run, trained  # noqa: F401
+from small_workspace import CONFIG, LAST, run
 
 from models import inference
 from ueba import stages
@@ -58,14 +59,13 @@ def test_who_changes_nothing_brings_nothing_and_equals_bring_the_same():
 
 
 @pytest.fixture(scope="module")
-def scored(trained):  # noqa: F811
-    finding = stages.score(trained, LAST, CONFIG)
-    return trained, finding
+def day(scored):
+    return scored, findings.load(scored.findings, LAST)
 
 
 @pytest.fixture(scope="module")
-def judged(scored):
-    workspace, finding = scored
+def judged(day):
+    workspace, finding = day
     model = Detector.load(workspace.model)
     history = stages.known_before(workspace, LAST, CONFIG)
     table = lake.read_pairs(workspace.lake, LAST, LAST)
@@ -80,8 +80,8 @@ def test_the_judge_says_what_the_detector_says(judged):
     assert surprise == pytest.approx(score.surprise, abs=1e-4) and p == pytest.approx(score.p_value, rel=1e-3)
 
 
-def test_parts_add_up_to_the_log_odds_and_these_are_the_surprise(scored):
-    workspace, finding = scored
+def test_parts_add_up_to_the_log_odds_and_these_are_the_surprise(day):
+    workspace, finding = day
     told = explain.load(workspace.findings, LAST)
     assert set(told) == {incident["id"] for incident in finding.incidents} and told
     surprise = {
@@ -102,7 +102,7 @@ def test_parts_add_up_to_the_log_odds_and_these_are_the_surprise(scored):
 def test_what_is_explained_is_kept_and_is_json(judged, scored):
     model, history, batch, table, finding, _ = judged
     again = explain.facts(model, history, batch, table, finding)
-    assert json.loads(json.dumps(again)) == explain.load(scored[0].findings, LAST)
+    assert json.loads(json.dumps(again)) == explain.load(scored.findings, LAST)
 
 
 @pytest.mark.parametrize("part", explain.PARTS)
@@ -439,22 +439,19 @@ def test_of_a_user_it_is_said_once_what_is_expected_and_that_it_is_new():
 # --- the command --------------------------------------------------------------------------------------------
 
 
-def test_the_command_tells_names_and_shows_where_in_the_log(scored, tmp_path):
-    workspace, finding = scored
+def test_the_command_tells_names_and_shows_where_in_the_log(day, tmp_path):
+    workspace, finding = day
     name = finding.incidents[0]["id"]
     told = run(workspace.root, "explain", name, "--picture", str(tmp_path / "incident.svg"))
     assert (
-        "expected instead" in told.stdout and "what weighed" in told.stdout and "auth.txt.gz:" in told.stdout
+        "expected instead" in told.stdout and "what weighed" in told.stdout and f"{LAST}.txt:" in told.stdout
     )
     assert "scored without explanations" not in told.stderr and (tmp_path / "incident.svg").exists()
     [facts] = json.loads(run(workspace.root, "explain", name, "--format", "json").stdout)
     assert facts["id"] == name and facts["sentences"][0].startswith(facts["edges"][0]["user"])
     event = facts["edges"][0]["events"][0]
-    import gzip
-
     path, _, line = event["event"].rpartition(":")
-    with gzip.open(path, "rt") as file:
-        record = file.read().splitlines()[int(line) - 1].split(",")
+    record = Path(path).read_text().splitlines()[int(line) - 1].split(",")
     moment = dt.datetime(1970, 1, 1) + dt.timedelta(seconds=int(record[0]))
     assert (
         moment.isoformat() == event["time"]
@@ -464,15 +461,10 @@ def test_the_command_tells_names_and_shows_where_in_the_log(scored, tmp_path):
     assert len(lines) == len(facts["edges"]) and json.loads(lines[0])["incident"] == name
 
 
-def test_a_day_scored_without_explanations_still_tells_its_reasons(scored):
-    workspace, finding = scored
-    path = workspace.findings / f"explained={LAST}.json"
-    kept = path.read_bytes()
-    path.unlink()
-    try:
-        told = run(workspace.root, "explain", finding.incidents[0]["id"])
-    finally:
-        path.write_bytes(kept)
+def test_a_day_scored_without_explanations_still_tells_its_reasons(scored_workspace):
+    finding = findings.load(scored_workspace.findings, LAST)
+    (scored_workspace.findings / f"explained={LAST}.json").unlink()
+    told = run(scored_workspace.root, "explain", finding.incidents[0]["id"])
     assert "ueba score --day" in told.stderr and finding.incidents[0]["reasons"][0].split(" (")[
         0
     ] in " ".join(told.stdout.split())

@@ -12,7 +12,6 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 from click.testing import CliRunner, Result
-from graph_servers import connection  # noqa: F401 - a fixture
 from hypothesis import given as where
 from hypothesis import strategies as st
 
@@ -149,7 +148,7 @@ def emptied(store: Store) -> None:
 
 
 @pytest.fixture(scope="module")
-def store(connection: Connection) -> Iterator[Store]:  # noqa: F811
+def store(connection: Connection) -> Iterator[Store]:
     with Store(connection) as opened:
         emptied(opened)
         for _ in range(2):  # indexes come with the first rows
@@ -950,7 +949,7 @@ def run(*arguments: str, code: int = 0) -> Result:
 
 
 @pytest.fixture
-def connected(connection: Connection, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
+def connected(connection: Connection, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(graph, "connect", lambda *_: Store(connection))
 
 

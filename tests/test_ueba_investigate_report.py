@@ -20,9 +20,8 @@ import pytest
 import verdicts
 from ingest_world import event, read
 from matplotlib import image
-from small_workspace import CONFIG, LAST, run, trained  # noqa: F401
+from small_workspace import CONFIG, LAST, run
 
-from ueba import stages
 from ueba.config import Config
 from ueba.detect import archive, findings
 from ueba.detect.score.calibration import Calibration
@@ -419,25 +418,26 @@ def test_a_day_without_lake_model_or_incident_has_a_report(tmp_path: Path) -> No
 # --- the command --------------------------------------------------------------------------------------------
 
 
-def test_the_command(trained: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
+def test_the_command(
+    trained: Workspace, scored: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert "no day was scored yet" in run(trained.root, "report", code=1).output
-    stages.score(trained, LAST, CONFIG)
-    assert "was not scored" in run(trained.root, "report", "2026-01-01", code=1).output
+    assert "was not scored" in run(scored.root, "report", "2026-01-01", code=1).output
     monkeypatch.chdir(tmp_path)
-    assert run(trained.root, "report").stdout == ""
+    assert run(scored.root, "report").stdout == ""
     written = (tmp_path / f"ueba-report-{LAST}.html").read_text(encoding="utf-8")
-    assert run(trained.root, "report", str(LAST), "--output", "-").stdout == written  # the same bytes again
-    assert all(each["id"] in written for each in archive.load_incidents(trained.findings, LAST, LAST))
-    pairs = lake.read_pairs(trained.lake, LAST, LAST)
+    assert run(scored.root, "report", str(LAST), "--output", "-").stdout == written  # the same bytes again
+    assert all(each["id"] in written for each in archive.load_incidents(scored.findings, LAST, LAST))
+    pairs = lake.read_pairs(scored.lake, LAST, LAST)
     hours = pairs["hours"].to_numpy()
-    facts = report.facts(trained, LAST, CONFIG)
+    facts = report.facts(scored, LAST, CONFIG)
     assert facts["today"]["edges"] == len(pairs)
     assert facts["today"]["active"] == [int((hours >> hour & 1).sum()) for hour in range(24)]
     assert [each["edges"] for each in facts["held_out"]] == [
-        len(lake.read_pairs(trained.lake, each["day"], each["day"])) for each in facts["held_out"]
+        len(lake.read_pairs(scored.lake, each["day"], each["day"])) for each in facts["held_out"]
     ]
     assert {day_number(each["day"]) for each in facts["held_out"]} == set(
-        Detector.load(trained.model).calibration.day.tolist()
+        Detector.load(scored.model).calibration.day.tolist()
     )
 
 

@@ -2,7 +2,6 @@
 nights, the graph."""
 
 import datetime as dt
-import gzip
 import json
 import os
 import shutil
@@ -14,65 +13,21 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-from click.testing import CliRunner, Result
-from graph_servers import connection  # noqa: F401 - a fixture
+from click.testing import CliRunner
 from ingest_world import event, write
+from small_workspace import CONFIG, DAY, HOSTILE, LAST, day_files, run
 
 from graphdb import Connection
 from graphdb.store import Store
-from ueba import backtest, graph, ontology, simulate, stages
+from ueba import backtest, graph, ontology, stages
 from ueba.cli import main
-from ueba.config import Config, IncidentConfig, TrainConfig
+from ueba.config import IncidentConfig, TrainConfig
 from ueba.detect import archive, findings
 from ueba.detect.score.detector import quiet
 from ueba.errors import UebaError, UsageError, WorkspaceError
 from ueba.ingest import report as ingest_report
 from ueba.nightly import is_news, nightly
-from ueba.simulate import writers
 from ueba.workspace import Workspace
-
-CONFIG = Config(train=TrainConfig(steps=12, seeds=1), incidents=IncidentConfig(budget=5))
-HOSTILE = "'}) DETACH DELETE n //"
-LAST = dt.date(2026, 1, 16)
-DAY = dt.timedelta(days=1)
-
-
-@pytest.fixture(scope="module")
-def logs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Twelve days of LANL lines from 2026-01-05, a file a day, the last with a hostile user."""
-    folder = tmp_path_factory.mktemp("logs")
-    events = simulate.simulate(simulate.Organisation(users=60, days=12, attack_days=3, campaigns=1)).events
-    writers.write_lanl(events, folder / "all.txt.gz", dt.datetime(1970, 1, 1, tzinfo=dt.UTC))
-    by_day: dict[dt.date, list[str]] = {}
-    for line in gzip.open(folder / "all.txt.gz", "rt").read().splitlines():
-        by_day.setdefault(dt.date(1970, 1, 1) + DAY * (int(line.split(",")[0]) // 86400), []).append(line)
-    by_day[LAST].append(
-        f"{(LAST - dt.date(1970, 1, 1)).days * 86400},{HOSTILE}@X,{HOSTILE}@X,C1,C2,NTLM,Network,LogOn,Success"
-    )
-    for day, lines in by_day.items():
-        (folder / f"{day}.txt").write_text("\n".join(lines) + "\n")
-    return folder
-
-
-def day_files(logs: Path) -> list[str]:
-    return [str(path) for path in sorted(logs.glob("2026-*.txt"))]
-
-
-@pytest.fixture(scope="module")
-def trained(logs: Path, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
-    """A workspace that has read everything and learned all but the last day."""
-    workspace = Workspace(tmp_path_factory.mktemp("trained"))
-    for path in day_files(logs):
-        stages.read(workspace, path, "lanl", CONFIG)
-    stages.train(workspace, LAST - DAY, CONFIG)
-    return workspace
-
-
-@pytest.fixture
-def workspace(trained: Workspace, tmp_path: Path) -> Workspace:
-    """A copy of it that a test may change."""
-    shutil.copytree(trained.root, tmp_path / "ws")
-    return Workspace(tmp_path / "ws")
 
 
 def test_a_scored_day_has_ranked_incidents_with_reasons(workspace: Workspace) -> None:
@@ -174,7 +129,7 @@ def test_days_out_of_order_are_refused(trained: Workspace) -> None:
 
 
 @pytest.fixture
-def store(connection: Connection) -> Iterator[Store]:  # noqa: F811
+def store(connection: Connection) -> Iterator[Store]:
     with Store(connection) as opened:
         for node in ontology.SCHEMA.nodes:
             opened.delete(
@@ -255,7 +210,7 @@ def test_a_name_that_is_understood_later_replaces_the_old_one_in_the_graph(
     ]
 
 
-def test_a_night_then_the_same_night_again(connection: Connection, logs: Path, tmp_path: Path) -> None:  # noqa: F811
+def test_a_night_then_the_same_night_again(connection: Connection, logs: Path, tmp_path: Path) -> None:
     environment = {
         "NEO4J_URI": connection.uri,
         "NEO4J_USERNAME": connection.username,
@@ -285,13 +240,6 @@ def test_a_night_then_the_same_night_again(connection: Connection, logs: Path, t
 
 
 # --- the command line ---------------------------------------------------------------------------------------
-
-
-def run(workspace: Path, *arguments: str, code: int = 0, **options: object) -> Result:
-    result = CliRunner().invoke(main, ["--workspace", str(workspace), *arguments], **options)
-    assert result.exit_code == code, result.output
-    assert "Traceback" not in result.output
-    return result
 
 
 def test_incidents_and_explain_from_the_command_line(workspace: Workspace, tmp_path: Path) -> None:

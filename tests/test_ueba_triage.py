@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-import shutil
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
-from small_workspace import CONFIG, DAY, LAST, run, trained  # noqa: F401 - a fixture
+from small_workspace import CONFIG, DAY, LAST, run
 
 from ueba import backtest, stages
 from ueba.detect import feedback, findings, incidents, rules
@@ -26,17 +25,9 @@ NOW = dt.datetime(2026, 1, 16, 9, tzinfo=dt.UTC)
 BEFORE = ["user", "source", "target", "surprise", "p_value", "carried"]
 
 
-@pytest.fixture(scope="module")
-def scored(trained: Workspace) -> Workspace:  # noqa: F811
-    stages.score(trained, LAST, CONFIG)
-    return trained
-
-
 @pytest.fixture
-def workspace(scored: Workspace, tmp_path: Path) -> Workspace:
-    """A copy that a test may change."""
-    shutil.copytree(scored.root, tmp_path / "ws")
-    return Workspace(tmp_path / "ws")
+def workspace(scored_workspace: Workspace) -> Workspace:
+    return scored_workspace
 
 
 def worst(workspace: Workspace) -> tuple[str, pd.DataFrame]:
