@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from graph_servers import bundled_server, connection  # noqa: F401 - fixtures
-from small_workspace import CONFIG, DAY, HOSTILE, LAST, day_files
+from small_workspace import DAY, HOSTILE, LAST, day_files, learn, read, score
 
 if TYPE_CHECKING:
     from ueba.workspace import Workspace
@@ -80,13 +80,12 @@ def write_logs(folder: Path) -> None:
 @pytest.fixture(scope="session")
 def trained(run_folder: Path, logs: Path) -> Workspace:
     """To be read only: all twelve days are in the lake, a batch a day; the model has learned eleven."""
-    from ueba import stages
     from ueba.workspace import Workspace
 
     def make(root: Path) -> None:
         for path in day_files(logs):
-            stages.read(Workspace(root), path, "lanl", CONFIG)
-        stages.train(Workspace(root), LAST - DAY, CONFIG)
+            read(Workspace(root), path)
+        learn(Workspace(root), LAST - DAY)
 
     return Workspace(make_once(run_folder / "small-trained", make))
 
@@ -94,12 +93,11 @@ def trained(run_folder: Path, logs: Path) -> Workspace:
 @pytest.fixture(scope="session")
 def scored(run_folder: Path, trained: Workspace) -> Workspace:
     """To be read only: `trained` with its last day scored."""
-    from ueba import stages
     from ueba.workspace import Workspace
 
     def make(root: Path) -> None:
         shutil.copytree(trained.root, root, dirs_exist_ok=True)
-        stages.score(Workspace(root), LAST, CONFIG)
+        score(Workspace(root), LAST)
 
     return Workspace(make_once(run_folder / "small-scored", make))
 

@@ -5,8 +5,15 @@ from pathlib import Path
 
 from click.testing import CliRunner, Result
 
+from ueba import stages
 from ueba.cli import main
 from ueba.config import Config, IncidentConfig, TrainConfig
+from ueba.detect.past.history import History
+from ueba.detect.score.detector import Detector
+from ueba.findings import Findings
+from ueba.ingest import IngestReport
+from ueba.memory import Memory
+from ueba.workspace import Workspace
 
 CONFIG = Config(train=TrainConfig(steps=12, seeds=1), incidents=IncidentConfig(budget=5))
 LAST = dt.date(2026, 1, 16)
@@ -25,3 +32,23 @@ def run(workspace: Path, *arguments: str, code: int = 0, **options: object) -> R
     assert result.exit_code == code, result.output
     assert "Traceback" not in result.output
     return result
+
+
+def memory(workspace: Workspace, config: Config = CONFIG) -> Memory:
+    return Memory(workspace, config)
+
+
+def read(workspace: Workspace, path: str | Path, log_format: str = "lanl") -> list[IngestReport]:
+    return stages.read(memory(workspace), [str(path)], log_format)
+
+
+def learn(workspace: Workspace, until: dt.date = LAST, config: Config = CONFIG) -> Detector:
+    return stages.learn(memory(workspace, config), until)
+
+
+def score(workspace: Workspace, day: dt.date = LAST, config: Config = CONFIG) -> Findings:
+    return stages.score(memory(workspace, config), day)
+
+
+def history_before(workspace: Workspace, day: dt.date = LAST) -> History:
+    return memory(workspace).history_before(day)

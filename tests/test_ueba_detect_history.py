@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from detect_world import DAY, FIRST, SECOND, edge_table, learned
 
-from ueba.detect.past.history import HELD_P, NO_HABIT_P, History, date_of, day_number
+from ueba.contracts.incident import STRANGE_P
 from ueba.detect.look import features
+from ueba.detect.past.history import NO_HABIT_P, History, date_of, day_number
 from ueba.errors import WorkspaceError
 
 
@@ -106,7 +107,7 @@ def test_the_order_of_edges_does_not_matter() -> None:
     assert describe(forward, day, rows) == describe(backward, day, rows)
 
 
-@pytest.mark.parametrize("p_value", [HELD_P, NO_HABIT_P])
+@pytest.mark.parametrize("p_value", [STRANGE_P, NO_HABIT_P])
 def test_what_is_new_in_a_strange_edge_is_held_until_it_comes_again(p_value: float) -> None:
     p_values = np.array([1.0, p_value, 1.0])  # ann on pc2
     days = [DAY + dt.timedelta(days=n) for n in range(4)]

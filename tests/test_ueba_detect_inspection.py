@@ -14,9 +14,9 @@ from small_workspace import CONFIG, DAY, LAST, run
 
 from ueba import stages
 from ueba.config import Config, IncidentConfig
+from ueba.detect.past.history import History, Names, day_number
 from ueba.detect.score.calibration import Calibration
 from ueba.detect.score.detector import Detector, breadth_rank
-from ueba.detect.past.history import History, Names, day_number
 from ueba.detect.score.inspection import (
     breadth_tenths,
     days_to_inspect,

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from detect_world import edge_table
 
-from ueba.detect.past.history import RELATIONS, EdgeBatch, History, day_number
 from ueba.detect.look import features, negatives
+from ueba.detect.past.history import RELATIONS, EdgeBatch, History, day_number
 
 DAY = dt.date(2024, 5, 6)
 USERS, SERVERS = 12, 20

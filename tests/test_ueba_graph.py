@@ -20,6 +20,7 @@ import pytest
 import verdicts
 from detect_world import edge_table
 from small_workspace import CONFIG, DAY, LAST, run
+from ueba.detect.findings import Finding
 
 from graphdb import Connection, GraphError
 from graphdb.store import Store
@@ -27,7 +28,6 @@ from models.training import TrainingConfig
 from ueba import graph, ontology, stages
 from ueba.detect import findings
 from ueba.detect.score.detector import quiet
-from ueba.detect.findings import Finding
 from ueba.investigate.entity import describe, find
 from ueba.nightly import nightly
 from ueba.workspace import Workspace

@@ -14,9 +14,9 @@ from small_workspace import DAY, LAST, run
 
 from models import inference
 from ueba.cli.inspect import sparkline
-from ueba.detect.score.detector import Detector
-from ueba.detect.past.history import History, day_number
 from ueba.detect.look import tensors
+from ueba.detect.past.history import History, day_number
+from ueba.detect.score.detector import Detector
 from ueba.errors import WorkspaceError
 from ueba.ingest import lake
 from ueba.investigate import alike

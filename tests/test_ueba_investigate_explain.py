@@ -19,9 +19,9 @@ from small_workspace import CONFIG, LAST, run
 from models import inference
 from ueba import stages
 from ueba.detect import findings
-from ueba.detect.score.detector import Detector
-from ueba.detect.past.history import day_number
 from ueba.detect.look import features
+from ueba.detect.past.history import day_number
+from ueba.detect.score.detector import Detector
 from ueba.ingest import lake
 from ueba.investigate import explain
 

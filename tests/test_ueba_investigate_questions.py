@@ -14,12 +14,12 @@ import pytest
 from click.testing import CliRunner, Result
 from hypothesis import given as where
 from hypothesis import strategies as st
+from ueba.detect.findings import Finding
 
 from graphdb import Connection, QueryTimeout, ReadOnlyError, server
 from graphdb.store import Store
 from ueba import graph, ontology
 from ueba.cli import main
-from ueba.detect.findings import Finding
 from ueba.errors import UsageError, WorkspaceError
 from ueba.investigate import questions
 

@@ -24,9 +24,9 @@ from small_workspace import CONFIG, LAST, run
 
 from ueba.config import Config
 from ueba.detect import archive, findings
+from ueba.detect.past.history import Names, day_number
 from ueba.detect.score.calibration import Calibration
 from ueba.detect.score.detector import Detector
-from ueba.detect.past.history import Names, day_number
 from ueba.ingest import lake
 from ueba.investigate import explain, report
 from ueba.workspace import Workspace, write_json

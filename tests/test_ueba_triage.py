@@ -4,25 +4,35 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import numpy as np
 import pandas as pd
 import pytest
-from small_workspace import CONFIG, DAY, LAST, run
+from small_workspace import CONFIG, DAY, LAST, history_before, learn, run, score
 
-from ueba import backtest, stages
-from ueba.detect import feedback, findings, incidents, rules
-from ueba.detect.score.detector import Edge
-from ueba.detect.feedback import Verdict
-from ueba.detect.findings import Finding
+from ueba import backtest, findings
+from ueba.contracts import scored as contract
+from ueba.contracts.edge import Edge
+from ueba.contracts.reason import Effect
+from ueba.contracts.verdict import JudgedEdge, Verdict
+from ueba.detect import incidents
 from ueba.detect.past.history import RELATIONS, History, day_number, pair_keys
+from ueba.detect.score.detector import Detector
 from ueba.errors import UsageError, WorkspaceError
+from ueba.findings import Findings
 from ueba.ingest import lake
+from ueba.memory import Memory
+from ueba.triage import desk, log, rules
+from ueba.triage.desk import Decision
 from ueba.workspace import Workspace
 
 NOW = dt.datetime(2026, 1, 16, 9, tzinfo=dt.UTC)
-BEFORE = ["user", "source", "target", "surprise", "p_value", "carried"]
+BEFORE = ["user", "source", "target", "surprise", "p_value", "carry_over"]
+BY_SCORING = ["surprise", "p_value", "carry_over", "strangeness_alone", "strangeness_persisted"]
 
 
 @pytest.fixture
@@ -30,22 +40,39 @@ def workspace(scored_workspace: Workspace) -> Workspace:
     return scored_workspace
 
 
+def decide(
+    workspace: Workspace, name: str, verdict: Any, reason: str, expires: dt.date | int | None = None
+) -> Verdict:
+    return desk.decide(workspace, name, Decision(verdict, reason, "ann", expires))[0]
+
+
 def worst(workspace: Workspace) -> tuple[str, pd.DataFrame]:
     """The day's worst incident and its edges."""
-    finding = findings.load(workspace.findings, LAST)
-    name = finding.incidents[0]["id"]
-    return name, finding.edges[finding.edges["incident"] == name]
+    found = findings.load(workspace.findings, LAST)
+    name = found.incidents[0].id
+    return name, found.edges[found.edges["incident"] == name]
 
 
-def about(edges: pd.DataFrame, verdict: str, day: dt.date = LAST - DAY) -> Verdict:
+def about(edges: pd.DataFrame, verdict: Any, day: dt.date = LAST - DAY) -> Verdict:
     """A verdict on an incident of a day before that had these edges."""
-    incident = {"id": "20260115-earlier", "day": day.isoformat()}
-    until = None if verdict == "true" else day + 60 * DAY
-    return findings.verdict(edges, incident, verdict, "so it is", "ann", day + DAY, until)
+    return Verdict(
+        incident="20260115-earlier",
+        day=day,
+        verdict=verdict,
+        reason="so it is",
+        who="ann",
+        entered=NOW,
+        since=day + DAY,
+        expires=None if verdict == "true" else day + 60 * DAY,
+        edges=tuple(
+            JudgedEdge(edge.edge, frozenset(edge.pattern), edge.strangeness_persisted)
+            for edge in contract.edges(edges)
+        ),
+    )
 
 
 def by_edge(edges: pd.DataFrame) -> pd.DataFrame:
-    return edges.set_index(["user", "source", "target"]).sort_index()
+    return edges.set_index(list(Edge._fields)).sort_index()
 
 
 # --- scores -------------------------------------------------------------------------------------------------
@@ -54,64 +81,69 @@ def by_edge(edges: pd.DataFrame) -> pd.DataFrame:
 def test_without_feedback_a_day_is_ranked_by_surprise_p_value_and_the_past_alone(
     workspace: Workspace,
 ) -> None:
-    edges = findings.load_edges(workspace.findings, LAST)
-    assert (edges["strangeness"] == edges["surprise"] - np.log(edges["p_value"]) + edges["carried"]).all()
-    assert (edges["original"] == edges["strangeness"]).all() and (edges["feedback"] == 0).all()
-    plain, found = incidents.incidents(LAST, edges[[*BEFORE, "strangeness"]], CONFIG.incidents.candidates, 5)
-    kept = findings.load(workspace.findings, LAST)
-    assert plain["incident"].tolist() == kept.edges["incident"].tolist()
-    assert [(each["id"], each["score"]) for each in found] == [
-        (each["id"], each["score"]) for each in kept.incidents
-    ]
+    limits, model = CONFIG.incidents, Detector.load(workspace.model)
+    least_score = findings.load_incidents(workspace.findings)[1].score  # that two incidents reach
+    facts = msgspec.structs.replace(model.facts, usual_score={str(limits.budget): least_score})
+    replace(model, facts=facts).save(workspace.model)
+    found = score(workspace)
+    edges = found.edges
+    assert (edges["strangeness_alone"] == edges["surprise"] - np.log(edges["p_value"])).all()
+    added = np.where(edges["p_value"] <= 0.02, edges["carry_over"], 0.0)
+    assert (edges["strangeness_persisted"] == edges["strangeness_alone"] + added).all()
+    assert (edges["strangeness"] == edges["strangeness_persisted"]).all()
+    bare = edges[[*BEFORE, "strangeness"]]
+    plain, ranked = incidents.incidents(LAST, bare, limits.candidates, limits.budget, least_score)
+    assert plain["incident"].tolist() == edges["incident"].tolist()
+    assert [(each.id, each.score) for each in ranked] == [(each.id, each.score) for each in found.incidents]
+    assert len(ranked) == 2 < len(incidents.incidents(LAST, bare, limits.candidates, limits.budget)[1])
 
 
 def test_what_is_about_others_changes_nothing_to_the_last_bit(workspace: Workspace) -> None:
     before = findings.load(workspace.findings, LAST)
     _, edges = worst(workspace)
-    feedback.add(
-        workspace.root, about(edges.assign(user="nobody", source="nowhere", target="nothing"), "benign")
-    )
-    feedback.add(workspace.root, about(edges, "benign", day=LAST))  # its own day stays as it was
+    log.add(workspace.root, about(edges.assign(user="nobody", source="nowhere", target="nothing"), "benign"))
+    log.add(workspace.root, about(edges, "benign", day=LAST))  # its own day stays as it was
     rules.install(workspace.root, rule('user = "nobody"'), "ann", NOW, [])
-    after = stages.score(workspace, LAST, CONFIG)
+    after = score(workspace)
     assert after.incidents == before.incidents
     pd.testing.assert_frame_equal(
         findings.load_edges(workspace.findings, LAST), before.edges, check_exact=True
     )
 
 
-@pytest.mark.parametrize(
-    ("verdict", "said"), [("benign", "lowered by"), ("expected", "lowered by"), ("true", "lifted by")]
-)
-def test_an_edge_says_what_a_verdict_did_to_it(workspace: Workspace, verdict: str, said: str) -> None:
+@pytest.mark.parametrize(("verdict", "expected"), [("benign", None), ("expected", None), ("true", 5.0)])
+def test_an_edge_says_what_a_verdict_did_to_it(
+    workspace: Workspace, verdict: str, expected: float | None
+) -> None:
     before, (_, edges) = by_edge(findings.load_edges(workspace.findings, LAST)), worst(workspace)
     given = about(
         edges if verdict != "true" else edges.assign(target="elsewhere"), verdict
     )  # nothing to unlearn
-    feedback.add(workspace.root, given)
-    after = by_edge(stages.score(workspace, LAST, CONFIG).edges)
+    log.add(workspace.root, given)
+    after = by_edge(score(workspace).edges)
     assert set(after.index) == set(before.index)  # the same edges are candidates, and so suspects
     pd.testing.assert_frame_equal(
-        after[["surprise", "p_value", "carried", "original"]],
-        before.loc[after.index][["surprise", "p_value", "carried", "original"]],
+        after[BY_SCORING],
+        before.loc[after.index][BY_SCORING],
     )
-    for edge in zip(edges["user"], edges["source"], edges["target"], strict=True):
-        mine = after.loc[[edge]].iloc[0]
-        expected = 5.0 if verdict == "true" else -min(mine["original"], 10.0)
-        assert mine["feedback"] == pytest.approx(expected)
-        assert mine["strangeness"] == mine["original"] + mine["feedback"]
-        assert said in mine["reasons"][-1] and "20260115-earlier" in mine["reasons"][-1]
-        assert list(mine["said_by"]) == [given.id]
-    assert stages.verdict_log(workspace)[0]["changed"] >= len(edges)
+    for edge in contract.identities(edges):
+        row = after.loc[[edge]].iloc[0]
+        nats = -min(row["strangeness_persisted"], 10.0) if expected is None else expected
+        assert row["strangeness"] == pytest.approx(row["strangeness_persisted"] + nats)
+        effect = row["reasons"][-1]
+        assert isinstance(effect, Effect) and effect.incident == "20260115-earlier"
+        assert effect.nats == pytest.approx(nats)
+        assert list(row["verdicts"]) == [given.id]
+    assert desk.log_rows(workspace)[0]["changed"] >= len(edges)
 
 
 def test_what_was_called_benign_falls_in_rank(workspace: Workspace) -> None:
     _, edges = worst(workspace)
-    feedback.add(workspace.root, about(edges, "benign"))
-    finding = stages.score(workspace, LAST, CONFIG)
-    top = finding.edges[finding.edges["incident"] == finding.incidents[0]["id"]]
+    log.add(workspace.root, about(edges, "benign"))
+    finding = score(workspace)
+    top = finding.edges[finding.edges["incident"] == finding.incidents[0].id]
     assert top["strangeness"].iloc[0] < edges["strangeness"].iloc[0]
-    scores = [incident["score"] for incident in finding.incidents]
+    scores = [incident.score for incident in finding.incidents]
     assert scores == sorted(scores, reverse=True)
 
 
@@ -127,38 +159,37 @@ def traces(history: History, edges: pd.DataFrame) -> dict[str, int]:
         left, right = relation.split("_")
         keys = pair_keys(ids[left], ids[right])
         pairs = history.pairs[relation]
-        found[relation] = int((pairs.find(keys)[1] | np.isin(keys, pairs.held))[keys >= 0].sum())
+        found[relation] = int((pairs.find(keys)[1] | np.isin(keys, pairs.quarantined))[keys >= 0].sum())
     return found
 
 
 def test_a_late_true_verdict_is_unlearned_and_its_withdrawal_learned(workspace: Workspace) -> None:
-    stages.train(workspace, LAST, CONFIG)
+    learn(workspace)
     name, edges = worst(workspace)
     before = History.load(workspace.history)
-    new = stages.known_before(workspace, LAST, CONFIG)  # as of before the incident
+    new = history_before(workspace, LAST)  # as of before the incident
     assert before is not None and sum(traces(before, edges).values()) > sum(traces(new, edges).values())
-    stages.judge(workspace, name, "true", "stolen", "ann")
-    anew = stages.known_before(workspace, LAST + DAY, CONFIG)
+    decide(workspace, name, "true", "stolen")
+    anew = history_before(workspace, LAST + DAY)
     assert traces(anew, edges) == traces(new, edges)
-    stages.train(workspace, LAST, CONFIG)  # kept like this, it is carried on
+    learn(workspace)  # kept like this, it is carried on
     kept = History.load(workspace.history)
-    assert kept is not None and kept.judged == feedback.fingerprint(stages.said_in(workspace), LAST) != ""
-    assert traces(stages.known_before(workspace, LAST + DAY, CONFIG), edges) == traces(new, edges)
-    stages.judge(workspace, name, "withdrawn", "it was a drill", "ann")
-    assert traces(stages.known_before(workspace, LAST + DAY, CONFIG), edges) == traces(before, edges)
+    assert kept is not None and kept.fingerprint == Memory(workspace, CONFIG).lessons.fingerprint(LAST) != ""
+    assert traces(history_before(workspace, LAST + DAY), edges) == traces(new, edges)
+    decide(workspace, name, "withdrawn", "it was a drill")
+    assert traces(history_before(workspace, LAST + DAY), edges) == traces(before, edges)
 
 
 def test_what_was_called_true_is_no_normal_edge_to_calibrate_by(workspace: Workspace) -> None:
     """The day before the last is held out of a training until the last."""
     day = LAST - DAY
     pairs = lake.read_pairs(workspace.lake, day, day).slice(0, 30).to_pylist()
-    edges = tuple((row["user"], row["source"], row["target"]) for row in pairs)
-    given = Verdict(
-        "20260115-earlier", day, "true", "stolen", "ann", NOW, LAST, None, edges, (None,) * 30, (9.0,) * 30
-    )
-    before = stages.train(workspace, LAST, CONFIG).calibration.day
-    feedback.add(workspace.root, given)
-    after = stages.train(workspace, LAST, CONFIG).calibration.day
+    edges = [Edge(*(row[name] for name in Edge._fields)) for row in pairs]
+    judged = tuple(JudgedEdge(edge, frozenset(), 9.0) for edge in edges)
+    given = Verdict("20260115-earlier", day, "true", "stolen", "ann", NOW, LAST, None, judged)
+    before = learn(workspace).calibration.day
+    log.add(workspace.root, given)
+    after = learn(workspace).calibration.day
     assert (
         np.count_nonzero(before == day_number(day)) - np.count_nonzero(after == day_number(day))
         == len(set(edges))
@@ -168,36 +199,37 @@ def test_what_was_called_true_is_no_normal_edge_to_calibrate_by(workspace: Works
 
 
 def test_a_benign_verdict_leaves_what_is_learned_as_it_is(workspace: Workspace) -> None:
-    stages.train(workspace, LAST, CONFIG)
+    learn(workspace)
     data = (workspace.history / "history.safetensors").read_bytes()
-    stages.judge(workspace, worst(workspace)[0], "benign", "new job", "ann")
-    stages.train(workspace, LAST, CONFIG)
+    decide(workspace, worst(workspace)[0], "benign", "new job")
+    learn(workspace)
     assert (workspace.history / "history.safetensors").read_bytes() == data
 
 
 def test_in_a_walk_a_verdict_counts_from_the_next_day_on(scored: Workspace) -> None:
     first = LAST - DAY
-    days: list[list[Finding]] = [[], [], []]
+    days: list[list[Findings]] = [[], [], []]
 
     def walk(analyst: backtest.Analyst) -> backtest.Backtest:
-        return backtest.backtest(scored.lake, first - DAY, first, LAST, CONFIG, analyst=analyst)
+        plan = backtest.Plan(first - DAY, first, LAST)
+        return backtest.backtest(scored.lake, plan, CONFIG, analyst=analyst)
 
-    def watch(finding: Finding) -> list[Verdict]:
+    def watch(finding: Findings) -> list[Verdict]:
         days[0].append(finding)
         return []
 
-    def clairvoyant(finding: Finding) -> list[Verdict]:
+    def clairvoyant(finding: Findings) -> list[Verdict]:
         days[1].append(finding)
         (tomorrow,) = [each for each in days[0] if each.day == LAST]
-        worst = tomorrow.edges[tomorrow.edges["incident"] == tomorrow.incidents[0]["id"]]
+        worst = tomorrow.edges[tomorrow.edges["incident"] == tomorrow.incidents[0].id]
         return [about(worst, "benign", day=finding.day)]
 
     silent, judged = walk(watch), walk(clairvoyant)
     pd.testing.assert_frame_equal(days[0][0].edges, days[1][0].edges)
     assert days[1][0].incidents == days[0][0].incidents
-    lowered = days[1][1].edges[days[1][1].edges["feedback"] < 0]
-    assert len(lowered) and not (days[0][1].edges["feedback"] < 0).any()
-    assert len(judged.edges) == len(silent.edges)
+    lowered = [edge for edge in contract.edges(days[1][1].edges) if edge.verdict_nats < 0]
+    assert lowered and not any(edge.verdict_nats for edge in contract.edges(days[0][1].edges))
+    assert [len(found.edges) for found in judged.findings] == [len(found.edges) for found in silent.findings]
 
 
 # --- giving verdicts ----------------------------------------------------------------------------------------
@@ -205,25 +237,23 @@ def test_in_a_walk_a_verdict_counts_from_the_next_day_on(scored: Workspace) -> N
 
 def test_verdicts_begin_and_end_by_the_days_that_were_scored(workspace: Workspace) -> None:
     name, edges = worst(workspace)
-    benign, _ = stages.judge(workspace, name, "benign", "new job", "ann")
+    benign = decide(workspace, name, "benign", "new job")
     assert (benign.day, benign.since, benign.expires) == (LAST, LAST + DAY, LAST + 91 * DAY)
-    assert benign.edges == tuple(zip(edges["user"], edges["source"], edges["target"], strict=True))
-    assert benign.strangeness == tuple(edges["original"])
-    assert benign.patterns == tuple(frozenset(words) for words in edges["pattern"])
-    assert any("new user_target" in words for words in benign.patterns if words is not None)
-    assert stages.judge(workspace, name, "expected", "drill", "ann", 7)[0].expires == LAST + 8 * DAY
-    assert (
-        stages.judge(workspace, name, "expected", "drill", "ann", LAST + 2 * DAY)[0].expires == LAST + 2 * DAY
-    )
-    assert stages.judge(workspace, name, "true", "stolen", "ann")[0].expires is None
+    assert [row.edge for row in benign.edges] == contract.identities(edges)
+    assert [row.strangeness for row in benign.edges] == edges["strangeness_persisted"].tolist()
+    assert [row.pattern for row in benign.edges] == [frozenset(codes) for codes in edges["pattern"]]
+    assert any("new user_target" in row.pattern for row in benign.edges)
+    assert decide(workspace, name, "expected", "drill", 7).expires == LAST + 8 * DAY
+    assert decide(workspace, name, "expected", "drill", LAST + 2 * DAY).expires == LAST + 2 * DAY
+    assert decide(workspace, name, "true", "stolen").expires is None
     with pytest.raises(UsageError, match="does not expire"):
-        stages.judge(workspace, name, "true", "stolen", "ann", 7)
+        decide(workspace, name, "true", "stolen", 7)
     with pytest.raises(
         UsageError, match="--expires 2026-01-16: the first day it could count for is 2026-01-17"
     ):
-        stages.judge(workspace, name, "benign", "new job", "ann", LAST)
+        decide(workspace, name, "benign", "new job", LAST)
     with pytest.raises(WorkspaceError, match="no incident is called '2099'"):
-        stages.judge(workspace, "2099", "true", "x", "ann")
+        decide(workspace, "2099", "true", "x")
 
 
 def test_the_command_line_takes_verdicts_and_lists_them(workspace: Workspace) -> None:
@@ -265,7 +295,7 @@ def test_the_command_line_takes_verdicts_and_lists_them(workspace: Workspace) ->
     ]
     assert rows[0]["state"].startswith("superseded: true since 20") and rows[1]["state"] == "in force"
     assert [row["changed"] for row in rows] == [0, 0]
-    assert "\x1b" not in rows[0]["reason"] and rows[0]["schema_version"] == 1
+    assert "\x1b" not in rows[0]["reason"] and rows[0]["schema_version"] == 2
     table = run(workspace.root, "triage", "log")
     assert "\x1b" not in table.stdout and "[bold]job" in table.stdout
     assert (
@@ -288,7 +318,7 @@ def test_wrong_use_is_said(workspace: Workspace) -> None:
     )
     run(workspace.root, "triage", name, "--verdict", "maybe", "--reason", "y", code=2)
     run(workspace.root, "triage", name, "--verdict", "benign", "--reason", "y", "--expires", "soon", code=2)
-    assert "nothing was said that could be withdrawn" in (
+    assert "has no verdict that could be withdrawn" in (
         run(workspace.root, "triage", name, "--verdict", "withdrawn", "--reason", "y", code=2).stderr
     )
     assert "give 1 to 99999 days" in (
@@ -310,12 +340,12 @@ def test_wrong_use_is_said(workspace: Workspace) -> None:
 
 
 def test_damage_is_told_wherever_verdicts_are_read(workspace: Workspace) -> None:
-    path = feedback.log_path(workspace.root)
+    path = log.path(workspace.root)
     path.parent.mkdir()
     path.write_text('{"half')
     name, _ = worst(workspace)
     for command in (["triage", name, "--verdict", "true", "--reason", "y"], ["triage", "log"], ["incidents"]):
-        assert f"{path}:1: no verdict" in run(workspace.root, *command).stderr
+        assert f"{path}:1: not a verdict" in run(workspace.root, *command).stderr
 
 
 # --- rules --------------------------------------------------------------------------------------------------
@@ -352,12 +382,12 @@ def test_rules_are_tried_then_put_in_force_and_hide(workspace: Workspace, tmp_pa
     assert name not in [incident["id"] for incident in shown]
     assert [incident["rank"] for incident in shown] == list(range(1, len(shown) + 1))
     listed = run(workspace.root, "incidents", "--all", "--format", "json")
-    (hidden,) = [incident for incident in json.loads(listed.stdout) if incident["suppressed_by"]]
-    assert hidden["id"] == name and hidden["suppressed_by"].startswith("drill ")
+    (hidden,) = [incident for incident in json.loads(listed.stdout) if incident["hidden_by"]]
+    assert hidden["id"] == name and hidden["hidden_by"].startswith("drill ")
     assert "drill" in run(workspace.root, "incidents", "--all").stdout
 
-    finding = stages.score(workspace, LAST, CONFIG)  # scored again, it is the same, and its place is free
-    assert [incident["id"] for incident in finding.incidents if incident["suppressed_by"]] == [name]
+    finding = score(workspace)  # scored again, it is the same, and its place is free
+    assert [incident.id for incident in finding.incidents if incident.hidden_by] == [name]
     shown = run(workspace.root, "report", "--output", "-").stdout
     assert name not in shown and "1 more is hidden by rules" in shown
     run(
@@ -395,8 +425,3 @@ def test_rules_in_force_are_listed(workspace: Workspace) -> None:
     rules.install(workspace.root, rule('user = "SVC-*"'), "ann", NOW, [])
     (shown,) = json.loads(run(workspace.root, "triage", "rules", "--format", "json").stdout)
     assert (shown["name"], shown["conditions"], shown["state"]) == ("drill", ["user = svc-*"], "in force")
-
-
-def test_an_edge_is_one_edge() -> None:
-    """The detector and feedback mean the same by it."""
-    assert Edge == feedback.Edge

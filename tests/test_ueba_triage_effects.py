@@ -13,11 +13,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from msgspec.structs import replace
 from detect_world import DAY as FIRST_DAY
 from detect_world import edge_table, learned
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from ueba.contracts.edge import Edge
 from ueba.contracts.reason import Effect
@@ -279,9 +279,7 @@ def test_the_order_of_lines_about_different_incidents_is_nothing(
 def test_true_edges_are_no_suspects_but_known() -> None:
     said, other = [called("true", EDGE)], edge("bob", None, "db")
     assert excluded(said, MONDAY, {EDGE: 0.001, other: 0.01}) == {EDGE: 0.0, other: 0.01}
-    assert excluded(said, MONDAY, {}) == {
-        EDGE: 0.0
-    }  # on its day even if the day was scored otherwise since
+    assert excluded(said, MONDAY, {}) == {EDGE: 0.0}  # on its day even if the day was scored otherwise since
     assert excluded(said, NEXT, {EDGE: 0.01}) == {EDGE: 0.0}  # who comes back as strange
     assert excluded(said, NEXT, {}) == {}  # and not who does what is normal by now
     assert excluded(said, MONDAY - DAY, {EDGE: 0.01}) == {EDGE: 0.01}
@@ -296,11 +294,11 @@ def test_the_last_word_about_an_edge_counts_in_learning() -> None:
 def test_a_true_edge_leaves_no_trace_in_a_history() -> None:
     """The same as if it had not happened, but for names."""
     day = FIRST_DAY + DAY
-    attack: list[Edge] = [edge("ann", "pc9", "dc"), edge("ann", "pc1", "dc")]
-    usual: list[Edge] = [edge("ann", "pc1", "srv"), edge("bob", "pc2", "srv")]
+    attack: list[tuple[str, str | None, str]] = [("ann", "pc9", "dc"), ("ann", "pc1", "dc")]
+    usual: list[tuple[str, str | None, str]] = [("ann", "pc1", "srv"), ("bob", "pc2", "srv")]
 
-    def after(rows: list[Edge], p_value: list[float]) -> History:
-        history = learned([edge("ann", "pc1", "srv"), edge("bob", "pc2", "srv")])
+    def after(rows: list[tuple[str, str | None, str]], p_value: list[float]) -> History:
+        history = learned([("ann", "pc1", "srv"), ("bob", "pc2", "srv")])
         history.encode(edge_table(day, [*usual, *attack]))  # so that both know the same names
         history.learn(day_number(day), history.encode(edge_table(day, rows)), np.array(p_value))
         return history
@@ -320,9 +318,9 @@ def test_a_fingerprint_tells_what_is_kept_out_until_a_day() -> None:
         == fingerprint([true, called("benign", edge("x", None, "y"), incident="b")], NEXT)
         != ""
     )
-    assert fingerprint(
-        [true, called("benign", EDGE, incident="b", day=NEXT)], NEXT
-    ) != fingerprint([true], NEXT)
+    assert fingerprint([true, called("benign", EDGE, incident="b", day=NEXT)], NEXT) != fingerprint(
+        [true], NEXT
+    )
 
 
 def test_benign_and_expected_verdicts_clear_the_edges_of_their_day() -> None:

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import datetime as dt
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from ueba.detect import findings, hiding, incidents, rules
+from ueba import findings
+from ueba.contracts import scored as contract
+from ueba.contracts.incident import Incident, ModelFacts
+from ueba.contracts.reason import Combination
+from ueba.detect import incidents
 from ueba.errors import UsageError
+from ueba.triage import hiding, rules
 
 DAY = dt.date(2026, 1, 20)
 WHO = 'name = "{name}"\nreason = "change 4711"\nowner = "ann"\n'
@@ -23,22 +29,15 @@ def rule(conditions: str, time: str = "expires = 2026-01-31", name: str = "patch
 
 def edge(
     user: str = "svc-patch1", source: str | None = "mgmt", target: str = "srv1", **other: Any
-) -> dict[str, Any]:
+) -> SimpleNamespace:
     at = dt.datetime.combine(DAY, dt.time(22))
     times = {"first_seen": at, "last_seen": at + dt.timedelta(hours=1)}
-    return {
-        "user": user,
-        "source": source,
-        "target": target,
-        "logon_types": ["Network"],
-        "user_kind": "service",
-        **times,
-        **other,
-    }
+    named = {"user": user, "source": source, "target": target, "user_kind": "service"}
+    return SimpleNamespace(**{**named, "logon_types": ["Network"], **times, **other})
 
 
-def hides(text: str, some: dict[str, Any]) -> bool:
-    return rules.that_hides(rules.parse(text, "rules.toml"), some) is not None
+def hides(text: str, some: SimpleNamespace) -> bool:
+    return rules.hiding_rule(rules.parse(text, "rules.toml"), some) is not None
 
 
 @pytest.mark.parametrize(
@@ -89,9 +88,9 @@ def test_the_first_rule_that_matches_decides() -> None:
     shows = rule('target = "dc*"\neffect = "show"', name="not the dc")
     every = rule('user = "svc-*"', name="all")
     some = rules.parse(shows + every, "x")
-    assert rules.that_hides(some, edge(target="dc1")) is None
-    assert rules.that_hides(some, edge()) == "all"
-    assert rules.that_hides(rules.parse(every + shows, "x"), edge(target="dc1")) == "all"
+    assert rules.hiding_rule(some, edge(target="dc1")) is None
+    assert rules.hiding_rule(some, edge()) == "all"
+    assert rules.hiding_rule(rules.parse(every + shows, "x"), edge(target="dc1")) == "all"
 
 
 @pytest.mark.parametrize(
@@ -151,8 +150,9 @@ def day_of(*rows: tuple[str, float, str | None]) -> pd.DataFrame:
 
 
 def found(edges: pd.DataFrame, budget: int, least: float = 0.0) -> list[tuple[str, int, str | None]]:
-    every = incidents.incidents(DAY, edges, 100, budget, least)[1]
-    return [(each["users"][0], each["rank"], each["suppressed_by"]) for each in every]
+    table, every = incidents.incidents(DAY, edges, 100, budget, least)
+    user = dict(zip(table["incident"], table["user"], strict=True))
+    return [(user[each.id], each.rank, each.hidden_by) for each in every]
 
 
 def test_an_incident_is_hidden_if_all_its_edges_are_and_takes_no_place() -> None:
@@ -174,44 +174,68 @@ def test_what_would_not_have_been_reported_is_not_hidden_either() -> None:
 # --- scored days --------------------------------------------------------------------------------------------
 
 
+MODEL = ModelFacts(DAY, DAY, 1, {})
+
+
 def scored(folder: Path, day: dt.date) -> list[str]:
     """Two incidents of patching, one of which has somebody else in it, and one of ann."""
     edges = day_of(("svc-a", 20, None), ("svc-b", 18, None), ("svc-b", 17, None), ("ann", 16, None))
     edges.loc[2, "user"] = "eve"
     edges.loc[2, "source"] = "pc-svc-b"
     at = dt.datetime.combine(day, dt.time(9))
-    known = {
-        "first_seen": at,
-        "last_seen": at,
-        "user_kind": "service",
-        "original": edges["strangeness"],
-        "feedback": 0.0,
-    }
-    edges = edges.assign(day=day, **known)
-    edges["logon_types"] = [["Network"]] * len(edges)
-    edges["said_by"], edges["pattern"] = [[]] * len(edges), [["Network"]] * len(edges)
-    strangest, every = incidents.incidents(day, edges, 100, 10)
-    findings.save(findings.Finding(day, strangest, every), folder)
-    return [incident["id"] for incident in every]
+    lists = {"logon_types": [("Network",)] * 4, "verdicts": [()] * 4, "pattern": [("Network",)] * 4}
+    edges = edges.assign(
+        day=day,
+        user_kind="service",
+        target_kind="machine",
+        count=1,
+        failures=0,
+        first_seen=at,
+        last_seen=at,
+        once_in_days=10.0,
+        carry_over=0.0,
+        strangeness_alone=edges["strangeness"],
+        strangeness_persisted=edges["strangeness"],
+        reasons=[(Combination(),)] * 4,
+        **lists,
+    )
+    strangest, ranked = incidents.incidents(day, edges, 100, 10)
+    every = tuple(
+        Incident(
+            id=each.id,
+            day=day,
+            rank=each.rank,
+            score=each.score,
+            p_value=0.001,
+            once_in_days=10.0,
+            users=(),
+            machines=(),
+            resources=(),
+            edges=1,
+            reasons=(Combination(),),
+            backoff=False,
+            model=MODEL,
+        )
+        for each in ranked
+    )
+    findings.save(findings.Findings(day, strangest[list(contract.NAMES)], every), folder)
+    return [incident.id for incident in every]
 
 
 def test_a_dry_run_counts_what_would_be_hidden_and_warns_of_what_was_true(tmp_path: Path) -> None:
+    next_day = DAY + dt.timedelta(days=1)
     scored(tmp_path, DAY)
-    patching, mixed, ann = scored(tmp_path, DAY + dt.timedelta(days=1))
-    some = rules.parse(rule('user = "svc-*"'), "x")
-    run = hiding.dry_run(tmp_path, some, {patching: {"verdict": "true"}, ann: {"verdict": "true"}})
+    patching, mixed, ann = scored(tmp_path, next_day)
+    chosen = rules.parse(rule('user = "svc-*"'), "x")
+    run = hiding.dry_run(tmp_path, chosen, {patching: "true", ann: "true"}, [DAY, next_day])
     assert run.sentence() == (
-        "would have hidden 2 of 6 incidents on 2 scored days, the worst with 20.0 nats, 1 called true; 2 edges of others match"
+        "would have hidden 2 of 6 incidents on 2 scored days, 1 of them called true; 2 edges of other incidents match"
     )
-    assert [incident["id"] for incident in run.true] == [patching]
-    later = hiding.dry_run(tmp_path, some, {}, first=DAY + dt.timedelta(days=1))
-    assert (later.days, later.incidents, [incident["id"] for incident in later.hidden], later.true) == (
-        1,
-        3,
-        [patching],
-        [],
-    )
-    assert hiding.dry_run(tmp_path, [], {}).hidden == []
+    assert [incident.id for incident in run.true] == [patching]
+    later = hiding.dry_run(tmp_path, chosen, {}, [next_day])
+    assert (later.days, later.incidents, later.true) == (1, 3, [])
+    assert [incident.id for incident in later.hidden] == [patching]
+    assert hiding.dry_run(tmp_path, [], {}, [DAY, next_day]).hidden == ()
     assert findings.load(tmp_path, DAY).edges["rule"].isna().all()  # nothing was kept
 
 
@@ -220,7 +244,7 @@ def test_days_are_put_under_other_rules_and_back(tmp_path: Path) -> None:
     before = findings.load(tmp_path, DAY)
     hiding.hide_all(tmp_path, rules.parse(rule('user = "svc-*"'), "x"))
     after = findings.load(tmp_path, DAY)
-    assert [(each["id"], each["rank"], each["suppressed_by"]) for each in after.incidents] == [
+    assert [(each.id, each.rank, each.hidden_by) for each in after.incidents] == [
         (mixed, 1, None),
         (ann, 2, None),
         (patching, 3, "patches"),
