@@ -15,78 +15,96 @@ import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
 from ingest_world import event, write
-from small_workspace import CONFIG, DAY, HOSTILE, LAST, day_files, run
+from small_workspace import (
+    CONFIG,
+    DAY,
+    HOSTILE,
+    LAST,
+    day_files,
+    history_before,
+    learn,
+    memory,
+    read,
+    run,
+    score,
+)
 
 from graphdb import Connection
 from graphdb.store import Store
-from ueba import backtest, graph, ontology, stages
+from ueba import backtest, findings, graph, ontology, stages, words
 from ueba.cli import main
 from ueba.config import IncidentConfig, TrainConfig
-from ueba.detect import archive, findings
-from ueba.detect.score.detector import quiet
+from ueba.contracts import scored as contract
+from ueba.contracts.incident import ModelFacts
+from ueba.contracts.reason import Unknown
+from ueba.detect.past import lessons
+from ueba.detect.score.detector import Detector
 from ueba.errors import UebaError, UsageError, WorkspaceError
 from ueba.ingest import report as ingest_report
 from ueba.nightly import is_news, nightly
+from ueba.progress import quiet
+from ueba.triage import log
 from ueba.workspace import Workspace
 
 
 def test_a_scored_day_has_ranked_incidents_with_reasons(workspace: Workspace) -> None:
-    finding = stages.score(workspace, LAST, CONFIG)
-    assert [incident["rank"] for incident in finding.incidents] == list(range(1, len(finding.incidents) + 1))
-    assert 1 <= len(finding.incidents) <= 5
-    scores = [incident["score"] for incident in finding.incidents]
+    found = score(workspace)
+    assert [incident.rank for incident in found.incidents] == list(range(1, len(found.incidents) + 1))
+    assert 1 <= len(found.incidents) <= 5
+    scores = [incident.score for incident in found.incidents]
     assert scores == sorted(scores, reverse=True)
-    assert all(incident["reasons"] for incident in finding.incidents)
-    assert finding.edges["surprise"].ge(0).all() and finding.edges["p_value"].between(0, 1).all()
-    assert archive.load_incidents(workspace.findings) == finding.incidents
+    assert all(incident.reasons == found.edges_of(incident)[0].reasons for incident in found.incidents)
+    assert found.edges["surprise"].ge(0).all() and found.edges["p_value"].between(0, 1).all()
+    assert findings.load_incidents(workspace.findings) == found.incidents
+    assert contract.edges(findings.load_edges(workspace.findings, LAST)) == contract.edges(found.edges)
 
 
 def test_unknown_entities_are_scored_and_said_to_be(workspace: Workspace) -> None:
-    stages.train(workspace, LAST - DAY, replace(CONFIG, train=TrainConfig(steps=40, seeds=1)))
-    finding = stages.score(workspace, LAST, replace(CONFIG, incidents=IncidentConfig(candidates=10_000)))
-    stranger = finding.edges[finding.edges["user"].str.startswith(HOSTILE)].iloc[0]
-    said = " ".join(stranger["reasons"])
-    assert "no history as a user" in said and "no history as a source" in said and "back-off" in said
-    assert stranger["surprise"] > finding.edges["surprise"].median()
+    learn(workspace, LAST - DAY, replace(CONFIG, train=TrainConfig(steps=40, seeds=1)))
+    found = score(workspace, config=replace(CONFIG, incidents=IncidentConfig(candidates=10_000)))
+    stranger = next(edge for edge in contract.edges(found.edges) if edge.user.startswith(HOSTILE))
+    unknown = {reason.role for reason in stranger.reasons if isinstance(reason, Unknown)}
+    assert {"user", "source"} <= unknown
+    assert stranger.surprise > found.edges["surprise"].median()
 
 
 def test_scoring_again_says_the_same(workspace: Workspace) -> None:
-    once, again = stages.score(workspace, LAST, CONFIG), stages.score(workspace, LAST, CONFIG)
+    once, again = score(workspace), score(workspace)
     assert once.incidents == again.incidents
-    assert once.edges.drop(columns="reasons").equals(again.edges.drop(columns="reasons"))
+    assert once.edges.equals(again.edges)
 
 
 def test_a_day_that_was_learned_is_not_scored(workspace: Workspace) -> None:
     with pytest.raises(WorkspaceError, match="would be scored by what came after it"):
-        stages.score(workspace, LAST - DAY, CONFIG)
+        score(workspace, LAST - DAY)
 
 
 def test_training_twice_gives_the_same_model(workspace: Workspace, trained: Workspace) -> None:
-    stages.train(workspace, LAST - DAY, CONFIG)
+    learn(workspace, LAST - DAY)
     for name in ("model/model-0.safetensors", "model/calibration.json", "history/history.safetensors"):
         assert (workspace.root / name).read_bytes() == (trained.root / name).read_bytes()
 
 
 def test_late_data_makes_the_history_anew(workspace: Workspace, logs: Path, tmp_path: Path) -> None:
-    carried_on = stages.known_before(workspace, LAST, CONFIG)
+    carried_on = history_before(workspace)
     late = tmp_path / "late.txt"
     late.write_text(Path(day_files(logs)[3]).read_text().splitlines()[0].replace("Success", "Fail") + "\n")
-    stages.read(workspace, str(late), "lanl", CONFIG)
-    made_anew = stages.known_before(workspace, LAST, CONFIG)
+    read(workspace, late)
+    made_anew = history_before(workspace)
     changed = set(made_anew.batches) ^ set(carried_on.batches)
     assert (
         len(changed) == 2 and len({batch.split("/")[0] for batch in changed}) == 1
     )  # that day's edges, before and after
     shutil.rmtree(workspace.history)
-    assert stages.known_before(workspace, LAST, CONFIG).batches == made_anew.batches
+    assert history_before(workspace).batches == made_anew.batches
 
 
 def test_scoring_a_file_keeps_nothing(workspace: Workspace, logs: Path) -> None:
     before = sorted(path for path in workspace.root.rglob("*") if path.is_file())
-    found = list(stages.score_file(workspace, day_files(logs)[-1], "lanl", CONFIG))
+    found = list(stages.score_file(memory(workspace), day_files(logs)[-1], "lanl"))
     assert [finding.day for finding in found] == [LAST]
     assert sorted(path for path in workspace.root.rglob("*") if path.is_file()) == before
-    stored = stages.score(workspace, LAST, CONFIG)
+    stored = score(workspace)
     both = found[0].edges.head(50).merge(stored.edges, on=["user", "source", "target"], suffixes=("", "_day"))
     assert len(both) >= 50
     assert (both["surprise"] - both["surprise_day"]).abs().max() < 1e-6
@@ -96,12 +114,13 @@ def test_scoring_a_file_keeps_nothing(workspace: Workspace, logs: Path) -> None:
 
 
 def walked(workspace: Workspace, last: dt.date) -> backtest.Backtest:
-    return backtest.backtest(workspace.lake, LAST - 4 * DAY, LAST - 3 * DAY, last, CONFIG, retrain_days=2)
+    plan = backtest.Plan(LAST - 4 * DAY, LAST - 3 * DAY, last, retrain_days=2)
+    return backtest.backtest(workspace.lake, plan, CONFIG)
 
 
 def test_a_backtest_writes_the_columns_that_others_compute_on(trained: Workspace, tmp_path: Path) -> None:
     result = walked(trained, LAST)
-    assert result.trainings == [str(LAST - 4 * DAY), str(LAST - 2 * DAY)]
+    assert result.trainings == [LAST - 4 * DAY, LAST - 2 * DAY]
     backtest.write(result, tmp_path)
     edges = pq.read_table(tmp_path / "edges.parquet")
     assert edges.column_names == ["day", "user", "source", "target", "surprise", "p_value", "incident"]
@@ -116,13 +135,14 @@ def test_a_backtest_writes_the_columns_that_others_compute_on(trained: Workspace
 def test_the_future_changes_nothing_before_it(trained: Workspace) -> None:
     """The first days of a longer walk are those of a shorter one."""
     short, long = walked(trained, LAST - DAY), walked(trained, LAST)
-    size = len(short.edges)
-    assert long.edges.head(size).equals(short.edges)
+    assert len(short.findings) == 3
+    for sooner, later in zip(short.findings, long.findings, strict=False):
+        assert sooner.edges.equals(later.edges) and sooner.incidents == later.incidents
 
 
 def test_days_out_of_order_are_refused(trained: Workspace) -> None:
     with pytest.raises(UsageError, match="--train-until"):
-        backtest.backtest(trained.lake, LAST, LAST, LAST, CONFIG)
+        backtest.backtest(trained.lake, backtest.Plan(LAST, LAST, LAST), CONFIG)
 
 
 # --- the graph ----------------------------------------------------------------------------------------------
@@ -143,15 +163,15 @@ def counts(store: Store) -> list[int]:
 
 
 def test_the_graph_says_what_the_lake_says(store: Store, workspace: Workspace) -> None:
-    finding = stages.score(workspace, LAST, CONFIG)
-    loaded = graph.load(store, workspace, LAST, LAST, quiet)
+    finding = score(workspace)
+    loaded = graph.load(store, memory(workspace), LAST, LAST, quiet)
     once = counts(store)
-    assert graph.load(store, workspace, LAST, LAST, quiet) == {"days": 1}
+    assert graph.load(store, memory(workspace), LAST, LAST, quiet) == {"days": 1}
     assert counts(store) == once
     store.delete(
         "MATCH (n:LoadedDay) WITH n LIMIT $limit DELETE n RETURN count(*) AS deleted"
     )  # as if cut off before its end
-    assert graph.load(store, workspace, LAST, LAST, quiet) == loaded
+    assert graph.load(store, memory(workspace), LAST, LAST, quiet) == loaded
     assert counts(store) == once
     assert store.count(ontology.LOGGED_ON) == loaded["LOGGED_ON"]
     hostile = store.query(
@@ -161,12 +181,12 @@ def test_the_graph_says_what_the_lake_says(store: Store, workspace: Workspace) -
     worst = store.query(
         "MATCH (i:Incident {rank: 1})-[:SCORED_BY]->(r:ModelRun) RETURN i.id AS id, r.trained_until AS run"
     )
-    assert worst.values.tolist() == [[finding.incidents[0]["id"], str(LAST - DAY)]]
+    assert worst.values.tolist() == [[finding.incidents[0].id, str(LAST - DAY)]]
     scored = store.query(
         "MATCH (u:User)-[r:LOGGED_ON|ACCESSED]->() WHERE r.incident = $id RETURN DISTINCT u.name AS name",
-        {"id": finding.incidents[0]["id"]},
+        {"id": finding.incidents[0].id},
     )
-    assert sorted(scored["name"]) == finding.incidents[0]["users"]
+    assert sorted(scored["name"]) == list(finding.incidents[0].users)
     machine_accounts = store.query("MATCH (u:MachineAccount) RETURN u.name AS name")["name"]
     assert len(machine_accounts) and all("$@" in name for name in machine_accounts)
 
@@ -174,11 +194,11 @@ def test_the_graph_says_what_the_lake_says(store: Store, workspace: Workspace) -
 def test_a_day_without_incidents_is_a_result(
     store: Store, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert stages.score(workspace, LAST, CONFIG).incidents
-    graph.load(store, workspace, LAST, LAST, quiet)
-    monkeypatch.setattr("ueba.detect.score.detector.Detector.least_score", lambda *_: 1e9)
-    assert not stages.score(workspace, LAST, CONFIG).incidents
-    graph.load(store, workspace, LAST, LAST, quiet)
+    assert score(workspace).incidents
+    graph.load(store, memory(workspace), LAST, LAST, quiet)
+    monkeypatch.setattr(ModelFacts, "least_score", lambda *_: 1e9)
+    assert not score(workspace).incidents
+    graph.load(store, memory(workspace), LAST, LAST, quiet)
     assert store.count(ontology.INCIDENT) == 0
     scored = store.query(
         "MATCH ()-[r:LOGGED_ON|ACCESSED]->() WHERE r.surprise IS NOT NULL RETURN r.incident AS incident"
@@ -201,8 +221,8 @@ def test_a_name_that_is_understood_later_replaces_the_old_one_in_the_graph(
         [event("2026-03-03T09:00:00", "CORP\\alice", "ws1", "srv1", user_id=sid, witness="host")],
     )
     for number, lines in enumerate(nights):
-        stages.read(workspace, write(tmp_path, f"log{number}", lines), str(tmp_path / "all.toml"), CONFIG)
-        graph.load(store, workspace, monday, tuesday, quiet)
+        read(workspace, write(tmp_path, f"log{number}", lines), str(tmp_path / "all.toml"))
+        graph.load(store, memory(workspace), monday, tuesday, quiet)
     asked = "MATCH (u:User)-[r:LOGGED_ON]->() RETURN u.name AS user, r.day AS day, r.witnesses AS seen, u:Privileged AS admin"
     assert store.query(f"{asked} ORDER BY day").to_dict("records") == [
         {"user": "alice@corp", "day": str(monday), "seen": 0, "admin": True},
@@ -219,8 +239,8 @@ def test_a_night_then_the_same_night_again(connection: Connection, logs: Path, t
     environment["NEO4J_DATABASE"] = connection.database
     workspace = Workspace(tmp_path)
     first = nightly(workspace, day_files(logs), "lanl", CONFIG, environment)
-    assert first["day"] == str(LAST) and first["incidents"]
-    assert list(first["seconds"]) == [
+    assert first.day == LAST and first.incidents
+    assert list(first.seconds) == [
         "ingest",
         "load",
         "train before",
@@ -228,14 +248,15 @@ def test_a_night_then_the_same_night_again(connection: Connection, logs: Path, t
         "train",
         "write",
         "prune",
-        "peers",
+        "similar",
     ]
     with Store(connection) as store:
         once = counts(store)
         again = nightly(workspace, day_files(logs), "lanl", CONFIG, environment)
-        assert again["incidents"] == first["incidents"]
+        assert again.incidents == first.incidents
         assert counts(store) == once
-    assert all(report["already_ingested"] for report in again["ingested"])
+    assert all(report.already_ingested for report in again.ingested)
+    assert "score" not in again.seconds
     assert len(list(workspace.runs.glob("*-nightly.json"))) == 2
 
 
@@ -243,20 +264,22 @@ def test_a_night_then_the_same_night_again(connection: Connection, logs: Path, t
 
 
 def test_incidents_and_explain_from_the_command_line(workspace: Workspace, tmp_path: Path) -> None:
-    stages.score(workspace, LAST, CONFIG)
+    score(workspace)
     listed = [
         json.loads(line) for line in run(workspace.root, "incidents", "--format", "jsonl").stdout.splitlines()
     ]
-    assert listed == [
-        {**incident, "verdict": None} for incident in archive.load_incidents(workspace.findings)
-    ]
-    assert listed[0]["schema_version"] == 1
+    kept = findings.load_incidents(workspace.findings)
+    rows = [{**words.incident_json(incident), "verdict": None} for incident in kept]
+    assert listed == json.loads(json.dumps(rows))
+    assert all(reason["kind"] and reason["sentence"] for reason in listed[0]["reasons"])
     picture = tmp_path / "picture.html"
     told = run(workspace.root, "explain", listed[0]["id"][:13], "--picture", str(picture))
     assert listed[0]["id"] in told.stdout
     page = picture.read_text()
     assert listed[0]["users"][0] in page and "<script src" not in page
-    assert run(workspace.root, "incidents", "--format", "csv").stdout.startswith("day,rank,id,score")
+    assert run(workspace.root, "incidents", "--format", "csv").stdout.startswith(
+        "day,rank,id,how_rare,score,p_value,"
+    )
 
 
 def test_score_reads_a_pipe(workspace: Workspace, logs: Path) -> None:
@@ -342,7 +365,7 @@ def test_errors_have_exit_codes() -> None:
 
 
 def test_findings_of_a_day_that_was_not_scored(tmp_path: Path) -> None:
-    assert findings.suspects(tmp_path, LAST) == {}
+    assert lessons.of_workspace(tmp_path, ()).excluded(LAST) == {}
     with pytest.raises(WorkspaceError, match="was not scored"):
         findings.load_edges(tmp_path, LAST)
 
@@ -358,9 +381,38 @@ def test_the_doctor_looks_at_everything(workspace: Workspace, monkeypatch: pytes
 
 def test_a_file_that_cannot_be_read_is_no_news(workspace: Workspace) -> None:
     """Else every run of a night that one such file is among would score and learn anew."""
-    stages.train(workspace, LAST - DAY, CONFIG)
-    stages.score(workspace, LAST, CONFIG)
-    stages.train(workspace, LAST, CONFIG)
+    learn(workspace, LAST - DAY)
+    score(workspace)
+    learn(workspace)
     broken = ingest_report.failed("broken.gz", "not a gzip file")
-    assert not is_news(workspace, LAST, [broken], CONFIG)
-    assert is_news(workspace, LAST, [broken, replace(broken, problem=None)], CONFIG)
+    assert not is_news(memory(workspace), LAST, [broken])
+    assert is_news(memory(workspace), LAST, [broken, replace(broken, problem=None)])
+
+
+def test_a_night_loads_the_model_once_and_reads_the_verdict_log_once(
+    connection: Connection, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The night scores with the model that is there and trains the next; it needs no other, and no verdict
+    twice."""
+    counted: list[str] = []
+    loads, reads = Detector.load, log.read
+
+    def load(folder: Path) -> Detector:
+        counted.append("model")
+        return loads(folder)
+
+    def read_log(root: Path) -> log.Log:
+        counted.append("verdicts")
+        return reads(root)
+
+    monkeypatch.setattr(Detector, "load", staticmethod(load))
+    monkeypatch.setattr(log, "read", read_log)
+    environment = {
+        "NEO4J_URI": connection.uri,
+        "NEO4J_USERNAME": connection.username,
+        "NEO4J_PASSWORD": connection.password,
+        "NEO4J_DATABASE": connection.database,
+    }
+    night = nightly(workspace, [], "lanl", CONFIG, environment)
+    assert night.day == LAST and {"score", "train", "similar"} <= set(night.seconds)
+    assert sorted(counted) == ["model", "verdicts"]

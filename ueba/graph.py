@@ -34,8 +34,8 @@ from ueba.findings import Findings
 from ueba.ingest import lake
 from ueba.investigate import alike, entity
 from ueba.investigate.entity import EntityContext
+from ueba.memory import Memory
 from ueba.progress import Progress, quiet
-from ueba.triage import log
 from ueba.words import sentence
 from ueba.workspace import Workspace
 
@@ -61,12 +61,13 @@ def connect(workspace: Workspace, config: Config, environment: Mapping[str, str]
 
 
 def load(
-    store: Store, workspace: Workspace, first: dt.date, last: dt.date, progress: Progress
+    store: Store, memory: Memory, first: dt.date, last: dt.date, progress: Progress = quiet
 ) -> dict[str, int]:
     """Upsert the lake's days from `first` to `last` and what was found on them. A day that was loaded
     before, from the same files, is passed over. Returns rows by label and relationship type."""
+    workspace = memory.workspace
     days = [day for day in lake.days(workspace.lake) if first <= day <= last]
-    scored, words = set(findings.scored_days(workspace.findings)), log.read(workspace.root).words
+    scored, words = set(findings.scored_days(workspace.findings)), memory.verdict_log.words
     store.ensure_schema(ontology.SCHEMA)
     counts: Counter[str] = Counter(days=len(days))
     for done, day in enumerate(days):

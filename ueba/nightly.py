@@ -35,7 +35,7 @@ def nightly(
         day = memory.last_day()
         oldest = day - dt.timedelta(days=config.graph.window_days)
         with clock.stage("load"):
-            loaded = graph.load(store, workspace, oldest, day, progress)
+            loaded = graph.load(store, memory, oldest, day, progress)
         if is_news(memory, day, reports):
             if not memory.can_score(day):  # the first night, or late data for a day already learned
                 with clock.stage("train before"):

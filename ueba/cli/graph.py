@@ -42,7 +42,7 @@ def load(settings: Settings, first: dt.date | None, last: dt.date | None) -> Non
         output.progress() as report,
         graphs.connect(settings.workspace, settings.config, os.environ) as store,
     ):
-        counts = graphs.load(store, settings.workspace, first, last, report)
+        counts = graphs.load(store, memory, first, last, report)
         known = stages.entity_context(memory) if memory.model_facts else None
         counts["PEER_OF"] = graphs.write_peers(store, known, report)
     days = counts.pop("days")
