@@ -5,25 +5,38 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 import pytest
 from detect_world import DAY, edge_table, learned
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from small_workspace import CONFIG, LAST, run
+from small_workspace import CONFIG, LAST, history_before, run
 
 from models import inference
-from ueba import stages
-from ueba.detect import findings
+from ueba import findings, words
+from ueba.contracts import scored as contract
+from ueba.contracts.edge import Edge
+from ueba.contracts.explanation import Counterfactual, Expected, Explanation, Habit, Usual
+from ueba.contracts.incident import Incident, ModelFacts
+from ueba.contracts.reason import Combination
+from ueba.contracts.scored import ScoredEdge
+from ueba.detect.day import Past, score_day
 from ueba.detect.look import features
 from ueba.detect.past.history import day_number
+from ueba.detect.past.walk import DayEdges, day_edges
+from ueba.detect.reasons import HISTORY_OF
 from ueba.detect.score.detector import Detector
-from ueba.ingest import lake
-from ueba.investigate import explain
+from ueba.investigate.explain import counterfactuals, habits, kept, weigh
+from ueba.investigate.explain import day as explaining
+from ueba.investigate.explain import words as sentences
+from ueba.investigate.explain.incident import ExplainedEdge, ExplainedIncident
+from ueba.investigate.explain.scoring import DayScoring
 
 # --- Shapley ------------------------------------------------------------------------------------------------
 
@@ -65,150 +78,139 @@ def day(scored):
 
 @pytest.fixture(scope="module")
 def judged(day):
-    workspace, finding = day
-    model = Detector.load(workspace.model)
-    history = stages.known_before(workspace, LAST, CONFIG)
-    table = lake.read_pairs(workspace.lake, LAST, LAST)
-    batch = history.encode(table)
-    return model, history, batch, table, finding, explain.Judge.of(model, history, LAST, batch)
+    workspace, found = day
+    model, history = Detector.load(workspace.model), history_before(workspace)
+    edges = day_edges(workspace.lake, history, LAST)
+    return model, history, edges, found, DayScoring.of(model, history, edges)
 
 
-def test_the_judge_says_what_the_detector_says(judged):
-    model, history, batch, _, _, judge = judged
-    score, _ = model.score(history, batch, day_number(LAST))
-    surprise, p = judge.score(batch)
+def strangest_row(edges, found):
+    """The strangest edge of the day that is in an incident, and where it stands among all of the day."""
+    wanted = contract.edges(found.edges[found.edges["incident"].notna()])[0].edge
+    every = zip(*(edges.table[name].to_pylist() for name in Edge._fields), strict=True)
+    return wanted, list(every).index(wanted)
+
+
+def test_an_edge_that_never_happened_is_scored_as_the_detector_does(judged):
+    model, history, edges, _, scoring = judged
+    score, _ = model.score(history, edges.batch, day_number(LAST))
+    surprise, p = scoring.score(edges.batch)
     assert surprise == pytest.approx(score.surprise, abs=1e-4) and p == pytest.approx(score.p_value, rel=1e-3)
 
 
 def test_parts_add_up_to_the_log_odds_and_these_are_the_surprise(day):
-    workspace, finding = day
-    told = explain.load(workspace.findings, LAST)
-    assert set(told) == {incident["id"] for incident in finding.incidents} and told
-    surprise = {
-        (edge["user"], edge["source"], edge["target"]): edge["surprise"]
-        for edge in findings.records(finding.edges)
-    }
-    for edges in told.values():
-        assert 1 <= len(edges) <= explain.EDGES
-        for edge in edges:
-            assert edge["ordinary_log_odds"] + sum(edge["parts"].values()) == pytest.approx(
-                edge["log_odds"], abs=1e-6
-            )
-            assert np.logaddexp(0, edge["log_odds"]) == pytest.approx(
-                surprise[edge["user"], edge["source"], edge["target"]], abs=1e-4
-            )
+    workspace, found = day
+    explanations = kept.load(workspace.findings, LAST)
+    assert set(explanations) == {incident.id for incident in found.incidents} and explanations
+    surprise = {edge.edge: edge.surprise for edge in contract.edges(found.edges)}
+    for of_incident in explanations.values():
+        assert 1 <= len(of_incident) <= explaining.MOST_EDGES
+        for each in of_incident:
+            assert each.ordinary_log_odds + sum(each.parts.values()) == pytest.approx(each.log_odds, abs=1e-6)
+            assert np.logaddexp(0, each.log_odds) == pytest.approx(surprise[each.edge], abs=1e-4)
 
 
-def test_what_is_explained_is_kept_and_is_json(judged, scored):
-    model, history, batch, table, finding, _ = judged
-    again = explain.facts(model, history, batch, table, finding)
-    assert json.loads(json.dumps(again)) == explain.load(scored.findings, LAST)
+def test_what_is_explained_is_kept(judged, scored):
+    model, history, edges, found, _ = judged
+    assert explaining.explain(model, history, edges, found) == kept.load(scored.findings, LAST)
 
 
-@pytest.mark.parametrize("part", explain.PARTS)
+@pytest.mark.parametrize("part", weigh.PARTS)
 def test_what_differs_in_one_part_owes_all_to_it(judged, part):
     """The edge is its own ordinary one, but for the features of one part."""
-    *_, batch, _, _, judge = judged
-    row = batch.take(np.array([0]))
-    described = judge.describe(row)
-    changed = np.where(explain.MEMBERS[part], described + 1, described).astype(np.float32)
-    (told,) = explain.weigh(judge, row, changed, ordinary=row)
-    difference = (
-        judge.log_odds(judge.together(row), changed)[0] - judge.log_odds(judge.together(row), described)[0]
-    )
-    assert abs(difference) > 1e-6 and told["parts"][explain.PARTS[part]] == pytest.approx(
-        difference, abs=1e-6
-    )
-    assert all(abs(nats) < 1e-9 for name, nats in told["parts"].items() if name != explain.PARTS[part])
-    for each in told["features"]:  # each by its own function, on top of the ordinary value
-        column = features.FEATURE_NAMES.index(each["feature"])
-        assert explain.MEMBERS[part][column] and each["value"] == pytest.approx(each["ordinary"] + 1)
+    *_, edges, _, scoring = judged
+    row = edges.batch.take(np.array([0]))
+    described = scoring.describe(row)
+    changed = np.where(weigh.MEMBERS[part], described + 1, described).astype(np.float32)
+    (weights,) = weigh.weigh(scoring, row, changed, ordinary=row)
+    graph = scoring.products(row)
+    difference = scoring.log_odds(graph, changed)[0] - scoring.log_odds(graph, described)[0]
+    assert abs(difference) > 1e-6
+    assert weights.parts[weigh.PARTS[part]] == pytest.approx(difference, abs=1e-6)
+    assert all(abs(nats) < 1e-9 for name, nats in weights.parts.items() if name != weigh.PARTS[part])
+    for each in weights.features:  # each by its own function, on top of the ordinary value
+        column = features.FEATURE_NAMES.index(each.feature)
+        assert weigh.MEMBERS[part][column] and each.value == pytest.approx(each.ordinary + 1)
         alone = described.copy()
         alone[0, column] += 1
         own = [
-            (inference.contributions(weights, alone) - inference.contributions(weights, described)).sum()
+            (inference.contributions(model, alone) - inference.contributions(model, described)).sum()
             + (
-                (inference.standardised(weights, alone) - inference.standardised(weights, described))
-                @ weights.arrays["linear.weight"][0]
+                (inference.standardised(model, alone) - inference.standardised(model, described))
+                @ model.arrays["linear.weight"][0]
             )[0]
-            for weights in judge.model.models
+            for model in scoring.model.models
         ]
-        assert each["log_odds"] == pytest.approx(np.mean(own), abs=1e-5)
+        assert each.log_odds == pytest.approx(np.mean(own), abs=1e-5)
 
 
 def test_what_differs_in_its_ends_alone_owes_all_to_the_graph(judged):
-    *_, batch, _, _, judge = judged
-    together = judge.together(batch)[0]
-    other = int(np.argmax(np.abs(together - together[0]).sum(1)))
-    row, ordinary = batch.take(np.array([other])), batch.take(np.array([0]))
-    (told,) = explain.weigh(judge, row, judge.describe(ordinary), ordinary)
-    assert abs(told["parts"][explain.GRAPH]) > 1e-6
-    assert all(abs(nats) < 1e-9 for name, nats in told["parts"].items() if name != explain.GRAPH)
+    *_, edges, _, scoring = judged
+    graph = scoring.products(edges.batch)[0]
+    other = int(np.argmax(np.abs(graph - graph[0]).sum(1)))
+    row, ordinary = edges.batch.take(np.array([other])), edges.batch.take(np.array([0]))
+    (weights,) = weigh.weigh(scoring, row, scoring.describe(ordinary), ordinary)
+    assert abs(weights.parts[weigh.GRAPH]) > 1e-6
+    assert all(abs(nats) < 1e-9 for name, nats in weights.parts.items() if name != weigh.GRAPH)
 
 
 def test_the_ordinary_edge_is_the_median_of_the_days(judged):
-    *_, batch, _, _, judge = judged
-    some = batch.take(np.arange(5))
-    (told,) = explain.weigh(judge, batch.take(np.array([7])), judge.describe(batch.take(np.array([7]))), some)
-    median = np.median(judge.describe(some), axis=0)
-    assert told["features"] and all(
-        each["ordinary"] == pytest.approx(median[features.FEATURE_NAMES.index(each["feature"])])
-        for each in told["features"]
+    *_, edges, _, scoring = judged
+    ordinary, row = edges.batch.take(np.arange(5)), edges.batch.take(np.array([7]))
+    (weights,) = weigh.weigh(scoring, row, scoring.describe(row), ordinary)
+    median = np.median(scoring.describe(ordinary), axis=0)
+    assert weights.features and all(
+        each.ordinary == pytest.approx(median[features.FEATURE_NAMES.index(each.feature)])
+        for each in weights.features
     )
 
 
 def test_a_name_that_is_both_a_machines_and_a_resources_can_be_explained(judged):
-    model, history, _, table, finding, _ = judged
-    wanted = finding.edges[finding.edges["incident"].notna()].iloc[0]
-    keys = list(zip(*(table[name].to_pylist() for name in ("user", "source", "target")), strict=True))
-    row = keys.index((wanted["user"], wanted["source"], wanted["target"]))
-    other = table.slice(row, 1).set_column(
-        table.column_names.index("target_kind"), "target_kind", pa.array(["resource"])
-    )
+    model, history, edges, found, _ = judged
+    wanted, row = strangest_row(edges, found)
+    table = edges.table
+    column = table.column_names.index("target_kind")
+    other = table.slice(row, 1).set_column(column, "target_kind", pa.array(["resource"]))
     both = pa.concat_tables([table, other.cast(table.schema)])
-    batch = history.encode(both)
-    again, _ = findings.find(model, history, LAST, batch, both, CONFIG)
-    told = explain.facts(model, history, batch, both, again)
+    twice = DayEdges(LAST, history.encode(both), both)
+    again, _ = score_day(model, Past(history), twice, CONFIG.incidents)
+    explanations = explaining.explain(model, history, twice, again)
     explained = [
-        explain.key(edge) for edges in told.values() for edge in edges if edge["target"] == wanted["target"]
+        each.edge for rows in explanations.values() for each in rows if each.edge.target == wanted.target
     ]
-    assert len(explained) == len(set(explained)) and {kind for *_, kind in explained} >= {"machine"}
+    assert len(explained) == len(set(explained)) and {edge.target_kind for edge in explained} >= {"machine"}
 
 
 def test_every_feature_is_of_one_part():
-    assert sum(explain.MEMBERS.values()).tolist() == [1] * len(features.FEATURES)
-    assert {explain.part_of(name) for name in ("odd_hours_user", "hour_surprise_worst")} == {"hour"}
+    assert sum(weigh.MEMBERS.values()).tolist() == [1] * len(features.FEATURES)
+    assert {weigh.part_of(name) for name in ("odd_hours_user", "hour_surprise_worst")} == {"hour"}
 
 
 def test_a_change_is_judged_as_an_edge_that_has_it(judged):
     """Each alternative again, through the detector's own functions."""
-    model, history, batch, table, finding, judge = judged
-    wanted = finding.edges[finding.edges["incident"].notna()].iloc[0]
-    keys = list(zip(*(table[name].to_pylist() for name in ("user", "source", "target")), strict=True))
-    row = batch.take(np.array([keys.index((wanted["user"], wanted["source"], wanted["target"]))]))
-    [changes] = explain.counterfactuals(judge, row)
-    assert {each["change"] for each in changes} >= {"source", "target"}
-    assert [each["p_value"] for each in changes] == sorted(
-        (each["p_value"] for each in changes), reverse=True
-    )
+    model, history, edges, found, scoring = judged
+    row = edges.batch.take(np.array([strangest_row(edges, found)[1]]))
+    [changes] = counterfactuals.counterfactuals(scoring, row)
+    assert {each.change for each in changes} >= {"source", "target"}
+    assert [each.p_value for each in changes] == sorted((each.p_value for each in changes), reverse=True)
     ids = {"source": history.places, "target": history.places, "user": history.users}
     changed = row.take(np.zeros(len(changes), np.int64))
     columns = {name: getattr(changed, name).copy() for name in ("user", "source", "target", "hours", "types")}
     for number, each in enumerate(changes):
-        if each["change"] in ids:
-            columns[each["change"]][number] = ids[each["change"]].find([each["to"]])[0]
-            if each["from"] is not None:
-                columns["source"][number] = history.places.find([each["from"]])[0]
+        if each.change in ids:
+            columns[each.change][number] = ids[each.change].find([each.to])[0]
+            if each.acts_from is not None:
+                columns["source"][number] = history.places.find([each.acts_from])[0]
         else:
-            name = "hours" if each["change"] == "hour" else "types"
-            to = each["to"] if each["change"] == "hour" else history.types.names.index(each["to"])
+            name = "hours" if each.change == "hour" else "types"
+            to = int(each.to) if each.change == "hour" else history.types.names.index(each.to)
             columns[name][number] = np.arange(columns[name].shape[1]) == to
     changed = replace(changed, **columns)
-    described = features.describe(history, changed, day_number(LAST), features.today(history, batch))
+    described = features.describe(history, changed, day_number(LAST), features.today(history, edges.batch))
     expected = model.surprise(history, changed, described)
     # Rows of a matrix product differ in their last digit by where they stand, and a feature's own function
     # can be steep.
-    assert np.array([each["surprise"] for each in changes]) == pytest.approx(expected, abs=1e-2)
+    assert np.array([each.surprise for each in changes]) == pytest.approx(expected, abs=1e-2)
 
 
 # --- what is counted ----------------------------------------------------------------------------------------
@@ -219,16 +221,12 @@ def test_what_a_user_does_on_most_days_is_counted_in_decayed_days():
     history = learned(
         [("ann", "pc1", "srv"), ("ann", "pc1", "pc1")], [("ann", "pc1", "srv"), ("ann", "pc1", "pc2")]
     )
-    expected = explain._expected(history, 0)
-    assert expected["target"] == [
-        {"name": "srv", "days": 1.0},
-        {"name": "pc2", "days": round(1 / 1.5, 4)},
-        {"name": "pc1", "days": round(0.5 / 1.5, 4)},
-    ]
-    assert expected["source"] == [{"name": "pc1", "days": 1.0}]
-    assert expected["hour"] == [{"name": 9, "share": 1.0}] and expected["logon_type"] == [
-        {"name": "Network", "share": 1.0}
-    ]
+    assert habits.expected(history, 0) == Expected(
+        target=(Usual("srv", 1.0), Usual("pc2", round(1 / 1.5, 4)), Usual("pc1", round(0.5 / 1.5, 4))),
+        source=(Usual("pc1", 1.0),),
+        hour=(Usual("9", 1.0),),
+        logon_type=(Usual("Network", 1.0),),
+    )
 
 
 def test_how_often_somebody_does_new_things_can_be_counted():
@@ -242,33 +240,33 @@ def test_how_often_somebody_does_new_things_can_be_counted():
     batch = history.encode(
         edge_table(day, [("cal", None, "x1"), ("dee", None, "x3"), ("dee", None, "x4"), ("cal", None, "x5")])
     )
-    judge = explain.Judge(None, history, day_number(day), features.today(history, batch), [])
+    scoring = DayScoring(None, history, day_number(day), features.today(history, batch), [])
     cal, dee = (
-        explain._habit(judge, batch, number, "user_target", False, {"user": user, "target": "x"})
-        for number, user in ((3, "cal"), (1, "dee"))
+        habits.habit(scoring, batch, row, "user_target", Edge(user, None, "x", "machine"), False)
+        for row, user in ((3, "cal"), (1, "dee"))
     )
-    assert (dee["who"], dee["met"], dee["new_today"], dee["partners"], dee["peers"]) == ("dee", "x", 2, 2, 1)
-    assert cal["new_today"] == 1 and cal["novelty_of_peers"] == dee["novelty_of_peers"] == pytest.approx(0.25)
-    assert dee["novelty"] < 0.25 < cal["novelty"] and dee["new_a_day"] < cal["new_a_day"]
-    assert (cal["most_new"], dee["most_new"]) == (1, 0)
+    assert (dee.actor, dee.partner, dee.new_today, dee.partners, dee.cohort) == ("dee", "x", 2, 2, 1)
+    assert cal.new_today == 1 and cal.novelty_of_cohort == dee.novelty_of_cohort == pytest.approx(0.25)
+    assert dee.novelty_rate < 0.25 < cal.novelty_rate and dee.new_a_day < cal.new_a_day
+    assert (cal.most_new, dee.most_new) == (1, 0)
 
 
 @pytest.mark.parametrize(
-    ("feature", "told"),
+    ("feature", "names"),
     [
-        ("user_target.unknown_user", ["ann"]),
-        ("source_target.unknown_source", ["pc1"]),
-        ("user_target.unknown_target", ["srv"]),
-        ("user_source.unknown_user", []),
+        ("user_target.unknown_user", ("ann",)),
+        ("source_target.unknown_source", ("pc1",)),
+        ("user_target.unknown_target", ("srv",)),
+        ("user_source.unknown_user", ()),
     ],
 )
-def test_who_has_no_history_is_named(feature, told):
+def test_who_has_no_history_is_named(feature, names):
     described = np.zeros(len(features.FEATURES), np.float32)
     described[features.FEATURE_NAMES.index(feature)] = 1
-    assert explain._backoff({"user": "ann", "source": "pc1", "target": "srv"}, described) == told
-    assert explain._backoff({"user": "ann", "source": None, "target": "srv"}, described) == [
-        name for name in told if name != "pc1"
-    ]
+    assert (feature in HISTORY_OF.values()) is bool(names)
+    assert explaining._without_history(scored_edge("pc1", "srv"), described) == names
+    no_source = tuple(name for name in names if name != "pc1")
+    assert explaining._without_history(scored_edge(None, "srv"), described) == no_source
 
 
 def test_a_change_is_to_what_is_usual_and_never_to_what_is():
@@ -277,20 +275,22 @@ def test_a_change_is_to_what_is_usual_and_never_to_what_is():
         [("ann", "pc1", "srv"), ("bob", "pc2", "db")],
     )
     batch = history.encode(edge_table(DAY, [("ann", "pc1", "db")], hour=3, logon_type="Interactive"))
-    choices = explain._choices(history, batch, 0, explain._peers(history, batch.user))
+    choices = counterfactuals._choices(history, batch, 0, counterfactuals._peers(history, batch.user))
     names = {
         "source": history.places.names,
         "target": history.places.names,
         "user": history.users.names,
         "hour": range(24),
     }
-    told = {(each.what, names.get(each.what, history.types.names)[each.to], each.why) for each in choices}
-    (peer,) = [each for each in choices if each.what == "user"]
+    found = {
+        (each.change, names.get(each.change, history.types.names)[each.to], each.why) for each in choices
+    }
+    (peer,) = [each for each in choices if each.change == "user"]
     assert (
         history.places.names[peer.acts_from] == "pc2"
     )  # from where bob reaches db, as he never acted from pc1
-    assert {each.acts_from for each in choices if each.what != "user"} == {-1}
-    assert told == {
+    assert {each.acts_from for each in choices if each.change != "user"} == {-1}
+    assert found == {
         ("source", "pc2", "where the target is usually reached from"),
         ("target", "srv", "what the user usually reaches"),
         ("user", "bob", "a peer who knows the target"),
@@ -301,110 +301,149 @@ def test_a_change_is_to_what_is_usual_and_never_to_what_is():
 
 # --- in words -----------------------------------------------------------------------------------------------
 
-TOLD = {
-    "new": [
-        {
-            "relation": "user_target",
-            "who": "ann",
-            "met": "srv9",
-            "was_strange_before": False,
-            "new_today": 3,
-            "new_a_day": 0.25,
-            "most_new": 1.0,
-            "novelty": 0.02,
-            "novelty_of_peers": 0.05,
-            "peers": 12,
-            "partners": 4,
-            "partners_held": 1,
-            "known_days": 30,
-        }
-    ],
-    "expected": {
-        "target": [{"name": "srv1", "days": 0.9}],
-        "source": [{"name": "ws1", "days": 1.0}],
-        "hour": [{"name": 10, "share": 0.5}, {"name": 9, "share": 0.3}],
-        "logon_type": [{"name": "Network", "share": 1.0}],
-    },
-    "counterfactuals": [
-        {
-            "change": "user",
-            "to": "bob",
-            "from": "ws2",
-            "why": "a peer who knows the target",
-            "surprise": 0.1,
-            "p_value": 0.4,
-        },
-        {
-            "change": "source",
-            "to": "ws1",
-            "from": None,
-            "why": "where the user usually acts from",
-            "surprise": 2.0,
-            "p_value": 0.05,
-        },
-    ],
-    "log_odds": 6.0,
-    "ordinary_log_odds": -4.0,
-    "hours": [{"name": 3, "share": 0.0004}],
-    "logon_types": [{"name": "Network", "share": 1.0}],
-    "parts": {"user and target": 5.0, "hours": 3.0, "logon type": -0.01, "the graph": 2.01},
-    "features": [],
-    "backoff": ["srv9"],
-}
-EDGE = {
-    "edge": "e1",
-    "user": "ann",
-    "source": None,
-    "target": "srv9",
-    "count": 2,
-    "failures": 0,
-    "first_seen": "2026-03-02T03:04:05",
-    "last_seen": "2026-03-02T04:00:00",
-    "surprise": 6.0,
-    "p_value": 0.0005,
-    "carried": 1.5,
-    "reasons": ["new"],
-    "explained": TOLD,
-}
+HABIT = Habit(
+    relation="user_target",
+    actor="ann",
+    partner="srv9",
+    was_quarantined=False,
+    new_today=3,
+    new_a_day=0.25,
+    most_new=1.0,
+    novelty_rate=0.02,
+    novelty_of_cohort=0.05,
+    cohort=12,
+    partners=4,
+    partners_quarantined=1,
+    known_days=30,
+)
+EXPLANATION = Explanation(
+    edge=Edge("ann", None, "srv9", "machine"),
+    new=(HABIT,),
+    expected=Expected(
+        target=(Usual("srv1", 0.9),),
+        source=(Usual("ws1", 1.0),),
+        hour=(Usual("10", 0.5), Usual("9", 0.3)),
+        logon_type=(Usual("Network", 1.0),),
+    ),
+    counterfactuals=(
+        Counterfactual("user", "bob", "ws2", "a peer who knows the target", 0.1, 0.4),
+        Counterfactual("source", "ws1", None, "where the user usually acts from", 2.0, 0.05),
+    ),
+    log_odds=6.0,
+    ordinary_log_odds=-4.0,
+    hours=(Usual("3", 0.0004),),
+    logon_types=(Usual("Network", 1.0),),
+    parts={"user and target": 5.0, "hours": 3.0, "logon type": -0.01, "the graph": 2.01},
+    features=(),
+    backoff=("srv9",),
+)
+WHEN = dt.datetime(2026, 3, 2, 3, 4, 5)
+
+
+def scored_edge(source=None, target="srv9", **other):
+    fields = {
+        "day": WHEN.date(),
+        "user": "ann",
+        "user_kind": "human",
+        "source": source,
+        "target": target,
+        "target_kind": "machine",
+        "count": 2,
+        "failures": 0,
+        "first_seen": WHEN,
+        "last_seen": WHEN.replace(hour=4, minute=0, second=0),
+        "logon_types": ("Network",),
+        "surprise": 6.0,
+        "p_value": 0.0005,
+        "once_in_days": 400.0,
+        "carry_over": 1.5,
+        "strangeness_alone": 13.6,
+        "strangeness_persisted": 15.1,
+        "strangeness": 15.1,
+        "verdicts": (),
+        "rule": None,
+        "incident": "20260302-aa",
+        "reasons": (Combination(),),
+        "pattern": ("Network",),
+    }
+    return ScoredEdge(**{**fields, **other})
+
+
+def incident_of(*edges):
+    """An incident with these edges (edge, explanation)."""
+    incident = Incident(
+        id="20260302-aa",
+        day=WHEN.date(),
+        rank=2,
+        score=12.34,
+        p_value=0.0005,
+        once_in_days=400.0,
+        users=("ann",),
+        machines=("srv9",),
+        resources=(),
+        edges=len(edges),
+        reasons=(Combination(),),
+        backoff=False,
+        model=ModelFacts(WHEN.date(), WHEN.date(), 1, {}),
+    )
+    rows = [ExplainedEdge(f"e{n}", edge, explanation, []) for n, (edge, explanation) in enumerate(edges, 1)]
+    return ExplainedIncident(incident, rows)
 
 
 def test_an_explanation_reads_as_its_numbers():
-    facts = {"rank": 2, "day": "2026-03-02", "score": 12.34, "edges": [EDGE]}
-    assert explain.sentences(facts) == [
-        "ann made 1 strange edge between 2026-03-02T03:04:05 and 04:00:00 UTC; rank 2 of 2026-03-02, 12.3 nats.",
-        "e1: ann reached srv9 from an unknown machine at 03:04:05, 2 times; one in 2,000 edges of accounts as broad is so strange"
-        " (6.0 nats).",
-        "e1: ann reached srv9 for the first time; it knew 4 targets (and 1 by a strange edge alone), and of those it meets in a day"
-        " 2.0% are new, of those of the 12 as broad 5.0%; this day it met 3 new ones, 0.2 are usual.",
-        "e1: of what ann does otherwise, 3 h UTC 0.0%.",
-        "e1: expected instead: ann reaches srv1 (on 90% of its days); acts from ws1 (on 100% of its days); is active most at 9 h,"
-        " 10 h UTC; logs on by Network (100%).",
-        "e1: it would have been normal by bob from ws2, a peer who knows the target (p 0.4).",
-        "e1: what weighed, in log odds: user and target +5.0, hours +3.0, the graph +2.0; together 6.0, where an ordinary edge of"
-        " the day has -4.0.",
-        "e1: srv9 has no history: it was judged as its group is (back-off).",
-        "e1: ann was strange on the days before as well (1.5 nats).",
+    assert sentences.sentences(incident_of((scored_edge(), EXPLANATION))) == [
+        "ann made 1 strange edge between 2026-03-02 03:04:05 and 04:00:00 UTC; rank 2 of 2026-03-02: about once in"
+        " 400 days an account this active does something this unusual.",
+        "e1: ann reached srv9 from an unknown machine at 03:04:05, 2 times; about once in 400 days an account this"
+        " active does something this unusual.",
+        "e1: ann reached srv9 for the first time; it knew 4 targets (and 1 from strange edges only), and 2.0% of those"
+        " it meets in a day are new (5.0% for the 12 as broad); on this day it met 3 new ones, usually 0.2.",
+        "e1: of what ann usually does, 3 h UTC is 0.0%.",
+        "e1: usually ann reaches srv1 (on 90% of its days); acts from ws1 (on 100% of its days); is most active at"
+        " 9 h, 10 h UTC; logs on by Network (100%).",
+        "e1: it would have been normal by bob from ws2, a peer who knows the target.",
+        "e1: what counted most: user and target (50%), hours (30%), the graph (20%).",
+        "e1: srv9 has no history: it was compared with similar ones (back-off).",
+        "e1: ann was also strange on the days before.",
     ]
 
 
-def test_without_a_change_that_helps_it_says_how_far_the_best_goes():
-    told = {**TOLD, "counterfactuals": TOLD["counterfactuals"][1:]}
-    facts = {"rank": 2, "day": "2026-03-02", "score": 12.34, "edges": [{**EDGE, "explained": told}]}
+def test_numbers_stand_beside_for_those_who_want_them():
+    first, what, *_ = found = sentences.sentences(incident_of((scored_edge(), EXPLANATION)), numbers=True)
+    assert first.endswith("does something this unusual (score 12.3 nats, p 0.0005).")
+    assert what.endswith("does something this unusual (surprise 6.0 nats, p 0.0005).")
+    assert "e1: it would have been normal by bob from ws2, a peer who knows the target (p 0.4)." in found
     assert (
-        "e1: no single change makes it normal; the nearest is from ws1, where the user usually acts from (p 0.05)."
-        in explain.sentences(facts)
+        "e1: evidence in log odds: user and target +5.0, hours +3.0, the graph +2.0; together 6.0, where an ordinary"
+        " edge of the day has -4.0." in found
     )
 
 
-def test_p_is_told_for_a_person():
+def test_without_numbers_no_sentence_has_any_of_a_model():
+    text = " ".join(sentences.sentences(incident_of((scored_edge(), EXPLANATION), (scored_edge(), None))))
+    assert not re.search(r"\b(nats|log odds|p|p-value|surprise)\b", text)
+
+
+def test_without_a_change_that_helps_it_says_how_far_the_best_goes():
+    no_help = msgspec.structs.replace(EXPLANATION, counterfactuals=EXPLANATION.counterfactuals[1:])
     assert (
-        explain.one_in(0.01) == "one in 100 edges"
-        and explain.one_in(1e-9) == "fewer than one in 100,000 edges"
+        "e1: no single change makes it normal; the nearest is from ws1, where the user usually acts from."
+        in sentences.sentences(incident_of((scored_edge(), no_help)))
     )
 
 
 @pytest.mark.parametrize(
-    ("count", "failures", "said"),
+    ("days", "text"),
+    [(0.2, "every day"), (2.4, "once in 2 days"), (43.2, "once in 43 days"), (356.0, "once in 360 days")]
+    + [(1e9, "less than once in 1,000 days")],
+)
+def test_rarity_is_said_for_a_person(days, text):
+    assert words.once_in(days) == text
+    assert text.split(" in ")[-1] in words.rarity(days)
+
+
+@pytest.mark.parametrize(
+    ("count", "failures", "text"),
     [
         (1, 0, "ann reached srv9 from an unknown machine at 03:04:05, once;"),
         (1, 1, "ann tried to reach srv9 from an unknown machine at 03:04:05, once (it failed);"),
@@ -412,28 +451,19 @@ def test_p_is_told_for_a_person():
         (3, 1, "ann reached srv9 from an unknown machine at 03:04:05, 3 times (1 failed);"),
     ],
 )
-def test_what_failed_did_not_reach(count, failures, said):
-    facts = {
-        "rank": 2,
-        "day": "2026-03-02",
-        "score": 1.0,
-        "edges": [{**EDGE, "count": count, "failures": failures}],
-    }
-    assert said in explain.sentences(facts)[1]
+def test_what_failed_did_not_reach(count, failures, text):
+    edge = scored_edge(count=count, failures=failures)
+    assert text in sentences.sentences(incident_of((edge, EXPLANATION)))[1]
 
 
-def test_of_a_user_it_is_said_once_what_is_expected_and_that_it_is_new():
-    young = {
-        **TOLD,
-        "new": [{**TOLD["new"][0], "known_days": 1, "partners": 1, "partners_held": 0, "new_today": 1}],
-    }
-    edges = [{**EDGE, "explained": young}, {**EDGE, "edge": "e2"}, {**EDGE, "edge": "e3", "user": "bob"}]
-    said = explain.sentences({"rank": 2, "day": "2026-03-02", "score": 1.0, "edges": edges})
-    assert [each[:2] for each in said if "expected instead" in each] == ["e1", "e3"]
-    assert (
-        "for the first time; known for 1 day, it knew 1 target, and of those" in said[2]
-        and "it met 1 new one, 0.2" in said[2]
-    )
+def test_what_a_user_usually_does_is_said_once_and_that_it_is_new():
+    habit = msgspec.structs.replace(HABIT, known_days=1, partners=1, partners_quarantined=0, new_today=1)
+    young = msgspec.structs.replace(EXPLANATION, new=(habit,))
+    edges = (scored_edge(), young), (scored_edge(), EXPLANATION), (scored_edge(user="bob"), EXPLANATION)
+    found = sentences.sentences(incident_of(*edges))
+    assert [each[:2] for each in found if ": usually " in each] == ["e1", "e3"]
+    assert "for the first time; known for 1 day, it knew 1 target, and" in found[2]
+    assert "it met 1 new one, usually 0.2" in found[2]
 
 
 # --- the command --------------------------------------------------------------------------------------------
@@ -441,12 +471,15 @@ def test_of_a_user_it_is_said_once_what_is_expected_and_that_it_is_new():
 
 def test_the_command_tells_names_and_shows_where_in_the_log(day, tmp_path):
     workspace, finding = day
-    name = finding.incidents[0]["id"]
+    name = finding.incidents[0].id
     told = run(workspace.root, "explain", name, "--picture", str(tmp_path / "incident.svg"))
     assert (
-        "expected instead" in told.stdout and "what weighed" in told.stdout and f"{LAST}.txt:" in told.stdout
+        ": usually " not in told.stdout
+        and "- usually " in told.stdout
+        and "what counted most" in told.stdout
+        and f"{LAST}.txt:" in told.stdout
     )
-    assert "scored without explanations" not in told.stderr and (tmp_path / "incident.svg").exists()
+    assert "has no explanations" not in told.stderr and (tmp_path / "incident.svg").exists()
     [facts] = json.loads(run(workspace.root, "explain", name, "--format", "json").stdout)
     assert facts["id"] == name and facts["sentences"][0].startswith(facts["edges"][0]["user"])
     event = facts["edges"][0]["events"][0]
@@ -462,9 +495,8 @@ def test_the_command_tells_names_and_shows_where_in_the_log(day, tmp_path):
 
 
 def test_a_day_scored_without_explanations_still_tells_its_reasons(scored_workspace):
-    finding = findings.load(scored_workspace.findings, LAST)
+    found = findings.load(scored_workspace.findings, LAST)
     (scored_workspace.findings / f"explained={LAST}.json").unlink()
-    told = run(scored_workspace.root, "explain", finding.incidents[0]["id"])
-    assert "ueba score --day" in told.stderr and finding.incidents[0]["reasons"][0].split(" (")[
-        0
-    ] in " ".join(told.stdout.split())
+    shown = run(scored_workspace.root, "explain", found.incidents[0].id)
+    assert "ueba score --day" in shown.stderr
+    assert words.sentence(found.incidents[0].reasons[0]) in " ".join(shown.stdout.split())
