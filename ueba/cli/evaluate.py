@@ -126,6 +126,7 @@ def evaluate(
       ueba evaluate --labels labels.csv --train-until 2026-01-20 --picture found.svg
     """
     from ueba import evaluate as evaluation
+    from ueba.campaigns import Wanted
     from ueba.evaluate import measure, rows
     from ueba.evaluate import picture as pictures
     from ueba.ingest import lake
@@ -136,7 +137,8 @@ def evaluate(
         if labels_path is not None:
             labels = measure.read_labels(labels_path, dt.datetime.combine(epoch, dt.time()))
         else:
-            root, labels = evaluation.injected(root, Path(scratch) / "lake", when, per_kind, strength, seed)
+            wanted = Wanted(per_kind, strength, seed)
+            root, labels = evaluation.injected(root, Path(scratch) / "lake", when, wanted)
         result = evaluation.evaluate(root, labels, when, settings.config, chosen, seeds, jobs, folder, report)
     settings.workspace.record_run("evaluate", {**result.facts, "rows": result.rows})
     if picture is not None:

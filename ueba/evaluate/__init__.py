@@ -31,6 +31,7 @@ from ueba.errors import WorkspaceError
 if TYPE_CHECKING:
     import pandas as pd
 
+    from ueba.campaigns import Wanted
     from ueba.evaluate import results
     from ueba.evaluate.protocol import Prepared
     from ueba.evaluate.results import Truth
@@ -72,14 +73,12 @@ def span(
     return Span(train_until or first - dt.timedelta(days=1), first, last or days[-1])
 
 
-def injected(
-    root: Path, copy: Path, when: Span, per_kind: int, strength: float, seed: int
-) -> tuple[Path, pd.DataFrame]:
+def injected(root: Path, copy: Path, when: Span, wanted: Wanted) -> tuple[Path, pd.DataFrame]:
     """A copy of a lake with campaigns hidden in its scored days, and their labels, see `ueba.campaigns`."""
     from ueba import campaigns
     from ueba.evaluate import measure
 
-    labels = campaigns.inject(root, copy, when.first, when.last, per_kind, strength, seed)
+    labels = campaigns.inject(root, copy, when.first, when.last, wanted)
     return copy, measure.with_days(labels)
 
 

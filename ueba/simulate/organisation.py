@@ -40,8 +40,8 @@ class Organisation:
     def __post_init__(self) -> None:
         if self.users < LEAST_USERS or not 0 < self.attack_days < self.days - 1:
             raise ConfigError(
-                f"an organisation needs at least {LEAST_USERS} users, at least 1 attack day, and at least 2 days"
-                " before the attack days"
+                f"an organisation needs at least {LEAST_USERS} users, at least 1 attack day and at least"
+                " 2 days before the attack days"
             )
 
     @property
