@@ -57,7 +57,8 @@ def rank(prepared: Prepared, run: Run, row: Row, config: IncidentConfig) -> Rank
     for day in prepared.of_use("score"):
         breadth, surprise = day.breadth, run.surprise(day)
         score, strangeness = scored(pool, breadth, surprise, row)
-        carry_over = carryover.carried(excess, day.date).reindex(day.batch.user, fill_value=0.0).to_numpy()
+        of_users = carryover.carried(excess, day.date)
+        carry_over = of_users.reindex(day.batch.user, fill_value=0.0).to_numpy(dtype=np.float64)
         strangeness = carryover.persisted(strangeness, score.p_value, carry_over)
         if row.remembers:
             excess.append((day.date, carryover.excess(day.batch.user, score.p_value)))
@@ -72,7 +73,7 @@ def incidents_of(day: dt.date, edges: pd.DataFrame, least: float) -> pd.DataFram
     """A day's incidents at every budget, see `Ranked.listed`."""
     deepest = listing(day, edges, max(CURVE_BUDGETS))
     # More edges take part in a larger budget's incidents only where a day has few that are strange.
-    same = (edges["p_value"].head(max(CURVE_BUDGETS)) <= incidents.STRANGE_P).all()
+    same = (edges["p_value"].head(max(CURVE_BUDGETS)) <= STRANGE_P).all()
     parts = {
         budget: deepest[deepest["rank"] <= budget] if same else listing(day, edges, budget)
         for budget in CURVE_BUDGETS

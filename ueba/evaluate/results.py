@@ -144,8 +144,8 @@ class Result:
 def result(ranked: Ranked, truth: Truth, run: Run) -> Result:
     """All numbers of a run."""
     at = {
-        budget: measure.matched(listed, truth.malicious)
-        for budget, listed in ranked.listed.groupby("budget", sort=True)
+        budget: measure.matched(ranked.listed[ranked.listed["budget"] == budget], truth.malicious)
+        for budget in CURVE_BUDGETS
     }
     numbers = {
         **of_budgets(at, truth),
