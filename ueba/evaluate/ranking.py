@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 
 from ueba.config import IncidentConfig
+from ueba.contracts.incident import STRANGE_P
 from ueba.detect import incidents
 from ueba.detect.past.history import EdgeBatch
 from ueba.detect.score import carryover
