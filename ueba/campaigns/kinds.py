@@ -137,8 +137,8 @@ class Kind:
 
     plan: Callable[[Scene, int, float, Rng], Plan]
     techniques: tuple[str, ...]  # of MITRE ATT&CK
-    # The family of `ueba.detect.look.negatives` that is the same idea; "" if training never sees it. A single step
-    # of most kinds is like one of a family that joins the same ends; what counts is what makes the whole
+    # The family of `ueba.detect.look.negatives` that is the same idea; "" if training never sees it. A single
+    # step of most kinds is like one of a family that joins the same ends; what counts is what makes the whole
     # campaign hard to see.
     resembles: str
     victims: Callable[[Scene], Ints] = people
