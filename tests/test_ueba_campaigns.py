@@ -9,8 +9,8 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from ueba import campaigns
-from ueba.campaigns import KINDS, Scene, inject, invent, observe
+from ueba.campaigns import KINDS, Scene, Wanted, inject, injection, invent, observe
+from ueba.contracts.label import LABEL_COLUMNS
 from ueba.detect.look.negatives import FAMILIES
 from ueba.errors import UsageError, WorkspaceError
 from ueba.ingest import ingest, lake
@@ -54,7 +54,9 @@ def scene() -> Scene:
 
 @pytest.fixture(scope="module")
 def attacks(scene: Scene) -> pd.DataFrame:
-    table = pd.concat([invent(scene, DAYS, 1, seed=seed).to_pandas().assign(seed=seed) for seed in range(20)])
+    table = pd.concat(
+        [invent(scene, DAYS, Wanted(1, seed=seed)).to_pandas().assign(seed=seed) for seed in range(20)]
+    )
     return table.assign(day=table.time.dt.date, hour=table.time.dt.hour)
 
 
@@ -84,7 +86,7 @@ def test_what_is_seen_of_an_account(scene: Scene) -> None:
     user = number(scene, "a0@x")
     assert scene.places[scene.home[user]] == "a-ws0"
     assert set(scene.places[scene.reach(user)]) == usual("a0@x")
-    assert set(scene.users[scene.peers(user)]) <= {f"a{number}@x" for number in range(12)}
+    assert set(scene.users[scene.colleagues(user)]) <= {f"a{number}@x" for number in range(12)}
     familiar = set(scene.places[scene.familiar(user)])
     assert {f"a-srv{number}" for number in range(10)} < familiar
     assert set(scene.users[scene.services]) == {"svc-backup@x"}
@@ -93,14 +95,14 @@ def test_what_is_seen_of_an_account(scene: Scene) -> None:
     assert scene.hours[user].nonzero()[0].tolist() == list(OFFICE)
 
 
-def test_resemblance_by_hand() -> None:
+def test_likeness_by_hand() -> None:
     """a and b share `one` (audience 3), a has `two` besides (audience 1), c only `one`: (1/3) / sqrt(4/3 *
     1/3) = 1/2."""
     table = {"user": ["a", "a", "b", "c"], "source": ["s"] * 4, "target": ["one", "two", "one", "one"]}
     table |= {"user_kind": ["human"] * 4, "target_kind": ["machine"] * 4, "logon_types": [["Network"]] * 4}
     table["hours"] = pa.array([1] * 4, pa.int32())
     found = observe(pa.table(table), {"a": "x", "c": "x"})
-    assert found.resemblance(0) == pytest.approx([0, 0.5, 1.5])
+    assert found.likeness(0) == pytest.approx([0, 0.5, 1.5])
 
 
 def test_every_kind_says_what_it_is() -> None:
@@ -121,7 +123,7 @@ def test_events_read_as_events(attacks: pd.DataFrame) -> None:
 
 def test_each_campaign_has_its_own_victim(scene: Scene) -> None:
     for seed in range(5):
-        made = invent(scene, DAYS, 2, seed=seed).to_pandas()
+        made = invent(scene, DAYS, Wanted(2, seed=seed)).to_pandas()
         own = made[
             made.kind.isin(["novel_target", "low_and_slow", "peer_mimic", "odd_hours", "credential_switch"])
         ]
@@ -146,7 +148,7 @@ def test_low_and_slow(attacks: pd.DataFrame) -> None:
 
 
 def test_low_and_slow_has_no_more_steps_than_days(scene: Scene) -> None:
-    made = invent(scene, DAYS[:2], 1, strength=3.0).to_pandas()
+    made = invent(scene, DAYS[:2], Wanted(1, strength=3.0)).to_pandas()
     slow = made[made.kind == "low_and_slow"]
     assert slow.target.nunique() == slow.time.dt.date.nunique() == 2
 
@@ -246,14 +248,17 @@ def test_burst(attacks: pd.DataFrame) -> None:
 
 
 def test_seeded(scene: Scene) -> None:
-    assert invent(scene, DAYS, 2, seed=3).equals(invent(scene, DAYS, 2, seed=3))
-    assert not invent(scene, DAYS, 2, seed=3).equals(invent(scene, DAYS, 2, seed=4))
+    assert invent(scene, DAYS, Wanted(2, seed=3)).equals(invent(scene, DAYS, Wanted(2, seed=3)))
+    assert not invent(scene, DAYS, Wanted(2, seed=3)).equals(invent(scene, DAYS, Wanted(2, seed=4)))
 
 
 def test_strength_orders_the_number_of_steps(scene: Scene) -> None:
     def steps(strength: float) -> pd.Series:
         made = pd.concat(
-            [invent(scene, DAYS, 1, strength, seed).to_pandas().assign(seed=seed) for seed in range(12)]
+            [
+                invent(scene, DAYS, Wanted(1, strength, seed)).to_pandas().assign(seed=seed)
+                for seed in range(12)
+            ]
         )
         return made.drop_duplicates(["seed", "kind", "source", "target"]).groupby("kind").target.count()
 
@@ -264,10 +269,10 @@ def test_strength_orders_the_number_of_steps(scene: Scene) -> None:
 
 
 def test_strength_goes_farther_from_colleagues() -> None:
-    """Three servers that a's peers do not use: b, who is somewhat like a, uses one; strangers use the
+    """Three servers that a's colleagues do not use: b, who is somewhat like a, uses one; strangers use the
     others."""
     edges = [("a", "own"), ("a", "common"), ("b", "common"), ("b", "near")]
-    edges += [(f"peer{number}", target) for number in range(12) for target in ("own", "common")]
+    edges += [(f"mate{number}", target) for number in range(12) for target in ("own", "common")]
     edges += [(f"other{number}", target) for number in range(3) for target in ("far1", "far2")]
     user, target = zip(*edges, strict=True)
     table = {"user": user, "source": user, "target": target, "user_kind": ["human"] * len(edges)}
@@ -280,7 +285,7 @@ def test_strength_goes_farther_from_colleagues() -> None:
 @pytest.mark.parametrize(("days", "strength"), [([], 1.0), (DAYS, 0.0), (DAYS, -1.0)])
 def test_impossible_wishes_are_errors(scene: Scene, days: list[dt.date], strength: float) -> None:
     with pytest.raises(UsageError, match="need a day"):
-        invent(scene, days, 1, strength)
+        invent(scene, days, Wanted(1, strength))
 
 
 def test_an_account_that_never_sleeps_stands_for_a_service_where_names_do_not_tell(scene: Scene) -> None:
@@ -292,7 +297,7 @@ def test_an_account_that_never_sleeps_stands_for_a_service_where_names_do_not_te
     assert found.users[found.services].tolist() == ["qbackup@x"]
 
 
-# ---- into a lake ---------------------------------------------------------------------------------------------------
+# --- into a lake --------------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
@@ -317,9 +322,9 @@ def content(folder: Path) -> list[dict]:
 
 def test_injecting_adds_the_campaigns_and_nothing_else(root: Path, tmp_path: Path) -> None:
     before = content(root)
-    labels = inject(root, tmp_path / "copy", FIRST, LAST, per_kind=1)
+    labels = inject(root, tmp_path / "copy", FIRST, LAST, Wanted(1))
     assert content(root) == before
-    assert list(labels.columns) == list(campaigns.LABEL_COLUMNS)
+    assert list(labels.columns) == list(LABEL_COLUMNS)
     assert set(labels.kind) == set(KINDS) and (labels.malicious == 1).all()
     assert labels.time.dt.date.between(FIRST, LAST).all()
 
@@ -336,7 +341,7 @@ def test_injecting_adds_the_campaigns_and_nothing_else(root: Path, tmp_path: Pat
 
 def test_injecting_is_seeded(root: Path, tmp_path: Path) -> None:
     one, again, other = (
-        inject(root, tmp_path / name, FIRST, LAST, 1, seed=seed)
+        inject(root, tmp_path / name, FIRST, LAST, Wanted(1, seed=seed))
         for name, seed in zip("abc", (0, 0, 1), strict=True)
     )
     pd.testing.assert_frame_equal(one, again)
@@ -347,24 +352,24 @@ def test_injecting_is_seeded(root: Path, tmp_path: Path) -> None:
 def test_a_quiet_day_hides_nothing(root: Path, tmp_path: Path) -> None:
     """A Sunday with a single edge."""
     line = f"{13 * 86_400},a1@x,a1@x,a-ws1,a-srv2,Kerberos,Network,LogOn,Success\n"
-    campaigns.copy_lake(root, tmp_path / "with")
+    injection.copy_lake(root, tmp_path / "with")
     (tmp_path / "sunday.txt").write_text(line)
     ingest(tmp_path / "sunday.txt", "lanl", tmp_path / "with", epoch=dt.datetime(2026, 1, 5))
     sunday = dt.date(2026, 1, 18)
-    assert campaigns.working_days(tmp_path / "with", FIRST, sunday) == [
+    assert injection.working_days(tmp_path / "with", FIRST, sunday) == [
         FIRST + dt.timedelta(days=number) for number in range(3)
     ]
 
 
 def test_no_campaigns_is_a_copy(root: Path, tmp_path: Path) -> None:
-    assert not len(inject(root, tmp_path / "copy", FIRST, LAST, per_kind=0))
+    assert not len(inject(root, tmp_path / "copy", FIRST, LAST, Wanted(0)))
     assert lake.read_pairs(tmp_path / "copy", FIRST, LAST).equals(lake.read_pairs(root, FIRST, LAST))
 
 
 def test_what_cannot_be_injected(root: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="already there"):
-        inject(root, tmp_path, FIRST, LAST, 1)
+        inject(root, tmp_path, FIRST, LAST, Wanted(1))
     with pytest.raises(WorkspaceError, match="days before"):
-        inject(root, tmp_path / "a", dt.date(2026, 1, 5), LAST, 1)
+        inject(root, tmp_path / "a", dt.date(2026, 1, 5), LAST, Wanted(1))
     with pytest.raises(WorkspaceError, match="no edges from"):
-        inject(root, tmp_path / "b", dt.date(2026, 1, 20), dt.date(2026, 1, 21), 1)
+        inject(root, tmp_path / "b", dt.date(2026, 1, 20), dt.date(2026, 1, 21), Wanted(1))

@@ -11,8 +11,8 @@ from evaluate_world import INTRUDER, SCORED, STRANGERS, world
 from ueba.config import IncidentConfig
 from ueba.errors import InputError
 from ueba.evaluate import measure, results
+from ueba.evaluate.ranking import rank
 from ueba.evaluate.rows import ROWS, Run
-from ueba.evaluate.triage import triage
 
 DAY = dt.date(2026, 3, 1)
 NEXT = dt.date(2026, 3, 2)
@@ -42,7 +42,7 @@ BAD = labels(
 def test_campaigns_incidents_and_days_are_counted() -> None:
     """Incident x holds campaign 1 and work, y the red team, z only work; campaign 2 is in none; user c on
     another day is not it."""
-    found = measure.judged(listed((DAY, "a", "x"), (DAY, "w", "x"), (NEXT, "d", "y"), (DAY, "c", "z")), BAD)
+    found = measure.matched(listed((DAY, "a", "x"), (DAY, "w", "x"), (NEXT, "d", "y"), (DAY, "c", "z")), BAD)
     assert dict(measure.campaigns_found(found)) == {1: "chain"}
     assert dict(measure.campaigns_there(BAD)) == {1: "chain", 2: "burst"}
     assert measure.precision(found) == pytest.approx(2 / 3)
@@ -56,18 +56,20 @@ def test_nobody_is_found_in_a_crowd(work: int, found: int) -> None:
     crowd = [(DAY, f"m{number}", "x") for number in range(10)] + [
         (DAY, f"w{number}", "x") for number in range(10 * work)
     ]
-    judged = measure.judged(listed(*crowd), bad)
+    judged = measure.matched(listed(*crowd), bad)
     assert len(measure.campaigns_found(judged)) == found and measure.precision(judged) == found
 
 
 def test_a_small_incident_is_no_crowd() -> None:
-    judged = measure.judged(listed((DAY, "a", "x"), *((DAY, f"w{number}", "x") for number in range(39))), BAD)
+    judged = measure.matched(
+        listed((DAY, "a", "x"), *((DAY, f"w{number}", "x") for number in range(39))), BAD
+    )
     assert len(measure.campaigns_found(judged)) == 1
 
 
 def test_what_is_labelled_harmless() -> None:
     """x is about a sweep, y about a sweep and an attack, z about neither."""
-    found = measure.judged(listed((DAY, "s", "x"), (DAY, "s", "y"), (DAY, "a", "y"), (DAY, "w", "z")), BAD)
+    found = measure.matched(listed((DAY, "s", "x"), (DAY, "s", "y"), (DAY, "a", "y"), (DAY, "w", "z")), BAD)
     assert measure.benign_share(found, labels((DAY, "s", -1, "sweep"))) == pytest.approx(1 / 3)
 
 
@@ -138,12 +140,8 @@ def test_an_oracle_is_perfect(tmp_path: Path) -> None:
     bad = bad.assign(day=scored.date, malicious=1)
     there = results.truth(prepared, bad)
     assert there.edge_malicious.tolist() == [edge in (INTRUDER, STRANGERS[1]) for edge in SCORED]
-    assert there.facts == {
-        "days": 1,
-        "campaigns": 2,
-        "red_days": 0,
-        "campaigns_by_kind": {"new": 1, "pivot": 1},
-    }
+    by_kind = {"new": 1, "pivot": 1}
+    assert there.facts == results.Facts(1, 2, 0, by_kind, resembles={"new": "?", "pivot": "?"})
     rng = np.random.default_rng(0)
     for day in prepared.days:
         surprise = rng.random(len(day.batch))
@@ -151,15 +149,17 @@ def test_an_oracle_is_perfect(tmp_path: Path) -> None:
             tmp_path / f"surprise-{day.date}.npy",
             surprise + 50 * there.edge_malicious if day.use == "score" else surprise,
         )
-    run = Run(tmp_path, 1.0, 100.0)
-    found = results.result(triage(prepared, run, ROWS[0], IncidentConfig()), there, run)
+    run = Run("first-seen", 0, tmp_path, 1.0, 100.0)
+    found = results.result(rank(prepared, run, ROWS[0], IncidentConfig()), there, run)
     assert (found.curve[1], found.numbers["found_5"], found.numbers["reported_found"]) == (1, 2, 2)
     assert found.found_by_kind == {"new": 1, "pivot": 1}
     assert found.numbers["ap"] == found.numbers["auc"] == 1 and found.numbers["false_a_day"] == 0
     assert found.numbers["precision_5"] == pytest.approx(2 / 5)
     assert "red_days_10" not in found.numbers and "benign_10" not in found.numbers
     table = results.summary(ROWS[0], [found, found])
-    assert table["found_10"] == 2 and table["found_10_spread"] == 0 and table["curve"][1] == 1
+    assert (table.mean["found_10"], table.spread["found_10"], table.curve[1]) == (2, 0, 1)
+    record = table.to_dict()
+    assert (record["row"], record["found_10"], record["found_10_spread"]) == ("first-seen", 2, 0)
 
 
 def test_labels_of_another_lake_are_refused(tmp_path: Path) -> None:

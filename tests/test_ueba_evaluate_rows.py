@@ -10,7 +10,7 @@ from evaluate_world import CONFIG, INTRUDER, SCORED, USUAL, permutation, world
 
 from ueba.errors import UsageError, WorkspaceError
 from ueba.evaluate import baselines, model, protocol, rows
-from ueba.evaluate.protocol import Prepared
+from ueba.evaluate.protocol import Prepared, Span
 from ueba.evaluate.rows import ROWS, Row, chosen, fit_and_score, scores_of
 
 FITTED = [row for row in ROWS if scores_of(row) is row]
@@ -101,9 +101,9 @@ def test_days_that_do_not_fit_are_refused() -> None:
     from ueba.config import Config
 
     days = [dt.date(2026, 3, 1) + dt.timedelta(days=number) for number in range(12)]
-    planned = protocol.uses(days, days[8], days[9], days[10], Config())
+    planned = protocol.uses(days, Span(days[8], days[9], days[10]), Config())
     assert list(planned.values()) == ["learn"] * 4 + ["train"] * 3 + ["calibrate", "train", "score", "score"]
     with pytest.raises(UsageError, match="must lie before"):
-        protocol.uses(days, days[9], days[9], days[10], Config())
+        protocol.uses(days, Span(days[9], days[9], days[10]), Config())
     with pytest.raises(WorkspaceError, match="3 days of edges to train on"):
-        protocol.uses(days, days[2], days[9], days[10], Config())
+        protocol.uses(days, Span(days[2], days[9], days[10]), Config())

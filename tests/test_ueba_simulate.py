@@ -18,6 +18,7 @@ from click.testing import CliRunner
 from ueba import campaigns
 from ueba.cli import main
 from ueba.errors import ConfigError, UsageError
+from ueba.evaluate import measure
 from ueba.ingest import ingest, lake
 from ueba.simulate import (
     EVENT_COLUMNS,
@@ -727,6 +728,30 @@ def test_what_is_written_can_be_ingested(tiny: tuple[World, Path], tmp_path: Pat
     assert counted(one, "day", "user", "source", "target", "count") == counted(
         other, "day", "user", "source", "target", "count"
     )
+
+
+def test_labels_name_events_as_the_lake_does(tiny: tuple[World, Path], tmp_path: Path) -> None:
+    """In the OCSF log, which keeps resources, every label is an edge of its day. A controller's tickets are
+    left out: a ticket is the same logon as one that follows from the same machine."""
+    _, folder = tiny
+    ingest(folder / formats.FILES["ocsf"], "ocsf", tmp_path / "lake")
+    edges = lake.read_pairs(tmp_path / "lake", date(2026, 1, 1), date(2026, 2, 1)).to_pandas()
+    key = ["day", "user", "source", "target"]
+    labels = measure.read_labels(folder / "labels.csv")[key].drop_duplicates()
+    labels = labels[~labels.target.str.startswith("dc-")]
+    found = labels.merge(edges[[*key, "target_kind"]], on=key, how="left")
+    assert len(found) == len(labels) > 100 and found.target_kind.notna().all()
+    is_resource = found.target.str.contains("/")  # share/x, sso/x, role/x
+    assert ((found.target_kind == "resource") == is_resource).all() and is_resource.any()
+
+
+def test_people_csv_says_who_is_an_administrator(tiny: tuple[World, Path], tmp_path: Path) -> None:
+    world, folder = tiny
+    writers.write_staff(world.staff, tmp_path / "people.csv")
+    files = (str(folder / formats.FILES["ocsf"]), "--entities", str(tmp_path / "people.csv"))
+    assert CliRunner().invoke(main, ["--workspace", str(tmp_path), "ingest", *files]).exit_code == 0
+    staff = world.staff.to_pandas()
+    assert lake.administrators(tmp_path / "lake") == set(staff.user[staff.kind == "admin"])
 
 
 @pytest.mark.parametrize("epoch", [None, start(TINY)])

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import datetime as dt
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -16,6 +16,7 @@ from ueba.cli.setup import Settings, pass_settings
 
 if TYPE_CHECKING:
     from ueba.evaluate import Evaluation
+    from ueba.evaluate.results import RowSummary
 
 COLUMNS = {  # number -> heading, digits after the point
     **{f"found_{n}": (f"found\n@{n}", 0) for n in (5, 10, 25, 50)},
@@ -33,13 +34,15 @@ COLUMNS = {  # number -> heading, digits after the point
     "megabytes": ("MB", 0),
 }
 LEGEND = """\
-Every row is fitted once, on days up to {train_until}. From {first} to {last} a day is scored with what was known before it, and
-then learned. All scores go through the same calibration and grouping; no threshold is chosen on these days, no row reads a label.
-{days} days, {campaigns} campaigns{red}. Rows with chance in them: {seeds} seeds, mean ± standard deviation.
-found, prec @N: campaigns found, and share of incidents that are malicious, in the first N of each day. reported: those of 10 that
-the product would report. red days: on which a red team was found. benign: share of incidents about what is labelled harmless.
-false a day: other edges as strange as the stranger half of the malicious ones. AP, AUC: of edges. broad 1 %: share of alerts on
-the broadest 1 % of users. p flat: worst factor by which p <= 0.01 misses 1 % in a tenth of users by breadth. s, MB: fit, score."""
+Every row is fitted once, on days up to {train_until}. From {first} to {last} a day is scored with what was
+known before it, and then learned. All scores go through the same calibration and grouping; no threshold is
+chosen on these days, no row reads a label. {days} days, {campaigns} campaigns{red}. Rows with chance in them:
+{seeds} seeds, mean ± standard deviation.
+found, prec @N: campaigns found, and share of incidents that are malicious, in the first N of each day.
+reported: those of 10 that the product would report. red days: on which a red team was found. benign: share of
+incidents about what is labelled harmless. false a day: other edges as strange as the stranger half of the
+malicious ones. AP, AUC: of edges. broad 1 %: share of alerts on the broadest 1 % of users. p flat: worst
+factor by which p <= 0.01 misses 1 % in a tenth of users by breadth. s, MB: fit, score."""
 
 
 @click.command()
@@ -126,6 +129,7 @@ def evaluate(
       ueba evaluate --labels labels.csv --train-until 2026-01-20 --picture found.svg
     """
     from ueba import evaluate as evaluation
+    from ueba.campaigns import Wanted
     from ueba.evaluate import measure, rows
     from ueba.evaluate import picture as pictures
     from ueba.ingest import lake
@@ -136,18 +140,21 @@ def evaluate(
         if labels_path is not None:
             labels = measure.read_labels(labels_path, dt.datetime.combine(epoch, dt.time()))
         else:
-            root, labels = evaluation.injected(root, Path(scratch) / "lake", when, per_kind, strength, seed)
-        result = evaluation.evaluate(root, labels, when, settings.config, chosen, seeds, jobs, folder, report)
-    settings.workspace.record_run("evaluate", {**result.facts, "rows": result.rows})
+            wanted = Wanted(per_kind, strength, seed)
+            root, labels = evaluation.injected(root, Path(scratch) / "lake", when, wanted)
+        request = evaluation.Request(chosen, seeds, jobs, folder)
+        result = evaluation.evaluate(root, labels, when, settings.config, request, report)
+    facts, records = result.facts.to_dict(), [row.to_dict() for row in result.rows]
+    settings.workspace.record_run("evaluate", {**facts, "rows": records})
     if picture is not None:
-        pictures.draw(result.rows, result.facts["campaigns"], picture)
+        pictures.draw(result.rows, result.facts.campaigns, picture)
     if output_format == "table":
         show(result)
-        red = f", {result.facts['red_days']} days with a red team" if result.facts["red_days"] else ""
-        output.note(LEGEND.format(**{**vars(when), **result.facts}, red=red, seeds=seeds))
+        red = f", {result.facts.red_days} days with a red team" if result.facts.red_days else ""
+        output.note(LEGEND.format(**{**vars(when), **facts}, red=red, seeds=seeds))
     else:
         output.emit(
-            [{**result.facts, **row} for row in result.rows],
+            [{**facts, **record} for record in records],
             output_format,
             ("row", "kind", "seeds", *COLUMNS),
         )
@@ -155,40 +162,39 @@ def evaluate(
 
 def show(result: Evaluation) -> None:
     """The table of rows, and the table of kinds beside the best baseline."""
-    numbers = [name for name in COLUMNS if any(name in row for row in result.rows)]
+    numbers = [name for name in COLUMNS if any(name in row.mean for row in result.rows)]
     print_table(
         ["row", *(COLUMNS[name][0] for name in numbers)],
-        [[row["row"], *cells(row, numbers)] for row in result.rows],
+        [[row.name, *cells(row, numbers)] for row in result.rows],
     )
     columns = kind_columns(result.rows)
     headings = [
         "kind of campaign",
         "like it in training",
         "there",
-        *(f"{row['row']}\n@10" for row in columns),
+        *(f"{row.name}\n@10" for row in columns),
     ]
-    kinds = result.facts["campaigns_by_kind"]
-    found = [[f"{row['found_by_kind'].get(kind, 0):.3g}" for row in columns] for kind in kinds]
+    kinds = result.facts.campaigns_by_kind
+    found = [[f"{row.found_by_kind.get(kind, 0):.3g}" for row in columns] for kind in kinds]
     print_table(
         headings,
         [
-            [kind, result.facts["resembles"][kind], str(kinds[kind]), *mine]
-            for kind, mine in zip(kinds, found, strict=True)
+            [kind, result.facts.resembles[kind], str(kinds[kind]), *counts]
+            for kind, counts in zip(kinds, found, strict=True)
         ],
     )
 
 
-def cells(row: Mapping[str, Any], names: Sequence[str]) -> list[str]:
-    """Mean and spread of each number; nothing where a row does not have it."""
+def cells(row: RowSummary, names: Sequence[str]) -> list[str]:
+    """Mean and spread of each number; empty if the row does not have it."""
 
     def cell(name: str) -> str:
         digits = COLUMNS[name][1]
-        spread = (
-            f" ±{row[f'{name}_spread']:.{max(digits, 1)}f}"
-            if f"{name}_spread" in row and name not in UNSPREAD
-            else ""
-        )
-        return f"{row[name]:.{digits}f}{spread}" if name in row else ""
+        if name not in row.mean:
+            return ""
+        has_spread = name in row.spread and name not in UNSPREAD
+        spread = f" ±{row.spread[name]:.{max(digits, 1)}f}" if has_spread else ""
+        return f"{row.mean[name]:.{digits}f}{spread}"
 
     return [cell(name) for name in names]
 
@@ -196,10 +202,10 @@ def cells(row: Mapping[str, Any], names: Sequence[str]) -> list[str]:
 UNSPREAD = ("reported_a_day", "p_flat", "seconds", "megabytes")  # in the table; JSON has all spreads
 
 
-def kind_columns(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+def kind_columns(rows: Sequence[RowSummary]) -> list[RowSummary]:
     """The detector, its ablations, and the baseline that finds most at 10."""
-    baselines = sorted((row for row in rows if row["kind"] == "baseline"), key=lambda row: -row["found_10"])
-    return [*(row for row in rows if row["kind"] != "baseline"), *baselines[:1]]
+    baselines = sorted((row for row in rows if row.kind == "baseline"), key=lambda row: -row.mean["found_10"])
+    return [*(row for row in rows if row.kind != "baseline"), *baselines[:1]]
 
 
 def print_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

@@ -1,10 +1,9 @@
-"""What else one could rank a day's edges by, from a rule to matrix factorisation. Each names its paper.
+"""Simpler methods to rank a day's edges by, from a rule to matrix factorisation. Each names its paper.
 
-One protocol: `fit(training) -> score`, and `score(day)` gives every edge of the day nats, higher is
-stranger. A method that streams (`midas`, `decayed_counts`) is given every day in order, and learns it after
-scoring it. All see what the detector sees: the history before the day. Each looks at all three pairs of an
-edge, user-target, user-source and source-target, and sums over them. Leaves out what needs torch; that is
-`neural`.
+One protocol: `fit(training) -> scorer`, and `scorer(day)` returns nats for every edge of the day, higher is
+stranger. A method that streams (`midas`, `decayed_counts`) scores every day in order, and learns it after
+scoring it. All see what the detector sees: the history before the day. Each sums over the three pairs of an
+edge, user-target, user-source and source-target. Leaves out methods that need torch; those are in `neural`.
 """
 
 from __future__ import annotations
@@ -19,11 +18,10 @@ from models.graph import Snapshot
 from ueba.detect.look.features import FEATURE_NAMES
 from ueba.detect.look.tensors import GRAPH_RELATIONS, ROLES
 from ueba.detect.past.history import HOURS, RELATIONS, EdgeBatch, Floats, Ints, pair_keys
-from ueba.evaluate.protocol import Day, Score, Training
+from ueba.evaluate.protocol import Array, Day, Scorer, Training
 
-Array = npt.NDArray[Any]
 FACTORS = 16  # dimensions of a factorisation
-REFIT_DAYS = 7  # after which a factorisation is made anew, of the pairs known by then
+REFIT_DAYS = 7  # after which pairs are factorised again
 LEAST = 1e-9  # a probability; about 20 nats
 
 
@@ -55,7 +53,7 @@ def _rarity(day: Day, described: Floats, relation: str) -> Array:
     return rare
 
 
-def first_seen(training: Training) -> Score:
+def first_seen(training: Training) -> Scorer:
     """The rule of every SIEM: pairs never seen before, the rarest first. A pair seen before scores
     nothing."""
 
@@ -69,7 +67,7 @@ def first_seen(training: Training) -> Score:
     return score
 
 
-def popularity(training: Training) -> Score:
+def popularity(training: Training) -> Scorer:
     """How few ever reach this target and act from this source, whoever the user is."""
 
     def score(day: Day) -> Array:
@@ -80,7 +78,7 @@ def popularity(training: Training) -> Score:
     return score
 
 
-def cache(training: Training) -> Score:
+def cache(training: Training) -> Scorer:
     """Surprise of a cache model of partners, both ways (Teh 2006, "A hierarchical Bayesian language model
     based on Pitman-Yor processes"; Heard and Rubin-Delanchy 2016, "Network-wide anomaly detection via the
     Dirichlet process")."""
@@ -109,7 +107,7 @@ class Counts:
         return np.searchsorted(self.key, key)
 
 
-def decayed_counts(training: Training, half_life_days: float = 14.0) -> Score:
+def decayed_counts(training: Training, half_life_days: float = 14.0) -> Scorer:
     """On what share of days a pair was seen, older days counting less (Cormode et al. 2008, "Exponentially
     decayed aggregates on data streams")."""
     pairs = {relation: Counts() for relation in RELATIONS}
@@ -136,7 +134,7 @@ def decayed_counts(training: Training, half_life_days: float = 14.0) -> Score:
     return score
 
 
-def midas(training: Training, fade: float = 0.5) -> Score:
+def midas(training: Training, fade: float = 0.5) -> Scorer:
     """MIDAS-R (Bhatia et al. 2020, "MIDAS: Microcluster-based detector of anomalies in edge streams"): more
     of an edge, or of one of its ends, in this hour than the mean of all hours would have. Counts are exact
     where the paper sketches them, an hour's edges count together, and the strangest of an edge's hours and
@@ -185,7 +183,7 @@ def _chi_squared(
 # --- matrix factorisation -----------------------------------------------------------------------------------
 
 
-def poisson_factorisation(training: Training) -> Score:
+def poisson_factorisation(training: Training) -> Scorer:
     """Each pair is known with probability 1 - exp(-w h), factors by the Kullback-Leibler loss (Turcotte et
     al. 2016, "Poisson factorization for peer-based anomaly detection"; Sanna Passino et al. 2022, "Graph
     link prediction in computer networks using Poisson matrix factorisation"). A pair known before counts by
@@ -206,7 +204,7 @@ def poisson_factorisation(training: Training) -> Score:
     return _factorised(factors, lambda rate: -np.log(np.maximum(-np.expm1(-rate), LEAST)))
 
 
-def svd(training: Training) -> Score:
+def svd(training: Training) -> Scorer:
     """Truncated singular values of the pairs known: a random dot product graph (Sanna Passino et al. 2021,
     "Link prediction in dynamic networks using random dot product graphs")."""
     from sklearn.decomposition import TruncatedSVD
@@ -223,24 +221,24 @@ def _rank(adjacency: Any) -> int:
     return max(1, min(FACTORS, int(left) - 1, int(right) - 1))
 
 
-def _factorised(factors: Callable[[Any], tuple[Array, Array]], nats: Callable[[Array], Array]) -> Score:
-    """Scores by the dot product of the factors of each pair's ends, made anew every week. An entity without
-    pairs has the mean of the others."""
-    known: dict[str, tuple[Array, Array]] = {}
-    made_on = -REFIT_DAYS
+def _factorised(factors: Callable[[Any], tuple[Array, Array]], nats: Callable[[Array], Array]) -> Scorer:
+    """Scores by the dot product of the factors of each pair's ends, fitted again every week. An entity
+    without pairs has the mean of the others."""
+    factors_of: dict[str, tuple[Array, Array]] = {}  # by relation
+    fitted_on = -REFIT_DAYS
 
     def score(day: Day) -> Array:
-        nonlocal made_on
-        if day.number - made_on >= REFIT_DAYS:
-            graph, made_on = day.graph, day.number
+        nonlocal fitted_on
+        if day.number - fitted_on >= REFIT_DAYS:
+            graph, fitted_on = day.graph, day.number
             for relation in RELATIONS:
                 left, right = factors(_adjacency(graph, relation))
-                known[relation] = _with_mean(left), _with_mean(right)
+                factors_of[relation] = _with_mean(left), _with_mean(right)
 
         def of_pairs(relation: str, left: Ints, right: Ints) -> Array:
             a, b = (
                 side[np.minimum(ends, len(side) - 1)]
-                for side, ends in zip(known[relation], (left, right), strict=True)
+                for side, ends in zip(factors_of[relation], (left, right), strict=True)
             )
             found: Array = nats((a * b).sum(1))
             return found
@@ -271,12 +269,12 @@ def _with_mean(side: Array) -> Array:
     return result
 
 
-# --- supervised by made-up edges ----------------------------------------------------------------------------
+# --- supervised by negatives --------------------------------------------------------------------------------
 
 
-def linear(training: Training) -> Score:
-    """Logistic regression on the detector's features and examples: all of it but the graph and the hidden
-    layer (contrast with made-up data: Gutmann and Hyvarinen 2010, "Noise-contrastive estimation")."""
+def linear(training: Training) -> Scorer:
+    """Logistic regression on the detector's features and examples: the detector without the graph and the
+    hidden layer (contrast with negatives: Gutmann and Hyvarinen 2010, "Noise-contrastive estimation")."""
     from sklearn.linear_model import LogisticRegression
 
     examples = [day.examples(training.seed) for day in training.with_examples]

@@ -1,11 +1,8 @@
 """What was found of what was there: campaigns in incidents, and how well edges are ordered.
 
-*Labels* are a table of events: time (seconds since 1970, or ISO 8601), user, source, target, kind, campaign,
-malicious. A campaign below zero has no number: -2 is a real red team, whose days are counted instead.
-malicious = 0 marks what is odd and harmless, as the sweep of an administrator. A campaign is *found* when
-one of its edges is in an incident within the budget of its day; an incident of more than 40 edges of which
-fewer than a fifth are malicious finds nothing: nobody would find it in there. Only this module and what
-prints its numbers see labels.
+Labels are those of `ueba.contracts.label`. A campaign is *found* if one of its edges is in an incident within
+the budget of its day. An incident of more than 40 edges of which fewer than a fifth are malicious finds
+nothing: an analyst would not see the attack in it. Only this module and what prints its numbers see labels.
 """
 
 from __future__ import annotations
@@ -18,19 +15,17 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from ueba.contracts.label import LABEL_COLUMNS, RED_TEAM
 from ueba.errors import InputError
 
 Array = npt.NDArray[Any]
 KEY = ["day", "user", "source", "target"]
-COLUMNS = ["time", "user", "source", "target", "kind", "campaign", "malicious"]
 BUDGETS = (5, 10, 25, 50)  # incidents a day
 USUAL = BUDGETS[1]
-RED_TEAM = -2
-CROWD, LEAST_SHARE = (
-    40,
-    0.2,
-)  # of an incident that finds nothing: more edges than this, and a smaller share of them malicious
-STRANGE_P = 0.01  # where p-values are looked at
+# An incident with more edges than this, and a smaller share of them malicious, finds nothing.
+CROWD, LEAST_SHARE = 40, 0.2
+FLATNESS_P = 0.01  # p_flatness checks how often p-values are at most this
+FLATNESS_PRIOR = 50  # edges, half of one with such a p-value, that each tenth of users begins with
 
 
 def read_labels(path: Path, epoch: dt.datetime = dt.datetime(1970, 1, 1)) -> pd.DataFrame:
@@ -46,10 +41,10 @@ def with_days(
     labels: pd.DataFrame, epoch: dt.datetime = dt.datetime(1970, 1, 1), name: str = "labels"
 ) -> pd.DataFrame:
     """Labels with a column `day`. Raises InputError that names the labels."""
-    missing = [column for column in COLUMNS if column not in labels]
+    missing = [column for column in LABEL_COLUMNS if column not in labels]
     if missing:
         raise InputError(
-            f"{name}: has no column {', '.join(missing)}; labels have the columns {','.join(COLUMNS)}"
+            f"{name}: has no column {', '.join(missing)}; labels have the columns {','.join(LABEL_COLUMNS)}"
         )
     try:
         if pd.api.types.is_numeric_dtype(labels["time"]):
@@ -64,20 +59,20 @@ def with_days(
 # --- incidents ----------------------------------------------------------------------------------------------
 
 
-def judged(reported: pd.DataFrame, malicious: pd.DataFrame) -> pd.DataFrame:
+def matched(reported: pd.DataFrame, malicious: pd.DataFrame) -> pd.DataFrame:
     """Edges in incidents (KEY, incident, ...) with the campaign and kind of those that are malicious, null
-    for the others. Whoever is lost in a crowd is not found: there they are null for all."""
-    known = malicious[[*KEY, "campaign", "kind"]].drop_duplicates(KEY)
-    joined = reported.merge(known, on=KEY, how="left")
+    for the others, and null for all edges of an incident that finds nothing."""
+    labelled = malicious[[*KEY, "campaign", "kind"]].drop_duplicates(KEY)
+    joined = reported.merge(labelled, on=KEY, how="left")
     size = joined.groupby("incident")["campaign"].agg(["size", "count"])
     useless = size.index[(size["size"] > CROWD) & (size["count"] < size["size"] * LEAST_SHARE)]
     joined.loc[joined["incident"].isin(useless), ["campaign", "kind"]] = None
     return joined
 
 
-def campaigns_found(judged: pd.DataFrame) -> pd.Series[str]:
+def campaigns_found(matched: pd.DataFrame) -> pd.Series[str]:
     """The kind of each numbered campaign that was found, by its number."""
-    numbered = judged[judged["campaign"] >= 0]
+    numbered = matched[matched["campaign"] >= 0]
     return numbered.drop_duplicates("campaign").set_index("campaign")["kind"]
 
 
@@ -86,24 +81,24 @@ def campaigns_there(malicious: pd.DataFrame) -> pd.Series[str]:
     return campaigns_found(malicious)
 
 
-def precision(judged: pd.DataFrame) -> float:
+def precision(matched: pd.DataFrame) -> float:
     """Share of incidents with a malicious edge; 0 without incidents."""
-    return float(judged.groupby("incident")["campaign"].count().gt(0).mean()) if len(judged) else 0.0
+    return float(matched.groupby("incident")["campaign"].count().gt(0).mean()) if len(matched) else 0.0
 
 
-def red_team_days(judged: pd.DataFrame) -> int:
-    """Days on which an edge of the red team was found, or of labels: on which it was active."""
-    return int(judged.loc[judged["campaign"] == RED_TEAM, "day"].nunique())
+def red_team_days(matched: pd.DataFrame) -> int:
+    """Days on which an edge of the red team was found; of labels: days on which it was active."""
+    return int(matched.loc[matched["campaign"] == RED_TEAM, "day"].nunique())
 
 
-def benign_share(judged: pd.DataFrame, benign: pd.DataFrame) -> float:
+def benign_share(matched: pd.DataFrame, benign: pd.DataFrame) -> float:
     """Share of incidents with an edge that is labelled as harmless and none that is malicious; 0 without
     incidents."""
-    if not len(judged):
+    if not len(matched):
         return 0.0
-    marked = judged.merge(benign[KEY].drop_duplicates().assign(benign=True), on=KEY, how="left")
-    each = marked.groupby("incident")[["benign", "campaign"]].count()
-    return float(((each["benign"] > 0) & (each["campaign"] == 0)).mean())
+    marked = matched.merge(benign[KEY].drop_duplicates().assign(benign=True), on=KEY, how="left")
+    count = marked.groupby("incident")[["benign", "campaign"]].count()
+    return float(((count["benign"] > 0) & (count["campaign"] == 0)).mean())
 
 
 # --- edges --------------------------------------------------------------------------------------------------
@@ -117,7 +112,7 @@ def average_precision(malicious: Array, strangeness: Array) -> float:
 
 
 def roc_area(malicious: Array, strangeness: Array) -> float:
-    """How often a malicious edge is stranger than another one. Says little: 1 % of a million edges is ten
+    """How often a malicious edge is stranger than another one. A weak measure: 1 % of a million edges is ten
     thousand."""
     from sklearn.metrics import roc_auc_score
 
@@ -127,19 +122,20 @@ def roc_area(malicious: Array, strangeness: Array) -> float:
 def false_positives(malicious: Array, strangeness: Array, recall: float = 0.5) -> int:
     """Edges that are not malicious and at least as strange as the last malicious one that is needed for the
     recall."""
-    theirs = np.sort(strangeness[malicious])[::-1]
-    last = theirs[int(np.ceil(recall * len(theirs))) - 1]
+    found = np.sort(strangeness[malicious])[::-1]
+    last = found[int(np.ceil(recall * len(found))) - 1]
     return int((strangeness[~malicious] >= last).sum())
 
 
 def p_flatness(p_value: Array, breadth: Array) -> float:
     """The worst factor by which the share of normal edges with p <= 0.01 misses 0.01, over tenths of users
-    by breadth; 1 is flat. [edges] both, normal ones only. Each tenth begins with half an edge in 50, so that
-    few edges say little."""
+    by breadth; 1 is flat. Both [edges], of normal edges only. Each tenth begins with FLATNESS_PRIOR edges, so
+    that a few edges do not decide."""
     limits = np.unique(np.quantile(breadth, np.arange(1, 10) / 10))
     tenth = np.searchsorted(limits, breadth, "left")
-    share = (np.bincount(tenth, p_value <= STRANGE_P) + 50 * STRANGE_P) / (np.bincount(tenth) + 50)
-    return float(np.maximum(share / STRANGE_P, STRANGE_P / share).max())
+    small = np.bincount(tenth, p_value <= FLATNESS_P) + FLATNESS_PRIOR * FLATNESS_P
+    share = small / (np.bincount(tenth) + FLATNESS_PRIOR)
+    return float(np.maximum(share / FLATNESS_P, FLATNESS_P / share).max())
 
 
 def broadest(user: Array, breadth: Array, share: float = 0.01) -> Array:

@@ -1,11 +1,10 @@
-"""The detector as a row of the table, and with a part taken out. All that the table needs of
-`ueba.detect.score.detector` is here and in `protocol`: how examples are made, how models are trained, and how
-their surprise is averaged.
+"""The detector as a row of the table, and with a part taken out. Only this module and `protocol` use
+`ueba.detect.score`: how examples are made, how models are trained, and how their surprise is averaged.
 
 graph=False    no pairs, node features of zero, no id rows and no peers, in training and in scoring
-peers=False    whether those like an entity know the other end is not told
-history=False  what is computed from the past is zero; the trainer ignores features that never vary
-threats=False  real edges with an end replaced at random in place of what an attacker would do
+peers=False    features of peers are zero: whether accounts like this one know the other end
+history=False  features of the past are zero; the trainer ignores features that never vary
+threats=False  negatives are real edges with an end replaced at random, not what an attacker would do
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from models.graph import Edges, Snapshot
 from ueba.detect.look.features import FEATURE_NAMES, FEATURES, PAIR_FEATURES
 from ueba.detect.past.history import RELATIONS, Floats
 from ueba.detect.score import detector, train
-from ueba.evaluate.protocol import Array, Day, Score, Training
+from ueba.evaluate.protocol import Array, Day, Scorer, Training
 
 FROM_THE_PAST = [
     number
@@ -34,7 +33,7 @@ assert len(FEATURES) > len(FROM_THE_PAST)
 
 def detect(
     training: Training, graph: bool = True, peers: bool = True, history: bool = True, threats: bool = True
-) -> Score:
+) -> Scorer:
     """Train the detector, with all its parts or without some."""
 
     def seen(before: Snapshot) -> Snapshot:
@@ -60,7 +59,7 @@ def detect(
 
 
 def empty(graph: Snapshot) -> Snapshot:
-    """The same nodes, of which nothing is known."""
+    """The same nodes without features, pairs and ids."""
     return Snapshot(
         x={kind: np.zeros_like(x) for kind, x in graph.x.items()},
         row={kind: np.full(len(row), -1) for kind, row in graph.row.items()},

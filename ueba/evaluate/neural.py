@@ -12,10 +12,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 from torch_geometric.nn import VGAE, GCNConv
@@ -24,9 +22,8 @@ from torch_geometric.utils import to_undirected
 from ueba.detect.look.tensors import GRAPH_RELATIONS
 from ueba.detect.past.history import RELATIONS, EdgeBatch, Ints
 from ueba.evaluate.baselines import over_pairs
-from ueba.evaluate.protocol import Day, Score, Training
+from ueba.evaluate.protocol import Array, Day, Scorer, Training
 
-Array = npt.NDArray[Any]
 DIM = 32  # of the hidden layer
 CODE = 16  # of an embedding
 LINKS = 65536  # pairs rebuilt in a step
@@ -39,9 +36,9 @@ def numbers(relation: str, left: Ints, right: Ints) -> Ints:
 
 def joined(pairs: Mapping[str, tuple[Ints, Ints]]) -> Tensor:
     """All pairs of all relations as one undirected graph, int64 [2, both directions]."""
-    known = {relation: (left >= 0) & (right >= 0) for relation, (left, right) in pairs.items()}
+    is_known = {relation: (left >= 0) & (right >= 0) for relation, (left, right) in pairs.items()}
     parts = [
-        numbers(relation, left[known[relation]], right[known[relation]])
+        numbers(relation, left[is_known[relation]], right[is_known[relation]])
         for relation, (left, right) in pairs.items()
     ]
     both_ways: Tensor = to_undirected(torch.as_tensor(np.unique(np.concatenate(parts, axis=1), axis=1)))
@@ -105,7 +102,7 @@ def start(seed: int) -> None:
     torch.manual_seed(seed)
 
 
-def vgae(training: Training, steps: int = 200) -> Score:
+def vgae(training: Training, steps: int = 200) -> Scorer:
     """Kipf and Welling (2016), "Variational graph auto-encoders", PyG's: trained on all pairs known on the
     last day of training; a day is scored with the pairs known before it."""
     start(training.seed)
@@ -140,12 +137,12 @@ class Recurrent(nn.Module):
         self.gru = nn.GRUCell(CODE, CODE)
 
     def forward(self, edge_index: Tensor, before: Tensor) -> Tensor:
-        """What is known of each node after a day, from what was known before it: [nodes, CODE] both."""
+        """The state of each node after a day, from the state before it: [nodes, CODE] both."""
         after: Tensor = self.gru(self.gcn(edge_index, len(before))[0], before)
         return after
 
 
-def euler(training: Training, epochs: int = 12) -> Score:
+def euler(training: Training, epochs: int = 12) -> Scorer:
     """King and Huang (2022), "Euler: Detecting network lateral movement via scalable temporal link
     prediction": trained to predict who meets whom on the next day; in scoring, each day is carried on from
     the one before."""

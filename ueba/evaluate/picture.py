@@ -6,17 +6,17 @@ Drawn by matplotlib without a display. The legend is in the order of the lines a
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from ueba.evaluate.measure import USUAL
+from ueba.evaluate.results import RowSummary
 
 STYLES = {"baseline": (":", 1.3), "model": ("-", 3.0), "ablation": ("--", 1.3)}  # line and its width, points
 
 
-def draw(rows: Sequence[Mapping[str, Any]], campaigns: int, path: Path) -> None:
-    """Draw records of `results.summary`; campaigns: how many there were."""
+def draw(rows: Sequence[RowSummary], campaigns: int, path: Path) -> None:
+    """Draw rows of the table; campaigns: how many there were to be found."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -24,14 +24,12 @@ def draw(rows: Sequence[Mapping[str, Any]], campaigns: int, path: Path) -> None:
     FigureCanvasAgg(figure)
     axes = figure.subplots()
     drawn: Counter[str] = Counter()
-    for row in sorted(rows, key=lambda row: -row["curve"][USUAL]):
-        line, width = STYLES[row["kind"]]
-        colour = "black" if row["kind"] == "model" else f"C{drawn[row['kind']]}"
-        drawn[row["kind"]] += 1
-        label = f"{row['row']}  {row['curve'][USUAL]:.0f}"
-        axes.plot(
-            list(row["curve"]), list(row["curve"].values()), line, linewidth=width, color=colour, label=label
-        )
+    for row in sorted(rows, key=lambda row: -row.curve[USUAL]):
+        line, width = STYLES[row.kind]
+        colour = "black" if row.kind == "model" else f"C{drawn[row.kind]}"
+        drawn[row.kind] += 1
+        label = f"{row.name}  {row.curve[USUAL]:.0f}"
+        axes.plot(list(row.curve), list(row.curve.values()), line, linewidth=width, color=colour, label=label)
     axes.axvline(USUAL, color="0.8", linewidth=1, zorder=0)
     axes.axhline(campaigns, color="0.8", linewidth=1, zorder=0)
     axes.set(

@@ -1,16 +1,18 @@
-"""One walk over the lake writes to disk what all rows of the table share; each row then reads the days it
-wants.
+"""What all rows of the table share: one walk over the lake writes it to disk, and each row reads the days it
+needs.
 
-A day is described by the history before it and only then learned, as in `ueba.detect.score.detector`. No row's
-findings change what is known, so that all rows see the same past. The parts of a day, in a folder
+A day is described by the history before it and only then learned, as in `ueba.detect.score`. No row's
+results change the history, so that all rows see the same past. The parts of a day, in a folder
 `day=YYYY-MM-DD`:
 
-    batch             EdgeBatch; entities are integers, in order of first sight
-    breadth           float32 [edges], rank of the user by distinct targets, 0 to 1
-    features          float32 [edges, features]                          days that are scored or calibrated with
-    graph             message graph before the day, every entity in row  these, and days with examples
-    examples-SEED     the day's edges and made-up ones, `models.graph.Edges`
-    uniform-SEED      the same with an end replaced at random instead    days with examples
+| part | content | on days of use |
+|---|---|---|
+| batch | EdgeBatch; entities are integers, in order of first sight | all |
+| breadth | float32 [edges], rank of the user by distinct targets, 0 to 1 | all |
+| features | float32 [edges, features] | calibrate, score |
+| graph | message graph before the day, with every entity | train, calibrate, score |
+| examples-SEED | the day's edges and negatives, `models.graph.Edges` | train |
+| uniform-SEED | the same with an end replaced at random instead | train |
 
 Leaves out labels: nothing here and nothing in a row reads them.
 """
@@ -40,19 +42,25 @@ from ueba.progress import Progress, quiet
 
 Array = npt.NDArray[Any]
 Use = Literal["learn", "train", "calibrate", "score"]
-Score = Callable[["Day"], Array]  # surprise of a day's edges in nats, float [edges]; higher is stranger
+Scorer = Callable[["Day"], Array]  # surprise of a day's edges in nats, float [edges]; higher is stranger
+
+
+@dataclass(frozen=True)
+class Span:
+    """The days of an evaluation."""
+
+    train_until: dt.date
+    first: dt.date  # to score
+    last: dt.date  # to score
 
 
 @dataclass(frozen=True)
 class Day:
-    """A day on disk, read anew by every property.
-
-    use: learn (history only), train (has examples), calibrate (held out of training), score
-    """
+    """A day on disk; every property reads it again."""
 
     folder: Path
     date: dt.date
-    use: Use
+    use: Use  # learn (history only), train (has examples), calibrate (left out of training), score
 
     @property
     def number(self) -> int:
@@ -92,7 +100,7 @@ class Day:
     # --- writing --------------------------------------------------------------------------------------------
 
     def write(self, history: History, batch: EdgeBatch) -> None:
-        """All but the examples, of a day that the history has not learned."""
+        """Write everything but the examples of a day that the history has not learned."""
         self._part("").mkdir()
         np.savez(self._part("batch.npz"), **vars(batch))
         np.save(self._part("breadth.npy"), detector.breadth_rank(history, batch.user))
@@ -112,38 +120,37 @@ class Day:
         config: TrainConfig,
         generators: Sequence[np.random.Generator],
     ) -> None:
-        """What the detector would train on, and the same with plain corruption, for each seed."""
+        """Write what the detector would train on, and the same with plain corruption, for each seed."""
         described = train.described(history, batch, self.date)
         for seed, rng in enumerate(generators):
-            for kind, make_up in (("examples", make_negatives), ("uniform", corrupted)):
-                edges = train.make_examples(described, config, rng, make_up)
+            for kind, negatives in (("examples", make_negatives), ("uniform", corrupted)):
+                edges = train.make_examples(described, config, rng, negatives)
                 np.savez(self._part(f"{kind}-{seed}.npz"), **vars(edges))
 
 
 def corrupted(history: History, batch: EdgeBatch, per_family: int, rng: np.random.Generator) -> EdgeBatch:
-    """As many made-up edges as the threats are: real ones with the user, the source or the target replaced
-    by any entity known. Each is alone in its campaign (Bordes et al. 2013, "Translating embeddings for
+    """As many negatives as `make_negatives` makes: real edges with the user, the source or the target
+    replaced by any known entity, each a campaign of its own (Bordes et al. 2013, "Translating embeddings for
     modeling multi-relational data")."""
     size = per_family * len(FAMILIES)
-    made = batch.take(rng.integers(0, len(batch), size))
+    copies = batch.take(rng.integers(0, len(batch), size))
     end = rng.integers(0, 3, size)
     return replace(
-        made,
-        user=np.where(end == 0, rng.integers(0, len(history.users), size), made.user),
-        source=np.where(end == 1, rng.integers(0, len(history.places), size), made.source),
-        target=np.where(end == 2, rng.integers(0, len(history.places), size), made.target),
+        copies,
+        user=np.where(end == 0, rng.integers(0, len(history.users), size), copies.user),
+        source=np.where(end == 1, rng.integers(0, len(history.places), size), copies.source),
+        target=np.where(end == 2, rng.integers(0, len(history.places), size), copies.target),
         campaign=np.arange(size),
     )
 
 
 @dataclass(frozen=True)
 class Training:
-    """What a row is fitted on. `days`: up to the last day of training, but those held out. users, places:
-    how many were known at its end; an entity whose number is not below came later."""
+    """What a row is fitted on."""
 
-    days: list[Day]
-    users: int
-    places: int
+    days: list[Day]  # up to the last day of training, without those that are calibrated with
+    users: int  # known after the last day of training; one with a number that is not below came later
+    places: int  # the same of places
     config: TrainConfig
     seed: int
 
@@ -154,14 +161,14 @@ class Training:
 
 @dataclass(frozen=True)
 class Prepared:
-    """A folder of days. `users`, `places`: names by number."""
+    """A folder of days."""
 
     folder: Path
     days: list[Day]
-    known_users: int
-    known_places: int
-    users: list[str]
-    places: list[str]
+    known_users: int  # after the last day of training
+    known_places: int  # after the last day of training
+    users: list[str]  # names by number
+    places: list[str]  # names by number
 
     def of_use(self, *uses: Use) -> list[Day]:
         return [day for day in self.days if day.use in uses]
@@ -173,7 +180,7 @@ class Prepared:
 
     @classmethod
     def load(cls, folder: Path) -> Prepared:
-        """What `prepare` wrote."""
+        """Load what `prepare` wrote."""
         facts = json.loads((folder / "facts.json").read_text())
         facts["days"] = [Day(folder, dt.date.fromisoformat(day), use) for day, use in facts["days"]]
         return cls(folder, **facts)
@@ -184,62 +191,55 @@ def seeded(config: TrainConfig, seed: int) -> TrainConfig:
     return replace(config, seed=config.seed + seed * config.seeds)
 
 
-def uses(
-    days: list[dt.date], train_until: dt.date, first: dt.date, last: dt.date, config: Config
-) -> dict[dt.date, Use]:
-    """What each day is for. Raises UsageError for days out of order, WorkspaceError where there are too
+def uses(days: list[dt.date], when: Span, config: Config) -> dict[dt.date, Use]:
+    """What each day is used for. Raises UsageError for days out of order, WorkspaceError if there are too
     few."""
-    if not train_until < first <= last:
+    if not when.train_until < when.first <= when.last:
         raise UsageError(
-            f"--train-until {train_until} must lie before --from {first}, and that not after --to {last}"
+            f"--train-until {when.train_until} must lie before --from {when.first}, and that not after --to"
+            f" {when.last}"
         )
-    start = walk.window_start(train_until + dt.timedelta(days=1), config)
-    training = [day for day in days if start <= day <= train_until]
-    scored = [day for day in days if first <= day <= last]
+    start = walk.window_start(when.train_until + dt.timedelta(days=1), config)
+    training = [day for day in days if start <= day <= when.train_until]
+    scored = [day for day in days if when.first <= day <= when.last]
     if len(training) < train.LEAST_DAYS or not scored:
-        held = f"{days[0]} to {days[-1]}" if days else "none; `ueba ingest` comes first"
+        present = f"{days[0]} to {days[-1]}" if days else "none; `ueba ingest` comes first"
         raise WorkspaceError(
-            f"{len(training)} days of edges to train on from {start} to {train_until} (at least {train.LEAST_DAYS} are needed)"
-            f" and {len(scored)} to score from {first} to {last}; days in the lake: {held}"
+            f"{len(training)} days of edges to train on from {start} to {when.train_until} (at least"
+            f" {train.LEAST_DAYS} are needed) and {len(scored)} to score from {when.first} to {when.last};"
+            f" days in the lake: {present}"
         )
-    positive, held_out = train.split(training, config.train)
-    result: dict[dt.date, Use] = {day: "learn" for day in days if start <= day <= last}
+    positive, left_out = train.split(training, config.train)
+    result: dict[dt.date, Use] = {day: "learn" for day in days if start <= day <= when.last}
     return (
         result
         | dict.fromkeys(positive, "train")
-        | dict.fromkeys(held_out, "calibrate")
+        | dict.fromkeys(left_out, "calibrate")
         | dict.fromkeys(scored, "score")
     )
 
 
 def prepare(
-    root: Path,
-    folder: Path,
-    train_until: dt.date,
-    first: dt.date,
-    last: dt.date,
-    config: Config,
-    seeds: int = 3,
-    progress: Progress = quiet,
+    root: Path, folder: Path, when: Span, config: Config, seeds: int, progress: Progress = quiet
 ) -> None:
     """Walk over the lake once and write its days to an empty folder. Raises what `uses` raises."""
-    planned = uses(lake.days(root), train_until, first, last, config)
+    planned = uses(lake.days(root), when, config)
     history = History(config.history.half_life_days)
     generators = [np.random.default_rng(seeded(config.train, seed).seed) for seed in range(seeds)]
-    known = 0, 0
+    known_users = known_places = 0
     for done, (day, batch, _) in enumerate(walk.walk(root, history, min(planned), max(planned))):
         progress("read", done, len(planned))
         day_on_disk = Day(folder, day, planned[day])
         day_on_disk.write(history, batch)
         if day_on_disk.use == "train":
             day_on_disk.write_examples(history, batch, config.train, generators)
-        if day <= train_until:
-            known = len(history.users), len(history.places)
+        if day <= when.train_until:
+            known_users, known_places = len(history.users), len(history.places)
     progress("read", len(planned), len(planned))
     facts = {
         "days": [(day.isoformat(), use) for day, use in planned.items()],
-        "known_users": known[0],
-        "known_places": known[1],
+        "known_users": known_users,
+        "known_places": known_places,
         "users": history.users.names,
         "places": history.places.names,
     }

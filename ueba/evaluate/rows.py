@@ -19,19 +19,19 @@ import numpy as np
 from ueba.config import TrainConfig
 from ueba.errors import UsageError
 from ueba.evaluate import baselines, model
-from ueba.evaluate.protocol import Array, Day, Prepared, Score, Training
+from ueba.evaluate.protocol import Array, Day, Prepared, Scorer, Training
 
-Fit = Callable[[Training], Score]
+Fit = Callable[[Training], Scorer]
 BASELINE, MODEL, ABLATION = "baseline", "model", "ablation"
 
 
-def vgae(training: Training) -> Score:
+def vgae(training: Training) -> Scorer:
     from ueba.evaluate import neural
 
     return neural.vgae(training)
 
 
-def euler(training: Training) -> Score:
+def euler(training: Training) -> Scorer:
     from ueba.evaluate import neural
 
     return neural.euler(training)
@@ -39,18 +39,16 @@ def euler(training: Training) -> Score:
 
 @dataclass(frozen=True)
 class Row:
-    """kind: baseline, model or ablation. seeded: another seed gives another result. streams: is given every
-    day, and learns it. calibrated: ranked by p-value too, and not by surprise alone. remembers: what a
-    user's days before left counts. grouped: edges are grouped into incidents."""
+    """A row of the table: what is fitted, and what is done with its scores."""
 
     name: str
-    kind: str
+    kind: str  # BASELINE, MODEL or ABLATION
     fit: Fit
-    seeded: bool = False
-    streams: bool = False
-    calibrated: bool = True
-    remembers: bool = True
-    grouped: bool = True
+    seeded: bool = False  # another seed gives another result
+    streams: bool = False  # scores every day in order, and learns it
+    calibrated: bool = True  # ranked by surprise and p-value; otherwise by surprise alone
+    remembers: bool = True  # the carry-over of a user's days before is added
+    grouped: bool = True  # edges are grouped into incidents; otherwise each edge is one
 
 
 ROWS = (
@@ -76,13 +74,14 @@ ROWS = (
 
 
 def chosen(names: Iterable[str]) -> tuple[Row, ...]:
-    """The rows of some names, in the order of the table; all if there are none. Raises UsageError for an
+    """The rows with these names, in the order of the table; all rows without names. Raises UsageError for an
     unknown name."""
     wanted = set(names)
     unknown = wanted - {row.name for row in ROWS}
     if unknown:
         raise UsageError(
-            f"--rows {', '.join(sorted(unknown))}: there is no such row; there are {', '.join(row.name for row in ROWS)}"
+            f"--rows {', '.join(sorted(unknown))}: there is no such row; there are"
+            f" {', '.join(row.name for row in ROWS)}"
         )
     return tuple(row for row in ROWS if row.name in wanted or not wanted)
 
@@ -97,12 +96,13 @@ def scores_of(row: Row) -> Row:
 
 @dataclass(frozen=True)
 class Run:
-    """Where a row's scores are, and what they cost. seconds: fitting and scoring; megabytes: peak memory of
-    its process."""
+    """Where the scores of a row with one seed are, and what they cost."""
 
+    row: str
+    seed: int
     folder: Path
-    seconds: float
-    megabytes: float
+    seconds: float  # fitting and scoring
+    megabytes: float  # peak memory of its process
 
     def surprise(self, day: Day) -> Array:
         """Nats, float64 [edges]."""
@@ -111,15 +111,15 @@ class Run:
 
 
 def fit_and_score(row: Row, prepared: Prepared, folder: Path, config: TrainConfig, seed: int) -> Run:
-    """Fit a row and score the days held out to calibrate with and the days to be scored."""
+    """Fit a row and score the days of use calibrate and score."""
     folder.mkdir(parents=True)
     began = time.perf_counter()
     score = row.fit(prepared.training(config, seed))
     for day in prepared.days:
-        judged = day.use in ("calibrate", "score")
-        if judged or row.streams:
+        is_kept = day.use in ("calibrate", "score")
+        if is_kept or row.streams:
             surprise = score(day)
-            if judged:
+            if is_kept:
                 np.save(folder / f"surprise-{day.date}.npy", surprise.astype(np.float64))
     seconds = time.perf_counter() - began
-    return Run(folder, seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+    return Run(row.name, seed, folder, seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)

@@ -1,4 +1,4 @@
-"""A made-up organisation whose logs hold what rules cannot tell apart: benign change and hidden attacks.
+"""A made-up organisation whose logs hold benign change and hidden attacks, which rules cannot tell apart.
 
 organisation   what to simulate                        cast       who and what there is
 calendar       which days who works                    habits     who reaches what, how often, at which hours
@@ -6,8 +6,8 @@ change         new habits that follow the structure    draw       habits -> even
 writers        files: LANL, CSV, labels, people        windows, ocsf   records: Windows Security events, OCSF
 formats        which of them by name                   json_lines      columns -> lines
 
-`simulate` is the road. Campaigns are those of `ueba.campaigns`, written from the organisation's own edges of
-the days before: they are in nothing but structure unlike the benign change around them.
+`simulate` calls them in this order. Campaigns are those of `ueba.campaigns`, written from the organisation's
+own edges of the days before: only their structure differs from the benign change around them.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ueba import campaigns
-from ueba.campaigns import EVENT_COLUMNS, LABEL_COLUMNS
+from ueba.campaigns import EVENT_COLUMNS, Wanted
+from ueba.contracts.label import LABEL_COLUMNS, NO_CAMPAIGN
 from ueba.ingest import batch
 from ueba.simulate.calendar import Calendar, make_calendar
 from ueba.simulate.cast import Cast, gather, staff_list
@@ -33,16 +34,15 @@ __all__ = ["EVENT_COLUMNS", "LABEL_COLUMNS", "Organisation", "World", "simulate"
 
 
 class World(NamedTuple):
-    """What happened. events: EVENT_COLUMNS, texts as dictionaries; labels: LABEL_COLUMNS, of attacks and of
-    benign sweeps; both in order of time, whole seconds as in most logs. staff: user, department, role,
-    manager, kind"""
+    """What happened; events and labels are in order of time, in whole seconds as in most logs."""
 
-    events: pa.Table
-    labels: pa.Table
-    staff: pa.Table
+    events: pa.Table  # EVENT_COLUMNS, texts as dictionaries
+    labels: pa.Table  # LABEL_COLUMNS, of attacks and of benign sweeps
+    staff: pa.Table  # user, department, role, manager, kind
 
 
 def simulate(organisation: Organisation) -> World:
+    """Everything that happens in an organisation; the same values give the same tables."""
     rng = np.random.default_rng(organisation.seed)
     cast = gather(organisation, rng)
     calendar = make_calendar(organisation, cast, rng)
@@ -76,24 +76,24 @@ def as_of(organisation: Organisation, cast: Cast, drawn: pa.Table) -> pa.Table:
     time = pa.array((second + int(start_of(organisation).timestamp())) * 1_000_000).cast(
         pa.timestamp("us", "UTC")
     )
-    labels = {"kind": drawn["label"], "campaign": pa.array(np.full(len(drawn), -1))}
+    labels = {"kind": drawn["label"], "campaign": pa.array(np.full(len(drawn), NO_CAMPAIGN))}
     return pa.table({"time": time, **columns, **labels})
 
 
 def invent_attacks(
     organisation: Organisation, cast: Cast, calendar: Calendar, benign: pa.Table, staff: pa.Table
 ) -> pa.Table:
-    """Campaigns on the last working days, written from the events before them. People who go are nobody's
-    victims."""
+    """Campaigns on the last working days, written from the events before them. People who leave are not
+    chosen as victims."""
     begin = start_of(organisation) + timedelta(days=organisation.first_attack_day)
     since = begin - timedelta(days=campaigns.OBSERVED_DAYS)
-    goes = pa.array(cast.people.user[cast.people.left < organisation.days])
-    known = (
+    leavers = pa.array(cast.people.user[cast.people.left < organisation.days])
+    observed = (
         (pc.field("time") >= since)
         & (pc.field("time") < begin)
-        & ~pc.field("user").cast(pa.string()).isin(goes)
+        & ~pc.field("user").cast(pa.string()).isin(leavers)
     )
-    edges = batch.counted(benign.filter(known).drop_columns(["kind", "campaign"]), campaigns.seen)
+    edges = batch.counted(benign.filter(observed).drop_columns(["kind", "campaign"]), campaigns.as_observed)
     scene = campaigns.observe(
         edges, dict(zip(staff["user"].to_pylist(), staff["department"].to_pylist(), strict=True))
     )
@@ -102,7 +102,8 @@ def invent_attacks(
         organisation.date_of(day)
         for day in (late[calendar.workday[late]] if calendar.workday[late].any() else late).tolist()
     ]
-    attacks = campaigns.invent(scene, days, organisation.campaigns, organisation.strength, organisation.seed)
+    wanted = Wanted(organisation.campaigns, organisation.strength, organisation.seed)
+    attacks = campaigns.invent(scene, days, wanted)
     day = (attacks["time"].to_numpy() - np.datetime64(organisation.start)) // np.timedelta64(1, "D")
     for name in ("user", "source", "target"):
         names = renamed(cast, attacks[name].combine_chunks().dictionary_encode(), day.astype(np.int64))
@@ -120,11 +121,9 @@ def together(*tables: pa.Table) -> pa.Table:
 
 
 def text_type(type: pa.DataType) -> pa.DataType:
-    return (
-        pa.dictionary(pa.int32(), pa.string())
-        if pa.types.is_dictionary(type) or pa.types.is_string(type)
-        else type
-    )
+    """A dictionary for a text, other types as they are."""
+    is_text = pa.types.is_dictionary(type) or pa.types.is_string(type)
+    return pa.dictionary(pa.int32(), pa.string()) if is_text else type
 
 
 def start_of(organisation: Organisation) -> datetime:

@@ -33,10 +33,12 @@ ROLES = "lead specialist clerk".split()
 TEAM_SIZE = 13
 ESTATE = 40  # machines that an administrator looks after at most
 INITIALS = "abcdefghijklmnoprstvwyz"
-SURNAMES = """adler alvarez baker bauer bianchi brown chen costa diaz dubois evans fischer garcia gomez haddad hansen
-hughes ivanov jansen jones kaur keller khan kim klein kowalski kumar lopez marino martin meyer moreau mori murphy nguyen
-novak okafor olsen patel petrov quinn ramos reed rossi ruiz santos sato schmidt silva singh smith tanaka torres vargas
-visser wagner walsh weber wong yilmaz young zhang""".split()
+SURNAMES = """
+adler alvarez baker bauer bianchi brown chen costa diaz dubois evans fischer garcia gomez haddad hansen
+hughes ivanov jansen jones kaur keller khan kim klein kowalski kumar lopez marino martin meyer moreau mori
+murphy nguyen novak okafor olsen patel petrov quinn ramos reed rossi ruiz santos sato schmidt silva singh
+smith tanaka torres vargas visser wagner walsh weber wong yilmaz young zhang
+""".split()
 SERVER_KINDS = "db app file web ts".split()
 RESOURCE_KINDS = "share saas role".split()  # file share, application by single sign-on, cloud role
 OF_DEPARTMENT = ("db", "share", "saas")  # for all of a department

@@ -68,10 +68,13 @@ def habit(
     """Rows of the table of habits; scalars are repeated to the length of the longest argument."""
     opens, stays, spread = hours
     columns: dict[str, npt.ArrayLike] = {
-        "user": user, "source": source, "target": target, "rate": np.asarray(rate, float), "calendar": calendar,
-        "opens": np.asarray(opens, float), "stays": np.asarray(stays, float), "spread": np.asarray(spread, float),
-        "desk": desk, "first": first, "last": last, "regular": regular, "target_kind": target_kind, "action": action,
-        "logon_type": logon_type, "auth_package": auth_package, "outcome": outcome, "label": label,
+        "user": user, "source": source, "target": target,
+        "rate": np.asarray(rate, float), "calendar": calendar,
+        "opens": np.asarray(opens, float), "stays": np.asarray(stays, float),
+        "spread": np.asarray(spread, float),
+        "desk": desk, "first": first, "last": last, "regular": regular,
+        "target_kind": target_kind, "action": action, "logon_type": logon_type, "auth_package": auth_package,
+        "outcome": outcome, "label": label,
     }  # fmt: skip
     arrays = np.broadcast_arrays(*[np.atleast_1d(np.asarray(column)) for column in columns.values()])
     return pa.table(dict(zip(columns, arrays, strict=True)))
@@ -123,7 +126,7 @@ def heavy_tailed(rng: np.random.Generator, n: int, median: float) -> Floats:
     return np.minimum(rng.lognormal(np.log(median), 1.2, n), 12.0)
 
 
-# ---- people --------------------------------------------------------------------------------------------------------
+# --- people -------------------------------------------------------------------------------------------------
 
 
 def everyday_habits(organisation: Organisation, cast: Cast, rng: np.random.Generator) -> Iterable[pa.Table]:
@@ -196,7 +199,7 @@ def team_habits(cast: Cast, usual: Bools, rng: np.random.Generator) -> Iterable[
     yield visits(cast, who, where, rate=rate, last=last, desk=-1).set_column(1, "source", pa.array(source))
 
 
-# ---- administrators, services, machines ----------------------------------------------------------------------------
+# --- administrators, services, machines ---------------------------------------------------------------------
 
 
 def admin_habits(organisation: Organisation, cast: Cast, rng: np.random.Generator) -> Iterable[pa.Table]:

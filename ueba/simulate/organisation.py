@@ -18,9 +18,7 @@ LEAST_USERS = 60
 class Organisation:
     """Shares are of all people and for the whole period; rates are a person and day."""
 
-    users: int = (
-        260  # people; administrator and service accounts come on top. Servers and projects grow with it
-    )
+    users: int = 260  # people; administrators' and services' accounts are extra. Servers grow with it
     days: int = 24  # length of the period
     start: date = date(2026, 1, 5)  # first day, a Monday
     seed: int = 0  # another seed, another organisation
@@ -33,9 +31,7 @@ class Organisation:
     movers: float = 0.05  # share that changes department
     renames: float = 0.03  # share of workstations and servers that get another name
     vacations: float = 0.4  # share that is away for one to two weeks; a colleague stands in
-    assignments: float = (
-        0.08  # rate of beginning to use places of the own team, department or project, for a day or for good
-    )
+    assignments: float = 0.08  # rate of beginning to use a place of the team or department
     errands: float = 0.003  # rate of trips to places that nobody near uses
     late_work: float = 0.006  # rate of nights at work
     desk_swaps: float = 0.05  # rate of days at a colleague's workstation
@@ -44,7 +40,8 @@ class Organisation:
     def __post_init__(self) -> None:
         if self.users < LEAST_USERS or not 0 < self.attack_days < self.days - 1:
             raise ConfigError(
-                f"an organisation needs at least {LEAST_USERS} users, and its attack_days (at least 1) at least 2 days before them"
+                f"an organisation needs at least {LEAST_USERS} users, at least 1 attack day and at least"
+                " 2 days before the attack days"
             )
 
     @property

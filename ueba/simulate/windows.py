@@ -1,23 +1,25 @@
-"""Events as Windows Security events, JSON lines in the shape of winlogbeat (ECS): what host and domain
-controller would write.
+"""Events as Windows Security events, JSON lines in the shape of winlogbeat (ECS), as the host and the domain
+controller write them.
 
-    a logon              4624 or 4625 at the host; before it 4769 (Kerberos) or 4776 (NTLM) at a controller; 4648 at the desk
-                         from which an administrator uses another account
-    a ticket             4768 at the controller, 4769 for a service ticket
-    a file share         5140 at its file server
+    a logon         4624 or 4625 at the host; before it 4769 (Kerberos) or 4776 (NTLM) at a controller; 4648
+                    at the desk from which an administrator uses another account
+    a ticket        4768 at the controller, 4769 for a service ticket
+    a file share    5140 at its file server
 
-So one logon is two records or three. Names are as Windows writes them: the account without domain, CORP
-beside it, in 4769 `name@REALM`; Kerberos tells the address of the source, NTLM its name too. Leaves out
-log-offs (4634), privileges (4672), and what Windows does not see: applications by single sign-on, cloud
-roles. Fields: Microsoft, "Audit logon events" and the pages of each event,
+So one logon leaves two or three records. KINDS lists the kinds of records: a template, the events that leave
+such a record, and the values that fill the template. Names are as Windows writes them: the account without
+its domain, CORP beside it, in 4769 `name@REALM`; Kerberos records the address of the source, NTLM its name as
+well. Leaves out log-offs (4634), privileges (4672), and what Windows does not see: applications by single
+sign-on and cloud roles. Fields: Microsoft, "Audit logon events" and the pages of each event,
 https://learn.microsoft.com/windows/security/threat-protection/auditing/.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -27,6 +29,8 @@ from ueba.simulate.cast import CONTROLLERS, Bools, Ints, Strings
 from ueba.simulate.json_lines import fill
 from ueba.simulate.ocsf import LOGON_TYPES, coded, numbers
 from ueba.simulate.writers import chunks, iso
+
+Values = dict[str, pa.Array]  # what fills a template, texts, [events] each
 
 DOMAIN_SID = "S-1-5-21-1004336348-1177238915-682003330"
 NOBODY_SID, ANONYMOUS_SID = "S-1-0-0", "S-1-5-7"
@@ -185,7 +189,7 @@ SHARE = event(
 
 
 def write_windows(events: pa.Table, path: Path) -> None:
-    """Compressed when the name ends in .gz."""
+    """Write JSON lines, compressed when the name ends in .gz."""
     names = np.unique(
         [
             str(name)
@@ -201,113 +205,264 @@ def write_windows(events: pa.Table, path: Path) -> None:
 
 
 def records(events: pa.Table, names: Strings, first: int = 0) -> pa.Array:
-    """Lines of some events, in order. names: of everybody and everything in the file, sorted; first: number
-    of the first event"""
-    values = columns(events, names)
+    """Lines of the records that events leave, in order. names: of all accounts and places in the file,
+    sorted; first: number of the first event in the file"""
+    facts = Facts(events, names)
     lines, places = [], []
-    for order, record, chosen in seen(events):
-        rows = np.flatnonzero(chosen)
-        place = (first + rows) * PER_EVENT + order
-        taken = {name: column.take(pa.array(rows)) for name, column in values.items()}
-        lines.append(fill(record, taken | {"record": numbers(place + 1)}))
+    for kind in KINDS:
+        rows = np.flatnonzero(kind.leaves(facts))
+        place = (first + rows) * PER_EVENT + kind.order
+        values = {name: column.take(pa.array(rows)) for name, column in kind.values(facts).items()}
+        lines.append(fill(kind.record, values | {"record": numbers(place + 1)}))
         places.append(place)
     return pa.concat_arrays(lines).take(pa.array(np.argsort(np.concatenate(places), kind="stable")))
 
 
-def seen(events: pa.Table) -> Iterator[tuple[int, dict[str, Any], Bools]]:
-    """Which records an event leaves: place among them, the record, for which events. [events]"""
+# --- what every kind of record is made from -----------------------------------------------------------------
 
-    def equal(column: str, value: str) -> Bools:
-        found: Bools = pc.fill_null(pc.equal(events[column], value), False).to_numpy()
+
+class Facts:
+    """Events and what several kinds of records need of them; every property is [events]."""
+
+    def __init__(self, events: pa.Table, names: Strings) -> None:
+        self.events = events
+        self.names = names
+        self.time = iso(events["time"]).combine_chunks()
+        self.user, self.source, self.target, self.auth_package = (
+            events[column].combine_chunks() for column in ("user", "source", "target", "auth_package")
+        )
+        self.realm = pc.list_element(pc.split_pattern(self.user, "@"), 1)
+        self.account = pc.list_element(pc.split_pattern(self.user, "@"), 0)
+
+    def equal(self, column: str, value: str) -> Bools:
+        found: Bools = pc.fill_null(pc.equal(self.events[column], value), False).to_numpy()
         return found
 
-    logon, failed = equal("action", "logon"), equal("outcome", "failure")
-    ntlm, kerberos = equal("auth_package", "NTLM"), equal("auth_package", "Kerberos")
-    admin = pc.starts_with(events["user"], "adm-").to_numpy()
-    remote = pc.not_equal(events["source"], events["target"]).to_numpy()
-    yield 0, OTHER_ACCOUNT, logon & ~failed & admin & remote & equal("logon_type", "RemoteInteractive")
-    yield 1, SERVICE_TICKET, (logon & kerberos & ~failed) | equal("action", "service_ticket")
-    yield 1, VALID, logon & ntlm & ~failed
-    yield 1, INVALID, logon & ntlm & failed
-    yield 1, TICKET, equal("action", "ticket")
-    yield 2, LOGON, logon & ~failed
-    yield 2, FAILURE, logon & failed
-    yield 2, SHARE, equal("action", "share_access")
+    def number(self, texts: pa.Array) -> Ints:
+        """The place of each text among all names; 0 for one that is not there."""
+        places = pc.index_in(texts, value_set=pa.array(self.names.tolist()))
+        found: Ints = pc.fill_null(places, 0).to_numpy().astype(np.int64)
+        return found
+
+    @cached_property
+    def user_number(self) -> Ints:
+        return self.number(self.user)
+
+    @cached_property
+    def source_number(self) -> Ints:
+        return self.number(self.source)
+
+    @cached_property
+    def target_number(self) -> Ints:
+        return self.number(self.target)
+
+    @cached_property
+    def is_logon(self) -> Bools:
+        return self.equal("action", "logon")
+
+    @cached_property
+    def failed(self) -> Bools:
+        return self.equal("outcome", "failure")
+
+    @cached_property
+    def ntlm(self) -> Bools:
+        return self.equal("auth_package", "NTLM")
+
+    @cached_property
+    def kerberos(self) -> Bools:
+        return self.equal("auth_package", "Kerberos")
+
+    @cached_property
+    def is_local(self) -> pa.Array:
+        return pc.equal(self.source, self.target)
+
+    @cached_property
+    def is_anonymous(self) -> pa.Array:
+        return pc.equal(self.account, "anonymous logon")
+
+    @cached_property
+    def is_service(self) -> pa.Array:
+        """Logons of a service fail because its password expired; people mistype."""
+        return pc.starts_with(self.account, "svc-")
+
+    @cached_property
+    def is_to_controller(self) -> pa.Array:
+        return pc.equal(self.events["action"].combine_chunks(), "service_ticket")
+
+    @cached_property
+    def name(self) -> pa.Array:
+        """The account as Windows writes it: machine accounts in capitals."""
+        upper = pc.if_else(pc.ends_with(self.account, "$"), pc.utf8_upper(self.account), self.account)
+        return pc.if_else(self.is_anonymous, "ANONYMOUS LOGON", upper)
+
+    @cached_property
+    def domain(self) -> pa.Array:
+        short = pc.list_element(pc.split_pattern(self.realm, "."), 0)
+        return pc.if_else(self.is_anonymous, "NT AUTHORITY", pc.utf8_upper(short))
+
+    @cached_property
+    def sid(self) -> pa.Array:
+        return pc.if_else(self.is_anonymous, ANONYMOUS_SID, sid(self.user_number))
+
+    @cached_property
+    def computer(self) -> pa.Array:
+        return qualified(self.target, self.realm)
+
+    @cached_property
+    def controller(self) -> pa.Array:
+        """The controller that served the source; of a service ticket for a controller, that one."""
+        near = pa.array(CONTROLLERS[self.source_number % len(CONTROLLERS)])
+        return pc.if_else(self.is_to_controller, self.computer, qualified(near, self.realm))
+
+    @cached_property
+    def ip(self) -> pa.Array:
+        return pc.if_else(self.is_local, "127.0.0.1", address(self.source_number))
+
+    @cached_property
+    def port(self) -> pa.Array:
+        return pc.if_else(self.is_local, "0", numbers(49152 + self.source_number % 16384))
+
+    @cached_property
+    def source_name(self) -> pa.Array:
+        return pc.utf8_upper(self.source)
+
+    @cached_property
+    def session(self) -> pa.Array:
+        """The number of the logon session: one for each account."""
+        return pc.binary_join_element_wise("0x", numbers(100_000 + self.user_number), "")
 
 
-def columns(events: pa.Table, names: Strings) -> dict[str, pa.Array]:
-    """What the records are filled with, [events] each."""
-    text = {
-        name: events[name].combine_chunks()
-        for name in ("user", "source", "target", "logon_type", "auth_package")
-    }
-    account = pc.split_pattern(text["user"], "@")
-    name, realm = pc.list_element(account, 0), pc.list_element(account, 1)
-    anonymous = pc.equal(name, "anonymous logon")
-    user, source, target = (number(text[column], names) for column in ("user", "source", "target"))
-    owner = pc.replace_substring_regex(text["user"], "^adm-", "")
-    local, ntlm = pc.equal(text["source"], text["target"]), pc.equal(text["auth_package"], "NTLM")
-    service = pc.starts_with(name, "svc-")  # fails because the password expired; people mistype
-    ip = pc.if_else(local, "127.0.0.1", address(source))
-    computer = qualified(text["target"], realm)
-    ticket = pc.equal(events["action"].combine_chunks(), "service_ticket")
-    controller = pa.array(CONTROLLERS[source % len(CONTROLLERS)])
-    server = pa.array([f"srv-fs-{each + 1:03d}" for each in range(FILE_SERVERS)]).take(
-        pa.array(target % FILE_SERVERS)
-    )
-    return {
-        "time": iso(events["time"]).combine_chunks(),
-        "name": pc.if_else(
-            anonymous, "ANONYMOUS LOGON", pc.if_else(pc.ends_with(name, "$"), pc.utf8_upper(name), name)
-        ),
-        "domain": pc.if_else(
-            anonymous, "NT AUTHORITY", pc.utf8_upper(pc.list_element(pc.split_pattern(realm, "."), 0))
-        ),
-        "realm": pc.utf8_upper(realm),
-        "principal": pc.binary_join_element_wise(
-            pc.if_else(pc.ends_with(name, "$"), pc.utf8_upper(name), name), pc.utf8_upper(realm), "@"
-        ),
-        "sid": pc.if_else(anonymous, ANONYMOUS_SID, sid(user)),
+# --- the values of each kind of record ----------------------------------------------------------------------
+
+
+def of_account(facts: Facts) -> Values:
+    return {"time": facts.time, "name": facts.name, "domain": facts.domain, "sid": facts.sid}
+
+
+def of_controller_client(facts: Facts) -> Values:
+    """The address of the source as controllers write it."""
+    mapped = pc.binary_join_element_wise("::ffff:", facts.ip, "")
+    return {"mapped_ip": pc.if_else(facts.is_local, "::1", mapped), "port": facts.port}
+
+
+def other_account(facts: Facts) -> Values:
+    """4648: at the own desk, the owner types the password of the privileged account."""
+    owner = pc.replace_substring_regex(facts.user, "^adm-", "")
+    return of_account(facts) | {
         "owner": pc.list_element(pc.split_pattern(owner, "@"), 0),
-        "owner_sid": sid(number(owner, names)),
-        "service": pc.binary_join_element_wise(pc.utf8_upper(text["target"]), "$", ""),
-        "service_sid": sid(target),
-        "computer": computer,
-        "source_computer": qualified(text["source"], realm),
-        "controller": pc.if_else(ticket, computer, qualified(controller, realm)),
-        "file_server": qualified(server, realm),
-        "share": pc.replace_substring(text["target"], "share/", ""),
-        "source_name": pc.utf8_upper(text["source"]),
-        "workstation": pc.if_else(pc.or_(local, ntlm), pc.utf8_upper(text["source"]), "-"),
-        "auth_package": text["auth_package"],
-        "logon_number": coded(text["logon_type"], LOGON_TYPES),
-        "process": pc.if_else(
-            ntlm, "NtLmSsp ", pc.if_else(pc.equal(text["auth_package"], "Kerberos"), "Kerberos", "User32 ")
-        ),
-        "lm_package": pc.if_else(ntlm, "NTLM V2", "-"),
-        "key_length": pc.if_else(ntlm, "128", "0"),
-        "logon_id": pc.binary_join_element_wise("0x", numbers(100_000 + user), ""),
-        "ip": ip,
-        "mapped_ip": pc.if_else(local, "::1", pc.binary_join_element_wise("::ffff:", ip, "")),
-        "port": pc.if_else(local, "0", numbers(49152 + source % 16384)),
-        "status": pc.if_else(service, "0xc0000071", "0xc000006d"),
-        "substatus": pc.if_else(service, "0x0", "0xc000006a"),
-        "reason": pc.if_else(service, "%%2309", "%%2313"),
-        "validation_status": pc.if_else(service, "0xc0000071", "0xc000006a"),
+        "owner_sid": sid(facts.number(owner)),
+        "source_computer": qualified(facts.source, facts.realm),
+        "computer": facts.computer,
     }
 
 
-def number(texts: pa.Array, names: Strings) -> Ints:
-    """The place of each text among all names, [events]; 0 for one that is not there."""
-    found: Ints = (
-        pc.fill_null(pc.index_in(texts, value_set=pa.array(names.tolist())), 0).to_numpy().astype(np.int64)
-    )
-    return found
+def service_ticket(facts: Facts) -> Values:
+    """4769: the controller grants a ticket for the target."""
+    account = pc.if_else(pc.ends_with(facts.account, "$"), pc.utf8_upper(facts.account), facts.account)
+    realm = pc.utf8_upper(facts.realm)
+    return of_controller_client(facts) | {
+        "time": facts.time,
+        "controller": facts.controller,
+        "principal": pc.binary_join_element_wise(account, realm, "@"),
+        "realm": realm,
+        "service": pc.binary_join_element_wise(pc.utf8_upper(facts.target), "$", ""),
+        "service_sid": sid(facts.target_number),
+    }
+
+
+def ticket(facts: Facts) -> Values:
+    """4768: the target, a controller, grants a ticket-granting ticket."""
+    return of_account(facts) | of_controller_client(facts) | {"computer": facts.computer}
+
+
+def validation(facts: Facts) -> Values:
+    """4776: a controller checks a password by NTLM."""
+    return {
+        "time": facts.time,
+        "name": facts.name,
+        "controller": facts.controller,
+        "source_name": facts.source_name,
+        "validation_status": pc.if_else(facts.is_service, "0xc0000071", "0xc000006a"),
+    }
+
+
+def logon(facts: Facts) -> Values:
+    """4624 and 4625: the host logs the account on, or refuses it."""
+    by_ntlm, by_kerberos = pa.array(facts.ntlm), pa.array(facts.kerberos)
+    names_source = pc.or_(facts.is_local, by_ntlm)
+    return of_account(facts) | {
+        "computer": facts.computer,
+        "logon_id": facts.session,
+        "logon_number": coded(facts.events["logon_type"].combine_chunks(), LOGON_TYPES),
+        "process": pc.if_else(by_ntlm, "NtLmSsp ", pc.if_else(by_kerberos, "Kerberos", "User32 ")),
+        "auth_package": facts.auth_package,
+        "workstation": pc.if_else(names_source, facts.source_name, "-"),
+        "lm_package": pc.if_else(by_ntlm, "NTLM V2", "-"),
+        "key_length": pc.if_else(by_ntlm, "128", "0"),
+        "ip": facts.ip,
+        "port": facts.port,
+        "status": pc.if_else(facts.is_service, "0xc0000071", "0xc000006d"),
+        "substatus": pc.if_else(facts.is_service, "0x0", "0xc000006a"),
+        "reason": pc.if_else(facts.is_service, "%%2309", "%%2313"),
+    }
+
+
+def share(facts: Facts) -> Values:
+    """5140: one of the file servers opens a folder."""
+    servers = pa.array([f"srv-fs-{number + 1:03d}" for number in range(FILE_SERVERS)])
+    server = servers.take(pa.array(facts.target_number % FILE_SERVERS))
+    return of_account(facts) | {
+        "file_server": qualified(server, facts.realm),
+        "logon_id": facts.session,
+        "share": pc.replace_substring(facts.target, "share/", ""),
+        "ip": facts.ip,
+        "port": facts.port,
+    }
+
+
+# --- which events leave which records -----------------------------------------------------------------------
+
+
+def leaves_other_account(facts: Facts) -> Bools:
+    """Successful remote desktops of an administrator's account."""
+    is_admin: Bools = pc.starts_with(facts.user, "adm-").to_numpy(zero_copy_only=False)
+    is_remote: Bools = ~facts.is_local.to_numpy(zero_copy_only=False)
+    interactive = facts.equal("logon_type", "RemoteInteractive")
+    return facts.is_logon & ~facts.failed & is_admin & is_remote & interactive
+
+
+def leaves_service_ticket(facts: Facts) -> Bools:
+    by_kerberos = facts.is_logon & facts.kerberos & ~facts.failed
+    return by_kerberos | facts.equal("action", "service_ticket")
+
+
+class Kind(NamedTuple):
+    """A kind of record."""
+
+    order: int  # among the records that one event leaves
+    record: dict[str, Any]  # a template, see `json_lines`
+    leaves: Callable[[Facts], Bools]  # the events that leave one
+    values: Callable[[Facts], Values]  # what fills the template
+
+
+KINDS = (
+    Kind(0, OTHER_ACCOUNT, leaves_other_account, other_account),
+    Kind(1, SERVICE_TICKET, leaves_service_ticket, service_ticket),
+    Kind(1, VALID, lambda facts: facts.is_logon & facts.ntlm & ~facts.failed, validation),
+    Kind(1, INVALID, lambda facts: facts.is_logon & facts.ntlm & facts.failed, validation),
+    Kind(1, TICKET, lambda facts: facts.equal("action", "ticket"), ticket),
+    Kind(2, LOGON, lambda facts: facts.is_logon & ~facts.failed, logon),
+    Kind(2, FAILURE, lambda facts: facts.is_logon & facts.failed, logon),
+    Kind(2, SHARE, lambda facts: facts.equal("action", "share_access"), share),
+)
+
+
+# --- spelling -----------------------------------------------------------------------------------------------
 
 
 def address(machine: Ints) -> pa.Array:
     """10.x.y.z by the machine's number: it keeps its address."""
-    octets = [numbers(each) for each in (machine >> 16, machine >> 8 & 255, machine & 255)]
+    octets = [numbers(part) for part in (machine >> 16, machine >> 8 & 255, machine & 255)]
     return pc.binary_join_element_wise("10", *octets, ".")
 
 

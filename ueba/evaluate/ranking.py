@@ -1,11 +1,11 @@
 """From surprise to incidents, as the product does it and the same for every row, so that the table compares
 scores.
 
-Surprise becomes a p-value among users of similar breadth, first by the days held out of training, then by
-each scored day as well; what a user's days before left is added; strange edges become incidents, best first.
-A budget of N is filled: the first N of a day. Besides, at the usual budget, it is said which of them the
-product would report: none that scores below `incidents.usual_score` of the held-out days. Leaves out
-reasons.
+Surprise becomes a p-value among users of similar breadth, first by the days left out of training, then by
+each scored day as well; the carry-over of a user's days before is added; strange edges become incidents,
+best first. A budget of N is filled: the first N of a day. At the usual budget, a column marks the incidents
+that the product would report: those that score at least `incidents.usual_score` of the days left out. Leaves
+out reasons.
 """
 
 from __future__ import annotations
@@ -27,37 +27,39 @@ from ueba.evaluate.measure import USUAL
 from ueba.evaluate.protocol import Array, Prepared
 from ueba.evaluate.rows import Row, Run
 
-BUDGETS = (1, 2, 3, 5, 7, 10, 15, 20, 25, 30, 40, 50)  # incidents a day
+CURVE_BUDGETS = (1, 2, 3, 5, 7, 10, 15, 20, 25, 30, 40, 50)  # incidents a day
 
 
 @dataclass(frozen=True)
-class Triaged:
-    """strangeness, p_value: float64 [edges of all scored days, in order] listed: edges in incidents of each
-    budget: budget, day, user, source, target (numbers, -1 if unknown), surprise, p_value, incident, rank,
-    score; reported: whether the product would
+class Ranked:
+    """All edges of the scored days, and those in incidents.
+
+    listed: a row for each budget and edge in an incident: budget, day, user, source, target (numbers, -1 if
+    unknown), surprise, p_value, incident, rank, score, reported (whether the product would report it)
     """
 
-    strangeness: Array
-    p_value: Array
+    strangeness: Array  # float64 [edges of all scored days, in order]
+    p_value: Array  # float64 [edges of all scored days, in order]
     listed: pd.DataFrame
 
 
-def triage(prepared: Prepared, run: Run, row: Row, config: IncidentConfig) -> Triaged:
-    """Judge a row's surprises."""
+def rank(prepared: Prepared, run: Run, row: Row, config: IncidentConfig) -> Ranked:
+    """Incidents of all scored days, from a row's surprises."""
     pool = Calibration.empty()
     for day in prepared.of_use("calibrate"):
         pool = pool.extended(day.breadth, run.surprise(day), day.number)
     normal = [
-        strangest(day.batch, *judge(pool, day.breadth, run.surprise(day), row), row, config)
+        strangest(day.batch, *scored(pool, day.breadth, run.surprise(day), row), row, config)
         for day in prepared.of_use("calibrate")
     ]
     least = max(incidents.usual_score(edges, len(edges), USUAL) for edges in normal)
-    scores, listed = [], []
+    scores, listed = [], []  # a day each
     excess: list[tuple[dt.date, pd.Series[float]]] = []
     for day in prepared.of_use("score"):
         breadth, surprise = day.breadth, run.surprise(day)
-        score, strangeness = judge(pool, breadth, surprise, row)
-        carry_over = carryover.carried(excess, day.date).reindex(day.batch.user, fill_value=0.0).to_numpy()
+        score, strangeness = scored(pool, breadth, surprise, row)
+        of_users = carryover.carried(excess, day.date)
+        carry_over = of_users.reindex(day.batch.user, fill_value=0.0).to_numpy(dtype=np.float64)
         strangeness = carryover.persisted(strangeness, score.p_value, carry_over)
         if row.remembers:
             excess.append((day.date, carryover.excess(day.batch.user, score.p_value)))
@@ -65,17 +67,17 @@ def triage(prepared: Prepared, run: Run, row: Row, config: IncidentConfig) -> Tr
         listed.append(incidents_of(day.date, strangest(day.batch, score, strangeness, row, config), least))
         pool = pool.extended(breadth, surprise, day.number)
     strangeness, p_value = (np.concatenate(part) for part in zip(*scores, strict=True))
-    return Triaged(strangeness, p_value, pd.concat(listed, ignore_index=True))
+    return Ranked(strangeness, p_value, pd.concat(listed, ignore_index=True))
 
 
 def incidents_of(day: dt.date, edges: pd.DataFrame, least: float) -> pd.DataFrame:
-    """A day's incidents at every budget, see `Triaged.listed`."""
-    deepest = listing(day, edges, max(BUDGETS))
+    """A day's incidents at every budget, see `Ranked.listed`."""
+    deepest = listing(day, edges, max(CURVE_BUDGETS))
     # More edges take part in a larger budget's incidents only where a day has few that are strange.
-    same = (edges["p_value"].head(max(BUDGETS)) <= STRANGE_P).all()
+    same = (edges["p_value"].head(max(CURVE_BUDGETS)) <= STRANGE_P).all()
     parts = {
         budget: deepest[deepest["rank"] <= budget] if same else listing(day, edges, budget)
-        for budget in BUDGETS
+        for budget in CURVE_BUDGETS
     }
     _, reported = incidents.incidents(day, edges, len(edges), USUAL, least)
     everything = pd.concat(
@@ -96,7 +98,7 @@ def listing(day: dt.date, edges: pd.DataFrame, budget: int) -> pd.DataFrame:
     return strangest[strangest["incident"].notna()].merge(ranked, on="incident")
 
 
-def judge(pool: Calibration, breadth: Array, surprise: Array, row: Row) -> tuple[Score, Array]:
+def scored(pool: Calibration, breadth: Array, surprise: Array, row: Row) -> tuple[Score, Array]:
     """A day's scores, and what its edges are ranked by, [edges]."""
     if row.calibrated:
         score = Score(surprise, pool.p_values(breadth, surprise))
