@@ -43,7 +43,7 @@ def test_every_made_up_edge_has_something_that_is_strange(world: tuple[History, 
         some_pair_is_new |= ~met & [
             pair not in known for pair in zip(*(e.tolist() for e in edges.pairs(relation)), strict=True)
         ]
-    odd = features.odd_hours(history, edges) | features.odd_types(history, edges)
+    odd = features.has_rare_hour(history, edges) | features.has_rare_type(history, edges)
     assert len(edges) > 1000
     assert (some_pair_is_new | odd).all()
     assert some_pair_is_new.any() and odd.any()
@@ -92,6 +92,6 @@ def test_odd_hours_are_counted_over_a_users_day(world: tuple[History, EdgeBatch]
     )
     seen = features.today(history, together)
     described = features.describe(history, together, day_number(day), seen)
-    column = features.FEATURE_NAMES.index("odd_hours_user")
+    column = features.FEATURE_NAMES.index("rare_hours_user")
     # u1 has two edges at three in the morning, and its third edge is told so as well; u2 has none.
     assert np.expm1(described[:, column]).round(4).tolist() == [2.0, 2.0, 2.0, 0.0]

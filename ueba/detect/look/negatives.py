@@ -14,7 +14,7 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from ueba.detect.look.features import odd_hours, odd_types
+from ueba.detect.look.features import has_rare_hour, has_rare_type
 from ueba.detect.past.history import HOURS, NEVER, RELATIONS, EdgeBatch, History, Ints, pair_keys
 
 Pick = npt.NDArray[np.int64]
@@ -92,7 +92,7 @@ def make_negatives(
 def _is_ordinary(edges: EdgeBatch, batch: EdgeBatch, history: History) -> npt.NDArray[np.bool_]:
     """Made-up edges that say nothing: every two of user, source and target know each other, at a usual hour
     and by a usual way."""
-    ordinary = ~(odd_hours(history, edges) | odd_types(history, edges))
+    ordinary = ~(has_rare_hour(history, edges) | has_rare_type(history, edges))
     for relation in RELATIONS:
         keys = pair_keys(*edges.pairs(relation))
         ordinary &= is_known(history, relation, edges) | np.isin(keys, pair_keys(*batch.pairs(relation)))
