@@ -25,7 +25,7 @@ FROM_THE_PAST = [
     if number < len(RELATIONS) * len(PAIR_FEATURES)
     or name == "parts_new"
     or "surprise" in name
-    or "odd_" in name
+    or "rare_" in name
 ]
 PEERS = [number for number, name in enumerate(FEATURE_NAMES) if ".peers_" in name]
 assert len(FEATURES) > len(FROM_THE_PAST)

@@ -7,6 +7,6 @@
 | `negatives.py` | makes up edges as an attacker would, which the model learns to tell from real ones |
 | `tensors.py`   | turns the history into the message graph that the model reads                      |
 
-Everything here reads `ueba.detect.past.history` and changes nothing in it. Leaves out the model and its scores
-(`ueba.detect.score.detector`).
+Everything here reads `ueba.detect.past.history` and changes nothing in it. Leaves out the model and its
+scores (`ueba.detect.score.detector`).
 """

@@ -1,22 +1,26 @@
-"""What each edge looks like against the past: float32 [edges, features].
+"""Describes each edge of a day by numbers: float32 [edges, features].
 
-Every feature is computed from the history before the day and from the day's own counts of new pairs; never
-from anything later. `FEATURES` is the table of names, units and meanings; the columns of `describe` are in
-its order.
+`FEATURES` is the table of features. Name, unit, meaning and formula of a feature stand in one row; a formula
+reads prepared columns (`PairColumns`, `EdgeColumns`) and returns one number per edge. Rows keep their order,
+because a trained model knows its inputs by position.
+
+Every feature is computed from the history before the day and from the day's own counts of new pairs, never
+from anything later. Leaves out what is strange: the model decides that.
 
 A pair (a, b) gets the surprise of a cache model in both directions (Teh 2006; Heard and Rubin-Delanchy 2016):
 
     p(b | a) = (1 - novelty_a) * c_ab / c_a  +  novelty_a * q(b)
 
-novelty_a is how often a meets a new partner, q(b) how often somebody new comes to b. An entity with a broad
-history has a large novelty mass: its new partners surprise less. That is the correction for administrators,
-before any learning.
+novelty_a is how often a meets a new partner, q(b) is how often a new partner of anybody is b. An entity with
+a broad history has a high novelty rate, so that its new partners surprise less. This is the correction for
+administrators, before any learning.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -31,263 +35,497 @@ from ueba.detect.past.history import (
     Floats,
     History,
     Ints,
+    pair_ends,
     pair_keys,
 )
 
+Column = npt.NDArray[Any]  # [edges], a number or a truth value per edge
+Bools = npt.NDArray[np.bool_]
 
-class Feature(NamedTuple):
+RARE_NATS = 4.0  # an hour or logon type with p below exp(-4), a fiftieth of an entity's activity, is rare
+PROFILE_STRENGTH = 3.0  # active days; the weight of everybody's profile beside an entity's own
+
+
+# --- what formulas read -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class EndColumns:
+    """One end of each edge's pair, against the history before the day. All [edges].
+
+    pair_days:    days, decayed: the sum over active days of distinct partners
+    novelty:      in (0, 1), the share of the entity's daily pairs that are new
+    arrivals:     in (0, 1), the share of everybody's new partners that were this entity
+    breadth:      distinct partners
+    new_today:    new partners on this day
+    new_expected: new partners that the entity is expected to meet on an active day
+    new_most:     the most new partners the entity met in a day
+    peers_know:   in [0, 1], the share of the entity's peers that know the other end
+    unknown:      whether the entity has no history
+    """
+
+    pair_days: Floats
+    novelty: Floats
+    arrivals: Floats
+    breadth: Floats
+    new_today: Floats
+    new_expected: Floats
+    new_most: Floats
+    peers_know: Floats
+    unknown: Bools
+
+
+@dataclass(frozen=True)
+class PairColumns:
+    """Each edge's pair in one relation; a and b are its two ends. All [edges].
+
+    present:    whether both ends are in the log; every feature of the pair is 0 if not
+    new:        whether the ends were never seen together, or once, in a strange edge
+    together:   days on which they were seen together, decayed
+    days_since: days since they were last seen together; 0 for a new pair
+    """
+
+    present: Bools
+    new: Bools
+    together: Floats
+    days_since: Ints
+    a: EndColumns
+    b: EndColumns
+
+
+@dataclass(frozen=True)
+class EdgeColumns:
+    """Each edge as a whole, and its pairs by relation.
+
+    hour_surprise:        nats, float32 [edges, 24], -log p(hour | user); 0 in hours without events
+    type_surprise_user:   nats, float32 [edges, types], -log p(logon type | user); 0 for types not used
+    type_surprise_target: the same for the target
+    rare_hours_today:     [edges], edges of the user on this day at an hour that is rare for the user
+    rare_types_today:     [edges], the same by a logon type that is rare for the user
+    user_kind:            [edges], index in USER_KINDS
+    is_resource:          [edges], whether the target is a resource
+    """
+
+    batch: EdgeBatch
+    pairs: Mapping[str, PairColumns]
+    hour_surprise: Floats
+    type_surprise_user: Floats
+    type_surprise_target: Floats
+    rare_hours_today: Floats
+    rare_types_today: Floats
+    user_kind: Ints
+    is_resource: Bools
+
+
+# --- the table of features ----------------------------------------------------------------------------------
+
+Columns = TypeVar("Columns", PairColumns, EdgeColumns)
+
+
+class Feature(NamedTuple, Generic[Columns]):
+    """One row of the table. The formula returns [edges]."""
+
     name: str
     unit: str
     meaning: str
+    formula: Callable[[Columns], Column]
+
+
+def cache_surprise(together: Floats, given: EndColumns, partner: EndColumns) -> Floats:
+    """-log p(partner | given) of the cache model in nats, [edges]."""
+    share = together / np.maximum(given.pair_days, 1e-6)
+    return -np.log((1 - given.novelty) * np.minimum(share, 1) + given.novelty * partner.arrivals)
+
+
+def log_odds(rate: Floats) -> Floats:
+    return np.log(rate) - np.log1p(-rate)
+
+
+def log_ratio(count: Floats, reference: Floats) -> Floats:
+    """Of two counts that may be 0."""
+    return np.log1p(count) - np.log1p(reference)
+
+
+def user_is(kind: str) -> Feature[EdgeColumns]:
+    """The feature that tells one kind of user from the others."""
+    number = USER_KINDS.index(kind)
+    return Feature(
+        f"user_{kind}", "0/1", f"the user is a {kind} account", lambda edge: edge.user_kind == number
+    )
 
 
 # For each relation; {a} and {b} are its two ends.
-PAIR_FEATURES = (
-    Feature("new", "0/1", "this {a} and {b} were never seen together, or once, in a strange edge"),
-    Feature("surprise_{b}_given_{a}", "nats", "-log p({b} | {a}) of the cache model"),
-    Feature("surprise_{a}_given_{b}", "nats", "-log p({a} | {b}) of the cache model"),
-    Feature("surprise_least", "nats", "the smaller of the two surprises: strange from both ends"),
-    Feature("days_since", "log days", "since the pair was last seen; 0 for a new pair"),
-    Feature("novelty_{a}", "log odds", "how often the {a} meets a new {b}, shrunk to its peers"),
-    Feature("novelty_{b}", "log odds", "how often the {b} meets a new {a}, shrunk to its peers"),
-    Feature("breadth_{a}", "log count", "distinct partners the {a} ever had"),
-    Feature("breadth_{b}", "log count", "distinct partners the {b} ever had"),
-    Feature("new_today_{a}", "log count", "new partners of the {a} on this day"),
-    Feature("new_today_{b}", "log count", "new partners of the {b} on this day"),
-    Feature("excess_{a}", "log ratio", "new partners of the {a} on this day against its expected number"),
-    Feature("excess_{b}", "log ratio", "new partners of the {b} on this day against its expected number"),
+PAIR_FEATURES: tuple[Feature[PairColumns], ...] = (
     Feature(
-        "record_{a}", "log ratio", "new partners of the {a} on this day against the most it had in a day"
+        "new",
+        "0/1",
+        "this {a} and {b} were never seen together, or once, in a strange edge",
+        lambda pair: pair.new,
     ),
     Feature(
-        "record_{b}", "log ratio", "new partners of the {b} on this day against the most it had in a day"
+        "surprise_{b}_given_{a}",
+        "nats",
+        "-log p({b} | {a}) of the cache model",
+        lambda pair: cache_surprise(pair.together, pair.a, pair.b),
     ),
-    Feature("peers_{a}", "share", "of the {a}'s peers that know the {b}"),
-    Feature("peers_{b}", "share", "of the {b}'s peers that know the {a}"),
-    Feature("unknown_{a}", "0/1", "the {a} has no history: scored through its group"),
-    Feature("unknown_{b}", "0/1", "the {b} has no history: scored through its group"),
+    Feature(
+        "surprise_{a}_given_{b}",
+        "nats",
+        "-log p({a} | {b}) of the cache model",
+        lambda pair: cache_surprise(pair.together, pair.b, pair.a),
+    ),
+    Feature(
+        "surprise_least",
+        "nats",
+        "the smaller of the two surprises: strange from both ends",
+        lambda pair: np.minimum(
+            cache_surprise(pair.together, pair.a, pair.b), cache_surprise(pair.together, pair.b, pair.a)
+        ),
+    ),
+    Feature(
+        "days_since",
+        "log days",
+        "since the pair was last seen; 0 for a new pair",
+        lambda pair: np.log1p(pair.days_since),
+    ),
+    Feature(
+        "novelty_{a}",
+        "log odds",
+        "how often the {a} meets a new {b}, shrunk to its cohort",
+        lambda pair: log_odds(pair.a.novelty),
+    ),
+    Feature(
+        "novelty_{b}",
+        "log odds",
+        "how often the {b} meets a new {a}, shrunk to its cohort",
+        lambda pair: log_odds(pair.b.novelty),
+    ),
+    Feature(
+        "breadth_{a}",
+        "log count",
+        "distinct partners the {a} ever had",
+        lambda pair: np.log1p(pair.a.breadth),
+    ),
+    Feature(
+        "breadth_{b}",
+        "log count",
+        "distinct partners the {b} ever had",
+        lambda pair: np.log1p(pair.b.breadth),
+    ),
+    Feature(
+        "new_today_{a}",
+        "log count",
+        "new partners of the {a} on this day",
+        lambda pair: np.log1p(pair.a.new_today),
+    ),
+    Feature(
+        "new_today_{b}",
+        "log count",
+        "new partners of the {b} on this day",
+        lambda pair: np.log1p(pair.b.new_today),
+    ),
+    Feature(
+        "excess_{a}",
+        "log ratio",
+        "new partners of the {a} on this day against its expected number",
+        lambda pair: log_ratio(pair.a.new_today, pair.a.new_expected),
+    ),
+    Feature(
+        "excess_{b}",
+        "log ratio",
+        "new partners of the {b} on this day against its expected number",
+        lambda pair: log_ratio(pair.b.new_today, pair.b.new_expected),
+    ),
+    Feature(
+        "record_{a}",
+        "log ratio",
+        "new partners of the {a} on this day against the most it had in a day",
+        lambda pair: log_ratio(pair.a.new_today, pair.a.new_most),
+    ),
+    Feature(
+        "record_{b}",
+        "log ratio",
+        "new partners of the {b} on this day against the most it had in a day",
+        lambda pair: log_ratio(pair.b.new_today, pair.b.new_most),
+    ),
+    Feature("peers_{a}", "share", "of the {a}'s peers that know the {b}", lambda pair: pair.a.peers_know),
+    Feature("peers_{b}", "share", "of the {b}'s peers that know the {a}", lambda pair: pair.b.peers_know),
+    Feature(
+        "unknown_{a}",
+        "0/1",
+        "the {a} has no history: its cohort's rates stand in",
+        lambda pair: pair.a.unknown,
+    ),
+    Feature(
+        "unknown_{b}",
+        "0/1",
+        "the {b} has no history: its cohort's rates stand in",
+        lambda pair: pair.b.unknown,
+    ),
 )
-EDGE_FEATURES = (
-    Feature("parts_new", "count", "how many of the three pairs are new"),
+EDGE_FEATURES: tuple[Feature[EdgeColumns], ...] = (
+    Feature(
+        "parts_new",
+        "count",
+        "how many of the three pairs are new",
+        lambda edge: sum((pair.present & pair.new).astype(np.float32) for pair in edge.pairs.values()),
+    ),
     Feature(
         "hour_surprise_user",
         "nats",
         "-log p(hour | user), mean over the edge's hours, shrunk to everybody's hours",
+        lambda edge: edge.hour_surprise.sum(1) / np.maximum(edge.batch.hours.sum(1), 1),
     ),
-    Feature("hour_surprise_worst", "nats", "the same for the strangest hour of the edge"),
     Feature(
-        "odd_hours_user", "log count", "edges of the user on this day at an hour that is rare for the user"
+        "hour_surprise_worst",
+        "nats",
+        "the same for the strangest hour of the edge",
+        lambda edge: edge.hour_surprise.max(1),
     ),
-    Feature("type_surprise_user", "nats", "-log p(logon type | user), of the strangest type"),
-    Feature("type_surprise_target", "nats", "-log p(logon type | target), of the strangest type"),
     Feature(
-        "odd_types_user",
+        "rare_hours_user",
+        "log count",
+        "edges of the user on this day at an hour that is rare for the user",
+        lambda edge: np.log1p(edge.rare_hours_today),
+    ),
+    Feature(
+        "type_surprise_user",
+        "nats",
+        "-log p(logon type | user), of the strangest type",
+        lambda edge: edge.type_surprise_user.max(1),
+    ),
+    Feature(
+        "rare_types_user",
         "log count",
         "edges of the user on this day by a logon type that is rare for the user",
+        lambda edge: np.log1p(edge.rare_types_today),
     ),
-    Feature("events", "log count", "events on this edge"),
-    Feature("failures", "share", "of the events that failed"),
-    Feature("no_source", "0/1", "the log does not tell the source"),
-    Feature("own_source", "0/1", "the user was on the target itself"),
-    Feature("resource", "0/1", "the target is a resource, not a machine"),
-    *(Feature(f"user_{kind}", "0/1", f"the user is a {kind} account") for kind in USER_KINDS),
+    Feature(
+        "type_surprise_target",
+        "nats",
+        "-log p(logon type | target), of the strangest type",
+        lambda edge: edge.type_surprise_target.max(1),
+    ),
+    Feature("events", "log count", "events on this edge", lambda edge: np.log1p(edge.batch.count)),
+    Feature(
+        "failures",
+        "share",
+        "of the events that failed",
+        lambda edge: edge.batch.failures / np.maximum(edge.batch.count, 1),
+    ),
+    Feature("no_source", "0/1", "the log does not name the source", lambda edge: edge.batch.source < 0),
+    Feature(
+        "own_source",
+        "0/1",
+        "the user was on the target itself",
+        lambda edge: edge.batch.source == edge.batch.target,
+    ),
+    Feature("resource", "0/1", "the target is a resource, not a machine", lambda edge: edge.is_resource),
+    *(user_is(kind) for kind in USER_KINDS),
 )
 
 
-def _features() -> tuple[Feature, ...]:
-    table = []
-    for relation in RELATIONS:
-        a, b = relation.split("_")
-        for name, unit, meaning in PAIR_FEATURES:
-            table.append(Feature(f"{relation}.{name.format(a=a, b=b)}", unit, meaning.format(a=a, b=b)))
-    return (*table, *EDGE_FEATURES)
+def of_relation(relation: str, feature: Feature[PairColumns]) -> Feature[EdgeColumns]:
+    """A feature of pairs as a feature of edges, in one relation; 0 for edges without the pair."""
+    a, b = relation.split("_")
+
+    def formula(edge: EdgeColumns) -> Column:
+        pair = edge.pairs[relation]
+        return np.where(pair.present, feature.formula(pair), 0)
+
+    name = f"{relation}.{feature.name.format(a=a, b=b)}"
+    return Feature(name, feature.unit, feature.meaning.format(a=a, b=b), formula)
 
 
-ODD_NATS = (
-    4.0  # an hour or a logon type of which an entity has less than a fiftieth of its activity is odd for it
+FEATURES: tuple[Feature[EdgeColumns], ...] = (
+    *(of_relation(relation, feature) for relation in RELATIONS for feature in PAIR_FEATURES),
+    *EDGE_FEATURES,
 )
-
-FEATURES = _features()
 FEATURE_NAMES = tuple(feature.name for feature in FEATURES)
+
+
+# --- the day as a whole -------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Today:
-    """What each entity does on one day besides the edge that is looked at.
+    """What each entity does on one day besides the edge that is described.
 
     new: new partners, float32 [entities] for each side of each relation
-    odd_hours, odd_types: edges at an hour or by a logon type rare for the user, float32 [users]
+    rare_hours, rare_types: edges at an hour or by a logon type that is rare for the user, float32 [users]
     """
 
     new: dict[str, tuple[Floats, Floats]]
-    odd_hours: Floats
-    odd_types: Floats
+    rare_hours: Floats
+    rare_types: Floats
 
 
 def today(history: History, batch: EdgeBatch) -> Today:
     """Count the day's new pairs for every entity. The batch is the whole day, real edges only."""
-    new = {}
-    for relation in RELATIONS:
-        keys = pair_keys(*batch.pairs(relation))
-        keys = np.unique(keys[keys >= 0])
-        fresh = keys[~history.pairs[relation].find(keys)[1]]
-        left, right = history.sizes(relation)
-        new[relation] = (
-            np.bincount(fresh >> 32, minlength=left).astype(np.float32),
-            np.bincount(fresh & 0xFFFFFFFF, minlength=right).astype(np.float32),
-        )
-    odd = (
-        np.bincount(batch.user[rows], minlength=len(history.users)).astype(np.float32)
-        for rows in (odd_hours(history, batch), odd_types(history, batch))
+    users = len(history.users)
+    return Today(
+        {relation: _new_partners(history, batch, relation) for relation in RELATIONS},
+        _counts(batch.user[has_rare_hour(history, batch)], users),
+        _counts(batch.user[has_rare_type(history, batch)], users),
     )
-    return Today(new, *odd)
 
 
-def odd_hours(history: History, batch: EdgeBatch) -> npt.NDArray[np.bool_]:
-    """Edges with an hour that is rare for their user. bool [edges]"""
-    odd: npt.NDArray[np.bool_] = (_profile_surprise(history.user_hours, batch.user) * batch.hours).max(
-        1
-    ) > ODD_NATS
-    return odd
+def _new_partners(history: History, batch: EdgeBatch, relation: str) -> tuple[Floats, Floats]:
+    """How many new partners each entity has in a batch, float32 [entities] for each side."""
+    keys = pair_keys(*batch.pairs(relation))  # [edges]
+    keys = np.unique(keys[keys >= 0])  # [pairs]
+    new = keys[~history.pairs[relation].find(keys)[1]]
+    left, right = pair_ends(new)
+    left_size, right_size = history.sizes(relation)
+    return _counts(left, left_size), _counts(right, right_size)
 
 
-def odd_types(history: History, batch: EdgeBatch) -> npt.NDArray[np.bool_]:
-    """Edges with a logon type that is rare for their user. bool [edges]"""
-    odd: npt.NDArray[np.bool_] = (_profile_surprise(history.user_types, batch.user) * batch.types).max(
-        1
-    ) > ODD_NATS
-    return odd
+def _counts(ids: Ints, size: int) -> Floats:
+    """How often each id occurs, float32 [size]."""
+    return np.bincount(ids, minlength=size).astype(np.float32)
+
+
+def has_rare_hour(history: History, batch: EdgeBatch) -> Bools:
+    """Whether an edge has events at an hour that is rare for its user. bool [edges]"""
+    return _is_rare(_masked_surprise(history.user_hours, batch.user, batch.hours))
+
+
+def has_rare_type(history: History, batch: EdgeBatch) -> Bools:
+    """Whether an edge has a logon type that is rare for its user. bool [edges]"""
+    return _is_rare(_masked_surprise(history.user_types, batch.user, batch.types))
+
+
+def _is_rare(surprise: Floats) -> Bools:
+    """surprise: nats, [edges, categories]"""
+    rare: Bools = surprise.max(1) > RARE_NATS  # [edges]
+    return rare
+
+
+# --- describing edges ---------------------------------------------------------------------------------------
 
 
 def describe(history: History, batch: EdgeBatch, day: int, seen_today: Today) -> Floats:
     """Features of a day's edges, float32 [edges, features], in the order of `FEATURES`."""
-    columns: list[npt.NDArray[Any]] = []
-    parts_new = np.zeros(len(batch), np.float32)
-    for relation in RELATIONS:
-        pair_columns = _describe_pairs(history, batch, relation, day, seen_today)
-        parts_new += pair_columns[0]
-        columns += pair_columns
-    columns += [parts_new, *_describe_edges(history, batch, seen_today)]
-    return np.stack(columns, axis=1).astype(np.float32)
+    columns = _edge_columns(history, batch, day, seen_today)
+    described = np.empty((len(batch), len(FEATURES)), np.float32)
+    for number, feature in enumerate(FEATURES):
+        described[:, number] = feature.formula(columns)
+    return described
 
 
-def _describe_pairs(
-    history: History, batch: EdgeBatch, relation: str, day: int, seen: Today
-) -> list[npt.NDArray[Any]]:
+def _edge_columns(history: History, batch: EdgeBatch, day: int, seen_today: Today) -> EdgeColumns:
+    hour_surprise = _masked_surprise(history.user_hours, batch.user, batch.hours)  # [edges, 24]
+    type_surprise = _masked_surprise(history.user_types, batch.user, batch.types)  # [edges, types]
+    rare_hours = seen_today.rare_hours[batch.user] + _rare_in_campaign(batch, _is_rare(hour_surprise))
+    rare_types = seen_today.rare_types[batch.user] + _rare_in_campaign(batch, _is_rare(type_surprise))
+    return EdgeColumns(
+        batch=batch,
+        pairs={name: _pair_columns(history, batch, name, day, seen_today) for name in RELATIONS},
+        hour_surprise=hour_surprise,
+        type_surprise_user=type_surprise,
+        type_surprise_target=_masked_surprise(history.place_types, batch.target, batch.types),
+        rare_hours_today=rare_hours,
+        rare_types_today=rare_types,
+        user_kind=history.user_kind[batch.user],
+        is_resource=history.is_resource[batch.target],
+    )
+
+
+def _pair_columns(
+    history: History, batch: EdgeBatch, relation: str, day: int, seen_today: Today
+) -> PairColumns:
     left, right = batch.pairs(relation)
     present = (left >= 0) & (right >= 0)
-    a, b = np.where(present, left, 0), np.where(present, right, 0)
-    pairs, (side_a, side_b) = history.pairs[relation], history.sides[relation]
-    met, sizes = pairs.ends, history.sizes(relation)
-    position, known = pairs.find(pair_keys(a, b))
+    ends = np.where(present, left, 0), np.where(present, right, 0)  # any entity stands in for an absent one
+    pairs = history.pairs[relation]
+    position, known = pairs.find(pair_keys(*ends))
     together = np.where(known, pairs.count[position] if len(pairs.key) else 0, 0).astype(np.float32)
     last_day = np.where(known, pairs.last_day[position] if len(pairs.key) else 0, day)
-    novelty_a, novelty_b = history.novelty_rates(relation, 0), history.novelty_rates(relation, 1)
-    new_a = seen.new[relation][0][a] + _new_in_campaign(batch, a, b, ~known & present)
-    new_b = seen.new[relation][1][b] + _new_in_campaign(batch, b, a, ~known & present)
-    forward = _cache_surprise(together, side_a.pair_days[a], novelty_a[a], _arrivals(side_b.novel)[b])
-    backward = _cache_surprise(together, side_b.pair_days[b], novelty_b[b], _arrivals(side_a.novel)[a])
-    columns = [
-        ~known,
-        forward,
-        backward,
-        np.minimum(forward, backward),
-        np.log1p(day - last_day),
-        _log_odds(novelty_a[a]),
-        _log_odds(novelty_b[b]),
-        np.log1p(side_a.breadth[a]),
-        np.log1p(side_b.breadth[b]),
-        np.log1p(new_a),
-        np.log1p(new_b),
-        np.log1p(new_a) - np.log1p(history.new_per_day(relation, 0)[a]),
-        np.log1p(new_b) - np.log1p(history.new_per_day(relation, 1)[b]),
-        np.log1p(new_a) - np.log1p(side_a.most_new[a]),
-        np.log1p(new_b) - np.log1p(side_b.most_new[b]),
-        peers.support(met, sizes, (a, b)),
-        peers.support(met[::-1], sizes[::-1], (b, a)),
-        side_a.first_day[a] == NEVER,
-        side_b.first_day[b] == NEVER,
-    ]
-    return [np.where(present, column, 0).astype(np.float32) for column in columns]
+    a, b = (
+        _end_columns(
+            history,
+            relation,
+            side,
+            ends,
+            seen_today.new[relation][side][ends[side]]
+            + _new_in_campaign(batch, ends[side], ends[1 - side], ~known & present),
+        )
+        for side in (0, 1)
+    )
+    return PairColumns(present, ~known, together, day - last_day, a, b)
 
 
-def _cache_surprise(together: Floats, total: Floats, novelty: Floats, arrivals: Floats) -> Floats:
-    """-log p(b | a) in nats, [edges]."""
-    share = together / np.maximum(total, 1e-6)
-    return -np.log((1 - novelty) * np.minimum(share, 1) + novelty * arrivals)
+def _end_columns(
+    history: History, relation: str, side: int, ends: tuple[Ints, Ints], new_today: Floats
+) -> EndColumns:
+    """The left (side 0) or right (1) ends of pairs."""
+    entity, partner = ends[side], ends[1 - side]  # [edges] each
+    table = history.sides[relation][side]
+    met, sizes = history.pairs[relation].ends, history.sizes(relation)
+    if side == 1:
+        met, sizes = met[::-1], sizes[::-1]
+    return EndColumns(
+        pair_days=table.pair_days[entity],
+        novelty=history.novelty_rates(relation, side)[entity],
+        arrivals=_arrivals(table.novel)[entity],
+        breadth=table.breadth[entity],
+        new_today=new_today,
+        new_expected=history.new_per_day(relation, side)[entity],
+        new_most=table.most_new[entity],
+        peers_know=peers.support(met, sizes, (entity, partner)),
+        unknown=table.first_day[entity] == NEVER,
+    )
 
 
 def _arrivals(novel: Floats) -> Floats:
-    """q: the probability that a new partner is this one, from who received new partners lately. [entities],
-    sums to 1."""
+    """q: the probability that a new partner is this entity, from who was a new partner lately. Sums to 1.
+    [entities]"""
     weight = novel + 0.1
     share: Floats = weight / weight.sum()
     return share
 
 
-def _log_odds(rate: Floats) -> Floats:
-    return np.log(rate) - np.log1p(-rate)
-
-
-def _new_in_campaign(batch: EdgeBatch, entity: Ints, partner: Ints, fresh: npt.NDArray[np.bool_]) -> Floats:
-    """For made-up edges: new partners that an entity has within its own made-up campaign. 0 for real edges.
+def _new_in_campaign(batch: EdgeBatch, entity: Ints, partner: Ints, new: Bools) -> Floats:
+    """For made-up edges: new partners that the entity has within its own made-up campaign; 0 for real edges.
     [edges]"""
-    mine = fresh & (batch.campaign >= 0)
+    counted = new & (batch.campaign >= 0)
     result = np.zeros(len(batch), np.float32)
-    if not mine.any():
+    if not counted.any():
         return result
-    group = np.stack([batch.campaign, entity], axis=1)
-    meetings = np.unique(np.column_stack([group[mine], partner[mine]]), axis=0)
-    owners, partners = np.unique(meetings[:, :2], axis=0, return_counts=True)
-    number = (owners[:, 0] << 32) | owners[
-        :, 1
-    ]  # sorted, since `unique` sorts rows by their first column first
-    wanted = (group[:, 0] << 32) | group[:, 1]
-    position = np.minimum(np.searchsorted(number, wanted), len(number) - 1)
-    hit = (number[position] == wanted) & (batch.campaign >= 0)
+    owner = (batch.campaign << 32) | entity  # [edges], one number per campaign and entity
+    meetings = np.unique(np.column_stack([owner[counted], partner[counted]]), axis=0)  # [meetings, 2]
+    owners, partners = np.unique(meetings[:, 0], return_counts=True)
+    position = np.minimum(np.searchsorted(owners, owner), len(owners) - 1)
+    hit = (owners[position] == owner) & (batch.campaign >= 0)
     result[hit] = partners[position[hit]]
     return result
 
 
-def _describe_edges(history: History, batch: EdgeBatch, seen: Today) -> list[npt.NDArray[Any]]:
-    hour = _profile_surprise(history.user_hours, batch.user)
-    type_user = _profile_surprise(history.user_types, batch.user)
-    worst_hour, worst_type = (hour * batch.hours).max(1), (type_user * batch.types).max(1)
-    type_target = _profile_surprise(history.place_types, batch.target)
-    kind = history.user_kind[batch.user]
-    return [
-        (hour * batch.hours).sum(1) / np.maximum(batch.hours.sum(1), 1),
-        worst_hour,
-        np.log1p(seen.odd_hours[batch.user] + _in_campaign(batch, worst_hour > ODD_NATS)),
-        worst_type,
-        np.log1p(seen.odd_types[batch.user] + _in_campaign(batch, worst_type > ODD_NATS)),
-        (type_target * batch.types).max(1),
-        np.log1p(batch.count),
-        batch.failures / np.maximum(batch.count, 1),
-        batch.source < 0,
-        batch.source == batch.target,
-        history.is_resource[batch.target],
-        *(kind == index for index in range(len(USER_KINDS))),
-    ]
-
-
-def _in_campaign(batch: EdgeBatch, counted: npt.NDArray[np.bool_]) -> Floats:
-    """For made-up edges: how many edges of the same user in the same made-up campaign are counted. 0 for
-    real edges. [edges]"""
+def _rare_in_campaign(batch: EdgeBatch, rare: Bools) -> Floats:
+    """For made-up edges: how many edges of the same user in the same made-up campaign are rare; 0 for real
+    edges. [edges]"""
     made_up = batch.campaign >= 0
-    group = np.where(made_up, (batch.campaign << 32) | batch.user, -1)
-    _, number = np.unique(group, return_inverse=True)
-    result: Floats = np.where(made_up, np.bincount(number, counted & made_up)[number], 0).astype(np.float32)
+    owner = np.where(made_up, (batch.campaign << 32) | batch.user, -1)
+    _, number = np.unique(owner, return_inverse=True)  # [edges]
+    result: Floats = np.where(made_up, np.bincount(number, rare & made_up)[number], 0).astype(np.float32)
     return result
 
 
-def _profile_surprise(profile: Floats, entity: Ints, strength: float = 3.0) -> Floats:
-    """-log p(category | entity) in nats, shrunk to everybody's profile with the weight of `strength` days.
-    float32 [edges, categories]"""
+def _masked_surprise(profile: Floats, entity: Ints, used: Bools) -> Floats:
+    """Surprise in nats of the categories that each edge uses; 0 for the others. float32
+    [edges, categories]"""
+    return _profile_surprise(profile, entity) * used
+
+
+def _profile_surprise(profile: Floats, entity: Ints) -> Floats:
+    """-log p(category | entity) in nats, shrunk to everybody's profile. float32 [edges, categories]
+
+    profile: float32 [entities, categories], decayed active days by hour or logon type"""
     everybody = profile.sum(0) + 1
-    prior = everybody / everybody.sum()
+    prior = everybody / everybody.sum()  # [categories]
     counts = profile[entity]  # [edges, categories]
     if profile.shape[1] == HOURS:  # an hour is like its neighbours
         counts = 0.5 * counts + 0.25 * (np.roll(counts, 1, 1) + np.roll(counts, -1, 1))
-    nats: Floats = -np.log((counts + strength * prior) / (counts.sum(1, keepdims=True) + strength))
+    total = counts.sum(1, keepdims=True)
+    nats: Floats = -np.log((counts + PROFILE_STRENGTH * prior) / (total + PROFILE_STRENGTH))
     return nats

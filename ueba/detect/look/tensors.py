@@ -1,8 +1,8 @@
-"""History to the model's message graph: node features and pairs as arrays.
+"""Turns the history into the model's message graph: node features and pairs as arrays.
 
-Two node types, `user` and `place` (machines and resources), and the three relations of an event. A machine
-is one node whether it is reached or acted from; the model gives it a separate embedding for each role. Only
-the past is in it: the day to be scored has not been learned yet when the snapshot is taken.
+There are two node types, `user` and `place` (a machine or a resource), and three relations, those of an edge.
+A machine is one node whether it is reached or acted from; the model has a separate embedding for each role.
+Only the past is in the graph: the day to be scored was not learned yet when the snapshot is taken.
 """
 
 from __future__ import annotations
@@ -17,17 +17,24 @@ ROLES = {"user": "user", "source": "place", "target": "place"}  # role in an edg
 GRAPH_RELATIONS: dict[str, Relation] = {
     name: (ROLES[name.split("_")[0]], name, ROLES[name.split("_")[1]]) for name in RELATIONS
 }
+USER_SIDES = (("user_target", 0), ("user_source", 0))  # relation, side on which the users stand
+PLACE_SIDES = (("user_target", 1), ("user_source", 1), ("source_target", 0), ("source_target", 1))
+HOUR_SCALE = 4.0  # so that a share of activity by hour is of the size of the other node features
 
 
 def edge_nodes(batch: EdgeBatch) -> Ints:
-    """Ends of each edge in the order of ROLES, int64 [edges, 3]."""
+    """Ends of each edge in the order of ROLES, int64 [edges, 3]; -1 for a source that the log does not
+    name."""
     return np.stack([batch.user, batch.source, batch.target], axis=1)
 
 
 def snapshot(history: History, user_rows: Ints, place_rows: Ints) -> Snapshot:
-    """The message graph of a history. rows: int64 [entities], an entity's row in the model's id table, -1 if
-    it has none."""
-    pairs = {GRAPH_RELATIONS[name]: np.stack(table.ends) for name, table in history.pairs.items()}
+    """The message graph of a history.
+
+    user_rows, place_rows: int64 [entities], an entity's row in the model's id table, -1 if it has none"""
+    pairs = {
+        GRAPH_RELATIONS[name]: np.stack(table.ends) for name, table in history.pairs.items()
+    }  # [2, pairs]
     return Snapshot(
         x={"user": user_features(history), "place": place_features(history)},
         row={"user": user_rows, "place": place_rows},
@@ -36,40 +43,35 @@ def snapshot(history: History, user_rows: Ints, place_rows: Ints) -> Snapshot:
 
 
 def user_features(history: History) -> Floats:
-    """Activity, breadth, hours and kind of each user, float32 [users, features]."""
-    kind = np.eye(len(USER_KINDS), dtype=np.float32)[history.user_kind]
-    sides = [_side_features(history, relation, 0) for relation in ("user_target", "user_source")]
+    """Activity and breadth on each side, hours and kind of each user. float32 [users, 2 * 4 + 24 + 4]"""
+    sides = [_side_features(history, relation, side) for relation, side in USER_SIDES]
+    kind = np.eye(len(USER_KINDS), dtype=np.float32)[history.user_kind]  # [users, 4]
     return np.concatenate([*sides, _profile(history.user_hours), kind], axis=1)
 
 
 def place_features(history: History) -> Floats:
-    """Activity, audience, hours and kind of each machine or resource, float32 [places, features]."""
-    sides = [
-        _side_features(history, relation, side)
-        for relation, side in (
-            ("user_target", 1),
-            ("user_source", 1),
-            ("source_target", 0),
-            ("source_target", 1),
-        )
-    ]
-    kind = history.is_resource[:, None].astype(np.float32)
+    """Activity and breadth on each side, hours and kind of each machine or resource.
+    float32 [places, 4 * 4 + 24 + 1]"""
+    sides = [_side_features(history, relation, side) for relation, side in PLACE_SIDES]
+    kind = history.is_resource[:, None].astype(np.float32)  # [places, 1]
     return np.concatenate([*sides, _profile(history.place_hours), kind], axis=1)
 
 
 def _side_features(history: History, relation: str, side: int) -> Floats:
+    """Log active days, log breadth, log novelty rate, and whether the entity is known. float32 [entities,
+    4]"""
     table = history.sides[relation][side]
-    novelty = history.novelty_rates(relation, side)
     columns: list[npt.NDArray[np.float32]] = [
         np.log1p(table.days),
         np.log1p(table.breadth),
-        np.log(novelty),
+        np.log(history.novelty_rates(relation, side)),
         (table.first_day < NEVER).astype(np.float32),
     ]
     return np.stack(columns, axis=1).astype(np.float32)
 
 
 def _profile(hours: Floats) -> Floats:
-    """Share of activity by hour; zeros where there is none. [entities, 24]"""
-    share: Floats = 4 * hours / np.maximum(hours.sum(1, keepdims=True), 1)
+    """Share of activity by hour, times HOUR_SCALE; zeros for an entity without activity. float32
+    [entities, 24]"""
+    share: Floats = HOUR_SCALE * hours / np.maximum(hours.sum(1, keepdims=True), 1)
     return share
