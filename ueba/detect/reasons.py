@@ -22,7 +22,7 @@ from ueba.contracts.reason import (
     Role,
     Unknown,
 )
-from ueba.detect.look.features import FEATURE_NAMES, ODD_NATS
+from ueba.detect.look.features import FEATURE_NAMES, RARE_NATS
 from ueba.detect.past.history import Floats
 from ueba.detect.score import carryover
 
@@ -116,9 +116,9 @@ def _bursts(value: Mapping[str, float], subject: Subject) -> list[Reason]:
 
 def _rare(value: Mapping[str, float], subject: Subject) -> list[Reason]:
     found: list[Reason] = []
-    if value["hour_surprise_worst"] > ODD_NATS:
+    if value["hour_surprise_worst"] > RARE_NATS:
         found.append(RareHour(subject.user, value["hour_surprise_worst"]))
-    if value["type_surprise_user"] > ODD_NATS:
+    if value["type_surprise_user"] > RARE_NATS:
         found.append(RareLogonType(subject.user, subject.logon_types, value["type_surprise_user"]))
     return found
 
