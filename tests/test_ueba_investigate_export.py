@@ -18,8 +18,7 @@ import threading
 from pathlib import Path
 
 import jsonschema
-import numpy as np
-import pandas as pd
+import msgspec
 import pytest
 import stix2
 import verdicts
@@ -27,103 +26,75 @@ from hypothesis import given
 from hypothesis import strategies as st
 from ingest_world import event, read
 from ocsf_json_schema import OcsfJsonSchemaEmbedded, get_ocsf_schema
+from scored_world import MODEL, explanation, incident_of, scored_edge, table
 from small_workspace import run
 
-from ueba.detect import archive, findings
-from ueba.investigate import explain, export
+from ueba import findings, words
+from ueba.contracts.explanation import Counterfactual, Expected, Usual
+from ueba.contracts.reason import Combination, NewPair
+from ueba.files import write_text
+from ueba.investigate import export
+from ueba.investigate.explain import kept
 from ueba.investigate.export import cases, ecs, ocsf, opengraph, spreadsheet, stix, timesketch, webhook
-from ueba.investigate.export.cases import Case
+from ueba.investigate.export.cases import Case, CaseEdge
 from ueba.text import in_a_cell, out_of_a_cell
-from ueba.workspace import Workspace, write_text
+from ueba.workspace import Workspace
 
 DAY = dt.date(2026, 3, 2)
 FOUND = dt.datetime(2026, 3, 3, 4, 5, 6, tzinfo=dt.UTC)
 NINE = dt.datetime(2026, 3, 2, 9, tzinfo=dt.UTC)
 FIRST, SECOND = "20260302-aaaaaaaa", "20260302-bbbbbbbb"
 FORMULA, EVIL = "=cmd|' /C calc'!A0", 'a"b\n\x1b[31m\u202e,;\u2028</script>\x00'
-MODEL = {"trained_until": "2026-03-01", "first_day": "2026-02-01", "seeds": 3, "usual_score": {"10": 4.9}}
-NEW = "alice@corp.example never reached srv1.corp.example before (7.2 nats; 16% of its partners on a day are new)"
 FORMS = {"ocsf": ocsf.finding, "ecs": ecs.alert}
 
 
-def edge(
-    user,
-    source,
-    target,
-    kind,
-    incident,
-    minutes,
-    count=1,
-    failures=0,
-    logon_types=(),
-    reasons=("strange",),
-    p=0.001,
-):
-    first = pd.Timestamp("2026-03-02 09:00") + pd.Timedelta(minutes=minutes)
-    return {
-        "day": DAY,
-        "user": user,
-        "source": source,
-        "target": target,
-        "target_kind": kind,
-        "count": count,
-        "failures": failures,
-        "first_seen": first,
-        "last_seen": first + pd.Timedelta(minutes=count - 1),
-        "logon_types": np.array(logon_types, dtype=object),
-        "surprise": 9.5,
-        "p_value": p,
-        "strangeness": 8.5,
-        "carried": 0.0,
-        "incident": incident,
-        "reasons": list(reasons),
-    }
+def new_target(user, target):
+    return NewPair("user_target", user, target, False, 7.2, 0.16, 0.0)
 
 
+def edge(user, source, target, kind, incident, minutes, count=1, failures=0, **fields):
+    first = dt.datetime(2026, 3, 2, 9) + dt.timedelta(minutes=minutes)
+    return scored_edge(
+        user=user,
+        source=source,
+        target=target,
+        target_kind=kind,
+        incident=incident,
+        first_seen=first,
+        last_seen=first + dt.timedelta(minutes=count - 1),
+        count=count,
+        failures=failures,
+        **fields,
+    )
+
+
+ALICE, SERVER = "alice@corp.example", "srv1.corp.example"
 EDGES = [
     edge(
-        "alice@corp.example",
+        ALICE,
         "ws1",
-        "srv1.corp.example",
+        SERVER,
         "machine",
         FIRST,
         0,
         2,
-        0,
-        ["RemoteInteractive"],
-        [NEW, "late"],
-        1e-4,
+        logon_types=("RemoteInteractive",),
+        reasons=(new_target(ALICE, SERVER), Combination()),
+        p_value=1e-4,
+        once_in_days=250.0,
     ),
     edge("bob@corp.example", None, "Payroll", "resource", FIRST, 10, 6, 6),
-    edge(
-        FORMULA,
-        "10.0.0.9",
-        EVIL,
-        "machine",
-        SECOND,
-        30,
-        reasons=[f"{FORMULA} never reached {EVIL} before (1.0 nats)"],
-    ),
-    edge("carol@corp.example", "ws3", "srv1.corp.example", "machine", None, 40),
+    edge(FORMULA, "10.0.0.9", EVIL, "machine", SECOND, 30, reasons=(new_target(FORMULA, EVIL),)),
+    edge("carol@corp.example", "ws3", SERVER, "machine", None, 40),
 ]
+NEW = words.sentence(EDGES[0].reasons[0])
 
 
-def incident(name, rank, score):
-    mine = [each for each in EDGES if each["incident"] == name]
-    return {
-        "id": name,
-        "day": str(DAY),
-        "rank": rank,
-        "score": score,
-        "p_value": min(each["p_value"] for each in mine),
-        "users": sorted({each["user"] for each in mine}),
-        "machines": sorted({each[end] for each in mine for end in ("source", "target") if each[end]}),
-        "edges": len(mine),
-        "reasons": mine[0]["reasons"],
-        "backoff": False,
-        "schema_version": 1,
-        "model": MODEL,
-    }
+def incident(name, rank, score, **fields):
+    return incident_of([e for e in EDGES if e.incident == name], rank=rank, score=score, **fields)
+
+
+BOTH = (incident(FIRST, 1, 30.0), incident(SECOND, 2, 10.0))
 
 
 @pytest.fixture(scope="module")
@@ -139,44 +110,25 @@ def workspace(tmp_path_factory):
     lines += [event("09:40:00", "carol@corp.example", "ws3", "srv1.corp.example")]
     read(root, lines)
     made = Workspace(root)
-    findings.save(
-        findings.Finding(DAY, pd.DataFrame(EDGES), [incident(FIRST, 1, 30.0), incident(SECOND, 2, 10.0)]),
-        made.findings,
-    )
-    expected = {
-        "target": [{"name": "mail", "days": 0.9}],
-        "source": [],
-        "hour": [{"name": 9, "share": 0.5}],
-        "logon_type": [],
-    }
-    change = {
-        "change": "source",
-        "to": "ws9",
-        "from": None,
-        "why": "where the user usually acts from",
-        "surprise": 0.1,
-        "p_value": 0.5,
-    }
-    alices = {
-        "user": EDGES[0]["user"],
-        "source": "ws1",
-        "target": EDGES[0]["target"],
-        "target_kind": "machine",
-    }
-    explain.save({FIRST: [alices | {"expected": expected, "counterfactuals": [change]}]}, made.findings, DAY)
+    findings.save(findings.Findings(DAY, table(EDGES), BOTH), made.findings)
+    expected = Expected(target=(Usual("mail", 0.9),), hour=(Usual("9", 0.5),))
+    change = Counterfactual("source", "ws9", None, "where the user usually acts from", 0.1, 0.5)
+    alices = explanation(EDGES[0].edge, expected=expected, counterfactuals=(change,))
+    kept.save({FIRST: (alices,)}, made.findings, DAY)
     os.utime(made.findings / f"day={DAY}.json", (FOUND.timestamp(), FOUND.timestamp()))
     return made
 
 
 @pytest.fixture(scope="module")
 def found(workspace) -> list[Case]:
-    return list(cases.cases(workspace, [incident(FIRST, 1, 30.0), incident(SECOND, 2, 10.0)]))
+    return list(cases.cases(workspace, BOTH))
 
 
 def changed(case: Case, *edges, **more) -> Case:
     """The case with other edges and other facts of its incident."""
-    rows = [cases._edge(each) for each in edges] or case.edges
-    return Case(case.incident | more, rows, case.events, case.found, case.verdict)
+    rows = [CaseEdge(each) for each in edges] or case.edges
+    changed_incident = msgspec.structs.replace(case.incident, **more)
+    return Case(changed_incident, rows, case.events, case.found, case.verdict)
 
 
 def lines(text: str) -> list[dict]:
@@ -192,13 +144,13 @@ def test_a_case_has_its_edges_and_their_events(found):
         NINE + dt.timedelta(minutes=15),
         8,
     )
-    assert [each["user"] for each in first.edges] == ["alice@corp.example", "bob@corp.example"]
+    assert [each.edge.user for each in first.edges] == ["alice@corp.example", "bob@corp.example"]
     assert [(each["time"].minute, each["line"]) for each in first.events] == [
         (0, 1),
         (1, 2),
         *((10 + n, 3 + n) for n in range(6)),
     ]
-    assert second.events == [] and second.edges[0]["target"] == EVIL
+    assert second.events == [] and second.edges[0].edge.target == EVIL
 
 
 @pytest.mark.parametrize(
@@ -223,7 +175,11 @@ def test_title_and_message_tell_who_what_and_why(found):
     assert (
         cases.title(found[0]) == "Unusual access: alice@corp.example from ws1 to srv1.corp.example and 1 more"
     )
-    assert cases.message(found[0]) == f"{cases.title(found[0])}: {NEW} (rank 1 of 2026-03-02, 30.0 nats)"
+    assert cases.message(found[0]) == (
+        f"{cases.title(found[0])}: {NEW} (rank 1 of 2026-03-02; about once in 250 days an account this active does"
+        " something this unusual)"
+    )
+    assert not re.search(r"\b(nats|log odds|p)\b", cases.message(found[0]))
     assert (
         cases.title(changed(found[0], EDGES[1]))
         == "Unusual access: bob@corp.example from an unknown machine to Payroll"
@@ -238,8 +194,8 @@ def test_techniques_are_those_that_an_edge_shows(found):
     def failing(count, failures, user="a", source="ws1"):
         return edge(user, source, "t", "machine", FIRST, 0, count, failures)
 
-    assert named(edge("a", "ws1", "t", "machine", FIRST, 0, logon_types=["Network", "Interactive"])) == []
-    assert named(edge("a", "ws1", "t", "machine", FIRST, 0, logon_types=["RemoteInteractive"])) == [
+    assert named(edge("a", "ws1", "t", "machine", FIRST, 0, logon_types=("Network", "Interactive"))) == []
+    assert named(edge("a", "ws1", "t", "machine", FIRST, 0, logon_types=("RemoteInteractive",))) == [
         ("T1021.001", "Remote Desktop Protocol")
     ]
     assert named(failing(10, 5)) == [("T1110", "Brute Force")]
@@ -264,9 +220,7 @@ def test_rules_put_in_force_do_not_change_when_a_day_was_scored(workspace, tmp_p
     (tmp_path / "rules.toml").write_text(rule + rule.replace('"r"', '"s"').replace("alice", "bob"))
     before = run(tmp_path, "export", "ecs", SECOND).stdout
     run(tmp_path, "triage", "rules", "--apply", str(tmp_path / "rules.toml"), "--yes")
-    assert [
-        each["id"] for each in archive.load_incidents(tmp_path / "findings") if each["suppressed_by"]
-    ] == [FIRST]
+    assert [each.id for each in findings.load_incidents(tmp_path / "findings") if each.hidden_by] == [FIRST]
     assert run(tmp_path, "export", "ecs", SECOND).stdout == before.replace('"rank": 2', '"rank": 1').replace(
         "rank 2 of", "rank 1 of"
     )
@@ -387,11 +341,13 @@ def test_ocsf_says_what_happened(found):
         (10, "resources.uid", "Payroll"),
     ]
     ours = record["unmapped"]
-    assert (ours["score"], ours["p_value"], ours["model"]) == (30.0, 1e-4, MODEL)
+    assert (ours["score"], ours["p_value"], ours["model"]) == (30.0, 1e-4, msgspec.to_builtins(MODEL))
+    reason = ours["edges"][0]["reasons"][0]
+    assert (reason["kind"], reason["partner"], reason["sentence"]) == ("new_pair", SERVER, NEW)
     assert [each["uid"] for each in ours["edges"]] == [each["uid"] for each in record["evidences"]]
 
 
-OTHERWISE = "it would have been normal from ws9, where the user usually acts from (p 0.5)."
+OTHERWISE = "it would have been normal from ws9, where the user usually acts from."
 
 
 def test_what_was_expected_and_what_would_be_normal_go_along(found):
@@ -419,33 +375,32 @@ def test_a_crowd_is_told_of_by_its_strangest_edges_and_its_number(found):
 def test_an_incident_that_was_judged_says_so(found, workspace, tmp_path):
     (tmp_path / "findings").symlink_to(workspace.findings)
 
-    def status(verdict: str, **more) -> str:
-        verdicts.write(tmp_path, {"incident": FIRST, "verdict": verdict})
-        (case,) = cases.cases(Workspace(tmp_path), [found[0].incident | more])
+    def status(word: str, **more) -> str:
+        verdicts.write(tmp_path, verdicts.verdict(FIRST, word))
+        (case,) = cases.cases(Workspace(tmp_path), [msgspec.structs.replace(found[0].incident, **more)])
         record = valid(ocsf.finding(case))
-        assert (
-            set(record["unmapped"]["verdict"]) == set(ecs.alert(case)["ueba"]["verdict"]) == set(cases.SAID)
-        )
+        fields = set(cases.VERDICT_FIELDS)
+        assert set(record["unmapped"]["verdict"]) == set(ecs.alert(case)["ueba"]["verdict"]) == fields
         return record["status"]
 
     assert status("benign") == status("expected") == "Suppressed"
     assert (
-        status("true") == status("true", suppressed_by="patches") == "In Progress"
+        status("true") == status("true", hidden_by="patches") == "In Progress"
     )  # what was confirmed is not over
-    hidden = changed(found[0], suppressed_by="patches")
+    hidden = changed(found[0], hidden_by="patches")
     assert valid(ocsf.finding(hidden))["status"] == "Suppressed" and ocsf.finding(found[0])["status"] == "New"
 
 
 def test_what_rules_hide_is_exported_if_it_is_asked_for_or_was_called_true(workspace, tmp_path):
-    hidden = [incident(FIRST, 1, 30.0), incident(SECOND, 2, 10.0) | {"suppressed_by": "patches"}]
-    findings.save(findings.Finding(DAY, pd.DataFrame(EDGES), hidden), tmp_path / "findings")
+    hidden = (BOTH[0], incident(SECOND, 2, 10.0, hidden_by="patches"))
+    findings.save(findings.Findings(DAY, table(EDGES), hidden), tmp_path / "findings")
 
     def exported(*arguments) -> list[str]:
         return [each["metadata"]["uid"] for each in lines(run(tmp_path, "export", "ocsf", *arguments).stdout)]
 
     assert exported() == [FIRST]
     assert exported("--all") == [FIRST, SECOND] and exported(SECOND) == [SECOND]
-    verdicts.write(tmp_path, {"incident": SECOND, "verdict": "true"})
+    verdicts.write(tmp_path, verdicts.verdict(SECOND, "true"))
     assert exported() == [FIRST, SECOND]
 
 
@@ -565,7 +520,7 @@ def test_csv_is_a_row_for_each_edge_and_no_cell_is_a_formula(found):
     ]
     assert out_of_a_cell(rows[2]["user"]) == FORMULA and rows[2]["target"] == EVIL
     assert (rows[0]["count"], rows[0]["incident_score"], rows[1]["source"]) == ("2", "30.0", "")
-    assert rows[0]["reasons"] == f"{NEW} | late"
+    assert rows[0]["reasons"] == f"{NEW} | {words.sentence(Combination())}"
     assert not any(cell.startswith(("=", "+", "-", "@", "\t")) for row in rows for cell in row.values())
 
 
@@ -704,7 +659,7 @@ def test_opengraph_links_are_a_document_of_their_own(found):
     document = opengraph.links([found[0], changed(found[0], *more), found[1]])
     holds_rules(document)
     assert "metadata" not in document and document["graph"]["nodes"] == []
-    ids = {opengraph.node_id(entity): entity for entity in [("user", e["user"]) for e in (*EDGES, *more)]}
+    ids = {opengraph.node_id(entity): entity for entity in [("user", e.user) for e in (*EDGES, *more)]}
     ids |= {
         opengraph.node_id(("machine", name)): ("machine", name)
         for name in ("ws1", "ws5", "srv1.corp.example")
@@ -870,7 +825,7 @@ def test_a_busy_web_hook_is_tried_again(found, slept):
     assert slept == [1, 2] and len(receiver.got) == 4
     first, again, third, second = [headers["Idempotency-Key"] for headers, _ in receiver.got]
     assert first == again == third and first.startswith(FIRST) and second.startswith(SECOND)
-    judged = dataclasses.replace(found[0], verdict={name: "true" for name in cases.SAID})
+    judged = dataclasses.replace(found[0], verdict=verdicts.verdict(FIRST, "true"))
     with Receiver(200) as receiver:
         webhook.deliver(receiver.url, "ecs", [judged])
     assert receiver.got[0][0]["Idempotency-Key"] != first  # it says something new
@@ -973,7 +928,7 @@ def test_incidents_are_named_or_those_of_days(workspace, tmp_path):
         in run(workspace.root, "export", "csv", "--webhook", "https://x.y/", code=2).stderr
     )
     none = run(workspace.root, "export", "ecs", "--from", "2026-04-01")
-    assert none.stdout == "" and "days that were scored: 2026-03-02 to 2026-03-02" in none.stderr
+    assert none.stdout == "" and "scored days: 2026-03-02 to 2026-03-02" in none.stderr
     assert "no day was scored yet" in run(tmp_path, "export", "ecs", code=1).stderr
 
 
@@ -986,12 +941,12 @@ def test_damaged_findings_are_named_and_doctor_sees_them(workspace, tmp_path):
         said = run(tmp_path, "export", "ecs", code=1).stderr
         assert path.name in said and "ueba score --day" in said
         assert "broken" in run(tmp_path, "doctor", code=1).stdout
-    log = verdicts.write(tmp_path, {"incident": FIRST, "verdict": "true"})
+    log = verdicts.write(tmp_path, verdicts.verdict(FIRST, "true"))
     log.write_text(log.read_text() + "{half")
     shutil.copytree(workspace.findings, tmp_path / "findings", dirs_exist_ok=True)
     assert (
-        "no verdict" in run(tmp_path, "export", "ecs").stderr
-        and "no verdict" in run(tmp_path, "report", "--output", "-").stderr
+        "not a verdict" in run(tmp_path, "export", "ecs").stderr
+        and "not a verdict" in run(tmp_path, "report", "--output", "-").stderr
     )
     assert "broken" in run(tmp_path, "doctor", code=1).stdout
 
@@ -1031,3 +986,32 @@ def texts(value):
         yield value
     for item in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
         yield from texts(item)
+
+
+@pytest.mark.parametrize(
+    ("user", "target"),
+    [
+        ("no history", "srv (old) never reached x before ("),
+        ("ann", "srv (old)"),
+        ("a\nb", "x was strange on the days before"),
+        ("bob never reached y before (", "(back-off)"),
+    ],
+)
+def test_names_that_look_like_sentences_are_names(user, target, tmp_path):
+    """Reasons are data: no mark, pattern or headline is read from a sentence."""
+    twice = NewPair("user_target", user, target, True, 7.2, 0.16, 0.0)
+    odd = edge(user, "ws1", target, "machine", FIRST, 0, reasons=(twice,))
+    case = Case(incident_of([odd]), [CaseEdge(odd)], [], FOUND)
+    record = valid(ocsf.finding(case))
+    (anomaly,) = record["anomaly_analyses"][0]["anomalies"]
+    assert anomaly["observed_pattern"] == "RARE"  # the pair was seen once before
+    assert record["unmapped"]["backoff"] is False
+    assert words.headline(odd.reasons) == f"{user} reached {target} again, which was strange the first time"
+    first = msgspec.structs.replace(twice, was_quarantined=False)
+    new = msgspec.structs.replace(odd, reasons=(first,))
+    record = valid(ocsf.finding(Case(incident_of([new]), [CaseEdge(new)], [], FOUND)))
+    assert record["anomaly_analyses"][0]["anomalies"][0]["observed_pattern"] == "UNSEEN"
+    assert words.headline(new.reasons) == f"{user} never reached {target} before"
+    findings.save(findings.Findings(DAY, table([new]), (incident_of([new]),)), tmp_path)
+    again = findings.load(tmp_path, DAY)
+    assert again.edges_of(again.incidents[0]) == [new] and again.incidents == (incident_of([new]),)

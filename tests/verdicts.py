@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 from pathlib import Path
 from typing import Any
 
+from ueba.contracts.verdict import Verdict, to_json
+from ueba.triage import log
 
-def write(root: Path, *said: dict[str, Any]) -> Path:
-    """A log with these lines; `incident` and `verdict` are told, the rest may be."""
+
+def verdict(incident: str, word: Any, **fields: Any) -> Verdict:
+    """A verdict of kim of the second of January, on an incident of the first."""
     rest = {
-        "schema_version": 1,
-        "id": "1",
-        "day": "2026-01-01",
+        "day": dt.date(2026, 1, 1),
         "reason": "",
-        "expires": None,
         "who": "kim",
-        "edges": [],
+        "entered": dt.datetime(2026, 1, 2, 9, tzinfo=dt.UTC),
+        "since": dt.date(2026, 1, 2),
     }
-    path = root / "feedback" / "verdicts.jsonl"
+    return Verdict(incident=incident, verdict=word, **{**rest, **fields})
+
+
+def write(root: Path, *verdicts: Verdict) -> Path:
+    """A log with these verdicts alone."""
+    path = log.path(root)
     path.parent.mkdir(parents=True, exist_ok=True)
-    lines = [json.dumps(rest | {"when": "2026-01-02T09:00:00+00:00"} | each) + "\n" for each in said]
-    path.write_text("".join(lines), encoding="utf-8")
+    path.write_text("".join(json.dumps(to_json(each)) + "\n" for each in verdicts), encoding="utf-8")
     return path
