@@ -20,20 +20,25 @@ import pytest
 import verdicts
 from ingest_world import event, read
 from matplotlib import image
+from scored_world import MODEL, explanation, incident_of, scored_edge, table
 from small_workspace import CONFIG, LAST, run
 
+from ueba import findings, words
 from ueba.config import Config
-from ueba.detect import archive, findings
+from ueba.contracts.explanation import Counterfactual, Expected, Explanation, Usual
+from ueba.contracts.reason import CarryOver, NewPair, Unknown, is_backoff
+from ueba.contracts.scored import ScoredEdge
 from ueba.detect.past.history import Names, day_number
 from ueba.detect.score.calibration import Calibration
 from ueba.detect.score.detector import Detector
+from ueba.files import write_json
 from ueba.ingest import lake
-from ueba.investigate import explain, report
-from ueba.workspace import Workspace, write_json
+from ueba.investigate import report
+from ueba.investigate.explain import kept
+from ueba.workspace import Workspace
 
 DAYS = [dt.date(2026, 3, number) for number in range(2, 6)]
 TODAY = DAYS[-1]
-MODEL = {"trained_until": "2026-03-01", "first_day": "2026-02-01", "seeds": 3, "usual_score": {"10": 5.5}}
 HOSTILE = [
     "<script>document.title='owned'</script>",
     '"><img src=x onerror="document.title=\'owned\'">',
@@ -49,77 +54,45 @@ HOSTILE = [
 
 
 def edge(
-    user: str, source: str | None, target: str, p: float, incident: str | None = None, **more: Any
-) -> dict[str, Any]:
-    """A row of findings, on TODAY at 06:00:00 unless it tells."""
+    user: str, source: str | None, target: str, p: float, incident: str | None = None, **fields: Any
+) -> ScoredEdge:
+    """A scored edge, on TODAY at 06:00:00."""
     seen = dt.datetime(2026, 3, 5, 6)
-    row = {
+    rest = {
         "user": user,
         "source": source,
         "target": target,
-        "target_kind": "machine",
         "count": 2,
         "failures": 1,
-    }
-    row |= {
         "first_seen": seen,
         "last_seen": seen + dt.timedelta(hours=12),
-        "logon_types": ["Network"],
+        "logon_types": ("Network",),
         "surprise": 3.0,
         "p_value": p,
+        "once_in_days": 0.05 / p,
+        "strangeness": float(3 - np.log(p)),
+        "incident": incident,
+        "reasons": (NewPair("user_target", user, target, False, 3.0, 0.0, 0.0),),
     }
-    said = [
-        f"{user} never reached {target} before (3.0 nats; 0% of its partners on a day are new, 0% of its peers know {target})"
-    ]
-    return row | {"strangeness": 3 - np.log(p), "carried": 0.0, "incident": incident, "reasons": said} | more
+    return scored_edge(**{**rest, **fields})
 
 
-def told(user: str, source: str | None, target: str, usual: str) -> dict[str, Any]:
-    """What is worked out of an edge when its day is scored, as far as the page shows it."""
-    expected = {"target": [{"name": usual, "days": 0.9}], "source": [], "hour": [], "logon_type": []}
-    changes = [
-        {
-            "change": "source",
-            "to": usual,
-            "from": None,
-            "why": "where the user usually acts from",
-            "surprise": 0.1,
-            "p_value": 0.5,
-        }
-    ]
-    return {
-        "user": user,
-        "source": source,
-        "target": target,
-        "target_kind": "machine",
-        "expected": expected,
-        "counterfactuals": changes,
-    }
+def explained(scored: ScoredEdge, usual: str) -> Explanation:
+    """What the page shows of what is worked out when a day is scored."""
+    change = Counterfactual("source", usual, None, "where the user usually acts from", 0.1, 0.5)
+    expected = Expected(target=(Usual(usual, 0.9),))
+    return explanation(scored.edge, expected=expected, counterfactuals=(change,))
 
 
-def save(workspace: Workspace, day: dt.date, edges: list[dict[str, Any]], scores: dict[str, float]) -> None:
+def save(workspace: Workspace, day: dt.date, edges: list[ScoredEdge], scores: dict[str, float]) -> None:
     """What scoring would leave of a day. scores: incident -> score, best first"""
-    table = pd.DataFrame(edges).astype({"source": object, "incident": object})
-    table.insert(0, "day", day)
     incidents = []
     for rank, (name, score) in enumerate(scores.items(), start=1):
-        mine = [each for each in edges if each["incident"] == name]
-        about = {
-            "id": name,
-            "day": str(day),
-            "rank": rank,
-            "score": score,
-            "p_value": min(each["p_value"] for each in mine),
-        }
-        about |= {"users": sorted({each["user"] for each in mine}), "machines": [], "edges": len(mine)}
-        about |= {
-            "reasons": mine[0]["reasons"],
-            "backoff": "back-off" in str(mine),
-            "schema_version": 1,
-            "model": MODEL,
-        }
-        incidents.append(about)
-    findings.save(findings.Finding(day, table, incidents), workspace.findings)
+        inside = [each for each in edges if each.incident == name]
+        backoff = any(is_backoff(each.reasons) for each in inside)
+        incidents.append(incident_of(inside, day=day, rank=rank, score=score, backoff=backoff))
+    rows = table(edges).assign(day=day)
+    findings.save(findings.Findings(day, rows, tuple(incidents)), workspace.findings)
 
 
 @pytest.fixture(scope="module")
@@ -134,15 +107,15 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
         name = f"{day:%Y%m%d}-aaaaaaaa"
         save(workspace, day, [edge("ann", "pc1", "srv", 0.001, name)], {name: 10.0})
     save(workspace, DAYS[1], [edge("ann", "pc1", "srv", 0.01)], {})
-    no_history = ["db has no history as a target: scored through its group (back-off)"]
+    no_history = (Unknown("target", "db"),)
     today = [
-        edge("ann", "pc1", "srv", 1 / 3300, "20260305-aaaaaaaa", carried=2.0),
+        edge("ann", "pc1", "srv", 1 / 3300, "20260305-aaaaaaaa", carry_over=2.0),
         edge("bob", None, "db", 0.002, "20260305-bbbbbbbb", reasons=no_history),
         edge("eve", "pc3", "srv", 0.005),
         edge("eve", "pc3", "x", 0.5),
     ]
     save(workspace, TODAY, today, {"20260305-aaaaaaaa": 12.0, "20260305-bbbbbbbb": 8.0})
-    explain.save({"20260305-bbbbbbbb": [told("bob", None, "db", "pc2")]}, workspace.findings, TODAY)
+    kept.save({"20260305-bbbbbbbb": (explained(today[1], "pc2"),)}, workspace.findings, TODAY)
     return workspace
 
 
@@ -163,19 +136,16 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
             text.replace("\x00", "").replace("\ud800", "") for text in (name, other)
         ]  # Parquet holds no surrogate
         edges += [
-            edge(safe[0], safe[1], safe[0], 1e-9, incident, logon_types=[safe[1]]),
+            edge(safe[0], safe[1], safe[0], 1e-9, incident, logon_types=(safe[1],)),
             edge(safe[1], None, safe[1], 1e-3, incident),
         ]
     for day in DAYS[-2:]:
         save(workspace, day, edges, scores)
-        explained = {
-            edge["incident"]: [told(edge["user"], edge["source"], edge["target"], edge["user"])]
-            for edge in edges[::2]
-        }
-        explain.save(explained, workspace.findings, day)
+        explanations = {each.incident or "": (explained(each, each.user),) for each in edges[::2]}
+        kept.save(explanations, workspace.findings, day)
     verdicts.write(
         workspace.root,
-        {"incident": "20260305-00000000", "verdict": "true", "reason": HOSTILE[1], "who": HOSTILE[5]},
+        verdicts.verdict("20260305-00000000", "true", reason=HOSTILE[1], who=HOSTILE[5]),
     )
     return workspace
 
@@ -217,36 +187,22 @@ class Elements(HTMLParser):
 
 
 @pytest.mark.parametrize(
-    ("worst", "said"),
+    ("worst", "text"),
     [
-        (20.0, "The strangest of 4 scored days: the worst incident scores 20.0 nats (usually 12.0)"),
+        (20.0, "The strangest of 4 scored days: the worst incident scores 1.7 times the usual worst"),
         (
             13.5,
-            "Stranger than usual: the worst incident scores 13.5",
+            "Stranger than usual: the worst incident scores 1.1 times",
         ),  # the middle half of 10, 12, 14 is 11 to 13
         (12.0, "A usual day: "),
         (10.5, "Calmer than usual: "),
     ],
 )
-def test_a_day_is_compared_with_those_before(worst: float, said: str) -> None:
+def test_a_day_is_compared_with_those_before(worst: float, text: str) -> None:
     trend = [{"worst": score, "incidents": 4, "strange": 9} for score in (10.0, 14.0, 12.0, worst)]
-    assert report.compared(trend).startswith(said)
+    assert report.compared(trend).startswith(text)
     assert report.compared(trend).endswith("; 4 incidents (usually 4), 9 strange edges (usually 9).")
     assert report.compared(trend[1:]).startswith("Too few days")
-
-
-@pytest.mark.parametrize(
-    ("p", "said"),
-    [
-        (0.5, "1 in 2"),
-        (0.016, "1 in 62"),
-        (1 / 3333, "1 in 3,300"),
-        (1e-5, "1 in 100,000"),
-        (1e-9, "fewer than 1 in 100,000"),
-    ],
-)
-def test_p_in_words(p: float, said: str) -> None:
-    assert report.one_in(p) == said
 
 
 def test_whom_an_incident_is_about() -> None:
@@ -254,10 +210,8 @@ def test_whom_an_incident_is_about() -> None:
     assert report.title(["ann", "bob", "eve"], ["pc1"]) == "ann and 2 more"
     assert report.title(["ann", "bob", "eve", "kim"], ["pc1"]) == "pc1, 4 users"
     assert report.title(["ann", "bob", "eve", "kim"], []) == "ann and 3 more"
-    assert (
-        archive.headline(["ann was strange on the days before as well (2.0 nats)", "ann (x) did y (1 nat)"])
-        == "ann (x) did y"
-    )
+    reasons = CarryOver("ann", 2.0), NewPair("user_target", "ann (x)", "y", False, 1.0, 0.0, 0.0)
+    assert words.headline(reasons) == "ann (x) never reached y before"
 
 
 def test_the_facts_of_a_small_world(small: Workspace) -> None:
@@ -274,7 +228,7 @@ def test_the_facts_of_a_small_world(small: Workspace) -> None:
     assert [(mark["start"], mark["width"]) for mark in facts["others"]] == [
         (25.0, 50.0)
     ]  # eve's: 06:00 to 18:00
-    assert facts["going_on"] == 1 and facts["judged"] == 0 and facts["is_last"]
+    assert facts["going_on"] == 1 and facts["with_verdict"] == 0 and facts["is_last"]
     user = facts["recurring"][0]
     assert (user["name"], user["strip"], user["days"], user["row"]) == ("ann", [2, 1, 2, 2], 3, 2)
     assert {(each["name"], each["role"]) for each in facts["recurring"]} == {
@@ -284,12 +238,10 @@ def test_the_facts_of_a_small_world(small: Workspace) -> None:
     }
     assert (
         facts["model"]["used"] == MODEL
-        and facts["model"]["usual_score"] == 5.5
+        and facts["model"]["usual_score"] == 4.9
         and facts["model"]["age"] == 4
     )
-    assert facts["model"]["backoffs"] == [
-        "db has no history as a target: scored through its group (back-off)"
-    ]
+    assert facts["model"]["backoffs"] == [words.sentence(Unknown("target", "db"))]
     assert facts["incidents"][0]["commands"] == [
         "ueba explain 20260305-aaaaaaaa --picture 20260305-aaaaaaaa.html",
         "ueba entity ann --day 2026-03-06",
@@ -301,8 +253,8 @@ def test_the_facts_of_a_small_world(small: Workspace) -> None:
     assert [each["why"] for each in facts["incidents"]] == [
         [],
         [
-            "expected instead: bob reaches pc2 (on 90% of its days).",
-            "bob to db: it would have been normal from pc2, where the user usually acts from (p 0.5).",
+            "usually bob reaches pc2 (on 90% of its days).",
+            "bob to db: it would have been normal from pc2, where the user usually acts from.",
         ],
     ]
 
@@ -367,10 +319,10 @@ def test_a_count_is_a_least_one_where_more_may_have_been_cut() -> None:
     last one has less."""
     trend = [{"day": TODAY, "edges": 1000}]
     for least, at_least in ((4.5, False), (4.7, True)):
-        table = pd.DataFrame({"p_value": [0.001, 0.02], "strangeness": [9.0, least]})
-        found = report.level_facts(0.01, trend, {TODAY: table}, candidates=2)
+        rows = pd.DataFrame({"p_value": [0.001, 0.02], "strangeness": [9.0, least]})
+        found = report.level_facts(0.01, trend, {TODAY: rows}, candidates=2)
         assert found["today"] == found["all"] == {"observed": 1, "expected": 10.0, "at_least": at_least}
-    assert not report.level_facts(0.01, trend, {TODAY: table}, candidates=3)["today"][
+    assert not report.level_facts(0.01, trend, {TODAY: rows}, candidates=3)["today"][
         "at_least"
     ]  # there were no more
 
@@ -379,23 +331,21 @@ def test_held_out_days_are_judged_by_the_others() -> None:
     """Among 99 other scores the highest of all has p = 1/100, and the lowest 1."""
     days = np.array([1] * 99 + [2] * 2)
     pool = Calibration(np.zeros(101, np.float32), np.array([*range(1, 100), 0.5, 200], np.float32), days)
-    first, second = report.held_out(Detector([], Names([]), Names([]), pool, {}))
+    first, second = report.held_out(Detector([], Names([]), Names([]), pool, MODEL))
     assert (second["edges"], second["shares"]) == (2, [0.5, 0.0, 0.0]) and first["edges"] == 99
-    assert report.held_out(Detector([], Names([]), Names([]), pool.without(2), {})) == []
+    assert report.held_out(Detector([], Names([]), Names([]), pool.without(2), MODEL)) == []
 
 
 def test_the_last_verdict_is_shown(small: Workspace, tmp_path: Path) -> None:
     workspace = Workspace(shutil.copytree(small.root, tmp_path / "judged"))
-    told = [
-        {"incident": "20260305-aaaaaaaa", "verdict": word, "reason": "checked", "who": "kim"}
-        for word in ("true", "benign")
-    ]
-    verdicts.write(workspace.root, *told)
+    words_said = ("true", "benign")
+    given = [verdicts.verdict("20260305-aaaaaaaa", word, reason="checked") for word in words_said]
+    verdicts.write(workspace.root, *given)
     shown = page(workspace)
     assert (
         "benign, says kim" in shown
         and "“checked”" in shown
-        and "1 of 2 judged" in shown
+        and "1 of 2 with a verdict" in shown
         and "true, says" not in shown
     )
 
@@ -427,7 +377,7 @@ def test_the_command(
     assert run(scored.root, "report").stdout == ""
     written = (tmp_path / f"ueba-report-{LAST}.html").read_text(encoding="utf-8")
     assert run(scored.root, "report", str(LAST), "--output", "-").stdout == written  # the same bytes again
-    assert all(each["id"] in written for each in archive.load_incidents(scored.findings, LAST, LAST))
+    assert all(each.id in written for each in findings.load_incidents(scored.findings, LAST, LAST))
     pairs = lake.read_pairs(scored.lake, LAST, LAST)
     hours = pairs["hours"].to_numpy()
     facts = report.facts(scored, LAST, CONFIG)
@@ -442,6 +392,13 @@ def test_the_command(
 
 
 # --- what it is made of -------------------------------------------------------------------------------------
+
+
+def test_the_page_has_no_word_of_the_model_but_numbers_beside(small: Workspace, scored: Workspace) -> None:
+    for shown in (page(small), page(scored, LAST)):
+        text = "".join(Elements(shown).text).partition("To the incidents")[2]
+        assert text and not re.search(r"\b(nats|log odds|p-values?|p)\b", text)
+    assert 'data-p-value="0.0003"' in page(small)
 
 
 def test_names_are_shown_and_never_obeyed(hostile: Workspace) -> None:
