@@ -10,21 +10,22 @@ import numpy as np
 import pandas as pd
 import pytest
 from detect_world import edge_table
-from small_workspace import CONFIG, DAY, LAST, run
+from small_workspace import DAY, LAST, memory, run
 
 from ueba import stages
 from ueba.config import Config, IncidentConfig
+from ueba.contracts.incident import ModelFacts
 from ueba.detect.past.history import History, Names, day_number
 from ueba.detect.score.calibration import Calibration
 from ueba.detect.score.detector import Detector, breadth_rank
 from ueba.detect.score.inspection import (
     breadth_tenths,
+    cohorts,
     days_to_inspect,
     design_effect,
     interval,
     judgement,
     likeness,
-    peer_groups,
     prices,
     shares,
 )
@@ -61,9 +62,9 @@ def test_users_of_equal_breadth_stay_together() -> None:
     assert shares(edges, breadth_tenths(edges))["edges"].tolist() == [1000, 800, 200]
 
 
-def test_peer_groups_are_those_of_the_history() -> None:
+def test_cohorts_are_those_of_the_history() -> None:
     edges = pd.DataFrame({"kind": ["human", "human", "human", "service"], "breadth": [0.0, 1.0, 2.0, 7.0]})
-    assert [" ".join(group.split()) for group in peer_groups(edges)] == [
+    assert [" ".join(group.split()) for group in cohorts(edges)] == [
         "human 0+",
         "human 1+",
         "human 1+",
@@ -147,7 +148,7 @@ def test_rank_in_breadth_does_not_grow_with_the_history() -> None:
 def model_until(until: dt.date, *held_out: dt.date) -> Detector:
     days = np.array([day_number(day) for day in held_out])
     pool = Calibration(np.ones(len(days)), np.ones(len(days)), days)
-    return Detector([], Names(), Names(), pool, {"trained_until": until.isoformat()})
+    return Detector([], Names(), Names(), pool, ModelFacts(FIRST, until, 1, {}))
 
 
 def test_the_last_days_after_training_else_those_held_out() -> None:
@@ -170,7 +171,7 @@ def test_every_edge_of_the_day_is_counted(trained: Workspace, tmp_path: Path) ->
     told = run(trained.root, "calibration", "--format", "json", "--picture", str(picture))
     rows = json.loads(told.stdout)
     edges = len(lake.read_pairs(trained.lake, LAST, LAST))
-    for table in ("breadth", "peers"):
+    for table in ("breadth", "cohorts"):
         mine = [row for row in rows if row["table"] == table]
         assert mine[0]["edges"] == edges == sum(row["edges"] for row in mine[1:])
     assert (
@@ -185,14 +186,14 @@ def test_every_edge_of_the_day_is_counted(trained: Workspace, tmp_path: Path) ->
 def test_a_day_is_calibrated_by_others(trained: Workspace, tmp_path: Path) -> None:
     model = Detector.load(trained.model)
     held_out = np.unique(model.calibration.day)
-    found = stages.inspect(trained, None, LAST - DAY, CONFIG)
+    found = stages.inspect(memory(trained), None, LAST - DAY)
     assert [day_number(day) for day in found.days] == held_out.tolist()
     assert found.breadth["edges"].iloc[0] == len(model.calibration.surprise)
     shutil.copytree(trained.root, tmp_path / "ws")
     only = Workspace(tmp_path / "ws")
     replace(model, calibration=model.calibration.without(held_out[0])).save(only.model)
     with pytest.raises(WorkspaceError, match="the only day"):
-        stages.inspect(only, None, LAST - DAY, CONFIG)
+        stages.inspect(memory(only), None, LAST - DAY)
 
 
 def test_what_cannot_be_inspected_is_said(trained: Workspace, tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from ueba.detect.score.detector import Detector
 from ueba.errors import WorkspaceError
 from ueba.ingest import lake
 from ueba.investigate import alike
-from ueba.investigate.entity import Entity, Known, describe, find, listing
+from ueba.investigate.entity import Entity, EntityContext, describe, find, listing
 from ueba.workspace import Workspace
 
 FIRST = dt.date(2024, 5, 1)
@@ -40,15 +40,15 @@ CURIOUS: list[Rows] = [
 ]
 
 
-def known(days: list[Rows]) -> Known:
+def known(days: list[Rows]) -> EntityContext:
     history = History(FOREVER)
     for number, rows in enumerate(days):
         history.learn(day_number(FIRST) + number, history.encode(edge_table(FIRST + number * DAY, rows)))
         history.batches.append(f"{FIRST + number * DAY}/batch=1.parquet")
-    return Known(history, FIRST + len(days) * DAY, None)
+    return EntityContext(history, FIRST + len(days) * DAY, None)
 
 
-def facts(world: Known, name: str) -> dict[str, object]:
+def facts(world: EntityContext, name: str) -> dict[str, object]:
     [entity] = find(world, name)
     return describe(world, entity)
 
@@ -143,15 +143,15 @@ def test_who_was_only_seen_in_a_strange_edge_is_known_by_that() -> None:
     history.batches = [f"{first}/batch"]
     strange = history.encode(edge_table(day, [("eve", "pc9", "srv"), rows[0]]))
     history.learn(day_number(day), strange, np.array([0.001, 1.0]))
-    known = Known(history, day + DAY, None)
+    known = EntityContext(history, day + DAY, None)
     [facts] = [describe(known, each) for each in find(known, "eve")]
     assert (facts["first_seen"], facts["last_seen"]) == (str(day), str(day))
-    assert [(role["held"], role["usual"], role["breadth"]) for role in facts["roles"]] == [
+    assert [(role["quarantined"], role["usual"], role["breadth"]) for role in facts["roles"]] == [
         (["srv"], [], 0),
         (["pc9"], [], 0),
     ]
     [ann] = [describe(known, each) for each in find(known, "ann")]
-    assert ann["last_seen"] == str(day) and not any(role["held"] for role in ann["roles"])
+    assert ann["last_seen"] == str(day) and not any(role["quarantined"] for role in ann["roles"])
 
 
 def test_bars() -> None:

@@ -17,7 +17,7 @@ from ueba.text import plain
 
 TITLES = {
     "breadth": "share of edges with p at most 0.01 and 0.001, by tenth of users by breadth",
-    "peers": "the same by peer group: kind of account and least breadth",
+    "cohorts": "the same by cohort: kind of account and least breadth",
     "prices": "what a threshold costs: edges and incidents on an average day, and the most incidents on one",
 }
 ROLE_COLUMNS = (

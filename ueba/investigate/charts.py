@@ -27,7 +27,7 @@ def draw_calibration(inspection: Inspection, path: Path) -> None:
 
     with rc_context({"svg.hashsalt": "ueba", "font.size": 9}):
         figure = Figure(figsize=(10, 10), layout="constrained")
-        axes = figure.subplot_mosaic([["breadth", "breadth"], ["peers", "peers"], ["p_value", "score"]])
+        axes = figure.subplot_mosaic([["breadth", "breadth"], ["cohorts", "cohorts"], ["p_value", "score"]])
         _shares(
             axes["breadth"],
             inspection.breadth,
@@ -35,8 +35,8 @@ def draw_calibration(inspection: Inspection, path: Path) -> None:
             "by distinct targets of the user, a tenth of the users each",
         )
         _shares(
-            axes["peers"],
-            inspection.peers,
+            axes["cohorts"],
+            inspection.cohorts,
             "group",
             "by peer group: kind of account and least distinct targets",
         )

@@ -57,20 +57,20 @@ PRICE_COLUMNS = ("measure", "threshold", "edges_a_day", "incidents_a_day", "most
 
 @dataclass(frozen=True)
 class Inspection:
-    """`breadth`, `peers`: shares by tenth of breadth and by peer group; `prices`: what thresholds cost.
+    """breadth, cohorts: shares by tenth of breadth and by cohort; `prices`: what thresholds cost.
     days: those inspected; how: what is to be known about them."""
 
     days: list[dt.date]
     how: str
     breadth: pd.DataFrame
-    peers: pd.DataFrame
+    cohorts: pd.DataFrame
     prices: pd.DataFrame
 
     def tables(self) -> dict[str, list[dict[str, Any]]]:
         """Rows of each table."""
         return {
             "breadth": records(self.breadth),
-            "peers": records(self.peers),
+            "cohorts": records(self.cohorts),
             "prices": records(self.prices),
         }
 
@@ -82,7 +82,7 @@ def inspect(edges: pd.DataFrame, how: str, config: Config, budget_score: float) 
         days=sorted(edges["day"].unique()),
         how=how,
         breadth=shares(edges, breadth_tenths(edges)),
-        peers=shares(edges, peer_groups(edges)),
+        cohorts=shares(edges, cohorts(edges)),
         prices=prices(edges, config, budget_score),
     )
 
@@ -99,8 +99,8 @@ def breadth_tenths(edges: pd.DataFrame) -> pd.Series[str]:
     return pd.Series([f"{each + 1:2d} of {number.max() + 1}" for each in number], index=edges.index)
 
 
-def peer_groups(edges: pd.DataFrame) -> pd.Series[str]:
-    """Kind of account and breadth within a factor of two, as `History.peer_groups`, in order of both."""
+def cohorts(edges: pd.DataFrame) -> pd.Series[str]:
+    """Kind of account and breadth within a factor of two, as `History.cohorts`, in order of both."""
     power = breadth_power(edges["breadth"])
     return pd.Series(
         [f"{kind} {2**e - 1:4d}+" for kind, e in zip(edges["kind"], power.tolist(), strict=True)],
@@ -217,17 +217,17 @@ def _price(measure: str, threshold: float, edges: list[int], made: list[int], ma
 
 
 def days_to_inspect(
-    held: list[dt.date], model: Detector, first: dt.date | None = None, last: dt.date | None = None
+    lake_days: list[dt.date], model: Detector, first: dt.date | None = None, last: dt.date | None = None
 ) -> tuple[list[dt.date], str]:
     """Days of those the lake holds that the model did not train on, and what is to be known about them.
 
     Without `first` and `last`: the last DAYS after its training, or if there are none those held out. Raises
     WorkspaceError where there is no such day."""
-    after = [day for day in held if model.facts.learned_before(day)]
+    after = [day for day in lake_days if model.facts.learned_before(day)]
     held_out = [
         day
         for day in map(date_of, np.unique(model.calibration.day).tolist())
-        if day in held and not model.facts.learned_before(day)
+        if day in lake_days and not model.facts.learned_before(day)
     ]
     if first is None and last is None:
         chosen = after[-DAYS:] or held_out
@@ -236,7 +236,7 @@ def days_to_inspect(
     if not chosen:
         raise WorkspaceError(
             f"no day there that the model did not train on: it was trained until {model.facts.trained_until} and held out"
-            f" {', '.join(map(str, held_out)) or 'no day'}; the lake ends on {held[-1] if held else 'no day'};"
+            f" {', '.join(map(str, held_out)) or 'no day'}; the lake ends on {lake_days[-1] if lake_days else 'no day'};"
             f" `ueba ingest` a later day"
         )
     until = model.facts.trained_until
