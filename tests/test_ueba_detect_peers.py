@@ -17,9 +17,9 @@ pair_lists = st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)), min_size=
 def test_what_the_team_knows_is_supported() -> None:
     asked = (np.array([2, 2, 3, 0]), np.array([1, 2, 0, 1]))
     support = peers.support(TEAMS, (5, 4), asked)
-    # Both peers of user 2 know place 1, none knows place 2. No peer of user 3 knows place 0. The peers of user 0
-    # are 1 and 2, with cosines 1 and |p2|^2 / (|p0| |p2|) of profiles (1/sqrt 3, 1/sqrt 2) and (1/sqrt 3, 0).
-    # Only user 1 knows place 1.
+    # Both peers of user 2 know place 1, none knows place 2. No peer of user 3 knows place 0. The peers of
+    # user 0 are 1 and 2; their cosines are 1 and |p2|^2 / (|p0| |p2|), of the profiles (1/sqrt 3, 1/sqrt 2)
+    # and (1/sqrt 3, 0). Only user 1 knows place 1.
     cosine = (1 / 3) / (np.sqrt(1 / 3 + 1 / 2) * np.sqrt(1 / 3))
     assert support.tolist() == pytest.approx([1.0, 0.0, 0.0, 1 / (1 + cosine)], abs=1e-6)
 

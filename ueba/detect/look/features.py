@@ -268,7 +268,7 @@ EDGE_FEATURES: tuple[Feature[EdgeColumns], ...] = (
         "parts_new",
         "count",
         "how many of the three pairs are new",
-        lambda edge: sum((pair.present & pair.new).astype(np.float32) for pair in edge.pairs.values()),
+        lambda edge: np.sum([pair.present & pair.new for pair in edge.pairs.values()], axis=0),
     ),
     Feature(
         "hour_surprise_user",
