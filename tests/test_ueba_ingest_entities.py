@@ -8,7 +8,8 @@ import pytest
 from ingest_world import event, everything, read, short
 
 from ueba.errors import InputError
-from ueba.ingest import given, lake
+from ueba.ingest import lake
+from ueba.ingest.identity import tables
 
 SID = "S-1-5-21-1-2-3-1104"
 
@@ -188,7 +189,7 @@ def test_a_table_of_people_and_one_of_machines(tmp_path):
     )
     assert users(tmp_path) == {"alice@mail.example", "s-1-5-7-9"}
     for path in (people, assets):
-        given.write(path, tmp_path / "lake")
+        tables.write(path, tmp_path / "lake")
     read(tmp_path, [event("2026-03-09T09:00:00", "corp\\alice", "ws1", "srv1")])
     assert short(tmp_path)[:2] == [
         ("alice@corp", "db1.corp.example", "srv1"),
@@ -216,7 +217,7 @@ def test_a_table_of_people_and_one_of_machines(tmp_path):
 def test_a_table_that_names_nobody(tmp_path, text, said):
     (tmp_path / "people.csv").write_text(text)
     with pytest.raises(InputError, match=said):
-        given.write(tmp_path / "people.csv", tmp_path / "lake")
+        tables.write(tmp_path / "people.csv", tmp_path / "lake")
 
 
 def test_an_alias_that_is_learned_later_makes_earlier_days_anew(tmp_path):

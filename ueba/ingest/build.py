@@ -28,7 +28,8 @@ import duckdb
 import ibis
 import pyarrow as pa
 
-from ueba.ingest import edges, entities, events, evidence, given, lake, witnesses
+from ueba.ingest import edges, events, lake
+from ueba.ingest.identity import entities, evidence, tables, witnesses
 
 COLUMNS = events.KEPT_SQL
 EVIDENT = ", ".join(f"'{action}'" for action in events.EVIDENCE)
@@ -129,7 +130,7 @@ def gather_evidence(connection: duckdb.DuckDBPyConnection, *roots: Path) -> None
                 path, numbers = quoted(lake.evidence_file(root, batch)), ", ".join(map(str, files))
                 parts.append(f"SELECT {columns} FROM read_parquet('{path}') WHERE file IN ({numbers})")
     connection.execute(f"CREATE TABLE evidence AS {' UNION ALL '.join(parts) or evidence.EMPTY}")
-    told = [each for root in roots for each in given.stored(root)]
+    told = [each for root in roots for each in tables.stored(root)]
     aliases = [
         (kind, name, each["name"])
         for each in told
@@ -140,11 +141,11 @@ def gather_evidence(connection: duckdb.DuckDBPyConnection, *roots: Path) -> None
         (each["kind"], each["name"], each["account_kind"], each["is_admin"], json.dumps(each["attributes"]))
         for each in told
     ]
-    tables = (
+    made_of = (
         ("given", ("kind", "name", "entity"), aliases),
         ("attribute", ("kind", "name", "account_kind", "is_admin", "attributes"), kept),
     )
-    for table, names, rows in tables:
+    for table, names, rows in made_of:
         types = {name: pa.bool_() if name == "is_admin" else pa.string() for name in names}
         made = pa.table(
             {name: pa.array([row[n] for row in rows], types[name]) for n, name in enumerate(names)}

@@ -24,6 +24,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ueba.errors import InputError
+from ueba.spelling import HOST, USER
 
 USER_NAMES = (
     "user",
@@ -114,7 +115,7 @@ def entity(row: dict[str, Any], column: str) -> dict[str, Any]:
     """One row, spelt as events are (`ueba.ingest.identity`), in plain Python: such tables are small."""
     kind = text(row.get("kind") or row.get("type")).lower()
     is_host = column in HOST_NAMES or kind in HOST_KINDS
-    spell = spelt_host if is_host else spelt_user
+    spell = (HOST if is_host else USER).spell
     others = [each for name in ALIASES if name != column for each in several(row.get(name))]
     groups = " ".join(text(row.get(name)) for name in ("groups", "group", "memberof", "role", "kind"))
     plain = {
@@ -145,17 +146,6 @@ def several(value: Any) -> list[str]:
     """`a; b c` or a list, as texts."""
     parts = value if isinstance(value, list) else re.split(r"[;,\s]+", text(value))
     return [text(part) for part in parts if text(part)]
-
-
-def spelt_user(name: str) -> str:
-    """As `identity.user`."""
-    domain, _, account = name.strip().lower().rpartition("\\")
-    return f"{account}@{domain}" if domain and domain != "." else account
-
-
-def spelt_host(name: str) -> str:
-    """As `identity.host`."""
-    return name.strip().lower().strip("\\").rstrip(".")
 
 
 def write(path: Path, root: Path) -> int:
