@@ -60,7 +60,11 @@ HOSTS = {
 }
 RESOURCES = {"\\\\Srv\\Share ": "\\\\Srv\\Share", " a.": "a.", " - ": None, "İ": "İ", "a\u00a0": "a\u00a0"}
 EXAMPLES = [
-    *((kind, name, spelt) for kind, each in (("user", USERS), ("host", HOSTS)) for name, spelt in each.items()),
+    *(
+        (kind, name, spelt)
+        for kind, each in (("user", USERS), ("host", HOSTS))
+        for name, spelt in each.items()
+    ),
     *(("resource", name, spelt) for name, spelt in RESOURCES.items()),
 ]
 

@@ -93,6 +93,4 @@ HOST = Spelling(
         Rewrite(r"^(::ffff:)+([0-9]+\.[0-9]+\.[0-9]+\.[0-9]+)$", r"\2"),  # IPv4 mapped into IPv6
     ),
 )
-RESOURCE = Spelling(
-    ignores_case=False, needed=None, rewrites=(Rewrite(rf"^[{SPACE}]+|[{SPACE}]+$", ""),)
-)
+RESOURCE = Spelling(ignores_case=False, needed=None, rewrites=(Rewrite(rf"^[{SPACE}]+|[{SPACE}]+$", ""),))

@@ -2,16 +2,16 @@
 
 `entities.parquet` in the lake, one row an entity that has an alias, an address, an attribute or a right:
 
-| column        | type            | meaning                                                                      |
-|---------------|-----------------|------------------------------------------------------------------------------|
-| kind          | text            | user or host (a machine)                                                     |
-| name          | text            | as edges have it                                                             |
-| account_kind  | text or null    | human, service, machine, anonymous; null: as the name says                   |
-| is_admin      | bool            | seen with administrator rights, or listed as an administrator                |
-| privileged_on | int64           | machines on which the account was seen with administrator rights             |
-| aliases       | list of structs | name, why                                                                    |
-| addresses     | list of structs | address, since, until (timestamp, UTC), why: which address the machine had   |
-| attributes    | text, JSON      | other columns of entity tables, all values are texts                         |
+| column        | type            | meaning                                                                  |
+|---------------|-----------------|--------------------------------------------------------------------------|
+| kind          | text            | user or host (a machine)                                                 |
+| name          | text            | as edges have it                                                         |
+| account_kind  | text or null    | human, service, machine, anonymous; null: as the name says               |
+| is_admin      | bool            | seen with administrator rights, or listed as an administrator            |
+| privileged_on | int64           | machines on which the account was seen with administrator rights         |
+| aliases       | list of structs | name, why                                                                |
+| addresses     | list of structs | address, since, until (timestamp, UTC), why: addresses of a machine      |
+| attributes    | text, JSON      | other columns of entity tables, all values are texts                     |
 
 An entity table in the lake, `given/NAME.json`, is a list of objects with the fields of `ListedEntity`.
 Leaves out names as logs write them before ingest; those are texts.
@@ -24,15 +24,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
+from ueba.contracts.entity import Entity
+
 RowKind = Literal["user", "host"]  # on disk
-
-
-class Entity(NamedTuple):
-    """kind: user, machine or resource; address or mail (an address) where a text names no more than that.
-    name: as the lake spells it."""
-
-    kind: str
-    name: str
 
 
 class Alias(NamedTuple):
