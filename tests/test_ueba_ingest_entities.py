@@ -8,7 +8,8 @@ import pytest
 from ingest_world import event, everything, read, short
 
 from ueba.errors import InputError
-from ueba.ingest import given, lake
+from ueba.ingest import lake
+from ueba.ingest.identity import tables
 
 SID = "S-1-5-21-1-2-3-1104"
 
@@ -188,7 +189,7 @@ def test_a_table_of_people_and_one_of_machines(tmp_path):
     )
     assert users(tmp_path) == {"alice@mail.example", "s-1-5-7-9"}
     for path in (people, assets):
-        given.write(path, tmp_path / "lake")
+        tables.write(path, tmp_path / "lake")
     read(tmp_path, [event("2026-03-09T09:00:00", "corp\\alice", "ws1", "srv1")])
     assert short(tmp_path)[:2] == [
         ("alice@corp", "db1.corp.example", "srv1"),
@@ -216,7 +217,7 @@ def test_a_table_of_people_and_one_of_machines(tmp_path):
 def test_a_table_that_names_nobody(tmp_path, text, said):
     (tmp_path / "people.csv").write_text(text)
     with pytest.raises(InputError, match=said):
-        given.write(tmp_path / "people.csv", tmp_path / "lake")
+        tables.write(tmp_path / "people.csv", tmp_path / "lake")
 
 
 def test_an_alias_that_is_learned_later_makes_earlier_days_anew(tmp_path):
@@ -234,3 +235,39 @@ def test_an_alias_that_is_learned_later_makes_earlier_days_anew(tmp_path):
     assert users(tmp_path / "a") == {"alice@corp", "bob@corp"}
     assert everything(tmp_path / "a") == everything(tmp_path / "b")
     assert before["2026-02-01"] == after["2026-02-01"] and before["2026-03-01"] != after["2026-03-01"]
+
+
+def test_tables_are_spelt_as_events_are(tmp_path):
+    """Domains with a dot at the end, addresses mapped into IPv6, and cells that say that there is no name."""
+    people = tmp_path / "people.csv"
+    people.write_text(
+        "user,alias,department\nalice@CORP.,CORP\\alice@corp.example;-,Sales\n-,x,\nBob.,?,IT\n"
+    )
+    assets = tmp_path / "assets.csv"
+    assets.write_text("hostname,ip\n\\\\DB1.,::ffff:10.0.0.5\n")
+    found = [*tables.read(people), *tables.read(assets)]
+    assert [(each.kind, each.name, each.aliases, each.addresses) for each in found] == [
+        ("user", "alice@corp", ("corp\\alice@corp.example",), ()),
+        ("user", "bob", (), ()),
+        ("host", "db1", (), ("10.0.0.5",)),
+    ]
+
+
+def test_of_two_tables_the_later_file_name_counts(tmp_path):
+    for name, text in (
+        ("b.csv", "user,alias,kind,city,floor\nann,a1,service,Rome,\n"),
+        ("a.csv", "user,alias,kind,city,floor,groups\nann,a2,human,Oslo,3,admins\nbob,,,,,\n"),
+    ):
+        (tmp_path / name).write_text(text)
+        tables.write(tmp_path / name, tmp_path / "lake")
+    ann, bob = tables.stored(tmp_path / "lake")
+    assert (ann.aliases, ann.account_kind, ann.attributes["city"]) == (("a1", "a2"), "service", "Rome")
+    assert ann.attributes["floor"] == "3" and bob.name == "bob" and bob.is_admin is None
+
+
+def test_every_step_of_who_is_who_can_be_looked_at(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("UEBA_SHOW_SQL", "user_alias")
+    read(tmp_path, [event("09:00:00", "alice", "ws1", "srv1"), event("09:00:01", "CORP\\alice", "ws1", "s2")])
+    printed = capsys.readouterr().err
+    assert printed.startswith("-- step: user_alias\nCREATE TABLE user_alias AS\n")
+    assert printed.count("-- step") == 1 and "\n-- 1 row, " in printed

@@ -99,7 +99,7 @@ def ingest(
     """
     from ueba import stages
     from ueba.errors import UsageError
-    from ueba.ingest import given as tables
+    from ueba.ingest.identity import tables
     from ueba.memory import Memory
 
     shown = [name for name in formats if name in output.FORMATS]

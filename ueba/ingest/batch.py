@@ -25,9 +25,10 @@ import ibis.expr.types as ir
 import pyarrow as pa
 
 from ueba.errors import InputError
-from ueba.ingest import build, edges, events, evidence, identity, lake, read, sources
+from ueba.ingest import build, edges, events, identity, lake, read, sources
 from ueba.ingest import report as reports_of
 from ueba.ingest.files import File
+from ueba.ingest.identity import evidence
 from ueba.ingest.read import Feed, Progress
 from ueba.ingest.report import IngestReport
 from ueba.ingest.sources import AUTO, Options, Sample, Source

@@ -26,9 +26,9 @@ from typing import Any
 
 import duckdb
 import ibis
-import pyarrow as pa
 
-from ueba.ingest import edges, entities, events, evidence, given, lake, witnesses
+from ueba.ingest import edges, events, lake
+from ueba.ingest.identity import entities, evidence, tables, witnesses
 
 COLUMNS = events.KEPT_SQL
 EVIDENT = ", ".join(f"'{action}'" for action in events.EVIDENCE)
@@ -60,9 +60,7 @@ def refresh(root: Path, temporary: Path, memory_limit: str, beside: Path | None 
     with lake.connect(memory_limit, temporary) as connection:
         gather_evidence(connection, root, *([beside] if beside else []))
         entities.resolve(connection)
-        digests: dict[str, str] = {
-            str(day): digest for day, digest in connection.execute(entities.DIGESTS).fetchall()
-        }
+        digests = entities.day_digests(connection)
         names = {day: edges_file(day, parts, digests.get(day, "")) for day, parts in days.items()}
         missing = [day for day in sorted(days) if before.get(day, {}).get("file") != names[day]]
         for day in missing:
@@ -119,7 +117,7 @@ def edges_file(day: str, parts: list[Part], resolved: str) -> str:
 
 
 def gather_evidence(connection: duckdb.DuckDBPyConnection, *roots: Path) -> None:
-    """The tables `evidence`, `given` and `attribute`, of one lake or several."""
+    """The tables `evidence`, `listed` and `listed_attribute`, of one lake or several."""
     columns = ", ".join(evidence.COLUMNS)
     parts = []
     for root in roots:
@@ -129,33 +127,12 @@ def gather_evidence(connection: duckdb.DuckDBPyConnection, *roots: Path) -> None
                 path, numbers = quoted(lake.evidence_file(root, batch)), ", ".join(map(str, files))
                 parts.append(f"SELECT {columns} FROM read_parquet('{path}') WHERE file IN ({numbers})")
     connection.execute(f"CREATE TABLE evidence AS {' UNION ALL '.join(parts) or evidence.EMPTY}")
-    told = [each for root in roots for each in given.stored(root)]
-    aliases = [
-        (kind, name, each["name"])
-        for each in told
-        for kind, names in ((each["kind"], each["aliases"]), ("address", each["addresses"]))
-        for name in names
-    ]
-    kept = [
-        (each["kind"], each["name"], each["account_kind"], each["is_admin"], json.dumps(each["attributes"]))
-        for each in told
-    ]
-    tables = (
-        ("given", ("kind", "name", "entity"), aliases),
-        ("attribute", ("kind", "name", "account_kind", "is_admin", "attributes"), kept),
-    )
-    for table, names, rows in tables:
-        types = {name: pa.bool_() if name == "is_admin" else pa.string() for name in names}
-        made = pa.table(
-            {name: pa.array([row[n] for row in rows], types[name]) for n, name in enumerate(names)}
-        )
-        connection.register(f"{table}_rows", made)
-        connection.execute(f"CREATE TABLE {table} AS FROM {table}_rows")
+    tables.load(connection, roots)
 
 
 def keep_entities(connection: duckdb.DuckDBPyConnection, root: Path, temporary: Path) -> None:
     written = temporary / "entities.parquet"
-    connection.execute(f"COPY ({entities.TABLE}) TO '{quoted(written)}' (FORMAT parquet)")
+    entities.write(connection, written)
     os.replace(written, root / "entities.parquet")
 
 
@@ -180,7 +157,7 @@ def count_plain_days(connection: duckdb.DuckDBPyConnection, days: dict[str, list
 
 
 def counted(witnessed: str) -> str:
-    """SQL: the daily edges of events of `witnesses.query`."""
+    """SQL: the daily edges of events of `witnesses.bring_together`."""
     sql: str = ibis.to_sql(edges.daily(ibis.table(edges.WITNESSED, name="witnessed")), dialect="duckdb")
     return sql.replace('"witnessed"', f"({witnessed})")
 
@@ -199,10 +176,7 @@ def events_sql(connection: duckdb.DuckDBPyConnection, day: str, parts: list[Part
         has_addresses = connection.execute("SELECT count(*) FROM address_alias").fetchall()
         sql = entities.resolved(f"({sql})", with_addresses=has_addresses != [(0,)])
     if any(part.how["has_views"] for part in parts):
-        ranks = connection.execute(
-            f"SELECT DISTINCT {witnesses.RANK} FROM ({sql}) WHERE witness IS NOT NULL"
-        ).fetchall()
-        return witnesses.query(sql, {rank for (rank,) in ranks})
+        return witnesses.bring_together(connection, sql)
     return f"SELECT *, 0 AS witnesses FROM ({sql})"
 
 

@@ -15,8 +15,9 @@ import duckdb
 import pandas as pd
 import pyarrow as pa
 
-from ueba.ingest import build, entities, lake
+from ueba.ingest import build, lake
 from ueba.ingest.events import KEPT
+from ueba.ingest.identity import entities
 
 COLUMNS = (*KEPT, "witnesses", "path", "line")
 

@@ -60,10 +60,11 @@ def run(
 ) -> None:
     """Make the table of each step, in order.
 
-    temporary: the tables are seen by this connection alone, not by other cursors of the database"""
-    table = "TEMP TABLE" if temporary else "TABLE"
+    temporary: the tables are seen by this connection alone, not by other cursors of the database, and replace
+    earlier ones of the same name"""
+    create = "CREATE OR REPLACE TEMP TABLE" if temporary else "CREATE TABLE"
     for step in steps:
-        execute(connection, Step(step.name, f"CREATE {table} {step.name} AS\n{step.sql}"), parameters)
+        execute(connection, Step(step.name, f"{create} {step.name} AS\n{step.sql}"), parameters)
 
 
 def execute(

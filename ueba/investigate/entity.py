@@ -26,7 +26,7 @@ from ueba.detect.past.history import NEVER, USER_KINDS, Floats, History, Ints, d
 from ueba.detect.score import detector
 from ueba.detect.score.detector import Detector
 from ueba.errors import WorkspaceError
-from ueba.ingest.given import spelt_host, spelt_user
+from ueba.spelling import HOST, USER
 from ueba.investigate import alike
 
 SCHEMA_VERSION = 1
@@ -114,7 +114,7 @@ def _meant(known: EntityContext, name: str) -> list[str]:
     """What a name that the lake does not have may stand for, the likeliest first: as the lake spells it
     (`CORP\\Alice` is alice@corp, `ws7$` is ws7); what that is an alias of; the only account or machine that
     is called so in any domain."""
-    spelt = [name, spelt_user(name), spelt_host(name), spelt_host(name).removesuffix("$")]
+    spelt = [name, (USER.spell(name) or name), (HOST.spell(name) or name), (HOST.spell(name) or name).removesuffix("$")]
     meant = [*spelt, *(known.aliases[each] for each in spelt if each in known.aliases)]
     for names, mark in ((known.history.users.names, "@"), (known.history.places.names, ".")):
         for each in dict.fromkeys(spelt):
@@ -138,7 +138,7 @@ def user_called(name: str, names: Sequence[str], entities: pa.Table | None) -> s
         for row in (entities.to_pylist() if entities else [])
         for each in row["aliases"]
     }
-    spelt = [name, spelt_user(name)]
+    spelt = [name, (USER.spell(name) or name)]
     aliased = [aliases[each] for each in spelt if each in aliases]
     folded = name.casefold()
     for meant in (

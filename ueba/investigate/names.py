@@ -16,7 +16,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from ueba.errors import InputError, WorkspaceError
-from ueba.ingest.given import spelt_host, spelt_user
+from ueba.spelling import HOST, USER
 
 KINDS = ("user", "machine", "resource")
 ENDS = {"user": "@", "machine": "."}  # what a domain is told after
@@ -96,7 +96,7 @@ class Names:
 
     def spellings(self, name: str) -> list[str]:
         """A name in the ways in which logs may have it."""
-        spelt = [name, spelt_user(name), spelt_host(name), spelt_host(name).removesuffix("$")]
+        spelt = [name, (USER.spell(name) or name), (HOST.spell(name) or name), (HOST.spell(name) or name).removesuffix("$")]
         return list(dict.fromkeys([*spelt, *(self.others[each] for each in spelt if each in self.others)]))
 
     def _within(self, network: str) -> list[str]:

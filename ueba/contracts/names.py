@@ -1,0 +1,81 @@
+"""Entities and their other names: what is known of who is who.
+
+`entities.parquet` in the lake, one row an entity that has an alias, an address, an attribute or a right:
+
+| column        | type            | meaning                                                                  |
+|---------------|-----------------|--------------------------------------------------------------------------|
+| kind          | text            | user or host (a machine)                                                 |
+| name          | text            | as edges have it                                                         |
+| account_kind  | text or null    | human, service, machine, anonymous; null: as the name says               |
+| is_admin      | bool            | seen with administrator rights, or listed as an administrator            |
+| privileged_on | int64           | machines on which the account was seen with administrator rights         |
+| aliases       | list of structs | name, why                                                                |
+| addresses     | list of structs | address, since, until (timestamp, UTC), why: addresses of a machine      |
+| attributes    | text, JSON      | other columns of entity tables, all values are texts                     |
+
+An entity table in the lake, `given/NAME.json`, is a list of objects with the fields of `ListedEntity`.
+Leaves out names as logs write them before ingest; those are texts.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+from ueba.contracts.entity import Entity
+
+RowKind = Literal["user", "host"]  # on disk
+
+
+class Alias(NamedTuple):
+    """Another name of an entity, and the reason in words."""
+
+    name: str
+    why: str
+
+
+class AddressLease(NamedTuple):
+    """An address that a machine had from since to until, UTC, and the reason in words."""
+
+    address: str
+    since: dt.datetime
+    until: dt.datetime
+    why: str
+
+
+@dataclass(frozen=True)
+class Identity:
+    """A row of `entities.parquet`, with attributes read."""
+
+    kind: RowKind
+    name: str
+    account_kind: str | None
+    is_admin: bool
+    privileged_on: int
+    aliases: tuple[Alias, ...]
+    addresses: tuple[AddressLease, ...]
+    attributes: Mapping[str, str]
+
+    @property
+    def entity(self) -> Entity:
+        return Entity("machine" if self.kind == "host" else self.kind, self.name)
+
+
+@dataclass(frozen=True)
+class ListedEntity:
+    """A row of an entity table (`--entities`), spelt as events are.
+
+    aliases, addresses: sorted
+    account_kind: human, service, machine, anonymous, or None if the table does not say
+    is_admin: None if the table does not say
+    attributes: other columns -> text"""
+
+    kind: RowKind
+    name: str
+    aliases: tuple[str, ...]
+    addresses: tuple[str, ...]
+    account_kind: str | None
+    is_admin: bool | None
+    attributes: Mapping[str, str]

@@ -1,0 +1,95 @@
+"""Who is who: the names that events use -> one entity each, with the evidence, whatever the order in which it
+came.
+
+Users
+    CORP, corp.example     one domain if accounts of both have the identifier of one domain (S-1-5-21-a-b-c),
+                           or if CORP is the first part of the only such domain; called by its full name
+    a SID, two names       one account if the directory gave them one identifier; called as it was first
+    alice                  alice@corp.example if she is the only one of that name in any domain; not
+                           administrator and the like
+Machines
+    ws7, ws7.corp.example  one machine if no other full name begins so; called ws7. A name of 15 characters
+                           may be cut (NetBIOS)
+    10.0.0.7               the machine that had the address at the time
+
+A table of people or machines (`--entities`) is believed before all that: its aliases are the entity's. The
+steps are in `aliases.sql`, `digests.sql` and `entities.sql`.
+
+Leaves out how a name is spelt (`ueba.spelling`), people with two accounts, machines that were renamed.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from ueba.contracts.names import AddressLease, Alias, Identity
+from ueba.ingest import lake, steps
+from ueba.ingest.steps import Step
+
+HERE = Path(__file__).parent
+ALIASES = steps.read(HERE / "aliases.sql")
+DIGESTS = steps.read(HERE / "digests.sql")
+ENTITIES = steps.read(HERE / "entities.sql")
+
+
+def resolve(connection: duckdb.DuckDBPyConnection) -> None:
+    """From the tables `evidence` and `listed` make `user_alias`, `host_alias` and `address_alias`."""
+    steps.run(connection, ALIASES)
+
+
+def day_digests(connection: duckdb.DuckDBPyConnection) -> dict[str, str]:
+    """Day (ISO) -> digest of what the aliases mean for the names of that day."""
+    steps.run(connection, DIGESTS)
+    return {str(day): digest for day, digest in connection.execute("FROM day_digest").fetchall()}
+
+
+def write(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
+    """The file `entities.parquet`, columns as `ueba.contracts.names` lists them."""
+    steps.run(connection, ENTITIES)
+    quoted = str(path).replace("'", "''")
+    copy = f"COPY (FROM entity ORDER BY kind, name) TO '{quoted}' (FORMAT parquet)"
+    steps.execute(connection, Step("write_entities", copy))
+
+
+def read(root: Path) -> tuple[Identity, ...]:
+    """The entities of the lake at `root` that have more than a name; none if nothing is known."""
+    table = lake.read_entities(root)
+    return tuple(_identity(row) for row in table.to_pylist()) if table else ()
+
+
+def _identity(row: dict[str, Any]) -> Identity:
+    aliases = tuple(Alias(**each) for each in row["aliases"])
+    addresses = tuple(AddressLease(**each) for each in row["addresses"])
+    attributes = json.loads(row["attributes"])
+    return Identity(**row | {"aliases": aliases, "addresses": addresses, "attributes": attributes})
+
+
+def resolved(events: str, with_addresses: bool) -> str:
+    """SQL: events with each name replaced by its entity, and each address by the machine that had it at the
+    time. A lease, a machine's own account and a table are believed before the name that the source gives
+    itself."""
+    source, target, addresses = "coalesce(s.entity, e.source)", "coalesce(t.entity, e.target)", ""
+    if with_addresses:
+        source = f"""CASE WHEN sa.until > e.time AND (sa.rank < 3 OR e.source = sa.address)
+            THEN sa.host ELSE {source} END"""
+        target = f"""CASE WHEN ta.until > e.time AND e.target = ta.address
+            THEN ta.host ELSE {target} END"""
+        addresses = """
+    ASOF LEFT JOIN address_alias sa ON coalesce(e.source_ip, e.source) = sa.address AND e.time >= sa.since
+    ASOF LEFT JOIN address_alias ta
+        ON CASE WHEN e.target_kind = 'machine' THEN e.target END = ta.address AND e.time >= ta.since"""
+    return f"""
+    SELECT e.* REPLACE (
+        coalesce(u.entity, e."user") AS "user",
+        nullif(coalesce(a.entity, e.actor), coalesce(u.entity, e."user")) AS actor,
+        {source} AS source,
+        {target} AS target)
+    FROM {events} e
+    LEFT JOIN user_alias u ON e."user" = u.name
+    LEFT JOIN user_alias a ON e.actor = a.name
+    LEFT JOIN host_alias s ON e.source = s.name
+    LEFT JOIN host_alias t ON e.target = t.name AND e.target_kind = 'machine'{addresses}"""

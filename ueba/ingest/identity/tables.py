@@ -1,0 +1,244 @@
+"""Entity tables: a table of people or machines that a directory exports (`--entities people.csv`).
+
+A row is one entity, named in the first column whose name is in USER_NAMES or HOST_NAMES. Columns in ALIASES
+hold other names of it (several with `;`, `,` or spaces between). `kind` is the kind of account (human,
+service, machine, anonymous), or host for a machine. `groups`, `role` or `kind` with the word admin make an
+administrator. All other columns (department, manager, tier, owner, ...) are kept as attributes. CSV with a
+header, JSON (lines or an array) or Parquet.
+
+Names and addresses are spelt as those of events are (`ueba.spelling`). A table replaces an earlier one of the
+same file name. Leaves out when something was true; a table is believed for all time.
+"""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import io
+import json
+import re
+from collections.abc import Iterable
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from ueba import files
+from ueba.contracts.names import ListedEntity
+from ueba.errors import InputError
+from ueba.spelling import HOST, USER, Spelling
+
+USER_NAMES = (
+    "user",
+    "account",
+    "username",
+    "user_name",
+    "samaccountname",
+    "login",
+    "upn",
+    "userprincipalname",
+    "name",
+    "email",
+)
+HOST_NAMES = ("host", "hostname", "machine", "computer", "device", "asset", "fqdn", "ip", "address")
+ALIASES = (
+    "aliases",
+    "alias",
+    "sid",
+    "objectsid",
+    "object_id",
+    "upn",
+    "userprincipalname",
+    "samaccountname",
+    "email",
+    "mail",
+    "fqdn",
+)
+ADDRESSES = ("ip", "ips", "address", "addresses", "ip_address")
+KINDS = {
+    "human": "human",
+    "person": "human",
+    "service": "service",
+    "machine": "machine",
+    "anonymous": "anonymous",
+}
+HOST_KINDS = ("host", "computer", "server", "workstation", "device")
+IS_ADMIN = re.compile(r"admin", re.IGNORECASE)
+
+
+# --- a file -> its entities ---------------------------------------------------------------------------------
+
+Row = dict[str, Any]  # column, in lower case -> value of a cell
+
+
+def read(path: Path) -> list[ListedEntity]:
+    """The entities of a table.
+
+    Raises InputError if the file cannot be read, or names no entity."""
+    try:
+        rows = [
+            {str(key).strip().lower(): value for key, value in row.items() if key} for row in rows_of(path)
+        ]
+    except (OSError, ValueError, csv.Error, pa.ArrowException) as reason:
+        raise InputError(
+            f"{path}: cannot be read as a table of entities ({str(reason).splitlines()[0]})"
+        ) from reason
+    if not rows:
+        raise InputError(f"{path}: holds no rows; give a CSV with a header, JSON or Parquet")
+    columns = list(rows[0])
+    column = next((column for column in columns if column in (*USER_NAMES, *HOST_NAMES)), None)
+    if column is None:
+        raise InputError(
+            f"{path}: no column names the entity; call one of {', '.join(columns)[:200]} user (for people) or"
+            " host (for machines)"
+        )
+    found = [entity for row in rows if (entity := entity_of(row, column)) is not None]
+    if not found:
+        raise InputError(f"{path}: no row has a name in column {column}")
+    return found
+
+
+def rows_of(path: Path) -> list[Row]:
+    """The rows of a file by column. Raises OSError, ValueError, csv.Error or pa.ArrowException."""
+    content = path.read_bytes()
+    if content.startswith(b"PAR1"):
+        return pq.read_table(path).to_pylist()  # type: ignore[no-any-return]
+    decoded = _decoded(content)
+    if decoded.lstrip().startswith("["):
+        return [row for row in json.loads(decoded) if isinstance(row, dict)]
+    if decoded.lstrip().startswith("{"):
+        return [json.loads(line) for line in decoded.splitlines() if line.strip()]
+    header = decoded.split("\n", 1)[0]
+    return list(csv.DictReader(io.StringIO(decoded), delimiter=max(",;\t", key=header.count), restval=""))
+
+
+def _decoded(content: bytes) -> str:
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return content.decode("utf-16")
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return content.decode("latin-1")
+
+
+def entity_of(row: Row, column: str) -> ListedEntity | None:
+    """The entity of one row, spelt as events are; None if the row does not name one.
+
+    column: of the name"""
+    kind = text(row.get("kind") or row.get("type")).lower()
+    is_host = column in HOST_NAMES or kind in HOST_KINDS
+    spelling = HOST if is_host else USER
+    name = spelling.spell(text(row[column]))
+    if name is None:
+        return None
+    others = [cell for each in ALIASES if each != column for cell in cells(row.get(each))]
+    addresses = [cell for each in ADDRESSES if is_host for cell in cells(row.get(each))]
+    return ListedEntity(
+        kind="host" if is_host else "user",
+        name=name,
+        aliases=tuple(sorted({*spelt(others, spelling)} - {name})),
+        addresses=tuple(sorted({*spelt(addresses, HOST)})),
+        account_kind=None if is_host else account_kind(kind),
+        is_admin=is_admin(row),
+        attributes=attributes(row, column),
+    )
+
+
+def account_kind(kind: str) -> str | None:
+    """The kind of account that a cell begins with; None if there is none."""
+    return next((KINDS[word] for word in KINDS if kind.startswith(word)), None)
+
+
+def is_admin(row: Row) -> bool | None:
+    """Whether a row is of an administrator; None if it has no group, role or kind."""
+    groups = " ".join(text(row.get(name)) for name in ("groups", "group", "memberof", "role", "kind"))
+    return bool(IS_ADMIN.search(groups)) if groups.strip() else None
+
+
+def attributes(row: Row, column: str) -> dict[str, str]:
+    """The columns of a row that have no meaning of their own. column: of the name"""
+    meaning = (column, *ALIASES, *ADDRESSES, "kind", "type")
+    texts = {name: text(value) for name, value in row.items() if name not in meaning}
+    return {name: value for name, value in texts.items() if value}
+
+
+def text(value: Any) -> str:
+    return "" if value is None else str(value).strip()
+
+
+def cells(value: Any) -> list[str]:
+    """`a; b c` or a list, as texts."""
+    parts = value if isinstance(value, list) else re.split(r"[;,\s]+", text(value))
+    return [text(part) for part in parts if text(part)]
+
+
+def spelt(names: Iterable[str], spelling: Spelling) -> list[str]:
+    """Names as events have them, without those that say that there is no name."""
+    return [name for each in names if (name := spelling.spell(each)) is not None]
+
+
+# --- in the lake --------------------------------------------------------------------------------------------
+
+
+def write(path: Path, root: Path) -> int:
+    """Keep a table in the lake at `root`. Returns how many entities it has."""
+    found = read(path)
+    files.write_json(root / "given" / f"{path.name}.json", [asdict(each) for each in found])
+    return len(found)
+
+
+def stored(root: Path) -> list[ListedEntity]:
+    """The entities of all tables in the lake. One in several tables has the aliases, addresses and attributes
+    of all; where they contradict each other, the later file name counts."""
+    found: dict[tuple[str, str], ListedEntity] = {}
+    for path in sorted(root.glob("given/*.json")):
+        for row in json.loads(path.read_text(encoding="utf-8")):
+            lists = {name: tuple(row[name]) for name in ("aliases", "addresses")}
+            later = ListedEntity(**row | lists)
+            earlier = found.get((later.kind, later.name))
+            found[later.kind, later.name] = _both(earlier, later) if earlier else later
+    return list(found.values())
+
+
+def _both(earlier: ListedEntity, later: ListedEntity) -> ListedEntity:
+    return replace(
+        later,
+        aliases=tuple(sorted({*earlier.aliases, *later.aliases})),
+        addresses=tuple(sorted({*earlier.addresses, *later.addresses})),
+        account_kind=earlier.account_kind if later.account_kind is None else later.account_kind,
+        is_admin=earlier.is_admin if later.is_admin is None else later.is_admin,
+        attributes={**earlier.attributes, **later.attributes},
+    )
+
+
+def load(connection: duckdb.DuckDBPyConnection, roots: Iterable[Path]) -> None:
+    """Make the database tables `listed` (kind: user, host, address; name, entity) and `listed_attribute`
+    (kind, name, account_kind, is_admin, attributes as JSON) of the entity tables of these lakes."""
+    found = [each for root in roots for each in stored(root)]
+    names = [(each.kind, alias, each.name) for each in found for alias in each.aliases]
+    addresses = [("address", address, each.name) for each in found for address in each.addresses]
+    kept = [
+        (each.kind, each.name, each.account_kind, each.is_admin, json.dumps(each.attributes))
+        for each in found
+    ]
+    _table(connection, "listed", ("kind", "name", "entity"), [*names, *addresses])
+    columns = ("kind", "name", "account_kind", "is_admin", "attributes")
+    _table(connection, "listed_attribute", columns, kept)
+
+
+def _table(
+    connection: duckdb.DuckDBPyConnection,
+    name: str,
+    columns: tuple[str, ...],
+    rows: list[tuple[str | bool | None, ...]],
+) -> None:
+    types = {column: pa.bool_() if column == "is_admin" else pa.string() for column in columns}
+    arrow = pa.table(
+        {column: pa.array([row[n] for row in rows], types[column]) for n, column in enumerate(columns)}
+    )
+    connection.register(f"{name}_rows", arrow)
+    connection.execute(f"CREATE TABLE {name} AS FROM {name}_rows")
+    connection.unregister(f"{name}_rows")
