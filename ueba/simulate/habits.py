@@ -1,5 +1,5 @@
-"""Habits: who reaches what, from where, how often, at which hours, from which day to which. A table, a row for
-each habit.
+"""Habits: who reaches what, from where, how often, at which hours, from which day to which. A table with a
+row for each habit.
 
 What everybody does, what teams and departments use, administrators, services and machines. Leaves out how
 habits change (`change`) and the events themselves (`draw`): those are Poisson draws, so that a rare habit is
