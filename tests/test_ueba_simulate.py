@@ -87,7 +87,7 @@ def cast_of(organisation: Organisation) -> tuple[Cast, Calendar]:
     return cast, make_calendar(organisation, cast, rng)
 
 
-# ---- tables --------------------------------------------------------------------------------------------------------
+# --- tables -------------------------------------------------------------------------------------------------
 
 
 def test_columns_types_and_order(world: World) -> None:
@@ -149,7 +149,7 @@ def test_no_event_outside_the_period(events: pd.DataFrame) -> None:
     assert events.day.min() == 0 and events.day.max() == DEFAULT.days - 1
 
 
-# ---- days ----------------------------------------------------------------------------------------------------------
+# --- days ---------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -259,7 +259,7 @@ def test_on_call_changes_weekly_and_works_at_night() -> None:
     assert np.mean(on_call) > 0.9
 
 
-# ---- structure -----------------------------------------------------------------------------------------------------
+# --- structure ----------------------------------------------------------------------------------------------
 
 
 def test_admins_are_broader(events: pd.DataFrame) -> None:
@@ -324,7 +324,7 @@ def test_rows_of() -> None:
     assert one.tolist() == [0, 2, 2] and row.tolist() == [1, 0, 2]
 
 
-# ---- labels --------------------------------------------------------------------------------------------------------
+# --- labels -------------------------------------------------------------------------------------------------
 
 
 def test_every_label_is_an_event(events: pd.DataFrame, labels: pd.DataFrame) -> None:
@@ -356,7 +356,7 @@ def test_an_impossible_organisation_is_an_error(wrong: dict[str, int]) -> None:
         Organisation(**wrong)
 
 
-# ---- files ---------------------------------------------------------------------------------------------------------
+# --- files --------------------------------------------------------------------------------------------------
 
 
 def by_hand(**columns: list[str | None]) -> pa.Table:

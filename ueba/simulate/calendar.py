@@ -37,7 +37,9 @@ def make_calendar(organisation: Organisation, cast: Cast, rng: np.random.Generat
     people, n = cast.people, organisation.users
     day = np.arange(organisation.days)
     weekday = (day + organisation.start.weekday()) % WEEK
-    workday = (weekday < SATURDAY) & ~np.array([is_holiday(organisation.date_of(int(each))) for each in day])
+    workday = (weekday < SATURDAY) & ~np.array(
+        [is_holiday(organisation.date_of(int(number))) for number in day]
+    )
     away_from = np.where(rng.random(n) < organisation.vacations, rng.integers(0, organisation.days, n), EVER)
     away_until = np.where(away_from < EVER, away_from + rng.integers(5, 15, n), EVER)
     there = (day >= people.joined[:, None]) & (day < people.left[:, None])

@@ -302,11 +302,11 @@ def rename(
         (people.workstation, "-ws-", "-lt-"),
         (places.name[places.is_machine], "srv-", "vm-"),
     ):
-        some = rng.choice(names, max(1, round(organisation.renames * len(names))), replace=False)
-        day = rng.integers(2, organisation.days - 1, len(some))
+        renamed = rng.choice(names, max(1, round(organisation.renames * len(names))), replace=False)
+        day = rng.integers(2, organisation.days - 1, len(renamed))
         chosen += [
             Rename(str(old), str(old).replace(before, after), int(when))
-            for old, when in zip(some, day, strict=True)
+            for old, when in zip(renamed, day, strict=True)
         ]
     return chosen
 

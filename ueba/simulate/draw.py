@@ -133,26 +133,26 @@ def written_out(organisation: Organisation, cast: Cast, habits: pa.Table, drawn:
 
 def seated(names: pa.DictionaryArray, cast: Cast, desk: Codes) -> pa.DictionaryArray:
     """Names of machines, with the workstation of a person where there is one (not -1)."""
-    known = names.dictionary.to_pylist()
-    code = {name: number for number, name in enumerate(known)}
+    present = names.dictionary.to_pylist()
+    code = {name: number for number, name in enumerate(present)}
     extra = [name for name in cast.people.workstation.tolist() if name not in code]
-    code |= {name: len(known) + number for number, name in enumerate(extra)}
+    code |= {name: len(present) + number for number, name in enumerate(extra)}
     of_person = np.array([code[name] for name in cast.people.workstation.tolist()], np.int32)
     codes = np.where(desk >= 0, of_person[desk], names.indices.to_numpy())
-    return pa.DictionaryArray.from_arrays(pa.array(codes), pa.array([*known, *extra]))
+    return pa.DictionaryArray.from_arrays(pa.array(codes), pa.array([*present, *extra]))
 
 
 def renamed(cast: Cast, names: pa.DictionaryArray, day: Ints) -> pa.DictionaryArray:
     """Names of machines and of their accounts as of each event's day."""
-    known = names.dictionary.to_pylist()
-    since, to = np.full(len(known), np.iinfo(np.int64).max), np.arange(len(known))
+    present = names.dictionary.to_pylist()
+    since, to = np.full(len(present), np.iinfo(np.int64).max), np.arange(len(present))
     extra: list[str] = []
     changes = {change.old: change for change in cast.renames}
-    for number, name in enumerate(known):
+    for number, name in enumerate(present):
         host, *rest = name.split("$@")
         if host in changes:
-            since[number], to[number] = changes[host].day, len(known) + len(extra)
+            since[number], to[number] = changes[host].day, len(present) + len(extra)
             extra.append("$@".join([changes[host].new, *rest]))
     codes = names.indices.to_numpy()
     codes = np.where(day >= since[codes], to[codes], codes).astype(np.int32)
-    return pa.DictionaryArray.from_arrays(pa.array(codes), pa.array([*known, *extra], pa.string()))
+    return pa.DictionaryArray.from_arrays(pa.array(codes), pa.array([*present, *extra], pa.string()))

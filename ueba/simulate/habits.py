@@ -1,9 +1,9 @@
-"""Habits: who reaches what, from where, how often, at which hours, from which day to which. One row each, a
-table in all.
+"""Habits: who reaches what, from where, how often, at which hours, from which day to which. A table with a
+row for each habit.
 
 What everybody does, what teams and departments use, administrators, services and machines. Leaves out how
-all of it changes (`change`) and the events themselves (`draw`): those are Poisson draws, so that a rare
-habit is first seen late, as in real logs.
+habits change (`change`) and the events themselves (`draw`): those are Poisson draws, so that a rare habit is
+first seen late, as in real logs.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from ueba.simulate.cast import (
     PORTALS,
     PRINTERS,
     SCANNER,
+    Admin,
     Bools,
     Cast,
     Floats,
@@ -43,6 +44,7 @@ TRUE_TO_TEAM = 0.6  # share of the places of the own department, role and team t
 ELSEWHERE = 1.0  # places of the own department beside these, on average
 ACTIONS = {"share": "share_access", "saas": "sso", "role": "assume_role"}  # by kind of place, else a logon
 PACKAGES = {"saas": "SAML", "role": "SAML"}
+NIGHTLY: dict[str, Any] = {"regular": True, "rate": 1, "logon_type": "Batch", "calendar": ALWAYS}
 TEXTS = "user source target target_kind action logon_type auth_package outcome label".split()
 
 
@@ -83,7 +85,7 @@ def habit(
 def lasting_habits(
     organisation: Organisation, cast: Cast, usual: Bools, rng: np.random.Generator
 ) -> Iterable[pa.Table]:
-    """All that does not change in the period, but for movers. usual: who uses which place, [users, places]"""
+    """Everything that does not change, and movers. usual: who uses which place, [users, places]"""
     yield from everyday_habits(organisation, cast, rng)
     yield from team_habits(cast, usual, rng)
     yield from admin_habits(organisation, cast, rng)
@@ -203,118 +205,123 @@ def team_habits(cast: Cast, usual: Bools, rng: np.random.Generator) -> Iterable[
 
 
 def admin_habits(organisation: Organisation, cast: Cast, rng: np.random.Generator) -> Iterable[pa.Table]:
-    """Through a jump host to the estate; Wednesday nights all of it. Help desks roll out software in one
+    """Through a jump host to the estate; Wednesday nights to all of it. Help desks roll out software in one
     evening."""
-    people = cast.people
     for admin in cast.admins:
-        mine = people.workstation[admin.owner]
-        day: dict[str, Any] = {"calendar": admin.owner, "hours": hours_of(people, admin.owner)}
-        night = float(rng.uniform(18.5, 20.5))
-        yield habit(
-            admin.user, mine, admin.jump, rate=2.0, logon_type="RemoteInteractive", desk=admin.owner, **day
-        )
-        yield habit(
-            admin.user,
-            mine,
-            CONTROLLERS[IT % len(CONTROLLERS)],
-            rate=1.5,
-            action="ticket",
-            logon_type="",
-            **day,
-        )
+        night = float(rng.uniform(18.5, 20.5))  # when a sweep of the estate begins
+        yield from admin_desk(cast, admin)
         if admin.duty == "desks":
-            n = organisation.days * 6
-            when, desks = rng.integers(0, organisation.days, n), rng.choice(admin.estate, n)
-            yield habit(
-                admin.user,
-                mine,
-                desks,
-                rate=1.2,
-                first=when,
-                last=when,
-                logon_type="RemoteInteractive",
-                **day,
-            )
-            rollout = int(rng.integers(1, organisation.days))
-            sweep: dict[str, Any] = {
-                "first": rollout,
-                "last": rollout,
-                "calendar": ALWAYS,
-                "hours": (night, 1.0, 0.1),
-            }
+            yield from help_desk(organisation, cast, admin, night, rng)
         else:
-            weight = rng.permutation(1.0 / (1.0 + np.arange(len(admin.estate))))
-            rate = weight / weight.sum() * (14.0 if admin.duty == "global" else 9.0)
-            chance = rng.random(len(rate))  # some go directly, some from server to server
-            origin = np.select(
-                [chance < 0.2, chance < 0.3], [mine, rng.permutation(admin.estate)], admin.jump
-            )
-            logon = np.where(rng.random(len(rate)) < 0.4, "RemoteInteractive", "Network")
-            yield habit(admin.user, origin, admin.estate, rate=rate, logon_type=logon, **day)
-            sweep = {"calendar": PATCH_NIGHTS, "hours": (night, 2.5, 0.2)}
-        if admin.duty != "global":
-            label = "benign_sweep" if admin.duty == "desks" else "patch_night"
-            yield habit(admin.user, admin.jump, admin.estate, rate=1.0, regular=True, label=label, **sweep)
+            yield from server_estate(cast, admin, night, rng)
+
+
+def office_hours(cast: Cast, admin: Admin) -> dict[str, Any]:
+    """An administrator works when the owner of the account does."""
+    return {"calendar": admin.owner, "hours": hours_of(cast.people, admin.owner)}
+
+
+def admin_desk(cast: Cast, admin: Admin) -> Iterable[pa.Table]:
+    """From the owner's workstation to the jump host, and a ticket from the controller."""
+    own, day = cast.people.workstation[admin.owner], office_hours(cast, admin)
+    remote: dict[str, Any] = {"logon_type": "RemoteInteractive", "desk": admin.owner}
+    yield habit(admin.user, own, admin.jump, rate=2.0, **remote, **day)
+    controller = CONTROLLERS[IT % len(CONTROLLERS)]
+    yield habit(admin.user, own, controller, rate=1.5, action="ticket", logon_type="", **day)
+
+
+def help_desk(
+    organisation: Organisation, cast: Cast, admin: Admin, night: float, rng: np.random.Generator
+) -> Iterable[pa.Table]:
+    """A few desks a day, and one roll-out to all of them."""
+    own, day = cast.people.workstation[admin.owner], office_hours(cast, admin)
+    n = organisation.days * 6
+    when, desks = rng.integers(0, organisation.days, n), rng.choice(admin.estate, n)
+    visit: dict[str, Any] = {"first": when, "last": when, "logon_type": "RemoteInteractive"}
+    yield habit(admin.user, own, desks, rate=1.2, **visit, **day)
+    rollout = int(rng.integers(1, organisation.days))
+    evening: dict[str, Any] = {"first": rollout, "last": rollout, "calendar": ALWAYS}
+    yield sweep(admin, label="benign_sweep", hours=(night, 1.0, 0.1), **evening)
+
+
+def server_estate(cast: Cast, admin: Admin, night: float, rng: np.random.Generator) -> Iterable[pa.Table]:
+    """A few servers of the estate often and the others seldom; patch nights, unless it is everything."""
+    own = cast.people.workstation[admin.owner]
+    weight = rng.permutation(1.0 / (1.0 + np.arange(len(admin.estate))))
+    rate = weight / weight.sum() * (14.0 if admin.duty == "global" else 9.0)
+    chance = rng.random(len(rate))  # a fifth is reached from the own machine, a tenth from another server
+    source = np.select([chance < 0.2, chance < 0.3], [own, rng.permutation(admin.estate)], admin.jump)
+    logon = np.where(rng.random(len(rate)) < 0.4, "RemoteInteractive", "Network")
+    day = office_hours(cast, admin)
+    yield habit(admin.user, source, admin.estate, rate=rate, logon_type=logon, **day)
+    if admin.duty != "global":
+        yield sweep(admin, label="patch_night", hours=(night, 2.5, 0.2), calendar=PATCH_NIGHTS)
+
+
+def sweep(admin: Admin, **rest: Any) -> pa.Table:
+    """The whole estate once, from the jump host."""
+    return habit(admin.user, admin.jump, admin.estate, rate=1.0, regular=True, **rest)
 
 
 def service_habits(organisation: Organisation, cast: Cast, rng: np.random.Generator) -> Iterable[pa.Table]:
-    """Fixed accounts, fixed pairs of machines, fixed hours; one account's password expires for three days."""
-    people, places = cast.people, cast.places
-
-    def account(name: str) -> str:
-        return f"svc-{name}@{organisation.domain}"
-
+    """Fixed accounts, fixed pairs of machines, fixed hours."""
+    places = cast.places
     stores = places.name[np.isin(places.kind, ["db", "file"])]
     fronts = places.name[np.isin(places.kind, ["app", "web"])]
-    nightly: dict[str, Any] = {"regular": True, "rate": 1, "logon_type": "Batch", "calendar": ALWAYS}
-    yield habit(account("backup"), BACKUP, stores, hours=(1.0, 1.5, 0.1), **nightly)
-    yield habit(account("monitor"), MONITOR, cast.servers, rate=4, regular=True, calendar=ALWAYS)
-    yield habit(account("deploy"), BUILD, fronts, rate=0.5, calendar=WORKDAYS, hours=(9.0, 8.0, 0.3))
+    yield habit(service(organisation, "backup"), BACKUP, stores, hours=(1.0, 1.5, 0.1), **NIGHTLY)
+    monitor, deploy = service(organisation, "monitor"), service(organisation, "deploy")
+    yield habit(monitor, MONITOR, cast.servers, rate=4, regular=True, calendar=ALWAYS)
+    yield habit(deploy, BUILD, fronts, rate=0.5, calendar=WORKDAYS, hours=(9.0, 8.0, 0.3))
     for department, short in enumerate(DEPARTMENTS):
-        own = places.department == department
-        front, back = places.name[own & (places.kind == "app")], places.name[own & (places.kind == "db")]
-        # An application has its own database and one other, whatever the size of the department.
-        source, target = (
-            np.tile(front, 2),
-            np.concatenate([np.resize(back, len(front)), np.resize(back[::-1], len(front))]),
-        )
-        logons: dict[str, Any] = {
-            "rate": 6,
-            "regular": True,
-            "logon_type": "Service",
-            "auth_package": "Negotiate",
-        }
-        yield habit(account(f"{short}-app"), source, target, calendar=ALWAYS, **logons)
-        # Somebody of the department tries the account out, at their own desk.
-        who = rng.choice(
-            np.flatnonzero((people.department == department) & people.steady), max(1, organisation.days // 6)
-        )
-        day = rng.integers(0, organisation.days, len(who))
-        trial: dict[str, Any] = {
-            "calendar": who,
-            "hours": hours_of(people, who),
-            "first": day,
-            "last": day,
-            "rate": 2.0,
-        }
-        yield habit(account(f"{short}-app"), people.workstation[who], rng.choice(back, len(who)), **trial)
-    day_of_expiry = int(rng.integers(0, max(1, organisation.days - 3)))
-    expired: dict[str, Any] = {
-        "first": day_of_expiry,
-        "last": day_of_expiry + 2,
-        "outcome": "failure",
-        "auth_package": "NTLM",
-    }
-    yield habit(account("report"), fronts[0], stores[0], rate=24, regular=True, calendar=ALWAYS, **expired)
-    yield habit(account("report"), fronts[0], stores[:3], hours=(5.0, 1.0, 0.0), **nightly)
-    round_robin = np.array(SCANS)[
-        np.arange(len(cast.machines)) % len(SCANS)
-    ]  # a quarter of the machines a night
-    scan: dict[str, Any] = {"rate": 1, "regular": True, "auth_package": "NTLM", "label": "benign_scan"}
-    yield habit(account("scan"), SCANNER, cast.machines, calendar=round_robin, hours=(22.0, 5.0, 0.5), **scan)
+        yield from application(organisation, cast, department, service(organisation, f"{short}-app"), rng)
+    yield from reports(organisation, fronts, stores, rng)
+    yield scan(organisation, cast)
+
+
+def service(organisation: Organisation, name: str) -> str:
+    return f"svc-{name}@{organisation.domain}"
+
+
+def application(
+    organisation: Organisation, cast: Cast, department: int, account: str, rng: np.random.Generator
+) -> Iterable[pa.Table]:
+    """The account of a department's applications. Each application has its own database and one other,
+    whatever the size of the department; now and then a person tries the account out at their own desk."""
+    people, places = cast.people, cast.places
+    own = places.department == department
+    front, back = places.name[own & (places.kind == "app")], places.name[own & (places.kind == "db")]
+    databases = np.concatenate([np.resize(back, len(front)), np.resize(back[::-1], len(front))])
+    logons: dict[str, Any] = {"rate": 6, "logon_type": "Service", "auth_package": "Negotiate"}
+    yield habit(account, np.tile(front, 2), databases, regular=True, calendar=ALWAYS, **logons)
+    steady = np.flatnonzero((people.department == department) & people.steady)
+    who = rng.choice(steady, max(1, organisation.days // 6))
+    day = rng.integers(0, organisation.days, len(who))
+    trial: dict[str, Any] = {"calendar": who, "hours": hours_of(people, who), "first": day, "last": day}
+    yield habit(account, people.workstation[who], rng.choice(back, len(who)), rate=2.0, **trial)
+
+
+def reports(
+    organisation: Organisation, fronts: Strings, stores: Strings, rng: np.random.Generator
+) -> Iterable[pa.Table]:
+    """An account that collects data every night; its password expires for three days."""
+    account = service(organisation, "report")
+    expiry = int(rng.integers(0, max(1, organisation.days - 3)))  # day
+    expired: dict[str, Any] = {"first": expiry, "last": expiry + 2, "outcome": "failure"}
+    every_hour: dict[str, Any] = {"rate": 24, "regular": True, "calendar": ALWAYS, "auth_package": "NTLM"}
+    yield habit(account, fronts[0], stores[0], **every_hour, **expired)
+    yield habit(account, fronts[0], stores[:3], hours=(5.0, 1.0, 0.0), **NIGHTLY)
+
+
+def scan(organisation: Organisation, cast: Cast) -> pa.Table:
+    """The vulnerability scanner reaches a quarter of the machines every night."""
+    quarter = np.array(SCANS)[np.arange(len(cast.machines)) % len(SCANS)]
+    nightly: dict[str, Any] = {"calendar": quarter, "hours": (22.0, 5.0, 0.5), "rate": 1, "regular": True}
+    how: dict[str, Any] = {"auth_package": "NTLM", "label": "benign_scan"}
+    return habit(service(organisation, "scan"), SCANNER, cast.machines, **nightly, **how)
 
 
 def machine_habits(organisation: Organisation, cast: Cast, rng: np.random.Generator) -> Iterable[pa.Table]:
+    """Tickets of machine accounts, and logons without an account by old programs."""
     people, who = cast.people, np.arange(organisation.users)
 
     def accounts(hosts: Strings) -> Strings:
@@ -327,7 +334,7 @@ def machine_habits(organisation: Organisation, cast: Cast, rng: np.random.Genera
     )
     yield habit(accounts(cast.servers), cast.servers, CONTROLLERS[0], calendar=ALWAYS, **ticket)
     files = cast.places.name[cast.places.kind == "file"]
-    some = who[rng.random(len(who)) < 0.3]
-    nobody, target = f"anonymous logon@{organisation.domain}", rng.choice(files, len(some))
-    legacy: dict[str, Any] = {"rate": 0.3, "auth_package": "NTLM", "hours": hours_of(people, some)}
-    yield habit(nobody, people.workstation[some], target, calendar=some, **legacy)
+    legacy = who[rng.random(len(who)) < 0.3]  # people with old programs
+    anonymous, target = f"anonymous logon@{organisation.domain}", rng.choice(files, len(legacy))
+    logons: dict[str, Any] = {"rate": 0.3, "auth_package": "NTLM", "hours": hours_of(people, legacy)}
+    yield habit(anonymous, people.workstation[legacy], target, calendar=legacy, **logons)
