@@ -5,12 +5,12 @@ from __future__ import annotations
 import datetime as dt
 import json
 
-import pandas as pd
 import pytest
+import scored_world
 from ingest_world import event, read
 from small_workspace import run
 
-from ueba.detect import findings
+from ueba.contracts.edge import Edge
 from ueba.errors import WorkspaceError
 from ueba.investigate import day as days
 from ueba.workspace import Workspace
@@ -115,17 +115,8 @@ def test_another_logon_type_is_unusual(world, tmp_path):
 
 def test_a_strange_edge_of_a_scored_day_is_unusual(world):
     day = MONDAY + dt.timedelta(days=7)
-    edge = {
-        "day": day,
-        "user": "ann@corp",
-        "source": "ws1",
-        "target": "srv1",
-        "target_kind": "machine",
-        "p_value": 0.001,
-        "strangeness": 9.0,
-    }
-    edge["incident"] = "20260309-aaaaaaaa"
-    findings.save(findings.Finding(day, pd.DataFrame([edge]), []), world.findings)
+    edge = Edge("ann@corp", "ws1", "srv1", "machine")
+    scored_world.save(world.root, [scored_world.on_day(day, edge, "20260309-aaaaaaaa")])
     row = days.day_of(world, "ann@corp", day).edges[0]
     assert (row.mark, row.incident, row.why) == (
         "unusual",
@@ -140,9 +131,8 @@ def test_a_machine_and_a_resource_of_one_name_are_two(tmp_path):
     log = [on(day, "09:00", "ws1", "fs", logon_type="Network") for day in (0, 1, 2, 3)]
     read(tmp_path, [*log, on(3, "10:00", "ws1", "fs", target_kind="resource", logon_type="Network")])
     workspace, day = Workspace(tmp_path), MONDAY + dt.timedelta(days=3)
-    edge = {"day": day, "user": "ann@corp", "source": "ws1", "target": "fs", "target_kind": "resource"}
-    scores = {"p_value": 0.001, "strangeness": 9.0, "incident": "20260305-aaaaaaaa"}
-    findings.save(findings.Finding(day, pd.DataFrame([edge | scores]), []), workspace.findings)
+    edge = Edge("ann@corp", "ws1", "fs", "resource")
+    scored_world.save(tmp_path, [scored_world.on_day(day, edge, "20260305-aaaaaaaa")])
     found = days.day_of(workspace, "ann@corp", day)
     assert [(row.edge.target_kind, row.mark, row.incident, row.why[:1]) for row in found.edges] == [
         ("machine", "usual", None, ()),

@@ -10,17 +10,17 @@ from pathlib import Path
 
 import networkx as nx
 import numpy as np
-import pandas as pd
 import pytest
+import scored_world
 import verdicts
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from ingest_world import event, read
 from small_workspace import run
 
+from ueba.contracts.edge import Edge
 from ueba.contracts.entity import Entity
 from ueba.contracts.perimeter import ReachedEntity
-from ueba.detect import findings
 from ueba.errors import WorkspaceError
 from ueba.investigate import names as names_asked
 from ueba.investigate.perimeter import draw_up, forms, reach
@@ -29,6 +29,7 @@ from ueba.workspace import Workspace
 
 M365 = Path(__file__).parents[2] / "shared/data/m365/unified_audit_log.csv.gz"
 DAY = dt.date(2026, 3, 2)
+INCIDENT = "20260302-aaaaaaaa"
 BEGIN, END = dt.datetime(2026, 3, 2), dt.datetime(2026, 3, 2, 23, 59, 59)
 
 # --- the oracle ---------------------------------------------------------------------------------------------
@@ -238,14 +239,12 @@ def names(rows):
 
 
 def flag(folder, *edges):
-    """Findings of the day, in which these edges are in an incident."""
-    columns = ["user", "source", "target"]
-    rows = pd.DataFrame(
-        [[DAY, *edge, "machine", "20260302-aaaaaaaa", 9.0] for edge in edges],
-        columns=["day", *columns, "target_kind", "incident", "strangeness"],
-        dtype=object,
-    )
-    findings.save(findings.Finding(DAY, rows, [{"id": "20260302-aaaaaaaa"}]), Workspace(folder).findings)
+    """Findings of the day, in which these edges, to machines, are in an incident."""
+    rows = [
+        scored_world.on_day(DAY, Edge(user, source, target, "machine"), INCIDENT)
+        for user, source, target in edges
+    ]
+    scored_world.save(folder, rows)
 
 
 def test_a_machine_leads_on_by_who_acts_from_it_and_only_after(tmp_path):
@@ -325,8 +324,8 @@ def test_flagged_edges_confirm_and_make_the_account_the_attackers_unless_called_
     classes = {(row.entity.name, row.certainty) for row in result.reached}
     confirmed = {(name, "confirmed") for name in ("srv1", "srv2", "bob", "adm")}
     assert classes == confirmed | {(name, "possible") for name in ("srv8", "srv7", "srv3", "ann")}
-    assert {row.incident for row in result.reached if row.certainty == "confirmed"} == {"20260302-aaaaaaaa"}
-    verdicts.write(tmp_path, {"incident": "20260302-aaaaaaaa", "verdict": "benign"})
+    assert {row.incident for row in result.reached if row.certainty == "confirmed"} == {INCIDENT}
+    verdicts.write(tmp_path, verdicts.verdict(INCIDENT, "benign"))
     assert {row.certainty for row in found(tmp_path, "ws1").reached} == {"possible"}
 
 

@@ -7,9 +7,10 @@ import datetime as dt
 from xml.etree import ElementTree as xml
 
 import networkx as nx
-import pandas as pd
+from scored_world import on_day
 
 from ueba.contracts.drawing import Drawing, Line
+from ueba.contracts.edge import Edge
 from ueba.contracts.entity import Entity
 from ueba.investigate import draw
 from ueba.investigate.draw import page
@@ -23,14 +24,7 @@ SVG = "{http://www.w3.org/2000/svg}"
 
 
 def edge(user, source, target, kind="machine"):
-    facts = {
-        "count": 2,
-        "first_seen": dt.datetime(2026, 3, 2, 9),
-        "surprise": 5.0,
-        "p_value": 0.001,
-        "reasons": ["new"],
-    }
-    return {"user": user, "source": source, "target": target, "target_kind": kind} | facts
+    return on_day(dt.date(2026, 3, 2), Edge(user, source, target, kind), "20260302-aaaaaaaa", count=2)
 
 
 def world():
@@ -39,7 +33,7 @@ def world():
         edge("ann", None, "\\\\srv1\\share", "resource"),
         edge(HOSTILE, "ws1", "srv1"),
     ]
-    return incident_drawing(pd.DataFrame(edges, dtype=object))
+    return incident_drawing(edges)
 
 
 def test_an_incident_is_who_acted_from_where_and_what_was_reached():

@@ -102,7 +102,9 @@ def _strange(workspace: Workspace, user: str, day: dt.date) -> dict[Edge, tuple[
         return {}
     table = findings.load_edges(workspace.findings, day)
     strange = table[(table["user"] == user) & (table["p_value"] <= STRANGE_P)]
-    return dict(zip(identities(strange), zip(strange["p_value"], strange["incident"], strict=True), strict=True))
+    return dict(
+        zip(identities(strange), zip(strange["p_value"], strange["incident"], strict=True), strict=True)
+    )
 
 
 # --- what is known of the user ------------------------------------------------------------------------------

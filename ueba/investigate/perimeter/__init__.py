@@ -22,12 +22,12 @@ import numpy as np
 from ueba.contracts.entity import Entity
 from ueba.contracts.perimeter import Perimeter
 from ueba.ingest import lake, raw
-from ueba.investigate.perimeter import classes, rows
+from ueba.investigate.perimeter import classes, reach, rows
 from ueba.investigate.perimeter.events import anonymous_accounts, to_events
 from ueba.investigate.perimeter.flags import find_flags
 from ueba.investigate.perimeter.log import COLUMNS, Log, equals
 from ueba.investigate.perimeter.origins import find_origins
-from ueba.investigate.perimeter.reach import NEVER, Ints, exposed, reach
+from ueba.investigate.perimeter.reach import NEVER, Ints
 from ueba.workspace import Workspace
 
 
@@ -50,9 +50,9 @@ def draw_up(
     log = whole.where(succeeded)
     flags, anonymous = find_flags(workspace, log), anonymous_accounts(log, listed)
     events = to_events(log, origins.met[succeeded] >= 0, flags.incident >= 0, anonymous)
-    spreads = reach(events, *_beginnings(log, origins.present, since), hops)
+    spreads = reach.reach(events, *_beginnings(log, origins.present, since), hops)
     _, confirmed, possible = spreads
-    exposures = exposed(events, possible.on)
+    exposures = reach.exposed(events, possible.on)
     reached = classes.reached(log, flags, spreads, exposures, {*origins.present})
     known = {*origins.present, *(row.entity for row in reached)}
     return Perimeter(

@@ -10,8 +10,8 @@ before it arrived:
     exposed(account)  from the account's first event on a machine that the attacker is on: it acts from there,
                       or leaves credentials there
     moves             an event whose account, or the actor that used the account, is owned by its time; or
-                      whose source the attacker is on by its time; or a flagged event whose account or actor was
-                      exposed by an event of the day before it, on any machine
+                      whose source the attacker is on by its time; or a flagged event whose account or actor
+                      was exposed by an event of the day before it, on any machine
     reaches           a moving event reaches its target from its time on; and its source, if it moves by its
                       account or actor
 
