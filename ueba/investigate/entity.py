@@ -27,7 +27,7 @@ from ueba.detect.score import detector
 from ueba.detect.score.detector import Detector
 from ueba.errors import WorkspaceError
 from ueba.ingest.given import spelt_host, spelt_user
-from ueba.investigate import alike
+from ueba.investigate import similar
 
 SCHEMA_VERSION = 1
 LIST_COLUMNS = ("name", "kind", "breadth", "active_days", "first_seen", "last_seen")
@@ -354,8 +354,8 @@ def nearest(known: EntityContext, number: int, role: Role) -> list[dict[str, Any
         similarity = jaccard[best]
     else:
         name = relation.split("_")[side]
-        direction = alike.directions(known.model, history)[name]
-        [best], [similarity] = alike.nearest(direction, alike.seen(history, name), np.array([number]), FEW)
+        direction = similar.directions(known.model, history)[name]
+        [best], [similarity] = similar.nearest(direction, similar.seen(history, name), np.array([number]), FEW)
     return [
         {
             "name": names.names[each],
