@@ -1,7 +1,8 @@
-"""The nodes and relationships of the graph, declared once. `graphdb` makes the statements, `ueba.graph` loads the rows.
+"""The nodes and relationships of the graph, declared once. `graphdb` makes the statements, `ueba.graph`
+loads the rows.
 
-A relationship stands for one day, so that a path can respect time. Days are ISO dates as text, which sort and print
-well; times are UTC.
+A relationship stands for one day, so that a path can respect time. Days are ISO dates as text, which sort
+and print well; times are UTC.
 """
 
 from __future__ import annotations
@@ -43,11 +44,19 @@ USER = Node(
 MACHINE = Node(
     "Machine",
     "name",
-    (_NAME, _REACHED_AS, Property("embedding_as_source", "the same as a source; not to be compared with embedding", vector=True)),
+    (
+        _NAME,
+        _REACHED_AS,
+        Property(
+            "embedding_as_source", "the same as a source; not to be compared with embedding", vector=True
+        ),
+    ),
     "a computer, which can be acted from and reached",
 )
 # (:Resource)
-RESOURCE = Node("Resource", "name", (_NAME, _REACHED_AS), "a share, mailbox, application, role or cloud account")
+RESOURCE = Node(
+    "Resource", "name", (_NAME, _REACHED_AS), "a share, mailbox, application, role or cloud account"
+)
 # (:ModelRun)
 MODEL_RUN = Node(
     "ModelRun",
@@ -105,7 +114,9 @@ _REACHED = (
     _FAILURES,
     _FIRST,
     _LAST,
-    Property("surprise", "nats, higher is stranger; null unless the edge was among the strangest of a scored day"),
+    Property(
+        "surprise", "nats, higher is stranger; null unless the edge was among the strangest of a scored day"
+    ),
     Property("p_value", "in (0, 1], small is strange; null likewise"),
     Property("incident", "the id of its incident; null if it is in none"),
 )
@@ -149,7 +160,13 @@ _SIMILAR = (
 # (:User)-[:SIMILAR_TO {rank}]->(:User), (:Machine | :Resource)-[:SIMILAR_TO {rank}]->(:Machine | :Resource)
 SIMILAR_TO = {
     (start, end): Relationship(
-        "SIMILAR_TO", start, end, (), _SIMILAR, f"one of the {what} that are most similar to it, by embedding", remark=True
+        "SIMILAR_TO",
+        start,
+        end,
+        (),
+        _SIMILAR,
+        f"one of the {what} that are most similar to it, by embedding",
+        remark=True,
     )
     for what, labels in (("users", (USER,)), ("machines and resources", (MACHINE, RESOURCE)))
     for start, end in itertools.product(labels, repeat=2)

@@ -4,10 +4,10 @@
     results   incidents and scores of a day, from its findings and verdicts
     similar   embeddings, and the entities most similar to each
 
-Loading again changes nothing, and loading after an interruption gives what an uninterrupted load gives. The server is
-the one that NEO4J_URI names, else the bundled one of the workspace, which is started when it is needed and left
-running. What stands in the graph is declared in `ueba.ontology`. Leaves out statements and connections; those are
-`graphdb`.
+Loading again changes nothing, and loading after an interruption gives what an uninterrupted load gives. The
+server is the one that NEO4J_URI names, else the bundled one of the workspace, which is started when it is
+needed and left running. What stands in the graph is declared in `ueba.ontology`. Leaves out statements and
+connections; those are `graphdb`.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from ueba.graph.days import MOST_TABLES, day_tables, load_day
 from ueba.graph.results import write_findings
 from ueba.graph.similar import write_similar
 from ueba.ingest import lake
-from ueba.progress import Progress
-from ueba.triage import log
+from ueba.memory import Memory
+from ueba.progress import Progress, quiet
 from ueba.workspace import Workspace
 
 __all__ = ["connect", "day_tables", "load", "load_day", "prune", "write_findings", "write_similar"]
@@ -38,12 +38,13 @@ def connect(workspace: Workspace, config: Config, environment: Mapping[str, str]
 
 
 def load(
-    store: Store, workspace: Workspace, first: dt.date, last: dt.date, progress: Progress
+    store: Store, memory: Memory, first: dt.date, last: dt.date, progress: Progress = quiet
 ) -> dict[str, int]:
-    """Load the lake's days from `first` to `last`, with the results of those that were scored. Skips what the graph
-    already holds. Returns the number of days, and of rows by label and relationship type."""
+    """Load the lake's days from `first` to `last`, with the results of those that were scored. Skips what
+    the graph already holds. Returns the number of days, and of rows by label and relationship type."""
+    workspace, verdicts = memory.workspace, memory.verdict_log.words
     days = [day for day in lake.days(workspace.lake) if first <= day <= last]
-    scored, verdicts = {*findings.scored_days(workspace.findings)}, log.read(workspace.root).words
+    scored = {*findings.scored_days(workspace.findings)}
     store.ensure_schema(ontology.SCHEMA)
     counts: Counter[str] = Counter(days=len(days))
     steps = len(days) * MOST_TABLES

@@ -21,13 +21,13 @@ _COUNTS = ("count", "failures", "first_seen", "last_seen")
 
 
 def load_day(store: Store, root: Path, day: dt.date) -> Iterator[tuple[str, int]]:
-    """Load one day of the lake, unless the graph holds it, made from the same files. Yields the label or type, and the
-    number of rows, of each table once it is loaded."""
+    """Load one day of the lake, unless the graph holds it, made from the same files. Yields the label or
+    type, and the number of rows, of each table once it is loaded."""
     batches = batches_of(root, day)
     if store.property_of(ontology.LOADED_DAY, day.isoformat(), "batches") == batches:
         return
-    # The graph may hold edges of the day that the lake does not have any more: an earlier load was interrupted, late
-    # events came, or a name was resolved.
+    # The graph may hold edges of the day that the lake does not have any more: an earlier load was
+    # interrupted, late events came, or a name was resolved.
     store.clear(ontology.SCHEMA, "day", day.isoformat())
     for item, table in day_tables(lake.read_pairs(root, day, day), day, lake.administrators(root)):
         if isinstance(item, Node):
@@ -45,7 +45,8 @@ def load_day(store: Store, root: Path, day: dt.date) -> Iterator[tuple[str, int]
 def day_tables(
     edges: pa.Table, day: dt.date, administrators: Set[str] = frozenset()
 ) -> list[tuple[Node | Relationship, pa.Table]]:
-    """A day's edges as the rows of each label and relationship type, nodes first. edges: see `ueba.ingest.edges`"""
+    """A day's edges as the rows of each label and relationship type, nodes first. edges: see
+    `ueba.ingest.edges`"""
     is_machine = pc.equal(edges["target_kind"], "machine")
     machines, resources = edges.filter(is_machine), edges.filter(pc.invert(is_machine))
     sourced = edges.filter(pc.is_valid(edges["source"]))

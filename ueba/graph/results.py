@@ -22,7 +22,8 @@ from ueba.words import sentence
 
 @dataclass(frozen=True)
 class _Rows:
-    """What is written of a day. incidents, runs: nodes; scores: by the kind of the target, properties of edges."""
+    """What is written of a day. incidents, runs: nodes; scores: by the kind of the target, properties of
+    edges."""
 
     day: str
     incidents: list[dict[str, Any]]
@@ -35,9 +36,9 @@ class _Rows:
 
 
 def write_findings(store: Store, found: Findings, verdicts: Mapping[str, str]) -> None:
-    """Write a day's incidents, without hidden ones, and the scores of its strangest edges, in place of what an earlier
-    scoring of the day wrote. Skips a day whose results the graph already holds. The day's edges must be loaded: scores
-    of other edges are dropped. verdicts: by incident"""
+    """Write a day's incidents, without hidden ones, and the scores of its strangest edges, in place of what
+    an earlier scoring of the day wrote. Skips a day whose results the graph already holds. The day's edges
+    must be loaded: scores of other edges are dropped. verdicts: by incident"""
     found = found.reported(verdicts)
     rows = _rows(found, verdicts)
     if store.property_of(ontology.LOADED_DAY, rows.day, "findings") == rows.digest:
@@ -65,7 +66,9 @@ def _rows(found: Findings, verdicts: Mapping[str, str]) -> _Rows:
 
 def _mark(store: Store, day: str, digest: str | None) -> None:
     """Note which results of a day the graph holds."""
-    store.load_nodes(ontology.LOADED_DAY, pa.table({"day": [day], "findings": pa.array([digest], pa.string())}))
+    store.load_nodes(
+        ontology.LOADED_DAY, pa.table({"day": [day], "findings": pa.array([digest], pa.string())})
+    )
 
 
 def _delete(store: Store, day: str) -> None:
@@ -98,7 +101,8 @@ def _write_involved(store: Store, edges: pd.DataFrame) -> None:
 
 
 def _model_run(facts: ModelFacts) -> dict[str, Any]:
-    """A trained model as a node. Two trainings until the same day, with other settings or on other data, are two."""
+    """A trained model as a node. Two trainings until the same day, with other settings or on other data, are
+    two."""
     return {
         "id": f"{facts.trained_until}-{_digest(msgspec.to_builtins(facts))[:8]}",
         "trained_until": facts.trained_until.isoformat(),

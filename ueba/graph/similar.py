@@ -1,4 +1,5 @@
-"""Embeddings in the graph, and for each entity the few that are most similar to it, as `ueba entity` lists them."""
+"""Embeddings in the graph, and for each entity the few that are most similar to it, as `ueba entity` lists
+them."""
 
 from __future__ import annotations
 
@@ -28,8 +29,8 @@ _EMBEDDED = {  # by label, the properties that hold an embedding and the role th
 
 
 def write_similar(store: Store, context: EntityContext | None, progress: Progress = quiet) -> int:
-    """Write the embeddings of the graph's users, machines and resources, and the relationships SIMILAR_TO, in place of
-    those that were there. Without a model only deletes. Returns the number of relationships."""
+    """Write the embeddings of the graph's users, machines and resources, and the relationships SIMILAR_TO,
+    in place of those that were there. Without a model only deletes. Returns the number of relationships."""
     directions = similar.directions(context.model, context.history) if context and context.model else {}
     names = {node: store.keys(node) for node in _EMBEDDED}
     steps = len(names) + 1
@@ -73,8 +74,8 @@ def _vectors(
 def _similar(
     context: EntityContext, directions: Mapping[str, Directions], names: Mapping[Node, list[str]]
 ) -> Iterator[tuple[Relationship, pa.Table]]:
-    """Rows of SIMILAR_TO between entities of the graph. An entity is compared in its main role: users as users, places
-    as targets, and those that were never reached as sources. names: of the graph, by label"""
+    """Rows of SIMILAR_TO between entities of the graph. An entity is compared in its main role: users as
+    users, places as targets, and those that were never reached as sources. names: of the graph, by label"""
     history = context.history
     reached = similar.seen(history, "target")
     main = {
@@ -101,8 +102,8 @@ def _rows(
     labels: Mapping[Node, Bools],
     as_of: str,
 ) -> Iterator[tuple[Relationship, pa.Table]]:
-    """The entities most similar to some, by the labels of the two ends. numbers: of those entities; labels: which
-    entities the graph holds under each, bool [entities]"""
+    """The entities most similar to some, by the labels of the two ends. numbers: of those entities; labels:
+    which entities the graph holds under each, bool [entities]"""
     nearest, similarity = similar.nearest(direction, similar.seen(history, role), numbers, entity.FEW)
     few = nearest.shape[1]
     start, end, rank = numbers.repeat(few), nearest.ravel(), np.tile(np.arange(few) + 1, len(numbers))

@@ -355,7 +355,9 @@ def nearest(known: EntityContext, number: int, role: Role) -> list[dict[str, Any
     else:
         name = relation.split("_")[side]
         direction = similar.directions(known.model, history)[name]
-        [best], [similarity] = similar.nearest(direction, similar.seen(history, name), np.array([number]), FEW)
+        [best], [similarity] = similar.nearest(
+            direction, similar.seen(history, name), np.array([number]), FEW
+        )
     return [
         {
             "name": names.names[each],

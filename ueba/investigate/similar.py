@@ -1,11 +1,12 @@
 """Which entities are similar, by the embeddings of the model in use.
 
-A direction is an entity's embedding by every model of the detector, one after the other, each whitened and scaled to
-length 1/sqrt(models): a unit vector, so that the product of two directions is the cosine averaged over the models. It
-is long, but a mean of the embeddings would not do: each model has axes of its own. Embeddings are whitened because a
-few axes (how broad, how busy) hold nearly all of the variance, by which everybody is similar to everybody; without them
-neighbours share more partners (Su et al. 2021, https://arxiv.org/abs/2103.15316). An entity has a direction for each
-role; an entity that was not seen in a role is nobody's neighbour there. Leaves out why two entities are similar.
+A direction is an entity's embedding by every model of the detector, one after the other, each whitened and
+scaled to length 1/sqrt(models): a unit vector, so that the product of two directions is the cosine averaged
+over the models. It is long, but a mean of the embeddings would not do: each model has axes of its own.
+Embeddings are whitened because a few axes (how broad, how busy) hold nearly all of the variance, by which
+everybody is similar to everybody; without them neighbours share more partners (Su et al. 2021,
+https://arxiv.org/abs/2103.15316). An entity has a direction for each role; an entity that was not seen in a
+role is nobody's neighbour there. Leaves out why two entities are similar.
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ Bools = npt.NDArray[np.bool_]
 # The relation and side by which an entity counts as seen in a role; every edge has a user and a target.
 SEEN = {"user": ("user_target", 0), "source": ("user_source", 1), "target": ("user_target", 1)}
 LEAST_VARIANCE = 1e-6  # of the largest, added to each variance: an axis without information keeps none
-# Steps of a similarity of 1. Entities within a step are equally near, and the one known for longer comes first.
+# Steps of a similarity of 1. Entities within a step are equally near, and the one known for longer comes
+# first.
 STEPS = 1e6
 BLOCK = 256  # entities compared with all others at once
 
@@ -68,8 +70,9 @@ def seen(history: History, role: str) -> Bools:
 
 
 def nearest(direction: Directions, among: Bools, numbers: Ints, few: int) -> tuple[Ints, Directions]:
-    """The entities nearest to each of `numbers`, the nearest first, and their similarity in [-1, 1]: int64 and float64
-    [numbers, few], or fewer columns if there are fewer entities; -1 where an entity has fewer neighbours.
+    """The entities nearest to each of `numbers`, the nearest first, and their similarity in [-1, 1]: int64
+    and float64 [numbers, few], or fewer columns if there are fewer entities; -1 where an entity has fewer
+    neighbours.
 
     direction: float64 [entities, ...]; among: which entities can be neighbours, bool [entities]"""
     others = np.flatnonzero(among)
@@ -79,7 +82,8 @@ def nearest(direction: Directions, among: Bools, numbers: Ints, few: int) -> tup
     for at in range(0, len(numbers) if len(others) else 0, BLOCK):
         block = numbers[at : at + BLOCK]
         steps = np.rint(direction[block] @ across * STEPS)  # [block, others]
-        # All distances differ, so that equally near entities have the same order whichever entity is asked about.
+        # All distances differ, so that equally near entities have the same order whichever entity is asked
+        # about.
         distance = order - len(others) * steps
         itself = block[:, None] == others
         distance[itself] = np.inf
