@@ -140,7 +140,8 @@ def test_an_incident_says_what_an_investigator_asks(store: Store) -> None:
     }
     assert [each.get("verdict") for each in told] == [None, "benign"]
     involved = store.query(
-        "MATCH (:Incident {id: 'i1'})-[r:INVOLVES]->(n) RETURN r.role AS role, labels(n) AS labels, n.name AS name"
+        "MATCH (:Incident {id: 'i1'})-[r:INVOLVES]->(n) RETURN r.role AS role, labels(n) AS labels,"
+        " n.name AS name"
     )
     assert sorted(involved.values.tolist()) == [
         ["source", ["Machine"], "pc1"],
@@ -165,8 +166,10 @@ def test_what_an_earlier_scoring_said_goes(store: Store) -> None:
     graph.write_findings(store, later, {})
     assert dump(store) == never_otherwise
     said = store.query(
-        "MATCH (u:User)-[r:LOGGED_ON|ACCESSED]->(m) WHERE r.surprise IS NOT NULL OR r.p_value IS NOT NULL OR r.incident IS NOT NULL"
-        " RETURN r.day AS day, u.name AS user, m.name AS target, r.surprise AS surprise, r.incident AS incident"
+        "MATCH (u:User)-[r:LOGGED_ON|ACCESSED]->(m) WHERE r.surprise IS NOT NULL OR r.p_value IS NOT"
+        " NULL OR r.incident IS NOT NULL"
+        " RETURN r.day AS day, u.name AS user, m.name AS target, r.surprise AS surprise, r.incident AS"
+        " incident"
     )
     assert sorted(said.values.tolist(), key=str) == [
         ["2024-05-01", "eve", "share", 2.0, None],
@@ -216,7 +219,10 @@ def test_what_rules_hide_is_no_incident_unless_it_was_called_true(store: Store) 
     hidden = replace(
         found, incidents=tuple(msgspec.structs.replace(each, hidden_by="patches") for each in found.incidents)
     )
-    asked = "MATCH ()-[r:LOGGED_ON|ACCESSED]->() WHERE r.incident IS NOT NULL RETURN DISTINCT r.incident AS id ORDER BY id"
+    asked = (
+        "MATCH ()-[r:LOGGED_ON|ACCESSED]->() WHERE r.incident IS NOT NULL RETURN DISTINCT r.incident"
+        " AS id ORDER BY id"
+    )
     for said, ids in (({}, []), ({"i1": "true", "i2": "benign"}, ["i1"])):
         graph.write_findings(store, hidden, said)
         assert store.query(asked).values.ravel().tolist() == ids
@@ -247,7 +253,10 @@ def test_models_trained_until_the_same_day_are_two(store: Store) -> None:
         day_in(store, day, EDGES)
     graph.write_findings(store, findings_of(FIRST, STRANGE[:1]), {})
     graph.write_findings(store, findings_of(SECOND, [(*EDGES[2], 5.0, "j1")], other), {})
-    asked = "MATCH (i:Incident)-[:SCORED_BY]->(m:ModelRun) RETURN i.id AS i, m.id AS id, m.trained_until AS until ORDER BY i"
+    asked = (
+        "MATCH (i:Incident)-[:SCORED_BY]->(m:ModelRun) RETURN i.id AS i, m.id AS id, m.trained_until"
+        " AS until ORDER BY i"
+    )
     [first, second] = store.query(asked).to_dict("records")
     assert first["until"] == second["until"] == "2024-04-30" and first["id"] != second["id"]
     graph.write_findings(store, findings_of(FIRST, STRANGE[:1], other), {})
@@ -256,7 +265,8 @@ def test_models_trained_until_the_same_day_are_two(store: Store) -> None:
 
 
 def test_incidents_go_with_their_days_and_keep_nobody(store: Store) -> None:
-    """eve, pc1 and share are in an incident of the first day and similar to entities that stay; they are deleted."""
+    """eve, pc1 and share are in an incident of the first day and similar to entities that stay; they are
+    deleted."""
     day_in(store, FIRST, EDGES)
     day_in(store, SECOND, EDGES[2:3])
     graph.write_findings(store, findings_of(FIRST, STRANGE), {})
@@ -315,7 +325,10 @@ def load(store: Store, workspace: Workspace, days: int = 12) -> None:
 
 
 def similar_to(store: Store, label: str, name: str) -> list[list[Any]]:
-    asked = f"MATCH (:{label} {{name: $name}})-[p:SIMILAR_TO]->(o) RETURN o.name AS name, p.similarity AS similarity ORDER BY p.rank"
+    asked = (
+        f"MATCH (:{label} {{name: $name}})-[p:SIMILAR_TO]->(o) RETURN o.name AS name, p.similarity AS"
+        f" similarity ORDER BY p.rank"
+    )
     return store.query(asked, {"name": name}).values.tolist()
 
 
@@ -342,7 +355,8 @@ def test_the_cosine_of_embeddings_is_the_similarity(store: Store, scored: Worksp
     for label in ("User", "Machine"):
         found = store.query(
             f"MATCH (a:{label})-[p:SIMILAR_TO]->(b:{label})"
-            " RETURN coalesce(a.embedding, a.embedding_as_source) AS a, a.embedding IS NULL AS acts, b.embedding AS reached,"
+            " RETURN coalesce(a.embedding, a.embedding_as_source) AS a, a.embedding IS NULL AS acts,"
+            " b.embedding AS reached,"
             " b.embedding_as_source AS acting, p.similarity AS similarity",
             limit=10**5,
         )
@@ -350,7 +364,8 @@ def test_the_cosine_of_embeddings_is_the_similarity(store: Store, scored: Worksp
             a, b = np.array(row["a"]), np.array(row["acting"] if row["acts"] else row["reached"])
             assert (np.linalg.norm(a), a @ b) == pytest.approx((1, row["similarity"]), abs=2e-6)
     only_acting = store.query(
-        "MATCH (m:Machine) WHERE m.embedding IS NULL OPTIONAL MATCH ()-[r:LOGGED_ON]->(m) RETURN m.name, r AS r"
+        "MATCH (m:Machine) WHERE m.embedding IS NULL OPTIONAL MATCH ()-[r:LOGGED_ON]->(m) RETURN m.name,"
+        " r AS r"
     )
     assert len(only_acting) and only_acting["r"].isna().all()
 
@@ -362,7 +377,8 @@ def test_a_vector_index_finds_similar_entities_where_there_is_one(store: Store, 
         return
     store._write("CALL db.awaitIndexes(60)", {})
     asked = (
-        "MATCH (u:User) WHERE u.name = $name CALL db.index.vector.queryNodes('user_embedding', 40, u.embedding) YIELD node, score"
+        "MATCH (u:User) WHERE u.name = $name CALL db.index.vector.queryNodes('user_embedding', 40,"
+        " u.embedding) YIELD node, score"
         " WHERE node.name <> $name RETURN node.name AS name, 2 * score - 1 AS similarity"
     )
     there = missed = 0
@@ -388,7 +404,10 @@ def test_the_graph_holds_similar_entities_of_its_own_and_no_old_ones(
             for rank, each in enumerate(facts["nearest"], start=1)
             if each["name"] in graphed
         ]
-        asked = "MATCH (:User {name: $name})-[p:SIMILAR_TO]->(o) RETURN o.name AS name, p.rank AS rank ORDER BY rank"
+        asked = (
+            "MATCH (:User {name: $name})-[p:SIMILAR_TO]->(o) RETURN o.name AS name, p.rank AS rank"
+            " ORDER BY rank"
+        )
         assert list(store.query(asked, {"name": name}).itertuples(index=False, name=None)) == expected
     before = dump(store)
     assert store.count(ontology.SIMILAR_TO[ontology.USER, ontology.USER])
@@ -397,7 +416,8 @@ def test_the_graph_holds_similar_entities_of_its_own_and_no_old_ones(
     assert (
         len(
             store.query(
-                "MATCH (n) WHERE n.embedding IS NOT NULL OR n.embedding_as_source IS NOT NULL RETURN n LIMIT 1"
+                "MATCH (n) WHERE n.embedding IS NOT NULL OR n.embedding_as_source IS NOT NULL RETURN n"
+                " LIMIT 1"
             )
         )
         == 0
@@ -559,7 +579,8 @@ def test_a_night_that_is_cut_off_is_finished_by_the_next(
 
 def test_the_document_says_what_the_ontology_says() -> None:
     rows = [
-        f"| `{item.replace('|', chr(92) + '|')}` | {what} | {', '.join(f'`{each.name}`' for each in properties)} |"
+        f"| `{item.replace('|', chr(92) + '|')}` | {what} | {', '.join(f'`{each.name}`' for each in"
+        f" properties)} |"
         for item, what, properties in ontology.described()
     ]
     assert re.findall(r"^\| `.*$", DOCS, re.MULTILINE) == rows

@@ -68,7 +68,8 @@ EDGES: dict[str, list[tuple[Any, ...]]] = {
         ),
         (
             "alice", "db", "ws2", "09:40", "09:40", 1, 0,
-            {"surprise": 5.0, "p_value": 0.01, "incident": A, "type": "RemoteInteractive", "package": NTLM, "seen": 3},
+            {"surprise": 5.0, "p_value": 0.01, "incident": A, "type": "RemoteInteractive",
+             "package": NTLM, "seen": 3},
         ),
         ("bob", "ws2", "srv", "09:10", "15:00", 2, 0),
         ("bob", "ws2", "db", "10:00", "10:02", 3, 3),
@@ -94,10 +95,10 @@ EDGES: dict[str, list[tuple[Any, ...]]] = {
 MODEL = ModelFacts(dt.date.fromisoformat(D05), dt.date.fromisoformat(D05), 1, {})
 ODD, LATE = Combination(), RareHour("bob", 6.0)
 INCIDENTS: dict[str, tuple[str, dict[str, Any]]] = {
-    A: (D20, {"rank": 1, "score": 14.0, "p_value": 0.001, "edges": 2, "reasons": (ODD,)}),
-    B: (D19, {"rank": 1, "score": 6.0, "p_value": 0.02, "edges": 1, "reasons": (LATE, ODD)}),
-    C: (D20, {"rank": 2, "score": 3.0, "p_value": 0.05, "edges": 1, "reasons": (ODD,)}),
-    D: (D20, {"rank": 3, "score": 1.0, "p_value": 0.2, "edges": 1, "reasons": (ODD,)}),
+    A: (D20, {"rank": 1, "score": 14.0, "p_value": 0.001, "reasons": (ODD,)}),
+    B: (D19, {"rank": 1, "score": 6.0, "p_value": 0.02, "reasons": (LATE, ODD)}),
+    C: (D20, {"rank": 2, "score": 3.0, "p_value": 0.05, "reasons": (ODD,)}),
+    D: (D20, {"rank": 3, "score": 1.0, "p_value": 0.2, "reasons": (ODD,)}),
 }
 
 
@@ -131,7 +132,8 @@ def table(day: str) -> pa.Table:
             {
                 "user": user, "source": source, "target": target, "count": count, "failures": failures,
                 "target_kind": "resource" if target in ("share", "vault") else "machine",
-                "first_seen": dt.datetime.fromisoformat(at(first, day)), "last_seen": dt.datetime.fromisoformat(at(last, day)),
+                "first_seen": dt.datetime.fromisoformat(at(first, day)),
+                "last_seen": dt.datetime.fromisoformat(at(last, day)),
                 "witnesses": more.get("seen", 1), "logon_types": [more.get("type", NETWORK)],
                 "auth_packages": [more.get("package", "Kerberos")], "user_kind": KINDS.get(user, "human"),
             }
@@ -804,10 +806,11 @@ def test_names_are_only_names(store: Store) -> None:
 def test_a_machine_and_a_resource_of_one_name_are_two(store: Store) -> None:
     """zoe reaches both from nowhere, and is in an incident with both."""
     day = "2025-01-02"
+    nine = dt.datetime.fromisoformat(at("09:00", day))
     rows = [
         {
-            "user": "zoe", "source": None, "target": "twin", "target_kind": kind, "count": count, "failures": 0,
-            "first_seen": dt.datetime.fromisoformat(at("09:00", day)), "last_seen": dt.datetime.fromisoformat(at("09:00", day)),
+            "user": "zoe", "source": None, "target": "twin", "target_kind": kind,
+            "count": count, "failures": 0, "first_seen": nine, "last_seen": nine,
             "witnesses": 0, "logon_types": [NETWORK], "auth_packages": [], "user_kind": "human",
         }
         for kind, count in (("machine", 2), ("resource", 1))
@@ -823,10 +826,9 @@ def test_a_machine_and_a_resource_of_one_name_are_two(store: Store) -> None:
             load: Any = store.load_nodes if hasattr(item, "label") else store.load_relationships
             load(item, table)
         graph.write_findings(store, Findings(date, scored_table(edges), (inside,)), {})
-        nine = at("09:00", day)
         assert ask(store, "unresolved-sources", f"day={day}") == [
-            ("twin", "machine", 1, 2, 0, nine, nine, ["zoe"]),
-            ("twin", "resource", 1, 1, 0, nine, nine, ["zoe"]),
+            ("twin", "machine", 1, 2, 0, at("09:00", day), at("09:00", day), ["zoe"]),
+            ("twin", "resource", 1, 1, 0, at("09:00", day), at("09:00", day), ["zoe"]),
         ]
         assert [row[:2] for row in ask(store, "who-reached", "target=twin")] == [
             ("machine", "zoe"),
@@ -861,7 +863,10 @@ def test_a_question_that_would_write_is_refused_by_the_server(store: Store, writ
 
 
 def test_a_question_that_takes_too_long_leaves_a_server_that_answers(store: Store) -> None:
-    endless = "UNWIND range(1, 300000) AS i UNWIND range(1, 300000) AS j WITH i * j AS k WHERE k < 0 RETURN k AS user"
+    endless = (
+        "UNWIND range(1, 300000) AS i UNWIND range(1, 300000) AS j WITH i * j AS k WHERE k < 0"
+        " RETURN k AS user"
+    )
     question = replace(questions.load("loaded-days"), text=f"// Title: endless\n{endless}")
     with pytest.raises(QueryTimeout, match="longer than 1 s"):
         questions.ask(store, question, {}, timeout_s=1)
@@ -926,7 +931,8 @@ def test_texts_about_questions_name_those_there_are() -> None:
 def parsed(parameters: str) -> questions.Question:
     return questions.parse(
         "q",
-        f"// Title: t\n// Purpose: p\n// Parameters:\n{parameters}// Columns:\n//   a: what\n// Example: e\nRETURN 1 AS a",
+        f"// Title: t\n// Purpose: p\n// Parameters:\n{parameters}// Columns:\n//   a: what\n// Example:"
+        f" e\nRETURN 1 AS a",
     )
 
 
@@ -972,7 +978,8 @@ def test_parameters_have_their_types_and_defaults() -> None:
     }  # fmt: skip
     given = ["user=", "day=2026-03-01", "n=2.5", "some=b,c", "some=a", "at=2026-01-20T08:00:00.5+01:00"]
     assert values(*given) == {
-        "user": "", "day": "2026-03-01", "first": "2026-02-22", "at": "2026-01-20T07:00:00.500000", "n": 2.5, "some": ["b,c", "a"],
+        "user": "", "day": "2026-03-01", "first": "2026-02-22", "at": "2026-01-20T07:00:00.500000",
+        "n": 2.5, "some": ["b,c", "a"],
     }  # fmt: skip
     assert values("user=a", "day=0001-01-03", "first=last")["first"] == D20
     assert values("user=a", "day=0001-01-03")["first"] == "0001-01-01"
@@ -1026,7 +1033,8 @@ def test_the_command_prints_the_answer_and_tells_which_day(connected: None) -> N
     result = run("broadest-users", "--param", "least=2", "--format", "json", "--limit", "1")
     assert json.loads(result.stdout) == [
         {
-            "schema_version": 1, "user": "alice", "kind": "human", "machines": 3, "resources": 1, "sources": 3,
+            "schema_version": 1, "user": "alice", "kind": "human",
+            "machines": 3, "resources": 1, "sources": 3,
             "count": 7, "failures": 0,
         }
     ]  # fmt: skip

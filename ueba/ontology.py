@@ -20,7 +20,7 @@ _FIRST = Property("first_seen", "UTC")
 _LAST = Property("last_seen", "UTC")
 _REACHED_AS = Property(
     "embedding",
-    "unit vector of the model in use, as a target; the cosine of two is their similarity; null if never reached",
+    "unit vector of the model in use, as a target; the cosine of two is their similarity",
     vector=True,
 )
 
@@ -108,7 +108,7 @@ _REACHED = (
     Property("auth_packages", "sorted"),
     Property(
         "witnesses",
-        "bit set of the witnesses: 1 the target, 2 the domain controller, 4 the source; 0 if the log format has only one",
+        "bit set of witnesses: 1 target, 2 domain controller, 4 source; 0 if the log format has only one",
     ),
     _COUNT,
     _FAILURES,

@@ -21,7 +21,8 @@ from ueba.investigate.similar import Directions
 from ueba.progress import Progress, quiet
 
 Bools = npt.NDArray[np.bool_]
-_EMBEDDED = {  # by label, the properties that hold an embedding and the role that it is of; resources never act
+# By label, the properties that hold an embedding, with the role that it is of. Resources never act.
+_EMBEDDED = {
     ontology.USER: {"embedding": "user"},
     ontology.MACHINE: {"embedding": "target", "embedding_as_source": "source"},
     ontology.RESOURCE: {"embedding": "target"},

@@ -93,7 +93,8 @@ def _edges_of(workspace: Workspace, user: str, first: dt.date, last: dt.date) ->
     table = lake.query(workspace.lake, first, last, of_user, "1GB").to_pandas().astype({"source": object})
     table["source"] = table["source"].where(table["source"].notna(), None)
     table["edge"] = identities(table)
-    return table
+    edges: pd.DataFrame = table
+    return edges
 
 
 def _strange(workspace: Workspace, user: str, day: dt.date) -> dict[Edge, tuple[float, str | None]]:

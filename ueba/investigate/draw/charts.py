@@ -1,5 +1,5 @@
-"""A calibration as a picture: the shares of small p-values by breadth and by cohort, beside the share they should have,
-and what each threshold costs.
+"""A calibration as a picture: the shares of small p-values by breadth and by cohort, beside the share they
+should have, and what each threshold costs.
 
 Drawn with matplotlib's objects, not its state machine, so that no display is needed. Leaves out styles.
 """
@@ -73,9 +73,7 @@ def _prices(axes: Axes, table: pd.DataFrame, measure: str, title: str) -> None:
     prices = table[table["measure"] == measure]
     axes.plot(prices["threshold"], prices["edges_a_day"], "o-", color="#9aa5ab", label="edges")
     axes.plot(prices["threshold"], prices["incidents_a_day"], "o-", color="#3d7ea6", label="incidents")
-    for threshold, means in prices.loc[
-        prices["means"] != "", ["threshold", "means"]
-    ].itertuples(index=False):
+    for threshold, means in prices.loc[prices["means"] != "", ["threshold", "means"]].itertuples(index=False):
         axes.axvline(threshold, color="#d1495b", linewidth=0.8, label=means)
     axes.set(xlabel=title, ylabel="a day, on average")
     axes.set_yscale("symlog", linthresh=1)

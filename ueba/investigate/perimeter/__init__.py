@@ -83,12 +83,3 @@ def _beginnings(log: Log, origins: Sequence[Entity], since: dt.datetime) -> tupl
     owned = [began if Entity("user", name) in present else NEVER for name in log.accounts]
     on = [began if place in present else NEVER for place in log.places]
     return np.array(owned, np.int64), np.array(on, np.int64)
-
-
-def _beginnings(log: Log, origins: Sequence[Entity], since: dt.datetime) -> tuple[Ints, Ints]:
-    """From when each account is owned and the attacker is on each place: for origins the beginning, else
-    NEVER. int64 [accounts] and [places]"""
-    began, present = int(np.datetime64(since, "us").astype(np.int64)), {*origins}
-    owned = [began if Entity("user", name) in present else NEVER for name in log.accounts]
-    on = [began if place in present else NEVER for place in log.places]
-    return np.array(owned, np.int64), np.array(on, np.int64)

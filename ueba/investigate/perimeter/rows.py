@@ -21,7 +21,7 @@ def reached_rows(
     log: Log, flags: Flags, arrivals: Arrivals, certainty: str, entities: Sequence[Entity]
 ) -> list[ReachedEntity]:
     """What an event reaches, without origins. entities: what the arrivals are numbers of"""
-    found = np.flatnonzero(arrivals.event >= 0)
+    found = np.flatnonzero(arrivals.event >= 0).tolist()
     events = arrivals.event[found]
     columns = log.table.select(["time", "user", "path", "line"]).take(events).to_pylist()
     return [

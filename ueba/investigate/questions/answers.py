@@ -46,7 +46,8 @@ def ask(
 
 
 def last_day(store: Store) -> tuple[str, str]:
-    """The last day with incidents, or the last day that was loaded if there is none; and which: scored or loaded.
+    """The last day with incidents, or the last day that was loaded if there is none; and which: scored or
+    loaded.
 
     Raises WorkspaceError if the graph is empty."""
     found = store.query(LAST_DAY)
@@ -57,7 +58,8 @@ def last_day(store: Store) -> tuple[str, str]:
 
 
 def unknown(store: Store, question: Question, parameters: Mapping[str, Any]) -> list[str]:
-    """For an empty answer: a sentence for each name among the parameters that no node has, with close names."""
+    """For an empty answer: a sentence for each name among the parameters that no node has, with close
+    names."""
     sentences = []
     for parameter in question.parameters:
         if parameter.type in _NAMED:

@@ -61,7 +61,8 @@ def load(name: str) -> Question:
 
 
 def parse(name: str, text: str) -> Question:
-    """A question from the text of its file. Raises ValueError if a section is missing, misplaced or malformed."""
+    """A question from the text of its file. Raises ValueError if a section is missing, misplaced or
+    malformed."""
     sections = _sections(text)
     if list(sections) != list(_SECTIONS):
         expected, found = ", ".join(_SECTIONS), ", ".join(sections)

@@ -1,4 +1,5 @@
-"""The values of a question's parameters, from NAME=VALUE on the command line. Values are checked before a server starts."""
+"""The values of a question's parameters, from NAME=VALUE on the command line. Values are checked before a
+server starts."""
 
 from __future__ import annotations
 
@@ -44,7 +45,8 @@ def _by_name(question: Question, arguments: Sequence[str]) -> dict[str, list[str
 
 
 def values(question: Question, arguments: Sequence[str], last_day: Callable[[], str]) -> dict[str, Any]:
-    """The parameters of the query from NAME=VALUE. last_day: returns the day that `last` means; called if needed.
+    """The parameters of the query from NAME=VALUE. last_day: returns the day that `last` means; called if
+    needed.
 
     Raises UsageError as `check` does."""
     found: dict[str, Any] = {}
