@@ -578,11 +578,11 @@ def test_a_night_that_is_cut_off_is_finished_by_the_next(
 
 
 def test_the_document_says_what_the_ontology_says() -> None:
-    rows = [
-        f"| `{item.replace('|', chr(92) + '|')}` | {what} | {', '.join(f'`{each.name}`' for each in"
-        f" properties)} |"
-        for item, what, properties in ontology.described()
-    ]
+    rows = []
+    for item, what, properties in ontology.described():
+        names = ", ".join(f"`{each.name}`" for each in properties)
+        escaped = item.replace("|", "\\|")
+        rows.append(f"| `{escaped}` | {what} | {names} |")
     assert re.findall(r"^\| `.*$", DOCS, re.MULTILINE) == rows
 
 
