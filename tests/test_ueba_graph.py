@@ -19,8 +19,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from detect_world import edge_table
-from scored_world import incident as incident_of
-from scored_world import judge, scored_edge
+import verdicts
+from scored_world import incident_of, on_day
 from scored_world import table as scored_table
 from small_workspace import CONFIG, DAY, LAST, run
 
@@ -36,8 +36,6 @@ from ueba.findings import Findings
 from ueba.investigate.entity import describe, find
 from ueba.memory import Memory
 from ueba.nightly import nightly
-from ueba.progress import quiet
-from ueba.triage import log
 from ueba.words import sentence
 from ueba.workspace import Workspace
 
@@ -94,7 +92,7 @@ def findings_of(
     """Edges (user, source, target, surprise, incident), strangest first."""
     kinds = {"share": "resource"}
     rows = [
-        scored_edge(
+        on_day(
             day,
             Edge(user, source, target, kinds.get(target, "machine")),
             incident,
@@ -105,7 +103,10 @@ def findings_of(
     ]
     ids = sorted({row.incident for row in rows if row.incident is not None})
     incidents = [
-        incident_of(rows, name, rank=rank, score=9.0 - rank, reasons=REASONS, model=model)
+        incident_of(
+            [row for row in rows if row.incident == name],
+            **{"rank": rank, "score": 9.0 - rank, "p_value": 0.001, "reasons": REASONS, "model": model},
+        )
         for rank, name in enumerate(ids, start=1)
     ]
     return Findings(day, scored_table(rows), tuple(incidents))
@@ -319,8 +320,8 @@ def scored(trained: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Work
 
 
 def load(store: Store, workspace: Workspace, days: int = 12) -> None:
-    graph.load(store, workspace, LAST - (days - 1) * DAY, LAST, quiet)
     memory = Memory(workspace, CONFIG)
+    graph.load(store, memory, LAST - (days - 1) * DAY, LAST)
     graph.write_similar(store, stages.entity_context(memory) if memory.model_facts else None)
 
 
@@ -432,12 +433,14 @@ def test_a_verdict_comes_with_the_next_load(store: Store, scored: Workspace, tmp
     load(store, workspace, days=1)
     before = dump(store)
     [worst, next_worst, *_] = [each.id for each in findings.load(workspace.findings, LAST).incidents]
-    judge(workspace.root, worst, "true", LAST)
-    judge(workspace.root, "20200101-00000000", "benign", LAST)
-    judge(workspace.root, worst, "benign", LAST)
-    judge(workspace.root, next_worst, "true", LAST)
-    judge(workspace.root, next_worst, "withdrawn", LAST)
-    file = log.path(workspace.root)
+    words = [
+        (worst, "true"),
+        ("20200101-00000000", "benign"),
+        (worst, "benign"),
+        (next_worst, "true"),
+        (next_worst, "withdrawn"),
+    ]
+    file = verdicts.write(workspace.root, *(verdicts.verdict(name, word) for name, word in words))
     file.write_text(file.read_text() + '{"incident": "cut o')
     load(store, workspace, days=1)
     judged = store.query(

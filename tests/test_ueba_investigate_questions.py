@@ -13,7 +13,7 @@ import pytest
 from click.testing import CliRunner, Result
 from hypothesis import given as where
 from hypothesis import strategies as st
-from scored_world import incident, scored_edge
+from scored_world import incident_of, on_day
 from scored_world import table as scored_table
 
 from graphdb import Connection, QueryTimeout, ReadOnlyError, server
@@ -149,9 +149,11 @@ def found(day: str) -> Findings:
     ):
         kind = "resource" if target in ("share", "vault") else "machine"
         facts = {name: scores[name] for name in ("surprise", "p_value")}
-        edges.append(scored_edge(date, Edge(user, source, target, kind), scores.get("incident"), **facts))
+        edges.append(on_day(date, Edge(user, source, target, kind), scores.get("incident"), **facts))
     incidents = [
-        incident(edges, name, **facts, model=MODEL) for name, (on, facts) in INCIDENTS.items() if on == day
+        incident_of([edge for edge in edges if edge.incident == name], **facts, model=MODEL)
+        for name, (on, facts) in INCIDENTS.items()
+        if on == day
     ]
     return Findings(date, scored_table(edges), tuple(incidents))
 
@@ -817,10 +819,9 @@ def test_a_machine_and_a_resource_of_one_name_are_two(store: Store) -> None:
     ]  # fmt: skip
     date = dt.date.fromisoformat(day)
     edges = [
-        scored_edge(date, Edge("zoe", None, "twin", kind), "20250102-ffff")
-        for kind in ("machine", "resource")
+        on_day(date, Edge("zoe", None, "twin", kind), "20250102-ffff") for kind in ("machine", "resource")
     ]
-    inside = incident(edges, "20250102-ffff", reasons=(ODD,), model=MODEL)
+    inside = incident_of(edges, reasons=(ODD,), model=MODEL)
     try:
         for item, table in graph.day_tables(pa.Table.from_pylist(rows), date):
             load: Any = store.load_nodes if hasattr(item, "label") else store.load_relationships
