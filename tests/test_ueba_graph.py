@@ -18,8 +18,8 @@ import msgspec
 import numpy as np
 import pyarrow as pa
 import pytest
-from detect_world import edge_table
 import verdicts
+from detect_world import edge_table
 from scored_world import incident_of, on_day
 from scored_world import table as scored_table
 from small_workspace import CONFIG, DAY, LAST, run
@@ -105,7 +105,11 @@ def findings_of(
     incidents = [
         incident_of(
             [row for row in rows if row.incident == name],
-            **{"rank": rank, "score": 9.0 - rank, "p_value": 0.001, "reasons": REASONS, "model": model},
+            rank=rank,
+            score=9.0 - rank,
+            p_value=0.001,
+            reasons=REASONS,
+            model=model,
         )
         for rank, name in enumerate(ids, start=1)
     ]

@@ -26,7 +26,11 @@ def incident_drawing(edges: Sequence[ScoredEdge]) -> Drawing:
                     Line(user, start, "USED", "usual", f"{edge.user} acted from {edge.source}")
                 )
         drawing.add(target)
-        facts = {"user": edge.user, "surprise": edge.surprise, "p_value": edge.p_value}
+        facts: dict[str, str | float] = {
+            "user": edge.user,
+            "surprise": edge.surprise,
+            "p_value": edge.p_value,
+        }
         drawing.lines.append(Line(start, target, "REACHED", "strange", _meaning(edge), facts))
     return drawing
 

@@ -4,13 +4,14 @@ calls harmless."""
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
 from ueba import findings
-from ueba.contracts import scored
+from ueba.contracts.scored import ScoredEdge
 from ueba.investigate.perimeter.log import Log, place_of
 from ueba.investigate.perimeter.reach import DAY, Ints
 from ueba.triage import log as verdict_log
@@ -35,11 +36,11 @@ class Flags:
 
 def find_flags(workspace: Workspace, log: Log) -> Flags:
     """The incident of each event's edge."""
-    day = log.time // DAY  # days since 1970, [events]
+    day = log.time // DAY  # since 1970, [events]
     edges = _edges_in_incidents(
         workspace, {_EPOCH + dt.timedelta(days=int(number)) for number in np.unique(day)}
     )
-    ids = list(dict.fromkeys(edges["incident"]))
+    ids = list(dict.fromkeys(edge.incident for edge in edges if edge.incident is not None))
     marked = _numbered(edges, log, ids)
     near = np.flatnonzero(np.isin(log.user, marked["user"]) & np.isin(log.target, marked["target"]))
     columns = {
@@ -54,33 +55,35 @@ def find_flags(workspace: Workspace, log: Log) -> Flags:
     return Flags(ids, incident)
 
 
-def _edges_in_incidents(workspace: Workspace, days: set[dt.date]) -> pd.DataFrame:
-    """The scored edges of those days' incidents."""
+def _edges_in_incidents(workspace: Workspace, days: Collection[dt.date]) -> list[ScoredEdge]:
+    """The edges of those days' incidents, without hidden and harmless ones."""
     verdicts, folder = verdict_log.read(workspace.root).words, workspace.findings
-    harmless = [incident for incident, verdict in verdicts.items() if verdict in HARMLESS]
-    tables = [
-        findings.load(folder, day).reported(verdicts).edges
-        for day in findings.scored_days(folder)
-        if day in days
+    reported = [
+        findings.load(folder, day).reported(verdicts) for day in findings.scored_days(folder) if day in days
     ]
-    edges = scored.concatenated(tables)
-    return edges[edges["incident"].notna() & ~edges["incident"].isin(harmless)]
+    return [
+        edge
+        for found in reported
+        for incident in found.incidents
+        if verdicts.get(incident.id) not in HARMLESS
+        for edge in found.edges_of(incident)
+    ]
 
 
-def _numbered(edges: pd.DataFrame, log: Log, ids: list[str]) -> pd.DataFrame:
+def _numbered(edges: Sequence[ScoredEdge], log: Log, ids: Sequence[str]) -> pd.DataFrame:
     """The edges whose parts the log names, as numbers: day, user, source, target, incident."""
-    account, place, incident = (
-        {name: number for number, name in enumerate(names)} for names in (log.accounts, log.places, ids)
-    )
+    account = {name: number for number, name in enumerate(log.accounts)}
+    place = {entity: number for number, entity in enumerate(log.places)}
+    incident = {name: number for number, name in enumerate(ids)}
     rows = [
         (
             (edge.day - _EPOCH).days,
             account.get(edge.user),
             -1 if edge.source is None else place.get(place_of("machine", edge.source)),
             place.get(place_of(edge.target_kind, edge.target)),
-            incident[edge.incident],
+            incident.get(edge.incident or ""),
         )
-        for edge in edges.itertuples(index=False)
+        for edge in edges
     ]
     complete = [row for row in rows if None not in row]
     return pd.DataFrame(complete, columns=[*_KEYS, "incident"], dtype=np.int64)
