@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from ueba import findings
 from ueba.contracts.edge import Edge
 from ueba.contracts.explanation import Expected, Explanation
 from ueba.contracts.incident import Incident, ModelFacts
@@ -47,6 +49,12 @@ def scored_edge(**fields: Any) -> ScoredEdge:
         "pattern": (),
     }
     return ScoredEdge(**{**rest, **fields})
+
+
+def on_day(day: dt.date, edge: Edge, incident: str | None = None, **fields: Any) -> ScoredEdge:
+    """An edge of a day, at nine o'clock, with these fields otherwise."""
+    nine = dt.datetime.combine(day, dt.time(9))
+    return scored_edge(**edge._asdict(), first_seen=nine, incident=incident, **fields)
 
 
 def table(edges: Sequence[ScoredEdge]) -> pd.DataFrame:
@@ -95,3 +103,10 @@ def explanation(edge: Edge, **fields: Any) -> Explanation:
         "backoff": (),
     }
     return Explanation(**{**rest, **fields})
+
+
+def save(root: Path, edges: Sequence[ScoredEdge]) -> None:
+    """The findings of a day in a workspace: these edges, and an incident for each id that they name."""
+    ids = dict.fromkeys(edge.incident for edge in edges if edge.incident is not None)
+    incidents = tuple(incident_of([edge for edge in edges if edge.incident == name]) for name in ids)
+    findings.save(findings.Findings(edges[0].day, table(edges), incidents), root / "findings")

@@ -8,33 +8,41 @@ import re
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import msgspec
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pytest
 import verdicts
 from detect_world import edge_table
+from scored_world import incident_of, on_day
+from scored_world import table as scored_table
 from small_workspace import CONFIG, DAY, LAST, run
-from ueba.detect.findings import Finding
 
 from graphdb import Connection, GraphError
 from graphdb.store import Store
 from models.training import TrainingConfig
-from ueba import graph, ontology, stages
-from ueba.detect import findings
-from ueba.detect.score.detector import quiet
+from ueba import findings, graph, ontology, stages
+from ueba.contracts.edge import Edge
+from ueba.contracts.incident import ModelFacts
+from ueba.contracts.night import Night
+from ueba.contracts.reason import RareHour, Unknown
+from ueba.findings import Findings
 from ueba.investigate.entity import describe, find
+from ueba.memory import Memory
 from ueba.nightly import nightly
+from ueba.words import sentence
 from ueba.workspace import Workspace
 
 DOCS = (Path(__file__).parent.parent / "docs" / "graph.md").read_text()
 FIRST, SECOND = dt.date(2024, 5, 1), dt.date(2024, 5, 2)
-FACTS = {"trained_until": "2024-04-30", "first_day": "2024-04-01", "seeds": 1, "usual_score": {"10": 9.5}}
+MODEL = ModelFacts(dt.date(2024, 4, 1), dt.date(2024, 4, 30), 1, {"10": 9.5})
+REASONS = (RareHour("eve", 6.0), Unknown("source", "pc1"))
 
 
 @pytest.fixture
@@ -78,33 +86,34 @@ def day_in(store: Store, day: dt.date, rows: list[tuple[str, str | None, str]]) 
         load(item, rest)
 
 
-def finding(
-    day: dt.date, edges: list[tuple[str, str | None, str, float, str | None]], facts: dict[str, Any] = FACTS
-) -> Finding:
-    """Edges (user, source, target, surprise, incident), strangest first; each incident has its edges'
-    users."""
-    columns = ["user", "source", "target", "surprise", "incident"]
-    table = pd.DataFrame(edges, columns=columns).astype({"source": object, "incident": object})
-    table = table.where(table.notna(), None)
-    table["p_value"] = np.exp(-table["surprise"])
-    table["target_kind"] = np.where(table["target"] == "share", "resource", "machine")
-    found = [
-        {
-            "id": name,
-            "day": day.isoformat(),
-            "rank": rank,
-            "score": 9.0 - rank,
-            "p_value": 0.001,
-            "users": sorted(set(mine["user"])),
-            "machines": sorted({*mine["source"].dropna(), *mine["target"]}),
-            "edges": len(mine),
-            "reasons": [f"{name} is strange", "at night"],
-            "backoff": False,
-            "model": facts,
-        }
-        for rank, (name, mine) in enumerate(table[table["incident"].notna()].groupby("incident"), start=1)
+def findings_of(
+    day: dt.date, edges: list[tuple[str, str | None, str, float, str | None]], model: ModelFacts = MODEL
+) -> Findings:
+    """Edges (user, source, target, surprise, incident), strangest first."""
+    kinds = {"share": "resource"}
+    rows = [
+        on_day(
+            day,
+            Edge(user, source, target, kinds.get(target, "machine")),
+            incident,
+            surprise=surprise,
+            p_value=float(np.exp(-surprise)),
+        )
+        for user, source, target, surprise, incident in edges
     ]
-    return Finding(day, table, found)
+    ids = sorted({row.incident for row in rows if row.incident is not None})
+    incidents = [
+        incident_of(
+            [row for row in rows if row.incident == name],
+            rank=rank,
+            score=9.0 - rank,
+            p_value=0.001,
+            reasons=REASONS,
+            model=model,
+        )
+        for rank, name in enumerate(ids, start=1)
+    ]
+    return Findings(day, scored_table(rows), tuple(incidents))
 
 
 STRANGE = [
@@ -118,7 +127,7 @@ EDGES = [edge[:3] for edge in STRANGE]
 
 def test_an_incident_says_what_an_investigator_asks(store: Store) -> None:
     day_in(store, FIRST, EDGES)
-    graph.write_findings(store, finding(FIRST, STRANGE), {"i2": "benign"})
+    graph.write_findings(store, findings_of(FIRST, STRANGE), {"i2": "benign"})
     told = store.query("MATCH (i:Incident) RETURN i AS i ORDER BY i.rank")["i"].tolist()
     assert told[0] == {
         "labels": ["Incident"],
@@ -127,8 +136,8 @@ def test_an_incident_says_what_an_investigator_asks(store: Store) -> None:
         "rank": 1,
         "score": 8.0,
         "p_value": 0.001,
-        "title": "i1 is strange",
-        "reasons": ["i1 is strange", "at night"],
+        "title": sentence(REASONS[0]),
+        "reasons": [*map(sentence, REASONS)],
         "edges": 2,
         "users": 1,
         "machines": 3,
@@ -136,7 +145,8 @@ def test_an_incident_says_what_an_investigator_asks(store: Store) -> None:
     }
     assert [each.get("verdict") for each in told] == [None, "benign"]
     involved = store.query(
-        "MATCH (:Incident {id: 'i1'})-[r:INVOLVES]->(n) RETURN r.role AS role, labels(n) AS labels, n.name AS name"
+        "MATCH (:Incident {id: 'i1'})-[r:INVOLVES]->(n) RETURN r.role AS role, labels(n) AS labels,"
+        " n.name AS name"
     )
     assert sorted(involved.values.tolist()) == [
         ["source", ["Machine"], "pc1"],
@@ -151,25 +161,27 @@ def test_what_an_earlier_scoring_said_goes(store: Store) -> None:
     what was said of it."""
     for day in (FIRST, SECOND):
         day_in(store, day, EDGES)
-    other = finding(SECOND, [(*EDGES[0], 7.0, "j1")])
-    later = finding(FIRST, [(*EDGES[0], 4.0, "i1"), (*EDGES[1], 2.0, None)])
+    other = findings_of(SECOND, [(*EDGES[0], 7.0, "j1")])
+    later = findings_of(FIRST, [(*EDGES[0], 4.0, "i1"), (*EDGES[1], 2.0, None)])
     graph.write_findings(store, later, {})
     graph.write_findings(store, other, {})
     never_otherwise = dump(store)
-    graph.write_findings(store, finding(FIRST, STRANGE), {"i1": "malicious"})
+    graph.write_findings(store, findings_of(FIRST, STRANGE), {"i1": "malicious"})
     assert dump(store) != never_otherwise
     graph.write_findings(store, later, {})
     assert dump(store) == never_otherwise
     said = store.query(
-        "MATCH (u:User)-[r:LOGGED_ON|ACCESSED]->(m) WHERE r.surprise IS NOT NULL OR r.p_value IS NOT NULL OR r.incident IS NOT NULL"
-        " RETURN r.day AS day, u.name AS user, m.name AS target, r.surprise AS surprise, r.incident AS incident"
+        "MATCH (u:User)-[r:LOGGED_ON|ACCESSED]->(m) WHERE r.surprise IS NOT NULL OR r.p_value IS NOT"
+        " NULL OR r.incident IS NOT NULL"
+        " RETURN r.day AS day, u.name AS user, m.name AS target, r.surprise AS surprise, r.incident AS"
+        " incident"
     )
     assert sorted(said.values.tolist(), key=str) == [
         ["2024-05-01", "eve", "share", 2.0, None],
         ["2024-05-01", "eve", "srv", 4.0, "i1"],
         ["2024-05-02", "eve", "srv", 7.0, "j1"],
     ]
-    graph.write_findings(store, finding(FIRST, []), {})  # a day on which nothing at all is strange
+    graph.write_findings(store, findings_of(FIRST, []), {})  # a day on which nothing at all is strange
     assert store.query("MATCH ()-[r]->() WHERE r.surprise IS NOT NULL RETURN r.day AS day")[
         "day"
     ].tolist() == ["2024-05-02"]
@@ -177,15 +189,15 @@ def test_what_an_earlier_scoring_said_goes(store: Store) -> None:
 
 def test_what_stands_there_is_not_written_again_and_what_differs_is(store: Store) -> None:
     day_in(store, FIRST, EDGES)
-    graph.write_findings(store, finding(FIRST, STRANGE), {})
+    graph.write_findings(store, findings_of(FIRST, STRANGE), {})
     once = dump(store)
     with pytest.MonkeyPatch.context() as patch:
         writes = cut_at(patch, 10**9)
-        graph.write_findings(store, finding(FIRST, STRANGE), {"i7": "true"})
+        graph.write_findings(store, findings_of(FIRST, STRANGE), {"i7": "true"})
         assert writes == [0] and dump(store) == once
-        graph.write_findings(store, finding(FIRST, STRANGE), {"i1": "true"})
+        graph.write_findings(store, findings_of(FIRST, STRANGE), {"i1": "true"})
         assert writes[0] and dump(store) != once
-    graph.write_findings(store, finding(FIRST, STRANGE), {})
+    graph.write_findings(store, findings_of(FIRST, STRANGE), {})
     assert dump(store) == once
 
 
@@ -193,7 +205,7 @@ def test_findings_of_edges_that_are_not_there_make_none(store: Store) -> None:
     """The day's edges have other names by now than when it was scored."""
     day_in(store, FIRST, [("eve@corp", *edge[1:]) if edge[0] == "eve" else edge for edge in EDGES])
     day_in(store, SECOND, EDGES)
-    graph.write_findings(store, finding(FIRST, STRANGE), {})
+    graph.write_findings(store, findings_of(FIRST, STRANGE), {})
     every = store.query(
         "MATCH (u)-[r:LOGGED_ON|ACCESSED]->() WHERE r.day = $day RETURN u.name AS user, r.surprise AS nats",
         {"day": str(FIRST)},
@@ -208,13 +220,31 @@ def test_findings_of_edges_that_are_not_there_make_none(store: Store) -> None:
 
 def test_what_rules_hide_is_no_incident_unless_it_was_called_true(store: Store) -> None:
     day_in(store, FIRST, EDGES)
-    found = finding(FIRST, STRANGE)
-    hidden = Finding(FIRST, found.edges, [{**each, "suppressed_by": "patches"} for each in found.incidents])
-    asked = "MATCH ()-[r:LOGGED_ON|ACCESSED]->() WHERE r.incident IS NOT NULL RETURN DISTINCT r.incident AS id ORDER BY id"
+    found = findings_of(FIRST, STRANGE)
+    hidden = replace(
+        found, incidents=tuple(msgspec.structs.replace(each, hidden_by="patches") for each in found.incidents)
+    )
+    asked = (
+        "MATCH ()-[r:LOGGED_ON|ACCESSED]->() WHERE r.incident IS NOT NULL RETURN DISTINCT r.incident"
+        " AS id ORDER BY id"
+    )
     for said, ids in (({}, []), ({"i1": "true", "i2": "benign"}, ["i1"])):
         graph.write_findings(store, hidden, said)
         assert store.query(asked).values.ravel().tolist() == ids
         assert store.query("MATCH (i:Incident) RETURN i.id AS id ORDER BY id").values.ravel().tolist() == ids
+
+
+def test_a_machine_and_a_resource_of_one_name_are_two(store: Store) -> None:
+    """eve reaches, from the machine share, the resource share and the machine itself, which is no hop."""
+    table = edge_table(FIRST, [("eve", "share", "share"), ("bob", "share", "share")])
+    kinds = pa.array(["resource" if user == "eve" else "machine" for user in table["user"].to_pylist()])
+    table = table.set_column(table.column_names.index("target_kind"), "target_kind", kinds)
+    tables = graph.day_tables(table.append_column("witnesses", pa.array([0, 0])), FIRST)
+    for item, rows in tables:
+        load = store.load_nodes if hasattr(item, "label") else store.load_relationships
+        load(item, rows)
+    hops = store.query("MATCH (a)-[r:REACHED]->(b) RETURN labels(a) AS a, labels(b) AS b, r.user AS user")
+    assert hops.values.tolist() == [[["Machine"], ["Resource"], "eve"]]
 
 
 def test_one_load_at_a_time(scored: Workspace) -> None:
@@ -223,25 +253,31 @@ def test_one_load_at_a_time(scored: Workspace) -> None:
 
 
 def test_models_trained_until_the_same_day_are_two(store: Store) -> None:
-    other = {**FACTS, "usual_score": {"10": 9.6}}
+    other = msgspec.structs.replace(MODEL, usual_score={"10": 9.6})
     for day in (FIRST, SECOND):
         day_in(store, day, EDGES)
-    graph.write_findings(store, finding(FIRST, STRANGE[:1]), {})
-    graph.write_findings(store, finding(SECOND, [(*EDGES[2], 5.0, "j1")], other), {})
-    asked = "MATCH (i:Incident)-[:SCORED_BY]->(m:ModelRun) RETURN i.id AS i, m.id AS id, m.trained_until AS until ORDER BY i"
+    graph.write_findings(store, findings_of(FIRST, STRANGE[:1]), {})
+    graph.write_findings(store, findings_of(SECOND, [(*EDGES[2], 5.0, "j1")], other), {})
+    asked = (
+        "MATCH (i:Incident)-[:SCORED_BY]->(m:ModelRun) RETURN i.id AS i, m.id AS id, m.trained_until"
+        " AS until ORDER BY i"
+    )
     [first, second] = store.query(asked).to_dict("records")
     assert first["until"] == second["until"] == "2024-04-30" and first["id"] != second["id"]
-    graph.write_findings(store, finding(FIRST, STRANGE[:1], other), {})
+    graph.write_findings(store, findings_of(FIRST, STRANGE[:1], other), {})
     assert store.query(asked)["id"].tolist() == [second["id"]] * 2
     assert store.count(ontology.MODEL_RUN) == 1
 
 
 def test_incidents_go_with_their_days_and_keep_nobody(store: Store) -> None:
-    """eve, pc1 and share are in an incident of the first day and peers of whoever stays; they go."""
+    """eve, pc1 and share are in an incident of the first day and similar to entities that stay; they are
+    deleted."""
     day_in(store, FIRST, EDGES)
     day_in(store, SECOND, EDGES[2:3])
-    graph.write_findings(store, finding(FIRST, STRANGE), {})
-    graph.write_findings(store, finding(SECOND, [(*EDGES[2], 5.0, "j1")], {**FACTS, "seeds": 2}), {})
+    graph.write_findings(store, findings_of(FIRST, STRANGE), {})
+    graph.write_findings(
+        store, findings_of(SECOND, [(*EDGES[2], 5.0, "j1")], msgspec.structs.replace(MODEL, seeds=2)), {}
+    )
     for label, start, end in (
         ("USER", "eve", "bob"),
         ("USER", "bob", "eve"),
@@ -250,7 +286,7 @@ def test_incidents_go_with_their_days_and_keep_nobody(store: Store) -> None:
     ):
         ends = (getattr(ontology, label),) * 2
         store.load_relationships(
-            ontology.PEER_OF[ends], pa.table({"start": [start], "end": [end], "rank": [1]})
+            ontology.SIMILAR_TO[ends], pa.table({"start": [start], "end": [end], "rank": [1]})
         )
     store.prune(ontology.SCHEMA, "day", str(SECOND))
     left = dump(store)
@@ -260,8 +296,8 @@ def test_incidents_go_with_their_days_and_keep_nobody(store: Store) -> None:
         "srv",
     }
     assert [store.count(item) for item in (ontology.INCIDENT, ontology.MODEL_RUN)] == [1, 1]
-    peers = store.query("MATCH (a)-[:PEER_OF]->(b) RETURN a.name AS a, b.name AS b")
-    assert peers.values.tolist() == [["pc2", "srv"]]
+    similar = store.query("MATCH (a)-[:SIMILAR_TO]->(b) RETURN a.name AS a, b.name AS b")
+    assert similar.values.tolist() == [["pc2", "srv"]]
     store.prune(ontology.SCHEMA, "day", str(SECOND))
     assert dump(store) == left
     store.prune(ontology.SCHEMA, "day", str(SECOND + DAY))
@@ -280,25 +316,30 @@ def scored(trained: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Work
     at = (LAST - dt.date(1970, 1, 1) - DAY) // dt.timedelta(seconds=1)
     lines = [f"{at + n},U{n % 3}@X,U{n % 3}@X,K{n},C{n % 2},NTLM,Network,LogOn,Success\n" for n in range(10)]
     (workspace.root / "more.txt").write_text("".join(lines))
-    stages.read(workspace, str(workspace.root / "more.txt"), "lanl", CONFIG)
-    stages.score(workspace, LAST, CONFIG)
-    stages.train(workspace, LAST, CONFIG)
+    memory = Memory(workspace, CONFIG)
+    stages.read(memory, [str(workspace.root / "more.txt")], "lanl")
+    stages.score(memory, LAST)
+    stages.learn(memory, LAST)
     return workspace
 
 
 def load(store: Store, workspace: Workspace, days: int = 12) -> None:
-    graph.load(store, workspace, LAST - (days - 1) * DAY, LAST, quiet)
-    graph.write_peers(store, stages.known_of(workspace, None, CONFIG) if workspace.model.exists() else None)
+    memory = Memory(workspace, CONFIG)
+    graph.load(store, memory, LAST - (days - 1) * DAY, LAST)
+    graph.write_similar(store, stages.entity_context(memory) if memory.model_facts else None)
 
 
-def peers_of(store: Store, label: str, name: str) -> list[list[Any]]:
-    asked = f"MATCH (:{label} {{name: $name}})-[p:PEER_OF]->(o) RETURN o.name AS name, p.similarity AS similarity ORDER BY p.rank"
+def similar_to(store: Store, label: str, name: str) -> list[list[Any]]:
+    asked = (
+        f"MATCH (:{label} {{name: $name}})-[p:SIMILAR_TO]->(o) RETURN o.name AS name, p.similarity AS"
+        f" similarity ORDER BY p.rank"
+    )
     return store.query(asked, {"name": name}).values.tolist()
 
 
-def test_peers_are_those_that_ueba_entity_names(store: Store, scored: Workspace) -> None:
+def test_similar_entities_are_those_that_ueba_entity_lists(store: Store, scored: Workspace) -> None:
     load(store, scored)
-    known = stages.known_of(scored, None, CONFIG)
+    known = stages.entity_context(Memory(scored, CONFIG))
     checked: Counter[str] = Counter()
     names = [*known.history.users.names[::5], *known.history.places.names[::5], "K3", "K4", "K5"]
     for entity in (entity for name in names for entity in find(known, name)):
@@ -306,11 +347,11 @@ def test_peers_are_those_that_ueba_entity_names(store: Store, scored: Workspace)
         label = {"account": "User", "machine": "Machine", "resource": "Resource"}[facts["kind"].split()[-1]]
         said = [[each["name"], each["similarity"]] for each in facts["nearest"]]
         assert facts["nearest_by"] == "embedding" and len(said) == 5
-        assert peers_of(store, label, facts["name"]) == said, facts["name"]
+        assert similar_to(store, label, facts["name"]) == said, facts["name"]
         checked[facts["roles"][0]["role"]] += 1
     assert min(checked[role] for role in ("reaches", "is reached by", "is acted from by")) >= 3, checked
     assert run(scored.root, "entity", "--limit", "1").exit_code == 0
-    as_of = store.query("MATCH ()-[p:PEER_OF]->() RETURN DISTINCT p.as_of AS day")["day"]
+    as_of = store.query("MATCH ()-[p:SIMILAR_TO]->() RETURN DISTINCT p.as_of AS day")["day"]
     assert as_of.tolist() == [str(LAST)]
 
 
@@ -318,8 +359,9 @@ def test_the_cosine_of_embeddings_is_the_similarity(store: Store, scored: Worksp
     load(store, scored)
     for label in ("User", "Machine"):
         found = store.query(
-            f"MATCH (a:{label})-[p:PEER_OF]->(b:{label})"
-            " RETURN coalesce(a.embedding, a.embedding_as_source) AS a, a.embedding IS NULL AS acts, b.embedding AS reached,"
+            f"MATCH (a:{label})-[p:SIMILAR_TO]->(b:{label})"
+            " RETURN coalesce(a.embedding, a.embedding_as_source) AS a, a.embedding IS NULL AS acts,"
+            " b.embedding AS reached,"
             " b.embedding_as_source AS acting, p.similarity AS similarity",
             limit=10**5,
         )
@@ -327,35 +369,37 @@ def test_the_cosine_of_embeddings_is_the_similarity(store: Store, scored: Worksp
             a, b = np.array(row["a"]), np.array(row["acting"] if row["acts"] else row["reached"])
             assert (np.linalg.norm(a), a @ b) == pytest.approx((1, row["similarity"]), abs=2e-6)
     only_acting = store.query(
-        "MATCH (m:Machine) WHERE m.embedding IS NULL OPTIONAL MATCH ()-[r:LOGGED_ON]->(m) RETURN m.name, r AS r"
+        "MATCH (m:Machine) WHERE m.embedding IS NULL OPTIONAL MATCH ()-[r:LOGGED_ON]->(m) RETURN m.name,"
+        " r AS r"
     )
     assert len(only_acting) and only_acting["r"].isna().all()
 
 
-def test_a_vector_index_finds_the_peers_where_there_is_one(store: Store, scored: Workspace) -> None:
+def test_a_vector_index_finds_similar_entities_where_there_is_one(store: Store, scored: Workspace) -> None:
     load(store, scored)
     if store.connection.directory is not None:  # the bundled server has none
         assert len(store.query("SHOW INDEXES YIELD type WHERE type = 'VECTOR' RETURN type")) == 0
         return
     store._write("CALL db.awaitIndexes(60)", {})
     asked = (
-        "MATCH (u:User) WHERE u.name = $name CALL db.index.vector.queryNodes('user_embedding', 40, u.embedding) YIELD node, score"
+        "MATCH (u:User) WHERE u.name = $name CALL db.index.vector.queryNodes('user_embedding', 40,"
+        " u.embedding) YIELD node, score"
         " WHERE node.name <> $name RETURN node.name AS name, 2 * score - 1 AS similarity"
     )
     there = missed = 0
     for name in store.query("MATCH (u:User) RETURN u.name AS name ORDER BY name LIMIT 20")["name"]:
         found = dict(store.query(asked, {"name": name}).values.tolist())
-        for peer, similarity in peers_of(store, "User", name):
-            there, missed = there + 1, missed + (peer not in found)
-            assert peer not in found or found[peer] == pytest.approx(similarity, abs=1e-4)
+        for name_of_other, similarity in similar_to(store, "User", name):
+            there, missed = there + 1, missed + (name_of_other not in found)
+            assert name_of_other not in found or found[name_of_other] == pytest.approx(similarity, abs=1e-4)
     assert there >= 80 and missed <= there / 20  # the index is approximate: it may miss one now and then
 
 
-def test_the_graph_holds_peers_only_of_who_is_in_it_and_no_old_ones(
+def test_the_graph_holds_similar_entities_of_its_own_and_no_old_ones(
     store: Store, scored: Workspace, tmp_path: Path
 ) -> None:
     load(store, scored, days=1)
-    known = stages.known_of(scored, None, CONFIG)
+    known = stages.entity_context(Memory(scored, CONFIG))
     graphed = set(store.keys(ontology.USER))
     assert graphed < set(known.history.users.names)
     for name in sorted(graphed)[:10]:
@@ -366,22 +410,24 @@ def test_the_graph_holds_peers_only_of_who_is_in_it_and_no_old_ones(
             if each["name"] in graphed
         ]
         asked = (
-            "MATCH (:User {name: $name})-[p:PEER_OF]->(o) RETURN o.name AS name, p.rank AS rank ORDER BY rank"
+            "MATCH (:User {name: $name})-[p:SIMILAR_TO]->(o) RETURN o.name AS name, p.rank AS rank"
+            " ORDER BY rank"
         )
         assert list(store.query(asked, {"name": name}).itertuples(index=False, name=None)) == expected
     before = dump(store)
-    assert store.count(ontology.PEER_OF[ontology.USER, ontology.USER])
-    graph.write_peers(store, None)
-    assert store.count(ontology.PEER_OF[ontology.USER, ontology.USER]) == 0
+    assert store.count(ontology.SIMILAR_TO[ontology.USER, ontology.USER])
+    graph.write_similar(store, None)
+    assert store.count(ontology.SIMILAR_TO[ontology.USER, ontology.USER]) == 0
     assert (
         len(
             store.query(
-                "MATCH (n) WHERE n.embedding IS NOT NULL OR n.embedding_as_source IS NOT NULL RETURN n LIMIT 1"
+                "MATCH (n) WHERE n.embedding IS NOT NULL OR n.embedding_as_source IS NOT NULL RETURN n"
+                " LIMIT 1"
             )
         )
         == 0
     )
-    graph.write_peers(store, known)
+    graph.write_similar(store, known)
     assert dump(store) == before
 
 
@@ -390,15 +436,15 @@ def test_a_verdict_comes_with_the_next_load(store: Store, scored: Workspace, tmp
     shutil.copytree(scored.root, workspace.root)
     load(store, workspace, days=1)
     before = dump(store)
-    [worst, next_worst, *_] = [each["id"] for each in findings.load(workspace.findings, LAST).incidents]
-    said = [
+    [worst, next_worst, *_] = [each.id for each in findings.load(workspace.findings, LAST).incidents]
+    words = [
         (worst, "true"),
         ("20200101-00000000", "benign"),
         (worst, "benign"),
         (next_worst, "true"),
         (next_worst, "withdrawn"),
     ]
-    file = verdicts.write(workspace.root, *({"incident": name, "verdict": verdict} for name, verdict in said))
+    file = verdicts.write(workspace.root, *(verdicts.verdict(name, word) for name, word in words))
     file.write_text(file.read_text() + '{"incident": "cut o')
     load(store, workspace, days=1)
     judged = store.query(
@@ -425,7 +471,7 @@ def environment_of(connection: Connection) -> dict[str, str]:
 def test_again_is_the_same_graph(store: Store, scored: Workspace) -> None:
     load(store, scored)
     once = dump(store)
-    assert sum("PEER_OF" in each for each in once) > 100 and max(once.values()) == 1
+    assert sum("SIMILAR_TO" in each for each in once) > 100 and max(once.values()) == 1
     load(store, scored)
     assert dump(store) == once
     found = findings.load(scored.findings, LAST)
@@ -435,7 +481,7 @@ def test_again_is_the_same_graph(store: Store, scored: Workspace) -> None:
     wipe(store)
     for _ in range(2):
         said = run_load(scored, store)
-        assert "PEER_OF" in said and dump(store) == once
+        assert "SIMILAR_TO" in said and dump(store) == once
 
 
 def run_load(workspace: Workspace, store: Store) -> str:
@@ -500,7 +546,7 @@ def test_a_night_that_is_cut_off_is_finished_by_the_next(
         shutil.copytree(scored.root, tmp_path / name)
         return Workspace(tmp_path / name)
 
-    def night(workspace: Workspace) -> dict[str, Any]:
+    def night(workspace: Workspace) -> Night:
         return nightly(workspace, [str(late)], "lanl", CONFIG, environment)
 
     def stopping(module: ModuleType, name: str, after: int = 0) -> Callable[[pytest.MonkeyPatch], object]:
@@ -514,15 +560,15 @@ def test_a_night_that_is_cut_off_is_finished_by_the_next(
         return lambda patch: patch.setattr(module, name, stop)
 
     undisturbed = before("whole")
-    facts = night(undisturbed)
+    result = night(undisturbed)
     whole = dump(store)
-    assert facts["loaded"]["LOGGED_ON"] and "score" in facts["seconds"] and facts["peers"]
-    assert "score" not in night(undisturbed)["seconds"]
+    assert result.loaded["LOGGED_ON"] and "score" in result.seconds and result.similar
+    assert "score" not in night(undisturbed).seconds
     assert dump(store) == whole
     cuts = [
         stopping(graph, "load"),
-        stopping(stages, "train", after=1),  # scored, and not learned
-        stopping(graph, "write_peers"),
+        stopping(stages, "learn", after=1),  # scored, and not learned
+        stopping(graph, "write_similar"),
         lambda patch: cut_at(patch, 25),
     ]
     for number, cut in enumerate(cuts):
@@ -539,10 +585,11 @@ def test_a_night_that_is_cut_off_is_finished_by_the_next(
 
 
 def test_the_document_says_what_the_ontology_says() -> None:
-    rows = [
-        f"| `{item.replace('|', chr(92) + '|')}` | {what} | {', '.join(f'`{each.name}`' for each in properties)} |"
-        for item, what, properties in ontology.described()
-    ]
+    rows = []
+    for item, what, properties in ontology.described():
+        names = ", ".join(f"`{each.name}`" for each in properties)
+        escaped = item.replace("|", "\\|")
+        rows.append(f"| `{escaped}` | {what} | {names} |")
     assert re.findall(r"^\| `.*$", DOCS, re.MULTILINE) == rows
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import datetime as dt
 import json
 
-import pandas as pd
 import pytest
+import scored_world
 from ingest_world import event, read
 from small_workspace import run
 
-from ueba.detect import findings
+from ueba.contracts.edge import Edge
 from ueba.errors import WorkspaceError
 from ueba.investigate import day as days
 from ueba.workspace import Workspace
@@ -44,7 +44,9 @@ def world(tmp_path):
 
 
 def told(found):
-    return [(row["mark"], row["source"], row["target"], row["days"], row["why"]) for row in found.rows]
+    return [
+        (row["mark"], row["source"], row["target"], row["days"], row["why"]) for row in days.to_dicts(found)
+    ]
 
 
 def test_new_unusual_usual_and_missing_are_what_the_days_before_say(world):
@@ -94,15 +96,15 @@ def test_four_weeks_three_days_and_half_of_them_are_the_normal_day(tmp_path):
     read(tmp_path, log)
     found = days.day_of(Workspace(tmp_path), "ann@corp", MONDAY + dt.timedelta(days=28))
     assert found.like_days == 4
-    assert [(row["mark"], row["target"], row["days"]) for row in found.rows] == [
+    assert [(row.mark, row.edge.target, f"{row.like_days} of {found.like_days}") for row in found.edges] == [
         ("usual", "srv1", "4 of 4"),
         ("unusual", "long ago", "0 of 4"),  # known, but not from these four weeks
         ("missing", "half", "2 of 4"),
     ]
     few = days.day_of(Workspace(tmp_path), "ann@corp", MONDAY + dt.timedelta(days=2))
-    assert few.like_days == 3 and {row["mark"] for row in few.rows} == {"usual", "new"}
+    assert few.like_days == 3 and {row.mark for row in few.edges} == {"usual", "new"}
     fewer = days.day_of(Workspace(tmp_path), "ann@corp", MONDAY + dt.timedelta(days=1))
-    assert fewer.like_days == 2 and {row["mark"] for row in fewer.rows} == {"known", "new"}
+    assert fewer.like_days == 2 and {row.mark for row in fewer.edges} == {"known", "new"}
 
 
 def test_another_logon_type_is_unusual(world, tmp_path):
@@ -113,22 +115,30 @@ def test_another_logon_type_is_unusual(world, tmp_path):
 
 def test_a_strange_edge_of_a_scored_day_is_unusual(world):
     day = MONDAY + dt.timedelta(days=7)
-    edge = {
-        "day": day,
-        "user": "ann@corp",
-        "source": "ws1",
-        "target": "srv1",
-        "p_value": 0.001,
-        "strangeness": 9.0,
-    }
-    edge["incident"] = "20260309-aaaaaaaa"
-    findings.save(findings.Finding(day, pd.DataFrame([edge]), []), world.findings)
-    row = days.day_of(world, "ann@corp", day).rows[0]
-    assert (row["mark"], row["incident"], row["why"]) == (
+    edge = Edge("ann@corp", "ws1", "srv1", "machine")
+    scored_world.save(world.root, [scored_world.on_day(day, edge, "20260309-aaaaaaaa")])
+    row = days.day_of(world, "ann@corp", day).edges[0]
+    assert (row.mark, row.incident, row.why) == (
         "unusual",
         "20260309-aaaaaaaa",
-        "one of the strangest of the day (p 0.001)",
+        ("one of the strangest of the day (p 0.001)",),
     )
+
+
+def test_a_machine_and_a_resource_of_one_name_are_two(tmp_path):
+    """Ann reaches the machine fs on three days, and the resource fs on the fourth; only the resource is in an
+    incident."""
+    log = [on(day, "09:00", "ws1", "fs", logon_type="Network") for day in (0, 1, 2, 3)]
+    read(tmp_path, [*log, on(3, "10:00", "ws1", "fs", target_kind="resource", logon_type="Network")])
+    workspace, day = Workspace(tmp_path), MONDAY + dt.timedelta(days=3)
+    edge = Edge("ann@corp", "ws1", "fs", "resource")
+    scored_world.save(tmp_path, [scored_world.on_day(day, edge, "20260305-aaaaaaaa")])
+    found = days.day_of(workspace, "ann@corp", day)
+    assert [(row.edge.target_kind, row.mark, row.incident, row.why[:1]) for row in found.edges] == [
+        ("machine", "usual", None, ()),
+        ("resource", "new", "20260305-aaaaaaaa", ("never reached before",)),
+    ]
+    assert len(days.to_drawing(found).nodes) == 4
 
 
 def test_no_such_day_or_user_is_told_with_what_there_is(world):

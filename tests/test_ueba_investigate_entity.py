@@ -19,7 +19,7 @@ from ueba.detect.past.history import History, day_number
 from ueba.detect.score.detector import Detector
 from ueba.errors import WorkspaceError
 from ueba.ingest import lake
-from ueba.investigate import alike
+from ueba.investigate import similar
 from ueba.investigate.entity import Entity, EntityContext, describe, find, listing
 from ueba.workspace import Workspace
 
@@ -167,13 +167,13 @@ def test_the_product_of_two_directions_is_the_mean_cosine(trained: Workspace) ->
     graph = tensors.snapshot(
         history, model.users.find(history.users.names), model.places.find(history.places.names)
     )
-    embedded = alike.directions(replace(model, models=[model.models[0], halved(model.models[0])]), history)
+    embedded = similar.directions(replace(model, models=[model.models[0], halved(model.models[0])]), history)
     for role, direction in embedded.items():
         both = [
             inference.encode(weights, graph.x, graph.row, graph.pairs)[role]
             for weights in (model.models[0], halved(model.models[0]))
         ]
-        seen = alike.seen(history, role)
+        seen = similar.seen(history, role)
         assert direction[3] @ direction[5] == pytest.approx(
             np.mean([mahalanobis(z, seen) for z in both]), abs=1e-5
         )
@@ -210,7 +210,7 @@ def halved(weights: inference.Weights) -> inference.Weights:
 def test_the_nearest_are_those_of_a_plain_sort(rows: list[tuple[int, int, bool]], few: int) -> None:
     """Equals included: whoever comes first in the list is nearer."""
     direction, among = np.array([row[:2] for row in rows], float), np.array([row[2] for row in rows])
-    best, similarity = alike.nearest(direction, among, np.arange(len(rows)), few)
+    best, similarity = similar.nearest(direction, among, np.arange(len(rows)), few)
     for number, (found, how) in enumerate(zip(best, similarity, strict=True)):
         products = direction @ direction[number]
         others = [each for each in np.argsort(-products, kind="stable") if among[each] and each != number][

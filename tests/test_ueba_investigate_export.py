@@ -30,7 +30,9 @@ from scored_world import MODEL, explanation, incident_of, scored_edge, table
 from small_workspace import run
 
 from ueba import findings, words
+from ueba.contracts.entity import Entity
 from ueba.contracts.explanation import Counterfactual, Expected, Usual
+from ueba.contracts.perimeter import Perimeter, ReachedEntity
 from ueba.contracts.reason import Combination, NewPair
 from ueba.files import write_text
 from ueba.investigate import export
@@ -684,25 +686,27 @@ def test_opengraph_links_are_a_document_of_their_own(found):
 
 # --- stix ---------------------------------------------------------------------------------------------------
 
-FROM_WS1, FROM_SRV1 = ({"from": name, "from_kind": "machine"} for name in ("ws1", "srv1"))
-NOWHERE = {"from": None, "from_kind": None}
-PERIMETER = [
-    {"entity": "alice", "kind": "user", "class": "confirmed", "at": NINE, "via_user": None, **FROM_WS1},
-    {"entity": "srv1", "kind": "machine", "class": "confirmed", "at": NINE, "via_user": "alice", **FROM_WS1},
-    {
-        "entity": "10.0.0.7",
-        "kind": "address",
-        "class": "possible",
-        "at": NINE,
-        "via_user": "alice",
-        **FROM_SRV1,
-    },
-    {"entity": EVIL, "kind": "resource", "class": "contact", "at": None, "via_user": None, **NOWHERE},
-]
+WS1, SRV1 = Entity("machine", "ws1"), Entity("machine", "srv1")
+
+
+def step(entity, start, via_user, certainty="confirmed"):
+    return ReachedEntity(entity, certainty, 1, NINE, via_user, start, "log:1", None)
+
+
+REACHED = (
+    step(Entity("user", "alice"), WS1, "alice"),
+    step(SRV1, WS1, "alice"),
+    step(Entity("address", "10.0.0.7"), SRV1, "alice", "possible"),
+    step(Entity("resource", EVIL), SRV1, "alice", "possible"),
+)
+
+
+def perimeter_of(*reached, origin=WS1):
+    return Perimeter(NINE, FOUND, (origin,), (), (), reached, (), (), ())
 
 
 def test_stix_is_taken_by_the_library_and_ids_follow_from_the_content():
-    made = stix.perimeter(PERIMETER, [("machine", "ws1")], NINE, FOUND)
+    made = stix.perimeter(perimeter_of(*REACHED))
     bundle = stix2.parse(json.dumps(made), allow_custom=False)
     by_type: dict[str, list] = {}
     for each in bundle.objects:
@@ -714,8 +718,7 @@ def test_stix_is_taken_by_the_library_and_ids_follow_from_the_content():
     assert {each.name: [name[ref] for ref in each.object_refs] for each in by_type["grouping"]} == {
         "perimeter: origin": ["ws1"],
         "perimeter: confirmed": ["alice", "srv1"],
-        "perimeter: possible": ["10.0.0.7"],
-        "perimeter: contact": [EVIL],
+        "perimeter: possible": ["10.0.0.7", EVIL],
     }
     assert [
         (name[each.source_ref], name[each.target_ref], each.start_time) for each in by_type["relationship"]
@@ -723,40 +726,26 @@ def test_stix_is_taken_by_the_library_and_ids_follow_from_the_content():
         ("ws1", "alice", NINE),
         ("ws1", "srv1", NINE),
         ("srv1", "10.0.0.7", NINE),
+        ("srv1", EVIL, NINE),
     ]
     assert by_type["relationship"][1].description == "ws1 to srv1 as alice"
-    assert made == stix.perimeter(PERIMETER, [("machine", "ws1")], NINE, FOUND)
-    assert made["id"] != stix.perimeter(PERIMETER[:3], [("machine", "ws1")], NINE, FOUND)["id"]
+    assert made == stix.perimeter(perimeter_of(*REACHED))
+    assert made["id"] != stix.perimeter(perimeter_of(*REACHED[:3]))["id"]
     assert len({each["id"] for each in made["objects"]}) == len(made["objects"])
 
 
 def test_a_step_in_stix_begins_at_what_is_of_that_kind():
     rows = [
-        {
-            "entity": "fs01",
-            "kind": "resource",
-            "class": "possible",
-            "at": NINE,
-            "via_user": "fs01",
-            **FROM_WS1,
-        },
-        {
-            "entity": "srv1",
-            "kind": "machine",
-            "class": "possible",
-            "at": NINE,
-            "via_user": "fs01",
-            "from": "fs01",
-            "from_kind": "user",
-        },
+        step(Entity("resource", "fs01"), WS1, "fs01", "possible"),
+        step(SRV1, Entity("user", "fs01"), "fs01", "possible"),
     ]
-    made = stix.perimeter(rows, [("machine", "fs01")], NINE, FOUND)["objects"]
-    (step,) = [
+    made = stix.perimeter(perimeter_of(*rows, origin=Entity("machine", "fs01")))["objects"]
+    (relationship,) = [
         each
         for each in made
         if each["type"] == "relationship" and each["description"] == "fs01 to srv1 as fs01"
     ]
-    assert step["source_ref"].startswith("user-account--")
+    assert relationship["source_ref"].startswith("user-account--")
 
 
 # --- web hook -----------------------------------------------------------------------------------------------

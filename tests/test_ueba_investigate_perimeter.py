@@ -10,23 +10,26 @@ from pathlib import Path
 
 import networkx as nx
 import numpy as np
-import pandas as pd
 import pytest
+import scored_world
 import verdicts
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from ingest_world import event, read
 from small_workspace import run
 
-from ueba.detect import findings
+from ueba.contracts.edge import Edge
+from ueba.contracts.entity import Entity
+from ueba.contracts.perimeter import ReachedEntity
 from ueba.errors import WorkspaceError
 from ueba.investigate import names as names_asked
-from ueba.investigate import perimeter
-from ueba.investigate.perimeter import NEVER, Events
+from ueba.investigate.perimeter import draw_up, forms, reach
+from ueba.investigate.perimeter.reach import NEVER, Events
 from ueba.workspace import Workspace
 
 M365 = Path(__file__).parents[2] / "shared/data/m365/unified_audit_log.csv.gz"
 DAY = dt.date(2026, 3, 2)
+INCIDENT = "20260302-aaaaaaaa"
 BEGIN, END = dt.datetime(2026, 3, 2), dt.datetime(2026, 3, 2, 23, 59, 59)
 
 # --- the oracle ---------------------------------------------------------------------------------------------
@@ -52,10 +55,10 @@ class One:
 
 
 def chains(events, held, on, hops):
-    """What is reached, by trying every chain of events, and the rows that moved: {("held", account), ("on",
+    """What is reached, by trying every chain of events, and the rows that moved: {("owned", account), ("on",
     place) or ("exposed", account, by the row of the event that exposes it): (earliest, fewest events)},
     confirmed and possible."""
-    starts = [("held", i, t) for i, t in enumerate(held) if t != NEVER] + [
+    starts = [("owned", i, t) for i, t in enumerate(held) if t != NEVER] + [
         ("on", i, t) for i, t in enumerate(on) if t != NEVER
     ]
     best = {True: {}, False: {}}
@@ -75,7 +78,7 @@ def chains(events, held, on, hops):
                 arrive(certain, "exposed", e.user, row, length)
             cost = 2 if what == "exposed" else 1  # the event that exposed is one of the chain
             if length + cost <= hops and not e.contact and (e.flagged or not certain):
-                by_account = what in ("held", "exposed") and number in (e.user, e.actor)
+                by_account = what in ("owned", "exposed") and number in (e.user, e.actor)
                 after = (
                     e.flagged and row > when and e.time - events[when].time <= LATELY
                     if what == "exposed"
@@ -91,7 +94,7 @@ def chains(events, held, on, hops):
             certain
         ):  # a flagged event of the attacker's: so it is possible too, and its account is in his hands
             moved[False].add(row)
-            arrive(certain, "held", e.user, e.time, length)
+            arrive(certain, "owned", e.user, e.time, length)
         arrive(certain, "on", e.target, e.time, length)
         if by_account and e.source >= 0:
             arrive(certain, "on", e.source, e.time, length)
@@ -147,7 +150,7 @@ def test_the_oracle_knows_who_is_exposed_and_what_comes_of_it():
         ("exposed", 0): (0, 0),
         ("on", 4): (3, 2),
         ("on", 3): (3, 2),
-        ("held", 0): (3, 2),
+        ("owned", 0): (3, 2),
     }
     assert moved == {1}
     assert set(chains([there, replace(elsewhere, flagged=False)], [NEVER], on, 9)[1][0]) == {
@@ -171,11 +174,11 @@ def test_the_oracle_knows_who_is_exposed_and_what_comes_of_it():
 )
 @settings(max_examples=400, deadline=None)
 def test_it_is_what_trying_every_chain_gives(events, held, on, hops):
-    owned, *states = perimeter.reach(table(events), np.array(held), np.array(on), hops, LATELY)
+    owned, *states = reach.reach(table(events), np.array(held), np.array(on), hops, LATELY)
     for state, (expected, moved) in zip(states, chains(events, held, on, hops), strict=True):
         told = {
             (what, number): (int(arrivals.time[number]), int(arrivals.hops[number]))
-            for what, arrivals in (("held", owned), ("on", state.on), ("exposed", state.exposed))
+            for what, arrivals in (("owned", owned), ("on", state.on), ("exposed", state.exposed))
             for number in np.flatnonzero(arrivals.time < NEVER).tolist()
         }
         assert told == expected
@@ -188,7 +191,7 @@ def test_confirmed_is_part_of_possible_and_more_hops_reach_no_less(events, on):
     held, on = np.full(USERS, NEVER), np.array(on)
     before = None
     for hops in (1, 2, 3, None):
-        _, confirmed, possible = perimeter.reach(table(events), held, on, hops)
+        _, confirmed, possible = reach.reach(table(events), held, on, hops)
         assert (possible.on.time <= confirmed.on.time).all() and (
             possible.exposed.time <= confirmed.exposed.time
         ).all()
@@ -200,7 +203,7 @@ def test_confirmed_is_part_of_possible_and_more_hops_reach_no_less(events, on):
 @given(log, st.lists(began, min_size=PLACES, max_size=PLACES))
 @settings(max_examples=100, deadline=None)
 def test_who_is_exposed_is_who_was_there(events, on):
-    found = perimeter.exposed(table(events), perimeter.Arrivals.of(np.array(on)))
+    found = reach.exposed(table(events), reach.Arrivals.of(np.array(on)))
     told = {(int(row.user), int(row.place)): (int(row.time), int(row.event)) for row in found.itertuples()}
     expected = {}
     for row, e in reversed([*enumerate(events)]):
@@ -216,28 +219,32 @@ def test_who_is_exposed_is_who_was_there(events, on):
 
 
 def found(folder, *names, since=BEGIN, until=END, hops=None, indicators=()):
-    return perimeter.draw_up(Workspace(folder), names, indicators, since, until, hops)
+    return draw_up(Workspace(folder), names, indicators, since, until, hops)
 
 
 def told(result):
     return {
-        (row["entity"], row["kind"], row["class"], row["at"][11:16], row["hops"]) for row in result.reached
+        (row.entity.name, row.entity.kind, row.certainty, f"{row.at:%H:%M}", row.hops)
+        for row in result.reached
     }
 
 
+def lines(result):
+    """The lines of the drawing, by the ends' kinds and names."""
+    return {(":".join(line.start), ":".join(line.end)) for line in forms.to_drawing(result).lines}
+
+
 def names(rows):
-    return {row["entity"] for row in rows}
+    return {(row.entity if isinstance(row, ReachedEntity) else row).name for row in rows}
 
 
 def flag(folder, *edges):
-    """Findings of the day, in which these edges are in an incident."""
-    columns = ["user", "source", "target"]
-    rows = pd.DataFrame(
-        [[DAY, *edge, "machine", "20260302-aaaaaaaa", 9.0] for edge in edges],
-        columns=["day", *columns, "target_kind", "incident", "strangeness"],
-        dtype=object,
-    )
-    findings.save(findings.Finding(DAY, rows, [{"id": "20260302-aaaaaaaa"}]), Workspace(folder).findings)
+    """Findings of the day, in which these edges, to machines, are in an incident."""
+    rows = [
+        scored_world.on_day(DAY, Edge(user, source, target, "machine"), INCIDENT)
+        for user, source, target in edges
+    ]
+    scored_world.save(folder, rows)
 
 
 def test_a_machine_leads_on_by_who_acts_from_it_and_only_after(tmp_path):
@@ -258,9 +265,9 @@ def test_a_machine_leads_on_by_who_acts_from_it_and_only_after(tmp_path):
         ("carol", "user", "possible", "09:40", 1),
     }
     assert names(result.not_reached) == {"dave", "ws5", "ws9", "elsewhere", "unrelated", "toosoon"}
-    assert [(row["machine"], row["account"]) for row in result.exposed] == [("ws1", "bob"), ("srv1", "carol")]
-    (first,) = [row for row in result.reached if row["entity"] == "srv1"]
-    assert first["event"].endswith("log0:2") and first["via_user"] == "bob" and first["from"] == "ws1"
+    assert [(row.machine, row.account) for row in result.exposed] == [("ws1", "bob"), ("srv1", "carol")]
+    (first,) = [row for row in result.reached if row.entity.name == "srv1"]
+    assert first.event.endswith("log0:2") and first.via_user == "bob" and first.start.name == "ws1"
     assert names(found(tmp_path, "ws1", since=BEGIN.replace(hour=9), hops=1).reached) == {
         "srv1",
         "bob",
@@ -296,7 +303,7 @@ def test_what_leaves_credentials_exposes_and_a_network_logon_or_a_ticket_does_no
     ]
     read(tmp_path, log)
     result = found(tmp_path, "ws1")
-    assert {(row["machine"], row["account"]) for row in result.exposed} == {
+    assert {(row.machine, row.account) for row in result.exposed} == {
         ("ws1", "bob"),
         ("srv1", "ann"),
         ("srv1", "eli"),
@@ -314,12 +321,12 @@ def test_flagged_edges_confirm_and_make_the_account_the_attackers_unless_called_
     read(tmp_path, log)
     flag(tmp_path, ("bob", "ws1", "srv1"), ("adm", "srv1", "srv2"))
     result = found(tmp_path, "ws1")
-    classes = {(row["entity"], row["class"]) for row in result.reached}
+    classes = {(row.entity.name, row.certainty) for row in result.reached}
     confirmed = {(name, "confirmed") for name in ("srv1", "srv2", "bob", "adm")}
     assert classes == confirmed | {(name, "possible") for name in ("srv8", "srv7", "srv3", "ann")}
-    assert {row["incident"] for row in result.reached if row["class"] == "confirmed"} == {"20260302-aaaaaaaa"}
-    verdicts.write(tmp_path, {"incident": "20260302-aaaaaaaa", "verdict": "benign"})
-    assert {row["class"] for row in found(tmp_path, "ws1").reached} == {"possible"}
+    assert {row.incident for row in result.reached if row.certainty == "confirmed"} == {INCIDENT}
+    verdicts.write(tmp_path, verdicts.verdict(INCIDENT, "benign"))
+    assert {row.certainty for row in found(tmp_path, "ws1").reached} == {"possible"}
 
 
 def test_a_flagged_event_of_an_exposed_account_moves_wherever_it_is(tmp_path):
@@ -334,7 +341,7 @@ def test_a_flagged_event_of_an_exposed_account_moves_wherever_it_is(tmp_path):
     elsewhere = {"srv7", "dc1"}
     assert not elsewhere & names(found(tmp_path, "ws1").reached)  # unflagged
     flag(tmp_path, ("bob", "ws1", "srv1"), ("adm", "srv7", "dc1"), ("adm", "srv6", "dc1"))
-    classes = {(row["entity"], row["class"], row["hops"]) for row in found(tmp_path, "ws1").reached}
+    classes = {(row.entity.name, row.certainty, row.hops) for row in found(tmp_path, "ws1").reached}
     confirmed = {
         ("srv1", "confirmed", 1),
         ("bob", "confirmed", 1),
@@ -350,7 +357,7 @@ def test_a_flagged_event_of_an_exposed_account_moves_wherever_it_is(tmp_path):
     flag(
         tmp_path, ("adm", "srv7", "dc1")
     )  # where srv1 is only possible, so is what follows, and the account is not in his hands
-    classes = {(row["entity"], row["class"]) for row in found(tmp_path, "ws1").reached}
+    classes = {(row.entity.name, row.certainty) for row in found(tmp_path, "ws1").reached}
     assert classes == {(name, "possible") for name in ("srv1", "bob", "adm", "srv7", "dc1")}
 
 
@@ -361,7 +368,7 @@ def test_the_event_that_exposes_an_account_does_not_itself_lead_back_to_where_it
     ]
     read(tmp_path, log)
     flag(tmp_path, ("bob", "ws1", "srv1"), ("adm", "ws2", "srv1"))
-    assert ("adm", "possible") in {(row["entity"], row["class"]) for row in found(tmp_path, "ws1").reached}
+    assert ("adm", "possible") in {(row.entity.name, row.certainty) for row in found(tmp_path, "ws1").reached}
     assert "ws2" in names(found(tmp_path, "ws1").not_reached)
 
 
@@ -371,9 +378,7 @@ def test_nobody_is_exposed_on_a_resource(tmp_path):
     read(tmp_path, log)
     result = found(tmp_path, "bob")
     assert names(result.reached) == {"ws1", "Okta"}
-    assert names(result.not_reached) == {"ann", "ws2"} and {row["account"] for row in result.exposed} == {
-        "bob"
-    }
+    assert names(result.not_reached) == {"ann", "ws2"} and {row.account for row in result.exposed} == {"bob"}
 
 
 def test_nobody_is_on_an_address_though_it_is_reached(tmp_path):
@@ -386,14 +391,14 @@ def test_nobody_is_on_an_address_though_it_is_reached(tmp_path):
     ]
     read(tmp_path, log)
     result = found(tmp_path, "bob")
-    assert {(row["entity"], row["kind"]) for row in result.reached} == {
+    assert {(row.entity.name, row.entity.kind) for row in result.reached} == {
         ("198.51.100.1", "address"),
         ("vpn", "machine"),
         ("ws1", "machine"),
         ("198.51.100.9", "address"),
     }
     assert names(result.not_reached) == {"ann", "srv1", "cat", "srv2"}
-    assert [(row["machine"], row["account"]) for row in result.exposed] == [("ws1", "bob")]
+    assert [(row.machine, row.account) for row in result.exposed] == [("ws1", "bob")]
 
 
 def test_who_is_at_work_on_a_machine_without_a_logon_is_exposed_but_not_nobody(tmp_path):
@@ -414,7 +419,7 @@ def test_who_is_at_work_on_a_machine_without_a_logon_is_exposed_but_not_nobody(t
     ]
     read(tmp_path, log)
     result = found(tmp_path, "ws1")
-    on_it = {row["account"] for row in result.exposed if row["machine"] != "ws1"}
+    on_it = {row.account for row in result.exposed if row.machine != "ws1"}
     assert on_it == {"sam", "tim", "ws7$@corp.example"}
     assert {"ws6.corp.example", "dc1", "dc2"} <= names(result.reached)  # whoever acts from there leads on
     assert names(result.not_reached) == {"una", "ws3", "val", "wes", "xia", "yan"}
@@ -432,17 +437,21 @@ def test_a_machine_and_a_resource_of_one_name_are_two(tmp_path):
     read(tmp_path, log)
     flag(tmp_path, ("bob", "ws1", "fs01"))  # the machine's edge, of which there is no event
     result = found(tmp_path, "ws1")
-    kinds = {(row["entity"], row["kind"], row["class"]) for row in result.reached if row["kind"] != "user"}
+    kinds = {
+        (row.entity.name, row.entity.kind, row.certainty)
+        for row in result.reached
+        if row.entity.kind != "user"
+    }
     assert kinds == {(name, "machine", "possible") for name in ("fs02", "srv3")} | {
         ("fs01", "resource", "possible")
     }
-    others = {(row["entity"], row["kind"]) for row in result.not_reached}
+    others = {(entity.name, entity.kind) for entity in result.not_reached}
     assert {("fs01", "machine"), ("srv2", "machine"), ("fs02", "resource")} <= others
-    assert perimeter.to_graph(result).has_edge("machine:fs02", "machine:srv3")
+    assert ("machine:fs02", "machine:srv3") in lines(result)
     both = found(tmp_path, "fs02", since=BEGIN.replace(hour=9, minute=30))
-    assert both.origins == [{"entity": "fs02", "kind": "machine"}, {"entity": "fs02", "kind": "resource"}]
+    assert both.origins == (Entity("machine", "fs02"), Entity("resource", "fs02"))
     reached = {("cat", "confirmed"), ("ws8", "confirmed"), ("srv3", "possible")}
-    assert {(row["entity"], row["class"]) for row in both.reached} == reached
+    assert {(row.entity.name, row.certainty) for row in both.reached} == reached
 
 
 def test_a_step_begins_at_what_is_of_its_kind(tmp_path):
@@ -455,10 +464,9 @@ def test_a_step_begins_at_what_is_of_its_kind(tmp_path):
         ],
     )
     result = found(tmp_path, "bob")
-    (first,) = [row for row in result.reached if row["entity"] == "srv1"]
-    assert (first["from"], first["from_kind"]) == ("bob", "user")
-    graph = perimeter.to_graph(result)
-    assert graph.has_edge("user:bob", "machine:srv1") and graph.has_edge("machine:ws1", "machine:bob")
+    (first,) = [row for row in result.reached if row.entity.name == "srv1"]
+    assert (first.start.name, first.start.kind) == ("bob", "user")
+    assert {("user:bob", "machine:srv1"), ("machine:ws1", "machine:bob")} <= lines(result)
 
 
 def test_hops_are_the_fewest_and_the_time_is_the_earliest(tmp_path):
@@ -469,10 +477,10 @@ def test_hops_are_the_fewest_and_the_time_is_the_earliest(tmp_path):
         event("11:00:00", "bob", "ws1", "s3", logon_type="Network"),
     ]
     read(tmp_path, log)
-    (row,) = [row for row in found(tmp_path, "ws1").reached if row["entity"] == "s3"]
-    assert (row["hops"], row["at"][11:16], row["from"]) == (1, "09:20", "s2")
-    (row,) = [row for row in found(tmp_path, "ws1", hops=2).reached if row["entity"] == "s3"]
-    assert (row["hops"], row["at"][11:16], row["from"]) == (1, "11:00", "ws1")
+    (row,) = [row for row in found(tmp_path, "ws1").reached if row.entity.name == "s3"]
+    assert (row.hops, f"{row.at:%H:%M}", row.start.name) == (1, "09:20", "s2")
+    (row,) = [row for row in found(tmp_path, "ws1", hops=2).reached if row.entity.name == "s3"]
+    assert (row.hops, f"{row.at:%H:%M}", row.start.name) == (1, "11:00", "ws1")
 
 
 def test_an_address_has_contacts_whose_accounts_lead_on(tmp_path):
@@ -512,16 +520,16 @@ def test_an_address_has_contacts_whose_accounts_lead_on(tmp_path):
     ]
     read(tmp_path, log)
     result = found(tmp_path, "203.0.113.9")
-    assert {(row["entity"], row["kind"], row["class"]) for row in result.reached} == {
+    assert {(row.entity.name, row.entity.kind, row.certainty) for row in result.reached} == {
         ("joe@x.example", "user", "confirmed"),
         ("joe@x.example", "resource", "confirmed"),
         ("boss@x.example", "resource", "possible"),
         ("198.51.100.1", "address", "possible"),
     }
-    assert [(row["user"], row["target"], row["events"]) for row in result.contacts] == [
+    assert [(row.user, row.target, row.events) for row in result.contacts] == [
         ("joe@x.example", "joe@x.example", 2)
     ]
-    touched = {(row["target"], row["detail"], row["class"]) for row in result.touched}
+    touched = {(row.target, row.detail, row.certainty) for row in result.touched}
     assert touched == {
         ("joe@x.example", "\\Inbox", "confirmed"),
         ("joe@x.example", "rule 1", "confirmed"),
@@ -539,7 +547,7 @@ def test_a_mail_address_is_looked_for_in_what_events_tell(tmp_path):
         ],
     )
     result = found(tmp_path, indicators=["evil@out.example", "nobody@out.example"])
-    assert {(row["entity"], row["kind"], row["class"]) for row in result.reached} == {
+    assert {(row.entity.name, row.entity.kind, row.certainty) for row in result.reached} == {
         ("joe@x.example", "user", "confirmed"),
         ("joe@x.example", "resource", "confirmed"),
     }
@@ -555,11 +563,11 @@ def test_an_attempt_is_told_and_reaches_nothing(tmp_path):
     ]
     read(tmp_path, log)
     result = found(tmp_path, "203.0.113.9")
-    told = [(row["indicator"], row["user"], row["outcome"], row["events"]) for row in result.contacts]
+    told = [(row.indicator, row.user, row.outcome, row.events) for row in result.contacts]
     assert told == [("203.0.113.9", "ann", "failure", 2), ("203.0.113.9", "bob", "success", 1)]
     assert {"ann", "ws1", "srv1"} <= names(result.not_reached) and names(result.reached) == {"bob", "vpn"}
     only = found(tmp_path, indicators=["203.0.113.9", "203.0.113.10"], until=BEGIN.replace(hour=9, second=30))
-    assert only.unknown == ["203.0.113.10"] and len(only.contacts) == 1 and not only.reached
+    assert only.unknown == ("203.0.113.10",) and len(only.contacts) == 1 and not only.reached
 
 
 def test_who_uses_anothers_account_leads_on(tmp_path):
@@ -571,7 +579,7 @@ def test_who_uses_anothers_account_leads_on(tmp_path):
         event("09:30:00", "adm", "ws8", "srv2", logon_type="Network"),
     ]
     read(tmp_path, log)
-    reached = {(row["entity"], row["kind"], row["hops"]) for row in found(tmp_path, "alice").reached}
+    reached = {(row.entity.name, row.entity.kind, row.hops) for row in found(tmp_path, "alice").reached}
     assert {("srv1", "machine", 1), ("ws9", "machine", 1)} <= reached and "srv2" not in {
         name for name, _, _ in reached
     }
@@ -587,7 +595,7 @@ def test_an_indicator_is_the_whole_of_an_address_in_any_spelling(tmp_path):
     ]
     read(tmp_path, log)
     result = found(tmp_path, indicators=["evil@out.example", "2001:0DB8:0::1"])
-    assert [(row["indicator"], row["user"]) for row in result.contacts] == [
+    assert [(row.indicator, row.user) for row in result.contacts] == [
         ("evil@out.example", "lee@x.example"),
         ("2001:db8::1", "ann"),
     ]
@@ -601,7 +609,7 @@ def test_what_is_touched_is_no_further_away_than_was_asked(tmp_path):
     ]
     read(tmp_path, log)
     assert not found(tmp_path, "ws1", hops=1).touched
-    assert [row["target"] for row in found(tmp_path, "ws1", hops=2).touched] == ["vault"]
+    assert [row.target for row in found(tmp_path, "ws1", hops=2).touched] == ["vault"]
 
 
 def test_what_is_too_far_away_is_not_listed_because_another_touched_the_same(tmp_path):
@@ -612,8 +620,8 @@ def test_what_is_too_far_away_is_not_listed_because_another_touched_the_same(tmp
         event("10:00:00", "ann", "srv1", "vault", detail="far", **share),
     ]
     read(tmp_path, log)
-    assert [row["detail"] for row in found(tmp_path, "ws1", hops=1).touched] == ["near"]
-    assert [row["detail"] for row in found(tmp_path, "ws1", hops=2).touched] == ["near", "far"]
+    assert [row.detail for row in found(tmp_path, "ws1", hops=1).touched] == ["near"]
+    assert [row.detail for row in found(tmp_path, "ws1", hops=2).touched] == ["near", "far"]
 
 
 def test_whoever_touches_a_resource_is_a_contact(tmp_path):
@@ -624,7 +632,7 @@ def test_whoever_touches_a_resource_is_a_contact(tmp_path):
     ]
     read(tmp_path, [*log, event("08:00:00", "bob", "ws2", "\\\\srv\\tools", **share)])
     result = found(tmp_path, "\\\\srv\\tools", since=BEGIN.replace(hour=8, minute=30))
-    assert {(row["entity"], row["class"]) for row in result.reached} == {
+    assert {(row.entity.name, row.certainty) for row in result.reached} == {
         ("ann", "confirmed"),
         ("ws1", "confirmed"),
         ("srv2", "possible"),
@@ -637,7 +645,7 @@ def test_all_that_an_indicator_does_is_the_attackers(tmp_path):
         event("10:00:00", "ann", "srv1", "srv2"),
     ]
     read(tmp_path, log)
-    classes = {(row["entity"], row["class"]) for row in found(tmp_path, indicators=["WS1"]).reached}
+    classes = {(row.entity.name, row.certainty) for row in found(tmp_path, indicators=["WS1"]).reached}
     assert classes == {("bob", "confirmed"), ("srv1", "confirmed"), ("srv2", "possible"), ("ann", "possible")}
 
 
@@ -650,15 +658,15 @@ def test_a_list_may_be_long_and_say_a_thing_twice(tmp_path):
     read(tmp_path, log)
     mails = [f"m{number}@out.example" for number in range(9)]
     result = found(tmp_path, indicators=["203.0.113.1", "WS1", "ws1", *mails, "ws3", "ws4"])
-    assert result.unknown == [*mails[:7], "ws3", "ws4"]
+    assert result.unknown == (*mails[:7], "ws3", "ws4")
     origins = [
         ("203.0.113.1", "address"),
         ("ws1", "machine"),
         ("m7@out.example", "mail"),
         ("m8@out.example", "mail"),
     ]
-    assert [(row["entity"], row["kind"]) for row in result.origins] == origins
-    assert [(row["indicator"], row["user"]) for row in result.contacts] == [
+    assert [(entity.name, entity.kind) for entity in result.origins] == origins
+    assert [(row.indicator, row.user) for row in result.contacts] == [
         ("203.0.113.1", "bob"),
         ("m7@out.example", "ann"),
     ]
@@ -690,7 +698,7 @@ def test_a_mistyped_account_is_told_with_what_may_have_been_meant_and_an_indicat
         WorkspaceError, match="'mlopz@corp.example' in this time. Did you mean mlopez@corp.example"
     ):
         found(tmp_path, "mlopz@corp.example")
-    assert found(tmp_path, indicators=["mlopz@corp.example"]).unknown == ["mlopz@corp.example"]
+    assert found(tmp_path, indicators=["mlopz@corp.example"]).unknown == ("mlopz@corp.example",)
 
 
 def test_until_ends_it_and_names_are_found_in_other_spellings(tmp_path):
@@ -699,7 +707,7 @@ def test_until_ends_it_and_names_are_found_in_other_spellings(tmp_path):
         [event("09:00:00", "CORP\\Bob", "WS1", "srv1"), event("10:00:00", "CORP\\Bob", "WS1", "srv2")],
     )
     result = found(tmp_path, "corp\\BOB", until=BEGIN.replace(hour=9, minute=30))
-    assert result.origins == [{"entity": "bob@corp", "kind": "user"}] and "srv2" not in names(result.reached)
+    assert result.origins == (Entity("user", "bob@corp"),) and "srv2" not in names(result.reached)
     assert found(tmp_path, "bob").origins == result.origins
 
 
@@ -751,7 +759,7 @@ def test_a_picture_and_a_list_of_indicators(world, tmp_path):
         str(tmp_path / "p.svg"),
     )
     assert (
-        "203.0.113.7: nothing in that time" in result.stderr
+        "203.0.113.7: no event of that time" in result.stderr
         and "confirmed: 1 machine, 1 user" in result.stdout
     )
     assert (tmp_path / "p.svg").read_text().startswith("<svg")
@@ -826,11 +834,11 @@ def test_one_address_leads_to_every_mailbox_file_and_rule_it_touched(tmp_path):
     result = found(
         tmp_path, address, since=dt.datetime(2021, 4, 16), until=dt.datetime(2021, 4, 16, 23, 59, 59)
     )
-    confirmed = {(row["kind"], row["entity"]) for row in result.reached if row["class"] == "confirmed"}
+    confirmed = {(row.entity.kind, row.entity.name) for row in result.reached if row.certainty == "confirmed"}
     assert {("user", name) for name in accounts} <= confirmed and {
         ("resource", name) for name in mailboxes
     } <= confirmed
-    touched = {row["detail"] for row in result.touched if row["class"] == "confirmed"}
+    touched = {row.detail for row in result.touched if row.certainty == "confirmed"}
     assert files <= touched
     assert "Move meetings to junk folder" in touched
 

@@ -7,9 +7,16 @@ import datetime as dt
 from xml.etree import ElementTree as xml
 
 import networkx as nx
-import pandas as pd
+from scored_world import on_day
 
-from ueba.investigate import picture
+from ueba.contracts.drawing import Drawing, Line
+from ueba.contracts.edge import Edge
+from ueba.contracts.entity import Entity
+from ueba.investigate import draw
+from ueba.investigate.draw import page
+from ueba.investigate.draw.graphml import to_networkx
+from ueba.investigate.draw.incident import incident_drawing
+from ueba.investigate.draw.svg import MOST, svg
 from ueba.text import plain, shortened
 
 HOSTILE = '</title><script>alert("x")</script>'
@@ -17,14 +24,7 @@ SVG = "{http://www.w3.org/2000/svg}"
 
 
 def edge(user, source, target, kind="machine"):
-    facts = {
-        "count": 2,
-        "first_seen": dt.datetime(2026, 3, 2, 9),
-        "surprise": 5.0,
-        "p_value": 0.001,
-        "reasons": ["new"],
-    }
-    return {"user": user, "source": source, "target": target, "target_kind": kind} | facts
+    return on_day(dt.date(2026, 3, 2), Edge(user, source, target, kind), "20260302-aaaaaaaa", count=2)
 
 
 def world():
@@ -33,11 +33,11 @@ def world():
         edge("ann", None, "\\\\srv1\\share", "resource"),
         edge(HOSTILE, "ws1", "srv1"),
     ]
-    return picture.incident_graph(pd.DataFrame(edges, dtype=object))
+    return incident_drawing(edges)
 
 
 def test_an_incident_is_who_acted_from_where_and_what_was_reached():
-    graph = world()
+    graph = to_networkx(world())
     assert sorted(graph.nodes) == sorted(
         ["user:ann", f"user:{HOSTILE}", "machine:ws1", "machine:srv1", "resource:\\\\srv1\\share"]
     )
@@ -50,78 +50,78 @@ def test_an_incident_is_who_acted_from_where_and_what_was_reached():
             ("user:ann", "resource:\\\\srv1\\share", "REACHED"),
         ]
     )
-    list(nx.generate_graphml(graph))  # raises for what it cannot hold
+    list(nx.generate_graphml(graph))  # raises for values that it cannot hold
 
 
 def test_a_still_picture_has_a_circle_a_node_and_a_line_an_edge_in_columns():
-    drawn = xml.fromstring(picture.svg(world(), "incident 1"))
+    drawn = xml.fromstring(svg(world(), "incident 1"))
     assert drawn.findtext(f"{SVG}title") == "incident 1"
     circles = drawn.findall(f".//{SVG}circle")
     assert len(circles) == 5 and len(drawn.findall(f".//{SVG}path")) == 5
     assert {circle.get("cx") for circle in circles} == {"14", "314", "614"}
     assert not drawn.findall(f".//{SVG}script")
-    assert picture.svg(world(), "incident 1") == picture.svg(world(), "incident 1")
+    assert svg(world(), "incident 1") == svg(world(), "incident 1")
 
 
 def test_a_crowd_is_cut_and_the_rest_counted():
-    graph = nx.MultiDiGraph()
+    drawing = Drawing()
     for number in range(30):
-        picture.add_node(graph, "machine", f"ws{number}", "confirmed" if number == 29 else "usual")
-    drawn = picture.svg(graph, "many")
-    assert (
-        drawn.count("<circle") == picture.MOST
-        and "and 6 more that are not drawn" in drawn
-        and "ws29" in drawn
-    )
+        drawing.add(machine(f"ws{number}"), "confirmed" if number == 29 else "usual")
+    drawn = svg(drawing, "many")
+    assert drawn.count("<circle") == MOST and "and 6 more that are not drawn" in drawn and "ws29" in drawn
 
 
 def test_a_page_of_a_crowd_keeps_origins_then_what_is_confirmed_then_what_is_near(tmp_path):
-    graph = nx.MultiDiGraph()
-    for number in range(picture.MOST_OF_PAGE - 1):
-        graph.nodes[picture.add_node(graph, "machine", f"ws{number}", "possible")].update(layer=2)
-    graph.nodes[picture.add_node(graph, "machine", "far-away", "possible")].update(layer=3)
-    graph.nodes[picture.add_node(graph, "user", "the-origin", "origin")].update(layer=0)
-    graph.add_edge("user:the-origin", "machine:far-away", type="REACHED", mark="possible", said="")
-    picture.draw(graph, tmp_path / "a.html", "many")
-    page = (tmp_path / "a.html").read_text()
+    drawing, origin = Drawing(), Entity("user", "the-origin")
+    for number in range(page.MOST - 1):
+        drawing.add(machine(f"ws{number}"), "possible", layer=2)
+    drawing.add(machine("far-away"), "possible", layer=3)
+    drawing.add(origin, "origin", layer=0)
+    drawing.lines.append(Line(origin, machine("far-away"), "REACHED", "possible", ""))
+    draw.write(drawing, tmp_path / "a.html", "many")
+    text = (tmp_path / "a.html").read_text()
     assert (
-        "and 1 more that are not drawn" in summary(page)
-        and "user:the-origin" in page
-        and "far-away" not in page
+        "and 1 more that are not drawn" in summary(text)
+        and "user:the-origin" in text
+        and "far-away" not in text
     )
-    assert len(graph) == picture.MOST_OF_PAGE + 1
-    graph.remove_node("machine:far-away")
-    picture.draw(graph, tmp_path / "b.html", "as many as there may be")
+    assert len(drawing.nodes) == page.MOST + 1
+    del drawing.nodes[machine("far-away")], drawing.lines[:]
+    draw.write(drawing, tmp_path / "b.html", "as many as there may be")
     assert "not drawn" not in summary((tmp_path / "b.html").read_text())
 
 
-def summary(page):
-    """What a page says beside its picture."""
-    return page.rpartition("<summary>")[2].partition("</summary>")[0]
+def machine(name):
+    return Entity("machine", name)
+
+
+def summary(text):
+    """The line beside the picture of a page."""
+    return text.rpartition("<summary>")[2].partition("</summary>")[0]
 
 
 def test_a_page_says_what_its_lines_mean_and_holds_a_still_picture(tmp_path):
     graph = world()
-    picture.draw(graph, tmp_path / "a.html", "an incident")
-    page = (tmp_path / "a.html").read_text()
+    draw.write(graph, tmp_path / "a.html", "an incident")
+    text = (tmp_path / "a.html").read_text()
     assert (
-        "<b>an incident</b>" in summary(page)
-        and "strange</span>" in summary(page)
-        and "missing" not in summary(page)
+        "<b>an incident</b>" in summary(text)
+        and "strange</span>" in summary(text)
+        and "missing" not in summary(text)
     )
-    assert picture.svg(graph, "an incident") in page
+    assert svg(graph, "an incident") in text
 
 
 def test_an_empty_graph_is_an_empty_picture():
-    assert "<circle" not in picture.svg(nx.MultiDiGraph(), "nothing")
+    assert "<circle" not in svg(Drawing(), "nothing")
 
 
 def test_pages_and_files_are_told_by_their_suffix_and_hold_no_markup_of_names(tmp_path):
-    picture.draw(world(), tmp_path / "new" / "a.svg", HOSTILE)
-    picture.draw(world(), tmp_path / "a.html", HOSTILE)
+    draw.write(world(), tmp_path / "new" / "a.svg", HOSTILE)
+    draw.write(world(), tmp_path / "a.html", HOSTILE)
     assert (tmp_path / "new" / "a.svg").read_text().startswith("<svg")
-    page = (tmp_path / "a.html").read_text()
-    assert "<script>alert" not in page and "&lt;/title&gt;" in page
+    text = (tmp_path / "a.html").read_text()
+    assert "<script>alert" not in text and "&lt;/title&gt;" in text
 
 
 def test_names_are_shown_and_not_obeyed():

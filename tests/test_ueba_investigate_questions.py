@@ -8,20 +8,26 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import pyarrow as pa
 import pytest
 from click.testing import CliRunner, Result
 from hypothesis import given as where
 from hypothesis import strategies as st
-from ueba.detect.findings import Finding
+from scored_world import incident_of, on_day
+from scored_world import table as scored_table
 
 from graphdb import Connection, QueryTimeout, ReadOnlyError, server
 from graphdb.store import Store
 from ueba import graph, ontology
 from ueba.cli import main
+from ueba.contracts.edge import Edge
+from ueba.contracts.incident import ModelFacts
+from ueba.contracts.reason import Combination, RareHour, Reason
 from ueba.errors import UsageError, WorkspaceError
+from ueba.findings import Findings
 from ueba.investigate import questions
+from ueba.investigate.questions import answers
+from ueba.words import sentence
 
 D05, D18, D19, D20 = (f"2026-01-{day:02}" for day in (5, 18, 19, 20))
 A, B, C, D = (
@@ -62,7 +68,8 @@ EDGES: dict[str, list[tuple[Any, ...]]] = {
         ),
         (
             "alice", "db", "ws2", "09:40", "09:40", 1, 0,
-            {"surprise": 5.0, "p_value": 0.01, "incident": A, "type": "RemoteInteractive", "package": NTLM, "seen": 3},
+            {"surprise": 5.0, "p_value": 0.01, "incident": A, "type": "RemoteInteractive",
+             "package": NTLM, "seen": 3},
         ),
         ("bob", "ws2", "srv", "09:10", "15:00", 2, 0),
         ("bob", "ws2", "db", "10:00", "10:02", 3, 3),
@@ -85,13 +92,21 @@ EDGES: dict[str, list[tuple[Any, ...]]] = {
         ("hugo", "phone", "share", "02:04", "02:04", 1, 0),
     ],
 }  # fmt: skip
-INCIDENTS = {
-    A: {"day": D20, "rank": 1, "score": 14.0, "p_value": 0.001, "edges": 2, "reasons": ["new"]},
-    B: {"day": D19, "rank": 1, "score": 6.0, "p_value": 0.02, "edges": 1, "reasons": ["late", "odd"]},
-    C: {"day": D20, "rank": 2, "score": 3.0, "p_value": 0.05, "edges": 1, "reasons": ["rare"]},
-    D: {"day": D20, "rank": 3, "score": 1.0, "p_value": 0.2, "edges": 1, "reasons": ["new"]},
+MODEL = ModelFacts(dt.date.fromisoformat(D05), dt.date.fromisoformat(D05), 1, {})
+ODD, LATE = Combination(), RareHour("bob", 6.0)
+INCIDENTS: dict[str, tuple[str, dict[str, Any]]] = {
+    A: (D20, {"rank": 1, "score": 14.0, "p_value": 0.001, "reasons": (ODD,)}),
+    B: (D19, {"rank": 1, "score": 6.0, "p_value": 0.02, "reasons": (LATE, ODD)}),
+    C: (D20, {"rank": 2, "score": 3.0, "p_value": 0.05, "reasons": (ODD,)}),
+    D: (D20, {"rank": 3, "score": 1.0, "p_value": 0.2, "reasons": (ODD,)}),
 }
-PEERS = {
+
+
+def sentences(*reasons: Reason) -> list[str]:
+    return [*map(sentence, reasons)]
+
+
+SIMILAR = {
     "start": ["alice", "alice", "bob"],
     "end": ["bob", "carol", "alice"],
     "similarity": [0.9, 0.7, 0.9],
@@ -117,7 +132,8 @@ def table(day: str) -> pa.Table:
             {
                 "user": user, "source": source, "target": target, "count": count, "failures": failures,
                 "target_kind": "resource" if target in ("share", "vault") else "machine",
-                "first_seen": dt.datetime.fromisoformat(at(first, day)), "last_seen": dt.datetime.fromisoformat(at(last, day)),
+                "first_seen": dt.datetime.fromisoformat(at(first, day)),
+                "last_seen": dt.datetime.fromisoformat(at(last, day)),
                 "witnesses": more.get("seen", 1), "logon_types": [more.get("type", NETWORK)],
                 "auth_packages": [more.get("package", "Kerberos")], "user_kind": KINDS.get(user, "human"),
             }
@@ -125,21 +141,21 @@ def table(day: str) -> pa.Table:
     return pa.Table.from_pylist(rows)
 
 
-def finding(day: str) -> Finding:
-    edges = table(day).to_pandas().astype({"source": object})
-    edges["source"] = edges["source"].where(edges["source"].notna(), None)
-    for name in ("surprise", "p_value", "incident"):
-        edges[name] = pd.Series(
-            [(row[7] if len(row) > 7 else {}).get(name) for row in EDGES[day]], dtype=object
-        )
-    rest: dict[str, Any] = {
-        "model": {"trained_until": D05, "first_day": D05, "seeds": 1},
-        "backoff": False,
-        "users": [],
-        "machines": [],
-    }
-    incidents = [{"id": name, **rest, **facts} for name, facts in INCIDENTS.items() if facts["day"] == day]
-    return Finding(dt.date.fromisoformat(day), edges[edges["surprise"].notna()], incidents)
+def found(day: str) -> Findings:
+    date = dt.date.fromisoformat(day)
+    edges = []
+    for user, source, target, *_, scores in (
+        row for row in EDGES[day] if len(row) > 7 and "surprise" in row[7]
+    ):
+        kind = "resource" if target in ("share", "vault") else "machine"
+        facts = {name: scores[name] for name in ("surprise", "p_value")}
+        edges.append(on_day(date, Edge(user, source, target, kind), scores.get("incident"), **facts))
+    incidents = [
+        incident_of([edge for edge in edges if edge.incident == name], **facts, model=MODEL)
+        for name, (on, facts) in INCIDENTS.items()
+        if on == day
+    ]
+    return Findings(date, scored_table(edges), tuple(incidents))
 
 
 def emptied(store: Store) -> None:
@@ -158,8 +174,8 @@ def store(connection: Connection) -> Iterator[Store]:
                     load: Any = opened.load_nodes if hasattr(item, "label") else opened.load_relationships
                     load(item, rows)
                 opened.load_nodes(ontology.LOADED_DAY, pa.table({"day": [day]}))
-                graph.write_findings(opened, finding(day), {B: "benign"})
-        opened.load_relationships(ontology.PEER_OF[ontology.USER, ontology.USER], pa.table(PEERS))
+                graph.write_findings(opened, found(day), {B: "benign"})
+        opened.load_relationships(ontology.SIMILAR_TO[ontology.USER, ontology.USER], pa.table(SIMILAR))
         for node in (ontology.USER, ontology.MACHINE, ontology.RESOURCE):
             some = EMBEDDINGS[node.label]
             opened.load_nodes(
@@ -251,20 +267,20 @@ ANSWERS: list[tuple[str, list[str], list[tuple[Any, ...]]]] = [
         "who-reached",
         ["target=db", f"since={at('09:40')}"],
         [
-            ("carol", "ws2", at("09:45"), at("09:45"), 1, 1, 1),
-            ("bob", "ws2", at("10:00"), at("10:02"), 1, 3, 3),
-            ("eve", "ws2", at("10:05"), at("10:06"), 1, 2, 1),
-            ("bob", "srv", at("10:30"), at("10:30"), 1, 1, 0),
+            ("machine", "carol", "ws2", at("09:45"), at("09:45"), 1, 1, 1),
+            ("machine", "bob", "ws2", at("10:00"), at("10:02"), 1, 3, 3),
+            ("machine", "eve", "ws2", at("10:05"), at("10:06"), 1, 2, 1),
+            ("machine", "bob", "srv", at("10:30"), at("10:30"), 1, 1, 0),
         ],
     ),
     (
         "who-reached",
         ["target=share"],
         [
-            ("hugo", "phone", at("03:00", D19), at("02:04"), 2, 2, 0),
-            ("alice", "ws1", at("09:15", D19), at("09:20"), 2, 4, 0),
-            ("frank", "kali", at("02:10"), at("02:10"), 1, 1, 0),
-            ("bob", "ws2", at("11:00"), at("11:00"), 1, 1, 0),
+            ("resource", "hugo", "phone", at("03:00", D19), at("02:04"), 2, 2, 0),
+            ("resource", "alice", "ws1", at("09:15", D19), at("09:20"), 2, 4, 0),
+            ("resource", "frank", "kali", at("02:10"), at("02:10"), 1, 1, 0),
+            ("resource", "bob", "ws2", at("11:00"), at("11:00"), 1, 1, 0),
         ],
     ),
     (
@@ -303,8 +319,16 @@ ANSWERS: list[tuple[str, list[str], list[tuple[Any, ...]]]] = [
         "paths-between",
         ["start=alice", "target=ws1", f"since={at('09:00')}"],
         [
-            (2, at("09:50"), ["alice", "ws2", "ws1"], [at("09:40"), at("09:50")], ["alice", "carol"]),
             (
+                "machine",
+                2,
+                at("09:50"),
+                ["alice", "ws2", "ws1"],
+                [at("09:40"), at("09:50")],
+                ["alice", "carol"],
+            ),
+            (
+                "machine",
                 3,
                 at("09:50"),
                 ["alice", "db", "ws2", "ws1"],
@@ -318,6 +342,7 @@ ANSWERS: list[tuple[str, list[str], list[tuple[Any, ...]]]] = [
         ["start=ws1", "target=ws2", f"since={at('09:00')}"],
         [
             (
+                "machine",
                 3,
                 at("09:40"),
                 ["ws1", "srv", "db", "ws2"],
@@ -331,6 +356,7 @@ ANSWERS: list[tuple[str, list[str], list[tuple[Any, ...]]]] = [
         ["start=carol", "target=db", f"since={D20}"],
         [
             (
+                "machine",
                 3,
                 at("10:30"),
                 ["carol", "ws1", "srv", "db"],
@@ -527,14 +553,14 @@ ANSWERS: list[tuple[str, list[str], list[tuple[Any, ...]]]] = [
             ("hugo", "vault", 1, at("02:02"), at("02:06"), "possible", ["kali"]),
         ],
     ),
-    ("peers-of-user", ["user=alice"], [("bob", 0.9, 3, 4, 5), ("carol", 0.7, 2, 4, 5)]),
+    ("similar-users", ["user=alice"], [("bob", 0.9, 3, 4, 5), ("carol", 0.7, 2, 4, 5)]),
     (
-        "user-beside-peers",
+        "user-beside-similar",
         ["user=alice", "least=1"],
         [
             ("user only", "ws2", "machine", 0, 2, 1, D20),
-            ("peers only", "vault", "resource", 2, 2, 1, D20),
-            ("peers only", "ws1", "machine", 1, 2, 1, D20),
+            ("similar only", "vault", "resource", 2, 2, 1, D20),
+            ("similar only", "ws1", "machine", 1, 2, 1, D20),
         ],
     ),
     ("nearest-by-embedding", ["entity=alice", "most=2"], [("user", "bob", 0.8), ("user", "carol", 0.0)]),
@@ -554,14 +580,18 @@ ANSWERS: list[tuple[str, list[str], list[tuple[Any, ...]]]] = [
             ("vault", 1, 1, D20, D20, 3, [D]),
         ],
     ),
-    ("incidents-of", ["entity=db"], [(A, D20, 1, 14.0, 0.001, 2, ["source", "target"], None, ["new"])]),
+    (
+        "incidents-of",
+        ["entity=db"],
+        [(A, "machine", D20, 1, 14.0, 0.001, 2, ["source", "target"], None, sentences(ODD))],
+    ),
     (
         "incidents-of",
         ["entity=ws2"],
         [
-            (A, D20, 1, 14.0, 0.001, 2, ["target"], None, ["new"]),
-            (C, D20, 2, 3.0, 0.05, 1, ["source"], None, ["rare"]),
-            (B, D19, 1, 6.0, 0.02, 1, ["source"], "benign", ["late", "odd"]),
+            (A, "machine", D20, 1, 14.0, 0.001, 2, ["target"], None, sentences(ODD)),
+            (C, "machine", D20, 2, 3.0, 0.05, 1, ["source"], None, sentences(ODD)),
+            (B, "machine", D19, 1, 6.0, 0.02, 1, ["source"], "benign", sentences(LATE, ODD)),
         ],
     ),
     (
@@ -637,8 +667,8 @@ ANSWERS: list[tuple[str, list[str], list[tuple[Any, ...]]]] = [
         "unresolved-sources",
         [],
         [
-            ("vault", 2, 2, 0, at("02:30"), at("11:30"), ["bob", "frank"]),
-            ("srv", 1, 1, 0, at("23:00"), at("23:00"), ["dora"]),
+            ("vault", "resource", 2, 2, 0, at("02:30"), at("11:30"), ["bob", "frank"]),
+            ("srv", "machine", 1, 1, 0, at("23:00"), at("23:00"), ["dora"]),
         ],
     ),
     (
@@ -775,6 +805,48 @@ def test_names_are_only_names(store: Store) -> None:
     assert before == (ask(store, "loaded-days"), ask(store, "machine-day", "machine=srv"))
 
 
+def test_a_machine_and_a_resource_of_one_name_are_two(store: Store) -> None:
+    """zoe reaches both from nowhere, and is in an incident with both."""
+    day = "2025-01-02"
+    nine = dt.datetime.fromisoformat(at("09:00", day))
+    rows = [
+        {
+            "user": "zoe", "source": None, "target": "twin", "target_kind": kind,
+            "count": count, "failures": 0, "first_seen": nine, "last_seen": nine,
+            "witnesses": 0, "logon_types": [NETWORK], "auth_packages": [], "user_kind": "human",
+        }
+        for kind, count in (("machine", 2), ("resource", 1))
+    ]  # fmt: skip
+    date = dt.date.fromisoformat(day)
+    edges = [
+        on_day(date, Edge("zoe", None, "twin", kind), "20250102-ffff") for kind in ("machine", "resource")
+    ]
+    inside = incident_of(edges, reasons=(ODD,), model=MODEL)
+    try:
+        for item, table in graph.day_tables(pa.Table.from_pylist(rows), date):
+            load: Any = store.load_nodes if hasattr(item, "label") else store.load_relationships
+            load(item, table)
+        graph.write_findings(store, Findings(date, scored_table(edges), (inside,)), {})
+        assert ask(store, "unresolved-sources", f"day={day}") == [
+            ("twin", "machine", 1, 2, 0, at("09:00", day), at("09:00", day), ["zoe"]),
+            ("twin", "resource", 1, 1, 0, at("09:00", day), at("09:00", day), ["zoe"]),
+        ]
+        assert [row[:2] for row in ask(store, "who-reached", "target=twin")] == [
+            ("machine", "zoe"),
+            ("resource", "zoe"),
+        ]
+        paths = ask(store, "paths-between", "start=zoe", "target=twin", f"since={day}")
+        assert [row[:2] for row in paths] == [("machine", 1), ("resource", 1)]
+        assert [row[1] for row in ask(store, "incidents-of", "entity=twin")] == ["machine", "resource"]
+    finally:
+        store.clear(ontology.SCHEMA, "day", day)
+        for label in ("User", "Machine", "Resource"):
+            store.delete(
+                f"MATCH (n:{label}) WHERE n.name IN ['zoe', 'twin'] WITH n LIMIT $limit DETACH DELETE n"
+                " RETURN count(*) AS deleted"
+            )
+
+
 @pytest.mark.parametrize(
     "writing",
     [
@@ -784,7 +856,7 @@ def test_names_are_only_names(store: Store) -> None:
     ],
 )
 def test_a_question_that_would_write_is_refused_by_the_server(store: Store, writing: str) -> None:
-    question = replace(questions.load("peers-of-user"), text=f"// Title: harmless\n{writing}")
+    question = replace(questions.load("similar-users"), text=f"// Title: harmless\n{writing}")
     before = ask(store, "user-day", "user=alice"), store.count(ontology.MACHINE)
     with pytest.raises(ReadOnlyError):
         questions.ask(store, question, {"user": "alice"})
@@ -792,7 +864,10 @@ def test_a_question_that_would_write_is_refused_by_the_server(store: Store, writ
 
 
 def test_a_question_that_takes_too_long_leaves_a_server_that_answers(store: Store) -> None:
-    endless = "UNWIND range(1, 300000) AS i UNWIND range(1, 300000) AS j WITH i * j AS k WHERE k < 0 RETURN k AS user"
+    endless = (
+        "UNWIND range(1, 300000) AS i UNWIND range(1, 300000) AS j WITH i * j AS k WHERE k < 0"
+        " RETURN k AS user"
+    )
     question = replace(questions.load("loaded-days"), text=f"// Title: endless\n{endless}")
     with pytest.raises(QueryTimeout, match="longer than 1 s"):
         questions.ask(store, question, {}, timeout_s=1)
@@ -815,9 +890,9 @@ def test_the_default_day_is_the_last_scored_or_loaded(store: Store) -> None:
 
 
 def test_an_empty_graph_says_what_to_do(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(questions, "LAST_DAY", "RETURN null AS scored, '2026-01-21' AS loaded")
+    monkeypatch.setattr(answers, "LAST_DAY", "RETURN null AS scored, '2026-01-21' AS loaded")
     assert questions.last_day(store) == ("2026-01-21", "loaded")
-    monkeypatch.setattr(questions, "LAST_DAY", "RETURN null AS scored, null AS loaded")
+    monkeypatch.setattr(answers, "LAST_DAY", "RETURN null AS scored, null AS loaded")
     with pytest.raises(WorkspaceError, match="ueba graph load"):
         questions.last_day(store)
 
@@ -857,7 +932,8 @@ def test_texts_about_questions_name_those_there_are() -> None:
 def parsed(parameters: str) -> questions.Question:
     return questions.parse(
         "q",
-        f"// Title: t\n// Purpose: p\n// Parameters:\n{parameters}// Columns:\n//   a: what\n// Example: e\nRETURN 1 AS a",
+        f"// Title: t\n// Purpose: p\n// Parameters:\n{parameters}// Columns:\n//   a: what\n// Example:"
+        f" e\nRETURN 1 AS a",
     )
 
 
@@ -903,7 +979,8 @@ def test_parameters_have_their_types_and_defaults() -> None:
     }  # fmt: skip
     given = ["user=", "day=2026-03-01", "n=2.5", "some=b,c", "some=a", "at=2026-01-20T08:00:00.5+01:00"]
     assert values(*given) == {
-        "user": "", "day": "2026-03-01", "first": "2026-02-22", "at": "2026-01-20T07:00:00.500000", "n": 2.5, "some": ["b,c", "a"],
+        "user": "", "day": "2026-03-01", "first": "2026-02-22", "at": "2026-01-20T07:00:00.500000",
+        "n": 2.5, "some": ["b,c", "a"],
     }  # fmt: skip
     assert values("user=a", "day=0001-01-03", "first=last")["first"] == D20
     assert values("user=a", "day=0001-01-03")["first"] == "0001-01-01"
@@ -957,7 +1034,8 @@ def test_the_command_prints_the_answer_and_tells_which_day(connected: None) -> N
     result = run("broadest-users", "--param", "least=2", "--format", "json", "--limit", "1")
     assert json.loads(result.stdout) == [
         {
-            "schema_version": 1, "user": "alice", "kind": "human", "machines": 3, "resources": 1, "sources": 3,
+            "schema_version": 1, "user": "alice", "kind": "human",
+            "machines": 3, "resources": 1, "sources": 3,
             "count": 7, "failures": 0,
         }
     ]  # fmt: skip
@@ -972,7 +1050,7 @@ def test_the_command_prints_the_answer_and_tells_which_day(connected: None) -> N
 def test_an_answer_without_rows_still_has_its_columns(connected: None) -> None:
     result = run("user-day", "--param", "user=gina", "--param", f"day={D05}", "--format", "csv")
     assert result.stdout.strip().split(",") == list(questions.load("user-day").columns)
-    assert result.stderr == "no rows; `ueba ask loaded-days` says which days the graph holds\n"
+    assert result.stderr == "no rows; `ueba ask loaded-days` lists the days in the graph\n"
     assert run("user-day", "--param", "user=nobody", "--format", "json").stdout == "[]\n"
 
 

@@ -49,7 +49,7 @@ def nightly(
         with clock.stage("prune"):
             pruned = graph.prune(store, oldest)
         with clock.stage("similar"):
-            similar = graph.write_peers(store, stages.entity_context(memory), progress)
+            similar = graph.write_similar(store, stages.entity_context(memory), progress)
     incidents = findings.load_incidents(workspace.findings, day, day)
     night = Night(day, tuple(reports), loaded, pruned, similar, incidents, clock.seconds)
     workspace.record_run("nightly", night.to_json())

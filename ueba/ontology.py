@@ -1,6 +1,7 @@
-"""What stands in the graph, declared once. `graphdb` makes the statements; `ueba.graph` fills it.
+"""The nodes and relationships of the graph, declared once. `graphdb` makes the statements, `ueba.graph`
+loads the rows.
 
-Relationships are one per day, so that a path can respect time. Days are ISO dates as text, which both order
+A relationship stands for one day, so that a path can respect time. Days are ISO dates as text, which sort
 and print well; times are UTC.
 """
 
@@ -11,26 +12,30 @@ from collections.abc import Iterator
 
 from graphdb import Node, Property, Relationship, Schema
 
-_NAME = Property("name", "as the log spells it, unified")
+_NAME = Property("name", "one spelling for all spellings in the logs")
 _DAY = Property("day", "ISO date, UTC")
 _COUNT = Property("count", "events on the day")
-_FAILURES = Property("failures", "failed events among them; if all failed, nothing was reached")
+_FAILURES = Property("failures", "failed events among these; if all failed, nothing was reached")
 _FIRST = Property("first_seen", "UTC")
 _LAST = Property("last_seen", "UTC")
 _REACHED_AS = Property(
     "embedding",
-    "unit vector of the model in use, whose cosine says how alike; as what is reached, if it was",
+    "unit vector of the model in use, as a target; the cosine of two is their similarity",
     vector=True,
 )
 
-# (:User), some (:ServiceAccount) or (:MachineAccount), some (:Privileged)
+# (:User), may also be (:ServiceAccount) or (:MachineAccount), and (:Privileged)
 USER = Node(
     "User",
     "name",
     (
         _NAME,
         Property("kind", "human, service, machine or anonymous"),
-        Property("embedding", "unit vector of the model in use, whose cosine says how alike", vector=True),
+        Property(
+            "embedding",
+            "unit vector of the model in use; the cosine of two is their similarity",
+            vector=True,
+        ),
     ),
     "an account",
     extra_labels=("ServiceAccount", "MachineAccount", "Privileged"),
@@ -39,20 +44,28 @@ USER = Node(
 MACHINE = Node(
     "Machine",
     "name",
-    (_NAME, _REACHED_AS, Property("embedding_as_source", "likewise, as what is acted from", vector=True)),
-    "a computer, acted from or reached",
+    (
+        _NAME,
+        _REACHED_AS,
+        Property(
+            "embedding_as_source", "the same as a source; not to be compared with embedding", vector=True
+        ),
+    ),
+    "a computer, which can be acted from and reached",
 )
 # (:Resource)
-RESOURCE = Node("Resource", "name", (_NAME, _REACHED_AS), "a share, application, role or the like")
+RESOURCE = Node(
+    "Resource", "name", (_NAME, _REACHED_AS), "a share, mailbox, application, role or cloud account"
+)
 # (:ModelRun)
 MODEL_RUN = Node(
     "ModelRun",
     "id",
     (
-        Property("id", "the last day trained on, and a digest of what else is known of the training"),
+        Property("id", "the last day trained on, and a digest of all facts about the training"),
         Property("trained_until", "ISO date, the last day trained on"),
         Property("first_day", "ISO date, the first day trained on"),
-        Property("seeds", "models averaged"),
+        Property("seeds", "how many models are averaged"),
     ),
     "a trained model",
 )
@@ -61,20 +74,20 @@ INCIDENT = Node(
     "Incident",
     "id",
     (
-        Property("id", "stable: scoring the day again gives the same"),
+        Property("id", "scoring the day again gives the same id"),
         _DAY,
         Property("rank", "1 is the day's worst"),
         Property("score", "nats, higher is stranger"),
-        Property("p_value", "of its strangest edge"),
+        Property("p_value", "the smallest of its edges, in (0, 1]; small is strange"),
         Property("title", "its first reason"),
-        Property("reasons", "why its strangest edge is strange, in words, strongest first"),
+        Property("reasons", "why its strangest edge is strange, in sentences, the strongest first"),
         Property("edges", "how many strange edges it holds"),
         Property("users", "how many accounts are in it"),
         Property("machines", "how many machines and resources are in it"),
-        Property("backoff", "whether some of it has no history and was scored through its group"),
-        Property("verdict", "what triage said of it last, if it did when this was written"),
+        Property("backoff", "whether a score of it is a back-off: an entity has no history"),
+        Property("verdict", "the last verdict on it when it was written; null if there was none"),
     ),
-    "what one analyst would look at together",
+    "strange edges of a day that share a user or a source",
 )
 # (:LoadedDay)
 LOADED_DAY = Node(
@@ -82,30 +95,32 @@ LOADED_DAY = Node(
     "day",
     (
         _DAY,
-        Property("batches", "what the day's relationships were made of: their form, and the lake's files"),
-        Property("findings", "stands for what scoring and triage said of the day, as it was written"),
+        Property("batches", "the files of the lake that the day was made from"),
+        Property("findings", "a digest of the results that were written; null while they are being written"),
     ),
-    "a day that was loaded to its end",
+    "a day that was loaded completely",
 )
 
 _REACHED = (
     _DAY,
-    Property("source", "machine acted from; empty if unknown"),
-    Property("logon_types", "how, sorted"),
-    Property("auth_packages", "with what, sorted"),
+    Property("source", "the machine acted from; empty text if unknown"),
+    Property("logon_types", "sorted"),
+    Property("auth_packages", "sorted"),
     Property(
         "witnesses",
-        "a bit set of who saw it: 1 the host, 2 the controller, 4 the source; 0 where only one could",
+        "bit set of witnesses: 1 target, 2 domain controller, 4 source; 0 if the log format has only one",
     ),
     _COUNT,
     _FAILURES,
     _FIRST,
     _LAST,
-    Property("surprise", "nats, if the day was scored and the edge was among its strangest"),
-    Property("p_value", "in (0, 1], likewise"),
-    Property("incident", "id, if it is in one"),
+    Property(
+        "surprise", "nats, higher is stranger; null unless the edge was among the strangest of a scored day"
+    ),
+    Property("p_value", "in (0, 1], small is strange; null likewise"),
+    Property("incident", "the id of its incident; null if it is in none"),
 )
-SCORED = ("surprise", "p_value", "incident")  # of these, what scoring a day says
+SCORED = ("surprise", "p_value", "incident")  # the properties that scoring a day writes
 # (:User)-[:LOGGED_ON {day, source}]->(:Machine)
 LOGGED_ON = Relationship(
     "LOGGED_ON", USER, MACHINE, ("day", "source"), _REACHED, "an account reached a machine"
@@ -120,11 +135,11 @@ USED = Relationship("USED", USER, MACHINE, ("day",), (_DAY, _COUNT), "an account
 _HOP = (_DAY, Property("user", "the account"), _COUNT, _FAILURES, _FIRST, _LAST)
 # (:Machine)-[:REACHED {day, user}]->(:Machine)
 REACHED_MACHINE = Relationship(
-    "REACHED", MACHINE, MACHINE, ("day", "user"), _HOP, "from a machine to another"
+    "REACHED", MACHINE, MACHINE, ("day", "user"), _HOP, "a machine from which a machine was reached"
 )
 # (:Machine)-[:REACHED {day, user}]->(:Resource)
 REACHED_RESOURCE = Relationship(
-    "REACHED", MACHINE, RESOURCE, ("day", "user"), _HOP, "from a machine to a resource"
+    "REACHED", MACHINE, RESOURCE, ("day", "user"), _HOP, "a machine from which a resource was reached"
 )
 
 _ROLE = (Property("role", "user, source or target"),)
@@ -135,17 +150,23 @@ INVOLVES_RESOURCE = Relationship(
     "INVOLVES", INCIDENT, RESOURCE, ("role",), _ROLE, "a resource in an incident"
 )
 # (:Incident)-[:SCORED_BY]->(:ModelRun)
-SCORED_BY = Relationship("SCORED_BY", INCIDENT, MODEL_RUN, (), (), "which model found it")
+SCORED_BY = Relationship("SCORED_BY", INCIDENT, MODEL_RUN, (), (), "the model that scored it")
 
-_PEER = (
+_SIMILAR = (
     Property("similarity", "cosine of the embeddings"),
-    Property("rank", "1 is the nearest; one that is not in the graph leaves a gap"),
-    Property("as_of", "ISO date, the last day that was known"),
+    Property("rank", "1 is the most similar; entities that are not in the graph leave gaps"),
+    Property("as_of", "ISO date, the last day of the history"),
 )
-# (:User)-[:PEER_OF {rank}]->(:User), (:Machine | :Resource)-[:PEER_OF {rank}]->(:Machine | :Resource)
-PEER_OF = {
+# (:User)-[:SIMILAR_TO {rank}]->(:User), (:Machine | :Resource)-[:SIMILAR_TO {rank}]->(:Machine | :Resource)
+SIMILAR_TO = {
     (start, end): Relationship(
-        "PEER_OF", start, end, (), _PEER, f"one of the few {what} most like it, by embedding", remark=True
+        "SIMILAR_TO",
+        start,
+        end,
+        (),
+        _SIMILAR,
+        f"one of the {what} that are most similar to it, by embedding",
+        remark=True,
     )
     for what, labels in (("users", (USER,)), ("machines and resources", (MACHINE, RESOURCE)))
     for start, end in itertools.product(labels, repeat=2)
@@ -163,24 +184,23 @@ SCHEMA = Schema(
         INVOLVES_MACHINE,
         INVOLVES_RESOURCE,
         SCORED_BY,
-        *PEER_OF.values(),
+        *SIMILAR_TO.values(),
     ),
 )
 
 
 def described() -> Iterator[tuple[str, str, tuple[Property, ...]]]:
-    """For a reader: each label and each relationship type as it is written in a query, what it is, and its
-    properties."""
+    """For a reader: each label and relationship type in Cypher, its meaning, and its properties."""
     for node in SCHEMA.nodes:
-        also = f"; some are (:{') or (:'.join(node.extra_labels)}) as well" if node.extra_labels else ""
+        also = f"; may also be (:{') or (:'.join(node.extra_labels)})" if node.extra_labels else ""
         yield f"(:{node.label})", node.description + also, node.properties
-    for kind in dict.fromkeys(each.type for each in SCHEMA.relationships):
-        same = [each for each in SCHEMA.relationships if each.type == kind]
+    for kind in dict.fromkeys(relationship.type for relationship in SCHEMA.relationships):
+        same = [relationship for relationship in SCHEMA.relationships if relationship.type == kind]
         starts, ends = (
             " | ".join(f":{label}" for label in dict.fromkeys(labels))
             for labels in zip(*map(_ends, same), strict=True)
         )
-        meaning = "; ".join(dict.fromkeys(each.description for each in same))
+        meaning = "; ".join(dict.fromkeys(relationship.description for relationship in same))
         yield f"({starts})-[:{kind}]->({ends})", meaning, same[0].properties
 
 

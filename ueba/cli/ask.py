@@ -1,4 +1,4 @@
-"""The command that asks the graph a question somebody wrote down before: ask."""
+"""The command `ask`: a question of the question pack, answered by the graph."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ LIST = "list"
 
 
 class Name(click.ParamType[str]):
-    """A question's name, or `list`; a shell completes it."""
+    """A question's name, or `list`; completed by the shell."""
 
     name = "LIST|NAME"
 
@@ -28,15 +28,14 @@ class Name(click.ParamType[str]):
     ) -> list[CompletionItem]:
         from ueba.investigate import questions
 
-        every = [
-            (LIST, "every question"),
-            *((name, questions.load(name).title) for name in questions.names()),
+        titles = {LIST: "all questions"} | {name: questions.load(name).title for name in questions.names()}
+        return [
+            CompletionItem(name, help=title) for name, title in titles.items() if name.startswith(incomplete)
         ]
-        return [CompletionItem(name, help=title) for name, title in every if name.startswith(incomplete)]
 
 
 class Value(click.ParamType[str]):
-    """NAME=VALUE; a shell completes the names that the question on the line has."""
+    """NAME=VALUE; the shell completes the names of the question's parameters."""
 
     name = "NAME=VALUE"
 
@@ -45,24 +44,25 @@ class Value(click.ParamType[str]):
     ) -> list[CompletionItem]:
         from ueba.investigate import questions
 
-        asked = ctx.params.get("name") or next(
-            iter(ctx.args), ""
-        )  # a line that ends in --param is parsed no further
-        parameters = questions.load(asked).parameters if asked in questions.names() else ()
+        # Click does not parse a line that ends in --param: its arguments are left over.
+        question = ctx.params.get("name") or next(iter(ctx.args), "")
+        parameters = questions.load(question).parameters if question in questions.names() else ()
         return [
-            CompletionItem(f"{p.name}=", help=p.meaning)
-            for p in parameters
-            if f"{p.name}=".startswith(incomplete)
+            CompletionItem(f"{parameter.name}=", help=parameter.meaning)
+            for parameter in parameters
+            if f"{parameter.name}=".startswith(incomplete)
         ]
 
 
 @click.command()
 @click.argument("name", type=Name())
-@click.option("--param", "given", type=Value(), multiple=True, help="A parameter of the question.")
+@click.option(
+    "--param", "arguments", type=Value(), multiple=True, help="The value of a parameter; may be repeated."
+)
 @click.option(
     "--show",
     is_flag=True,
-    help="Print the question's file instead: what it asks, in Cypher for Neo4j Browser.",
+    help="Print the question's file instead of an answer: Cypher that runs in Neo4j Browser.",
 )
 @output.bounds_options
 @output.format_option
@@ -70,16 +70,16 @@ class Value(click.ParamType[str]):
 def ask(
     settings: Settings,
     name: str,
-    given: tuple[str, ...],
+    arguments: tuple[str, ...],
     show: bool,
     timeout: float | None,
     limit: int,
     output_format: str,
 ) -> None:
-    """Ask the graph the question NAME, or `list` them all.
+    """Ask the graph the question NAME, or `list` all questions.
 
     \b
-    Load the days first: `ueba graph load`. A question can only read: the server refuses anything else.
+    Load the days first: `ueba graph load`. Questions only read: the server refuses to write.
     Example:
       ueba ask list
       ueba ask user-day --param user=mlopez@corp.example --param day=2026-01-21
@@ -94,12 +94,12 @@ def ask(
     if show:
         click.echo(question.text, nl=False)
         return
-    questions.check(question, given)
+    questions.check(question, arguments)
     from ueba import graph as graphs
     from ueba.tables import records
 
     with graphs.connect(settings.workspace, settings.config, os.environ) as store:
-        parameters = questions.values(question, given, lambda: _last_day(store))
+        parameters = questions.values(question, arguments, lambda: _last_day(store))
         found = questions.ask(
             store, question, parameters, timeout or settings.config.graph.query_timeout_s, limit
         )
@@ -107,32 +107,32 @@ def ask(
     rows = [{"schema_version": SCHEMA_VERSION, **row} for row in records(found)]
     output.emit(rows, output_format, list(question.columns))
     if not rows:
-        for said in unknown or ["no rows; `ueba ask loaded-days` says which days the graph holds"]:
-            output.note(said)
+        for sentence in unknown or ["no rows; `ueba ask loaded-days` lists the days in the graph"]:
+            output.note(sentence)
     if len(rows) == limit:
-        output.note(f"cut at {limit} rows; --limit takes more")
+        output.note(f"cut at {limit} rows; --limit changes that")
 
 
 def _list(output_format: str) -> None:
     from ueba.investigate import questions
 
-    every = [questions.load(name) for name in questions.names()]
     rows = [
-        {"question": each.name, "asks": each.title, "parameters": " ".join(map(str, each.parameters))}
-        for each in every
+        {
+            "schema_version": SCHEMA_VERSION,
+            "question": question.name,
+            "asks": question.title,
+            "parameters": " ".join(map(str, question.parameters)),
+        }
+        for question in map(questions.load, questions.names())
     ]
-    output.emit(
-        [{"schema_version": SCHEMA_VERSION, **row} for row in rows],
-        output_format,
-        ("question", "asks", "parameters"),
-    )
+    output.emit(rows, output_format, ("question", "asks", "parameters"))
 
 
 def _last_day(store: Store) -> str:
     from ueba.investigate import questions
 
-    day, how = questions.last_day(store)
-    output.note(f"day: {day}, the last one {how}")
+    day, which = questions.last_day(store)
+    output.note(f"day: {day}, the last day {which}")
     return day
 
 

@@ -65,14 +65,16 @@ def explain(
       ueba explain 20260121-3fa9c1d2 --picture incident.html
     """
     from ueba import findings
+    from ueba.investigate import draw
+    from ueba.investigate.draw.incident import incident_drawing
     from ueba.investigate.explain import incident as explaining
     from ueba.investigate.explain import words
-    from ueba.investigate.picture import draw, incident_graph
 
     incident = findings.find_incident(settings.workspace.findings, incident_id)
     explained = explaining.explained(settings.workspace, incident)
     if picture is not None:  # before the output: whoever reads that through a pipe may close it early
-        draw(incident_graph([each.edge for each in explained.edges]), picture, f"incident {incident.id}")
+        drawing = incident_drawing([each.edge for each in explained.edges])
+        draw.write(drawing, picture, f"incident {incident.id}")
         output.note(f"picture: {picture}")
     if output_format == "table":
         _show(explained, numbers)
@@ -151,18 +153,15 @@ def day(settings: Settings, user: str, date: dt.date, picture: Path | None, outp
       ueba day mlopez@corp.example 2026-01-21 --picture day.html
     """
     from ueba.investigate import day as days
-    from ueba.investigate.picture import draw
+    from ueba.investigate import draw
 
     found = days.day_of(settings.workspace, user, date)
     if picture is not None:
-        draw(days.to_graph(found), picture, f"{found.user} on {date}")
+        draw.write(days.to_drawing(found), picture, f"{found.user} on {date}")
         output.note(f"picture: {picture}")
     if output_format == "table":
         click.echo(output.wrapped(plain(days.sentence(found))))
-    rows = [
-        {"schema_version": days.SCHEMA_VERSION, "user": found.user, "day": date, **row} for row in found.rows
-    ]
-    output.emit(rows, output_format, DAY_COLUMNS)
+    output.emit(days.to_dicts(found), output_format, DAY_COLUMNS)
 
 
 COMMANDS = (explain, day)

@@ -44,7 +44,7 @@ def load(settings: Settings, first: dt.date | None, last: dt.date | None) -> Non
     ):
         counts = graphs.load(store, memory, first, last, report)
         known = stages.entity_context(memory) if memory.model_facts else None
-        counts["PEER_OF"] = graphs.write_peers(store, known, report)
+        counts["SIMILAR_TO"] = graphs.write_similar(store, known, report)
     days = counts.pop("days")
     if not days:
         output.note(f"the lake has no days from {first} to {last}; `ueba doctor` says which it has")

@@ -55,7 +55,7 @@ def calibration(
       ueba calibration --picture calibration.svg
     """
     from ueba import stages
-    from ueba.investigate import charts
+    from ueba.investigate.draw import charts
     from ueba.memory import Memory
 
     with output.progress() as report:

@@ -121,7 +121,7 @@ class Picture(click.Path):
 
 
 class GraphPicture(Picture):
-    """A file that `investigate.picture` draws."""
+    """A file that `ueba.investigate.draw` writes."""
 
     suffixes = (".html", ".svg")
 

@@ -1,4 +1,4 @@
-"""The command that says what was within an attacker's reach: perimeter."""
+"""The command `perimeter`: what was within an attacker's reach."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import datetime as dt
 import json
 import sys
 from collections import Counter
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -13,26 +14,20 @@ import click
 
 from ueba.cli import output
 from ueba.cli.setup import Settings, pass_settings
+from ueba.contracts.perimeter import Perimeter
 from ueba.text import plain
 
 if TYPE_CHECKING:
-    from ueba.investigate.perimeter import Perimeter
+    from ueba.contracts.entity import Entity
 
 FORMATS = (*output.FORMATS, "graphml", "stix")
 CONTACT_COLUMNS = (
-    "indicator",
-    "user",
-    "source",
-    "target",
-    "source_ip",
-    "outcome",
-    "first",
-    "last",
-    "events",
-    "event",
+    *("indicator", "user", "source", "target", "source_ip", "outcome"),
+    *("first", "last", "events", "event"),
 )
+REACHED_COLUMNS = ("entity", "kind", "at", "hops", "via_user", "from", "event", "incident")
 TOUCHED_COLUMNS = ("class", "target", "detail", "action", "code", "user", "first", "events", "event")
-SHOWN = 25  # rows of each part of a table; the other formats hold all
+SHOWN = 25  # rows of each part of a table; the other formats have all rows
 
 
 @click.command()
@@ -46,14 +41,14 @@ SHOWN = 25  # rows of each part of a table; the other formats hold all
 @click.option(
     "--indicators",
     type=click.File(encoding="utf-8-sig"),
-    help="A list of what is the attacker's, one a line; - is standard input.",
+    help="A list of indicators, one a line; - is standard input.",
 )
-@click.option("--since", type=output.Time(), required=True, help="From when, UTC unless it names a zone.")
-@click.option("--until", type=output.Time(dt.time.max), help="Until when.  [default: the end of the lake]")
+@click.option("--since", type=output.Time(), required=True, help="The beginning, UTC unless it names a zone.")
 @click.option(
-    "--hops", type=click.IntRange(1), help="Events on a chain at most.  [default: as many as there are]"
+    "--until", type=output.Time(dt.time.max), help="The end, included.  [default: the end of the lake]"
 )
-@click.option("--picture", type=output.GraphPicture(), help="Draw it too, as .html or .svg.")
+@click.option("--hops", type=click.IntRange(1), help="The most events of a chain.  [default: no limit]")
+@click.option("--picture", type=output.GraphPicture(), help="Also draw it, as .html or .svg.")
 @click.option(
     "--format",
     "output_format",
@@ -77,101 +72,111 @@ def perimeter(
     time.
 
     \b
-    Confirmed is what reported edges or known contacts lead to; possible is what any events lead to; the rest
-    was not reached. Example:
+    Confirmed is what contacts and edges of reported incidents lead to; possible is what any events lead to;
+    all other entities were not reached. Example:
       ueba perimeter --from mlopez@corp.example --since 2026-01-21T08:00 --hops 2 --picture perimeter.html
       ueba perimeter --indicators addresses.txt --since 2026-01-21 --format json
     """
     from ueba.errors import UsageError
-    from ueba.investigate import perimeter as perimeters
     from ueba.investigate.names import read_indicators
-    from ueba.memory import Memory
+    from ueba.investigate.perimeter import draw_up
 
-    attacker = read_indicators(indicators, indicators.name) if indicators else []
-    if not names and not attacker:
+    listed = read_indicators(indicators, indicators.name) if indicators else []
+    if not names and not listed:
         raise UsageError(
-            "nothing to begin from: name an entity with --from, or a file of them with --indicators"
+            "nothing to begin from: name an entity with --from, or a file of indicators with --indicators"
         )
-    last = dt.datetime.combine(Memory(settings.workspace, settings.config).last_day(), dt.time.max)
-    if (until or last) < since:
-        ends = f"--until {until}" if until else f"the end of the lake, {last:%Y-%m-%d},"
-        raise UsageError(f"{ends} is before --since {since}")
-    until = until or last
-    found = perimeters.draw_up(settings.workspace, names, attacker, since, until, hops)
+    end = _end(settings, since, until)
+    found = draw_up(settings.workspace, names, listed, since, end, hops)
     for name in found.unknown:
-        output.note(f"{plain(name)}: nothing in that time had to do with it")
-    if picture is not None:  # before what is printed: whoever reads that may have seen enough
-        from ueba.investigate.picture import draw
+        output.note(f"{plain(name)}: no event of that time has to do with it")
+    if picture is not None:  # before the result is printed: a reader may close the pipe early
+        from ueba.investigate import draw
+        from ueba.investigate.perimeter.forms import to_drawing
 
-        draw(perimeters.to_graph(found), picture, f"perimeter since {since}")
+        draw.write(to_drawing(found), picture, f"perimeter since {since}")
         output.note(f"picture: {picture}")
     _print(found, output_format)
 
 
+def _end(settings: Settings, since: dt.datetime, until: dt.datetime | None) -> dt.datetime:
+    """The end of the time to look at. Raises UsageError if it is before the beginning."""
+    from ueba.errors import UsageError
+    from ueba.memory import Memory
+
+    last = dt.datetime.combine(Memory(settings.workspace, settings.config).last_day(), dt.time.max)
+    if (until or last) < since:
+        end = f"--until {until}" if until else f"the end of the lake, {last:%Y-%m-%d},"
+        raise UsageError(f"{end} is before --since {since}")
+    return until or last
+
+
 def _print(found: Perimeter, output_format: str) -> None:
-    from ueba.investigate import perimeter as perimeters
+    from ueba.investigate.perimeter import forms
 
     if output_format == "graphml":
-        import networkx as nx
+        from ueba.investigate.draw.graphml import write_graphml
 
-        nx.write_graphml(perimeters.to_graph(found), sys.stdout.buffer)
+        write_graphml(forms.to_drawing(found), sys.stdout.buffer)
     elif output_format == "stix":
         from ueba.investigate.export import stix
 
-        origins = [(each["kind"], each["entity"]) for each in found.origins]
-        rows = [{**row, "at": dt.datetime.fromisoformat(row["at"])} for row in found.reached]
-        click.echo(
-            json.dumps(stix.perimeter(rows, origins, found.since, found.until), indent=1, ensure_ascii=False)
-        )
+        click.echo(json.dumps(stix.perimeter(found), indent=1, ensure_ascii=False))
     elif output_format == "json":
-        click.echo(json.dumps(perimeters.to_dict(found), indent=1, ensure_ascii=False))
+        click.echo(json.dumps(forms.to_dict(found), indent=1, ensure_ascii=False))
     elif output_format != "table":
-        rows = [{"schema_version": perimeters.SCHEMA_VERSION, **row} for row in found.reached]
-        output.emit(rows, output_format, perimeters.COLUMNS)
+        version = {"schema_version": forms.SCHEMA_VERSION}
+        rows = [{**version, **forms.reached_to_dict(row)} for row in found.reached]
+        output.emit(rows, output_format, forms.COLUMNS)
     else:
         _show(found)
 
 
 def _show(found: Perimeter) -> None:
-    """For a person: from where, who had contact, what is confirmed, what is possible, who is exposed, what
-    was done."""
-    from ueba.investigate.perimeter import COLUMNS
+    """A perimeter for a person: origins, contacts, what is confirmed, what is possible, exposed accounts,
+    what was done in resources."""
+    from ueba.contracts.perimeter import CONFIRMED, POSSIBLE
+    from ueba.investigate.perimeter import forms
 
     since, until = found.since.isoformat(timespec="seconds"), found.until.isoformat(timespec="seconds")
-    origins = ", ".join(plain(f"{each['kind']} {each['entity']}") for each in found.origins)
+    origins = ", ".join(plain(f"{origin.kind} {origin.name}") for origin in found.origins)
     click.echo(f"from {origins or 'nothing'}, {since} to {until} UTC")
-    _part("contacts", found.contacts, CONTACT_COLUMNS)
-    for how in ("confirmed", "possible"):
-        mine = [row for row in found.reached if row["class"] == how]
-        _part(
-            f"{how}: {_counted(mine)}", mine, [name for name in COLUMNS if name not in ("class", "from_kind")]
-        )
-    machines: dict[str, list[str]] = {}
-    for row in found.exposed:
-        machines.setdefault(row["machine"], []).append(row["account"])
-    exposed = [
-        {"machine": name, "number": len(set(users)), "accounts": sorted(set(users))}
-        for name, users in machines.items()
-    ]
+    _part("contacts", [forms.contact_to_dict(contact) for contact in found.contacts], CONTACT_COLUMNS)
+    for certainty in (CONFIRMED, POSSIBLE):
+        reached = [row for row in found.reached if row.certainty == certainty]
+        title = f"{certainty}: {_counted(row.entity for row in reached)}"
+        _part(title, [forms.reached_to_dict(row) for row in reached], REACHED_COLUMNS)
+    exposed = _exposed_by_machine(found)
     _part(
         "accounts exposed on each machine, in the order of time", exposed, ("machine", "number", "accounts")
     )
-    _part("done in resources", found.touched, TOUCHED_COLUMNS)
+    _part("done in resources", [forms.touch_to_dict(touch) for touch in found.touched], TOUCHED_COLUMNS)
     click.echo(f"not reached: {_counted(found.not_reached)}")
 
 
-def _counted(rows: list[dict[str, Any]] | list[dict[str, str]]) -> str:
-    kinds = Counter(row["kind"] for row in rows)
-    return (
-        ", ".join(
-            f"{count:,} {kind}{('es' if kind[-1] == 's' else 's') if count > 1 else ''}"
-            for kind, count in sorted(kinds.items())
-        )
-        or "nothing"
-    )
+def _exposed_by_machine(found: Perimeter) -> list[dict[str, Any]]:
+    """One row for each machine, in the order in which the first account was exposed there."""
+    accounts: dict[str, set[str]] = {}
+    for exposure in found.exposed:
+        accounts.setdefault(exposure.machine, set()).add(exposure.account)
+    return [
+        {"machine": machine, "number": len(names), "accounts": sorted(names)}
+        for machine, names in accounts.items()
+    ]
 
 
-def _part(title: str, rows: list[dict[str, Any]], columns: Any) -> None:
+def _counted(entities: Iterable[Entity]) -> str:
+    """2 machines, 1 user"""
+    kinds = sorted(Counter(entity.kind for entity in entities).items())
+    counts = [f"{count:,} {kind if count == 1 else _plural(kind)}" for kind, count in kinds]
+    return ", ".join(counts) or "nothing"
+
+
+def _plural(kind: str) -> str:
+    return f"{kind}es" if kind.endswith("s") else f"{kind}s"
+
+
+def _part(title: str, rows: list[dict[str, Any]], columns: Sequence[str]) -> None:
     if rows:
         more = f" (the first {SHOWN} of {len(rows):,}; --format json has all)" if len(rows) > SHOWN else ""
         click.echo(f"\n{title}{more}")
@@ -179,7 +184,7 @@ def _part(title: str, rows: list[dict[str, Any]], columns: Any) -> None:
 
 
 def _short(row: dict[str, Any]) -> dict[str, Any]:
-    """With the file's name for its path."""
+    """A row with the name of the log file instead of its path."""
     return {**row, "event": row["event"].rpartition("/")[2]} if "event" in row else row
 
 

@@ -1,121 +1,72 @@
-"""A user's day as a graph, beside the user's normal day.
+"""A user's day beside the user's normal day.
 
-The normal day is counted and not modelled, so that anybody can count it again: the *like days* are those of
-the four weeks before on which the user was active, working days for a working day, Saturdays and Sundays for
-a weekend. Each edge of the day has a mark:
+The normal day is counted and not modelled, so that anybody can count it again: the *like days* are the days
+of the four weeks before on which the user was active, working days for a working day, Saturdays and Sundays
+for a weekend day. Each edge of the day has a mark:
 
-    new       the user never reached this target from this source before, as far back as the lake goes; `why` says what of it is new
-    unusual   known, but on fewer than one in five of the like days, or at hours or in a way that the like days do not have, or
-              among the strangest edges when the day was scored
-    usual     the rest
+    new       the user never reached this target from this source before, as far back as the lake goes; `why`
+              says which part of it is new
+    unusual   known, but on fewer than one in five like days, or at hours or by logon types that the like days
+              do not have, or among the strangest edges when the day was scored
+    usual     every other edge
     known     the same where there are too few like days to say what is usual
-    missing   not on this day, but on at least half of the like days, of which there must be three
+    missing   not on this day, but on at least half of the like days; needs three like days
 
-Idea of the two-day diff: LogonTracer's. Leaves out what others did; that is the graph (`ueba ask`).
+The comparison of two days is LogonTracer's idea. Leaves out what other users did; that is in the graph
+(`ueba ask`).
 """
 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping, Set
+from collections import Counter
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any
 
 import ibis.expr.types as ir
-import networkx as nx
 import numpy as np
 import pandas as pd
 
 from ueba import findings
+from ueba.contracts.day import KNOWN, MARKS, MISSING, NEW, UNUSUAL, USUAL, DayEdge, UserDay
+from ueba.contracts.drawing import Drawing, Line
+from ueba.contracts.edge import Edge
+from ueba.contracts.entity import Entity
 from ueba.contracts.incident import STRANGE_P
+from ueba.contracts.scored import identities
 from ueba.errors import WorkspaceError
-from ueba.ingest import edges, lake
-from ueba.investigate.picture import add_node
+from ueba.ingest import edges as lake_edges
+from ueba.ingest import lake
 from ueba.tables import records
-from ueba.text import plain
 from ueba.workspace import Workspace
 
 SCHEMA_VERSION = 1
 WINDOW = dt.timedelta(days=28)
 RARE = 0.2  # share of the like days, below which an edge is unusual
-OFTEN = 0.5  # from which on an edge that is not there is missing
+OFTEN = 0.5  # share of the like days, from which on an edge that is not there is missing
 LEAST_DAYS = 3  # like days, before anything is rare or missing
 
 
-@dataclass(frozen=True)
-class UserDay:
-    """like_days: how many the normal day is made of; rows: in the order of time, missing last, JSON values
-    only."""
-
-    user: str
-    day: dt.date
-    like_days: int
-    rows: list[dict[str, Any]]
-
-
 def day_of(workspace: Workspace, name: str, day: dt.date) -> UserDay:
-    """A day of a user, who may be spelt otherwise. Raises WorkspaceError if there is no such user or day."""
+    """The day of the user that a name means. Raises WorkspaceError if there is no such user or day."""
     days = lake.days(workspace.lake)
     if day not in days:
-        held = f"days from {days[0]} to {days[-1]}" if days else "no days yet"
-        raise WorkspaceError(f"the lake holds no edges of {day}; it has {held}")
+        available = f"days from {days[0]} to {days[-1]}" if days else "no days yet"
+        raise WorkspaceError(f"the lake holds no edges of {day}; it has {available}")
     user = user_of(workspace, name, days)
-
-    def mine(stored: ir.Table) -> ir.Table:
-        return edges.pairs(stored.filter(stored.user == user))
-
-    table = lake.query(workspace.lake, days[0], day, mine, "1GB").to_pandas().astype({"source": object})
-    table["source"] = table["source"].where(table["source"].notna(), None)
-    table["place"] = list(zip(table["source"].fillna(""), table["target"], strict=True))
+    table = _edges_of(workspace, user, days[0], day)
     today, before = table[table["day"] == day], table[table["day"] < day]
-    alike = np.array(
-        [each >= day - WINDOW and is_weekend(each) == is_weekend(day) for each in before["day"]], bool
-    )
-    like = before[alike]
-    known = Known.of(before, like)
+    like = before[np.array([_is_like(earlier, day) for earlier in before["day"]], bool)]
+    past = Past.of(before, like)
     strange = _strange(workspace, user, day)
-    rows = [_row(edge, known, strange) for edge in records(today)]
-    rows.sort(key=lambda row: (row["first_seen"], row["target"]))
-    if known.like_days >= LEAST_DAYS:
-        there = set(today["place"])
-        often = {place for place, days_there in known.often.items() if days_there >= OFTEN * known.like_days}
-        last = (
-            like[like["place"].isin(often - there)].drop_duplicates("place", keep="last").sort_values("place")
-        )
-        rows += [_missing(edge, known) for edge in records(last)]
-    return UserDay(user, day, known.like_days, rows)
+    rows = [_day_edge(row, past, strange) for row in records(today)]
+    rows.sort(key=lambda row: (row.first_seen, row.edge.target))
+    return UserDay(user, day, past.like_days, (*rows, *_missing(like, {*today["edge"]}, past)))
 
 
-@dataclass(frozen=True)
-class Known:
-    """What is known of a user before a day. places (source and target), targets, sources: of all days
-    before; of the like days: how many there are, on how many of them each place was (`often`), active hours
-    as a bit set, and logon types."""
-
-    places: Set[tuple[str, str]]
-    targets: Set[str]
-    sources: Set[str]
-    like_days: int
-    often: Mapping[tuple[str, str], int]
-    hours: int
-    types: Set[str]
-
-    @classmethod
-    def of(cls, before: pd.DataFrame, like: pd.DataFrame) -> Known:
-        """From the user's edges before the day, and those of the like days, by day."""
-        return cls(
-            places=set(before["place"]),
-            targets=set(before["target"]),
-            sources=set(before["source"].dropna()),
-            like_days=like["day"].nunique(),
-            often=like.groupby("place")["day"].nunique().to_dict(),  # type: ignore[arg-type]
-            hours=int(np.bitwise_or.reduce(like["hours"].to_numpy(np.int64))),
-            types={each for some in like["logon_types"] for each in some},
-        )
-
-
-def user_of(workspace: Workspace, name: str, days: list[dt.date]) -> str:
-    """The user that a name stands for. Raises WorkspaceError with close names."""
+def user_of(workspace: Workspace, name: str, days: Sequence[dt.date]) -> str:
+    """The user that a name means. Raises WorkspaceError with close names."""
     from ueba.investigate import entity
 
     def users(stored: ir.Table) -> ir.Table:
@@ -129,114 +80,178 @@ def is_weekend(day: dt.date) -> bool:
     return day.weekday() >= 5
 
 
-def _strange(workspace: Workspace, user: str, day: dt.date) -> dict[tuple[str, str], dict[str, Any]]:
-    """The user's strange edges, if the day was scored."""
+def _is_like(earlier: dt.date, day: dt.date) -> bool:
+    return earlier >= day - WINDOW and is_weekend(earlier) == is_weekend(day)
+
+
+def _edges_of(workspace: Workspace, user: str, first: dt.date, last: dt.date) -> pd.DataFrame:
+    """The user's daily edges, by day; `edge` is the Edge of each."""
+
+    def of_user(stored: ir.Table) -> ir.Table:
+        return lake_edges.pairs(stored.filter(stored.user == user))
+
+    table = lake.query(workspace.lake, first, last, of_user, "1GB").to_pandas().astype({"source": object})
+    table["source"] = table["source"].where(table["source"].notna(), None)
+    table["edge"] = identities(table)
+    edges: pd.DataFrame = table
+    return edges
+
+
+def _strange(workspace: Workspace, user: str, day: dt.date) -> dict[Edge, tuple[float, str | None]]:
+    """The p-value and the incident of the user's strange edges, if the day was scored."""
     if day not in findings.scored_days(workspace.findings):
         return {}
     table = findings.load_edges(workspace.findings, day)
-    mine = table[(table["user"] == user) & (table["p_value"] <= STRANGE_P)]
-    return {(edge["source"] or "", edge["target"]): edge for edge in records(mine)}
+    strange = table[(table["user"] == user) & (table["p_value"] <= STRANGE_P)]
+    return dict(
+        zip(identities(strange), zip(strange["p_value"], strange["incident"], strict=True), strict=True)
+    )
 
 
-def _row(
-    edge: dict[str, Any], known: Known, strange: Mapping[tuple[str, str], dict[str, Any]]
-) -> dict[str, Any]:
-    new = [] if edge["place"] in known.places else [_first(edge, known)]
-    odd = _odd(edge, known)
-    judged = strange.get(edge["place"])
-    if judged is not None:
-        odd.append(f"one of the strangest of the day (p {judged['p_value']:.2g})")
-    usual = "usual" if known.like_days >= LEAST_DAYS else "known"
-    return {
-        "mark": "new" if new else "unusual" if odd else usual,
-        "source": edge["source"],
-        "target": edge["target"],
-        "target_kind": edge["target_kind"],
-        "first_seen": edge["first_seen"].isoformat(),
-        "last_seen": edge["last_seen"].isoformat(),
-        "count": int(edge["count"]),
-        "failures": int(edge["failures"]),
-        "logon_types": list(edge["logon_types"]),
-        "days": _days(edge, known),
-        "incident": judged["incident"] if judged is not None else None,
-        "why": "; ".join([*new, *odd]),
-    }
+# --- what is known of the user ------------------------------------------------------------------------------
 
 
-def _days(edge: dict[str, Any], known: Known) -> str:
-    return f"{known.often.get(edge['place'], 0)} of {known.like_days}"
+@dataclass(frozen=True)
+class Past:
+    """What is known of a user before a day."""
+
+    edges: Set[Edge]  # of all days before, as are targets and sources
+    targets: Set[Entity]
+    sources: Set[str]
+    like_days: int  # how many there are
+    often: Mapping[Edge, int]  # on how many of the like days each edge was
+    hours: int  # bit set of the hours in which the user was active on like days
+    types: Set[str]  # logon types of the like days
+
+    @classmethod
+    def of(cls, before: pd.DataFrame, like: pd.DataFrame) -> Past:
+        """before: the user's edges before the day; like: those of the like days; both by day"""
+        return cls(
+            edges={*before["edge"]},
+            targets={Entity(edge.target_kind, edge.target) for edge in before["edge"]},
+            sources={edge.source for edge in before["edge"] if edge.source is not None},
+            like_days=like["day"].nunique(),
+            often=Counter(like["edge"]),  # an edge has one row a day
+            hours=int(np.bitwise_or.reduce(like["hours"].to_numpy(np.int64))),
+            types={name for types in like["logon_types"] for name in types},
+        )
 
 
-def _first(edge: dict[str, Any], known: Known) -> str:
-    """What of an edge that never was is new."""
-    knows_source = edge["source"] is None or edge["source"] in known.sources
-    if edge["target"] not in known.targets:
+def _day_edge(
+    row: Mapping[str, Any], past: Past, strange: Mapping[Edge, tuple[float, str | None]]
+) -> DayEdge:
+    """An edge of the day. row: see `_edges_of`"""
+    edge = row["edge"]
+    new = [] if edge in past.edges else [_what_is_new(edge, past)]
+    unusual = _what_is_unusual(row, past)
+    p_value, incident = strange.get(edge, (None, None))
+    if p_value is not None:
+        unusual.append(f"one of the strangest of the day (p {p_value:.2g})")
+    usual = USUAL if past.like_days >= LEAST_DAYS else KNOWN
+    return DayEdge(
+        edge=edge,
+        mark=NEW if new else UNUSUAL if unusual else usual,
+        first_seen=row["first_seen"].to_pydatetime(),
+        last_seen=row["last_seen"].to_pydatetime(),
+        count=int(row["count"]),
+        failures=int(row["failures"]),
+        logon_types=tuple(row["logon_types"]),
+        like_days=past.often.get(edge, 0),
+        incident=incident,
+        why=(*new, *unusual),
+    )
+
+
+def _what_is_new(edge: Edge, past: Past) -> str:
+    """Which part of an edge is new that never was before."""
+    knows_source = edge.source is None or edge.source in past.sources
+    if Entity(edge.target_kind, edge.target) not in past.targets:
         return "never reached before" if knows_source else "never reached before, and never acted from there"
     return "reached before, but not from there" if knows_source else "never acted from there before"
 
 
-def _odd(edge: dict[str, Any], known: Known) -> list[str]:
-    if known.like_days < LEAST_DAYS:
+def _what_is_unusual(row: Mapping[str, Any], past: Past) -> list[str]:
+    if past.like_days < LEAST_DAYS:
         return []
-    often = known.often.get(edge["place"], 0)
-    is_rare = edge["place"] in known.places and often < RARE * known.like_days
-    said = [f"on {often} of {known.like_days} like days"] if is_rare else []
-    hours = [hour for hour in range(24) if edge["hours"] >> hour & 1 and not known.hours >> hour & 1]
-    said += [f"never active at {', '.join(map(str, hours))} h on like days"] if hours else []
-    types = [each for each in edge["logon_types"] if each not in known.types]
-    said += [f"no {', '.join(types)} logon on like days"] if types else []
-    return said
+    often = past.often.get(row["edge"], 0)
+    is_rare = row["edge"] in past.edges and often < RARE * past.like_days
+    facts = [f"on {often} of {past.like_days} like days"] if is_rare else []
+    hours = [str(hour) for hour in range(24) if row["hours"] >> hour & 1 and not past.hours >> hour & 1]
+    facts += [f"never active at {', '.join(hours)} h on like days"] if hours else []
+    types = [name for name in row["logon_types"] if name not in past.types]
+    facts += [f"no {', '.join(types)} logon on like days"] if types else []
+    return facts
 
 
-def _missing(edge: dict[str, Any], known: Known) -> dict[str, Any]:
-    return {
-        "mark": "missing",
-        "source": edge["source"],
-        "target": edge["target"],
-        "target_kind": edge["target_kind"],
-        "first_seen": None,
-        "last_seen": None,
-        "count": 0,
-        "failures": 0,
-        "logon_types": [],
-        "days": _days(edge, known),
-        "incident": None,
-        "why": f"last on {edge['day']}",
-    }
+def _missing(like: pd.DataFrame, today: Set[Edge], past: Past) -> list[DayEdge]:
+    """The edges that are on at least half of the like days and not on the day, by source and target."""
+    if past.like_days < LEAST_DAYS:
+        return []
+    often = {edge for edge, days in past.often.items() if days >= OFTEN * past.like_days}
+    last_day = dict(zip(like["edge"], like["day"], strict=True))
+    missing = sorted(often - today, key=lambda edge: (edge.source or "", *edge[2:]))
+    nothing = (None, None, 0, 0, ())
+    return [
+        DayEdge(edge, MISSING, *nothing, past.often[edge], None, (f"last on {last_day[edge]}",))
+        for edge in missing
+    ]
+
+
+# --- as text, JSON and a drawing ----------------------------------------------------------------------------
 
 
 def sentence(found: UserDay) -> str:
     """The day in one sentence."""
-    counts = {
-        mark: sum(row["mark"] == mark for row in found.rows)
-        for mark in ("new", "unusual", "usual", "known", "missing")
-    }
-    told = ", ".join(f"{count} {mark}" for mark, count in counts.items() if count) or "nothing"
+    marks = Counter(row.mark for row in found.edges)
+    counts = ", ".join(f"{marks[mark]} {mark}" for mark in MARKS if marks[mark]) or "nothing"
     kind = ("weekend" if is_weekend(found.day) else "working") + (" day" if found.like_days == 1 else " days")
-    return f"{found.user} on {found.day}: {told}; beside {found.like_days} {kind} of the four weeks before on which it was active"
+    beside = f"beside {found.like_days} {kind} of the four weeks before on which it was active"
+    return f"{found.user} on {found.day}: {counts}; {beside}"
 
 
-def to_graph(found: UserDay) -> nx.MultiDiGraph:
-    """The user, the machines acted from, and what was reached; see `picture`."""
-    graph = nx.MultiDiGraph()
-    user = add_node(graph, "user", found.user)
-    for row in found.rows:
+def to_dicts(found: UserDay) -> list[dict[str, Any]]:
+    """A row an edge, JSON values only."""
+    day = {"schema_version": SCHEMA_VERSION, "user": found.user, "day": found.day.isoformat()}
+    return [{**day, **_to_dict(row, found.like_days)} for row in found.edges]
+
+
+def _to_dict(row: DayEdge, like_days: int) -> dict[str, Any]:
+    return {
+        "mark": row.mark,
+        "source": row.edge.source,
+        "target": row.edge.target,
+        "target_kind": row.edge.target_kind,
+        "first_seen": row.first_seen.isoformat() if row.first_seen else None,
+        "last_seen": row.last_seen.isoformat() if row.last_seen else None,
+        "count": row.count,
+        "failures": row.failures,
+        "logon_types": [*row.logon_types],
+        "days": f"{row.like_days} of {like_days}",
+        "incident": row.incident,
+        "why": "; ".join(row.why),
+    }
+
+
+def to_drawing(found: UserDay) -> Drawing:
+    """The user, the machines acted from, and what was reached."""
+    drawing, user = Drawing(), Entity("user", found.user)
+    drawing.add(user)
+    connected: set[Entity] = set()  # machines and resources with a line from the user
+    for row in found.edges:
         start = user
-        if row["source"] is not None:
-            start = add_node(graph, "machine", row["source"])
-            if not graph.has_edge(user, start):
-                graph.add_edge(
-                    user,
-                    start,
-                    type="USED",
-                    mark=row["mark"],
-                    said=plain(f"{found.user} acted from {row['source']}"),
-                )
-        end = add_node(graph, row["target_kind"], row["target"])
-        when = (
-            f"{row['first_seen'][11:19]}, {row['count']} events" if row["first_seen"] else "not on this day"
-        )
-        graph.add_edge(
-            start, end, type="REACHED", mark=row["mark"], said=plain(f"{row['mark']}: {when}; {row['why']}")
-        )
-    return graph
+        if row.edge.source is not None:
+            start = Entity("machine", row.edge.source)
+            drawing.add(start)
+            if start not in connected:
+                meaning = f"{found.user} acted from {start.name}"
+                drawing.lines.append(Line(user, start, "USED", row.mark, meaning))
+                connected.add(start)
+        end = Entity(row.edge.target_kind, row.edge.target)
+        drawing.add(end)
+        drawing.lines.append(Line(start, end, "REACHED", row.mark, _meaning(row)))
+    return drawing
+
+
+def _meaning(row: DayEdge) -> str:
+    when = f"{row.first_seen:%H:%M:%S}, {row.count} events" if row.first_seen else "not on this day"
+    return f"{row.mark}: {when}; {'; '.join(row.why)}"

@@ -26,8 +26,8 @@ from ueba.detect.past.history import NEVER, USER_KINDS, Floats, History, Ints, d
 from ueba.detect.score import detector
 from ueba.detect.score.detector import Detector
 from ueba.errors import WorkspaceError
+from ueba.investigate import similar
 from ueba.spelling import HOST, USER
-from ueba.investigate import alike
 
 SCHEMA_VERSION = 1
 LIST_COLUMNS = ("name", "kind", "breadth", "active_days", "first_seen", "last_seen")
@@ -354,8 +354,10 @@ def nearest(known: EntityContext, number: int, role: Role) -> list[dict[str, Any
         similarity = jaccard[best]
     else:
         name = relation.split("_")[side]
-        direction = alike.directions(known.model, history)[name]
-        [best], [similarity] = alike.nearest(direction, alike.seen(history, name), np.array([number]), FEW)
+        direction = similar.directions(known.model, history)[name]
+        [best], [similarity] = similar.nearest(
+            direction, similar.seen(history, name), np.array([number]), FEW
+        )
     return [
         {
             "name": names.names[each],

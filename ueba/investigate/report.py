@@ -37,7 +37,8 @@ from ueba.detect.past.history import date_of
 from ueba.detect.score import carryover
 from ueba.detect.score.detector import Detector
 from ueba.ingest import IngestReport, edges, lake, report, silence
-from ueba.investigate import picture
+from ueba.investigate.draw.incident import incident_drawing
+from ueba.investigate.draw.svg import svg
 from ueba.investigate.explain import kept
 from ueba.investigate.explain.words import is_typable, next_steps, usually, would_be_normal
 from ueba.text import plain, shortened
@@ -239,7 +240,7 @@ def incident_facts(
     """An incident with its edges, strangest first, and what to do next."""
     sources = list(dict.fromkeys(edge.source for edge in edges if edge.source is not None))
     users = list(dict.fromkeys(edge.user for edge in edges))
-    drawing = picture.svg(picture.incident_graph(edges), f"Graph of incident {incident.id}")
+    drawing = svg(incident_drawing(edges), f"Graph of incident {incident.id}")
     return {
         "id": incident.id,
         "rank": incident.rank,

@@ -12,9 +12,9 @@ from __future__ import annotations
 import datetime as dt
 import json
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from ueba.contracts.perimeter import Perimeter, ReachedEntity
 from ueba.investigate.export.cases import address
 from ueba.text import plain
 
@@ -25,18 +25,12 @@ MEANT = {
     "origin": "where it began",
     "confirmed": "seen to be touched by an unusual logon",
     "possible": "within reach of what was touched",
-    "contact": "met what was touched",
 }
 
 
-def perimeter(
-    rows: Iterable[Mapping[str, Any]],
-    origins: Sequence[tuple[str, str]],
-    since: dt.datetime,
-    until: dt.datetime,
-) -> dict[str, Any]:
-    """A bundle. rows: entity, kind (user, machine, resource, address), class, at, via_user, from, from_kind;
-    the last four may be None. origins: (kind, name); times in UTC."""
+def perimeter(found: Perimeter) -> dict[str, Any]:
+    """A bundle."""
+    since, until = found.since, found.until
     made = _time(until)
     producer = _object("identity", "ueba", FIRST, name="ueba", identity_class="system")
     objects: dict[str, dict[str, Any]] = {}
@@ -48,16 +42,13 @@ def perimeter(
         objects[entity["id"]] = entity
         return ids.setdefault((kind, name), entity["id"])
 
-    for kind, name in origins:
-        classes.setdefault("origin", {})[add(kind, name)] = None
-    touched = [(row, add(row["kind"], row["entity"])) for row in rows]
+    for origin in found.origins:
+        classes.setdefault("origin", {})[add(*origin)] = None
+    touched = [(row, add(*row.entity)) for row in found.reached]
     for row, end in touched:
-        classes.setdefault(row["class"], {})[end] = None
-        before = row.get("from")
-        start = (
-            None if before is None else ids.get((row["from_kind"], before)) or add(row["from_kind"], before)
-        )
-        if start is not None and start != end:
+        classes.setdefault(row.certainty, {})[end] = None
+        start = ids.get(row.start) or add(*row.start)
+        if start != end:
             relationship = _step(row, start, end, made, producer["id"])
             objects[relationship["id"]] = relationship
     groups = [
@@ -81,13 +72,12 @@ def perimeter(
     }
 
 
-def _step(row: Mapping[str, Any], start: str, end: str, made: str, by: str) -> dict[str, Any]:
+def _step(row: ReachedEntity, start: str, end: str, made: str, by: str) -> dict[str, Any]:
     """How the perimeter grew: from one entity to the next, when, and by which account."""
-    account = f" as {row['via_user']}" if row.get("via_user") else ""
-    at = {} if row.get("at") is None else {"start_time": _time(row["at"])}
-    said = plain(f"{row['from']} to {row['entity']}{account}")
+    at = {"start_time": _time(row.at)}
+    said = plain(f"{row.start.name} to {row.entity.name} as {row.via_user}")
     ends = {"relationship_type": "related-to", "source_ref": start, "target_ref": end}
-    about = json.dumps([start, end, row.get("via_user"), at])
+    about = json.dumps([start, end, row.via_user, at])
     return _object("relationship", about, made, created_by_ref=by, **ends, description=said, **at)
 
 

@@ -1,18 +1,18 @@
-// Title: Users by how much they reached on a day
-// Purpose: Breadth: scanners, administrators, and accounts that somebody tries everywhere.
+// Title: Accounts by the number of machines and resources they reached on a day
+// Purpose: Breadth finds scanners, administrators, and accounts that an attacker tries everywhere.
 // Parameters:
-//   day (day, default last): the day to look at
+//   day (day, default last): the day
 //   :param day => '2026-01-21'
-//   least (number, default 10): machines and resources together, at least
+//   least (number, default 10): the fewest machines and resources together
 //   :param least => 10
 // Columns:
 //   user: the account
 //   kind: human, service, machine or anonymous
-//   machines: how many it reached or tried
-//   resources: likewise
-//   sources: from how many machines
+//   machines: how many machines it reached or tried to reach
+//   resources: how many resources it reached or tried to reach
+//   sources: how many machines it acted from
 //   count: events on the day
-//   failures: failed ones among them
+//   failures: failed events among these
 // Example: ueba ask broadest-users --param day=2026-01-21 --limit 20
 MATCH (u)-[r:LOGGED_ON]->(t) WHERE r.day = $day
 WITH collect([u, r, t]) AS logons

@@ -1,10 +1,10 @@
-// Title: Chains of machines that a user went through on a day
-// Purpose: From A to B, then from B on to C, and from there to D, by the same account and in time order: lateral movement looks
-//   so. Attempts that all failed do not count.
+// Title: Chains of machines that an account went through on a day
+// Purpose: From A to B, from B to C and from C to D, by one account and in the order of time, is what lateral movement looks
+//   like. Attempts that all failed do not count.
 // Parameters:
 //   user (user): the account
 //   :param user => 'mlopez@corp.example'
-//   day (day, default last): the day to look at
+//   day (day, default last): the day
 //   :param day => '2026-01-21'
 // Columns:
 //   path: the machines, three or four

@@ -1,17 +1,17 @@
-// Title: Logons to machines that only the domain controller saw
-// Purpose: The machine that was reached should have told of them and did not: its log is not collected, or was cleared, or the
+// Title: Logons that only the domain controller saw
+// Purpose: The machine that was reached should have logged them and did not: its log is not collected, or was cleared, or the
 //   ticket was never used there.
 // Parameters:
-//   day (day, default last): the day to look at
+//   day (day, default last): the day
 //   :param day => '2026-01-21'
 // Columns:
 //   machine: the machine that was reached
-//   users: how many accounts
-//   count: events on the day
-//   seen_itself: logons of the day on the machine that it told of itself
-//   first_seen: the first event, UTC
-//   last_seen: the last event, UTC
-//   examples: some of the accounts, by name
+//   users: how many accounts only the controller saw
+//   count: events that only the controller saw
+//   seen_itself: logons of the day that the machine logged itself
+//   first_seen: the first event that only the controller saw, UTC
+//   last_seen: the last event that only the controller saw, UTC
+//   examples: up to five of the accounts, by name
 // Example: ueba ask controller-only --param day=2026-01-21
 MATCH (u)-[r:LOGGED_ON]->(m) WHERE r.day = $day AND r.witnesses > 0
 WITH u, m, r, r.witnesses = 2 AS controller ORDER BY u.name

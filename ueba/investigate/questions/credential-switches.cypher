@@ -1,20 +1,20 @@
-// Title: Other accounts acting from where a user had just logged on
-// Purpose: A user logs on to a machine, and soon another account acts from that machine to elsewhere: stolen credentials look
-//   so. A machine's own account does not count, nor do attempts that all failed. Of a day's events between the same two ends only
-//   the first and the last have a time, so a switch in between may be missed.
+// Title: Other accounts that acted from a machine soon after a user's logon there
+// Purpose: An account logs on to a machine, and soon another account acts from that machine: this is what stolen credentials look
+//   like. A machine's own account does not count, nor do attempts that all failed. Between two ends only the first and the last
+//   event of a day have a time, so a switch in between may be missed.
 // Parameters:
 //   user (user): the account that logs on
 //   :param user => 'mlopez@corp.example'
-//   day (day, default last): the day of its logons
+//   day (day, default last): the day of the logons
 //   :param day => '2026-01-21'
-//   minutes (number, default 60): how soon the other account acts, at most
+//   minutes (number, default 60): the most minutes between the logon and the other account's event
 //   :param minutes => 60
 // Columns:
-//   machine: where the user logged on and the other acted from
+//   machine: the machine of the logon, from which the other account acted
 //   other_user: the account that acted next
-//   target: what it reached
-//   acted: when it did, UTC
-//   minutes_later: after the user's logon
+//   target: the machine or resource that the other account reached
+//   acted: when the other account reached it, UTC
+//   minutes_later: minutes from the logon to that event
 // Example: ueba ask credential-switches --param user=mlopez@corp.example --param day=2026-01-21 --param minutes=30
 MATCH (u:User {name: $user})-[l:LOGGED_ON]->(m:Machine) WHERE l.day = $day AND l.failures < l.count
 UNWIND [l.first_seen, l.last_seen] AS arrived

@@ -1,10 +1,10 @@
-// Title: Accounts that failed at a machine or resource and then got in
-// Purpose: A password that was guessed, or mistyped. Certain: one source only failed, and later another only succeeded. Possible:
-//   a source had both, and of a day's events between two ends the order is not kept.
+// Title: Accounts that failed at a machine or resource and then succeeded
+// Purpose: A password was guessed, or mistyped. Certain: an edge had only failures, and another edge with only successes has a
+//   later event. Possible: an edge had both, and the order of its events is not in the graph.
 // Parameters:
-//   day (day, default last): the day to look at
+//   day (day, default last): the day
 //   :param day => '2026-01-21'
-//   least (number, default 3): failures of the account there, at least
+//   least (number, default 3): the fewest failures of the account there
 //   :param least => 3
 // Columns:
 //   user: the account
@@ -13,7 +13,7 @@
 //   began: the first event of an edge with failures, UTC
 //   succeeded: the last event of an edge with a success, UTC
 //   certainty: certain or possible
-//   sources: where the successes came from, sorted; empty text if unknown
+//   sources: the sources of the edges with a success, sorted; empty text for an unknown source
 // Example: ueba ask failures-then-success --param day=2026-01-21 --param least=10
 MATCH (u)-[r:LOGGED_ON]->(t) WHERE r.day = $day AND r.failures > 0
 WITH collect([u, r, t]) AS logons

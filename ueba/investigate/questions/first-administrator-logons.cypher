@@ -1,17 +1,17 @@
-// Title: Administrators on machines and resources where they were never before
-// Purpose: First use of administrator rights: accounts seen with such rights, on a day on which they are first at a machine or
-//   resource.
+// Title: Administrators on machines and resources that are new to them
+// Purpose: The first use of administrator rights somewhere: accounts with such rights, on a day on which they reach a machine or
+//   resource for the first time in the graph.
 // Parameters:
-//   day (day, default last): the day to look at
+//   day (day, default last): the day
 //   :param day => '2026-01-21'
 // Columns:
 //   user: the administrator
-//   target: the machine or resource it was first at
-//   source: the machines it came from, sorted; empty text if unknown
+//   target: the machine or resource that is new to it
+//   source: the machines it acted from, sorted; empty text for an unknown source
 //   first_seen: the first event, UTC
 //   count: events on the day
-//   targets_before: at how many machines and resources it was before
-//   surprise: nats, if the pair was among the day's strangest
+//   targets_before: how many machines and resources it reached before
+//   surprise: nats, higher is stranger; empty unless the edge is among the strangest of a scored day
 // Example: ueba ask first-administrator-logons --param day=2026-01-21
 MATCH (u:Privileged)-[r:LOGGED_ON|ACCESSED]->(t) WHERE r.day <= $day
 WITH u, t, min(r.day) AS first

@@ -1,21 +1,21 @@
-// Title: Accounts on machines where the graph has never seen them
-// Purpose: New pairs of account and machine on a day, strangest first, then the machines that fewest accounts reach. Machines
-//   that more than `most` accounts reached on the day are passed over: on a domain controller everybody is new once. Of shares,
-//   applications and roles `new-resources` tells.
+// Title: Accounts on machines that are new to them
+// Purpose: Pairs of account and machine that are new on a day: the strangest first, then the machines that the fewest accounts
+//   reach. Machines that more than `most` accounts reached on the day are left out: on a domain controller every account is new
+//   once. For shares, applications and roles ask `new-resources`.
 // Parameters:
-//   day (day, default last): the day to look at
+//   day (day, default last): the day
 //   :param day => '2026-01-21'
-//   most (number, default 50): accounts on the machine on that day, at most
+//   most (number, default 50): the most accounts that reached the machine on the day
 //   :param most => 50
 // Columns:
 //   user: the account
 //   machine: the machine it reached
-//   source: the machines it came from, sorted; empty text if unknown
+//   source: the machines it acted from, sorted; empty text for an unknown source
 //   first_seen: the first event of the pair, UTC
 //   count: events on the day
-//   failures: failed ones among them
+//   failures: failed events among these
 //   accounts: how many accounts reached the machine on the day
-//   surprise: nats, if the pair was among the day's strangest
+//   surprise: nats, higher is stranger; empty unless the edge is among the strangest of a scored day
 // Example: ueba ask first-time-logons --param day=2026-01-21 --param most=10
 MATCH (u)-[r:LOGGED_ON]->(m) WHERE r.day = $day
 WITH m, count(DISTINCT u) AS accounts WHERE accounts <= $most

@@ -1,18 +1,18 @@
 // Title: Accounts that use an authentication package for the first time
-// Purpose: NTLM from an account that never needed it: a passed hash, a relay, or an address typed instead of a name.
+// Purpose: NTLM from an account that never used it before: a passed hash, a relay, or an address typed instead of a name.
 // Parameters:
-//   day (day, default last): the day to look at
+//   day (day, default last): the day
 //   :param day => '2026-01-21'
-//   package (text, default NTLM): the package, as the log spells it
+//   package (text, default NTLM): the authentication package, as the log spells it
 //   :param package => 'NTLM'
 // Columns:
 //   user: the account
 //   kind: human, service, machine or anonymous
-//   targets: where, sorted
-//   sources: from where, sorted; empty text if unknown
-//   first_seen: the first event of such an edge, UTC
-//   count: events of these edges on the day
-//   days_before: days before on which the account was active without it
+//   targets: names of the machines and resources it reached with the package, sorted
+//   sources: the machines it acted from with the package, sorted; empty text for an unknown source
+//   first_seen: the first event of an edge with the package, UTC
+//   count: events of edges with the package on the day
+//   days_before: active days of the account before this day
 // Example: ueba ask first-use-of-package --param day=2026-01-21 --param package=NTLM
 MATCH (u)-[r:LOGGED_ON]->(t) WHERE r.day = $day AND $package IN r.auth_packages
 WITH collect([u, r, t]) AS logons

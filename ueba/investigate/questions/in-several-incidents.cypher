@@ -1,22 +1,22 @@
 // Title: What several incidents have in common
-// Purpose: Incidents of some days that share a source, a target or an account may be one campaign.
+// Purpose: Incidents that share a source, a target or an account may be one attack.
 // Parameters:
-//   day (day, default last): the last day to look at
+//   day (day, default last): the last day
 //   :param day => '2026-01-28'
-//   first (day, default day - 6): the first day to look at
+//   first (day, default day - 6): the first day
 //   :param first => '2026-01-22'
 //   role (text, default source): what is shared: source, target or user
 //   :param role => 'source'
-//   least (number, default 2): incidents, at least
+//   least (number, default 2): the fewest incidents
 //   :param least => 2
 // Columns:
 //   name: the account, machine or resource
-//   incidents: in how many it is
-//   days: on how many days
-//   first_day: the first of them
-//   last_day: the last of them
-//   best_rank: the best rank of them, 1 is the day's worst
-//   ids: the incidents, in order
+//   incidents: how many incidents it is in
+//   days: the number of days of these incidents
+//   first_day: the first of these days
+//   last_day: the last of these days
+//   best_rank: the best rank of these incidents; 1 is the strangest of a day
+//   ids: the ids of the incidents, by day
 // Example: ueba ask in-several-incidents --param day=2026-01-28 --param role=target
 MATCH (i:Incident) WHERE i.day <= $day AND i.day >= $first
 MATCH (i)-[v:INVOLVES]->(n) WHERE v.role = $role

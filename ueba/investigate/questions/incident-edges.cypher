@@ -1,7 +1,7 @@
-// Title: The edges of an incident, in time order
-// Purpose: What one incident says happened.
+// Title: The edges of an incident, in the order of time
+// Purpose: What happened in one incident.
 // Parameters:
-//   incident (incident): its id, or the beginning of it
+//   incident (incident): its id, or the beginning of its id
 //   :param incident => '20260121-3fa9'
 // Columns:
 //   incident: its id
@@ -11,9 +11,9 @@
 //   source: the machine it acted from, empty if unknown
 //   target: the machine or resource it reached
 //   count: events on the day
-//   failures: failed ones among them
+//   failures: failed events among these
 //   surprise: nats, higher is stranger
-//   p_value: how rare so strange an edge is, small means strange
+//   p_value: in (0, 1], small is strange
 // Example: ueba ask incident-edges --param incident=20260121-3fa9
 MATCH (i:Incident) WHERE i.id STARTS WITH $incident
 MATCH (i)-[v:INVOLVES]->(u:User) WHERE v.role = 'user'

@@ -1,19 +1,20 @@
-// Title: Who else was on an incident's machines and resources that day
-// Purpose: Accounts outside the incident that reached its machines and resources or acted from its machines: whose credentials
-//   may be lost, and whom to ask. Those with more than `most` such accounts are passed over: on a domain controller is everybody.
+// Title: Other accounts on an incident's machines and resources on that day
+// Purpose: Accounts outside the incident that reached its machines and resources, or acted from its machines: their credentials
+//   may be stolen, and their owners may know more. Machines and resources with more than `most` other accounts are left out: on a
+//   domain controller every account is a neighbour.
 // Parameters:
-//   incident (incident): its id, or the beginning of it
+//   incident (incident): its id, or the beginning of its id
 //   :param incident => '20260121-3fa9'
-//   most (number, default 20): other accounts there on that day, at most
+//   most (number, default 20): the most other accounts there on that day
 //   :param most => 20
 // Columns:
 //   incident: its id
-//   place: the incident's machine or resource
+//   place: the machine or resource of the incident
 //   others: how many other accounts were there
 //   user: the other account
 //   how: reached, or acted from
 //   count: events on the day
-//   first_seen: the first event, UTC; empty if it acted from it, of which only the day is known
+//   first_seen: the first event, UTC; empty for acted from, of which the graph has only the day
 // Example: ueba ask incident-neighbours --param incident=20260121-3fa9
 MATCH (i:Incident) WHERE i.id STARTS WITH $incident
 OPTIONAL MATCH (i)-[:INVOLVES]->(u:User)

@@ -1,22 +1,22 @@
-// Title: Who else went the way of an incident's edges
+// Title: Other accounts on the same way as an incident's edges
 // Purpose: Accounts outside the incident that went from the same source to the same target, on any day in the graph: other
-//   accounts in the same hands, or people to whom it is usual. Ways that more than `most` such accounts went are passed over.
+//   accounts that the attacker has, or accounts to which the way is usual. Ways of more than `most` other accounts are left out.
 // Parameters:
-//   incident (incident): its id, or the beginning of it
+//   incident (incident): its id, or the beginning of its id
 //   :param incident => '20260121-3fa9'
-//   most (number, default 20): other accounts on the same way, at most
+//   most (number, default 20): the most other accounts on the same way
 //   :param most => 20
 // Columns:
 //   incident: its id
 //   source: the machine acted from, empty if unknown
 //   target: the machine or resource
 //   others: how many other accounts went this way
-//   user: one of them
+//   user: one of the other accounts
 //   first_day: the first day on which it did
-//   last_day: the last
-//   days: on how many
-//   count: events on those days
-//   failures: failed ones among them
+//   last_day: the last day on which it did
+//   days: on how many days it did
+//   count: events on these days
+//   failures: failed events among these
 // Example: ueba ask incident-same-way --param incident=20260121-3fa9
 MATCH (i:Incident) WHERE i.id STARTS WITH $incident
 MATCH (i)-[v:INVOLVES]->(u:User) WHERE v.role = 'user'

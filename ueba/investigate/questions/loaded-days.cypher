@@ -1,11 +1,11 @@
-// Title: Which days the graph holds, and what was found on each
-// Purpose: What an answer can know: earlier days are not in the graph, and days without incidents may not have been scored.
+// Title: The days in the graph, and their incidents
+// Purpose: What an answer can be based on: other days are not in the graph, and a day without incidents may not have been scored.
 // Parameters: none
 // Columns:
 //   day: the day
-//   incidents: how many were found
-//   top_score: of the worst of them, nats
-//   trained_until: the last day that the model knew
+//   incidents: how many incidents it has
+//   top_score: the score of the strangest, nats
+//   trained_until: the last day that the model was trained on
 // Example: ueba ask loaded-days
 MATCH (d:LoadedDay)
 OPTIONAL MATCH (i:Incident) WHERE i.day = d.day

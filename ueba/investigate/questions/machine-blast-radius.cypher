@@ -1,20 +1,21 @@
 // Title: What can have been touched from a machine from a time on
-// Purpose: The blast radius of a machine in wrong hands: what any account reached from it, and from there, up to three steps. A
-//   step counts if it was seen at or after the arrival at its beginning; where a day's first event was before and its last after,
-//   the arrival is taken to be at once, so that nothing that can be reached is left out. Attempts that all failed reach nothing.
+// Purpose: The blast radius of a compromised machine: what any account reached from it, and from there, in up to three steps. A
+//   step counts if it was seen at or after the arrival at its start. Between two ends only the first and the last event of a day
+//   have a time: if the arrival is between them, the step is taken at once, so that the answer overstates and misses nothing.
+//   Attempts that all failed reach nothing.
 // Parameters:
 //   machine (machine): the machine
 //   :param machine => 'ws07.corp.example'
-//   since (time): when it fell into wrong hands, UTC
+//   since (time): the time from which the attacker is on the machine, UTC
 //   :param since => '2026-01-21T08:00:00'
-//   hours (number, default 24): how long after that to look
+//   hours (number, default 24): hours to look at from then on
 //   :param hours => 24
 // Columns:
-//   hops: how many steps away, the fewest
-//   arrival: when it could be reached in so many steps, the earliest, UTC
+//   hops: the fewest steps
+//   arrival: the earliest arrival in that many steps, UTC
 //   place: the machine or resource
 //   kind: machine or resource
-//   via: the machine the last step came from, empty if unknown
+//   via: the machine that the last step came from, empty if unknown
 //   account: the account of the last step
 // Example: ueba ask machine-blast-radius --param machine=ws07.corp.example --param since=2026-01-21T08:00:00
 CALL {

@@ -1,16 +1,16 @@
-// Title: A machine's day, in time order
-// Purpose: Who reached a machine on a day and what was reached from it, as one story. Of a resource `who-reached` tells.
+// Title: A machine's day, in the order of time
+// Purpose: Who reached a machine on a day, and what was reached from it. For a resource ask `who-reached`.
 // Parameters:
 //   machine (machine): the machine
 //   :param machine => 'fs01.corp.example'
-//   day (day, default last): the day to look at
+//   day (day, default last): the day
 //   :param day => '2026-01-21'
 // Columns:
 //   first_seen: the first event, UTC
 //   last_seen: the last event, UTC
-//   direction: in, or out
+//   direction: in: it was reached; out: it was acted from
 //   user: the account
-//   other: where it came from (in; empty if unknown) or what it reached (out)
+//   other: in: the source, empty if unknown; out: the target
 //   count: events on the day
 // Example: ueba ask machine-day --param machine=fs01.corp.example --param day=2026-01-21
 CALL {

@@ -1,15 +1,15 @@
-// Title: Users that acted from many machines on a day
-// Purpose: A person has a desk, a laptop, perhaps a server. Many sources: a shared or a stolen account.
+// Title: Accounts that acted from many machines on a day
+// Purpose: A person has a desktop, a laptop, perhaps a server. An account with many sources is shared, or stolen.
 // Parameters:
-//   day (day, default last): the day to look at
+//   day (day, default last): the day
 //   :param day => '2026-01-21'
-//   least (number, default 5): machines acted from, at least
+//   least (number, default 5): the fewest machines acted from
 //   :param least => 5
 // Columns:
 //   user: the account
 //   kind: human, service, machine or anonymous
 //   sources: how many machines it acted from
-//   new_sources: those it never acted from before, sorted
+//   new_sources: the machines that it never acted from before, sorted
 //   count: events on the day
 // Example: ueba ask many-sources --param day=2026-01-21
 MATCH (u)-[r:USED]->(m) WHERE r.day = $day

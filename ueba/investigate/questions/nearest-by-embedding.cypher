@@ -1,15 +1,15 @@
-// Title: What is nearest to an entity in the model's eyes
-// Purpose: Entities whose embedding points the same way: who behaves alike, whether or not they ever met. Machines and resources
-//   are compared with each other, as what is reached.
+// Title: The entities most similar to an entity, by embedding
+// Purpose: Entities whose embedding points in nearly the same direction behave alike, whether or not they ever met. Users are
+//   compared with users; machines and resources with each other, as targets.
 // Parameters:
 //   entity (entity): the account, machine or resource
 //   :param entity => 'mlopez@corp.example'
-//   most (number, default 20): how many to name
+//   most (number, default 20): how many to list
 //   :param most => 20
 // Columns:
 //   kind: user, machine or resource
-//   name: the other
-//   similarity: cosine of the two embeddings, 1 is the same
+//   name: the similar entity
+//   similarity: cosine of the two embeddings, at most 1
 // Example: ueba ask nearest-by-embedding --param entity=mlopez@corp.example --param most=5
 CALL {
   MATCH (a:User {name: $entity}) WHERE a.embedding IS NOT NULL

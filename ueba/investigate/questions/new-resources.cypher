@@ -1,16 +1,17 @@
-// Title: Resources that accounts never accessed before
-// Purpose: New pairs of account and share, application or role on a day, strangest first, then the resources that fewest access.
+// Title: Accounts on resources that are new to them
+// Purpose: Pairs of account and resource (a share, application or role) that are new on a day: the strangest first, then the
+//   resources that the fewest accounts reached before.
 // Parameters:
-//   day (day, default last): the day to look at
+//   day (day, default last): the day
 //   :param day => '2026-01-21'
 // Columns:
 //   user: the account
 //   resource: the share, application or role
-//   source: the machines it came from, sorted; empty text if unknown
-//   first_seen: the first event, UTC
+//   source: the machines it acted from, sorted; empty text for an unknown source
+//   first_seen: the first event of the pair, UTC
 //   count: events on the day
-//   accounts_before: how many accounts accessed it before
-//   surprise: nats, if it was among the day's strangest
+//   accounts_before: how many accounts reached it before
+//   surprise: nats, higher is stranger; empty unless the edge is among the strangest of a scored day
 // Example: ueba ask new-resources --param day=2026-01-21
 MATCH (u)-[r:ACCESSED]->(t) WHERE r.day = $day
 WITH DISTINCT u, t

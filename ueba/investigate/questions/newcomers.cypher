@@ -1,13 +1,13 @@
-// Title: Accounts and machines that the graph sees for the first time
-// Purpose: New staff and new computers; or an account that an intruder made, or the computer that one brought along. A machine
+// Title: Accounts and machines that are new in the graph
+// Purpose: New staff and new computers; or an account that an intruder made, or a computer that an intruder brought. A machine
 //   counts whether it was reached or acted from.
 // Parameters:
-//   day (day, default last): the day to look at
+//   day (day, default last): the day
 //   :param day => '2026-01-21'
 // Columns:
 //   what: account or machine
 //   name: its name
-//   partners: machines and resources the account reached, or accounts that were on the machine, on the day
+//   partners: of an account: the machines and resources it reached on the day; of a machine: the accounts on it
 //   first_seen: its first event, UTC
 // Example: ueba ask newcomers --param day=2026-01-21
 CALL {

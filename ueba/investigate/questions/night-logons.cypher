@@ -1,20 +1,20 @@
-// Title: Who was active at night
-// Purpose: Accounts whose first or last event at a target falls into the night, those first that rarely are. Of a day's events
-//   between the same two ends only the first and the last have a time.
+// Title: Accounts that were active at night
+// Purpose: Accounts whose first or last event of an edge is at night, first those that rarely have such events. Between two ends
+//   only the first and the last event of a day have a time.
 // Parameters:
-//   day (day, default last): the day to look at
+//   day (day, default last): the day
 //   :param day => '2026-01-21'
-//   begins (number, default 22): hour at which night begins, UTC
+//   begins (number, default 22): the hour at which the night begins, UTC
 //   :param begins => 22
-//   ends (number, default 5): hour at which it ends, UTC
+//   ends (number, default 5): the hour at which the night ends, UTC
 //   :param ends => 5
 // Columns:
 //   user: the account
 //   kind: human, service, machine or anonymous
-//   targets: machines and resources reached at night, how many
+//   targets: how many machines and resources it reached at night
 //   first_seen: the earliest first or last event at night, UTC
-//   nights_before: days before on which it had such events
-//   days_before: days before on which it was active
+//   nights_before: days before with such events at night
+//   days_before: active days before
 // Example: ueba ask night-logons --param day=2026-01-21 --param begins=20 --param ends=6
 MATCH (u)-[r:LOGGED_ON]->(t) WHERE r.day = $day
 WITH collect([u, r, t]) AS logons

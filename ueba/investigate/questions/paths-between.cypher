@@ -1,21 +1,22 @@
 // Title: Paths from one entity to another that respect time
-// Purpose: How somebody can have come from an account or machine to a machine or resource: for one, two and three steps the
-//   path that arrives earliest. Each step was seen at or after the arrival at its beginning, by whichever account. Attempts that
-//   all failed reach nothing.
+// Purpose: How an attacker can have come from an account or machine to a machine or resource: of the paths with one, two and
+//   three steps, the one that arrives first. Each step, by any account, was seen at or after the arrival at its start. Attempts
+//   that all failed reach nothing.
 // Parameters:
-//   start (entity): the account or machine to begin at
+//   start (entity): the account or machine at which the path begins
 //   :param start => 'mlopez@corp.example'
-//   target (place): the machine or resource to arrive at
+//   target (place): the machine or resource at which the path ends
 //   :param target => 'dc01.corp.example'
-//   since (time): not before this time, UTC
+//   since (time): the earliest time of the first step, UTC
 //   :param since => '2026-01-21T08:00:00'
-//   hours (number, default 24): how long after that to look
+//   hours (number, default 24): hours to look at from then on
 //   :param hours => 24
 // Columns:
+//   kind: of the target: machine or resource
 //   hops: how many steps
-//   arrival: when the target could be reached, the earliest, UTC
+//   arrival: the earliest arrival at the target, UTC
 //   path: names from start to target
-//   times: the earliest arrival at each but the first of them, UTC
+//   times: the earliest arrival at each name of the path after the first, UTC
 //   accounts: the account of each step
 // Example: ueba ask paths-between --param start=mlopez@corp.example --param target=dc01.corp.example --param since=2026-01-21
 CALL {
@@ -75,7 +76,8 @@ CALL {
     [two.before, at, CASE WHEN r.first_seen < at THEN at ELSE r.first_seen END] AS times,
     [two.first, two.account, r.user] AS accounts
 }
-WITH hops, arrival, path, times, accounts ORDER BY arrival, path, accounts
-WITH hops, collect({arrival: arrival, path: path, times: times, accounts: accounts})[0] AS best
-RETURN hops, best.arrival AS arrival, best.path AS path, best.times AS times, best.accounts AS accounts
-ORDER BY hops
+WITH t, hops, arrival, path, times, accounts ORDER BY arrival, path, accounts
+WITH t, hops, collect({arrival: arrival, path: path, times: times, accounts: accounts})[0] AS best
+RETURN CASE WHEN t:Machine THEN 'machine' ELSE 'resource' END AS kind, hops,
+  best.arrival AS arrival, best.path AS path, best.times AS times, best.accounts AS accounts
+ORDER BY hops, kind

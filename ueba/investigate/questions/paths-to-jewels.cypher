@@ -1,22 +1,22 @@
-// Title: The shortest observed path from an account to each crown jewel
-// Purpose: Whether an account came, or others came on from where it was, to what must not be lost. Of each jewel the path of
-//   fewest steps, up to three, and of those the one that arrives earliest. Each step was seen at or after the arrival at its
-//   beginning. Attempts that all failed reach nothing.
+// Title: The shortest path from an account to each crown jewel
+// Purpose: Whether the account, or any account from where it was, came to the most valuable machines and resources. For each of
+//   them the path of the fewest steps, up to three, and of these the one that arrives first. Each step was seen at or after the
+//   arrival at its start. Attempts that all failed reach nothing.
 // Parameters:
-//   user (user): the account to begin at
+//   user (user): the account at which the path begins
 //   :param user => 'mlopez@corp.example'
-//   jewel (places): machines or resources; give it once for each
+//   jewel (places): a valuable machine or resource; give the parameter once for each
 //   :param jewel => ['dc01.corp.example', 'fs01.corp.example']
-//   since (time): not before this time, UTC
+//   since (time): the earliest time of the first step, UTC
 //   :param since => '2026-01-21T08:00:00'
-//   days (number, default 2): how long after that to look
+//   days (number, default 2): days to look at from then on
 //   :param days => 2
 // Columns:
 //   jewel: the machine or resource
 //   hops: how many steps
-//   arrival: when it could be reached, the earliest, UTC
+//   arrival: the earliest arrival, UTC
 //   path: names from the account to the jewel
-//   times: the earliest arrival at each but the first of them, UTC
+//   times: the earliest arrival at each name of the path after the first, UTC
 //   accounts: the account of each step
 // Example: ueba ask paths-to-jewels --param user=mlopez@corp.example --param jewel=dc01.corp.example --param since=2026-01-21
 CALL {

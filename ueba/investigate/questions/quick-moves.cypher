@@ -1,19 +1,19 @@
 // Title: Accounts that act from different machines within minutes
-// Purpose: Nobody sits at two desks: a shared account, or one of the two is not its owner. Counts, in the order of a day's
-//   first events, how often the next comes from another machine within `minutes`. Attempts that all failed do not count.
+// Purpose: No person sits at two desks: the account is shared, or stolen. Counts, in the order of a day's first events, how often
+//   the next event comes from another machine within `minutes`. Attempts that all failed do not count.
 // Parameters:
-//   day (day, default last): the day to look at
+//   day (day, default last): the day
 //   :param day => '2026-01-21'
-//   minutes (number, default 5): between the two events, at most
+//   minutes (number, default 5): the most minutes between the two events
 //   :param minutes => 5
 // Columns:
 //   user: the account
 //   kind: human, service, machine or anonymous
-//   moves: how often
-//   shortest_s: seconds between the closest two
-//   at: when those came, the second of them, UTC
-//   source: the machine the first of them came from
-//   next_source: the machine the second came from
+//   moves: how often this happened
+//   shortest_s: seconds between the closest two events
+//   at: the time of the second of these two, UTC
+//   source: the machine that the first of them came from
+//   next_source: the machine that the second of them came from
 // Example: ueba ask quick-moves --param day=2026-01-21 --param minutes=1
 MATCH (u)-[r:LOGGED_ON]->(t) WHERE r.day = $day AND r.source <> '' AND r.failures < r.count
 WITH collect([u, r, t]) AS logons

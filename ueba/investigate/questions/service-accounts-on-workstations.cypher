@@ -1,18 +1,18 @@
 // Title: Service accounts on machines of few people
-// Purpose: A service account has its servers. On a machine that at least one person and at most `most` people act from, somebody
-//   may be using its password.
+// Purpose: A service account belongs on servers. On a machine that at least one person and at most `most` people act from, a
+//   person may be using its password.
 // Parameters:
-//   day (day, default last): the day to look at
+//   day (day, default last): the day
 //   :param day => '2026-01-21'
-//   most (number, default 3): people who ever acted from the machine, at most
+//   most (number, default 3): the most people who ever acted from the machine
 //   :param most => 3
 // Columns:
 //   user: the service account
 //   how: reached, or acted from
 //   machine: the machine
-//   people: who acts from it, sorted
-//   days_before: days before this one on which the account did so
-//   first_seen: the first event of the day, UTC; empty if it acted from it, of which only the day is known
+//   people: the accounts of people that act from it, sorted
+//   days_before: days before on which the service account did so
+//   first_seen: the first event of the day, UTC; empty for acted from, of which the graph has only the day
 // Example: ueba ask service-accounts-on-workstations --param day=2026-01-21
 MATCH (u:ServiceAccount)-[r:LOGGED_ON|USED]->(m:Machine) WHERE r.day <= $day
 WITH u, m, type(r) AS type, count(DISTINCT CASE WHEN r.day < $day THEN r.day END) AS days_before,

@@ -1,17 +1,17 @@
-// Title: What two users have in common
-// Purpose: Machines and resources that both were on: where one's credentials can have come to the other.
+// Title: Machines and resources that two accounts share
+// Purpose: Where one account's credentials can have come to the other.
 // Parameters:
 //   user (user): one account
 //   :param user => 'mlopez@corp.example'
-//   other (user): another
+//   other (user): the other account
 //   :param other => 'asmith@corp.example'
 // Columns:
 //   place: the machine or resource
 //   kind: machine or resource
 //   user_how: reached, acted from, or both
-//   other_how: the same of the other
-//   same_days: days on which both were on it
-//   last_day: the last of these, if any
+//   other_how: the same for the other account
+//   same_days: days on which both were there
+//   last_day: the last of these days, if any
 // Example: ueba ask shared-by-users --param user=mlopez@corp.example --param other=asmith@corp.example
 MATCH (u:User {name: $user})-[r:LOGGED_ON|ACCESSED|USED]->(p)
 WITH p, collect(DISTINCT r.day) AS days, count(DISTINCT CASE WHEN type(r) = 'USED' THEN 'from' ELSE 'to' END) AS ways,

@@ -1,18 +1,19 @@
 // Title: Sources from which many accounts failed to log on
-// Purpose: One machine, many accounts, failures: a sprayed password. Who got in from there is told too.
+// Purpose: Many accounts that fail from one machine: a sprayed password. Also lists the accounts among these that succeeded from
+//   there.
 // Parameters:
-//   day (day, default last): the day to look at
+//   day (day, default last): the day
 //   :param day => '2026-01-21'
-//   least (number, default 3): accounts that failed from the source, at least
+//   least (number, default 3): the fewest accounts that failed from the source
 //   :param least => 3
 // Columns:
 //   source: the machine acted from, empty if unknown
 //   failed_accounts: how many accounts failed from it
-//   failures: failed events
-//   targets: how many machines and resources these were on
-//   succeeded: those of the failed accounts that also got in somewhere from it, sorted
+//   failures: failed events among these
+//   targets: how many machines and resources these events were on
+//   succeeded: accounts among these that also succeeded somewhere from the source, sorted
 //   first_seen: the first event of edges with failures, UTC
-//   last_seen: the last, UTC
+//   last_seen: the last event of edges with failures, UTC
 // Example: ueba ask sprayed-passwords --param day=2026-01-21 --param least=5
 MATCH (u)-[r:LOGGED_ON]->(t) WHERE r.day = $day AND r.failures > 0
 WITH collect([u, r, t]) AS logons

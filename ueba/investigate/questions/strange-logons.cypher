@@ -1,19 +1,19 @@
-// Title: A day's scored logons and accesses, strangest first
-// Purpose: Where to begin a day. Only the day's strangest edges carry a surprise, so the list is short.
+// Title: A day's scored edges, the strangest first
+// Purpose: Where to begin with a day. Only the strangest edges of a day have a surprise, so the list is short.
 // Parameters:
-//   day (day, default last): the day to look at
+//   day (day, default last): the day
 //   :param day => '2026-01-21'
 // Columns:
 //   user: the account
 //   source: the machine it acted from, empty if unknown
 //   target: the machine or resource it reached
 //   surprise: nats, higher is stranger
-//   p_value: how rare so strange an edge is, small means strange
+//   p_value: how often a user as broad has an edge this surprising on a normal day; in (0, 1]
 //   count: events on the day
-//   failures: failed ones among them
+//   failures: failed events among these
 //   first_seen: the first event, UTC
 //   last_seen: the last event, UTC
-//   incident: the incident it is in, if any
+//   incident: the id of its incident, if it is in one
 // Example: ueba ask strange-logons --param day=2026-01-21
 MATCH (u)-[r:LOGGED_ON]->(t) WHERE r.day = $day AND r.surprise IS NOT NULL
 WITH collect([u, r, t]) AS logons

@@ -1,19 +1,19 @@
-// Title: Machines and resources with a sudden audience
-// Purpose: Those that far more accounts reached than on any of the days before: a new service, a scan, a sprayed password.
+// Title: Machines and resources that many more accounts reached than before
+// Purpose: A new service, a scan, or a sprayed password.
 // Parameters:
-//   day (day, default last): the day to look at
+//   day (day, default last): the day
 //   :param day => '2026-01-21'
 //   first (day, default day - 7): the first of the days to compare with
 //   :param first => '2026-01-14'
-//   least (number, default 5): accounts on the day, at least
+//   least (number, default 5): the fewest accounts on the day
 //   :param least => 5
-//   times (number, default 3): so many times the most on a day before, at least
+//   times (number, default 3): the fewest accounts, as a multiple of the most on a day before
 //   :param times => 3
 // Columns:
 //   target: the machine or resource
 //   accounts: how many accounts reached it on the day
-//   most_before: the most on a day before, 0 if nobody came
-//   sources: from how many machines they came on the day
+//   most_before: the most accounts on a day before, 0 if there were none
+//   sources: how many machines they acted from on the day
 //   failures: failed events on the day
 // Example: ueba ask sudden-audience --param day=2026-01-21 --param times=2
 MATCH (u)-[r:LOGGED_ON]->(t) WHERE r.day = $day

@@ -1,18 +1,18 @@
-// Title: Other accounts acting from where a logon of an incident led
-// Purpose: As credential-switches, for every logon of a day that is in an incident.
+// Title: Other accounts that acted from a machine soon after a logon of an incident there
+// Purpose: The same as credential-switches, for every logon of a day that is in an incident.
 // Parameters:
 //   day (day, default last): the day of the logons
 //   :param day => '2026-01-21'
-//   minutes (number, default 60): how soon the other account acts, at most
+//   minutes (number, default 60): the most minutes between the logon and the other account's event
 //   :param minutes => 60
 // Columns:
-//   incident: the incident the logon is in
+//   incident: the incident of the logon
 //   user: the account that logged on
-//   machine: where it did, and the other acted from
+//   machine: the machine of the logon, from which the other account acted
 //   other_user: the account that acted next
-//   target: what it reached
-//   acted: when it did, UTC
-//   minutes_later: after the logon
+//   target: the machine or resource that the other account reached
+//   acted: when the other account reached it, UTC
+//   minutes_later: minutes from the logon to that event
 // Example: ueba ask switches-after-incidents --param day=2026-01-21 --param minutes=30
 MATCH (u)-[l:LOGGED_ON]->(m) WHERE l.day = $day AND l.incident IS NOT NULL AND l.failures < l.count
 UNWIND [l.first_seen, l.last_seen] AS arrived

@@ -1,20 +1,20 @@
-// Title: A user's day against what is usual for it
-// Purpose: With which machines and resources an account was on a day, and which of them are new, usual or missing, against the
-//   days before. Missing: not met on this day, but on at least half of the account's active days before.
+// Title: A user's day against the days before
+// Purpose: The machines and resources of an account on a day, and which of them are new, usual or missing. Missing: not on this
+//   day, but on at least half of the account's active days before.
 // Parameters:
 //   user (user): the account
 //   :param user => 'mlopez@corp.example'
-//   day (day, default last): the day to look at
+//   day (day, default last): the day
 //   :param day => '2026-01-21'
-//   first (day, default day - 14): from this day on it says what is usual
+//   first (day, default day - 14): the first of the days to compare with
 //   :param first => '2026-01-07'
 // Columns:
 //   status: new, usual or missing
 //   role: reaches, or acts from
 //   partner: the machine or resource
-//   days_before: days on which it was met before
-//   active_days: days on which the account was active before
-//   last_before: the last of those on which it was met
+//   days_before: days before with this machine or resource
+//   active_days: active days of the account before
+//   last_before: the last day before with this machine or resource
 //   count: events on the day
 // Example: ueba ask user-against-usual --param user=mlopez@corp.example --param day=2026-01-21
 MATCH (u:User {name: $user})

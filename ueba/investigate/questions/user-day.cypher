@@ -1,9 +1,9 @@
-// Title: A user's day, in time order
-// Purpose: Everything an account reached on a day, from where and how.
+// Title: A user's day, in the order of time
+// Purpose: Everything that an account reached on a day, from where and how.
 // Parameters:
 //   user (user): the account
 //   :param user => 'mlopez@corp.example'
-//   day (day, default last): the day to look at
+//   day (day, default last): the day
 //   :param day => '2026-01-21'
 // Columns:
 //   first_seen: the first event, UTC
@@ -11,12 +11,12 @@
 //   source: the machine it acted from, empty if unknown
 //   target: the machine or resource it reached
 //   kind: machine or resource
-//   logon_types: how
-//   auth_packages: with what
+//   logon_types: sorted
+//   auth_packages: sorted
 //   count: events on the day
-//   failures: failed ones among them
-//   surprise: nats, if it was among the day's strangest
-//   incident: the incident it is in, if any
+//   failures: failed events among these
+//   surprise: nats, higher is stranger; empty unless the edge is among the strangest of a scored day
+//   incident: the id of its incident, if it is in one
 // Example: ueba ask user-day --param user=mlopez@corp.example --param day=2026-01-21
 MATCH (u:User {name: $user})-[r:LOGGED_ON|ACCESSED]->(t) WHERE r.day = $day
 RETURN r.first_seen AS first_seen, r.last_seen AS last_seen, r.source AS source, t.name AS target,

@@ -1,17 +1,16 @@
-// Title: Accounts that woke after a quiet time
-// Purpose: Dormant accounts are taken over because nobody misses them. Active on the day and before `first`, and
-//   not in between.
+// Title: Accounts that are active again after a quiet time
+// Purpose: Nobody misses a dormant account that is taken over. Active on the day and before `first`, and not in between.
 // Parameters:
-//   day (day, default last): the day to look at
+//   day (day, default last): the day
 //   :param day => '2026-01-21'
 //   first (day, default day - 7): the first day of the quiet time
 //   :param first => '2026-01-14'
 // Columns:
 //   user: the account
 //   kind: human, service, machine or anonymous
-//   last_before: the last day before on which it was active
-//   days_before: days on which it was active before
-//   targets: what it reached on the day, sorted
+//   last_before: the last active day before
+//   days_before: active days before
+//   targets: names of the machines and resources it reached on the day, sorted
 //   first_seen: the first event of the day, UTC
 // Example: ueba ask woken-accounts --param day=2026-01-21 --param first=2026-01-07
 MATCH (u:User) WHERE NOT EXISTS { MATCH (u)-[e:LOGGED_ON|ACCESSED]->() WHERE e.day >= $first AND e.day < $day }

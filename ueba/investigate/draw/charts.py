@@ -1,7 +1,7 @@
-"""The calibration as a picture: shares by breadth and by peer group beside what they should be, and the
-price of a threshold.
+"""A calibration as a picture: the shares of small p-values by breadth and by cohort, beside the share they
+should have, and what each threshold costs.
 
-Drawn by matplotlib without its state machine, so that no display is needed. Leaves out styles.
+Drawn with matplotlib's objects, not its state machine, so that no display is needed. Leaves out styles.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 COLOURS = {"even": "#3d7ea6", "within chance": "#9aa5ab", "too many": "#d1495b", "too few": "#e0a030"}
-LEAST_SHARE = LEVELS[0] / 20  # where the axis ends; what lies below is drawn on it
+LEAST_SHARE = LEVELS[0] / 20  # the end of the axis; smaller shares are drawn on it
 
 
 def draw_calibration(inspection: Inspection, path: Path) -> None:
-    """Write the picture; its form is that of the file's suffix."""
+    """Write the picture, in the format of the path's suffix."""
     from matplotlib import rc_context
     from matplotlib.figure import Figure
 
@@ -38,7 +38,7 @@ def draw_calibration(inspection: Inspection, path: Path) -> None:
             axes["cohorts"],
             inspection.cohorts,
             "group",
-            "by peer group: kind of account and least distinct targets",
+            "by cohort: kind of account and least distinct targets",
         )
         _prices(axes["p_value"], inspection.prices, "p_value", "threshold of an edge's p")
         _prices(axes["score"], inspection.prices, "score", "threshold of score, nats")
@@ -51,15 +51,15 @@ def draw_calibration(inspection: Inspection, path: Path) -> None:
 
 
 def _shares(axes: Axes, table: pd.DataFrame, label: str, title: str) -> None:
-    """A dot a group with its interval, over the band in which a share is even."""
+    """A dot with its interval for each group, over the band in which a share is even."""
     axes.axhspan(LEVELS[0] / TOLERANCE, LEVELS[0] * TOLERANCE, color="#e8eef1", zorder=0)
     axes.axhline(LEVELS[0], color="black", linewidth=0.8, zorder=1)
     for name, colour in COLOURS.items():
-        mine = table[table["judgement"] == name]
-        if len(mine):
-            share = mine["share_p_0.01"].clip(lower=LEAST_SHARE)
-            ends = [(share - mine["at_least"]).clip(lower=0), (mine["at_most"] - share).clip(lower=0)]
-            axes.errorbar(mine.index, share, yerr=ends, fmt="o", color=colour, label=name, capsize=3)
+        group = table[table["judgement"] == name]
+        if len(group):
+            share = group["share_p_0.01"].clip(lower=LEAST_SHARE)
+            ends = [(share - group["at_least"]).clip(lower=0), (group["at_most"] - share).clip(lower=0)]
+            axes.errorbar(group.index, share, yerr=ends, fmt="o", color=colour, label=name, capsize=3)
     labels = ["all", *(name.replace(" ", "\n", 1).replace(" ", "") for name in table[label][1:])]
     axes.set(yscale="log", ylabel=f"share of edges with p ≤ {LEVELS[0]}")
     axes.set_ylim(LEAST_SHARE * 0.8, max(4 * LEVELS[0], 1.2 * table["at_most"].max()))
@@ -69,11 +69,11 @@ def _shares(axes: Axes, table: pd.DataFrame, label: str, title: str) -> None:
 
 
 def _prices(axes: Axes, table: pd.DataFrame, measure: str, title: str) -> None:
-    """Edges and incidents a day for each threshold; the one that the budget means is marked."""
-    mine = table[table["measure"] == measure]
-    axes.plot(mine["threshold"], mine["edges_a_day"], "o-", color="#9aa5ab", label="edges")
-    axes.plot(mine["threshold"], mine["incidents_a_day"], "o-", color="#3d7ea6", label="incidents")
-    for threshold, means in mine.loc[mine["means"] != "", ["threshold", "means"]].itertuples(index=False):
+    """Edges and incidents a day for each threshold; the threshold of the alert budget is marked."""
+    prices = table[table["measure"] == measure]
+    axes.plot(prices["threshold"], prices["edges_a_day"], "o-", color="#9aa5ab", label="edges")
+    axes.plot(prices["threshold"], prices["incidents_a_day"], "o-", color="#3d7ea6", label="incidents")
+    for threshold, means in prices.loc[prices["means"] != "", ["threshold", "means"]].itertuples(index=False):
         axes.axvline(threshold, color="#d1495b", linewidth=0.8, label=means)
     axes.set(xlabel=title, ylabel="a day, on average")
     axes.set_yscale("symlog", linthresh=1)
