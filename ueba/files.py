@@ -1,7 +1,8 @@
 """The only writers, locks and clock conversions of the project.
 
-Every file of a workspace is written so that a reader sees the old content or the new one, never half of one; a path
-that is a pipe or a device is written to as it is. Leaves out the formats; those are `ueba.contracts`.
+Every file of a workspace is written so that a reader sees the old content or the new one, never half of
+one; a path that is a pipe or a device is written to as it is. Leaves out the formats; those are
+`ueba.contracts`.
 """
 
 from __future__ import annotations
@@ -27,8 +28,12 @@ if TYPE_CHECKING:
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A temporary path beside a file, which takes the file's place when the block ends without an error."""
+    """A temporary path beside a file, which takes the file's place when the block ends without an error. A
+    link is followed; for a pipe or a device it is the path itself."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    if path.exists() and not path.is_file():
+        yield path
+        return
     whole = path.resolve()
     temporary = whole.with_name(f".{whole.name}.{os.getpid()}")
     try:
@@ -40,9 +45,6 @@ def replacing(path: Path) -> Iterator[Path]:
 
 def write_bytes(path: Path, content: bytes) -> None:
     """Write a file."""
-    if path.exists() and not path.is_file():
-        path.write_bytes(content)
-        return
     with replacing(path) as temporary:
         temporary.write_bytes(content)
 
@@ -53,7 +55,7 @@ def write_text(path: Path, content: str) -> None:
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Write JSON, indented; what JSON does not know is written as text."""
+    """Write JSON, indented; a value that JSON does not know is written as text."""
     write_text(path, json.dumps(content, indent=1, default=str, ensure_ascii=False))
 
 
@@ -67,23 +69,31 @@ def write_parquet(path: Path, table: pa.Table) -> None:
 
 @contextlib.contextmanager
 def replacing_folder(folder: Path) -> Iterator[Path]:
-    """An empty folder, which takes the place of `folder` when the block ends without an error."""
+    """An empty folder, which takes the place of `folder` when the block ends without an error.
+
+    A folder with content cannot be replaced by one rename: if the process ends between the two, the old
+    folder is beside, and the next writing brings it back before it begins."""
     temporary, old = (folder.with_name(f".{folder.name}.{kind}") for kind in ("tmp", "old"))
-    shutil.rmtree(temporary, ignore_errors=True)
+    if old.exists() and not folder.exists():
+        old.rename(folder)
+    for left in (temporary, old):
+        shutil.rmtree(left, ignore_errors=True)
     temporary.mkdir(parents=True)
-    yield temporary
-    shutil.rmtree(old, ignore_errors=True)
-    if folder.exists():
-        folder.rename(old)
-    temporary.rename(folder)
-    shutil.rmtree(old, ignore_errors=True)
+    try:
+        yield temporary
+        if folder.exists():
+            folder.rename(old)
+        temporary.rename(folder)
+        shutil.rmtree(old, ignore_errors=True)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def append_json(path: Path, line: Callable[[bytes], Mapping[str, Any] | None]) -> bool:
-    """Add what `line` makes of a file's content as one line of JSON, one writer at a time, and flush it to the disk.
-    Nothing is overwritten: a line that a crash left half written stays, on a line of its own.
+    """Add what `line` makes of a file's content as one line of JSON, one writer at a time, and flush it to
+    the disk. Nothing is overwritten: a line that a crash left half written stays, on a line of its own.
 
-    Returns whether there was anything to add. Raises WorkspaceError if the line could not be written whole."""
+    Returns whether there was a line to add. Raises WorkspaceError if it could not be written whole."""
     path.parent.mkdir(parents=True, exist_ok=True)
     is_new = not path.exists()
     with open(path, "ab+", buffering=0) as file:
@@ -131,6 +141,11 @@ def locked(path: Path, busy: str) -> Iterator[None]:
 # --- time ---------------------------------------------------------------------------------------------------
 
 
+def now() -> dt.datetime:
+    """The time in UTC, without a zone, as columns have it."""
+    return utc(dt.datetime.now(dt.UTC))
+
+
 def utc(time: dt.datetime | str) -> dt.datetime:
     """A time in UTC, without a zone, as columns have it; a time without a zone is UTC already.
 
@@ -142,6 +157,12 @@ def utc(time: dt.datetime | str) -> dt.datetime:
 def aware(time: dt.datetime) -> dt.datetime:
     """A time of a column, which is in UTC without a zone, with its zone."""
     return time.replace(tzinfo=dt.UTC) if time.tzinfo is None else time.astimezone(dt.UTC)
+
+
+def iso_utc(time: dt.datetime, precision: str = "seconds") -> str:
+    """`2026-01-05T09:00:00Z`, as other programs read it. precision: seconds, milliseconds or microseconds;
+    smaller units are cut off."""
+    return aware(time).isoformat(timespec=precision).removesuffix("+00:00") + "Z"
 
 
 def days_text(first: dt.date, last: dt.date) -> str:

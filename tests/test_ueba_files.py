@@ -1,0 +1,192 @@
+"""Writers that leave the old file or the new one, the lock, and the conversions of times."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ueba import files
+from ueba.errors import WorkspaceError
+
+MOMENT = dt.datetime(2026, 1, 5, 9, 30, 0, 123456)
+
+
+# --- writing ------------------------------------------------------------------------------------------------
+
+
+def test_each_writer_makes_its_folder_and_leaves_nothing_else(tmp_path: Path) -> None:
+    folder = tmp_path / "a" / "b"
+    table = pa.table({"user": ["ann"]})
+    files.write_bytes(folder / "bytes", b"\0\xff")
+    files.write_text(folder / "text", "Müller\n")
+    files.write_json(folder / "json", {"day": dt.date(2026, 1, 5), "user": "Müller"})
+    files.write_parquet(folder / "parquet", table)
+    assert (folder / "bytes").read_bytes() == b"\0\xff"
+    assert (folder / "text").read_bytes() == "Müller\n".encode()
+    assert json.loads((folder / "json").read_text("utf-8")) == {"day": "2026-01-05", "user": "Müller"}
+    assert pq.read_table(folder / "parquet").equals(table)
+    assert {path.name for path in folder.iterdir()} == {"bytes", "text", "json", "parquet"}
+
+
+def test_an_error_before_the_end_leaves_the_old_file_and_no_temporary_one(tmp_path: Path) -> None:
+    files.write_text(tmp_path / "file", "old")
+    with pytest.raises(ZeroDivisionError), files.replacing(tmp_path / "file") as temporary:
+        temporary.write_text("half of the n")
+        raise ZeroDivisionError
+    assert (tmp_path / "file").read_text() == "old"
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_process_killed_between_write_and_rename_leaves_the_old_file(tmp_path: Path) -> None:
+    files.write_text(tmp_path / "file", "old")
+    code = (
+        "import os, sys\nfrom pathlib import Path\nfrom ueba import files\n"
+        "with files.replacing(Path(sys.argv[1])) as path:\n    path.write_text('new')\n    os._exit(9)\n"
+    )
+    assert subprocess.run([sys.executable, "-c", code, str(tmp_path / "file")]).returncode == 9
+    assert (tmp_path / "file").read_text() == "old"
+    files.write_text(tmp_path / "file", "newer")
+    assert (tmp_path / "file").read_text() == "newer"
+
+
+def test_a_pipe_and_a_device_are_written_to(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    received: list[str] = []
+    reader = threading.Thread(target=lambda: received.append(pipe.read_text()))
+    reader.start()
+    files.write_text(pipe, "through a pipe")
+    reader.join()
+    assert received == ["through a pipe"] and pipe.is_fifo()
+    files.write_text(Path("/dev/null"), "gone")
+    assert not Path("/dev/null").is_file()
+
+
+def test_a_link_stays_a_link_and_its_file_is_replaced(tmp_path: Path) -> None:
+    real = tmp_path / "elsewhere" / "real"
+    files.write_text(real, "old")
+    (tmp_path / "link").symlink_to(real)
+    files.write_text(tmp_path / "link", "new")
+    assert (tmp_path / "link").is_symlink() and real.read_text() == "new"
+    assert [path.name for path in real.parent.iterdir()] == ["real"]
+
+
+def test_a_folder_is_replaced_as_a_whole_or_not_at_all(tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    with files.replacing_folder(folder) as temporary:
+        (temporary / "weights").write_text("1")
+        (temporary / "names").write_text("1")
+    with pytest.raises(ZeroDivisionError), files.replacing_folder(folder) as temporary:
+        (temporary / "weights").write_text("2")
+        raise ZeroDivisionError
+    assert {path.name: path.read_text() for path in folder.iterdir()} == {"weights": "1", "names": "1"}
+    with files.replacing_folder(folder) as temporary:
+        (temporary / "weights").write_text("3")
+    assert {path.name: path.read_text() for path in folder.iterdir()} == {"weights": "3"}
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
+
+
+def test_a_line_is_added_and_nothing_is_overwritten(tmp_path: Path) -> None:
+    log = tmp_path / "feedback" / "log.jsonl"
+    contents: list[bytes] = []
+
+    def line(content: bytes) -> dict[str, int] | None:
+        contents.append(content)
+        return {"lines": content.count(b"\n")} if content.count(b"\n") < 2 else None
+
+    assert files.append_json(log, line) and files.append_json(log, line)
+    assert not files.append_json(log, line)
+    assert log.read_text() == '{"lines": 0}\n{"lines": 1}\n' and contents[1] == b'{"lines": 0}\n'
+    log.write_bytes(b'{"lin')  # a writer was cut off
+    assert files.append_json(log, line)
+    assert log.read_text() == '{"lin\n{"lines": 0}\n'
+
+
+def test_a_folder_lost_between_two_renames_comes_back(tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    with files.replacing_folder(folder) as temporary:
+        (temporary / "weights").write_text("1")
+    folder.rename(tmp_path / ".model.old")  # a process ended here
+    with pytest.raises(ZeroDivisionError), files.replacing_folder(folder):
+        raise ZeroDivisionError
+    assert (folder / "weights").read_text() == "1"
+
+
+# --- locks --------------------------------------------------------------------------------------------------
+
+
+def test_a_lock_is_held_by_one_and_goes_with_its_process(tmp_path: Path) -> None:
+    lock = tmp_path / "folder" / ".lock"
+    with files.locked(lock, "busy here"):
+        with pytest.raises(WorkspaceError, match="^busy here$"), files.locked(lock, "busy here"):
+            pass
+    with files.locked(lock, "busy here"):
+        pass
+    code = (
+        "import os, sys\nfrom pathlib import Path\nfrom ueba import files\n"
+        "with files.locked(Path(sys.argv[1]), 'busy'):\n    os._exit(9)\n"
+    )
+    assert subprocess.run([sys.executable, "-c", code, str(lock)]).returncode == 9
+    with files.locked(lock, "busy here"):
+        pass
+
+
+# --- time ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("time", "expected"),
+    [
+        ("2026-01-05T09:30:00.123456", MOMENT),
+        ("2026-01-05 09:30:00.123456Z", MOMENT),
+        ("2026-01-05T10:30:00.123456+01:00", MOMENT),
+        ("2026-01-04T23:00:00.123456-10:30", MOMENT),
+        ("2026-01-05", dt.datetime(2026, 1, 5)),
+        (MOMENT, MOMENT),
+        (MOMENT.replace(tzinfo=dt.timezone(dt.timedelta(hours=-2))), MOMENT + dt.timedelta(hours=2)),
+    ],
+)
+def test_any_time_becomes_utc_without_a_zone(time: dt.datetime | str, expected: dt.datetime) -> None:
+    assert files.utc(time) == expected and files.utc(time).tzinfo is None
+
+
+@pytest.mark.parametrize("text", ["", "yesterday", "2026-13-01", "25:00"])
+def test_a_text_that_is_no_time_is_an_error(text: str) -> None:
+    with pytest.raises(ValueError):
+        files.utc(text)
+
+
+def test_now_is_utc() -> None:
+    before = dt.datetime.now(dt.UTC).replace(tzinfo=None)
+    assert before <= files.now() <= before + dt.timedelta(minutes=1)
+
+
+@given(st.datetimes(dt.datetime(1970, 1, 2), dt.datetime(2100, 1, 1)), st.timezones())
+def test_a_time_survives_its_zone_and_its_text(time: dt.datetime, zone: dt.tzinfo) -> None:
+    assert files.aware(time).utcoffset() == dt.timedelta(0)
+    assert files.utc(files.aware(time)) == time == files.utc(files.aware(time).astimezone(zone))
+    assert files.utc(files.iso_utc(time, "microseconds")) == time
+
+
+def test_times_as_other_programs_read_them() -> None:
+    assert files.iso_utc(MOMENT) == "2026-01-05T09:30:00Z"
+    assert files.iso_utc(MOMENT, "milliseconds") == "2026-01-05T09:30:00.123Z"
+    later = MOMENT.replace(tzinfo=dt.timezone(dt.timedelta(hours=2)))
+    assert files.iso_utc(later, "microseconds") == "2026-01-05T07:30:00.123456Z"
+
+
+def test_a_span_of_days() -> None:
+    first, last = dt.date(2026, 1, 5), dt.date(2026, 1, 9)
+    assert files.days_text(first, last) == "2026-01-05 to 2026-01-09"
+    assert files.days_text(first, first) == "2026-01-05"
