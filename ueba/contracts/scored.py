@@ -139,11 +139,10 @@ def from_arrow(stored: pa.Table) -> pd.DataFrame:
     if found != VERSION or not stored.schema.equals(SCHEMA):
         raise ValueError(f"scored edges of version {found} instead of {VERSION}")
     table: pd.DataFrame = stored.to_pandas()
-    table["reasons"] = [reason.from_json(text) for text in table["reasons"]]
-    for name in _LISTS:
-        table[name] = [tuple(value) for value in table[name]]
-    nullable = {name: table[name].astype(object).where(table[name].notna(), None) for name in _TEXT}
-    return table.assign(**nullable)
+    columns: dict[str, Any] = {"reasons": [reason.from_json(text) for text in table["reasons"]]}
+    columns |= {name: [tuple(value) for value in table[name]] for name in _LISTS}
+    columns |= {name: table[name].astype(object).where(table[name].notna(), None) for name in _TEXT}
+    return table.assign(**columns)
 
 
 def concatenated(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:

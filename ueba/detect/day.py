@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -78,9 +79,9 @@ def _with_scores(edges: DayEdges, surprise: Array, p_value: Array, past: Past) -
     """Every edge of the day with its scores and `row`, its place in the batch."""
     table = edges.table.select(list(FROM_LAKE)).to_pandas().astype({"source": object})
     alone = surprise - np.log(p_value)
-    carry_over = carryover.carried(past.excess, edges.day).reindex(table["user"], fill_value=0.0).to_numpy()
+    carry_over = carryover.of_users(carryover.carried(past.excess, edges.day), table["user"])
     persisted = carryover.persisted(alone, p_value, carry_over)
-    return table.assign(
+    scored_table: pd.DataFrame = table.assign(
         day=edges.day,
         source=table["source"].where(table["source"].notna(), None),
         logon_types=[tuple(types) for types in table["logon_types"]],
@@ -93,6 +94,7 @@ def _with_scores(edges: DayEdges, surprise: Array, p_value: Array, past: Past) -
         strangeness=persisted,
         row=np.arange(len(table)),
     )
+    return scored_table
 
 
 def _edges_a_day(history: History, user: Ints) -> Array:
@@ -113,7 +115,7 @@ def _with_effects(
     day does not depend on benign verdicts."""
     counting = effects.Verdicts(verdicts, table["day"].iloc[0]) if len(table) else None
     if not counting:
-        return table.assign(verdicts=[()] * len(table)), {}
+        return table.assign(verdicts=_lists([()] * len(table), table)), {}
     changes: dict[int, list[Effect]] = {}
     columns = zip(
         table["row"],
@@ -134,9 +136,8 @@ def _with_effects(
         np.array([sum(f.nats for f in changes.get(row, ()) if (f.nats > 0) is up) for row in table["row"]])
         for up in (False, True)
     )
-    table = table.assign(
-        verdicts=[tuple(effect.verdict_id for effect in changes.get(row, ())) for row in table["row"]]
-    )
+    ids = [tuple(effect.verdict_id for effect in changes.get(row, ())) for row in table["row"]]
+    table = table.assign(verdicts=_lists(ids, table))
     if changes:
         order = np.argsort(-(table["strangeness"].to_numpy() + lifts), kind="stable")[:candidates]
         table = table.assign(strangeness=table["strangeness"] + (lowers + lifts)).iloc[order]
@@ -178,9 +179,15 @@ def _with_reasons(
         found.append(reasons.complete(features, subject, added, changes.get(edge["row"], ())))
         patterns.append(reason.pattern(features, edge["logon_types"]))
     return table.assign(
-        reasons=pd.Series(found, table.index, dtype=object),
-        pattern=pd.Series(patterns, table.index, dtype=object),
+        reasons=_lists(found, table),
+        pattern=_lists(patterns, table),
     )
+
+
+def _lists(values: Sequence[Any], table: pd.DataFrame) -> pd.Series[Any]:
+    """A column whose cells are tuples."""
+    column: pd.Series[Any] = pd.Series(list(values), table.index, dtype=object)
+    return column
 
 
 def quarantined_before(history: History, batch: EdgeBatch) -> dict[str, npt.NDArray[np.bool_]]:

@@ -59,7 +59,7 @@ def rank(prepared: Prepared, run: Run, row: Row, config: IncidentConfig) -> Rank
         breadth, surprise = day.breadth, run.surprise(day)
         score, strangeness = scored(pool, breadth, surprise, row)
         of_users = carryover.carried(excess, day.date)
-        carry_over = of_users.reindex(day.batch.user, fill_value=0.0).to_numpy(dtype=np.float64)
+        carry_over = carryover.of_users(of_users, day.batch.user)
         strangeness = carryover.persisted(strangeness, score.p_value, carry_over)
         if row.remembers:
             excess.append((day.date, carryover.excess(day.batch.user, score.p_value)))

@@ -114,7 +114,12 @@ def _meant(known: EntityContext, name: str) -> list[str]:
     """What a name that the lake does not have may stand for, the likeliest first: as the lake spells it
     (`CORP\\Alice` is alice@corp, `ws7$` is ws7); what that is an alias of; the only account or machine that
     is called so in any domain."""
-    spelt = [name, (USER.spell(name) or name), (HOST.spell(name) or name), (HOST.spell(name) or name).removesuffix("$")]
+    spelt = [
+        name,
+        (USER.spell(name) or name),
+        (HOST.spell(name) or name),
+        (HOST.spell(name) or name).removesuffix("$"),
+    ]
     meant = [*spelt, *(known.aliases[each] for each in spelt if each in known.aliases)]
     for names, mark in ((known.history.users.names, "@"), (known.history.places.names, ".")):
         for each in dict.fromkeys(spelt):

@@ -96,7 +96,12 @@ class Names:
 
     def spellings(self, name: str) -> list[str]:
         """A name in the ways in which logs may have it."""
-        spelt = [name, (USER.spell(name) or name), (HOST.spell(name) or name), (HOST.spell(name) or name).removesuffix("$")]
+        spelt = [
+            name,
+            (USER.spell(name) or name),
+            (HOST.spell(name) or name),
+            (HOST.spell(name) or name).removesuffix("$"),
+        ]
         return list(dict.fromkeys([*spelt, *(self.others[each] for each in spelt if each in self.others)]))
 
     def _within(self, network: str) -> list[str]:

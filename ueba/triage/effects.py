@@ -73,7 +73,8 @@ class Verdicts:
         if verdict.verdict == "expected":
             return float(edge == judged.edge)
         age_days = max((self.day - verdict.since).days, 0)
-        return similarity(edge, pattern, judged) * 0.5 ** (age_days / HALF_LIFE_DAYS)
+        fading: float = 0.5 ** (age_days / HALF_LIFE_DAYS)
+        return similarity(edge, pattern, judged) * fading
 
     def _lifted(self, edge: Edge) -> Effect | None:
         ends = (("user", edge.user), ("machine", edge.source))

@@ -72,6 +72,11 @@ def carried(earlier: Iterable[tuple[dt.date, pd.Series[float]]], day: dt.date) -
     return total
 
 
+def of_users(carry_over: pd.Series[float], users: Any) -> npt.NDArray[np.float64]:
+    """The carry-over of the user of each edge, 0 for a user without. float64 [edges]"""
+    return carry_over.reindex(users, fill_value=0.0).to_numpy(np.float64)
+
+
 def persisted(
     strangeness: npt.NDArray[np.float64],
     p_value: npt.NDArray[np.float64],

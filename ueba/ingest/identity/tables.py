@@ -17,7 +17,7 @@ import csv
 import io
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -233,7 +233,7 @@ def _table(
     connection: duckdb.DuckDBPyConnection,
     name: str,
     columns: tuple[str, ...],
-    rows: list[tuple[str | bool | None, ...]],
+    rows: Sequence[tuple[str | bool | None, ...]],
 ) -> None:
     types = {column: pa.bool_() if column == "is_admin" else pa.string() for column in columns}
     arrow = pa.table(

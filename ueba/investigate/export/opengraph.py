@@ -60,7 +60,7 @@ def graph(some: Sequence[Case]) -> dict[str, Any]:
 
 def links(some: Sequence[Case]) -> dict[str, Any]:
     """The second document: our nodes to those of Active Directory, where a name leaves no doubt."""
-    ends = [
+    ends: list[tuple[str, str | None]] = [
         entity
         for case in some
         for edge in case.edges
@@ -74,11 +74,11 @@ def links(some: Sequence[Case]) -> dict[str, Any]:
     edges = [
         {
             "kind": "Ueba_SameAs",
-            "start": {"match_by": "id", "value": node_id(entity)},
+            "start": {"match_by": "id", "value": node_id((kind, name or ""))},
             "end": match,
             "properties": {"schemaversion": cases.SCHEMA_VERSION},
         }
-        for entity, match in found
+        for (kind, name), match in found
     ]
     return {"graph": {"nodes": [], "edges": edges}}
 
