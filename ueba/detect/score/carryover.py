@@ -74,7 +74,8 @@ def carried(earlier: Iterable[tuple[dt.date, pd.Series[float]]], day: dt.date) -
 
 def of_users(carry_over: pd.Series[float], users: Any) -> npt.NDArray[np.float64]:
     """The carry-over of the user of each edge, 0 for a user without. float64 [edges]"""
-    return carry_over.reindex(users, fill_value=0.0).to_numpy(np.float64)
+    nats: npt.NDArray[np.float64] = np.asarray(carry_over.reindex(users, fill_value=0.0), np.float64)
+    return nats
 
 
 def persisted(
