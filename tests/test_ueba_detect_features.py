@@ -56,7 +56,7 @@ def ones(*edges: str) -> Values:
 #
 # Expected new partners a day: (novel + 2 c) / (days after the first + 2), again with c = 0.1:
 #
-#     left        ann 1.8 / 9 = 0.2    ann 2.8 / 7 = 0.4    pc1 0.8 / 4 = 0.2
+#     left        ann 1.8 / 9 = 0.2    ann 2.8 / 7 = 0.4    pc1 0.8 / 8 = 0.1
 #     right       srv 0.8 / 8 = 0.1    pc1 2.8 / 4 = 0.7    srv 2.3 / 10 = 0.23
 #
 # Peers: the cosine of two entities counts each partner they share as 1 / (how many have that partner), if two
@@ -88,8 +88,8 @@ HAND_WORKED: dict[str, Values] = {
     "user_target.days_since": ann(log(1 + 2)),
     "user_target.novelty_user": ann(log(0.2 / 0.8)),
     "user_target.novelty_target": ann(log(0.05 / 0.95)),
-    "user_target.breadth_user": ann(log(1 + 8)),
-    "user_target.breadth_target": ann(log(1 + 9)),
+    "user_target.breadth_user": ann(log(1 + 9)),
+    "user_target.breadth_target": ann(log(1 + 8)),
     "user_target.new_today_user": ann(log(1 + 3)),
     "user_target.new_today_target": ann(log(1 + 5)),
     "user_target.excess_user": ann(log((1 + 3) / (1 + 0.2))),
@@ -152,7 +152,7 @@ HAND_WORKED: dict[str, Values] = {
     "source_target.breadth_target": ann(log(1 + 13)),
     "source_target.new_today_source": ann(log(1 + 15)),
     "source_target.new_today_target": ann(log(1 + 17)),
-    "source_target.excess_source": ann(log((1 + 15) / (1 + 0.2))),
+    "source_target.excess_source": ann(log((1 + 15) / (1 + 0.1))),
     "source_target.excess_target": ann(log((1 + 17) / (1 + 0.23))),
     "source_target.record_source": ann(log((1 + 15) / (1 + 4))),
     "source_target.record_target": ann(log((1 + 17) / (1 + 7))),

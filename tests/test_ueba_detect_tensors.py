@@ -13,10 +13,6 @@ from ueba.detect.past.history import HOURS, History, day_number
 NODE_TYPES = {"user": len(USERS), "place": len(PLACES)}
 
 
-def hours(shares: dict[int, float]) -> list[float]:
-    return [shares.get(hour, 0) for hour in range(HOURS)]
-
-
 def test_the_ends_of_an_edge_stand_in_the_order_of_roles() -> None:
     nodes = tensors.edge_nodes(written_edges())
     assert list(tensors.ROLES) == ["user", "source", "target"]
@@ -34,43 +30,57 @@ def test_a_relation_joins_the_node_types_of_its_roles() -> None:
     }
 
 
+def written_hours() -> History:
+    """ann was active on 0 days at midnight, on 1 at one o'clock, and so on; srv the other way round."""
+    history = written_history()
+    history.user_hours[USERS.index("ann")] = np.arange(HOURS)
+    history.place_hours[PLACES.index("srv")] = np.arange(HOURS)[::-1]
+    return history
+
+
+UNKNOWN = (0, 0, log(0.1), 0)  # without history, the novelty rate is that of all, a tenth
+NO_HOURS = [0] * HOURS
+
+
 def test_the_features_of_a_user() -> None:
-    """Active days, breadth, novelty rate and whether known, by target and by source; hours; kind. ann has 4
-    of her 5 days at nine and 1 at ten; a share of one counts as 4."""
-    rows = tensors.user_features(written_history())
+    """Active days, breadth, novelty rate and whether known, by target and by source; the share of 276 days by
+    hour, times 4; kind."""
+    rows = tensors.user_features(written_hours())
     assert rows.shape == (len(USERS), 4 + 4 + 24 + 4) and rows.dtype == np.float32
     assert rows[USERS.index("ann")].tolist() == pytest.approx(
         [
-            *(log(1 + 8), log(1 + 8), log(0.2), 1),  # user_target
+            *(log(1 + 8), log(1 + 9), log(0.2), 1),  # user_target
             *(log(1 + 6), log(1 + 10), log(0.3), 1),  # user_source
-            *hours({9: 4 * 4 / 5, 10: 4 * 1 / 5}),
+            *(4 * hour / 276 for hour in range(HOURS)),
             *(1, 0, 0, 0),  # human
         ],
         rel=1e-5,
     )
-    unknown = [0, 0, log(0.1), 0]  # a tenth of all partners are new
-    svc = [*unknown, *unknown, *hours({}), 0, 1, 0, 0]
-    svc[3] = 1  # known from targets, with no active days written down
+    # Known from targets, with no active days written down.
+    svc = [0, 0, log(0.1), 1, *UNKNOWN, *NO_HOURS, 0, 1, 0, 0]
     assert rows[USERS.index("svc")].tolist() == pytest.approx(svc, rel=1e-5)
+    assert rows[USERS.index("pc2$"), -4:].tolist() == [0, 0, 1, 0]
+    assert rows[USERS.index("anon"), -4:].tolist() == [0, 0, 0, 1]
 
 
 def test_the_features_of_a_place() -> None:
-    """The same in each of its roles: reached and acted from, by users and by machines. srv has 1 day at three
-    and 3 at nine, and is no source."""
-    rows = tensors.place_features(written_history())
+    """The same in each role: reached by users, source of users, source of edges, reached by machines."""
+    rows = tensors.place_features(written_hours())
     assert rows.shape == (len(PLACES), 4 * 4 + 24 + 1) and rows.dtype == np.float32
+    srv_by_users = (log(1 + 7), log(1 + 8), log(0.05), 1)
+    srv_by_machines = (log(1 + 9), log(1 + 13), log(0.25), 1)
+    hours = [4 * (23 - hour) / 276 for hour in range(HOURS)]
     assert rows[PLACES.index("srv")].tolist() == pytest.approx(
-        [
-            *(log(1 + 7), log(1 + 9), log(0.05), 1),  # reached by users
-            *(0, 0, log(0.1), 0),  # users act from it
-            *(0, 0, log(0.1), 0),  # it reaches others
-            *(log(1 + 9), log(1 + 13), log(0.25), 1),  # reached by machines
-            *hours({3: 4 * 1 / 4, 9: 4 * 3 / 4}),
-            0,  # no resource
-        ],
-        rel=1e-5,
+        [*srv_by_users, *UNKNOWN, *UNKNOWN, *srv_by_machines, *hours, 0], rel=1e-5
     )
-    assert rows[:, -1].tolist() == [float(name == "share") for name in PLACES]
+    pc1_of_users = (log(1 + 3), log(1 + 11), log(0.15), 1)
+    pc1_to_machines = (log(1 + 7), log(1 + 12), log(0.04), 1)
+    assert rows[PLACES.index("pc1")].tolist() == pytest.approx(
+        [*UNKNOWN, *pc1_of_users, *pc1_to_machines, *UNKNOWN, *NO_HOURS, 0], rel=1e-5
+    )
+    # svc reached pc6, pc2$ acted from it: known in two roles, no machine knows it.
+    assert rows[PLACES.index("pc6"), 3:16:4].tolist() == [1, 1, 0, 0]
+    assert rows[:, -1].tolist() == [float(name == "share") for name in PLACES]  # resources
 
 
 def test_a_snapshot_has_the_pairs_of_the_history() -> None:

@@ -43,11 +43,11 @@ TOGETHER = {"user_target": (2, 98), "user_source": (1, 96), "source_target": (1,
 # together they have 3 new partners in 30 trials, and in 30 days after the first.
 SIDES = {
     #                     entity novel trials days after the first, pair_days, breadth, most_new   the other
-    ("user_target", 0): ("ann", 1.6, 6, 7, 10, 8, 1, "bob"),
-    ("user_target", 1): ("srv", 0.6, 16, 6, 4, 9, 3, "pc5"),
+    ("user_target", 0): ("ann", 1.6, 6, 7, 10, 9, 1, "bob"),
+    ("user_target", 1): ("srv", 0.6, 16, 6, 4, 8, 3, "pc5"),
     ("user_source", 0): ("ann", 2.6, 6, 5, 10, 10, 2, "bob"),
     ("user_source", 1): ("pc1", 2.6, 16, 2, 2, 11, 5, "pc5"),
-    ("source_target", 0): ("pc1", 0.6, 21, 2, 6, 12, 4, "pc3"),
+    ("source_target", 0): ("pc1", 0.6, 21, 6, 6, 12, 4, "pc3"),
     ("source_target", 1): ("srv", 2.1, 6, 8, 2, 13, 7, "pc5"),
 }
 # Active days by hour and by logon type.
