@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from graph_servers import bundled_server, connection  # noqa: F401 - fixtures
-from small_workspace import DAY, HOSTILE, LAST, day_files, learn, read, score
+from small_workspace import DAY, HOSTILE, LAST, day_files, learn, read, score, short_training
 
 if TYPE_CHECKING:
     from ueba.workspace import Workspace
@@ -85,7 +85,8 @@ def trained(run_folder: Path, logs: Path) -> Workspace:
     def make(root: Path) -> None:
         for path in day_files(logs):
             read(Workspace(root), path)
-        learn(Workspace(root), LAST - DAY)
+        with short_training():
+            learn(Workspace(root), LAST - DAY)
 
     return Workspace(make_once(run_folder / "small-trained", make))
 
@@ -103,7 +104,14 @@ def scored(run_folder: Path, trained: Workspace) -> Workspace:
 
 
 @pytest.fixture
-def workspace(trained: Workspace, tmp_path: Path) -> Workspace:
+def quick_training() -> Iterator[None]:
+    """Models learn for a moment only: for tests that do not ask how well they judge."""
+    with short_training():
+        yield
+
+
+@pytest.fixture
+def workspace(trained: Workspace, quick_training: None, tmp_path: Path) -> Workspace:
     """A copy of `trained` that a test may change."""
     from ueba.workspace import Workspace
 
@@ -111,7 +119,7 @@ def workspace(trained: Workspace, tmp_path: Path) -> Workspace:
 
 
 @pytest.fixture
-def scored_workspace(scored: Workspace, tmp_path: Path) -> Workspace:
+def scored_workspace(scored: Workspace, quick_training: None, tmp_path: Path) -> Workspace:
     """A copy of `scored` that a test may change."""
     from ueba.workspace import Workspace
 

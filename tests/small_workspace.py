@@ -1,8 +1,12 @@
 """The small simulated organisation of `conftest.py`: its settings, its days, and its command line."""
 
+import contextlib
 import datetime as dt
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
+import pytest
 from click.testing import CliRunner, Result
 
 from ueba import stages
@@ -24,6 +28,16 @@ HOSTILE = "'}) DETACH DELETE n //"  # a user of the last day
 def day_files(logs: Path) -> list[str]:
     """The files of the fixture `logs`, a day each, in order."""
     return [str(path) for path in sorted(logs.glob("2026-*.txt"))]
+
+
+@contextlib.contextmanager
+def short_training() -> Iterator[None]:
+    """Models take 20 steps on the features alone instead of 200, which are most of so small a training."""
+    from models.training import TrainingConfig
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("models.training.TrainingConfig", partial(TrainingConfig, warm_up_steps=20))
+        yield
 
 
 def run(workspace: Path, *arguments: str, code: int = 0, **options: object) -> Result:

@@ -21,7 +21,7 @@ def commands() -> list[list[str]]:
 
 def test_the_commands_run_as_written(tmp_path: Path) -> None:
     environment = {key: value for key, value in os.environ.items() if not key.startswith("NEO4J_")}
-    environment |= {"UEBA_TRAIN_STEPS": "60", "UEBA_TRAIN_SEEDS": "1", "UEBA_GRAPH_HEAP": "512m"}
+    environment |= {"UEBA_TRAIN_STEPS": "12", "UEBA_TRAIN_SEEDS": "1", "UEBA_GRAPH_HEAP": "512m"}
 
     def ueba(*arguments: str) -> str:
         code = "from ueba.cli import main; main()"

@@ -28,7 +28,9 @@ def scored(row: Row, prepared: Prepared, folder: Path) -> np.ndarray:
 
 
 @pytest.mark.parametrize("row", FITTED, ids=lambda row: row.name)
-def test_every_row_keeps_the_contract(row: Row, prepared: Prepared, tmp_path: Path) -> None:
+def test_every_row_keeps_the_contract(
+    row: Row, prepared: Prepared, quick_training: None, tmp_path: Path
+) -> None:
     """Finite nats for all, strangers too; the same again; whatever the order of edges; and nothing on disk
     is changed."""
     before = {path: path.read_bytes() for path in prepared.folder.rglob("*.np[yz]")}

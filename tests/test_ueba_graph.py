@@ -9,7 +9,6 @@ import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -22,11 +21,10 @@ import verdicts
 from detect_world import edge_table
 from scored_world import incident_of, on_day
 from scored_world import table as scored_table
-from small_workspace import CONFIG, DAY, LAST, run
+from small_workspace import CONFIG, DAY, LAST, run, short_training
 
 from graphdb import Connection, GraphError
 from graphdb.store import Store
-from models.training import TrainingConfig
 from ueba import findings, graph, ontology, stages
 from ueba.contracts.edge import Edge
 from ueba.contracts.incident import ModelFacts
@@ -319,11 +317,12 @@ def scored(trained: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Work
     memory = Memory(workspace, CONFIG)
     stages.read(memory, [str(workspace.root / "more.txt")], "lanl")
     stages.score(memory, LAST)
-    stages.learn(memory, LAST)
+    with short_training():
+        stages.learn(memory, LAST)
     return workspace
 
 
-def load(store: Store, workspace: Workspace, days: int = 12) -> None:
+def load(store: Store, workspace: Workspace, days: int = 3) -> None:
     memory = Memory(workspace, CONFIG)
     graph.load(store, memory, LAST - (days - 1) * DAY, LAST)
     graph.write_similar(store, stages.entity_context(memory) if memory.model_facts else None)
@@ -338,7 +337,7 @@ def similar_to(store: Store, label: str, name: str) -> list[list[Any]]:
 
 
 def test_similar_entities_are_those_that_ueba_entity_lists(store: Store, scored: Workspace) -> None:
-    load(store, scored)
+    load(store, scored, days=12)
     known = stages.entity_context(Memory(scored, CONFIG))
     checked: Counter[str] = Counter()
     names = [*known.history.users.names[::5], *known.history.places.names[::5], "K3", "K4", "K5"]
@@ -488,7 +487,7 @@ def run_load(workspace: Workspace, store: Store) -> str:
     with pytest.MonkeyPatch.context() as patch:
         for name, value in environment_of(store.connection).items():
             patch.setenv(name, value)
-        days = ("--from", str(LAST - 11 * DAY), "--to", str(LAST))
+        days = ("--from", str(LAST - 2 * DAY), "--to", str(LAST))
         return run(workspace.root, "graph", "load", *days).output
 
 
@@ -526,13 +525,10 @@ def test_a_load_that_is_cut_off_anywhere_is_finished_by_the_next(store: Store, s
 
 
 def test_a_night_that_is_cut_off_is_finished_by_the_next(
-    store: Store, scored: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    store: Store, scored: Workspace, quick_training: None, tmp_path: Path
 ) -> None:
     """In the graph, and between stages. In that night came late data for a day that was scored, loaded and
     learned."""
-    monkeypatch.setattr(
-        "models.training.TrainingConfig", partial(TrainingConfig, warm_up_steps=5)
-    )  # how well is not the question
     environment = environment_of(store.connection)
     late = tmp_path / "late.txt"
     at = (LAST - dt.date(1970, 1, 1)) // dt.timedelta(seconds=1) + 3600

@@ -27,6 +27,7 @@ from small_workspace import (
     read,
     run,
     score,
+    short_training,
 )
 
 from graphdb import Connection
@@ -45,6 +46,8 @@ from ueba.nightly import is_news, nightly
 from ueba.progress import quiet
 from ueba.triage import log
 from ueba.workspace import Workspace
+
+pytestmark = pytest.mark.usefixtures("quick_training")
 
 
 def test_a_scored_day_has_ranked_incidents_with_reasons(workspace: Workspace) -> None:
@@ -118,10 +121,17 @@ def walked(workspace: Workspace, last: dt.date) -> backtest.Backtest:
     return backtest.backtest(workspace.lake, plan, CONFIG)
 
 
-def test_a_backtest_writes_the_columns_that_others_compute_on(trained: Workspace, tmp_path: Path) -> None:
-    result = walked(trained, LAST)
-    assert result.trainings == [LAST - 4 * DAY, LAST - 2 * DAY]
-    backtest.write(result, tmp_path)
+@pytest.fixture(scope="module")
+def walk(trained: Workspace) -> backtest.Backtest:
+    with short_training():
+        return walked(trained, LAST)
+
+
+def test_a_backtest_writes_the_columns_that_others_compute_on(
+    walk: backtest.Backtest, tmp_path: Path
+) -> None:
+    assert walk.trainings == [LAST - 4 * DAY, LAST - 2 * DAY]
+    backtest.write(walk, tmp_path)
     edges = pq.read_table(tmp_path / "edges.parquet")
     assert edges.column_names == ["day", "user", "source", "target", "surprise", "p_value", "incident"]
     incidents = pq.read_table(tmp_path / "incidents.parquet").to_pandas()
@@ -132,9 +142,9 @@ def test_a_backtest_writes_the_columns_that_others_compute_on(trained: Workspace
     assert len(per_day) == 4 and (per_day >= 400).all()
 
 
-def test_the_future_changes_nothing_before_it(trained: Workspace) -> None:
+def test_the_future_changes_nothing_before_it(trained: Workspace, walk: backtest.Backtest) -> None:
     """The first days of a longer walk are those of a shorter one."""
-    short, long = walked(trained, LAST - DAY), walked(trained, LAST)
+    short, long = walked(trained, LAST - DAY), walk
     assert len(short.findings) == 3
     for sooner, later in zip(short.findings, long.findings, strict=False):
         assert sooner.edges.equals(later.edges) and sooner.incidents == later.incidents

@@ -30,6 +30,7 @@ from ueba.triage import desk, log, rules
 from ueba.triage.desk import Decision
 from ueba.workspace import Workspace
 
+pytestmark = pytest.mark.usefixtures("quick_training")
 NOW = dt.datetime(2026, 1, 16, 9, tzinfo=dt.UTC)
 BEFORE = ["user", "source", "target", "surprise", "p_value", "carry_over"]
 BY_SCORING = ["surprise", "p_value", "carry_over", "strangeness_alone", "strangeness_persisted"]

@@ -22,7 +22,7 @@ The first eight are the key: one row each. `pairs` is the coarser grain that det
 Leaves out: actors, event ids, and single events; who needs them finds them in the lake's events. Hours are a
 set and not counts: habits are learned from the hours with events, and 24 counts cost as much to make and to
 store as all the rest of an edge. `daily` is linear in events, so it is one Ibis expression: DuckDB runs it
-on one machine, PySpark on a cluster.
+on one machine, and Ibis compiles it to Spark's SQL as well (`databricks`; its `pyspark` has no bit_or).
 """
 
 from __future__ import annotations
