@@ -1,55 +1,157 @@
-"""Every setting, once: frozen dataclasses with defaults. A TOML file overrides them; an unknown key is an
-error.
+"""Every setting, once: its default, the values it may have, and what it means.
 
-Precedence: command-line option > environment > file > default. In the environment a setting is
-`UEBA_<SECTION>_<KEY>`, for example `UEBA_INCIDENTS_BUDGET=25`. Connection details of the graph come from
-`NEO4J_*` alone and are never in a file.
+A TOML file overrides the defaults, the environment overrides the file: a setting is `UEBA_<SECTION>_<KEY>`
+there, for example `UEBA_INCIDENTS_BUDGET=25`. A value that is not allowed is an error wherever it comes from,
+also in a `Config` that Python code makes. An unknown key of a file is an error. An unknown variable is only
+reported: a container has variables that nobody wrote (Kubernetes adds `UEBA_GRAPH_PORT` beside a service
+called `ueba-graph`). Connection details of the graph come from `NEO4J_*` alone and are never in a file.
 """
 
 from __future__ import annotations
 
+import datetime as dt
+import difflib
+import re
 import tomllib
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import Field, asdict, dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from ueba.errors import ConfigError
 
+# Variables that are no settings. The two-part names are read where they are listed.
+OTHER_VARIABLES = {
+    "UEBA_WORKSPACE": "ueba.cli.common",
+    "UEBA_CONFIG": "ueba.cli.common",
+    "UEBA_TIMEZONE": "ueba.cli.common",
+    "UEBA_WEBHOOK_TOKEN": "ueba.investigate.export.webhook",
+    "UEBA_SHOW_SQL": "ueba.ingest.steps",
+}
+
+
+# --- what a setting may be ----------------------------------------------------------------------------------
+
+
+class Kind(NamedTuple):
+    """The values that a setting may have. allowed: in words; read: a value of a file, a variable or a program
+    -> the value, or ValueError."""
+
+    allowed: str
+    read: Callable[[Any], Any]
+
+
+def setting(default: Any, kind: Kind, meaning: str) -> Any:
+    """A field of a section."""
+    return field(default=default, metadata={"kind": kind, "meaning": meaning})
+
+
+def whole(least: int, most: int) -> Kind:
+    """A whole number from `least` to `most`."""
+
+    def read(value: Any) -> int:
+        if isinstance(value, bool) or not isinstance(value, int | str):
+            raise ValueError
+        return within(int(value), least, most)
+
+    return Kind(f"a whole number from {least:,} to {most:,}", read)
+
+
+def number(least: float, most: float) -> Kind:
+    """A number from `least` to `most`; neither `nan` nor `inf` lies there."""
+
+    def read(value: Any) -> float:
+        if isinstance(value, bool) or not isinstance(value, int | float | str):
+            raise ValueError
+        return within(float(value), least, most)
+
+    return Kind(f"a number from {least:g} to {most:,g}", read)
+
+
+def within(value: Any, least: float, most: float) -> Any:
+    """The value. Raises ValueError if it is not from `least` to `most`."""
+    if not least <= value <= most:
+        raise ValueError
+    return value
+
+
+def matching(pattern: str, allowed: str) -> Kind:
+    """Text that matches a pattern as a whole, upper or lower case."""
+
+    def read(value: Any) -> str:
+        if not isinstance(value, str) or not re.fullmatch(pattern, value, re.IGNORECASE):
+            raise ValueError
+        return value
+
+    return Kind(allowed, read)
+
+
+def read_time(value: Any) -> str:
+    """A date or time, of TOML or as ISO 8601 text. Raises ValueError for anything else."""
+    if not isinstance(value, dt.date | str):
+        raise ValueError
+    dt.datetime.fromisoformat(str(value))
+    return str(value)
+
+
+TIME = Kind("a date as 2011-01-01, or a time as 2011-01-01T06:00:00", read_time)
+SIZE = matching(r"0*[1-9]\d{0,5}(\.\d+)? ?[KMGT]i?B", "a size as 512MB or 4GB")
+HEAP = matching(r"0*[1-9]\d{0,5}[kmg]", "a size as 512m or 4g")
+
+
+# --- the settings -------------------------------------------------------------------------------------------
+
+
+class Section:
+    """A group of settings that checks itself."""
+
+    def __post_init__(self) -> None:
+        for each in fields(self):  # type: ignore[arg-type]  # every section is a dataclass
+            object.__setattr__(self, each.name, checked(each, getattr(self, each.name)))
+
+
+def checked(setting: Field[Any], value: Any) -> Any:
+    """A value as its setting has it. Raises ConfigError if it is not allowed."""
+    kind: Kind = setting.metadata["kind"]
+    try:
+        return kind.read(value)
+    except (ValueError, OverflowError):
+        raise ConfigError(f"{setting.name} = {value!r} is not allowed; give {kind.allowed}") from None
+
 
 @dataclass(frozen=True)
-class IngestConfig:
-    epoch: str = "1970-01-01"  # what formats that count seconds count from, ISO 8601, UTC
-    memory_limit: str = "1GB"  # of DuckDB, beyond which it spills to disk
+class IngestConfig(Section):
+    epoch: str = setting("1970-01-01", TIME, "when log formats that count seconds begin to count, UTC")
+    memory_limit: str = setting("1GB", SIZE, "memory of DuckDB, beyond which it spills to disk")
 
 
 @dataclass(frozen=True)
-class HistoryConfig:
-    half_life_days: float = 14.0  # after which a day counts half
-    window_days: int = 90  # days before the scored one that count at all
+class HistoryConfig(Section):
+    half_life_days: float = setting(14.0, number(0.1, 10_000), "days after which a day counts half")
+    window_days: int = setting(90, whole(1, 10_000), "days before the scored one that count at all")
 
 
 @dataclass(frozen=True)
-class TrainConfig:
-    positive_days: int = 7  # the last days of the window, whose edges are told from made-up ones
-    seeds: int = 3  # models that are averaged
-    seed: int = 0  # of the first of them
-    steps: int = 100  # of training, each one day and one batch
-    negatives: float = 0.35  # made-up edges for each real edge of a day
+class TrainConfig(Section):
+    positive_days: int = setting(7, whole(1, 1_000), "last days of the window, whose edges are learned")
+    seeds: int = setting(3, whole(1, 100), "models that are averaged")
+    seed: int = setting(0, whole(0, 2**31 - 1), "seed of the first model")
+    steps: int = setting(100, whole(1, 100_000), "steps of training, each one day and one batch")
+    negatives: float = setting(0.35, number(0.01, 100), "negatives for each real edge of a day")
 
 
 @dataclass(frozen=True)
-class IncidentConfig:
-    budget: int = 10  # incidents a day at most; a quiet day has fewer
-    candidates: int = 400  # the strangest edges of a day, of which incidents are made
+class IncidentConfig(Section):
+    budget: int = setting(10, whole(1, 10_000), "incidents a day at most; a quiet day has fewer")
+    candidates: int = setting(400, whole(1, 100_000), "strangest edges of a day, of which incidents are made")
 
 
 @dataclass(frozen=True)
-class GraphConfig:
-    window_days: int = 30  # days that stay in the graph
-    batch_rows: int = 10_000  # rows in one statement
-    query_timeout_s: float = 30.0  # after which an investigator's query is ended, in the server too
-    heap: str = "1g"  # of the bundled server
+class GraphConfig(Section):
+    window_days: int = setting(30, whole(1, 10_000), "days that stay in the graph")
+    batch_rows: int = setting(10_000, whole(1, 1_000_000), "rows in one statement")
+    query_timeout_s: float = setting(30.0, number(0.001, 86_400), "seconds after which a query is ended")
+    heap: str = setting("1g", HEAP, "memory of the bundled server's Java heap")
 
 
 @dataclass(frozen=True)
@@ -63,77 +165,118 @@ class Config:
     graph: GraphConfig = field(default_factory=GraphConfig)
 
 
-Sources = dict[str, str]  # "section.key" -> where its value comes from
+# --- reading them -------------------------------------------------------------------------------------------
+
+Sources = dict[str, str]  # "section.key" -> the file or variable that its value comes from
+
+
+class Given(NamedTuple):
+    """A value from outside. source: the file or variable."""
+
+    section: str
+    key: str
+    value: Any
+    source: str
+
+
+class Setting(NamedTuple):
+    """A setting in force, for people."""
+
+    name: str  # section.key
+    value: Any
+    allowed: str
+    meaning: str
 
 
 def load(path: Path | None, environment: Mapping[str, str]) -> tuple[Config, Sources]:
     """The settings in force, and the source of each that is not a default.
 
-    Raises ConfigError naming the file or variable and the key."""
+    Raises ConfigError naming the file or variable, the key, the value and what is allowed."""
     config, sources = Config(), {}
-    for section, key, value, source in [*_from_file(path), *_from_environment(environment)]:
-        config = _with(config, section, key, value, source)
-        sources[f"{section}.{key}"] = source
+    for given in [*from_file(path), *from_environment(environment)]:
+        config = with_value(config, given)
+        sources[f"{given.section}.{given.key}"] = given.source
     return config, sources
 
 
-def settings(config: Config) -> list[tuple[str, Any]]:
-    """(section.key, value) of every setting, in order."""
+def settings(config: Config) -> list[Setting]:
+    """Every setting, in order."""
     return [
-        (f"{section}.{key}", value)
-        for section, values in asdict(config).items()
+        Setting(
+            f"{section}.{each.name}",
+            getattr(getattr(config, section), each.name),
+            each.metadata["kind"].allowed,
+            each.metadata["meaning"],
+        )
+        for section, each in every_setting()
+    ]
+
+
+def every_setting() -> Iterator[tuple[str, Field[Any]]]:
+    """Section and field of every setting."""
+    for section in fields(Config):
+        for each in fields(getattr(Config(), section.name)):
+            yield section.name, each
+
+
+def variable(section: str, key: str) -> str:
+    """The environment variable of a setting."""
+    return f"UEBA_{section}_{key}".upper()
+
+
+def from_file(path: Path | None) -> list[Given]:
+    """The values of a TOML file."""
+    if path is None:
+        return []
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as reason:
+        raise ConfigError(
+            f"{path}: cannot be read as TOML: {reason}; mend it or give another --config"
+        ) from reason
+    for section, values in content.items():
+        if not isinstance(values, dict):
+            raise ConfigError(
+                f"{path}: {section!r} is outside a section; write it under one of {names(Config)}"
+            )
+    return [
+        Given(section, key, value, str(path))
+        for section, values in content.items()
         for key, value in values.items()
     ]
 
 
-def _from_file(path: Path | None) -> list[tuple[str, str, Any, str]]:
-    if path is None:
-        return []
-    try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as reason:
-        raise ConfigError(f"{path}: cannot be read as TOML: {reason}") from reason
-    found = []
-    for section, values in content.items():
-        if not isinstance(values, dict):
-            raise ConfigError(
-                f"{path}: {section!r} stands outside a section; write it under one of {_names(Config)}"
-            )
-        found += [(section, key, value, str(path)) for key, value in values.items()]
-    return found
+def from_environment(environment: Mapping[str, str]) -> list[Given]:
+    """The values of variables that are settings."""
+    named = [(section, each.name, variable(section, each.name)) for section, each in every_setting()]
+    return [
+        Given(section, key, environment[name], name) for section, key, name in named if name in environment
+    ]
 
 
-def _from_environment(environment: Mapping[str, str]) -> list[tuple[str, str, Any, str]]:
-    found: list[tuple[str, str, Any, str]] = []
-    for section in fields(Config):
-        for key in fields(getattr(Config(), section.name)):
-            name = f"UEBA_{section.name}_{key.name}".upper()
-            if name in environment:
-                found.append((section.name, key.name, environment[name], name))
-    return found
+def unknown_variables(environment: Mapping[str, str]) -> list[str]:
+    """Variables that look like settings and are none, each with the one that may be meant."""
+    known = {*OTHER_VARIABLES, *(variable(section, each.name) for section, each in every_setting())}
+    unknown = sorted(name for name in environment if name.startswith("UEBA_") and name not in known)
+    close = {name: difflib.get_close_matches(name, sorted(known), 1, 0.85) for name in unknown}
+    return [f"{name} (did you mean {close[name][0]}?)" if close[name] else name for name in unknown]
 
 
-def _with(config: Config, section: str, key: str, value: Any, source: str) -> Config:
-    part = getattr(config, section, None)
+def with_value(config: Config, given: Given) -> Config:
+    """A configuration with another value of one setting."""
+    part = getattr(config, given.section, None)
     if part is None:
-        raise ConfigError(f"{source}: unknown section [{section}]; there are {_names(Config)}")
-    if key not in {known.name for known in fields(part)}:
-        raise ConfigError(f"{source}: unknown key {key!r} in [{section}]; there are {_names(type(part))}")
-    wanted = type(getattr(part, key))
+        raise ConfigError(f"{given.source}: unknown section [{given.section}]; there are {names(Config)}")
+    if given.key not in asdict(part):
+        raise ConfigError(
+            f"{given.source}: unknown key {given.key!r} in [{given.section}]; there are {names(type(part))}"
+        )
     try:
-        if isinstance(value, bool) or (wanted is int and isinstance(value, float)):
-            raise ValueError
-        converted = wanted(value)
-    except (TypeError, ValueError):
-        raise ConfigError(f"{source}: {section}.{key} = {value!r} is not {_an(wanted)}") from None
-    if wanted in (int, float) and converted < 0:
-        raise ConfigError(f"{source}: {section}.{key} = {value!r} is below zero")
-    return replace(config, **{section: replace(part, **{key: converted})})
+        return replace(config, **{given.section: replace(part, **{given.key: given.value})})
+    except ConfigError as reason:
+        raise ConfigError(f"{given.source}: {given.section}.{reason}") from None
 
 
-def _names(kind: type) -> str:
-    return ", ".join(known.name for known in fields(kind))
-
-
-def _an(kind: type) -> str:
-    return {int: "a whole number", float: "a number"}.get(kind, "text")
+def names(kind: type) -> str:
+    """The fields of a section, or the sections."""
+    return ", ".join(each.name for each in fields(kind))

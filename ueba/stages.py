@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ueba import findings
+from ueba import files, findings
 from ueba.detect.day import Past, score_day
 from ueba.detect.past import walk
 from ueba.detect.score import inspection, train
@@ -36,8 +36,7 @@ def read(memory: Memory, paths: Sequence[str], log_format: str, **options: Any) 
 
 def _reading(memory: Memory) -> dict[str, Any]:
     config = memory.config.ingest
-    epoch = dt.datetime.fromisoformat(config.epoch).replace(tzinfo=None)
-    return {"epoch": epoch, "memory_limit": config.memory_limit}
+    return {"epoch": files.utc(config.epoch), "memory_limit": config.memory_limit}
 
 
 def learn(memory: Memory, until: dt.date, progress: Progress = quiet) -> Detector:

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import click
 from click.shell_completion import CompletionItem
 
 from ueba.cli import output
-from ueba.cli.setup import Settings, pass_settings
+from ueba.cli.common import Settings, command, pass_settings
+from ueba.cli.options import bounds_options, format_option
+from ueba.contracts import versions
 
 if TYPE_CHECKING:
     from graphdb.store import Store
+    from ueba.investigate.questions.files import Question
 
-SCHEMA_VERSION = 1
 LIST = "list"
 
 
@@ -54,7 +57,7 @@ class Value(click.ParamType[str]):
         ]
 
 
-@click.command()
+@command()
 @click.argument("name", type=Name())
 @click.option(
     "--param", "arguments", type=Value(), multiple=True, help="The value of a parameter; may be repeated."
@@ -64,8 +67,8 @@ class Value(click.ParamType[str]):
     is_flag=True,
     help="Print the question's file instead of an answer: Cypher that runs in Neo4j Browser.",
 )
-@output.bounds_options
-@output.format_option
+@bounds_options
+@format_option()
 @pass_settings
 def ask(
     settings: Settings,
@@ -78,8 +81,9 @@ def ask(
 ) -> None:
     """Ask the graph the question NAME, or `list` all questions.
 
-    \b
     Load the days first: `ueba graph load`. Questions only read: the server refuses to write.
+
+    \b
     Example:
       ueba ask list
       ueba ask user-day --param user=mlopez@corp.example --param day=2026-01-21
@@ -89,27 +93,36 @@ def ask(
 
     if name == LIST:
         _list(output_format)
-        return
-    question = questions.load(name)
-    if show:
-        click.echo(question.text, nl=False)
-        return
-    questions.check(question, arguments)
+    elif show:
+        output.echo(questions.load(name).text, end="")
+    else:
+        _answer(settings, questions.load(name), arguments, timeout, limit, output_format)
+
+
+def _answer(
+    settings: Settings,
+    question: Question,
+    arguments: Sequence[str],
+    timeout: float | None,
+    limit: int,
+    output_format: str,
+) -> None:
+    """Ask a question and print the rows of the answer."""
     from ueba import graph as graphs
+    from ueba.investigate import questions
     from ueba.tables import records
 
+    questions.check(question, arguments)
+    seconds = timeout or settings.config.graph.query_timeout_s
     with graphs.connect(settings.workspace, settings.config, os.environ) as store:
         parameters = questions.values(question, arguments, lambda: _last_day(store))
-        found = questions.ask(
-            store, question, parameters, timeout or settings.config.graph.query_timeout_s, limit
-        )
+        found = questions.ask(store, question, parameters, seconds, limit)
         unknown = questions.unknown(store, question, parameters) if found.empty else []
-    rows = [{"schema_version": SCHEMA_VERSION, **row} for row in records(found)]
-    output.emit(rows, output_format, list(question.columns))
-    if not rows:
+    output.emit(records(found), output_format, versions.ANSWER, list(question.columns))
+    if found.empty:
         for sentence in unknown or ["no rows; `ueba ask loaded-days` lists the days in the graph"]:
             output.note(sentence)
-    if len(rows) == limit:
+    if len(found) == limit:
         output.note(f"cut at {limit} rows; --limit changes that")
 
 
@@ -118,14 +131,13 @@ def _list(output_format: str) -> None:
 
     rows = [
         {
-            "schema_version": SCHEMA_VERSION,
             "question": question.name,
             "asks": question.title,
             "parameters": " ".join(map(str, question.parameters)),
         }
         for question in map(questions.load, questions.names())
     ]
-    output.emit(rows, output_format, ("question", "asks", "parameters"))
+    output.emit(rows, output_format, versions.QUESTION, ("question", "asks", "parameters"))
 
 
 def _last_day(store: Store) -> str:

@@ -1,4 +1,4 @@
-"""Commands that bring data: ingest, sources, simulate."""
+"""Commands that bring data: ingest, formats, sources, simulate."""
 
 from __future__ import annotations
 
@@ -11,143 +11,139 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ueba.cli import output
-from ueba.cli.setup import Settings, pass_settings
+from ueba.cli.common import Settings, Zone, command, pass_settings
+from ueba.cli.options import (
+    Share,
+    Time,
+    format_option,
+    limit_option,
+    log_format_option,
+    output_option,
+    seed_option,
+    strength_option,
+)
+from ueba.contracts import versions
 from ueba.text import plain
 
 if TYPE_CHECKING:
     from ueba.ingest import IngestReport
 
+SIMULATED = ("lanl", "csv", "windows", "ocsf")  # log formats that `ueba.simulate.formats` writes
 FEW_FILES = 5  # so many are shown one by one, more as totals
 
 
-class Share(click.ParamType[float]):
-    """`1%` or `0.01`."""
+def log_time_options(function: Any) -> Any:
+    """What a log leaves out of its times: the zone, the year, the day from which seconds count."""
+    for option in (
+        click.option(
+            "--log-timezone",
+            type=Zone(),
+            default="UTC",
+            show_default=True,
+            help="Zone of log times that name none, as Europe/Berlin.",
+        ),
+        click.option(
+            "--log-year",
+            type=click.IntRange(1970, 9999),
+            metavar="YEAR",
+            help="Year of log times that name none.  [default: guessed by the file's time]",
+        ),
+        click.option(
+            "--log-epoch",
+            type=Time(),
+            help="When a log that counts seconds begins to count.  [default: ingest.epoch]",
+        ),
+    ):
+        function = option(function)
+    return function
 
-    name = "SHARE"
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        try:
-            share = float(str(value).removesuffix("%")) / (100 if str(value).endswith("%") else 1)
-        except ValueError:
-            share = -1.0
-        if not 0 <= share <= 1:
-            self.fail(f"{value!r} is not a share; write it as 1% or 0.01", param, ctx)
-        return share
-
-
-@click.command()
+@command()
 @click.argument("given", nargs=-1, metavar="FILES...")
-@click.option(
-    "--format",
-    "formats",
-    multiple=True,
-    metavar="auto|NAME|FILE.toml",
-    help="Log family (`ueba formats` lists them) or a mapping file; auto looks at the content. And table, json, jsonl or csv: how"
-    " to print the report. Give it twice for both.  [default: auto, table]",
-)
+@log_format_option
+@log_time_options
 @click.option(
     "--entities",
     multiple=True,
+    metavar="FILE",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Table of people or machines.",
-)
-@click.option(
-    "--epoch",
-    metavar="YYYY-MM-DD",
-    help="Date from which a format that counts seconds counts.  [default: 1970-01-01]",
-)
-@click.option(
-    "--year",
-    type=click.IntRange(1970, 9999),
-    help="Of times without one.  [default: guessed by the file's time]",
-)
-@click.option(
-    "--timezone",
-    default="UTC",
-    show_default=True,
-    metavar="ZONE",
-    help="Of times without one, as Europe/Berlin.",
+    help="Table of people or machines; may be given again.",
 )
 @click.option(
     "--fail-on-drops",
     type=Share(),
-    help="Exit with 1 if a larger share of a file's records could not be used, as 1%.",
+    help="Exit with 1 if a larger share of a file's records is dropped, as 1%.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Short for --format json.")
+@format_option()
 @pass_settings
 def ingest(
     settings: Settings,
     given: tuple[str, ...],
-    formats: tuple[str, ...],
+    log_format: str,
     entities: tuple[Path, ...],
-    epoch: str | None,
-    year: int | None,
-    timezone: str,
     fail_on_drops: float | None,
-    as_json: bool,
+    output_format: str,
+    **times: Any,
 ) -> None:
     """Read log FILES, folders, archives, globs or s3:// addresses into the lake; - is standard input.
 
-    \b
-    Every record is an event or is counted as dropped, with the reason and an example. The same content twice
-    changes nothing, and neither does the order of files or what they repeat of each other. Exit code 1: a
-    file could not be read, or lost too much. A table of entities (--entities) has a column user or host,
-    others for aliases, and whatever else is known of them. Example:
-      ueba ingest /var/log/siem --entities people.csv
-      ueba ingest auth.txt.gz --format lanl --format json
-      ueba ingest vpn.csv --format configs/sources/vpn_csv.toml --fail-on-drops 1%
-    """
-    from ueba import stages
-    from ueba.errors import UsageError
-    from ueba.ingest.identity import tables
-    from ueba.memory import Memory
+    Every record becomes an event or is counted as dropped, with the reason and an example. Reading the same
+    content again changes nothing; neither does the order of files, nor records that two files share.
 
-    shown = [name for name in formats if name in output.FORMATS]
-    log_formats = [name for name in formats if name not in output.FORMATS]
-    if len(log_formats) > 1 or len(shown) > 1:
-        raise UsageError(
-            f"--format {' '.join(formats)}: give one log format, and one of {', '.join(output.FORMATS)} for the report"
-        )
+    A file that is missing or cannot be read does not stop the others: they are read, and the exit code is 1.
+
+    A table of entities has a column user or host, columns of aliases, and further columns of facts about
+    them.
+
+    \b
+    Example:
+      ueba ingest /var/log/siem --entities people.csv
+      ueba ingest auth.txt.gz --log-format lanl --format json
+      ueba ingest vpn.csv --log-format configs/sources/vpn_csv.toml --fail-on-drops 1%
+    """
+    from ueba.errors import UsageError
+
     if not given and not entities:
         raise UsageError("nothing to read; name log files, or tables with --entities")
-    if timezone not in zoneinfo.available_timezones():
-        raise UsageError(
-            f"--timezone {timezone}: not a zone; use a name of the IANA database, as Europe/Berlin"
-        )
-    options: dict[str, Any] = {"year": year, "timezone": timezone}
-    if epoch is not None:
-        options["epoch"] = _date(epoch)
-    with settings.workspace.locked(), output.progress() as progress:
-        for path in entities:
-            output.note(f"{path}: {tables.write(path, settings.workspace.lake):,} entities")
-        show = output.file_progress(progress)
-        log_format = log_formats[0] if log_formats else "auto"
-        reports = stages.read(
-            Memory(settings.workspace, settings.config),
-            given,
-            log_format,
-            progress=show,
-            say=output.note,
-            **options,
-        )
-    settings.workspace.record_run("ingest", {"files": [each.to_dict() for each in reports]})
-    print_reports(reports, "json" if as_json else shown[0] if shown else "table")
+    reports = read(settings, given, log_format, entities, log_times(**times))
+    print_reports(reports, output_format)
     fail_if_bad(reports, given, fail_on_drops)
 
 
-def _date(text: str) -> dt.datetime:
-    from ueba.errors import UsageError
+def log_times(
+    log_timezone: zoneinfo.ZoneInfo, log_year: int | None, log_epoch: dt.datetime | None
+) -> dict[str, Any]:
+    """The options of log times by the names that `ueba.ingest` has for them."""
+    epoch = {} if log_epoch is None else {"epoch": log_epoch}
+    return {"year": log_year, "timezone": log_timezone.key, **epoch}
 
-    try:
-        return dt.datetime.fromisoformat(text)
-    except ValueError as error:
-        raise UsageError(f"--epoch {text}: not a date; write it as YYYY-MM-DD") from error
+
+def read(
+    settings: Settings,
+    given: Sequence[str],
+    log_format: str,
+    entities: Sequence[Path],
+    times: dict[str, Any],
+) -> list[IngestReport]:
+    """Read tables of entities and log files into the lake, with progress, and record the run."""
+    from ueba import stages
+    from ueba.ingest.identity import tables
+    from ueba.memory import Memory
+
+    memory = Memory(settings.workspace, settings.config)
+    with settings.workspace.locked(), output.progress() as progress:
+        for path in entities:
+            output.note(f"{path}: {tables.write(path, settings.workspace.lake):,} entities")
+        watched = output.file_progress(progress)
+        reports = stages.read(memory, given, log_format, progress=watched, say=output.note, **times)
+    settings.workspace.record_run("ingest", {"files": [each.to_dict() for each in reports]})
+    return reports
 
 
 def fail_if_bad(reports: Sequence[IngestReport], given: Sequence[str], limit: float | None = None) -> None:
-    """Raises InputError where a file could not be read, or lost more than a limit.
+    """Raises InputError if a file could not be read, or more than a share `limit` of its records was dropped.
 
-    What lies in a folder or an archive and is no log is told, and no error, unless there is nothing else."""
+    A file of a folder or an archive that is no log is only noted, unless all files are such."""
     from ueba.errors import InputError
     from ueba.ingest.sources import UNKNOWN
 
@@ -173,45 +169,45 @@ def print_reports(reports: Sequence[IngestReport], output_format: str) -> None:
     from ueba.ingest import report
 
     if output_format != "table":
-        output.emit([each.to_dict() for each in reports], output_format)
+        output.emit([each.to_dict() for each in reports], output_format, versions.INGEST_REPORT)
         return
     if len(reports) <= FEW_FILES:
         for each in reports:
             if not each.problem:
                 print_report(each)
         return
-    output.emit(report.by_format(reports), "table")
-    output.emit(report.reasons(reports), "table", ("format", "what", "records", "files", "example"))
+    output.table(report.by_format(reports))
+    output.table(report.reasons(reports), ("format", "what", "records", "files", "example"))
     for each in reports:
         for begin, end in each.gaps:
-            click.echo(f"{each.file}: no event from {begin} to {end}, where many were to be expected")
+            output.echo(f"{each.file}: no event from {begin} to {end}, where many were to be expected")
 
 
 def print_report(each: IngestReport) -> None:
     """What became of one file."""
     again = " (already ingested: nothing changed)" if each.already_ingested else f" in {each.seconds:.1f} s"
-    click.echo(
+    output.echo(
         f"{each.file}: {each.lines:,} lines, {each.events:,} events, {each.edges:,} daily edges{again}"
     )
     if each.days:
-        click.echo(
+        output.echo(
             f"  {each.format}, {each.first} to {each.last}; {each.users:,} users, {each.targets:,} targets"
         )
     if each.repeated:
-        click.echo(f"  {each.repeated:,} events are there more than once, and count once")
+        output.echo(f"  {each.repeated:,} events are there more than once, and count once")
     if each.evidence:
-        click.echo(f"  {each.evidence:,} events tell of entities and make no edge")
+        output.echo(f"  {each.evidence:,} events tell of entities and make no edge")
     for reason, count in each.dropped.items():
-        click.echo(f"  dropped {count:,}: {reason}, as {each.examples[reason]}")
+        output.echo(f"  dropped {count:,}: {reason}, as {each.examples[reason]}")
     for reason, count in each.notes.items():
-        click.echo(f"  assumed {count:,}: {reason}, as {each.examples[reason]}")
+        output.echo(f"  assumed {count:,}: {reason}, as {each.examples[reason]}")
     for begin, end in each.gaps:
-        click.echo(f"  no event from {begin} to {end}, where many were to be expected")
+        output.echo(f"  no event from {begin} to {end}, where many were to be expected")
     if each.unread_fields:
-        click.echo(f"  fields that nothing reads: {plain(', '.join(each.unread_fields))[:500]}")
+        output.echo(f"  fields that nothing reads: {plain(', '.join(each.unread_fields))[:500]}")
 
 
-@click.command()
+@command()
 @click.option(
     "--window-days",
     type=click.IntRange(1),
@@ -219,21 +215,23 @@ def print_report(each: IngestReport) -> None:
     show_default=True,
     help="Days of the lake, the last ones, to look at.",
 )
-@click.option("--limit", type=click.IntRange(1), default=20, show_default=True, help="Reporters in a table.")
+@limit_option(20, "Rows of a table; the other formats print all.")
 @click.option(
     "--silent",
     "only_silent",
     is_flag=True,
     help="Only those that stopped reporting; exit with 1 if there are any.",
 )
-@output.format_option
+@format_option()
 @pass_settings
 def sources(settings: Settings, window_days: int, limit: int, only_silent: bool, output_format: str) -> None:
-    """Say which machines and log families report, and which fell silent.
+    """List the machines and log sources that report, and those that fell silent.
+
+    A reporter is silent if by its own habits it should have reported many times between its last event and
+    the last event of the lake.
 
     \b
-    Silent is who should by its own habits have reported many times since it was last heard, up to the lake's
-    last event. Example:
+    Example:
       ueba sources
       ueba sources --silent --format json
     """
@@ -241,13 +239,14 @@ def sources(settings: Settings, window_days: int, limit: int, only_silent: bool,
 
     rows = silence.reporters(settings.workspace.lake, window_days)
     rows = [row for row in rows if row["state"] == "silent" or not only_silent]
-    output.emit(rows[: limit if output_format == "table" else None], output_format, silence.COLUMNS)
+    shown = rows[:limit] if output_format == "table" else rows
+    output.emit(shown, output_format, versions.REPORTER, silence.COLUMNS)
     if only_silent and rows:
-        raise SystemExit(1)
+        raise click.exceptions.Exit(1)
 
 
-@click.command()
-@output.format_option
+@command()
+@format_option()
 def formats(output_format: str) -> None:
     """List the log formats that `ueba ingest` reads.
 
@@ -255,62 +254,62 @@ def formats(output_format: str) -> None:
     Example:
       ueba formats
     """
-    from ueba.ingest import sources as known
+    from ueba.ingest import sources as log_sources
 
-    output.emit([{"format": name, "what": what} for name, what in known.formats().items()], output_format)
+    rows = [{"format": name, "what": what} for name, what in log_sources.formats().items()]
+    output.emit(rows, output_format, versions.LOG_FORMAT)
 
 
-@click.command()
+@command()
+@output_option("folder", "Folder to write to.", folder=True, required=True)
 @click.option(
-    "--output",
-    "folder",
-    type=click.Path(file_okay=False, path_type=Path),
-    required=True,
-    help="Folder to write to.",
-)
-@click.option(
-    "--users", default=260, show_default=True, help="People; service and administrator accounts come on top."
-)
-@click.option("--days", default=24, show_default=True, help="Days, of which the last eight hide attacks.")
-@click.option("--seed", default=0, show_default=True, help="The same seed gives the same organisation.")
-@click.option("--campaigns", default=3, show_default=True, help="Hidden attacks of each kind.")
-@click.option(
-    "--strength",
-    default=1.0,
+    "--users",
+    type=int,
+    default=260,
     show_default=True,
-    help="How visible they are: more steps, farther from colleagues.",
+    help="People; service and administrator accounts come on top.",
 )
 @click.option(
-    "--format",
-    "formats",
-    type=click.Choice(["lanl", "csv", "windows", "ocsf"]),
+    "--days", type=int, default=24, show_default=True, help="Days, of which the last eight have attacks."
+)
+@seed_option("The same seed gives the same organisation.")
+@click.option(
+    "--campaigns",
+    type=click.IntRange(0),
+    default=3,
+    show_default=True,
+    help="Attack campaigns of each kind.",
+)
+@strength_option
+@click.option(
+    "--log-format",
+    "log_formats",
+    type=click.Choice(SIMULATED),
     multiple=True,
     default=("lanl", "csv"),
     show_default=True,
-    help="What to write; give it several times for several.",
+    help="Log format to write; may be given again.",
 )
-def simulate(folder: Path, formats: tuple[str, ...], **settings: Any) -> None:
+def simulate(folder: Path, log_formats: tuple[str, ...], **organisation: Any) -> None:
     """Simulate an organisation with hidden attacks. Writes its log, labels.csv and people.csv.
 
-    \b
     The log is auth.txt.gz (lanl), events.csv (csv), windows.jsonl.gz (windows) and ocsf.jsonl.gz (ocsf).
+
+    \b
     Example:
-      ueba simulate --output simulated && ueba ingest simulated/auth.txt.gz --format lanl
-      ueba simulate --output simulated --users 1000 --days 40 --strength 0.5 --format windows --format ocsf
+      ueba simulate --output simulated && ueba ingest simulated/auth.txt.gz
+      ueba simulate --output simulated --users 1000 --days 40 --log-format windows --log-format ocsf
     """
     from ueba import simulate as simulation
-    from ueba.simulate import formats as known
-    from ueba.simulate import writers
+    from ueba.simulate import formats, writers
 
-    world = simulation.simulate(simulation.Organisation(**settings))
+    world = simulation.simulate(simulation.Organisation(**organisation))
     folder.mkdir(parents=True, exist_ok=True)
-    for log_format in formats:
-        known.write(world.events, log_format, folder)
+    for log_format in log_formats:
+        formats.write(world.events, log_format, folder)
     writers.write_labels(world.labels, folder / "labels.csv")
     writers.write_staff(world.staff, folder / "people.csv")
-    output.note(
-        f"{len(world.events):,} events in {folder}; {len(world.labels):,} of them are labelled in labels.csv"
-    )
+    output.note(f"{len(world.events):,} events in {folder}; {len(world.labels):,} of them in labels.csv")
 
 
 COMMANDS = (ingest, formats, sources, simulate)

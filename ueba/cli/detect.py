@@ -6,17 +6,29 @@ import datetime as dt
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from ueba.cli import output
-from ueba.cli.output import Day
-from ueba.cli.setup import Settings, pass_settings
+from ueba.cli.common import Settings, command, pass_settings
+from ueba.cli.options import (
+    Day,
+    day_option,
+    format_option,
+    hidden_option,
+    limit_option,
+    log_format_option,
+    numbers_option,
+    output_option,
+    span_options,
+)
+from ueba.contracts import versions
 
 if TYPE_CHECKING:
     from ueba.contracts.incident import Incident
     from ueba.contracts.scored import ScoredEdge
+    from ueba.findings import Findings
 
 INCIDENT_COLUMNS = ("day", "rank", "id", "how_rare", "edges", "users", "machines", "verdict", "why")
 NUMBERS = ("score", "p_value")  # columns for those who want them
@@ -24,19 +36,15 @@ EDGE_COLUMNS = ("day", "user", "source", "target", "how_rare", "incident", "reas
 EDGE_NUMBERS = ("surprise", "p_value")
 
 
-def numbers_option(function: Any) -> Any:
-    """`--numbers`: nats and p-values in tables and sentences."""
-    return click.option("--numbers", is_flag=True, help="Show scores in nats and p-values too.")(function)
-
-
-@click.command()
+@command()
 @click.option("--until", type=Day(), help="Last day to learn from.  [default: the last but one in the lake]")
 @pass_settings
 def train(settings: Settings, until: dt.date | None) -> None:
-    """Learn what is normal from the lake.
+    """Train the model on the days of the lake.
+
+    The last day is left out unless --until names it, so that it can be scored.
 
     \b
-    The last day is left out unless --until names it, so that it can be scored.
     Example:
       ueba train --until 2026-01-20
     """
@@ -53,67 +61,76 @@ def train(settings: Settings, until: dt.date | None) -> None:
     output.note(f"trained on {facts.first_day} to {facts.trained_until}; next: ueba score --day DAY")
 
 
-@click.command()
+@command()
 @click.argument("file", required=False)
-@click.option(
-    "--format",
-    "log_format",
-    default="auto",
-    show_default=True,
-    metavar="auto|NAME|FILE.toml",
-    help="Of FILE.",
-)
-@click.option("--day", type=Day(), help="Score this day of the lake, and keep its incidents.")
-@click.option("--output-format", type=click.Choice(output.FORMATS), default="table", show_default=True)
-@click.option("--limit", default=20, show_default=True, help="Rows of a table; the other formats print all.")
+@log_format_option
+@day_option("Score this day of the lake, and keep its incidents.  [default: the last day]")
+@limit_option(20, "Rows of a table; the other formats print all.")
 @numbers_option
+@format_option()
 @pass_settings
 def score(
     settings: Settings,
     file: str | None,
     log_format: str,
     day: dt.date | None,
-    output_format: str,
     limit: int,
     numbers: bool,
+    output_format: str,
 ) -> None:
-    """Score new edges: every edge of a log FILE (- is standard input), or a day of the lake.
+    """Score the edges of a log FILE (- is standard input), or a day of the lake.
+
+    The incidents of a day are kept, see `ueba incidents`. The edges of a FILE are scored and printed, and
+    nothing is kept. Without FILE and --day, the last day of the lake is scored.
 
     \b
-    Edges of a FILE are scored and printed, and nothing is kept. A day's incidents are kept, see `ueba
-    incidents`. Without either, the last day of the lake is scored. Example:
-      ueba score new.csv --format configs/sources/vpn_csv.toml --output-format jsonl
+    Example:
       ueba score --day 2026-01-21
+      ueba score new.csv --log-format configs/sources/vpn_csv.toml --format jsonl
     """
-    from ueba import stages
     from ueba.contracts import scored
+
+    output.note_damage(settings.workspace.root)
+    if file is None:
+        found = [score_day(settings, day)]
+    else:
+        found = score_file(settings, file, log_format, day)
+    edges = scored.edges(scored.concatenated([each.edges for each in found]))
+    edges.sort(key=lambda edge: -edge.surprise)
+    emit_edges(edges[:limit] if output_format == "table" else edges, output_format, numbers)
+
+
+def score_day(settings: Settings, day: dt.date | None) -> Findings:
+    """Score a day of the lake, by default the last one, and keep what was found."""
+    from ueba import stages
+    from ueba.memory import Memory
+
+    memory = Memory(settings.workspace, settings.config)
+    with settings.workspace.locked():
+        found = stages.score(memory, day or memory.last_day())
+    see = f"see `ueba incidents --day {found.day}`"
+    output.note(f"{found.day}: {len(found.incidents)} incidents kept; {see}")
+    return found
+
+
+def score_file(settings: Settings, file: str, log_format: str, day: dt.date | None) -> list[Findings]:
+    """Score a log file. Raises UsageError if a day is named as well."""
+    from ueba import stages
     from ueba.errors import UsageError
     from ueba.memory import Memory
 
-    output.note_damage(settings.workspace.root)
-    if file is not None and day is not None:
-        raise UsageError(
-            "give a FILE or --day, not both: `ueba ingest` the file first to score it as a day of the lake"
-        )
-    memory = Memory(settings.workspace, settings.config)
-    if file is None:
-        with settings.workspace.locked():
-            day = day or memory.last_day()
-            found = [stages.score(memory, day)]
-        output.note(f"{day}: {len(found[0].incidents)} incidents kept; see `ueba incidents --day {day}`")
-    else:
-        found = list(stages.score_file(memory, file, log_format))
-    edges = scored.edges(scored.concatenated([each.edges for each in found]))
-    edges.sort(key=lambda edge: -edge.surprise)
-    _emit_edges(edges[: limit if output_format == "table" else None], output_format, numbers)
+    if day is not None:
+        raise UsageError("give FILE or --day, not both; to score a file as a day, `ueba ingest` it first")
+    return list(stages.score_file(Memory(settings.workspace, settings.config), file, log_format))
 
 
-def _emit_edges(edges: Sequence[ScoredEdge], output_format: str, numbers: bool) -> None:
+def emit_edges(edges: Sequence[ScoredEdge], output_format: str, numbers: bool) -> None:
+    """Print scored edges. A table has their reasons in words, JSON has all fields."""
     from ueba import words
 
     columns = (*EDGE_COLUMNS, *(EDGE_NUMBERS if numbers or output_format == "csv" else ()))
     if output_format in ("json", "jsonl"):
-        output.emit([words.edge_json(edge) for edge in edges], output_format)
+        output.emit([words.edge_json(edge) for edge in edges], output_format, versions.SCORED_EDGE)
         return
     rows = [
         {
@@ -125,28 +142,16 @@ def _emit_edges(edges: Sequence[ScoredEdge], output_format: str, numbers: bool) 
         }
         for edge in edges
     ]
-    output.emit(rows, output_format, columns)
+    output.emit(rows, output_format, versions.SCORED_EDGE, columns)
 
 
-@click.command()
-@click.option("--day", type=Day(), help="Only this day.")
-@click.option("--from", "first", type=Day(), help="First day.")
-@click.option("--to", "last", type=Day(), help="Last day.")
-@click.option(
-    "--limit",
-    type=click.IntRange(1),
-    default=10,
-    show_default=True,
-    help="Incidents of a day to show, worst first.",
-)
-@click.option(
-    "--all",
-    "everything",
-    is_flag=True,
-    help="Every incident, also those that rules hide, see `ueba triage rules`.",
-)
+@command()
+@day_option("Only this day.  [default: the last scored day]")
+@span_options()
+@limit_option(10, "Incidents of a day to show, worst first.")
+@hidden_option
 @numbers_option
-@output.format_option
+@format_option()
 @pass_settings
 def incidents(
     settings: Settings,
@@ -167,7 +172,6 @@ def incidents(
     from ueba import findings
     from ueba.triage import log
 
-    output.in_order(first, last)
     folder = settings.workspace.findings
     found = findings.choose_incidents(folder, day, first, last)
     if not found:
@@ -179,18 +183,18 @@ def incidents(
         output.note(f"hidden incidents: {len(found) - len(shown)}; --all shows them")
     # Hidden incidents rank after all others, so the limit is not for one that is shown all the same.
     limited = [each for each in shown if everything or each.rank <= limit or each.hidden_by]
-    _emit_incidents(limited, verdicts.words, output_format, numbers)
+    emit_incidents(limited, verdicts.words, output_format, numbers)
 
 
-def _emit_incidents(
+def emit_incidents(
     found: Sequence[Incident], verdicts: Mapping[str, str], output_format: str, numbers: bool = False
 ) -> None:
-    """A table says who, how many, and the first reason; the rest is for `ueba explain`. JSON has all."""
+    """Print incidents. A table has who, how many, and the first reason; JSON has all fields."""
     from ueba import words
 
     if output_format in ("json", "jsonl"):
         rows = [{**words.incident_json(each), "verdict": verdicts.get(each.id)} for each in found]
-        output.emit(rows, output_format)
+        output.emit(rows, output_format, versions.INCIDENT)
         return
     columns = (
         *INCIDENT_COLUMNS[:4],
@@ -213,28 +217,22 @@ def _emit_incidents(
         }
         for each in found
     ]
-    output.emit(rows, output_format, columns)
+    output.emit(rows, output_format, versions.INCIDENT, columns)
 
 
 def _few(names: Sequence[str], most: int = 2) -> list[str]:
     return [*names[:most], *([f"and {len(names) - most} more"] if len(names) > most else [])]
 
 
-@click.command()
+@command()
 @click.argument("files", nargs=-1)
-@click.option(
-    "--format",
-    "log_format",
-    default="auto",
-    show_default=True,
-    metavar="auto|NAME|FILE.toml",
-    help="Of FILES.",
-)
-@click.option("--output-format", type=click.Choice(output.FORMATS), default="table", show_default=True)
+@log_format_option
+@format_option()
 @pass_settings
 def nightly(settings: Settings, files: tuple[str, ...], log_format: str, output_format: str) -> None:
-    """What cron runs: ingest FILES that arrived, load the graph, score the last day, train. Again changes
-    nothing.
+    """Run a night: ingest FILES that arrived, load the graph, score the last day, train.
+
+    This is what cron calls. Running it again changes nothing, and finishes a night that was cut off.
 
     \b
     Example:
@@ -252,19 +250,18 @@ def nightly(settings: Settings, files: tuple[str, ...], log_format: str, output_
     stages = ", ".join(f"{stage} {seconds:.1f} s" for stage, seconds in night.seconds.items())
     found = findings.reported(night.incidents, verdicts.words)
     output.note(f"{night.day}: {len(found)} incidents; {stages}")
-    _emit_incidents(found, verdicts.words, output_format)
+    emit_incidents(found, verdicts.words, output_format)
     fail_if_bad(night.ingested, files)
 
 
-@click.command()
+@command()
 @click.option("--train-until", type=Day(), required=True, help="Last day of the first training.")
-@click.option("--from", "first", type=Day(), required=True, help="First day to score.")
-@click.option("--to", "last", type=Day(), required=True, help="Last day to score.")
+@span_options("First day to score.", "Last day to score.", required=True)
 @click.option("--budget", type=click.IntRange(1), default=10, show_default=True, help="Incidents a day.")
 @click.option(
     "--retrain-days", type=click.IntRange(1), default=7, show_default=True, help="Days between trainings."
 )
-@click.option("--output", "folder", type=click.Path(file_okay=False, path_type=Path), required=True)
+@output_option("folder", "Folder to write to.", folder=True, required=True)
 @pass_settings
 def backtest(
     settings: Settings,
@@ -277,8 +274,9 @@ def backtest(
 ) -> None:
     """Walk forward through past days: score each with what was known before it, then learn it.
 
-    \b
     Writes edges.parquet (the strangest edges of each day) and incidents.parquet to --output.
+
+    \b
     Example:
       ueba backtest --train-until 2026-01-14 --from 2026-01-15 --to 2026-01-28 --budget 10 --output backtest
     """

@@ -11,11 +11,23 @@ from typing import TYPE_CHECKING
 import click
 
 from ueba.cli import output
-from ueba.cli.output import Day
-from ueba.cli.setup import Settings, pass_settings
+from ueba.cli.common import Settings, command, pass_settings
+from ueba.cli.options import (
+    Day,
+    Time,
+    format_option,
+    output_option,
+    picture_option,
+    seed_option,
+    span_options,
+    strength_option,
+)
+from ueba.contracts import versions
 
 if TYPE_CHECKING:
-    from ueba.evaluate import Evaluation
+    from ueba.campaigns import Wanted
+    from ueba.evaluate import Evaluation, Request
+    from ueba.evaluate.protocol import Span
     from ueba.evaluate.results import RowSummary
 
 COLUMNS = {  # number -> heading, digits after the point
@@ -45,7 +57,7 @@ malicious ones. AP, AUC: of edges. broad 1 %: share of alerts on the broadest 1 
 factor by which p <= 0.01 misses 1 % in a tenth of users by breadth. s, MB: fit, score."""
 
 
-@click.command()
+@command()
 @click.option(
     "--labels",
     "labels_path",
@@ -53,17 +65,17 @@ factor by which p <= 0.01 misses 1 % in a tenth of users by breadth. s, MB: fit,
     help="CSV of what is malicious.",
 )
 @click.option(
-    "--epoch",
-    type=Day(),
+    "--labels-epoch",
+    type=Time(),
     default="1970-01-01",
     show_default=True,
-    help="From which times in seconds count, in --labels.",
+    help="When times in seconds in --labels begin to count.",
 )
 @click.option("--train-until", type=Day(), help="Last day to train on.  [default: the day before --from]")
-@click.option(
-    "--from", "first", type=Day(), help="First day to score.  [default: of the last quarter, at least 3 days]"
+@span_options(
+    "First day to score.  [default: of the last quarter, at least 3 days]",
+    "Last day to score.  [default: the last in the lake]",
 )
-@click.option("--to", "last", type=Day(), help="Last day to score.  [default: the last in the lake]")
 @click.option(
     "--per-kind",
     type=click.IntRange(1),
@@ -71,10 +83,8 @@ factor by which p <= 0.01 misses 1 % in a tenth of users by breadth. s, MB: fit,
     show_default=True,
     help="Campaigns of each kind to inject, without --labels.",
 )
-@click.option(
-    "--strength", type=float, default=1.0, show_default=True, help="Of injected campaigns: larger shows more."
-)
-@click.option("--seed", type=int, default=0, show_default=True, help="Of injected campaigns.")
+@strength_option
+@seed_option("Seed of the injected campaigns.")
 @click.option(
     "--rows", "names", multiple=True, metavar="NAME", help="Only this row of the table; may be given again."
 )
@@ -90,21 +100,16 @@ factor by which p <= 0.01 misses 1 % in a tenth of users by breadth. s, MB: fit,
     type=click.IntRange(1),
     default=1,
     show_default=True,
-    help="Rows at a time; seconds mean little beyond 1.",
+    help="Rows at a time; beyond 1 the column of seconds means little.",
 )
-@click.option("--picture", type=output.Picture(), help="Draw found against incidents a day: .svg or .png.")
-@click.option(
-    "--output",
-    "folder",
-    type=click.Path(file_okay=False, path_type=Path),
-    help="Keep each row's incidents here.",
-)
-@output.format_option
+@picture_option((".svg", ".png"))
+@output_option("folder", "Folder to write the incidents of each row to.", folder=True)
+@format_option()
 @pass_settings
 def evaluate(
     settings: Settings,
     labels_path: Path | None,
-    epoch: dt.date,
+    labels_epoch: dt.datetime,
     train_until: dt.date | None,
     first: dt.date | None,
     last: dt.date | None,
@@ -118,52 +123,74 @@ def evaluate(
     folder: Path | None,
     output_format: str,
 ) -> None:
-    """How well detection works: a table of campaigns found, beside simpler methods and beside the detector
+    """Measure how well detection works: campaigns found, beside simpler methods and beside the detector
     without its parts.
 
+    With --labels, the campaigns to find are those that it marks as malicious (columns
+    time,user,source,target,kind,campaign,malicious). Without, attack campaigns are injected into the held-out
+    days of a copy of your own lake; the lake itself is not changed.
+
     \b
-    With --labels, what they call malicious is to be found (columns
-    time,user,source,target,kind,campaign,malicious). Without, attack campaigns are hidden in the held-out
-    days of a copy of your own lake; the lake stays as it is. Example:
+    Example:
       ueba evaluate --rows ueba --rows linear --rows first-seen
       ueba evaluate --labels labels.csv --train-until 2026-01-20 --picture found.svg
     """
     from ueba import evaluate as evaluation
     from ueba.campaigns import Wanted
-    from ueba.evaluate import measure, rows
     from ueba.evaluate import picture as pictures
+    from ueba.evaluate import rows
     from ueba.ingest import lake
 
-    chosen, root = rows.chosen(names), settings.workspace.lake
-    when = evaluation.span(lake.days(root), train_until, first, last)
-    with tempfile.TemporaryDirectory(prefix="ueba-evaluate-") as scratch, output.progress() as report:
-        if labels_path is not None:
-            labels = measure.read_labels(labels_path, dt.datetime.combine(epoch, dt.time()))
-        else:
-            wanted = Wanted(per_kind, strength, seed)
-            root, labels = evaluation.injected(root, Path(scratch) / "lake", when, wanted)
-        request = evaluation.Request(chosen, seeds, jobs, folder)
-        result = evaluation.evaluate(root, labels, when, settings.config, request, report)
-    facts, records = result.facts.to_dict(), [row.to_dict() for row in result.rows]
-    settings.workspace.record_run("evaluate", {**facts, "rows": records})
+    request = evaluation.Request(rows.chosen(names), seeds, jobs, folder)
+    when = evaluation.span(lake.days(settings.workspace.lake), train_until, first, last)
+    if labels_path is not None:
+        result = evaluate_labelled(settings, labels_path, labels_epoch, when, request)
+    else:
+        result = evaluate_injected(settings, Wanted(per_kind, strength, seed), when, request)
+    records = [row.to_dict() for row in result.rows]
+    settings.workspace.record_run("evaluate", {**result.facts.to_dict(), "rows": records})
     if picture is not None:
         pictures.draw(result.rows, result.facts.campaigns, picture)
-    if output_format == "table":
-        show(result)
-        red = f", {result.facts.red_days} days with a red team" if result.facts.red_days else ""
-        output.note(LEGEND.format(**{**vars(when), **facts}, red=red, seeds=seeds))
-    else:
-        output.emit(
-            [{**facts, **record} for record in records],
-            output_format,
-            ("row", "kind", "seeds", *COLUMNS),
-        )
+    emit(result, when, seeds, output_format)
+
+
+def evaluate_labelled(
+    settings: Settings, labels_path: Path, epoch: dt.datetime, when: Span, request: Request
+) -> Evaluation:
+    """Evaluate on the workspace's own days, some of whose events are labelled as malicious."""
+    from ueba import evaluate as evaluation
+    from ueba.evaluate import measure
+
+    with output.progress() as report:
+        labels = measure.read_labels(labels_path, epoch)
+        return evaluation.evaluate(settings.workspace.lake, labels, when, settings.config, request, report)
+
+
+def evaluate_injected(settings: Settings, wanted: Wanted, when: Span, request: Request) -> Evaluation:
+    """Evaluate on a copy of the lake with injected campaigns."""
+    from ueba import evaluate as evaluation
+
+    with tempfile.TemporaryDirectory(prefix="ueba-evaluate-") as scratch, output.progress() as report:
+        root, labels = evaluation.injected(settings.workspace.lake, Path(scratch) / "lake", when, wanted)
+        return evaluation.evaluate(root, labels, when, settings.config, request, report)
+
+
+def emit(result: Evaluation, when: Span, seeds: int, output_format: str) -> None:
+    """Print the rows; a table comes with a legend."""
+    facts = result.facts.to_dict()
+    if output_format != "table":
+        records = [{**facts, **row.to_dict()} for row in result.rows]
+        output.emit(records, output_format, versions.EVALUATION, ("row", "kind", "seeds", *COLUMNS))
+        return
+    show(result)
+    red = f", {result.facts.red_days} days with a red team" if result.facts.red_days else ""
+    output.note(LEGEND.format(**{**vars(when), **facts}, red=red, seeds=seeds))
 
 
 def show(result: Evaluation) -> None:
     """The table of rows, and the table of kinds beside the best baseline."""
     numbers = [name for name in COLUMNS if any(name in row.mean for row in result.rows)]
-    print_table(
+    output.wide_table(
         ["row", *(COLUMNS[name][0] for name in numbers)],
         [[row.name, *cells(row, numbers)] for row in result.rows],
     )
@@ -176,7 +203,7 @@ def show(result: Evaluation) -> None:
     ]
     kinds = result.facts.campaigns_by_kind
     found = [[f"{row.found_by_kind.get(kind, 0):.3g}" for row in columns] for kind in kinds]
-    print_table(
+    output.wide_table(
         headings,
         [
             [kind, result.facts.resembles[kind], str(kinds[kind]), *counts]
@@ -206,23 +233,6 @@ def kind_columns(rows: Sequence[RowSummary]) -> list[RowSummary]:
     """The detector, its ablations, and the baseline that finds most at 10."""
     baselines = sorted((row for row in rows if row.kind == "baseline"), key=lambda row: -row.mean["found_10"])
     return [*(row for row in rows if row.kind != "baseline"), *baselines[:1]]
-
-
-def print_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
-    for number, heading in enumerate(headings):
-        table.add_column(heading, justify="right" if number else "left", no_wrap=True)
-    for row in rows:
-        table.add_row(*row)
-    console = Console()
-    console.width = max(
-        console.width, console.measure(table).maximum
-    )  # wider than the terminal is better than cut
-    console.print(table)
 
 
 COMMANDS = (evaluate,)

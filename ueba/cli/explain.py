@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 import click
 
 from ueba.cli import output
-from ueba.cli.output import Day
-from ueba.cli.setup import Settings, pass_settings
+from ueba.cli.common import Settings, command, pass_settings
+from ueba.cli.options import Day, format_option, numbers_option, picture_option
+from ueba.contracts import versions
 from ueba.text import plain
 
 if TYPE_CHECKING:
@@ -47,21 +48,23 @@ DAY_COLUMNS = (
 )
 
 
-@click.command()
+@command()
 @click.argument("incident_id", metavar="ID")
-@click.option("--picture", type=output.GraphPicture(), help="Draw the incident's graph, as .html or .svg.")
-@click.option("--numbers", is_flag=True, help="Show nats, p-values and log odds in the sentences too.")
-@output.format_option
+@picture_option()
+@numbers_option
+@format_option()
 @pass_settings
 def explain(
     settings: Settings, incident_id: str, picture: Path | None, numbers: bool, output_format: str
 ) -> None:
-    """Say why an incident was reported, in sentences that can be checked. ID may be cut short.
+    """Explain why an incident was reported, in sentences that can be checked. ID may be cut short.
+
+    What is new, how often this account and its peers do new things, what was expected, what would have been
+    normal, what weighed how much, and in which lines of the log the events are. JSON has all facts; jsonl and
+    csv have a row for each edge.
 
     \b
-    What is new, how often this account and its peers do new things, what was expected, what would have been
-    normal, what weighed how much, and where the events stand in the log. JSON has all facts; jsonl and csv
-    have a row an edge. Example:
+    Example:
       ueba explain 20260121-3fa9c1d2 --picture incident.html
     """
     from ueba import findings
@@ -81,15 +84,12 @@ def explain(
         return
     record = explaining.to_json(explained, words.sentences(explained, numbers))
     if output_format == "json":
-        output.emit([record], "json")
+        output.emit([record], "json", versions.EXPLANATION)
         return
-    rows = [
-        {"schema_version": record["schema_version"], "incident": incident.id, **edge}
-        for edge in record["edges"]
-    ]
+    rows = [{"incident": incident.id, **edge} for edge in record["edges"]]
     if output_format == "csv":
         rows = [{**row, "sentences": [each["sentence"] for each in row["reasons"]]} for row in rows]
-    output.emit(rows, output_format, EDGE_COLUMNS)
+    output.emit(rows, output_format, versions.EXPLANATION, EDGE_COLUMNS)
 
 
 def _show(explained: ExplainedIncident, numbers: bool) -> None:
@@ -97,20 +97,20 @@ def _show(explained: ExplainedIncident, numbers: bool) -> None:
     from ueba.investigate.explain import words
 
     incident, edges = explained.incident, explained.edges
-    click.echo(f"incident {incident.id}")
-    click.echo(output.wrapped(plain(words.summary(explained, numbers))))
+    output.echo(f"incident {incident.id}")
+    output.echo(output.wrapped(plain(words.summary(explained, numbers))))
     for name, lines in words.by_edge(explained, numbers).items():
-        click.echo(f"\n{name}")
+        output.echo(f"\n{name}")
         for line in lines:
-            click.echo(output.wrapped(plain(f"- {line}")))
+            output.echo(output.wrapped(plain(f"- {line}")))
     if all(each.explanation is None for each in edges):
         output.note(f"the day has no explanations; `ueba score --day {incident.day}` makes them")
     _show_edges(edges, numbers)
-    click.echo("next")
+    output.echo("next")
     user = edges[0].edge.user
     since = min(each.edge.first_seen for each in edges if each.edge.user == user)
-    for command in words.next_steps(incident, user, since):
-        click.echo(f"  {command}")
+    for step in words.next_steps(incident, user, since):
+        output.echo(f"  {step}")
 
 
 def _show_edges(edges: Sequence[ExplainedEdge], numbers: bool) -> None:
@@ -118,7 +118,7 @@ def _show_edges(edges: Sequence[ExplainedEdge], numbers: bool) -> None:
     from ueba import words
 
     more = f"; the strangest {SHOWN} of {len(edges)}, --format jsonl has all" if len(edges) > SHOWN else ""
-    click.echo(f"\nits edges, in the order of time{more}")
+    output.echo(f"\nits edges, in the order of time{more}")
     rows = [
         {
             **{name: getattr(each.edge, name, None) for name in (*TABLE_COLUMNS, *NUMBERS)},
@@ -127,28 +127,29 @@ def _show_edges(edges: Sequence[ExplainedEdge], numbers: bool) -> None:
         }
         for each in sorted(edges[:SHOWN], key=lambda each: each.edge.first_seen)
     ]
-    output.emit(rows, "table", (*TABLE_COLUMNS, *(NUMBERS if numbers else ())))
+    output.table(rows, (*TABLE_COLUMNS, *(NUMBERS if numbers else ())))
     events = [
         {"edge": each.name, **event, "event": f"{Path(event['path']).name}:{event['line']}"}
         for each in edges[:5]
         for event in each.events
     ]
     if events:
-        click.echo("the first events of the strangest edges, in the log")
-        output.emit(events, "table", EVENT_COLUMNS)
+        output.echo("the first events of the strangest edges, in the log")
+        output.table(events, EVENT_COLUMNS)
 
 
-@click.command()
+@command()
 @click.argument("user")
 @click.argument("date", type=Day())
-@click.option("--picture", type=output.GraphPicture(), help="Draw the day's graph, as .html or .svg.")
-@output.format_option
+@picture_option()
+@format_option()
 @pass_settings
 def day(settings: Settings, user: str, date: dt.date, picture: Path | None, output_format: str) -> None:
     """Show a user's day as a graph: what is new, unusual and missing beside the user's normal day.
 
+    Normal is what the user did on days of the same kind, working days or weekends, of the four weeks before.
+
     \b
-    Normal is what the user did on like days, working days or weekends, of the four weeks before.
     Example:
       ueba day mlopez@corp.example 2026-01-21 --picture day.html
     """
@@ -160,8 +161,8 @@ def day(settings: Settings, user: str, date: dt.date, picture: Path | None, outp
         draw.write(days.to_drawing(found), picture, f"{found.user} on {date}")
         output.note(f"picture: {picture}")
     if output_format == "table":
-        click.echo(output.wrapped(plain(days.sentence(found))))
-    output.emit(days.to_dicts(found), output_format, DAY_COLUMNS)
+        output.echo(output.wrapped(plain(days.sentence(found))))
+    output.emit(days.to_dicts(found), output_format, versions.USER_DAY, DAY_COLUMNS)
 
 
 COMMANDS = (explain, day)

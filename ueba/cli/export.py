@@ -4,42 +4,33 @@ from __future__ import annotations
 
 import datetime as dt
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from ueba.cli import output
-from ueba.cli.output import Day
-from ueba.cli.setup import Settings, pass_settings
+from ueba.cli.common import Settings, command, pass_settings
+from ueba.cli.options import day_option, hidden_option, output_option, span_options
 from ueba.investigate.export import EVENTS, FORMATS
 
 if TYPE_CHECKING:
     from ueba.contracts.incident import Incident
+    from ueba.investigate.export.cases import Case
 
 
-@click.command()
+@command()
 @click.argument("form", metavar="FORMAT", type=click.Choice(FORMATS))
 @click.argument("ids", metavar="[ID]...", nargs=-1)
-@click.option("--day", type=Day(), help="The incidents of this day.  [default: the last scored day]")
-@click.option("--from", "first", type=Day(), help="First day.")
-@click.option("--to", "last", type=Day(), help="Last day.")
-@click.option(
-    "--all",
-    "everything",
-    is_flag=True,
-    help="Also the incidents that rules hide; those named are always there.",
-)
-@click.option(
-    "--output",
-    "path",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="File to write; - is standard output.",
-)
+@day_option("The incidents of this day.  [default: the last scored day]")
+@span_options()
+@hidden_option
+@output_option("path", "File to write, - is standard output.  [default: -]")
 @click.option(
     "--webhook",
     metavar="URL",
-    help="POST each record (ocsf, ecs) there; a token comes from UEBA_WEBHOOK_TOKEN.",
+    help="POST each record (ocsf, ecs) there; the variable UEBA_WEBHOOK_TOKEN holds a token.",
 )
 @pass_settings
 def export(
@@ -53,7 +44,7 @@ def export(
     path: Path | None,
     webhook: str | None,
 ) -> None:
-    """Write incidents for another tool: those named, or those of scored days. IDs may be cut short.
+    """Write incidents for another tool: those with the IDs, or those of scored days. IDs may be cut short.
 
     \b
     FORMAT is one of
@@ -63,52 +54,77 @@ def export(
       timesketch      a row for each event and for the incident, JSON lines
       opengraph       BloodHound OpenGraph; load it before
       opengraph-link  its links to the nodes of Active Directory
-    Exported again it is the same again, with the same ids.
+
+    Another export of the same incidents has the same records with the same ids. An incident that is named by
+    its ID is exported also if rules hide it.
+
+    \b
     Example:
       ueba export ocsf --day 2026-01-21 --output findings.jsonl
     """
-    from ueba import files, findings
-    from ueba.errors import UsageError
-    from ueba.investigate.export import text
-    from ueba.investigate.export import webhook as hook
     from ueba.investigate.export.cases import cases
-    from ueba.triage import log
 
-    output.in_order(first, last)
     output.note_damage(settings.workspace.root)
-    folder, days = settings.workspace.findings, (day, first, last)
-    if ids and any(days):
-        raise UsageError("give IDs or days, not both")
-    if webhook is not None:
-        if form not in hook.FORMATS:
-            raise UsageError(
-                f"--webhook takes {' or '.join(hook.FORMATS)}; write {form} to a file and load that"
-            )
-        hook.checked(webhook, os.environ.get(hook.TOKEN))
-    chosen = _named(folder, ids) if ids else findings.choose_incidents(folder, *days)
-    if not ids and not everything:
-        chosen = findings.reported(chosen, log.read(settings.workspace.root).words)
+    check_webhook(webhook, form)
+    chosen = choose(settings, ids, (day, first, last), everything)
     found = list(cases(settings.workspace, chosen, EVENTS.get(form, 0)))
-    if not found:
-        output.note(f"no incident on the days asked for; scored days: {findings.days_text(folder)}")
     if path is not None or webhook is None:
-        content = text(form, found)
-        if path is None or str(path) == "-":
-            click.echo(content, nl=False)
-        else:
-            files.write_text(path, content)
-            output.note(f"{len(found)} incidents in {path}")
+        write(form, found, path)
     if webhook is not None:
+        from ueba.investigate.export import webhook as hook
+
         count = hook.deliver(webhook, form, found, os.environ.get(hook.TOKEN))
         output.note(f"{count} incidents delivered")
 
 
-def _named(folder: Path, ids: tuple[str, ...]) -> tuple[Incident, ...]:
-    """Incidents by their ids, each once."""
-    from ueba import findings
+def check_webhook(url: str | None, form: str) -> None:
+    """Raises UsageError if records cannot be sent there."""
+    from ueba.errors import UsageError
+    from ueba.investigate.export import webhook as hook
 
-    found = [findings.find_incident(folder, each) for each in ids]
-    return tuple({incident.id: incident for incident in found}.values())
+    if url is None:
+        return
+    if form not in hook.FORMATS:
+        raise UsageError(f"--webhook takes {' or '.join(hook.FORMATS)}; write {form} to a file and load that")
+    hook.checked(url, os.environ.get(hook.TOKEN))
+
+
+def choose(
+    settings: Settings,
+    ids: Sequence[str],
+    days: tuple[dt.date | None, dt.date | None, dt.date | None],
+    everything: bool,
+) -> Sequence[Incident]:
+    """The incidents with the ids, each once, or those of days. Raises UsageError if both are given."""
+    from ueba import findings
+    from ueba.errors import UsageError
+    from ueba.triage import log
+
+    folder = settings.workspace.findings
+    if ids and any(days):
+        raise UsageError("give IDs or days, not both")
+    if ids:
+        named = [findings.find_incident(folder, each) for each in ids]
+        return list({incident.id: incident for incident in named}.values())
+    chosen = findings.choose_incidents(folder, *days)
+    if not everything:
+        chosen = findings.reported(chosen, log.read(settings.workspace.root).words)
+    if not chosen:
+        output.note(f"no incident on the days asked for; scored days: {findings.days_text(folder)}")
+    return chosen
+
+
+def write(form: str, found: Sequence[Case], path: Path | None) -> None:
+    """Write incidents in a format to a file or to standard output."""
+    from ueba import files
+    from ueba.investigate.export import text
+
+    content = text(form, found)
+    if path is None or str(path) == "-":
+        output.echo(content, end="")
+    else:
+        files.write_text(path, content)
+        output.note(f"{len(found)} incidents in {path}")
 
 
 COMMANDS = (export,)

@@ -8,21 +8,29 @@ import os
 import click
 
 from ueba.cli import output
-from ueba.cli.output import Day
-from ueba.cli.setup import Settings, pass_settings
+from ueba.cli.common import Settings, group, pass_settings
+from ueba.cli.options import bounds_options, format_option, span_options
+from ueba.contracts import versions
 
 
-@click.group()
+@group()
 def graph() -> None:
-    """The user-machine-resource graph: Neo4j where NEO4J_URI names one, else the bundled server."""
+    """The user-machine-resource graph: in the Neo4j that NEO4J_URI names, else in the bundled server.
+
+    \b
+    Example:
+      ueba graph load
+      ueba graph query "MATCH (user:User) RETURN user.name LIMIT 5"
+    """
 
 
 @graph.command()
-@click.option("--from", "first", type=Day(), help="First day.  [default: graph.window_days before the last]")
-@click.option("--to", "last", type=Day(), help="Last day.  [default: the last in the lake]")
+@span_options(
+    "First day.  [default: graph.window_days before the last]", "Last day.  [default: the last in the lake]"
+)
 @pass_settings
 def load(settings: Settings, first: dt.date | None, last: dt.date | None) -> None:
-    """Load the lake's days into the graph, with what was found on them, and who is like whom. Loading again
+    """Load days of the lake into the graph, with their incidents and the similarity of users. Loading again
     changes nothing.
 
     \b
@@ -33,7 +41,6 @@ def load(settings: Settings, first: dt.date | None, last: dt.date | None) -> Non
     from ueba import stages
     from ueba.memory import Memory
 
-    output.in_order(first, last)
     memory = Memory(settings.workspace, settings.config)
     last = last or memory.last_day()
     first = first or last - dt.timedelta(days=settings.config.graph.window_days)
@@ -57,8 +64,8 @@ def load(settings: Settings, first: dt.date | None, last: dt.date | None) -> Non
 @click.option(
     "--param", "parameters", multiple=True, metavar="NAME=VALUE", help="A parameter of the query, as text."
 )
-@output.bounds_options
-@output.format_option
+@bounds_options
+@format_option()
 @pass_settings
 def query(
     settings: Settings,
@@ -84,17 +91,13 @@ def query(
         raise UsageError("--param takes NAME=VALUE")
     with graphs.connect(settings.workspace, settings.config, os.environ) as store:
         found = store.query(cypher, given, timeout or settings.config.graph.query_timeout_s, limit)
-    output.emit(
-        records(found),
-        output_format,
-        [str(name) for name in found.columns],
-    )
+    output.emit(records(found), output_format, versions.QUERY, [str(name) for name in found.columns])
 
 
 @graph.command()
-@output.format_option
+@format_option()
 def schema(output_format: str) -> None:
-    """Say what stands in the graph: labels, relationships, and what each property means.
+    """List the labels and relationships of the graph, and what each property means.
 
     \b
     Example:
@@ -103,22 +106,27 @@ def schema(output_format: str) -> None:
     from ueba import ontology
 
     rows = [
-        {"schema_version": 1, "item": item, "property": name, "meaning": meaning}
+        {"item": item, "property": name, "meaning": meaning}
         for item, what, properties in ontology.described()
         for name, meaning in [("", what), *((each.name, each.description) for each in properties)]
     ]
-    output.emit(rows, output_format, ("item", "property", "meaning"))
+    output.emit(rows, output_format, versions.GRAPH_SCHEMA, ("item", "property", "meaning"))
 
 
 @graph.group()
 def server() -> None:
-    """The bundled graph server: a process of its own, on loopback, with a generated password."""
+    """The bundled graph server: a process of its own, on loopback, with a generated password.
+
+    \b
+    Example:
+      ueba graph server status
+    """
 
 
 @server.command()
 @pass_settings
 def start(settings: Settings) -> None:
-    """Start it, or find it running.
+    """Start the server unless it runs, and print its address.
 
     \b
     Example:
@@ -126,14 +134,14 @@ def start(settings: Settings) -> None:
     """
     from graphdb import server as bundled
 
-    click.echo(bundled.start(settings.workspace.graph, settings.config.graph.heap).uri)
+    output.echo(bundled.start(settings.workspace.graph, settings.config.graph.heap).uri)
     output.note(f"passwords are in {settings.workspace.graph / 'credentials.json'}; only you can read it")
 
 
 @server.command()
 @pass_settings
 def stop(settings: Settings) -> None:
-    """Stop it. What was loaded stays.
+    """Stop the server. The loaded graph stays on disk.
 
     \b
     Example:
@@ -141,14 +149,16 @@ def stop(settings: Settings) -> None:
     """
     from graphdb import server as bundled
 
-    output.note("stopped" if bundled.stop(settings.workspace.graph) else "it was not running")
+    output.note(
+        "the server is stopped" if bundled.stop(settings.workspace.graph) else "the server was not running"
+    )
 
 
 @server.command()
-@output.format_option
+@format_option()
 @pass_settings
 def status(settings: Settings, output_format: str) -> None:
-    """Say whether it runs, and where.
+    """Print whether the server runs, and its address.
 
     \b
     Example:
@@ -156,7 +166,7 @@ def status(settings: Settings, output_format: str) -> None:
     """
     from graphdb import server as bundled
 
-    output.emit([bundled.status(settings.workspace.graph)], output_format)
+    output.emit([bundled.status(settings.workspace.graph)], output_format, versions.SERVER)
 
 
 COMMANDS = (graph,)

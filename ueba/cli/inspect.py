@@ -11,8 +11,9 @@ from typing import Any
 import click
 
 from ueba.cli import output
-from ueba.cli.output import Day
-from ueba.cli.setup import Settings, pass_settings
+from ueba.cli.common import Settings, command, pass_settings
+from ueba.cli.options import day_option, format_option, limit_option, picture_option, span_options
+from ueba.contracts import versions
 from ueba.text import plain
 
 TITLES = {
@@ -32,26 +33,22 @@ ROLE_COLUMNS = (
 )
 
 
-@click.command()
-@click.option(
-    "--from",
-    "first",
-    type=Day(),
-    help="First day.  [default: the last 5 after training, or those held out of it]",
-)
-@click.option("--to", "last", type=Day(), help="Last day.")
-@click.option("--picture", type=output.Picture(), help="Draw it too, as .svg or .png.")
-@output.format_option
+@command()
+@span_options("First day.  [default: the last 5 after training, or those held out of it]")
+@picture_option((".svg", ".png"))
+@format_option()
 @pass_settings
 def calibration(
     settings: Settings, first: dt.date | None, last: dt.date | None, picture: Path | None, output_format: str
 ) -> None:
-    """Check that p-values keep their word, and say what a threshold costs.
+    """Check whether p-values are right, and what a threshold costs.
+
+    Days that the model did not train on are scored again. Of their edges one in a hundred should have a
+    p-value of at most 0.01, for users of every breadth and for all kinds of account. Attacks on these days,
+    noticed or not, count as normal: choose days without. Nothing is kept.
 
     \b
-    Days that the model did not train on are scored again. Of their edges one in a hundred should have p at
-    most 0.01, for broad and narrow users and all kinds of account alike. Attacks on these days, noticed or
-    not, count as normal: choose days without. Nothing is kept. Example:
+    Example:
       ueba calibration --picture calibration.svg
     """
     from ueba import stages
@@ -61,32 +58,25 @@ def calibration(
     with output.progress() as report:
         found = stages.inspect(Memory(settings.workspace, settings.config), first, last, report)
     output.note(f"days inspected: {', '.join(map(str, found.days))}; {found.how}")
-    output.emit_tables(found.tables(), TITLES, output_format)
+    output.emit_tables(found.tables(), TITLES, output_format, versions.CALIBRATION)
     if picture is not None:
         charts.draw_calibration(found, picture)
         output.note(f"picture: {picture}")
 
 
-@click.command()
+@command()
 @click.argument("name", required=False)
-@click.option(
-    "--day", type=Day(), help="As of this day, before it.  [default: after the last day of the lake]"
-)
-@click.option(
-    "--limit",
-    type=click.IntRange(1),
-    default=20,
-    show_default=True,
-    help="Names to list if NAME is not given.",
-)
-@output.format_option
+@day_option("As known before this day.  [default: after the last day of the lake]")
+@limit_option(20, "Names to list if NAME is not given.")
+@format_option()
 @pass_settings
 def entity(settings: Settings, name: str | None, day: dt.date | None, limit: int, output_format: str) -> None:
-    """Say what is known of a user, machine or resource, and why its novelties count less or more. Without
-    NAME: list them.
+    """Show what is known of a user, machine or resource, and why its novelties count less or more. Without
+    NAME: list the entities.
+
+    JSON has all facts; a name that is both a user and a machine gives two records.
 
     \b
-    JSON holds everything; a name that is both a user and a machine gives two records.
     Example:
       ueba entity --limit 5
       ueba entity mlopez@corp.example --day 2026-01-21
@@ -98,15 +88,13 @@ def entity(settings: Settings, name: str | None, day: dt.date | None, limit: int
     memory = Memory(settings.workspace, settings.config)
     known = stages.entity_context(memory, day or memory.last_day() + dt.timedelta(days=1))
     if name is None:
-        output.emit(
-            entities.listing(known)[: limit if output_format == "table" else None],
-            output_format,
-            entities.LIST_COLUMNS,
-        )
+        rows = entities.listing(known)
+        shown = rows[:limit] if output_format == "table" else rows
+        output.emit(shown, output_format, versions.ENTITY_NAME, entities.LIST_COLUMNS)
         return
     found = [entities.describe(known, each) for each in entities.find(known, name)]
     if output_format != "table":
-        output.emit(found, output_format)
+        output.emit(found, output_format, versions.ENTITY)
         return
     for each in found:
         _show(each)
@@ -114,47 +102,44 @@ def entity(settings: Settings, name: str | None, day: dt.date | None, limit: int
 
 def _show(facts: dict[str, Any]) -> None:
     """An entity's facts for a person."""
-    click.echo(plain(f"{facts['name']}: {facts['kind']}, as known before {facts['before']}"))
-    click.echo(
+    output.echo(plain(f"{facts['name']}: {facts['kind']}, as known before {facts['before']}"))
+    output.echo(
         f"seen {facts['first_seen']} to {facts['last_seen']}; active on {facts['active_days']:.1f} of"
         f" {facts['days_that_count']:.1f} days (a day counts half after {facts['half_life_days']:g})"
     )
-    click.echo(f"hours, UTC     0h {sparkline(facts['hours_utc'])} 23h")
-    click.echo(
+    output.echo(f"hours, UTC     0h {sparkline(facts['hours_utc'])} 23h")
+    output.echo(
         plain(
             "logon types    "
             + ", ".join(f"{name} {share:.0%}" for name, share in facts["logon_types"].items())
         )
     )
     _show_identity(facts)
-    click.echo(
+    output.echo(
         "\nin each role: distinct partners ever, share of a day's partners that are new, new partners a day"
     )
-    output.emit(
-        [{**role, "role": f"{role['role']} {role['partner']}s"} for role in facts["roles"]],
-        "table",
-        ROLE_COLUMNS,
-    )
-    click.echo("with whom on most days (decayed)")
+    roles = [{**role, "role": f"{role['role']} {role['partner']}s"} for role in facts["roles"]]
+    output.table(roles, ROLE_COLUMNS)
+    output.echo("with whom on most days (decayed)")
     usual = [
         {"role": f"{role['role']} {role['partner']}s", **partner}
         for role in facts["roles"]
         for partner in role["usual"]
     ]
-    output.emit(usual, "table", ("role", "name", "days", "last_seen"))
+    output.table(usual, ("role", "name", "days", "last_seen"))
     held = [
         {"role": f"{role['role']} {role['partner']}s", "name": name}
         for role in facts["roles"]
         for name in role["quarantined"]
     ]
     if held:
-        click.echo("met once, in a strange edge, and so news until it comes again")
-        output.emit(held, "table")
-    click.echo(f"most like it, by {facts['nearest_by']}")
-    output.emit(facts["nearest"], "table", ("name", "similarity", "shared", "breadth"))
-    click.echo("why its novelties count less or more")
+        output.echo("met once, in a strange edge, and so news until it comes again")
+        output.table(held)
+    output.echo(f"most like it, by {facts['nearest_by']}")
+    output.table(facts["nearest"], ("name", "similarity", "shared", "breadth"))
+    output.echo("why its novelties count less or more")
     for sentence in facts["why"]:
-        click.echo(f"- {plain(sentence)}")
+        output.echo(f"- {plain(sentence)}")
 
 
 def _show_identity(facts: dict[str, Any]) -> None:
@@ -165,17 +150,17 @@ def _show_identity(facts: dict[str, Any]) -> None:
             if facts["privileged_on"]
             else ""
         )
-        click.echo(f"administrator{seen}")
+        output.echo(f"administrator{seen}")
     for name, value in facts["attributes"].items():
-        click.echo(plain(f"{name:14} {value}"))
+        output.echo(plain(f"{name:14} {value}"))
     if facts["aliases"] or facts["addresses"]:
-        click.echo("\nalso known as, and how we know")
+        output.echo("\nalso known as, and how we know")
         names = [{"name": each["name"], "why": each["why"]} for each in facts["aliases"]]
         held = [
             {"name": each["address"], **{key: each[key] for key in ("why", "since", "until")}}
             for each in facts["addresses"]
         ]
-        output.emit([*names, *held], "table", ("name", "why", "since", "until"))
+        output.table([*names, *held], ("name", "why", "since", "until"))
 
 
 def sparkline(shares: Sequence[float]) -> str:

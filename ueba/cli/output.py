@@ -1,185 +1,109 @@
-"""How results and progress are shown. `--format table|json|jsonl|csv`; a record carries its schema version
-where it has one."""
+"""How results, notes and progress are printed.
+
+Results go to standard output: `--format table` for people, with times in the zone of `--timezone`; json,
+jsonl and csv for programs, in UTC, each JSON record with its `schema_version` (`ueba.contracts.versions`).
+Notes and progress go to standard error.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import csv
 import datetime as dt
+import io
 import json
+import logging
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import click
-
+from ueba.cli.common import common, echo
 from ueba.text import in_a_cell, plain
 
 if TYPE_CHECKING:
+    import rich.console
+    import rich.table
+
     from ueba.progress import Progress
 
-FORMATS = ("table", "json", "jsonl", "csv")
+Row = Mapping[str, Any]
+log = logging.getLogger("ueba.cli")
 
-
-def format_option(function: Any) -> Any:
-    """`--format`: a table for people, the others for programs."""
-    return click.option(
-        "--format",
-        "output_format",
-        type=click.Choice(FORMATS),
-        default="table",
-        show_default=True,
-        help="How to print the result.",
-    )(function)
-
-
-class Day(click.ParamType[dt.date]):
-    """An ISO date."""
-
-    name = "YYYY-MM-DD"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> dt.date:
-        if isinstance(value, dt.date):
-            return value
-        try:
-            return dt.date.fromisoformat(value)
-        except ValueError:
-            self.fail(f"{value!r} is not a date; write it as YYYY-MM-DD", param, ctx)
-
-
-class Time(click.ParamType[dt.datetime]):
-    """ISO 8601, UTC unless it names a zone; a date alone is the beginning of its day, or its end."""
-
-    name = "TIME"
-
-    def __init__(self, of_day: dt.time = dt.time.min) -> None:
-        self.of_day = of_day
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> dt.datetime:
-        if isinstance(value, dt.datetime):
-            return value
-        try:
-            if len(value) == len("2026-01-21"):
-                return dt.datetime.combine(dt.date.fromisoformat(value), self.of_day)
-            time = dt.datetime.fromisoformat(value)
-            return (time.astimezone(dt.UTC) if time.tzinfo else time).replace(tzinfo=None)
-        except (ValueError, OverflowError):
-            self.fail(f"{value!r} is not a time; write it as YYYY-MM-DDTHH:MM:SS", param, ctx)
-
-
-class Seconds(click.ParamType[float]):
-    """A time to wait: more than nothing, at most a day."""
-
-    name = "SECONDS"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        try:
-            seconds = float(value)
-        except ValueError:
-            seconds = 0
-        if not 0 < seconds <= 24 * 3600:
-            self.fail(f"{value!r} is not a number of seconds between 0 and a day", param, ctx)
-        return seconds
-
-
-def bounds_options(function: Any) -> Any:
-    """`--timeout` and `--limit` of a query to the graph."""
-    limit = click.option(
-        "--limit", type=click.IntRange(1), default=1000, show_default=True, help="Rows at most."
+# Columns whose text is an ISO time in UTC; a time that is no text is found by its type.
+TIME_COLUMNS = frozenset(
+    (
+        "at",
+        "entered",
+        "first",
+        "first_seen",
+        "from",
+        "last",
+        "last_event",
+        "last_seen",
+        "since",
+        "time",
+        "until",
     )
-    timeout = click.option(
-        "--timeout",
-        type=Seconds(),
-        help="Seconds after which it is ended, in the server too.  [default: graph.query_timeout_s]",
-    )
-    return timeout(limit(function))
+)
+FILE_WIDTH = 160  # columns of a table that is printed to a file or a pipe
+LONGEST_LIST = 6  # items of a list in a cell of a table
 
 
-def in_order(first: dt.date | None, last: dt.date | None) -> None:
-    """Raises UsageError for days from later to earlier."""
-    from ueba.errors import UsageError
-
-    if first is not None and last is not None and first > last:
-        raise UsageError(f"--from {first} is after --to {last}")
+# --- results ------------------------------------------------------------------------------------------------
 
 
-class Picture(click.Path):
-    """A file to draw into, of a form that its suffix tells: refused before the work and not after it."""
-
-    suffixes: tuple[str, ...] = (".svg", ".png")
-
-    def __init__(self) -> None:
-        super().__init__(dir_okay=False, path_type=Path)
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        path = Path(os.fsdecode(super().convert(value, param, ctx)))
-        if path.suffix.lower() not in self.suffixes:
-            self.fail(f"{path}: name a file that ends in {' or '.join(self.suffixes)}", param, ctx)
-        return path
-
-
-class GraphPicture(Picture):
-    """A file that `ueba.investigate.draw` writes."""
-
-    suffixes = (".html", ".svg")
-
-
-def emit(rows: Sequence[Mapping[str, Any]], output_format: str, columns: Sequence[str] | None = None) -> None:
-    """Print records. `columns`: what a table and CSV show; JSON shows all."""
+def emit(rows: Sequence[Row], output_format: str, version: int, columns: Sequence[str] | None = None) -> None:
+    """Print records. version: of the kind of record; columns: what a table and CSV show, JSON shows all."""
     shown = list(columns or (rows[0] if rows else ()))
-    if output_format == "json":
-        click.echo(json.dumps(list(rows), indent=1, default=str, ensure_ascii=False))
-    elif output_format == "jsonl":
-        for row in rows:
-            click.echo(json.dumps(row, default=str, ensure_ascii=False))
+    if output_format == "table":
+        table(rows, shown)
     elif output_format == "csv":
-        writer = csv.writer(sys.stdout, lineterminator="\n")
-        writer.writerow(shown)
-        writer.writerows([[_csv_cell(row.get(name)) for name in shown] for row in rows])
+        echo(as_csv(rows, shown), end="")
+    elif output_format == "json":
+        echo_json([{"schema_version": version, **row} for row in rows])
     else:
-        _table(rows, shown)
+        for row in rows:
+            echo(as_json({"schema_version": version, **row}))
 
 
 def emit_tables(
-    tables: Mapping[str, Sequence[Mapping[str, Any]]], titles: Mapping[str, str], output_format: str
+    tables: Mapping[str, Sequence[Row]], titles: Mapping[str, str], output_format: str, version: int
 ) -> None:
     """Print several tables under their titles; the other formats get their rows one after another, each with
     its `table`."""
     if output_format == "table":
         for name, rows in tables.items():
-            click.echo(titles[name])
-            emit(rows, output_format)
+            echo(titles[name])
+            table(rows)
     else:
         together = [{"table": name, **row} for name, rows in tables.items() for row in rows]
-        emit(together, output_format, list(dict.fromkeys(column for row in together for column in row)))
+        emit(
+            together,
+            output_format,
+            version,
+            list(dict.fromkeys(column for row in together for column in row)),
+        )
 
 
-def _table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> None:
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for name in columns:
-        table.add_column(name.replace("_", " "), overflow="fold")
-    for row in rows:
-        table.add_row(*(Text(_cell(row.get(name), "\n" if name == "reasons" else ", ")) for name in columns))
-    console = Console(width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else 160)
-    console.print(table)
+def echo_json(content: Any) -> None:
+    """Print JSON, indented."""
+    echo(as_json(content, indent=1))
 
 
-def _cell(value: Any, joiner: str) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, float):
-        return f"{value:.3g}"
-    if isinstance(value, list | tuple):
-        some = [_cell(item, " ") for item in value[:6]]
-        return joiner.join(some) + (f"{joiner}and {len(value) - 6} more" if len(value) > 6 else "")
-    return plain(value)
+def as_json(content: Any, indent: int | None = None) -> str:
+    """JSON; what JSON does not know is written as text."""
+    return json.dumps(content, indent=indent, default=str, ensure_ascii=False)
+
+
+def as_csv(rows: Sequence[Row], columns: Sequence[str]) -> str:
+    """Rows under a row of headings."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows([[_csv_cell(row.get(name)) for name in columns] for row in rows])
+    return text.getvalue()
 
 
 def _csv_cell(value: Any) -> str:
@@ -189,9 +113,106 @@ def _csv_cell(value: Any) -> str:
         return "" if value is None else str(value)
     if isinstance(value, list | tuple):
         return in_a_cell(" | ".join(plain(item) for item in value))
-    return in_a_cell(
-        plain(json.dumps(value, default=str, ensure_ascii=False) if isinstance(value, dict) else value)
-    )
+    return in_a_cell(plain(as_json(value) if isinstance(value, dict) else value))
+
+
+# --- tables -------------------------------------------------------------------------------------------------
+
+
+def table(rows: Sequence[Row], columns: Sequence[str] | None = None) -> None:
+    """Print a table for people. The heading of a column of times names their zone."""
+    from rich.text import Text
+
+    drawn = _empty_table()
+    names = list(columns or (rows[0] if rows else ()))
+    for name in names:
+        zone = f" ({common().timezone})" if any(time_of(name, row.get(name)) for row in rows) else ""
+        drawn.add_column(name.replace("_", " ") + zone, overflow="fold")
+    for row in rows:
+        drawn.add_row(*(Text(cell(name, row.get(name))) for name in names))
+    is_fixed = sys.stdout.isatty() or "COLUMNS" in os.environ
+    print_rich(drawn, None if is_fixed else FILE_WIDTH)
+
+
+def wide_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print a table of numbers beside names, as wide as it is: wider than the terminal is better than cut."""
+    drawn = _empty_table()
+    drawn.padding = (0, 1, 0, 0)
+    for number, heading in enumerate(headings):
+        drawn.add_column(heading, justify="right" if number else "left", no_wrap=True)
+    for row in rows:
+        drawn.add_row(*row)
+    print_rich(drawn, max(_console(None).width, _console(100_000).measure(drawn).maximum))
+
+
+def _empty_table() -> rich.table.Table:
+    from rich import box
+    from rich.table import Table
+
+    return Table(box=box.SIMPLE_HEAD, pad_edge=False)
+
+
+def print_rich(drawn: rich.table.Table, width: int | None) -> None:
+    """Print what `rich` draws. It is drawn first and printed by `echo`, which can bear a closed pipe."""
+    console = _console(width)
+    with console.capture() as captured:
+        console.print(drawn)
+    echo(captured.get(), end="")
+
+
+def _console(width: int | None, *, stderr: bool = False) -> rich.console.Console:
+    from rich.console import Console
+
+    color_system = None if common().no_color or os.environ.get("NO_COLOR") else "auto"
+    return Console(width=width, stderr=stderr, color_system=color_system)  # type: ignore[arg-type]
+
+
+def cell(name: str, value: Any) -> str:
+    """A value of a column as a table shows it."""
+    time = time_of(name, value)
+    if time is not None:
+        return in_zone(time)
+    if value is None:
+        return ""
+    if isinstance(value, float):
+        return f"{value:.3g}"
+    if isinstance(value, list | tuple):
+        joiner = "\n" if name == "reasons" else ", "
+        items = [cell("", item) for item in value[:LONGEST_LIST]]
+        more = [f"and {len(value) - LONGEST_LIST} more"] if len(value) > LONGEST_LIST else []
+        return joiner.join([*items, *more])
+    return plain(value)
+
+
+# --- times --------------------------------------------------------------------------------------------------
+
+
+def time_of(column: str, value: Any) -> dt.datetime | None:
+    """The time that a value is, in UTC and with its zone; None if it is no time. A date alone is none."""
+    from ueba import files
+
+    if column in TIME_COLUMNS and isinstance(value, str) and len(value) > len("2026-01-21"):
+        with contextlib.suppress(ValueError):
+            return files.aware(dt.datetime.fromisoformat(value))
+    if isinstance(value, dt.datetime) and value == value:  # pandas' NaT is a datetime unlike itself
+        return files.aware(value)
+    return None
+
+
+def in_zone(time: dt.datetime) -> str:
+    """A time as the clock of `--timezone` shows it, without the zone's name."""
+    return time.astimezone(common().timezone).replace(tzinfo=None).isoformat(" ")
+
+
+def moment(time: dt.datetime | str) -> str:
+    """The same with the zone's name, for a sentence."""
+    from ueba import files
+
+    aware = files.aware(dt.datetime.fromisoformat(time) if isinstance(time, str) else time)
+    return f"{in_zone(aware)} {common().timezone}"
+
+
+# --- notes --------------------------------------------------------------------------------------------------
 
 
 def wrapped(text: str) -> str:
@@ -207,38 +228,43 @@ def wrapped(text: str) -> str:
 
 
 def note(message: str) -> None:
-    """A line for the person at the terminal, on standard error."""
-    click.echo(message, err=True)
+    """A line for the person at the terminal, on standard error; `--quiet` leaves it out."""
+    if not common().quiet:
+        echo(message, err=True)
+
+
+def warn(message: str) -> None:
+    """A line that `--quiet` does not leave out."""
+    echo(message, err=True)
 
 
 def note_damage(root: Path) -> None:
-    """Report lines of a workspace's verdict log that are not verdicts."""
-    from ueba.triage import log
+    """Warn of lines of a workspace's verdict log that are not verdicts."""
+    from ueba.triage import log as verdicts
 
-    note_damaged(log.read(root).damaged)
+    note_damaged(verdicts.read(root).damaged)
 
 
 def note_damaged(messages: Iterable[str]) -> None:
-    """Report lines of the verdict log that are not verdicts."""
+    """Warn of lines of the verdict log that are not verdicts."""
     for message in messages:
-        note(message)
+        warn(message)
+
+
+# --- progress -----------------------------------------------------------------------------------------------
 
 
 @contextlib.contextmanager
 def progress() -> Iterator[Progress]:
-    """Bars on standard error, one for each stage; plain lines where that is no terminal."""
-    from rich.console import Console
+    """Bars on standard error, one for each stage, if it is a terminal; elsewhere `-v` logs the stages."""
+    if common().quiet or not sys.stderr.isatty():
+        yield _logged
+        return
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
     from rich.progress import Progress as Bars
 
-    console = Console(stderr=True)
-    bars = Bars(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        console=console,
-    )
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    bars = Bars(*columns, console=_console(None, stderr=True))
     stages: dict[str, Any] = {}
 
     def report(what: str, done: int, total: int) -> None:
@@ -248,6 +274,10 @@ def progress() -> Iterator[Progress]:
 
     with bars:
         yield report
+
+
+def _logged(what: str, done: int, total: int) -> None:
+    log.log(logging.INFO if done == total else logging.DEBUG, "%s: %s of %s", what, done, total)
 
 
 def file_progress(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import json
 import sys
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -13,14 +12,15 @@ from typing import TYPE_CHECKING, Any, TextIO
 import click
 
 from ueba.cli import output
-from ueba.cli.setup import Settings, pass_settings
+from ueba.cli.common import Settings, command, pass_settings
+from ueba.cli.options import Time, format_option, picture_option
+from ueba.contracts import versions
 from ueba.contracts.perimeter import Perimeter
 from ueba.text import plain
 
 if TYPE_CHECKING:
     from ueba.contracts.entity import Entity
 
-FORMATS = (*output.FORMATS, "graphml", "stix")
 CONTACT_COLUMNS = (
     *("indicator", "user", "source", "target", "source_ip", "outcome"),
     *("first", "last", "events", "event"),
@@ -30,7 +30,7 @@ TOUCHED_COLUMNS = ("class", "target", "detail", "action", "code", "user", "first
 SHOWN = 25  # rows of each part of a table; the other formats have all rows
 
 
-@click.command()
+@command()
 @click.option(
     "--from",
     "names",
@@ -43,20 +43,11 @@ SHOWN = 25  # rows of each part of a table; the other formats have all rows
     type=click.File(encoding="utf-8-sig"),
     help="A list of indicators, one a line; - is standard input.",
 )
-@click.option("--since", type=output.Time(), required=True, help="The beginning, UTC unless it names a zone.")
-@click.option(
-    "--until", type=output.Time(dt.time.max), help="The end, included.  [default: the end of the lake]"
-)
+@click.option("--since", type=Time(), required=True, help="The beginning, UTC unless it names a zone.")
+@click.option("--until", type=Time(dt.time.max), help="The end, included.  [default: the end of the lake]")
 @click.option("--hops", type=click.IntRange(1), help="The most events of a chain.  [default: no limit]")
-@click.option("--picture", type=output.GraphPicture(), help="Also draw it, as .html or .svg.")
-@click.option(
-    "--format",
-    "output_format",
-    type=click.Choice(FORMATS),
-    default="table",
-    show_default=True,
-    help="How to print it.",
-)
+@picture_option()
+@format_option("graphml", "stix")
 @pass_settings
 def perimeter(
     settings: Settings,
@@ -71,9 +62,11 @@ def perimeter(
     """Say what a stolen account, a lost machine or an attacker's address can have touched, in the order of
     time.
 
-    \b
     Confirmed is what contacts and edges of reported incidents lead to; possible is what any events lead to;
-    all other entities were not reached. Example:
+    all other entities were not reached.
+
+    \b
+    Example:
       ueba perimeter --from mlopez@corp.example --since 2026-01-21T08:00 --hops 2 --picture perimeter.html
       ueba perimeter --indicators addresses.txt --since 2026-01-21 --format json
     """
@@ -121,13 +114,12 @@ def _print(found: Perimeter, output_format: str) -> None:
     elif output_format == "stix":
         from ueba.investigate.export import stix
 
-        click.echo(json.dumps(stix.perimeter(found), indent=1, ensure_ascii=False))
+        output.echo_json(stix.perimeter(found))
     elif output_format == "json":
-        click.echo(json.dumps(forms.to_dict(found), indent=1, ensure_ascii=False))
+        output.echo_json({"schema_version": versions.PERIMETER, **forms.to_dict(found)})
     elif output_format != "table":
-        version = {"schema_version": forms.SCHEMA_VERSION}
-        rows = [{**version, **forms.reached_to_dict(row)} for row in found.reached]
-        output.emit(rows, output_format, forms.COLUMNS)
+        rows = [forms.reached_to_dict(row) for row in found.reached]
+        output.emit(rows, output_format, versions.PERIMETER, forms.COLUMNS)
     else:
         _show(found)
 
@@ -138,9 +130,9 @@ def _show(found: Perimeter) -> None:
     from ueba.contracts.perimeter import CONFIRMED, POSSIBLE
     from ueba.investigate.perimeter import forms
 
-    since, until = found.since.isoformat(timespec="seconds"), found.until.isoformat(timespec="seconds")
+    since, until = found.since.replace(microsecond=0), found.until.replace(microsecond=0)
     origins = ", ".join(plain(f"{origin.kind} {origin.name}") for origin in found.origins)
-    click.echo(f"from {origins or 'nothing'}, {since} to {until} UTC")
+    output.echo(f"from {origins or 'nothing'}, {output.moment(since)} to {output.moment(until)}")
     _part("contacts", [forms.contact_to_dict(contact) for contact in found.contacts], CONTACT_COLUMNS)
     for certainty in (CONFIRMED, POSSIBLE):
         reached = [row for row in found.reached if row.certainty == certainty]
@@ -151,7 +143,7 @@ def _show(found: Perimeter) -> None:
         "accounts exposed on each machine, in the order of time", exposed, ("machine", "number", "accounts")
     )
     _part("done in resources", [forms.touch_to_dict(touch) for touch in found.touched], TOUCHED_COLUMNS)
-    click.echo(f"not reached: {_counted(found.not_reached)}")
+    output.echo(f"not reached: {_counted(found.not_reached)}")
 
 
 def _exposed_by_machine(found: Perimeter) -> list[dict[str, Any]]:
@@ -179,8 +171,8 @@ def _plural(kind: str) -> str:
 def _part(title: str, rows: list[dict[str, Any]], columns: Sequence[str]) -> None:
     if rows:
         more = f" (the first {SHOWN} of {len(rows):,}; --format json has all)" if len(rows) > SHOWN else ""
-        click.echo(f"\n{title}{more}")
-        output.emit([_short(row) for row in rows[:SHOWN]], "table", columns)
+        output.echo(f"\n{title}{more}")
+        output.table([_short(row) for row in rows[:SHOWN]], columns)
 
 
 def _short(row: dict[str, Any]) -> dict[str, Any]:

@@ -1,79 +1,76 @@
-"""What every command is given, and commands about the installation: config show, doctor."""
+"""Commands about the installation: config show, doctor."""
 
 from __future__ import annotations
 
 import os
 import shutil
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from ueba.cli import output
+from ueba.cli.common import Settings, command, common, group, pass_settings
+from ueba.cli.options import format_option
+from ueba.contracts import versions
 
 if TYPE_CHECKING:
-    from ueba.config import Config, Sources
     from ueba.workspace import Workspace
 
 
-@dataclass(frozen=True)
-class Settings:
-    """Where to work, with which settings, and where those come from."""
-
-    workspace: Workspace
-    config: Config
-    sources: Sources
-
-
-pass_settings = click.make_pass_decorator(Settings)
-
-
-@click.group()
+@group()
 def config() -> None:
-    """Settings: what is in force, and why."""
+    """Settings: what is in force, and why.
+
+    \b
+    Example:
+      ueba config show
+    """
 
 
 @config.command("show")
-@output.format_option
+@format_option()
 @pass_settings
 def show(settings: Settings, output_format: str) -> None:
-    """Print every setting, its value and where the value comes from.
+    """Print every setting, its value, where the value comes from, what is allowed, and what it means.
+
+    Precedence: environment (UEBA_<SECTION>_<KEY>) over --config FILE over the default.
 
     \b
-    Precedence: environment (UEBA_<SECTION>_<KEY>) over --config FILE over the default.
     Example:
       UEBA_INCIDENTS_BUDGET=25 ueba config show
     """
     from ueba.config import settings as every
 
     rows: list[dict[str, Any]] = [
-        {"setting": name, "value": value, "source": settings.sources.get(name, "default")}
-        for name, value in every(settings.config)
+        {
+            "setting": each.name,
+            "value": each.value,
+            "source": settings.sources.get(each.name, "default"),
+            "allowed": each.allowed,
+            "meaning": each.meaning,
+        }
+        for each in every(settings.config)
     ]
-    context = click.get_current_context().find_root()
-    source = context.get_parameter_source("workspace")
-    how = {"ENVIRONMENT": "UEBA_WORKSPACE", "COMMANDLINE": "--workspace"}.get(
-        source.name if source else "", "default"
-    )
-    rows.append({"setting": "workspace", "value": str(settings.workspace.root), "source": how})
+    workspace = {"setting": "workspace", "value": str(settings.workspace.root)}
+    rows.append({**workspace, "source": common().sources.get("workspace", "default")})
     for name in ("NEO4J_URI", "NEO4J_USERNAME", "NEO4J_DATABASE"):
         if name in os.environ:
             rows.append({"setting": name, "value": os.environ[name], "source": "environment"})
-    output.emit(rows, output_format)
+    output.emit(rows, output_format, versions.SETTING)
 
 
-@click.command()
-@output.format_option
+@command()
+@format_option()
 @pass_settings
 def doctor(settings: Settings, output_format: str) -> None:
-    """Check the installation: versions, disk, lake, model, graph server. Exit code 1 if something is broken.
+    """Check the installation: versions, disk, lake, model, graph server. Exit code 1 if a check fails.
 
     \b
     Example:
       ueba doctor
     """
     rows = [*_installed(), *_kept(settings), _graph_server(settings)]
-    output.emit(rows, output_format)
+    output.emit(rows, output_format, versions.CHECK)
     if any(row["state"] == "broken" for row in rows):
         raise click.exceptions.Exit(1)
 
@@ -125,11 +122,11 @@ def _kept(settings: Settings) -> list[dict[str, str]]:
                 "detail": str(reason),
             }
         )
-    return [*rows, _scored(workspace), _said(workspace)]
+    return [*rows, _scored(workspace), _decided(workspace)]
 
 
 def _scored(workspace: Workspace) -> dict[str, str]:
-    """Whether what was found on each day can be read."""
+    """Whether the results of each day can be read."""
     from ueba import findings
     from ueba.errors import WorkspaceError
 
@@ -141,7 +138,7 @@ def _scored(workspace: Workspace) -> dict[str, str]:
     return {"check": "scored days", "state": "ok", "detail": findings.days_text(workspace.findings)}
 
 
-def _said(workspace: Workspace) -> dict[str, str]:
+def _decided(workspace: Workspace) -> dict[str, str]:
     """Whether verdicts and rules can be read."""
     from ueba.errors import UebaError
     from ueba.triage import log as verdicts

@@ -1,36 +1,41 @@
-"""Commands that are told whether an incident was right, and what to hide: triage."""
+"""The command `triage`: verdicts on incidents, and rules that hide incidents."""
 
 from __future__ import annotations
 
 import datetime as dt
 import getpass
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from ueba.cli import output
-from ueba.cli.output import Day
-from ueba.cli.setup import Settings, pass_settings
+from ueba.cli.common import Group, Settings, group, own_arguments, pass_settings
+from ueba.cli.options import Day, format_option, span_options
+from ueba.contracts import versions
 from ueba.contracts.verdict import WORDS, Word
 
 if TYPE_CHECKING:
     from ueba.memory import Memory
     from ueba.triage.hiding import DryRun
+    from ueba.triage.rules import Rule
 
 LOG_COLUMNS = ("entered", "who", "incident", "verdict", "reason", "expires", "state", "changed")
 RULE_COLUMNS = ("name", "owner", "effect", "from", "until", "conditions", "reason", "state")
 DRY_COLUMNS = ("day", "rank", "id", "score", "verdict", "hidden_by", "users", "machines")
 LONGEST_REASON = 500  # characters: it stands beside every edge that a verdict changes
-SHOWN = 10  # incidents of a dry run
+SHOWN = 10  # incidents of a dry run in a table
 
 
-class Triage(click.Group):
+class Triage(Group):
     """`ueba triage ID ...` is short for `ueba triage incident ID ...`."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        if args and args[0] not in {*self.commands, *ctx.help_option_names}:
-            args = ["incident", *args]
+        first = own_arguments(args)
+        rest = args[first:]
+        if rest and rest[0] not in {*self.commands, *ctx.help_option_names}:
+            args = [*args[:first], "incident", *rest]
         return super().parse_args(ctx, args)
 
 
@@ -48,14 +53,14 @@ class Expiry(click.ParamType[dt.date | int]):
 
 
 def who_option(function: Any) -> Any:
-    """`--who`."""
+    """`--who`: the analyst."""
     return click.option("--who", help="Your name.  [default: the user of this machine]")(function)
 
 
-@click.group(cls=Triage, subcommand_metavar="ID|COMMAND [OPTIONS]")
+@group(cls=Triage, subcommand_metavar="ID|COMMAND [OPTIONS]")
 def triage() -> None:
-    """Say whether an incident was right (`ueba triage ID --verdict ...`), see what was said, and hide what
-    is planned.
+    """Enter a verdict on an incident (`ueba triage ID --verdict ...`), list verdicts, and hide what is
+    planned.
 
     \b
     Example:
@@ -71,13 +76,13 @@ def triage() -> None:
     "--verdict",
     type=click.Choice(WORDS),
     required=True,
-    help="What it was; `withdrawn` takes back what was said.",
+    help="What the incident was; `withdrawn` takes an earlier verdict back.",
 )
-@click.option("--reason", required=True, help="Why; it is shown wherever the verdict changes something.")
+@click.option("--reason", required=True, help="Why; shown wherever the verdict changes something.")
 @click.option(
     "--expires",
     type=Expiry(),
-    help="Last day, or days, for which it counts.  [default: 90 days; true: for ever]",
+    help="Last day, or number of days, for which it counts.  [default: 90 days; true: for ever]",
 )
 @who_option
 @pass_settings
@@ -89,51 +94,60 @@ def judge(
     expires: dt.date | int | None,
     who: str | None,
 ) -> None:
-    """Say what an incident was. ID may be cut short. The last verdict counts, for the days after the
+    """Enter a verdict on an incident. ID may be cut short. The last verdict counts, for the days after the
     incident's.
 
     \b
     true: its edges are never learned, and its users and machines are watched for ten days.
-    benign: what is like it counts less, half as much so every 30 days.
+    benign: edges like its own count less, half as much so every 30 days.
     expected: exactly its edges count less until it expires.
+
+    \b
     Example:
       ueba triage 20260121-3fa9c1d2 --verdict true --reason "mlopez gave away her password"
     """
-    from ueba.errors import UsageError
-    from ueba.memory import Memory
     from ueba.text import plain
     from ueba.triage import desk
     from ueba.triage.desk import Decision
 
-    said = plain(" ".join(reason.split()))
-    if not 0 < len(said) <= LONGEST_REASON:
-        long = f"has {len(said):,} characters, more than {LONGEST_REASON}" if said else "is empty"
-        raise UsageError(
-            f"--reason {long}; who reads the verdict in a month wants to know why, in a sentence"
-        )
-    decision = Decision(verdict, said, plain(who or user_name()), expires)
-    found, news = desk.decide(settings.workspace, incident_id, decision)
+    decision = Decision(verdict, checked_reason(reason), plain(who or user_name()), expires)
+    found, is_news = desk.decide(settings.workspace, incident_id, decision)
     output.note_damage(settings.workspace.root)
-    if not news:
-        output.note(f"{found.incident}: this was said before, nothing is added")
+    if not is_news:
+        output.note(f"{found.incident} has this verdict already; nothing is added")
         return
     until = f" until {found.expires}" if found.expires else ""
-    output.note(
-        f"{found.incident} is called {found.verdict} by {found.who}{until}: {len(found.edges)} edges; see `ueba triage log`"
-    )
-    if verdict == "true" and knows(Memory(settings.workspace, settings.config), found.day):
-        output.note(
-            f"the model has learned from {found.day}; `ueba train` makes one that has not seen these edges"
-        )
+    entered = f"{found.incident} is called {found.verdict} by {found.who}{until}"
+    output.note(f"{entered}: {len(found.edges)} edges; see `ueba triage log`")
+    note_if_learned(settings, verdict, found.day)
+
+
+def checked_reason(text: str) -> str:
+    """A reason in one line. Raises UsageError if it is empty or too long."""
+    from ueba.errors import UsageError
+    from ueba.text import plain
+
+    reason = plain(" ".join(text.split()))
+    if not 0 < len(reason) <= LONGEST_REASON:
+        long = f"has {len(reason):,} characters, more than {LONGEST_REASON}" if reason else "is empty"
+        raise UsageError(f"--reason {long}; write a sentence that explains the verdict in a month")
+    return reason
+
+
+def note_if_learned(settings: Settings, verdict: Word, day: dt.date) -> None:
+    """Say so if the model has learned from a day with an attack."""
+    from ueba.memory import Memory
+
+    if verdict == "true" and knows(Memory(settings.workspace, settings.config), day):
+        output.note(f"the model has learned from {day}; `ueba train` makes one that has not seen these edges")
 
 
 @triage.command("log")
-@click.option("--from", "first", type=Day(), help="Verdicts given on this day or later.")
-@click.option("--to", "last", type=Day(), help="Verdicts given on this day or before.")
-@output.format_option
+@span_options("Verdicts entered on this day or later.", "Verdicts entered on this day or before.")
+@format_option()
 @pass_settings
 def log(settings: Settings, first: dt.date | None, last: dt.date | None, output_format: str) -> None:
-    """List all verdicts: who, when, what, why, whether it still counts, and what it has changed so far.
+    """List all verdicts: who, when, what, why, whether it still counts, and how many edges it has changed.
 
     \b
     Example:
@@ -150,99 +164,110 @@ def log(settings: Settings, first: dt.date | None, last: dt.date | None, output_
     output.note_damage(settings.workspace.root)
     if not rows:
         when = " on these days (of the clock, not of the logs)" if first or last else ""
-        output.note(f"no verdict was given{when}; `ueba triage ID --verdict ...` gives one")
-    output.emit(rows, output_format, LOG_COLUMNS)
+        output.note(f"no verdict was entered{when}; `ueba triage ID --verdict ...` enters one")
+    output.emit(rows, output_format, versions.VERDICT_LOG, LOG_COLUMNS)
+
+
+RULES_FILE = click.Path(dir_okay=False, path_type=Path)
 
 
 @triage.command("rules")
-@click.option(
-    "--rules",
-    "file",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="Rules to try instead of those in force.",
-)
-@click.option("--dry-run", is_flag=True, help="Say what the rules would have hidden.")
-@click.option(
-    "--apply",
-    "apply",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="Put this file's rules in force.",
-)
+@click.option("--rules", "trial", type=RULES_FILE, help="Rules to try instead of those in force.")
+@click.option("--dry-run", is_flag=True, help="Show what the rules would have hidden.")
+@click.option("--apply", "new", type=RULES_FILE, help="Put this file's rules in force.")
 @click.option("--yes", is_flag=True, help="With --apply: do not ask.")
-@click.option("--from", "first", type=Day(), help="First day of the dry run.  [default: the first scored]")
-@click.option("--to", "last", type=Day(), help="Last day of the dry run.")
+@span_options("First day of the dry run.  [default: the first scored]", "Last day of the dry run.")
 @who_option
-@output.format_option
+@format_option()
 @pass_settings
 def rules(
     settings: Settings,
-    file: Path | None,
+    trial: Path | None,
     dry_run: bool,
-    apply: Path | None,
+    new: Path | None,
     yes: bool,
     first: dt.date | None,
     last: dt.date | None,
     who: str | None,
     output_format: str,
 ) -> None:
-    """List the rules in force that hide what is planned or allowed; try others on scored days; put them in
+    """List the rules in force, which hide what is planned or allowed; try others on scored days; put them in
     force.
 
+    A rule has name, reason, owner, a window (from, to) or a last day (expires), and what it hides: user,
+    source, target, logon_type (* ? [] match), kind. See docs/triage.md.
+
     \b
-    A rule has name, reason, owner, a window (from, to) or a last day (expires), and what it hides:
-    user, source, target, logon_type (* ? [] match), kind. See docs/triage.md.
     Example:
       ueba triage rules --apply patch-night.toml
     """
+    from ueba.triage import desk
+    from ueba.triage import rules as hide
+
+    check_rule_options(trial, dry_run, new, bool(first or last))
+    if new is not None:
+        apply_rules(settings, new, yes, who, output_format)
+        return
+    chosen = hide.installed(settings.workspace.root) if trial is None else hide.load(trial)
+    if dry_run or trial is not None:
+        show_dry_run(desk.try_rules(settings.workspace, chosen, first, last), output_format)
+    else:
+        show_rules(settings, chosen, output_format)
+
+
+def check_rule_options(trial: Path | None, dry_run: bool, new: Path | None, has_days: bool) -> None:
+    """Raises UsageError for options that exclude each other."""
     from ueba.errors import UsageError
+
+    if new is None:
+        return
+    if trial is not None:
+        raise UsageError("give --rules to try a file or --apply to put it in force, not both")
+    if dry_run:
+        raise UsageError("--apply puts rules in force; to try them, use --dry-run --rules FILE")
+    if has_days:
+        raise UsageError("--apply hides on all days; --from and --to are for --dry-run, leave them out")
+
+
+def show_rules(settings: Settings, chosen: Sequence[Rule], output_format: str) -> None:
+    """Print the rules in force."""
+    from ueba.triage import desk
+    from ueba.triage import rules as hide
+
+    if not chosen:
+        output.note("no rules are in force; `ueba triage rules --apply FILE` puts some in force")
+    rows = [hide.shown(rule, desk.today(settings.workspace)) for rule in chosen]
+    output.emit(rows, output_format, versions.RULE, RULE_COLUMNS)
+
+
+def apply_rules(settings: Settings, file: Path, yes: bool, who: str | None, output_format: str) -> None:
+    """Show what the rules of a file would have hidden, ask, and put them in force."""
     from ueba.text import plain
     from ueba.triage import desk
     from ueba.triage import rules as hide
 
-    output.in_order(first, last)
-    if apply is not None and file is not None:
-        raise UsageError("give --rules to try a file or --apply to put it in force, not both")
-    if apply is not None and dry_run:
-        raise UsageError("--apply puts rules in force; to try them, use --dry-run --rules FILE")
-    if apply is not None and (first or last):
-        raise UsageError(
-            "--from and --to are for a dry run; --apply hides on all days, and shows them all first"
-        )
-    workspace, text = settings.workspace, None
-    if apply is not None:
-        text = hide.read(apply)
-        chosen = hide.parse(text, str(apply))
-    else:
-        chosen = hide.load(file) if file is not None else hide.installed(workspace.root)
-    if apply is None and not dry_run and file is None:
-        if not chosen:
-            output.note("no rules are in force; `ueba triage rules --apply FILE` puts some in force")
-        output.emit([hide.shown(rule, desk.today(workspace)) for rule in chosen], output_format, RULE_COLUMNS)
-        return
-    found = desk.try_rules(workspace, chosen, first, last)
-    _show(found, output_format)
-    if text is not None:
-        if not yes:
-            click.confirm("put these rules in force?", abort=True, err=True)
-        desk.install_rules(workspace, text, chosen, plain(who or user_name()))
-        output.note(f"{len(chosen)} rules are in force; `ueba incidents --all` shows what they hide")
+    text = hide.read(file)
+    chosen = hide.parse(text, str(file))
+    show_dry_run(desk.try_rules(settings.workspace, chosen, None, None), output_format)
+    if not yes:
+        click.confirm("put these rules in force?", abort=True, err=True)
+    desk.install_rules(settings.workspace, text, chosen, plain(who or user_name()))
+    output.note(f"{len(chosen)} rules are in force; `ueba incidents --all` shows what they hide")
 
 
-def _show(found: DryRun, output_format: str) -> None:
-    """What rules would have hidden."""
+def show_dry_run(found: DryRun, output_format: str) -> None:
+    """Print what rules would have hidden."""
     from ueba import words
 
     output.note(found.sentence())
     if found.true:
         named = ", ".join(incident.id for incident in found.true)
-        output.note(
+        output.warn(
             f"WARNING: {len(found.true)} of them were called TRUE and would never have been seen: {named}"
         )
-    rows = [
-        {**words.incident_json(each), "verdict": found.words.get(each.id)}
-        for each in (found.hidden if output_format != "table" else found.hidden[:SHOWN])
-    ]
-    output.emit(rows, output_format, DRY_COLUMNS)
+    shown = found.hidden[:SHOWN] if output_format == "table" else found.hidden
+    rows = [{**words.incident_json(each), "verdict": found.words.get(each.id)} for each in shown]
+    output.emit(rows, output_format, versions.INCIDENT, DRY_COLUMNS)
 
 
 def knows(memory: Memory, day: dt.date) -> bool:
