@@ -88,7 +88,7 @@ def main(ctx: click.Context, workspace: Path, config_path: Path | None) -> None:
     from ueba.workspace import Workspace
 
     settings, sources = config.load(config_path, os.environ)
-    ctx.obj = setup.Settings(Workspace(workspace), settings, sources)
+    ctx.obj = setup.Settings(Workspace(workspace, settings.ingest.memory_limit), settings, sources)
 
 
 for command in (

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import zoneinfo
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ from ueba.cli.setup import Settings, pass_settings
 from ueba.text import plain
 
 if TYPE_CHECKING:
-    from ueba.ingest import IngestReport
+    from ueba.contracts.report import IngestReport
 
 FEW_FILES = 5  # so many are shown one by one, more as totals
 
@@ -114,22 +115,16 @@ def ingest(
         raise UsageError(
             f"--timezone {timezone}: not a zone; use a name of the IANA database, as Europe/Berlin"
         )
-    options: dict[str, Any] = {"year": year, "timezone": timezone}
+    log = replace(stages.log_options(settings.config), year=year, timezone=timezone)
     if epoch is not None:
-        options["epoch"] = _date(epoch)
+        log = replace(log, epoch=_date(epoch))
     with settings.workspace.locked(), output.progress() as progress:
         for path in entities:
             output.note(f"{path}: {tables.write(path, settings.workspace.lake):,} entities")
         show = output.file_progress(progress)
         log_format = log_formats[0] if log_formats else "auto"
-        reports = stages.read(
-            Memory(settings.workspace, settings.config),
-            given,
-            log_format,
-            progress=show,
-            say=output.note,
-            **options,
-        )
+        memory = Memory(settings.workspace, settings.config)
+        reports = stages.read(memory, given, log_format, log, show, output.note)
     settings.workspace.record_run("ingest", {"files": [each.to_dict() for each in reports]})
     print_reports(reports, "json" if as_json else shown[0] if shown else "table")
     fail_if_bad(reports, given, fail_on_drops)
@@ -180,8 +175,8 @@ def print_reports(reports: Sequence[IngestReport], output_format: str) -> None:
             if not each.problem:
                 print_report(each)
         return
-    output.emit(report.by_format(reports), "table")
-    output.emit(report.reasons(reports), "table", ("format", "what", "records", "files", "example"))
+    output.emit([each._asdict() for each in report.by_format(reports)], "table")
+    output.emit([each._asdict() for each in report.reasons(reports)], "table", report.ReasonTotals._fields)
     for each in reports:
         for begin, end in each.gaps:
             click.echo(f"{each.file}: no event from {begin} to {end}, where many were to be expected")
@@ -239,8 +234,8 @@ def sources(settings: Settings, window_days: int, limit: int, only_silent: bool,
     """
     from ueba.ingest import silence
 
-    rows = silence.reporters(settings.workspace.lake, window_days)
-    rows = [row for row in rows if row["state"] == "silent" or not only_silent]
+    found = silence.reporters(settings.workspace.lake, window_days, settings.workspace.memory_limit)
+    rows = [reporter.row() for reporter in found if reporter.is_silent or not only_silent]
     output.emit(rows[: limit if output_format == "table" else None], output_format, silence.COLUMNS)
     if only_silent and rows:
         raise SystemExit(1)

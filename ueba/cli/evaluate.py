@@ -141,7 +141,9 @@ def evaluate(
             labels = measure.read_labels(labels_path, dt.datetime.combine(epoch, dt.time()))
         else:
             wanted = Wanted(per_kind, strength, seed)
-            root, labels = evaluation.injected(root, Path(scratch) / "lake", when, wanted)
+            root, labels = evaluation.injected(
+                root, Path(scratch) / "lake", when, wanted, settings.config.ingest.memory_limit
+            )
         request = evaluation.Request(chosen, seeds, jobs, folder)
         result = evaluation.evaluate(root, labels, when, settings.config, request, report)
     facts, records = result.facts.to_dict(), [row.to_dict() for row in result.rows]

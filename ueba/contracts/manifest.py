@@ -45,7 +45,7 @@ class ManifestFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     report: IngestReport
 
 
-class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """One batch.
 
     id:     a hash of what its files hold and of the settings they were read with
@@ -53,10 +53,10 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     files:  in the order of their numbers in the events; None for one that brought nothing new
     """
 
+    lake_version: int = LAKE_VERSION
     id: str
     number: int
     files: tuple[ManifestFile | None, ...]
-    lake_version: int = LAKE_VERSION
 
 
 class DayFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -66,11 +66,11 @@ class DayFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     rows: int
 
 
-class Index(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Index(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The daily edges that count."""
 
-    days: dict[dt.date, DayFile]
     lake_version: int = LAKE_VERSION
+    days: dict[dt.date, DayFile]
 
 
 class _Versioned(msgspec.Struct):

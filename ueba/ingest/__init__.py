@@ -52,8 +52,20 @@ def ingest_all(
     Raises UsageError if the log format is unknown."""
     if log_format != AUTO:
         sources.find(log_format, options.log)  # an unknown format is one error, not one of each file
+    missing = [path for path in paths if _problem(path)]
+    if paths and len(missing) == len(paths):  # no lake for a misspelt name
+        return [IngestReport(file=files.shown(path), problem=_problem(path)) for path in missing]
     found = (file for path in paths for file in _files(path, notify))
     return batch.ingest(found, log_format, root, options, progress)
+
+
+def _problem(path: str) -> str | None:
+    """Why a path cannot be read, as far as that is known before anything is read."""
+    try:
+        files.check(path)
+    except InputError as problem:
+        return str(problem)
+    return None
 
 
 def _files(path: str, notify: Callable[[str], None]) -> Iterator[File]:

@@ -184,7 +184,7 @@ class Batch:
             path = temporary / "evidence.parquet"
             copy = f"COPY ({self.evidence()}) TO '{build.quoted(path)}' (FORMAT parquet)"
             execute(self.connection, Step("batch_evidence", copy))
-            manifests = [Manifest(batch_id(kept), next_number(root), kept)]
+            manifests = [Manifest(id=batch_id(kept), number=next_number(root), files=kept)]
             lake.publish(root, temporary, manifests[0])
         self.connection.close()
         shutil.rmtree(self.folder, ignore_errors=True)

@@ -163,7 +163,7 @@ def index(lake: Path) -> dict[dt.date, DayFile]:
 
 
 def write_index(lake: Path, days: dict[dt.date, DayFile]) -> None:
-    files.write_bytes(lake / "index.json", manifest.to_json(Index(days)))
+    files.write_bytes(lake / "index.json", manifest.to_json(Index(days=days)))
 
 
 def stored(lake: Path, first: dt.date, last: dt.date) -> list[Path]:
