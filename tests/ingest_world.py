@@ -44,7 +44,7 @@ def read(folder: Path, *logs: Iterable[str]) -> list[IngestReport]:
 
 
 def everything(folder: Path) -> list[dict[str, Any]]:
-    return lake.read(folder / "lake", dt.date.min, dt.date.max).to_pylist()  # type: ignore[no-any-return]
+    return lake.read(folder / "lake", dt.date.min, dt.date.max, "1GB").to_pylist()  # type: ignore[no-any-return]
 
 
 def short(folder: Path, *columns: str) -> list[tuple[Any, ...]]:

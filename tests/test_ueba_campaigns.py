@@ -13,7 +13,7 @@ from ueba.campaigns import KINDS, Scene, Wanted, inject, injection, invent, obse
 from ueba.contracts.label import LABEL_COLUMNS
 from ueba.detect.look.negatives import FAMILIES
 from ueba.errors import UsageError, WorkspaceError
-from ueba.ingest import ingest, lake
+from ueba.ingest import IngestOptions, Options, ingest, lake
 
 DAYS = [dt.date(2026, 1, 12) + dt.timedelta(days=number) for number in range(8)]
 OFFICE = range(8, 17)
@@ -309,7 +309,9 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
         second = day * 86_400 + hours[day % len(hours)] * 3600
         lines.append(f"{second},{user},{user},{source},{target},Kerberos,Network,LogOn,Success")
     (folder / "auth.txt").write_text("\n".join(lines) + "\n")
-    ingest(folder / "auth.txt", "lanl", folder / "lake", epoch=dt.datetime(2026, 1, 5))
+    ingest(
+        folder / "auth.txt", "lanl", folder / "lake", IngestOptions(Options(epoch=dt.datetime(2026, 1, 5)))
+    )
     return folder / "lake"
 
 
@@ -317,19 +319,19 @@ FIRST, LAST = dt.date(2026, 1, 12), dt.date(2026, 1, 14)
 
 
 def content(folder: Path) -> list[dict]:
-    return lake.read(folder, dt.date.min, dt.date.max).to_pylist()
+    return lake.read(folder, dt.date.min, dt.date.max, "1GB").to_pylist()
 
 
 def test_injecting_adds_the_campaigns_and_nothing_else(root: Path, tmp_path: Path) -> None:
     before = content(root)
-    labels = inject(root, tmp_path / "copy", FIRST, LAST, Wanted(1))
+    labels = inject(root, tmp_path / "copy", FIRST, LAST, Wanted(1), "1GB")
     assert content(root) == before
     assert list(labels.columns) == list(LABEL_COLUMNS)
     assert set(labels.kind) == set(KINDS) and (labels.malicious == 1).all()
     assert labels.time.dt.date.between(FIRST, LAST).all()
 
     def counts(folder: Path) -> pd.Series:
-        pairs = lake.read_pairs(folder, dt.date(2026, 1, 1), dt.date(2026, 1, 31)).to_pandas()
+        pairs = lake.read_pairs(folder, dt.date(2026, 1, 1), dt.date(2026, 1, 31), "1GB").to_pandas()
         return pairs.set_index(["day", "user", "source", "target"])["count"]
 
     added = labels.assign(day=labels.time.dt.date).groupby(["day", "user", "source", "target"]).size()
@@ -341,7 +343,7 @@ def test_injecting_adds_the_campaigns_and_nothing_else(root: Path, tmp_path: Pat
 
 def test_injecting_is_seeded(root: Path, tmp_path: Path) -> None:
     one, again, other = (
-        inject(root, tmp_path / name, FIRST, LAST, Wanted(1, seed=seed))
+        inject(root, tmp_path / name, FIRST, LAST, Wanted(1, seed=seed), "1GB")
         for name, seed in zip("abc", (0, 0, 1), strict=True)
     )
     pd.testing.assert_frame_equal(one, again)
@@ -354,7 +356,12 @@ def test_a_quiet_day_hides_nothing(root: Path, tmp_path: Path) -> None:
     line = f"{13 * 86_400},a1@x,a1@x,a-ws1,a-srv2,Kerberos,Network,LogOn,Success\n"
     injection.copy_lake(root, tmp_path / "with")
     (tmp_path / "sunday.txt").write_text(line)
-    ingest(tmp_path / "sunday.txt", "lanl", tmp_path / "with", epoch=dt.datetime(2026, 1, 5))
+    ingest(
+        tmp_path / "sunday.txt",
+        "lanl",
+        tmp_path / "with",
+        IngestOptions(Options(epoch=dt.datetime(2026, 1, 5))),
+    )
     sunday = dt.date(2026, 1, 18)
     assert injection.working_days(tmp_path / "with", FIRST, sunday) == [
         FIRST + dt.timedelta(days=number) for number in range(3)
@@ -362,14 +369,16 @@ def test_a_quiet_day_hides_nothing(root: Path, tmp_path: Path) -> None:
 
 
 def test_no_campaigns_is_a_copy(root: Path, tmp_path: Path) -> None:
-    assert not len(inject(root, tmp_path / "copy", FIRST, LAST, Wanted(0)))
-    assert lake.read_pairs(tmp_path / "copy", FIRST, LAST).equals(lake.read_pairs(root, FIRST, LAST))
+    assert not len(inject(root, tmp_path / "copy", FIRST, LAST, Wanted(0), "1GB"))
+    assert lake.read_pairs(tmp_path / "copy", FIRST, LAST, "1GB").equals(
+        lake.read_pairs(root, FIRST, LAST, "1GB")
+    )
 
 
 def test_what_cannot_be_injected(root: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="already there"):
-        inject(root, tmp_path, FIRST, LAST, Wanted(1))
+        inject(root, tmp_path, FIRST, LAST, Wanted(1), "1GB")
     with pytest.raises(WorkspaceError, match="days before"):
-        inject(root, tmp_path / "a", dt.date(2026, 1, 5), LAST, Wanted(1))
+        inject(root, tmp_path / "a", dt.date(2026, 1, 5), LAST, Wanted(1), "1GB")
     with pytest.raises(WorkspaceError, match="no edges from"):
-        inject(root, tmp_path / "b", dt.date(2026, 1, 20), dt.date(2026, 1, 21), Wanted(1))
+        inject(root, tmp_path / "b", dt.date(2026, 1, 20), dt.date(2026, 1, 21), Wanted(1), "1GB")

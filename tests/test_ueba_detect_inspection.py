@@ -170,7 +170,7 @@ def test_every_edge_of_the_day_is_counted(trained: Workspace, tmp_path: Path) ->
     picture = tmp_path / "calibration.svg"
     told = run(trained.root, "calibration", "--format", "json", "--picture", str(picture))
     rows = json.loads(told.stdout)
-    edges = len(lake.read_pairs(trained.lake, LAST, LAST))
+    edges = len(lake.read_pairs(trained.lake, LAST, LAST, "1GB"))
     for table in ("breadth", "cohorts"):
         mine = [row for row in rows if row["table"] == table]
         assert mine[0]["edges"] == edges == sum(row["edges"] for row in mine[1:])

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ueba.ingest import events_of, sources
+from ueba.ingest import IngestOptions, Options, events_of, sources
 from ueba.ingest.sources import Sample, cert
 
 HEADER = "id,date,user,pc,activity"
@@ -47,7 +47,7 @@ REASONS = [
 
 def read(folder: Path, text: str, **options: Any) -> list[dict[str, Any]]:
     (folder / "logon.csv").write_text(text, newline="")
-    return events_of(folder / "logon.csv", "cert", **options).to_pylist()
+    return events_of(folder / "logon.csv", "cert", IngestOptions(Options(**options))).to_pylist()
 
 
 @pytest.mark.parametrize("header", [True, False])

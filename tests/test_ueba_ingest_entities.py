@@ -169,7 +169,7 @@ def test_administrators_and_services(tmp_path):
     assert known(tmp_path, "alice@corp")["is_admin"] and known(tmp_path, "alice@corp")["privileged_on"] == 1
     assert known(tmp_path, "backup7@corp")["account_kind"] == "service"
     assert users(tmp_path) == {"backup7@corp"}  # a right is no edge
-    pairs = lake.read_pairs(tmp_path / "lake", *[lake.days(tmp_path / "lake")[0]] * 2).to_pylist()
+    pairs = lake.read_pairs(tmp_path / "lake", *[lake.days(tmp_path / "lake")[0]] * 2, "1GB").to_pylist()
     assert [pair["user_kind"] for pair in pairs] == ["service"]
 
 

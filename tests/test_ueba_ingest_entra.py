@@ -313,7 +313,7 @@ def test_one_sign_in_in_three_exports_is_one_event(tmp_path):
     from ueba.ingest import ingest_all, lake
 
     ingest_all([str(tmp_path / name) for name in ("table", "graph", "monitor")], "auto", tmp_path / "lake")
-    (edge,) = lake.read(tmp_path / "lake", dt.date.min, dt.date.max).to_pylist()
+    (edge,) = lake.read(tmp_path / "lake", dt.date.min, dt.date.max, "1GB").to_pylist()
     assert (edge["user"], edge["count"]) == ("alice@corp.example", 1)
 
 

@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ueba.errors import InputError, UsageError
-from ueba.ingest import events_of, files, ingest, lake
+from ueba.ingest import IngestOptions, events_of, files, ingest, lake
 from ueba.ingest.read import Feed
 from ueba.ingest.sources import Options, Sample
 from ueba.ingest.sources.mapped import load, skeleton, source
@@ -47,7 +47,7 @@ def log(folder: Path, text: str) -> Path:
 
 
 def everything(root: Path) -> list[dict]:
-    return lake.read(root, dt.date.min, dt.date.max).to_pylist()
+    return lake.read(root, dt.date.min, dt.date.max, "1GB").to_pylist()
 
 
 def test_vpn_example_by_hand(tmp_path):
@@ -233,7 +233,7 @@ def test_header_only_is_an_empty_log_but_nonsense_is_an_error(tmp_path):
 
 
 def events(folder: Path, text: str, toml: str, **options) -> list[dict]:
-    return events_of(log(folder, text), mapping(folder, toml), **options).to_pylist()
+    return events_of(log(folder, text), mapping(folder, toml), IngestOptions(Options(**options))).to_pylist()
 
 
 ANY = "[columns]\ntime = 'at'\nuser = 'who'\ntarget = 'to'\n"

@@ -6,15 +6,21 @@ from __future__ import annotations
 import csv
 import datetime as dt
 import json
+import re
 from pathlib import Path
 
+import msgspec
 import pytest
 from click.testing import CliRunner, Result
 from ingest_world import event, write
 
 from ueba.cli import main
-from ueba.ingest import IngestReport, ingest_all, report, silence
+from ueba.contracts import report as contract
+from ueba.contracts.manifest import Span
+from ueba.errors import WorkspaceError
+from ueba.ingest import ingest_all, lake, report, silence
 
+HOUR = dt.timedelta(hours=1)
 LANL = "5,U1@DOM1,U1@DOM1,C1,C2,Kerberos,Network,LogOn,Success\n"
 
 
@@ -35,7 +41,7 @@ def test_what_a_file_is_is_seen_by_its_content(tmp_path):
     (found,) = json.loads(run(tmp_path, "ingest", log, "--format", "json").stdout)
     assert (found["format"], found["lines"], found["events"], found["edges"]) == ("lanl", 3, 3, 1)
     assert (
-        found["dropped"] == {} and found["clock"] == {} and found["schema_version"] == report.SCHEMA_VERSION
+        found["dropped"] == {} and found["clock"] == {} and found["schema_version"] == contract.SCHEMA_VERSION
     )
 
 
@@ -91,9 +97,37 @@ def test_records_in_an_envelope_are_opened(tmp_path):
         )
 
 
-def test_a_path_that_is_not_there_is_told_before_anything_is_read(tmp_path):
-    result = run(tmp_path, "ingest", text(tmp_path, "log", LANL), str(tmp_path / "none"), code=1)
-    assert "none: No such file" in result.stderr and not (tmp_path / "ws/lake").exists()
+def test_a_path_that_is_not_there_does_not_stop_the_others(tmp_path):
+    """One file of three is missing: the other two are in the lake, the exit code is 1."""
+    logs = [text(tmp_path, name, LANL.replace("5,", f"{n},", 1)) for n, name in enumerate(("a", "b"))]
+    missing = str(tmp_path / "none")
+    result = run(tmp_path, "ingest", logs[0], missing, logs[1], "--format", "lanl", code=1)
+    assert f"{missing}: No such file" in result.stderr
+    assert result.stdout.count("1 events") == 2
+    assert lake.size(tmp_path / "ws/lake", dt.date(1970, 1, 1)) == 1
+    reports = ingest_all([logs[0], missing, logs[1]], "lanl", tmp_path / "ws/lake")
+    assert [(each.file, each.already_ingested, bool(each.problem)) for each in reports] == [
+        (logs[0], True, False),
+        (missing, False, True),
+        (logs[1], True, False),
+    ]
+
+
+@pytest.mark.parametrize("argument", ["none", "none*.gz", "folder"])
+def test_an_argument_that_names_no_file_has_a_report(tmp_path, argument):
+    (tmp_path / "folder").mkdir()
+    log = text(tmp_path, "log", LANL)
+    (wrong, right) = ingest_all([str(tmp_path / argument), log], "auto", tmp_path / "lake")
+    assert wrong.file == str(tmp_path / argument) and wrong.problem.startswith(f"{wrong.file}: ")
+    assert right.events == 1
+    result = run(tmp_path, "ingest", str(tmp_path / argument), code=1)
+    assert wrong.problem in result.stderr
+
+
+def test_misspelt_names_alone_make_no_lake(tmp_path):
+    wrong = [str(tmp_path / name) for name in ("non", "nonne")]
+    assert [each.file for each in ingest_all(wrong, "auto", tmp_path / "lake") if each.problem] == wrong
+    assert not (tmp_path / "lake").exists()
 
 
 def test_both_meanings_of_format(tmp_path):
@@ -171,15 +205,15 @@ def test_who_fell_silent(tmp_path):
     lines += [event(time, "a", "s", "srv2", reporter="srv2") for time in times if time < "2026-03-04"]
     lines += [event(times[0], "a", "s", "srv3", reporter="srv3")]
     ingest_all([write(tmp_path, "log", lines)], str(tmp_path / "all.toml"), tmp_path / "ws/lake")
-    rows = {row["reporter"]: row for row in silence.reporters(tmp_path / "ws/lake", 30)}
-    assert {name: row["state"] for name, row in rows.items()} == {
-        "srv1": "reports",
-        "srv2": "silent",
-        "srv3": "reports",
+    found = {reporter.name: reporter for reporter in silence.reporters(tmp_path / "ws/lake", 30, "1GB")}
+    assert {name: reporter.is_silent for name, reporter in found.items()} == {
+        "srv1": False,
+        "srv2": True,
+        "srv3": False,
     }
-    assert rows["srv2"]["silent_hours"] == 24.0 and rows["srv2"]["last"] == dt.datetime(2026, 3, 3, 23, 50)
+    assert found["srv2"].silent_hours == 24.0 and found["srv2"].last == dt.datetime(2026, 3, 3, 23, 50)
     (shown,) = json.loads(run(tmp_path, "sources", "--silent", "--format", "json", code=1).stdout)
-    assert shown["reporter"] == "srv2"
+    assert (shown["reporter"], shown["state"], shown["gaps"]) == ("srv2", "silent", [])
     assert "srv1" in run(tmp_path, "sources").stdout
 
 
@@ -219,6 +253,80 @@ def test_many_files_are_shown_as_totals(tmp_path):
     assert "lanl" in shown and "14" in shown and "dropped: not 9 fields" in shown and "log0:2" in shown
 
 
-def test_a_report_survives_its_json(tmp_path):
-    (found,) = ingest_all([text(tmp_path, "log", LANL)], "auto", tmp_path / "lake")
-    assert IngestReport.from_dict(json.loads(json.dumps(found.to_dict()))) == found
+def test_a_manifest_survives_its_file(tmp_path):
+    """The report of a file that is known comes from the manifest."""
+    log = text(tmp_path, "log", LANL + "broken\n")
+    (first,) = ingest_all([log], "lanl", tmp_path / "lake")
+    (again,) = ingest_all([log], "lanl", tmp_path / "lake")
+    assert again == msgspec.structs.replace(first, already_ingested=True)
+    (manifest,) = lake.manifests(tmp_path / "lake")
+    (file,) = manifest.files
+    time = dt.datetime(1970, 1, 1, 0, 0, 5)
+    assert file.spans == {time.date(): Span(time, time, 1)} and file.report == first
+
+
+@pytest.mark.parametrize(
+    ("old", "new"), [('"lake_version": 3', '"lake_version": 2'), ('"digest"', '"diggest"'), ("{", "")]
+)
+def test_a_damaged_manifest_is_named_with_what_to_do(tmp_path, old, new):
+    ingest_all([text(tmp_path, "log", LANL)], "lanl", tmp_path / "lake")
+    (path,) = tmp_path.glob("lake/batches/*.json")
+    path.write_text(path.read_text().replace(old, new, 1))
+    with pytest.raises(WorkspaceError, match=f"^{re.escape(str(path))}: .*`ueba ingest` its log files again"):
+        lake.manifests(tmp_path / "lake")
+
+
+def test_totals_by_format_and_by_reason():
+    """Two files of one format, one that could not be read, one of another format."""
+    time = dt.datetime(2026, 3, 2)
+    reports = [
+        contract.IngestReport(
+            file="a",
+            format="lanl",
+            lines=5,
+            events=3,
+            edges=2,
+            dropped={"no user": 2},
+            examples={"no user": "a:1: x"},
+            first=time,
+            last=time,
+        ),
+        contract.IngestReport(
+            file="b",
+            format="lanl",
+            lines=4,
+            events=3,
+            edges=1,
+            dropped={"no user": 1},
+            notes={"year guessed": 3},
+            examples={"no user": "b:1: x", "year guessed": "b:2: y"},
+            first=time - HOUR,
+            last=time + HOUR,
+        ),
+        contract.IngestReport(file="c", problem="c: broken"),
+        contract.IngestReport(
+            file="d", format="cert", lines=1, dropped={"header": 1}, examples={"header": "d:1: h"}
+        ),
+    ]
+    assert report.by_format(reports) == [
+        ("cert", 1, 1, 0, 0, 1, None, None),
+        ("lanl", 2, 9, 6, 3, 3, time - HOUR, time + HOUR),
+    ]
+    assert report.reasons(reports) == [
+        ("cert", "dropped: header", 1, 1, "d:1: h"),
+        ("lanl", "dropped: no user", 3, 2, "a:1: x"),
+        ("lanl", "assumed: year guessed", 3, 1, "b:2: y"),
+    ]
+
+
+def test_lost_records_and_doubtful_clocks():
+    found = contract.IngestReport(
+        file="a",
+        dropped={"not a logon: 4634": 5, "header": 1, "no user": 2, "time before 1970": 3},
+        notes={"year guessed": 7, "name guessed": 1},
+    )
+    assert found.lost == {"no user": 2, "time before 1970": 3}
+    assert found.clock == {"time before 1970": 3, "year guessed": 7}
+    stored = found.to_dict()
+    assert stored["clock"] == found.clock and stored["schema_version"] == contract.SCHEMA_VERSION
+    assert json.loads(json.dumps(stored)) == stored

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ueba.ingest import events_of
+from ueba.ingest import IngestOptions, events_of
 from ueba.ingest.sources import Options, Sample, find, syslog
 
 REAL = Path(__file__).parents[2] / "shared/data/sshd"
@@ -31,7 +31,7 @@ def read(tmp_path: Path, *lines: str, modified: dt.datetime = NOW, **options) ->
     path.write_text("".join(line + "\n" for line in lines))
     seconds = modified.replace(tzinfo=dt.UTC).timestamp()
     os.utime(path, (seconds, seconds))
-    return events_of(path, "syslog", **options).to_pylist()
+    return events_of(path, "syslog", IngestOptions(Options(**options))).to_pylist()
 
 
 def chosen(rows: list[dict], *names: str) -> list[tuple]:
@@ -521,7 +521,7 @@ def test_no_name_forges_an_address(tmp_path, names):
 
 @needs_real
 def test_real_openssh():
-    rows = events_of(REAL / "openssh_2k.log", year=2015).to_pylist()
+    rows = events_of(REAL / "openssh_2k.log", options=IngestOptions(Options(year=2015))).to_pylist()
     lines = (REAL / "openssh_2k.log").read_text().splitlines()
     tried = [
         re.search(r"(Accepted|Failed) \w+ for (?:invalid user )?(.*) from ([\d.]+) port", line)
@@ -539,7 +539,7 @@ def test_real_openssh():
 
 @needs_real
 def test_real_linux():
-    rows = events_of(REAL / "linux_2k.log", year=2005).to_pylist()
+    rows = events_of(REAL / "linux_2k.log", options=IngestOptions(Options(year=2005))).to_pylist()
     assert Counter(row["dropped"] for row in rows) == {
         None: 495,
         PROGRAM: 1149,

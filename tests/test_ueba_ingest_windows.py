@@ -17,7 +17,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ueba.ingest import events, events_of, ingest
+from ueba.ingest import IngestOptions, Options, events, events_of, ingest
 from ueba.ingest.sources import Sample, windows
 from ueba.simulate import Organisation, simulate
 from ueba.simulate.windows import write_windows
@@ -169,7 +169,7 @@ def found(tmp_path: Path, *records: Any, format: str = "windows", **options: Any
     path.write_text(
         "".join(f"{record if isinstance(record, str) else json.dumps(record)}\n" for record in records)
     )
-    table = events_of(path, format, **options)
+    table = events_of(path, format, IngestOptions(Options(**options)))
     assert len(table) == len(records) and table["text"].to_pylist() == path.read_text().splitlines()
     told = [name for name in events.COLUMNS if name not in ("line", "text")]
     return [{name: row[name] for name in told if row[name] is not None} for row in table.to_pylist()]

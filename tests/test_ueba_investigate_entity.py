@@ -245,6 +245,6 @@ def test_from_the_command_line(trained: Workspace, tmp_path: Path) -> None:
 
 def test_without_a_history_or_model_the_lake_is_enough(trained: Workspace, tmp_path: Path) -> None:
     (tmp_path / "lake").symlink_to(trained.lake)
-    user = lake.read_pairs(trained.lake, LAST, LAST)["user"][0].as_py()
+    user = lake.read_pairs(trained.lake, LAST, LAST, "1GB")["user"][0].as_py()
     [told] = json.loads(run(tmp_path, "entity", user, "--format", "json").stdout)
     assert told["before"] == str(LAST + DAY) and told["last_seen"] == str(LAST)

@@ -80,7 +80,7 @@ def day(scored):
 def judged(day):
     workspace, found = day
     model, history = Detector.load(workspace.model), history_before(workspace)
-    edges = day_edges(workspace.lake, history, LAST)
+    edges = day_edges(workspace.lake, history, LAST, "1GB")
     return model, history, edges, found, DayScoring.of(model, history, edges)
 
 

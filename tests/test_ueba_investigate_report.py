@@ -378,13 +378,13 @@ def test_the_command(
     written = (tmp_path / f"ueba-report-{LAST}.html").read_text(encoding="utf-8")
     assert run(scored.root, "report", str(LAST), "--output", "-").stdout == written  # the same bytes again
     assert all(each.id in written for each in findings.load_incidents(scored.findings, LAST, LAST))
-    pairs = lake.read_pairs(scored.lake, LAST, LAST)
+    pairs = lake.read_pairs(scored.lake, LAST, LAST, "1GB")
     hours = pairs["hours"].to_numpy()
     facts = report.facts(scored, LAST, CONFIG)
     assert facts["today"]["edges"] == len(pairs)
     assert facts["today"]["active"] == [int((hours >> hour & 1).sum()) for hour in range(24)]
     assert [each["edges"] for each in facts["held_out"]] == [
-        len(lake.read_pairs(scored.lake, each["day"], each["day"])) for each in facts["held_out"]
+        len(lake.read_pairs(scored.lake, each["day"], each["day"], "1GB")) for each in facts["held_out"]
     ]
     assert {day_number(each["day"]) for each in facts["held_out"]} == set(
         Detector.load(scored.model).calibration.day.tolist()

@@ -724,7 +724,7 @@ def test_what_is_written_can_be_ingested(tiny: tuple[World, Path], tmp_path: Pat
         folder / formats.FILES["csv"], str(ROOT / "configs/sources/vpn_csv.toml"), tmp_path / "csv"
     )
     assert report.events == again.events == len(world.events)
-    one, other = (lake.read_pairs(tmp_path / name, *days).to_pandas() for name in ("lanl", "csv"))
+    one, other = (lake.read_pairs(tmp_path / name, *days, "1GB").to_pandas() for name in ("lanl", "csv"))
     assert counted(one, "day", "user", "source", "target", "count") == counted(
         other, "day", "user", "source", "target", "count"
     )
@@ -735,7 +735,7 @@ def test_labels_name_events_as_the_lake_does(tiny: tuple[World, Path], tmp_path:
     left out: a ticket is the same logon as one that follows from the same machine."""
     _, folder = tiny
     ingest(folder / formats.FILES["ocsf"], "ocsf", tmp_path / "lake")
-    edges = lake.read_pairs(tmp_path / "lake", date(2026, 1, 1), date(2026, 2, 1)).to_pandas()
+    edges = lake.read_pairs(tmp_path / "lake", date(2026, 1, 1), date(2026, 2, 1), "1GB").to_pandas()
     key = ["day", "user", "source", "target"]
     labels = measure.read_labels(folder / "labels.csv")[key].drop_duplicates()
     labels = labels[~labels.target.str.startswith("dc-")]

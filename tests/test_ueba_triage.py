@@ -184,7 +184,7 @@ def test_a_late_true_verdict_is_unlearned_and_its_withdrawal_learned(workspace: 
 def test_what_was_called_true_is_no_normal_edge_to_calibrate_by(workspace: Workspace) -> None:
     """The day before the last is held out of a training until the last."""
     day = LAST - DAY
-    pairs = lake.read_pairs(workspace.lake, day, day).slice(0, 30).to_pylist()
+    pairs = lake.read_pairs(workspace.lake, day, day, "1GB").slice(0, 30).to_pylist()
     edges = [Edge(*(row[name] for name in Edge._fields)) for row in pairs]
     judged = tuple(JudgedEdge(edge, frozenset(), 9.0) for edge in edges)
     given = Verdict("20260115-earlier", day, "true", "stolen", "ann", NOW, LAST, None, judged)

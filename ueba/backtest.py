@@ -117,7 +117,8 @@ def backtest(
     model, trained_for = learn(plan.train_until), plan.first
     with clock.stage("score"):
         history = walk.history_before(root, plan.first, config, learning=learning)
-    for edges in walk.walk(root, history, plan.first, plan.last, learning):
+    days_of_lake = walk.walk(root, history, plan.first, plan.last, config.ingest.memory_limit, learning)
+    for edges in days_of_lake:
         if (edges.day - trained_for).days >= plan.retrain_days:
             model, trained_for = learn(edges.day - dt.timedelta(days=1)), edges.day
         with clock.stage("score"):

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from ueba import findings, graph, stages
 from ueba.config import Config
 from ueba.contracts.night import Night
-from ueba.ingest import IngestReport
+from ueba.contracts.report import IngestReport
 from ueba.memory import Memory
 from ueba.progress import Clock, Progress, quiet
 from ueba.workspace import Workspace

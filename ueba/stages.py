@@ -8,19 +8,24 @@ from __future__ import annotations
 
 import datetime as dt
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from ueba import files, findings
+<<<<<<< HEAD
+=======
+from ueba.config import Config
+from ueba.contracts.report import IngestReport
+>>>>>>> lake
 from ueba.detect.day import Past, score_day
 from ueba.detect.past import walk
 from ueba.detect.score import inspection, train
 from ueba.detect.score.detector import Detector
 from ueba.errors import WorkspaceError
 from ueba.findings import Findings
-from ueba.ingest import IngestReport, ingest, ingest_all, lake
+from ueba.ingest import IngestOptions, Options, ingest, ingest_all, lake
+from ueba.ingest.read import Progress as FileProgress
 from ueba.investigate.entity import EntityContext
 from ueba.investigate.explain import day as explaining
 from ueba.investigate.explain import kept
@@ -29,14 +34,30 @@ from ueba.progress import Progress, quiet
 from ueba.workspace import Workspace
 
 
-def read(memory: Memory, paths: Sequence[str], log_format: str, **options: Any) -> list[IngestReport]:
-    """Read log files, folders and archives into the lake. The report of a file that cannot be read says why."""
-    return ingest_all(paths, log_format, memory.workspace.lake, **{**_reading(memory), **options})
+def read(
+    memory: Memory,
+    paths: Sequence[str],
+    log_format: str,
+    log: Options | None = None,
+    progress: Callable[[str], FileProgress] | None = None,
+    notify: Callable[[str], None] = lambda message: None,
+) -> list[IngestReport]:
+    """Read log files, folders and archives into the lake. The report of a file that cannot be read says why.
+    log: what the log does not say; by default the configuration's epoch"""
+    config = memory.config
+    options = IngestOptions(log or log_options(config), config.ingest.memory_limit)
+    return ingest_all(paths, log_format, memory.workspace.lake, options, progress, notify)
 
 
+<<<<<<< HEAD
 def _reading(memory: Memory) -> dict[str, Any]:
     config = memory.config.ingest
     return {"epoch": files.utc(config.epoch), "memory_limit": config.memory_limit}
+=======
+def log_options(config: Config) -> Options:
+    """What the configuration says about logs."""
+    return Options(epoch=files.utc(config.ingest.epoch))
+>>>>>>> lake
 
 
 def learn(memory: Memory, until: dt.date, progress: Progress = quiet) -> Detector:
@@ -49,7 +70,7 @@ def learn(memory: Memory, until: dt.date, progress: Progress = quiet) -> Detecto
 def score(memory: Memory, day: dt.date) -> Findings:
     """Score a day of the lake with what was known before it, and keep its findings and explanations."""
     model, past = memory.model_for(day), memory.past(day)
-    edges = walk.day_edges(memory.workspace.lake, past.history, day)
+    edges = walk.day_edges(memory.workspace.lake, past.history, day, memory.config.ingest.memory_limit)
     if not len(edges.table):
         raise WorkspaceError(f"no edges on {day}; `ueba ingest` its logs first")
     found, _ = score_day(model, past, edges, memory.config.incidents)
@@ -61,11 +82,12 @@ def score(memory: Memory, day: dt.date) -> Findings:
 def score_file(memory: Memory, path: str, log_format: str) -> Iterator[Findings]:
     """Score every edge of a log file, a day at a time, by what the lake knew before that day. Nothing is kept."""
     with tempfile.TemporaryDirectory() as folder:
-        aside = Workspace(Path(folder))
-        ingest(path, log_format, aside.lake, known=memory.workspace.lake, **_reading(memory))
+        aside, memory_limit = Workspace(Path(folder)), memory.config.ingest.memory_limit
+        options = IngestOptions(log_options(memory.config), memory_limit, beside=memory.workspace.lake)
+        ingest(path, log_format, aside.lake, options)
         for day in lake.days(aside.lake):
             past: Past = memory.past(day)
-            edges = walk.day_edges(aside.lake, past.history, day)
+            edges = walk.day_edges(aside.lake, past.history, day, memory_limit)
             everything = replace(memory.config.incidents, candidates=len(edges.table))
             found, _ = score_day(memory.model, past, edges, everything)
             yield found
@@ -78,7 +100,8 @@ def inspect(
     model, config, root = memory.model, memory.config, memory.workspace.lake
     days, how = inspection.days_to_inspect(lake.days(root), model, first, last)
     history = memory.history_before(days[0])
-    edges = inspection.score_again(root, model, days, history, memory.lessons, progress)
+    walked = walk.walk(root, history, days[0], days[-1], config.ingest.memory_limit, memory.lessons)
+    edges = inspection.score_again(model, days, history, walked, progress)
     return inspection.inspect(edges, how, config, model.facts.least_score(config.incidents.budget))
 
 

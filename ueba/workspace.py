@@ -1,10 +1,10 @@
-"""Where things are kept: one folder, `--workspace`, `UEBA_WORKSPACE` or `./ueba-workspace`.
+"""Where the data of one organisation is: one folder, `--workspace`, `UEBA_WORKSPACE` or `./ueba-workspace`.
 
-lake/        daily edges, see `ueba.ingest.lake`
+lake/        events and daily edges, see `ueba.ingest.lake`
 history/     what was normal as of the last day learned
 model/       the model in use, see `ueba.detect.score.detector`
 findings/    day=YYYY-MM-DD.json, the incidents of each scored day, and day=YYYY-MM-DD.parquet, its strangest edges
-feedback/    verdicts.jsonl and rules.toml: what analysts said, see `ueba.triage.log` and `ueba.triage.rules`
+feedback/    verdicts.jsonl and rules.toml: what analysts decided, see `ueba.triage.log` and `ueba.triage.rules`
 graph/       the bundled graph server: data, log, passwords
 runs/        one JSON file a run: inputs, counts, timings
 """
@@ -18,13 +18,18 @@ from pathlib import Path
 from typing import Any
 
 from ueba import files
+from ueba.config import IngestConfig
 
 
 @dataclass(frozen=True)
 class Workspace:
-    """The folders of a workspace. Nothing is made before it is written to."""
+    """The folders of a workspace. Nothing is made before it is written to.
+
+    memory_limit: of DuckDB when it reads the lake, `ingest.memory_limit` of the configuration
+    """
 
     root: Path
+    memory_limit: str = IngestConfig.memory_limit
 
     @property
     def lake(self) -> Path:
@@ -51,14 +56,13 @@ class Workspace:
         return self.root / "runs"
 
     def locked(self) -> contextlib.AbstractContextManager[None]:
-        """One writer at a time. Raises WorkspaceError if another process is at work; the lock goes with the
-        process."""
+        """Hold the lock of the workspace. Raises WorkspaceError if another process holds it."""
         return files.locked(
             self.root / ".lock", f"{self.root}: another run is at work here; wait for it to end"
         )
 
     def record_run(self, name: str, facts: dict[str, Any]) -> Path:
-        """Write what a run did, `runs/<time>-<name>.json`."""
+        """Write the record of a run, `runs/<time>-<name>.json`. facts: JSON values"""
         now = dt.datetime.now(dt.UTC)
         path = self.runs / f"{now:%Y%m%dT%H%M%S%f}Z-{name}.json"
         files.write_json(path, {"schema_version": 1, "run": name, "finished": now.isoformat(), **facts})

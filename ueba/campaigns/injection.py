@@ -16,7 +16,9 @@ from ueba.errors import UsageError, WorkspaceError
 from ueba.ingest import batch, lake
 
 
-def inject(root: Path, copy: Path, first: dt.date, last: dt.date, wanted: Wanted) -> pd.DataFrame:
+def inject(
+    root: Path, copy: Path, first: dt.date, last: dt.date, wanted: Wanted, memory_limit: str
+) -> pd.DataFrame:
     """Make `copy`, the lake of `root` with campaigns on its working days from `first` to `last`. Returns
     their labels, LABEL_COLUMNS.
 
@@ -29,12 +31,12 @@ def inject(root: Path, copy: Path, first: dt.date, last: dt.date, wanted: Wanted
         raise WorkspaceError(
             f"{root}: no edges in the {OBSERVED_DAYS} days before {first}, from which campaigns are written"
         )
-    scene = observe(lake.query(root, before[0], before[-1], as_observed, "1GB"))
+    scene = observe(lake.query(root, before[0], before[-1], as_observed, memory_limit))
     events = invent(scene, working_days(root, first, last), wanted)
     copy_lake(root, copy)
     if len(events):
         name = f"campaigns, seed={wanted.seed}, strength={wanted.strength}"
-        batch.keep(events.drop_columns(["kind", "campaign"]), name, copy)
+        batch.keep(events.drop_columns(["kind", "campaign"]), name, copy, memory_limit)
     frame: pd.DataFrame = labels(events).to_pandas()
     return frame
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import zoneinfo
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +27,7 @@ from ueba.contracts import versions
 from ueba.text import plain
 
 if TYPE_CHECKING:
-    from ueba.ingest import IngestReport
+    from ueba.contracts.report import IngestReport
 
 SIMULATED = ("lanl", "csv", "windows", "ocsf")  # log formats that `ueba.simulate.formats` writes
 FEW_FILES = 5  # so many are shown one by one, more as totals
@@ -105,8 +106,27 @@ def ingest(
 
     if not given and not entities:
         raise UsageError("nothing to read; name log files, or tables with --entities")
+<<<<<<< HEAD
     reports = read(settings, given, log_format, entities, log_times(**times))
     print_reports(reports, output_format)
+=======
+    if timezone not in zoneinfo.available_timezones():
+        raise UsageError(
+            f"--timezone {timezone}: not a zone; use a name of the IANA database, as Europe/Berlin"
+        )
+    log = replace(stages.log_options(settings.config), year=year, timezone=timezone)
+    if epoch is not None:
+        log = replace(log, epoch=_date(epoch))
+    with settings.workspace.locked(), output.progress() as progress:
+        for path in entities:
+            output.note(f"{path}: {tables.write(path, settings.workspace.lake):,} entities")
+        show = output.file_progress(progress)
+        log_format = log_formats[0] if log_formats else "auto"
+        memory = Memory(settings.workspace, settings.config)
+        reports = stages.read(memory, given, log_format, log, show, output.note)
+    settings.workspace.record_run("ingest", {"files": [each.to_dict() for each in reports]})
+    print_reports(reports, "json" if as_json else shown[0] if shown else "table")
+>>>>>>> lake
     fail_if_bad(reports, given, fail_on_drops)
 
 
@@ -176,8 +196,13 @@ def print_reports(reports: Sequence[IngestReport], output_format: str) -> None:
             if not each.problem:
                 print_report(each)
         return
+<<<<<<< HEAD
     output.table(report.by_format(reports))
     output.table(report.reasons(reports), ("format", "what", "records", "files", "example"))
+=======
+    output.emit([each._asdict() for each in report.by_format(reports)], "table")
+    output.emit([each._asdict() for each in report.reasons(reports)], "table", report.ReasonTotals._fields)
+>>>>>>> lake
     for each in reports:
         for begin, end in each.gaps:
             output.echo(f"{each.file}: no event from {begin} to {end}, where many were to be expected")
@@ -237,10 +262,16 @@ def sources(settings: Settings, window_days: int, limit: int, only_silent: bool,
     """
     from ueba.ingest import silence
 
+<<<<<<< HEAD
     rows = silence.reporters(settings.workspace.lake, window_days)
     rows = [row for row in rows if row["state"] == "silent" or not only_silent]
     shown = rows[:limit] if output_format == "table" else rows
     output.emit(shown, output_format, versions.REPORTER, silence.COLUMNS)
+=======
+    found = silence.reporters(settings.workspace.lake, window_days, settings.workspace.memory_limit)
+    rows = [reporter.row() for reporter in found if reporter.is_silent or not only_silent]
+    output.emit(rows[: limit if output_format == "table" else None], output_format, silence.COLUMNS)
+>>>>>>> lake
     if only_silent and rows:
         raise click.exceptions.Exit(1)
 

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from ueba.contracts.incident import Incident
-from ueba.ingest.report import IngestReport
+from ueba.contracts.report import IngestReport
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
@@ -18,22 +18,13 @@ import pyarrow as pa
 from ueba.contracts import reason
 from ueba.contracts.edge import Edge
 from ueba.contracts.reason import Reasons
+from ueba.contracts.table import Column
 
 if TYPE_CHECKING:
     import pandas as pd
 
 VERSION = "3"  # of the Parquet file
 _VERSION_KEY = b"ueba.scored_edges"
-
-
-class Column(NamedTuple):
-    """A column of scored edges, its type on disk, its unit and meaning."""
-
-    name: str
-    type: pa.DataType
-    unit: str
-    meaning: str
-
 
 _names = pa.list_(pa.string())
 COLUMNS = (

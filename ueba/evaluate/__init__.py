@@ -77,12 +77,14 @@ def span(
     return Span(train_until or first - dt.timedelta(days=1), first, last or days[-1])
 
 
-def injected(root: Path, copy: Path, when: Span, wanted: Wanted) -> tuple[Path, pd.DataFrame]:
+def injected(
+    root: Path, copy: Path, when: Span, wanted: Wanted, memory_limit: str
+) -> tuple[Path, pd.DataFrame]:
     """A copy of a lake with campaigns hidden in its scored days, and their labels, see `ueba.campaigns`."""
     from ueba import campaigns
     from ueba.evaluate import measure
 
-    labels = campaigns.inject(root, copy, when.first, when.last, wanted)
+    labels = campaigns.inject(root, copy, when.first, when.last, wanted, memory_limit)
     return copy, measure.with_days(labels)
 
 

@@ -227,7 +227,8 @@ def prepare(
     history = History(config.history.half_life_days)
     generators = [np.random.default_rng(seeded(config.train, seed).seed) for seed in range(seeds)]
     known_users = known_places = 0
-    for done, (day, batch, _) in enumerate(walk.walk(root, history, min(planned), max(planned))):
+    days = walk.walk(root, history, min(planned), max(planned), config.ingest.memory_limit)
+    for done, (day, batch, _) in enumerate(days):
         progress("read", done, len(planned))
         day_on_disk = Day(folder, day, planned[day])
         day_on_disk.write(history, batch)

@@ -50,7 +50,8 @@ def load(
     steps = len(days) * MOST_TABLES
     for done, day in enumerate(days):
         progress("load", done * MOST_TABLES, steps)
-        for table, (name, rows) in enumerate(load_day(store, workspace.lake, day), start=1):
+        loaded = load_day(store, workspace.lake, day, workspace.memory_limit)
+        for table, (name, rows) in enumerate(loaded, start=1):
             progress("load", done * MOST_TABLES + table, steps)
             counts[name] += rows
         if day in scored:

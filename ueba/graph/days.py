@@ -20,7 +20,7 @@ _LABELS = {"service": ["ServiceAccount"], "machine": ["MachineAccount"]}  # by k
 _COUNTS = ("count", "failures", "first_seen", "last_seen")
 
 
-def load_day(store: Store, root: Path, day: dt.date) -> Iterator[tuple[str, int]]:
+def load_day(store: Store, root: Path, day: dt.date, memory_limit: str) -> Iterator[tuple[str, int]]:
     """Load one day of the lake, unless the graph holds it, made from the same files. Yields the label or
     type, and the number of rows, of each table once it is loaded."""
     batches = batches_of(root, day)
@@ -29,7 +29,8 @@ def load_day(store: Store, root: Path, day: dt.date) -> Iterator[tuple[str, int]
     # The graph may hold edges of the day that the lake does not have any more: an earlier load was
     # interrupted, late events came, or a name was resolved.
     store.clear(ontology.SCHEMA, "day", day.isoformat())
-    for item, table in day_tables(lake.read_pairs(root, day, day), day, lake.administrators(root)):
+    pairs = lake.read_pairs(root, day, day, memory_limit)
+    for item, table in day_tables(pairs, day, lake.administrators(root)):
         if isinstance(item, Node):
             yield item.label, store.load_nodes(item, table)
         else:

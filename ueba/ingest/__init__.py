@@ -1,107 +1,106 @@
-"""Log files -> events -> daily edges in the lake. `ingest` is the road; each stage is one module.
+"""Log files -> events -> daily edges in the lake. Each stage is one module.
 
-files      what was given -> files                  framing    a file -> records
-read       a file -> numbered records               sources    records -> events, one file per log family
-events     the contract of an event                 fields     what sources read records with
-identity   one spelling for a name                  batch      files -> events in the lake, and their reports
-evidence   what events tell of entities             entities   who is who, from all of it; given: tables of entities
-witnesses  one logon, one event                     edges      events -> daily edges
-build      the events of a day -> its edges         lake       all of it <-> Parquet
-report     what became of every record              silence    who stopped reporting
+files      arguments -> files to read          framing    a file -> records
+read       a file -> numbered records          sources    records -> events, one module a log format
+events     fields of records -> events         fields     what log sources read fields with
+identity   one spelling for a name             batch      files -> events in the lake, and their reports
+evidence   what events prove about entities    entities   who is who, from all evidence; given: entity tables
+witnesses  one logon, one event                edges      events -> daily edges
+build      events of a day -> its edges        lake       everything <-> Parquet
+tally      rows of a batch, counted            steps      SQL in named steps
+report     totals over files, gaps             silence    who stopped reporting
+raw        the events behind an edge
 """
 
 from __future__ import annotations
 
 import contextlib
-import datetime as dt
-from collections.abc import Callable, Sequence
-from itertools import chain
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TypeVar
 
 import pyarrow as pa
 
+from ueba.contracts.report import IngestReport
 from ueba.errors import InputError
-from ueba.ingest import files
+from ueba.ingest import batch, files, sources
+from ueba.ingest.batch import DEFAULTS, IngestOptions
+from ueba.ingest.files import File
 from ueba.ingest.read import Feed, Progress
-from ueba.ingest.report import IngestReport
+from ueba.ingest.sources import AUTO, Options
 
-__all__ = ["EPOCH", "IngestReport", "events_of", "ingest", "ingest_all"]
+__all__ = ["IngestOptions", "IngestReport", "Options", "events_of", "ingest", "ingest_all"]
 
-EPOCH = dt.datetime(1970, 1, 1)
 T = TypeVar("T")
 
 
 def ingest_all(
-    given: Sequence[str],
-    format: str,
+    paths: Sequence[str],
+    log_format: str,
     root: Path,
-    *,
-    epoch: dt.datetime = EPOCH,
-    year: int | None = None,
-    timezone: str = "UTC",
-    memory_limit: str = "1GB",
-    known: Path | None = None,
+    options: IngestOptions = DEFAULTS,
     progress: Callable[[str], Progress] | None = None,
-    say: Callable[[str], None] = lambda message: None,
+    notify: Callable[[str], None] = lambda message: None,
 ) -> list[IngestReport]:
     """Read log files, folders, archives, globs (`-` is standard input) into the lake at `root`, and make its
-    edges anew.
+    daily edges again.
 
     The same content twice changes nothing; the order of files and what they repeat of each other does not
-    matter. A file that cannot be read has a report that says why; what is given and is not there is an
-    InputError. known: another lake, whose knowledge of entities counts too; progress: of the file of a name;
-    say: is told what was passed over"""
-    from ueba.ingest import batch
-    from ueba.ingest.sources import AUTO, Options, find
+    matter. A file that cannot be read, or is not there, does not stop the others: its report says why.
+    progress: of the file of a name; notify: receives messages about skipped files
 
-    options = Options(epoch, year, timezone)
-    if format != AUTO:
-        find(format, options)  # a wrong format is the error of the command, not of each file
-    for each in given:
-        files.check(each)
-    found = chain.from_iterable(files.find(each, say) for each in given)
-    first = next(found, None)
-    every = found if first is None else chain([first], found)
-    return batch.ingest(every, format, root, options, memory_limit, known, progress)
+    Raises UsageError if the log format is unknown."""
+    if log_format != AUTO:
+        sources.find(log_format, options.log)  # an unknown format is one error, not one of each file
+    missing = [path for path in paths if _problem(path)]
+    if paths and len(missing) == len(paths):  # no lake for a misspelt name
+        return [IngestReport(file=files.shown(path), problem=_problem(path)) for path in missing]
+    found = (file for path in paths for file in _files(path, notify))
+    return batch.ingest(found, log_format, root, options, progress)
+
+
+def _problem(path: str) -> str | None:
+    """Why a path cannot be read, as far as that is known before anything is read."""
+    try:
+        files.check(path)
+    except InputError as problem:
+        return str(problem)
+    return None
+
+
+def _files(path: str, notify: Callable[[str], None]) -> Iterator[File]:
+    """The files that an argument names, the last of them one that cannot be opened if it names none."""
+    try:
+        yield from files.find(path, notify)
+    except InputError as problem:
+        yield files.broken(files.shown(path), str(problem))
 
 
 def ingest(
     path: str | Path,
-    format: str,
+    log_format: str,
     root: Path,
-    *,
-    epoch: dt.datetime = EPOCH,
-    memory_limit: str = "1GB",
-    known: Path | None = None,
+    options: IngestOptions = DEFAULTS,
     progress: Progress | None = None,
 ) -> IngestReport:
-    """Read one log file. Raises InputError where it cannot be read."""
+    """Read one log file into the lake at `root`. Raises InputError if it cannot be read."""
     shown = None if progress is None else lambda name: progress
-    reports = ingest_all(
-        [str(path)], format, root, epoch=epoch, memory_limit=memory_limit, known=known, progress=shown
-    )
-    report = only(reports, path)
+    report = only(ingest_all([str(path)], log_format, root, options, shown), path)
     if report.problem:
         raise InputError(report.problem)
     return report
 
 
-def events_of(
-    path: str | Path, format: str = "auto", *, year: int | None = None, timezone: str = "UTC"
-) -> pa.Table:
-    """The events of one log file as its source finds them, dropped records too; columns as
-    `ueba.ingest.events` lists them."""
+def events_of(path: str | Path, log_format: str = AUTO, options: IngestOptions = DEFAULTS) -> pa.Table:
+    """The events of one log file as its log source finds them, dropped records too; columns
+    `event.COLUMNS`. Raises InputError if the file cannot be read."""
     found = list(files.find(str(path)))
     with contextlib.closing(Feed(only(found, path))) as feed:
-        from ueba.ingest import batch
-        from ueba.ingest.sources import Options
-
-        return batch.events_of(feed, format, Options(year=year, timezone=timezone))
+        return batch.events_of(feed, log_format, options)
 
 
 def only(found: Sequence[T], path: str | Path) -> T:
-    """The one file that a path was to name, or what became of it."""
+    """The one file that a path names, or its report. Raises InputError if it names several."""
     if len(found) != 1:
-        raise InputError(f"{path}: holds {len(found)} files, and one was to be read")
+        raise InputError(f"{path}: has {len(found)} files; name one of them")
     return found[0]

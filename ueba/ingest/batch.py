@@ -1,15 +1,14 @@
-"""Log files -> events in the lake, a batch at a time: read in slices, accounted for record by record,
-written, published.
+"""Log files -> events in the lake, a batch at a time: read in slices, every record accounted for, written,
+published.
 
-A batch is as many files as fill a slice: a folder of thousands of small files makes few batches, a large
-file one of its own. Leaves out how records are read (`read`), understood (`sources`) and kept (`lake`), and
-what edges they make (`build`).
+A batch is as many files as fill a slice: a folder of thousands of small files makes few batches, a large file
+one of its own. Leaves out how records are read (`read`), understood (`sources`) and kept (`lake`), and what
+edges they make (`build`).
 """
 
 from __future__ import annotations
 
 import contextlib
-import datetime as dt
 import hashlib
 import json
 import shutil
@@ -22,54 +21,79 @@ from typing import Any
 import duckdb
 import ibis
 import ibis.expr.types as ir
+import msgspec
 import pyarrow as pa
 
+from ueba.config import IngestConfig
+from ueba.contracts.event import HEADER, NOT_A_LOGON, TIME_IN_THE_FUTURE
+from ueba.contracts.manifest import LAKE_VERSION, Manifest, ManifestFile
+from ueba.contracts.report import IngestReport
 from ueba.errors import InputError
-from ueba.ingest import build, edges, events, identity, lake, read, sources
-from ueba.ingest import report as reports_of
+from ueba.ingest import build, edges, events, identity, lake, read, report, sources, tally
 from ueba.ingest.files import File
 from ueba.ingest.identity import evidence
 from ueba.ingest.read import Feed, Progress
-from ueba.ingest.report import IngestReport
 from ueba.ingest.sources import AUTO, Options, Sample, Source
+from ueba.ingest.steps import Step, execute
+from ueba.ingest.tally import Tally
 
-DEFAULTS = Options()
-MEMORY = "1GB"  # for events that were made
 EXAMPLE = 120  # characters of a dropped record that a report shows
-FUTURE = "time in the future"
 GROUP_FILES = 2000  # files in a batch, at most
 
 
-def chosen(feed: Feed, format: str, options: Options) -> tuple[Source, Sample]:
-    """How to read a file: as `--format` says, or as its first records show."""
+@dataclass(frozen=True)
+class IngestOptions:
+    """How log files are read into a lake.
+
+    log:          what a log does not say, and the user can
+    memory_limit: of DuckDB, beyond which it writes to disk
+    beside:       another lake, whose evidence and entity tables count too
+    """
+
+    log: Options = Options()
+    memory_limit: str = IngestConfig.memory_limit
+    beside: Path | None = None
+
+
+DEFAULTS = IngestOptions()
+
+
+def log_source(feed: Feed, log_format: str, options: Options) -> tuple[Source, Sample]:
+    """The log source of a file: that of the log format, or the one that recognises the first records."""
     sample = Sample(feed.path, feed.sample, feed.modified)
-    return sources.detect(sample, options) if format == AUTO else sources.find(format, options), sample
+    found = sources.detect(sample, options) if log_format == AUTO else sources.find(log_format, options)
+    return found, sample
 
 
-def events_of(feed: Feed, format: str, options: Options = DEFAULTS) -> pa.Table:
-    """The events of one file before names are unified, dropped records with them; columns as `events` lists
-    them."""
-    source, sample = chosen(feed, format, options)
-    found = ibis.to_sql(source.events(ibis.table(events.LINES, name="lines"), sample), dialect="duckdb")
-    made = []
-    with lake.connect(MEMORY) as connection:
+def events_of(feed: Feed, log_format: str, options: IngestOptions = DEFAULTS) -> pa.Table:
+    """The events of one file before names are unified, dropped records too; columns `event.COLUMNS`."""
+    source, sample = log_source(feed, log_format, options.log)
+    parse = ibis.to_sql(source.events(ibis.table(events.LINES, name="lines"), sample), dialect="duckdb")
+    tables = []
+    with lake.connect(options.memory_limit) as connection:
         for lines in feed.slices(source.has_rows(sample)):
             connection.register("lines", lines)
-            made.append(connection.sql(f"SELECT * FROM ({found}) ORDER BY line").to_arrow_table())
-    return pa.concat_tables(made) if made else events.SCHEMA.to_pyarrow().empty_table()
+            tables.append(connection.sql(f"SELECT * FROM ({parse}) ORDER BY line").to_arrow_table())
+    return pa.concat_tables(tables) if tables else events.SCHEMA.to_pyarrow().empty_table()
 
 
 # --- a batch ------------------------------------------------------------------------------------------------
 
 
-MADE = Source("events", {}, lambda lines, sample: lines, canonical=True)  # of events that were made
+GENERATED = Source("events", {}, lambda lines, sample: lines, canonical=True)  # of events that no log holds
 NOTHING = Source("", {}, lambda lines, sample: lines)  # of a file that could not be read
 
 
 @dataclass
 class Reading:
-    """One file of a batch: what is known of it when all its records were read. `known`: its content is in
-    the lake already."""
+    """One file of a batch, after all its records were read.
+
+    settings: every setting on which its events depend
+    unread:   fields that nothing reads
+    digest:   of its content; empty until it was read to its end
+    is_known: the same content is in the lake already, read in the same way
+    problem:  why it could not be read
+    """
 
     name: str
     source: Source
@@ -78,20 +102,26 @@ class Reading:
     digest: str = ""
     lines: int = 0
     seconds: float = 0.0
-    known: bool = False
+    is_known: bool = False
     problem: str = ""
 
 
 @dataclass
 class Batch:
-    """Files on their way into the lake. Records of small files are parsed together, as far as the same
-    expression reads them."""
+    """Files on their way into the lake. Records of small files are parsed together, as far as the same SQL
+    reads them.
+
+    folder:  of Parquet files, the events
+    waiting: lines that are not parsed yet, with the number of their file
+    parse:   SQL that parses them
+    bytes:   of all lines
+    """
 
     connection: duckdb.DuckDBPyConnection
     folder: Path
     files: list[Reading] = field(default_factory=list)
-    waiting: list[pa.Table] = field(default_factory=list)  # `lines` with `file`, for `parse`
-    parse: str = ""  # SQL
+    waiting: list[pa.Table] = field(default_factory=list)
+    parse: str = ""
     bytes: int = 0
 
     @classmethod
@@ -100,19 +130,17 @@ class Batch:
         return cls(lake.connect(memory_limit, temporary), temporary / "events")
 
     def read(self, feed: Feed, source: Source, sample: Sample) -> Reading:
-        """All records of a file."""
+        """Read all records of a file."""
         parse, number = parsing(source, sample), len(self.files)
         if parse != self.parse:
             self.flush()
         self.parse = parse
-        reading = Reading(
-            feed.path, source, source.settings | {"lake_version": lake.VERSION}, unread(sample, source)
-        )
+        settings = source.settings | {"lake_version": LAKE_VERSION}
+        reading = Reading(feed.path, source, settings, unread(sample, source))
         self.files.append(reading)
         for lines in feed.slices(source.has_rows(sample)):
-            self.waiting.append(
-                lines.append_column(events.FILE, pa.repeat(pa.scalar(number, pa.int32()), len(lines)))
-            )
+            numbers = pa.repeat(pa.scalar(number, pa.int32()), len(lines))
+            self.waiting.append(lines.append_column(events.FILE, numbers))
             self.bytes += lines.nbytes
             if sum(table.nbytes for table in self.waiting) > read.SLICE / 2:
                 self.flush()
@@ -120,14 +148,14 @@ class Batch:
         return reading
 
     def give_up(self, name: str, problem: str) -> Reading:
-        """The file that was being read has a problem; what was read of it does not count."""
+        """Note the problem of the file that was being read; what was read of it does not count."""
         if not self.files or self.files[-1].name != name or self.files[-1].digest:
             self.files.append(Reading(name, NOTHING, {}, ()))
         self.files[-1].problem = problem
         return self.files[-1]
 
     def flush(self) -> None:
-        """Parse what waits, and write it."""
+        """Parse the lines that wait, and write their events."""
         if self.waiting:
             self.connection.register("lines", pa.concat_tables(self.waiting))
             self.write(self.parse)
@@ -135,257 +163,160 @@ class Batch:
             self.waiting = []
 
     def write(self, rows: str) -> None:
-        """More Parquet files in the batch's folder, one for each thread."""
+        """Write the rows of a query as more Parquet files of the batch, one for each thread."""
         name = f"{len(list(self.folder.iterdir())):06}"
-        self.connection.execute(
-            f"COPY ({rows}) TO '{build.quoted(self.folder)}' (FORMAT parquet, PARQUET_VERSION V2, PER_THREAD_OUTPUT true,"
-            f" OVERWRITE_OR_IGNORE true, FILENAME_PATTERN '{name}-{{i}}')"
+        copy = (
+            f"COPY ({rows}) TO '{build.quoted(self.folder)}' (FORMAT parquet, PARQUET_VERSION V2,"
+            f" PER_THREAD_OUTPUT true, OVERWRITE_OR_IGNORE true, FILENAME_PATTERN '{name}-{{i}}')"
         )
+        execute(self.connection, Step("batch_rows", copy))
 
     def is_full(self) -> bool:
         return self.bytes > read.SLICE or len(self.files) >= GROUP_FILES
 
-    def publish(self, root: Path, temporary: Path) -> list[lake.Manifest]:
-        """Into the lake, visible at once. Returns its manifest, or nothing if it brings nothing new."""
+    def publish(self, root: Path, temporary: Path) -> list[Manifest]:
+        """Put the batch into the lake, visible at once. Returns its manifest, or nothing if it brings nothing
+        new."""
         self.flush()
-        kept = self.accounts()
         manifests = []
+        kept = self.manifest_files()
         if any(kept):
-            self.connection.execute(
-                f"COPY ({self.evidence()}) TO '{build.quoted(temporary / 'evidence.parquet')}' (FORMAT parquet)"
-            )
-            content = [[entry["digest"], entry["how"]["settings"]] for entry in kept if entry]
-            batch = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:32]
-            manifests = [
-                {"lake_version": lake.VERSION, "id": batch, "number": next_number(root), "files": kept}
-            ]
+            path = temporary / "evidence.parquet"
+            copy = f"COPY ({self.evidence()}) TO '{build.quoted(path)}' (FORMAT parquet)"
+            execute(self.connection, Step("batch_evidence", copy))
+            manifests = [Manifest(id=batch_id(kept), number=next_number(root), files=kept)]
             lake.publish(root, temporary, manifests[0])
         self.connection.close()
         shutil.rmtree(self.folder, ignore_errors=True)
         return manifests
 
     def evidence(self) -> str:
-        """SQL: what the events tell of entities."""
-        if not any(self.folder.iterdir()):
+        """SQL: what the events prove about entities."""
+        if not self.has_rows():
             return f"SELECT 0 AS file, * FROM ({evidence.EMPTY})"
         formats = " ".join(
-            f"WHEN {n} THEN '{build.quoted(reading.source.name)}'" for n, reading in enumerate(self.files)
-        )
-        canonical = (
-            ", ".join(str(n) for n, reading in enumerate(self.files) if reading.source.canonical) or "-1"
-        )
-        named = (
-            f"SELECT *, CASE file {formats} END AS format, file IN ({canonical}) AS canonical FROM {self.all}"
-        )
-        return evidence.query(f"({named} WHERE dropped IS NULL)")
-
-    @property
-    def all(self) -> str:
-        return build.rows_in(self.folder)
-
-    def accounts(self) -> list[dict[str, Any] | None]:
-        """Each file as a manifest has it, every record accounted for; None for those that are known or have
-        a problem."""
-        per_file: dict[str, dict[int, list[tuple[Any, ...]]]] = {}
-        if any(self.folder.iterdir()):
-            per_file = {
-                what: grouped(self.connection.execute(sql.format(all=self.all)).fetchall())
-                for what, sql in ACCOUNTS.items()
-            }
-        return [
-            None
-            if reading.known or reading.problem
-            else account(reading, {what: per_file.get(what, {}).get(number, []) for what in ACCOUNTS})
+            f"WHEN {number} THEN '{build.quoted(reading.source.name)}'"
             for number, reading in enumerate(self.files)
-        ]
-
-
-# What reports are made of: rows that begin with the number of the file.
-ACCOUNTS = {
-    "dropped": "SELECT file, dropped, count(*), min_by(example, line), min(line) FROM {all} WHERE dropped IS NOT NULL"
-    " GROUP BY 1, 2 ORDER BY 3 DESC, 2",
-    "notes": "SELECT file, note, count(*), min_by(example, line), min(line) FROM {all} WHERE note IS NOT NULL AND dropped IS NULL"
-    " GROUP BY 1, 2 ORDER BY 3 DESC, 2",
-    "days": "SELECT file, time::DATE::VARCHAR, min(time), max(time), count(*), count(event_id), count(witness),"
-    f" count(*) FILTER (action IN ({build.EVIDENT})) FROM {{all}} WHERE dropped IS NULL GROUP BY 1, 2 ORDER BY 2",
-    "repeated": "SELECT file, count(event_id) - count(DISTINCT (event_id, time)) FILTER (event_id IS NOT NULL) FROM {all}"
-    " WHERE dropped IS NULL GROUP BY 1",
-    "names": 'SELECT file, count(DISTINCT "user"), count(DISTINCT source), count(DISTINCT target) FROM {all}'
-    " WHERE dropped IS NULL GROUP BY 1",
-    "hours": "SELECT file, date_trunc('hour', time), count(*) FROM {all} WHERE dropped IS NULL GROUP BY 1, 2",
-}
-
-
-def grouped(rows: list[tuple[Any, ...]]) -> dict[int, list[tuple[Any, ...]]]:
-    """Rows by their first value, without it."""
-    found: dict[int, list[tuple[Any, ...]]] = {}
-    for number, *values in rows:
-        found.setdefault(number, []).append(tuple(values))
-    return found
-
-
-def account(reading: Reading, rows: dict[str, list[tuple[Any, ...]]]) -> dict[str, Any] | None:
-    """One file as a manifest has it. It has a problem, and there is none, where nothing reads as the
-    format."""
-    dropped = {reason: count for reason, count, _, _ in rows["dropped"]}
-    notes = {note: count for note, count, _, _ in rows["notes"]}
-    examples = {
-        reason: f"{reading.name}:{line}: {sources.printable(text or '')}"
-        for reason, _, text, line in (*rows["dropped"], *rows["notes"])
-    }
-    counts = [sum(day[n] for day in rows["days"]) for n in range(3, 7)] if rows["days"] else [0] * 4
-    events_, with_id, with_witness, evident = counts
-    if events_ + sum(dropped.values()) != reading.lines:
-        raise AssertionError(
-            f"{reading.lines} records became {events_} events and {sum(dropped.values())} dropped ones"
         )
-    understood = events_ or any(reason.startswith(events.NOT_A_LOGON) for reason in dropped)
-    if reading.lines and not understood and set(dropped) != {events.HEADER}:
-        said = "; ".join(f"{reason}: {count}" for reason, count in dropped.items())
-        shown = next(iter(examples.values()))
-        reading.problem = f"{reading.name}: no line reads as {reading.source.name} ({said}), as\n  {shown}\nsay what it is with --format"
+        canonical = [str(number) for number, reading in enumerate(self.files) if reading.source.canonical]
+        return evidence.query(
+            f"(SELECT *, CASE file {formats} END AS format,"
+            f" file IN ({', '.join(canonical) or '-1'}) AS canonical"
+            f" FROM {build.rows_in(self.folder)} WHERE dropped IS NULL)"
+        )
+
+    def has_rows(self) -> bool:
+        return any(self.folder.iterdir())
+
+    def manifest_files(self) -> tuple[ManifestFile | None, ...]:
+        """Each file as the manifest has it; None if it is known or has a problem."""
+        tallies = tally.count(self.connection, build.rows_in(self.folder)) if self.has_rows() else {}
+        return tuple(
+            None
+            if reading.is_known or reading.problem
+            else manifest_file(reading, tallies.get(number, Tally()))
+            for number, reading in enumerate(self.files)
+        )
+
+
+def batch_id(kept: Iterable[ManifestFile | None]) -> str:
+    """A hash of the content of files and of the settings they were read with."""
+    content = [[file.digest, file.settings] for file in kept if file]
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:32]
+
+
+def next_number(root: Path) -> int:
+    return max((manifest.number for manifest in lake.manifests(root)), default=0) + 1
+
+
+def manifest_file(reading: Reading, counts: Tally) -> ManifestFile | None:
+    """A file as the manifest has it, every record accounted for. None if no record reads as its format; then
+    the reading has a problem."""
+    if counts.records != reading.lines:
+        raise AssertionError(f"{reading.name}: {reading.lines} records became {counts.records} rows")
+    found = ingest_report(reading, counts)
+    if reading.lines and not _is_understood(counts):
+        reasons = "; ".join(f"{reason}: {count}" for reason, count in found.dropped.items())
+        reading.problem = (
+            f"{reading.name}: no line reads as {reading.source.name} ({reasons}), as\n"
+            f"  {next(iter(found.examples.values()))}\nsay what it is with --format"
+        )
         return None
-    users, sources_, targets = rows["names"][0] if rows["names"] else (0, 0, 0)
-    report = IngestReport(
+    return ManifestFile(
+        digest=reading.digest,
+        settings=reading.settings,
+        canonical=reading.source.canonical,
+        has_ids=any(day.with_id for day in counts.days),
+        has_views=any(day.with_witness for day in counts.days),
+        spans={day.day: day.span for day in counts.days},
+        report=found,
+    )
+
+
+def _is_understood(counts: Tally) -> bool:
+    """Whether a file is of its format: it has an event, a record of no interest, or nothing but a header."""
+    reasons = [dropped.reason for dropped in counts.dropped]
+    return (
+        bool(counts.days) or any(reason.startswith(NOT_A_LOGON) for reason in reasons) or reasons == [HEADER]
+    )
+
+
+def ingest_report(reading: Reading, counts: Tally) -> IngestReport:
+    """What became of the records of a file. Its edges are counted later, see `build.count_edges`."""
+    return IngestReport(
         file=reading.name,
         format=reading.source.name,
         batch=reading.digest,
         lines=reading.lines,
-        events=events_,
-        edges=0,
-        repeated=rows["repeated"][0][0] if with_id else 0,
-        evidence=evident,
-        dropped=dropped,
-        notes=notes,
-        examples=examples,
+        events=counts.events,
+        repeated=counts.repeated,
+        evidence=sum(day.evidence for day in counts.days),
+        dropped={dropped.reason: dropped.records for dropped in counts.dropped},
+        notes={note.reason: note.records for note in counts.notes},
+        examples={
+            each.reason: f"{reading.name}:{each.line}: {sources.printable(each.example or '')}"
+            for each in (*counts.dropped, *counts.notes)
+        },
         unread_fields=reading.unread,
-        first=min((day[1] for day in rows["days"]), default=None),
-        last=max((day[2] for day in rows["days"]), default=None),
-        gaps=reports_of.gaps(dict(rows["hours"])),
-        days=tuple(dt.date.fromisoformat(day[0]) for day in rows["days"]),
-        users=users,
-        sources=sources_,
-        targets=targets,
+        first=min((day.first for day in counts.days), default=None),
+        last=max((day.last for day in counts.days), default=None),
+        gaps=report.gaps(counts.hours),
+        days=tuple(day.day for day in counts.days),
+        users=counts.users,
+        sources=counts.sources,
+        targets=counts.targets,
         seconds=reading.seconds,
     )
-    source = reading.source
-    how = {
-        "settings": reading.settings,
-        "canonical": source.canonical,
-        "has_ids": with_id > 0,
-        "has_views": with_witness > 0,
-    }
-    spans = {day: [str(first), str(last), count] for day, first, last, count, *_ in rows["days"]}
-    return {"digest": reading.digest, "how": how, "spans": spans, "report": report.to_dict()}
 
 
-def next_number(root: Path) -> int:
-    return max((manifest["number"] for manifest in lake.manifests(root)), default=0) + 1
+# --- parsing ------------------------------------------------------------------------------------------------
 
 
-COMPILED: dict[
-    str, str
-] = {}  # SQL by what it depends on: a folder of small files asks for the same again and again
+# SQL by what it depends on: the files of a folder of small files need the same again and again.
+COMPILED: dict[str, str] = {}
 
 
 def parsing(source: Source, sample: Sample) -> str:
     """SQL: the table `lines` -> rows of a batch."""
-    seen = [
+    depends_on = [
         source.settings,
         sample.header and sample.first + sample.header if source.by_header else "",
         str(sample.modified) if source.by_time else "",
     ]
-    key = json.dumps([source.name, events.latest().isoformat()[:13], *seen], sort_keys=True)
+    key = json.dumps([source.name, events.latest().isoformat()[:13], *depends_on], sort_keys=True)
     if key not in COMPILED:
-        found = source.events(ibis.table(events.LINES | {events.FILE: "int32"}, name="lines"), sample)
-        found = found if source.canonical else identity.unify(found)
-        COMPILED[key] = rows_of(f"({ibis.to_sql(found, dialect='duckdb')})")
+        rows = source.events(ibis.table(events.LINES | {events.FILE: "int32"}, name="lines"), sample)
+        rows = rows if source.canonical else identity.unify(rows)
+        COMPILED[key] = rows_of(f"({ibis.to_sql(rows, dialect='duckdb')})")
     return COMPILED[key]
 
 
-def rows_of(found: str) -> str:
-    """SQL: events -> rows of a batch, of dropped ones only what a report shows."""
+def rows_of(table: str) -> str:
+    """SQL: events and dropped records -> rows of a batch, which have of a dropped record only what a report
+    shows."""
     columns = ", ".join(f'CASE WHEN dropped IS NULL THEN "{name}" END AS "{name}"' for name in events.KEPT)
     example = f"CASE WHEN dropped IS NOT NULL OR note IS NOT NULL THEN left(text, {EXAMPLE}) END AS example"
-    return f"SELECT {columns}, dropped, note, line, {example}, {events.FILE} AS file FROM {found}"
-
-
-# --- many files ---------------------------------------------------------------------------------------------
-
-
-def ingest(
-    files: Iterable[File],
-    format: str,
-    root: Path,
-    options: Options,
-    memory_limit: str,
-    beside: Path | None = None,
-    progress: Callable[[str], Progress] | None = None,
-) -> list[IngestReport]:
-    """Read files into the lake at `root`, and make its edges anew where they bring news. Returns the report
-    of each file.
-
-    A file that cannot be read has a report that says why. The same content twice changes nothing."""
-    with lake.writing(root) as temporary:
-        known = stored_files(root)
-        batch = Batch.begin(memory_limit, temporary)
-        read_so_far: list[Reading] = []
-        new: list[lake.Manifest] = []
-        for file in files:
-            reading = read_file(batch, file, format, options, progress and progress(file.name))
-            reading.known = is_known(known, reading)
-            read_so_far.append(reading)
-            if not reading.known:
-                known[reading.digest] = {"how": {"settings": reading.settings}, "report": {"dropped": {}}}
-            if batch.is_full():
-                new += batch.publish(root, temporary)
-                batch = Batch.begin(memory_limit, temporary)
-        new += batch.publish(root, temporary)
-        build.refresh(root, temporary, memory_limit, beside)
-        for manifest in new:
-            build.count_edges(root, temporary, manifest)
-        known = stored_files(root)
-        return [final(reading, known.get(reading.digest)) for reading in read_so_far]
-
-
-def stored_files(root: Path) -> dict[str, dict[str, Any]]:
-    """Digest -> the file of that content that counts, as its manifest has it."""
-    held = lake.manifests(root)
-    counting = lake.live(held)
-    return {
-        manifest["files"][n]["digest"]: manifest["files"][n]
-        for manifest in held
-        for n in counting[manifest["id"]]
-    }
-
-
-def is_known(known: dict[str, dict[str, Any]], reading: Reading) -> bool:
-    """Whether the content of a file was read already, in the same way. What was in the future may have
-    come."""
-    stored = known.get(reading.digest)
-    return bool(
-        stored and stored["how"]["settings"] == reading.settings and FUTURE not in stored["report"]["dropped"]
-    )
-
-
-def final(reading: Reading, stored: dict[str, Any] | None) -> IngestReport:
-    if reading.problem or stored is None:
-        return reports_of.failed(reading.name, reading.problem or "")
-    return IngestReport.from_dict(
-        stored["report"] | {"file": reading.name, "already_ingested": reading.known}
-    )
-
-
-def read_file(batch: Batch, file: File, format: str, options: Options, progress: Progress | None) -> Reading:
-    """One file into a batch. A file that cannot be read is there with a problem."""
-    started = time.monotonic()
-    try:
-        with contextlib.closing(Feed(file, progress)) as feed:
-            reading = batch.read(feed, *chosen(feed, format, options))
-    except InputError as problem:
-        return batch.give_up(file.name, str(problem))
-    reading.seconds = round(time.monotonic() - started, 3)
-    return reading
+    return f"SELECT {columns}, dropped, note, line, {example}, {events.FILE} AS file FROM {table}"
 
 
 def unread(sample: Sample, source: Source) -> tuple[str, ...]:
@@ -393,19 +324,17 @@ def unread(sample: Sample, source: Source) -> tuple[str, ...]:
     if not source.fields:
         return ()
     if source.has_rows(sample):
-        found = {name for row in sample.rows[:1] for name in row if name}
+        fields = {name for row in sample.rows[:1] for name in row if name}
     else:
-        found = {path for each in sample.objects for path in leaves(each)}
-    known = {name.removeprefix("/").replace("/", ".") for name in source.fields}
+        fields = {path for record in sample.objects for path in leaves(record)}
+    paths = {name.removeprefix("/").replace("/", ".") for name in source.fields}
     return tuple(
-        sorted(
-            path for path in found if not any(path == each or path.startswith(f"{each}.") for each in known)
-        )
+        sorted(name for name in fields if not any(f"{name}.".startswith(f"{path}.") for path in paths))
     )
 
 
 def leaves(value: dict[str, Any], prefix: str = "") -> Iterator[str]:
-    """Paths of what is no object."""
+    """The paths of values that are no objects."""
     for name, inner in value.items():
         if isinstance(inner, dict) and inner:
             yield from leaves(inner, f"{prefix}{name}.")
@@ -413,38 +342,106 @@ def leaves(value: dict[str, Any], prefix: str = "") -> Iterator[str]:
             yield f"{prefix}{name}"
 
 
-# --- events that were made ----------------------------------------------------------------------------------
+# --- many files ---------------------------------------------------------------------------------------------
 
 
-def counted(made: pa.Table, stage: Callable[[ir.Table], ir.Table]) -> pa.Table:
-    """The edges of events that were made and not read, through an expression of edges. made: columns as
-    `events` lists them."""
-    with lake.connect(MEMORY) as connection:
-        connection.register("made", complete(made))
-        connection.execute(f"CREATE VIEW edges AS {build.counted('SELECT *, 0 AS witnesses FROM made')}")
-        return connection.sql(
-            ibis.to_sql(stage(ibis.table(edges.SCHEMA, name="edges")), dialect="duckdb")
-        ).to_arrow_table()
+def ingest(
+    files: Iterable[File],
+    log_format: str,
+    root: Path,
+    options: IngestOptions = DEFAULTS,
+    progress: Callable[[str], Progress] | None = None,
+) -> list[IngestReport]:
+    """Read files into the lake at `root`, and make its edges again if they bring news. Returns the report of
+    each file.
 
-
-def keep(made: pa.Table, name: str, root: Path) -> None:
-    """Events that were made and not read, as a batch of their own. made: columns as `events` lists them;
-    name: for reports"""
-    digest = hashlib.sha256(str(made.to_pydict()).encode()).hexdigest()[:32]
+    A file that cannot be read has a report with its problem. The same content twice changes nothing.
+    progress: of the file of a name"""
     with lake.writing(root) as temporary:
-        batch = Batch.begin(MEMORY, temporary)
-        batch.connection.register("made", complete(made))
-        batch.write(
-            rows_of(
-                f"(SELECT *, NULL AS dropped, NULL AS note, 0 AS line, NULL AS text, 0 AS {events.FILE} FROM made)"
-            )
-        )
-        batch.files.append(Reading(name, MADE, {}, (), digest, len(made)))
+        read_settings = {
+            digest: file.settings for digest, file in stored_files(root).items() if is_final(file)
+        }
+        batch = Batch.begin(options.memory_limit, temporary)
+        readings: list[Reading] = []
+        new: list[Manifest] = []
+        for file in files:
+            reading = read_file(batch, file, log_format, options, progress and progress(file.name))
+            reading.is_known = read_settings.get(reading.digest) == reading.settings
+            read_settings[reading.digest] = reading.settings
+            readings.append(reading)
+            if batch.is_full():
+                new += batch.publish(root, temporary)
+                batch = Batch.begin(options.memory_limit, temporary)
+        new += batch.publish(root, temporary)
+        build.refresh(root, temporary, options.memory_limit, options.beside)
+        for manifest in new:
+            build.count_edges(root, temporary, options.memory_limit, manifest)
+        stored = stored_files(root)
+        return [final_report(reading, stored.get(reading.digest)) for reading in readings]
+
+
+def stored_files(root: Path) -> dict[str, ManifestFile]:
+    """Digest -> the file of that content that counts."""
+    return {each.file.digest: each.file for each in lake.live_files(lake.manifests(root))}
+
+
+def is_final(file: ManifestFile) -> bool:
+    """Whether reading a file again in the same way changes nothing. A time that was in the future may have
+    passed."""
+    return TIME_IN_THE_FUTURE not in file.report.dropped
+
+
+def final_report(reading: Reading, stored: ManifestFile | None) -> IngestReport:
+    if reading.problem or stored is None:
+        return IngestReport(file=reading.name, problem=reading.problem)
+    return msgspec.structs.replace(stored.report, file=reading.name, already_ingested=reading.is_known)
+
+
+def read_file(
+    batch: Batch, file: File, log_format: str, options: IngestOptions, progress: Progress | None
+) -> Reading:
+    """Read one file into a batch. A file that cannot be read is in it with a problem."""
+    started = time.monotonic()
+    try:
+        with contextlib.closing(Feed(file, progress)) as feed:
+            reading = batch.read(feed, *log_source(feed, log_format, options.log))
+    except InputError as problem:
+        return batch.give_up(file.name, str(problem))
+    reading.seconds = round(time.monotonic() - started, 3)
+    return reading
+
+
+# --- events that no log holds -------------------------------------------------------------------------------
+
+
+def counted(
+    generated: pa.Table, stage: Callable[[ir.Table], ir.Table], memory_limit: str = DEFAULTS.memory_limit
+) -> pa.Table:
+    """The daily edges of generated events, through an expression of edges. generated: columns of an event"""
+    with lake.connect(memory_limit) as connection:
+        connection.register("generated", complete(generated))
+        daily = build.counted("(SELECT *, 0 AS witnesses FROM generated)")
+        connection.execute(f"CREATE VIEW edges AS {daily}")
+        expression = stage(ibis.table(edges.SCHEMA, name="edges"))
+        return connection.sql(ibis.to_sql(expression, dialect="duckdb")).to_arrow_table()
+
+
+def keep(generated: pa.Table, name: str, root: Path, memory_limit: str = DEFAULTS.memory_limit) -> None:
+    """Put generated events into a lake, as a batch of their own. generated: columns of an event; name: for
+    reports"""
+    digest = hashlib.sha256(str(generated.to_pydict()).encode()).hexdigest()[:32]
+    others = f"NULL AS dropped, NULL AS note, 0 AS line, NULL AS text, 0 AS {events.FILE}"
+    with lake.writing(root) as temporary:
+        batch = Batch.begin(memory_limit, temporary)
+        batch.connection.register("generated", complete(generated))
+        batch.write(rows_of(f"(SELECT *, {others} FROM generated)"))
+        batch.files.append(Reading(name, GENERATED, {}, (), digest, len(generated)))
         batch.publish(root, temporary)
-        build.refresh(root, temporary, MEMORY)
+        build.refresh(root, temporary, memory_limit)
 
 
-def complete(made: pa.Table) -> pa.Table:
-    """With all columns of an event, null where they are missing."""
-    columns = {name: made[name] if name in made.column_names else pa.nulls(len(made)) for name in events.KEPT}
+def complete(generated: pa.Table) -> pa.Table:
+    """Events with all columns, null if they are missing."""
+    present = generated.column_names
+    columns = {name: generated[name] if name in present else pa.nulls(len(generated)) for name in events.KEPT}
     return pa.table(columns).cast(pa.schema([events.SCHEMA.to_pyarrow().field(name) for name in events.KEPT]))

@@ -1,241 +1,283 @@
-"""The events of a day -> its daily edges: repeated events once, names resolved, views of one logon brought
-together, counted.
+"""The events of a day -> its daily edges, in steps: each event once, names resolved, views of one logon
+merged, counted.
 
-A day's edges are a function of the set of files that were read, whatever the order in which they came and
-however they overlap:
+The edges of a day are a function of the set of files that were read, whatever the order in which they came
+and however they overlap:
 
-    repeated    An event with an `event_id` is there once. Others are equal if all columns are, and there are as many of them as
-                in the file that has most: a line that is twice in one log is two events, the same line in a second copy is not.
-    resolved    see `entities`
-    witnessed   see `witnesses`
+    day_record      the events of all files that count
+    day_unique      An event with an `event_id` is there once. Others are equal if all columns are, and there
+                    are as many of them as in the file that has most: a line that is twice in one log is two
+                    events, the same line in a second copy of the log is not.
+    day_resolved    each name replaced by its entity, see `entities`
+    witnessed       views of one logon merged, see `witnesses`
 
-The name of the file of edges says what they were made of; a day is made again when that changes: late
-events, or an alias that was learned since for a name of that day. Leaves out: an event that two kinds of log
-tell, other than what `witnesses` brings together.
+A step that a day does not need is left out: it takes time. The name of a file of edges is a hash of what they
+are made from, so a day is made again when that changes: late events, or an alias that was learned since for a
+name of that day. Leaves out: one event in two kinds of log, except what `witnesses` merges.
 """
 
 from __future__ import annotations
 
+import datetime as dt
 import hashlib
 import json
 import os
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 import duckdb
 import ibis
+import msgspec
 
+from ueba.contracts.event import EVIDENCE
+from ueba.contracts.manifest import LAKE_VERSION, DayFile, Manifest, ManifestFile, Span
 from ueba.ingest import edges, events, lake
 from ueba.ingest.identity import entities, evidence, tables, witnesses
+from ueba.ingest.steps import Step, execute, run
 
 COLUMNS = events.KEPT_SQL
-EVIDENT = ", ".join(f"'{action}'" for action in events.EVIDENCE)
+MAKES_EDGE = f"(action IS NULL OR action NOT IN ({', '.join(map(repr, EVIDENCE))}))"  # SQL
+IDENTITY = f"CASE WHEN event_id IS NULL THEN hash({COLUMNS}) ELSE hash(event_id, time) END"  # of equal events
+UNIQUE = f"""
+SELECT * EXCLUDE (identity, copy) FROM (
+    SELECT *, row_number() OVER (PARTITION BY identity, origin ORDER BY line) AS copy
+    FROM (SELECT *, {IDENTITY} AS identity FROM day_record)
+)
+QUALIFY row_number() OVER (
+    PARTITION BY identity, CASE WHEN event_id IS NULL THEN copy END ORDER BY origin, line
+) = 1"""
 
 
-@dataclass(frozen=True)
-class Part:
-    """What one file has of a day.
+class Part(NamedTuple):
+    """The events that one file has of a day.
 
-    folder, file: where its events are: a folder of Parquet files, and its number in there
-    digest:       of the file that was read
-    span:         first and last time, ISO 8601
-    how:          as its manifest has it
+    folder: the Parquet files of its batch
+    number: of the file in its batch
     """
 
     folder: Path
-    file: int
-    digest: str
-    span: tuple[str, str]
-    how: dict[str, Any]
+    number: int
+    file: ManifestFile
+    span: Span
+
+
+Parts = list[Part]  # of one day, in an order that does not depend on when the files came
 
 
 def refresh(root: Path, temporary: Path, memory_limit: str, beside: Path | None = None) -> None:
-    """Make the edges of all days anew that are not as events and entities say, and the table of entities.
+    """Make the daily edges again of every day whose events or entities have changed, and the table of
+    entities.
 
-    beside: another lake, whose knowledge of entities counts too"""
+    beside: another lake, whose evidence and entity tables count too"""
     days = parts_by_day(root)
     before = lake.index(root)
     with lake.connect(memory_limit, temporary) as connection:
         gather_evidence(connection, root, *([beside] if beside else []))
         entities.resolve(connection)
-        digests = entities.day_digests(connection)
-        names = {day: edges_file(day, parts, digests.get(day, "")) for day, parts in days.items()}
-        missing = [day for day in sorted(days) if before.get(day, {}).get("file") != names[day]]
-        for day in missing:
-            (root / names[day]).parent.mkdir(parents=True, exist_ok=True)
-        plain = [day for day in missing if is_plain(days[day])]
-        count_plain_days(connection, {day: days[day] for day in plain})
-
-        def make(day: str) -> int:
-            path = temporary / f"edges-{day}.parquet"
-            cursor = connection.cursor()
-            if day in plain:
-                day_edges = f"FROM plain_days WHERE day = DATE '{day}'"
-            else:  # as a table: in one statement with what counts them, they take twice as long
-                cursor.execute(f"CREATE TEMP TABLE day_events AS {events_sql(cursor, day, days[day])}")
-                day_edges = counted("FROM day_events")
-            copied = f"COPY ({day_edges}) TO '{quoted(path)}' (FORMAT parquet, PARQUET_VERSION V2)"
-            rows = int(cursor.execute(copied).fetchall()[0][0])
-            cursor.close()
-            os.replace(path, root / names[day])
-            return rows
-
-        with ThreadPoolExecutor(os.cpu_count()) as workers:  # DuckDB gives one file of this size one thread
-            made = dict(zip(missing, workers.map(make, missing), strict=True))
+        resolved = entities.day_digests(connection)
+        names = {day: edges_file(day, parts, resolved.get(day, "")) for day, parts in days.items()}
+        index = {
+            day: before[day] for day, name in names.items() if day in before and before[day].file == name
+        }
+        index |= _make_days(
+            connection, root, temporary, {day: days[day] for day in days if day not in index}, names
+        )
         keep_entities(connection, root, temporary)
-    index = {
-        day: {"file": name, "rows": made[day] if day in made else before[day]["rows"]}
-        for day, name in names.items()
-    }
-    lake.write_json(temporary, root / "index.json", {"lake_version": lake.VERSION, "days": index})
+    lake.write_index(root, dict(sorted(index.items())))
     lake.clean(root)
 
 
-def parts_by_day(root: Path) -> dict[str, list[Part]]:
-    """Day -> what each file that counts has of it, in an order that does not depend on when they came."""
-    held = lake.manifests(root)
-    counting = lake.live(held)
-    days: dict[str, list[Part]] = {}
-    for manifest in held:
-        folder = lake.events_folder(root, manifest["id"])
-        for number in counting[manifest["id"]]:
-            file = manifest["files"][number]
-            for day, (first, last, _) in file["spans"].items():
-                days.setdefault(day, []).append(
-                    Part(folder, number, file["digest"], (first, last), file["how"])
-                )
-    return {day: sorted(parts, key=lambda part: part.digest) for day, parts in days.items()}
+def parts_by_day(root: Path) -> dict[dt.date, Parts]:
+    """The days of a lake, in order, and the events that each file that counts has of them."""
+    days: dict[dt.date, Parts] = {}
+    for batch, number, file in lake.live_files(lake.manifests(root)):
+        for day, span in file.spans.items():
+            part = Part(lake.events_folder(root, batch), number, file, span)
+            days.setdefault(day, []).append(part)
+    return {day: sorted(parts, key=lambda part: part.file.digest) for day, parts in sorted(days.items())}
 
 
-def edges_file(day: str, parts: list[Part], resolved: str) -> str:
-    """The name of a day's edges in the lake's folder, by what they are made of."""
-    made_of = [lake.VERSION, resolved, [(part.digest, part.how["settings"]) for part in parts]]
-    digest = hashlib.sha256(json.dumps(made_of, sort_keys=True).encode()).hexdigest()
+def edges_file(day: dt.date, parts: Parts, resolved: str) -> str:
+    """The name of the file of a day's edges, in the lake's folder: a hash of what they are made from.
+
+    resolved: a hash of what the resolution of entities changes on that day"""
+    content = [LAKE_VERSION, resolved, [(part.file.digest, part.file.settings) for part in parts]]
+    digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
     return f"edges/day={day}/{digest[:32]}.parquet"
 
 
+# --- what is known of entities ------------------------------------------------------------------------------
+
+
 def gather_evidence(connection: duckdb.DuckDBPyConnection, *roots: Path) -> None:
-    """The tables `evidence`, `listed` and `listed_attribute`, of one lake or several."""
-    columns = ", ".join(evidence.COLUMNS)
-    parts = []
-    for root in roots:
-        held = lake.manifests(root)
-        for batch, files in lake.live(held).items():
-            if files:
-                path, numbers = quoted(lake.evidence_file(root, batch)), ", ".join(map(str, files))
-                parts.append(f"SELECT {columns} FROM read_parquet('{path}') WHERE file IN ({numbers})")
-    connection.execute(f"CREATE TABLE evidence AS {' UNION ALL '.join(parts) or evidence.EMPTY}")
+    """Make the tables `evidence`, `listed` and `listed_attribute` of one lake or several."""
+    run(connection, [Step("evidence", _evidence_sql(roots))])
     tables.load(connection, roots)
 
 
+def _evidence_sql(roots: Iterable[Path]) -> str:
+    columns = ", ".join(evidence.COLUMNS)
+    numbers: dict[Path, list[int]] = {}
+    for root in roots:
+        for batch, number, _ in lake.live_files(lake.manifests(root)):
+            numbers.setdefault(lake.evidence_file(root, batch), []).append(number)
+    queries = [
+        f"SELECT {columns} FROM read_parquet('{quoted(path)}')\nWHERE file IN ({', '.join(map(str, files))})"
+        for path, files in numbers.items()
+    ]
+    return "\nUNION ALL ".join(queries) or evidence.EMPTY
+
+
 def keep_entities(connection: duckdb.DuckDBPyConnection, root: Path, temporary: Path) -> None:
-    written = temporary / "entities.parquet"
-    entities.write(connection, written)
-    os.replace(written, root / "entities.parquet")
+    """Write the table of entities into the lake."""
+    path = temporary / "entities.parquet"
+    entities.write(connection, path)
+    os.replace(path, root / "entities.parquet")
 
 
-def is_plain(parts: list[Part]) -> bool:
-    """Whether a day's events are only to be counted."""
-    return not may_repeat(parts) and not any(
-        part.how["has_views"] or not part.how["canonical"] for part in parts
-    )
+# --- the edges of a day -------------------------------------------------------------------------------------
 
 
-def count_plain_days(connection: duckdb.DuckDBPyConnection, days: dict[str, list[Part]]) -> None:
-    """The table `plain_days`: their edges, in one go."""
-    files = {(part.folder, part.file) for parts in days.values() for part in parts}
-    listed = ", ".join(f"DATE '{day}'" for day in days)
-    sql = " UNION ALL ".join(
+def _make_days(
+    connection: duckdb.DuckDBPyConnection,
+    root: Path,
+    temporary: Path,
+    days: dict[dt.date, Parts],
+    names: dict[dt.date, str],
+) -> dict[dt.date, DayFile]:
+    """Write the edges of some days, each into the file of its name."""
+    _count_plain_days(connection, {day: parts for day, parts in days.items() if is_plain(parts)})
+
+    def make(day: dt.date) -> DayFile:
+        path, target = temporary / f"edges-{day}.parquet", root / names[day]
+        rows = _write_day(connection, day, days[day], path)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        os.replace(path, target)
+        return DayFile(names[day], rows)
+
+    with ThreadPoolExecutor(os.cpu_count()) as workers:  # DuckDB gives one file of this size one thread
+        return dict(zip(days, workers.map(make, days), strict=True))
+
+
+def _write_day(connection: duckdb.DuckDBPyConnection, day: dt.date, parts: Parts, path: Path) -> int:
+    """Write the edges of a day to a file. Returns how many they are."""
+    with connection.cursor() as cursor:  # it has temporary tables of its own
+        if is_plain(parts):
+            rows = f"FROM plain_days WHERE day = DATE '{day}'"
+        else:
+            rows = counted(make_day_events(cursor, day, parts))
+        copy = Step("day_edges", f"COPY ({rows}) TO '{quoted(path)}' (FORMAT parquet, PARQUET_VERSION V2)")
+        return execute(cursor, copy) or 0
+
+
+def is_plain(parts: Parts) -> bool:
+    """Whether the events of a day need no step before they are counted."""
+    return not may_repeat(parts) and all(part.file.canonical and not part.file.has_views for part in parts)
+
+
+def _count_plain_days(connection: duckdb.DuckDBPyConnection, days: dict[dt.date, Parts]) -> None:
+    """Make the table `plain_days`, the edges of days that need no step, at once."""
+    files = {(part.folder, part.number) for parts in days.values() for part in parts}
+    dates = ", ".join(f"DATE '{day}'" for day in days)
+    rows = "\nUNION ALL ".join(
         f"SELECT {COLUMNS}, 0 AS witnesses FROM {rows_in(folder)}"
-        f" WHERE file = {file} AND dropped IS NULL AND time::DATE IN ({listed})"
-        for folder, file in sorted(files)
+        f" WHERE file = {number} AND dropped IS NULL AND time::DATE IN ({dates})"
+        for folder, number in sorted(files)
     )
-    if sql:
-        connection.execute(f"CREATE TABLE plain_days AS {counted(sql)}")
+    if rows:
+        run(connection, [Step("plain_days", counted(f"({rows})"))])
 
 
 def counted(witnessed: str) -> str:
-    """SQL: the daily edges of events of `witnesses.bring_together`."""
+    """SQL: the daily edges of events. witnessed: a table, or SQL in brackets, columns `edges.WITNESSED`"""
     sql: str = ibis.to_sql(edges.daily(ibis.table(edges.WITNESSED, name="witnessed")), dialect="duckdb")
-    return sql.replace('"witnessed"', f"({witnessed})")
+    return sql.replace('"witnessed"', witnessed)
 
 
-def events_sql(connection: duckdb.DuckDBPyConnection, day: str, parts: list[Part]) -> str:
-    """SQL: the events of a day, each once, resolved, with `witnesses`. What the day has no need of is left
-    out: it takes time."""
-    sql = " UNION ALL ".join(
-        f"SELECT {COLUMNS}, line, '{part.digest}' AS origin FROM {rows_in(part.folder)}"
-        f" WHERE file = {part.file} AND dropped IS NULL AND time >= DATE '{day}' AND time < DATE '{day}' + 1"
+def make_day_events(connection: duckdb.DuckDBPyConnection, day: dt.date, parts: Parts) -> str:
+    """Make temporary tables of the events of a day: each once, resolved, views of one logon merged. Needs the
+    tables of `entities.resolve`. Returns SQL that reads them as a table, columns `edges.WITNESSED`, `line` and
+    `origin` (the digest of the file); valid until the next call with the same connection."""
+
+    def step(name: str, sql: str) -> str:
+        run(connection, [Step(name, sql)], temporary=True)
+        return name
+
+    table = step("day_record", records(day, parts))
+    if may_repeat(parts) and _has_repeated(connection):
+        table = step("day_unique", UNIQUE)
+    if not all(part.file.canonical for part in parts):
+        has_addresses = connection.execute("SELECT count(*) FROM address_alias").fetchall() != [(0,)]
+        table = step("day_resolved", entities.resolved(table, has_addresses))
+    if any(part.file.has_views for part in parts):
+        return f"({witnesses.bring_together(connection, f'FROM {table}')})"
+    return f"(SELECT *, 0 AS witnesses FROM {table})"
+
+
+def records(day: dt.date, parts: Parts) -> str:
+    """SQL: the events of a day as they were read."""
+    return "\nUNION ALL ".join(
+        f"SELECT {COLUMNS}, line, '{part.file.digest}' AS origin FROM {rows_in(part.folder)}"
+        f" WHERE file = {part.number} AND dropped IS NULL AND time >= DATE '{day}' AND time < DATE '{day}' + 1"
         for part in parts
     )
-    if may_repeat(parts) and has_repeated(connection, sql):
-        sql = unique(sql)
-    if not all(part.how["canonical"] for part in parts):
-        has_addresses = connection.execute("SELECT count(*) FROM address_alias").fetchall()
-        sql = entities.resolved(f"({sql})", with_addresses=has_addresses != [(0,)])
-    if any(part.how["has_views"] for part in parts):
-        return witnesses.bring_together(connection, sql)
-    return f"SELECT *, 0 AS witnesses FROM ({sql})"
 
 
-def may_repeat(parts: list[Part]) -> bool:
-    """Whether an event may be there twice: files tell of the same time, or an identity may come twice in one
-    file."""
+def may_repeat(parts: Parts) -> bool:
+    """Whether an event may be there twice: the times of files overlap, or an `event_id` may come twice in
+    one file."""
     spans = sorted(part.span for part in parts)
-    overlap = any(later[0] <= earlier[1] for earlier, later in zip(spans, spans[1:], strict=False))
-    return overlap or any(part.how["has_ids"] for part in parts)
+    overlap = any(later.first <= earlier.last for earlier, later in zip(spans, spans[1:], strict=False))
+    return overlap or any(part.file.has_ids for part in parts)
 
 
-KEY = f"CASE WHEN event_id IS NULL THEN hash({COLUMNS}) ELSE hash(event_id, time) END"  # what equal events have in common
-
-
-def has_repeated(connection: duckdb.DuckDBPyConnection, sql: str) -> bool:
-    """Whether there are equal events at all."""
-    found = connection.execute(f"SELECT count(*) > count(DISTINCT {KEY}) FROM ({sql})").fetchall()
+def _has_repeated(connection: duckdb.DuckDBPyConnection) -> bool:
+    """Whether `day_record` has equal events at all."""
+    found = connection.execute(f"SELECT count(*) > count(DISTINCT {IDENTITY}) FROM day_record").fetchall()
     return found == [(True,)]
 
 
-def unique(sql: str) -> str:
-    """SQL: events that are there once, however many files have them."""
-    return f"""
-    SELECT * EXCLUDE (key, copy) FROM (
-        SELECT *, row_number() OVER (PARTITION BY key, origin ORDER BY line) AS copy FROM (SELECT *, {KEY} AS key FROM ({sql})))
-    QUALIFY row_number() OVER (PARTITION BY key, CASE WHEN event_id IS NULL THEN copy END ORDER BY origin, line) = 1"""
-
-
 def rows_in(folder: Path) -> str:
-    """SQL: all rows of a batch's events."""
+    """SQL: all rows of the events of a batch."""
     return f"read_parquet('{quoted(folder)}/*.parquet', hive_partitioning = false)"
 
 
 def quoted(path: Path | str) -> str:
-    """As it stands in SQL between quotes."""
+    """A path as it stands in SQL between quotes."""
     return str(path).replace("'", "''")
 
 
-def count_edges(root: Path, temporary: Path, manifest: lake.Manifest) -> None:
-    """Put into the reports of a batch how many daily edges its files make. On days that they share, each
+# --- how many edges a file makes ----------------------------------------------------------------------------
+
+
+def count_edges(root: Path, temporary: Path, memory_limit: str, batch: Manifest) -> None:
+    """Put into the reports of a batch how many daily edges its files make. On a day with several files, each
     counts its own."""
     index = lake.index(root)
-    alone = {day: index[day]["rows"] for day, parts in parts_by_day(root).items() if len(parts) == 1}
-    shared: dict[tuple[int, str], int] = {}
-    days = {day for file in manifest["files"] if file for day in file["spans"]} - set(alone)
+    alone = {day: index[day].rows for day, parts in parts_by_day(root).items() if len(parts) == 1}
+    days = {day for file in batch.files if file for day in file.spans} - set(alone)
+    shared: dict[tuple[int, dt.date], int] = {}
     if days:
-        key = ", ".join(f'"{name}"' for name in edges.KEY[1:])
-        listed = ", ".join(f"DATE '{day}'" for day in sorted(days))
-        rows_of_batch = rows_in(lake.events_folder(root, manifest["id"]))
-        with lake.connect("1GB", temporary) as connection:
-            rows = connection.execute(
-                f"SELECT file, day, count(*) FROM (SELECT DISTINCT file, time::DATE AS day, {key}"
-                f" FROM {rows_of_batch} WHERE dropped IS NULL AND time::DATE IN ({listed})"
-                f" AND (action IS NULL OR action NOT IN ({EVIDENT}))) GROUP BY file, day"
-            ).fetchall()
-        shared = {(file, str(day)): count for file, day, count in rows}
-    for number, file in enumerate(manifest["files"]):
-        if file:
-            file["report"]["edges"] = sum(
-                alone.get(day) or shared.get((number, day), 0) for day in file["spans"]
-            )
-    lake.write_json(temporary, lake.manifest_path(root, manifest["id"]), manifest)
+        with lake.connect(memory_limit, temporary) as connection:
+            rows = connection.execute(_edges_by_file(lake.events_folder(root, batch.id), days)).fetchall()
+        shared = {(number, day): count for number, day, count in rows}
+
+    def with_edges(number: int, file: ManifestFile) -> ManifestFile:
+        count = sum(alone.get(day) or shared.get((number, day), 0) for day in file.spans)
+        return msgspec.structs.replace(file, report=msgspec.structs.replace(file.report, edges=count))
+
+    files = tuple(file and with_edges(number, file) for number, file in enumerate(batch.files))
+    lake.write_manifest(root, msgspec.structs.replace(batch, files=files))
+
+
+def _edges_by_file(folder: Path, days: Iterable[dt.date]) -> str:
+    """SQL: the number of daily edges by file and day, names as they were read."""
+    key = ", ".join(f'"{name}"' for name in edges.KEY[1:])
+    dates = ", ".join(f"DATE '{day}'" for day in sorted(days))
+    return f"""
+    SELECT file, day, count(*) FROM (
+        SELECT DISTINCT file, time::DATE AS day, {key} FROM {rows_in(folder)}
+        WHERE dropped IS NULL AND time::DATE IN ({dates}) AND {MAKES_EDGE}
+    ) GROUP BY file, day"""

@@ -1,19 +1,16 @@
 """The lake: events and daily edges in Parquet, one folder.
 
-    events/batch=<id>/<n>.parquet           what was read: columns of `events.KEPT`, `dropped`, `note`, `line`, `example`, `file`
-    evidence/batch=<id>.parquet             what a batch tells about who is who, see `evidence`
-    batches/<id>.json                       its manifest: which files, how they were read, what became of them
-    given/<name>.json                       tables of entities, see `given`
-    edges/day=YYYY-MM-DD/<digest>.parquet   daily edges, made from a day's events and what is known of entities, see `build`
+    events/batch=<id>/<n>.parquet           what was read, see `ueba.contracts.event`
+    evidence/batch=<id>.parquet             what a batch proves about entities, see `evidence`
+    batches/<id>.json                       its manifest, see `ueba.contracts.manifest`
+    given/<name>.json                       entity tables
+    edges/day=YYYY-MM-DD/<digest>.parquet   daily edges, see `ueba.contracts.daily_edge`; `build` makes them
     entities.parquet                        who is who, see `entities`
-    index.json                              the edges that count: day -> file and number of rows
+    index.json                              the daily edges that count, see `ueba.contracts.manifest`
 
-In events, `file` is the number of a file in the manifest; records that were dropped are there too, with the
-reason alone.
-
-A batch is there when its manifest is, edges are there when the index names them; both are written last, by
-renaming. So an interrupted ingest leaves nothing to be seen, and the next one removes what it left. A file
-is known by its content: read again with other settings, it takes the place of what was read before.
+A batch is in the lake when its manifest is, edges are when the index names them; both are written last. So an
+interrupted ingest leaves nothing that a reader sees, and the next ingest removes what it left. A file is
+identified by its content: read again with other settings, it replaces what was read before.
 
 Leaves out: object stores, compaction, and removal of old days.
 """
@@ -22,13 +19,12 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
-import fcntl
-import json
 import os
 import shutil
-from collections.abc import Callable, Iterator
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, TypeVar
 
 import duckdb
 import ibis
@@ -37,23 +33,22 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from ueba import files
+from ueba.contracts import daily_edge, manifest
+from ueba.contracts.manifest import DayFile, Index, Manifest, ManifestFile
 from ueba.errors import WorkspaceError
 from ueba.ingest import edges
 
-VERSION = 3  # of what the files hold
-Manifest = dict[str, Any]
+T = TypeVar("T")
 
 
 @contextlib.contextmanager
 def writing(lake: Path) -> Iterator[Path]:
-    """An empty directory inside the lake for one writer at a time; what an interrupted one left is removed
-    before and after."""
-    lake.mkdir(parents=True, exist_ok=True)
-    with open(lake / ".lock", "w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as reason:
-            raise WorkspaceError(f"{lake}: another ingest is writing; wait for it to end") from reason
+    """An empty folder inside the lake for one writer at a time, removed at the end. What an interrupted
+    writer left is removed first.
+
+    Raises WorkspaceError if another process is writing."""
+    with files.locked(lake / ".lock", f"{lake}: another ingest is writing; wait for it to end"):
         clean(lake)
         temporary = lake / ".tmp"
         shutil.rmtree(temporary, ignore_errors=True)
@@ -65,61 +60,70 @@ def writing(lake: Path) -> Iterator[Path]:
 
 
 def clean(lake: Path) -> None:
-    """Remove all that no manifest and not the index names, and batches all of whose files were read again."""
-    held = manifests(lake)
-    counting = live(held)
-    named = {lake / entry["file"] for entry in index(lake).values()}
-    for manifest in held:
-        if counting[manifest["id"]]:
-            named |= {events_folder(lake, manifest["id"]), evidence_file(lake, manifest["id"])}
+    """Remove every file that no manifest and not the index names, and every batch all of whose files were
+    read again."""
+    stored = manifests(lake)
+    live = {file.batch for file in live_files(stored)}
+    keep = {lake / day.file for day in index(lake).values()}
+    for batch in stored:
+        if batch.id in live:
+            keep |= {events_folder(lake, batch.id), evidence_file(lake, batch.id)}
         else:
-            manifest_path(lake, manifest["id"]).unlink()
-    for path in (*lake.glob("edges/day=*/*"), *lake.glob("events/*"), *lake.glob("evidence/*")):
-        if path not in named:
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
+            manifest_path(lake, batch.id).unlink()
+    for pattern in ("edges/day=*/*", "events/*", "evidence/*", "batches/.*", ".index.json.*"):
+        for path in lake.glob(pattern):
+            if path not in keep:
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 # --- batches ------------------------------------------------------------------------------------------------
 
 
+class LiveFile(NamedTuple):
+    """A file that counts: of the same content, the one that was read last.
+
+    batch:  the id of its batch
+    number: of the file in its batch
+    """
+
+    batch: str
+    number: int
+    file: ManifestFile
+
+
 def manifests(lake: Path) -> list[Manifest]:
-    """Every batch that is there, in the order in which they came: `id`, `number`, `files`, each with
-    `digest`, `how` it was read, `spans` (day -> first time, last time, events) and `report`; None for one
-    whose content was known.
+    """Every batch of the lake, in the order in which they came.
 
-    Raises WorkspaceError where they are of another version."""
-    held = [json.loads(path.read_text()) for path in lake.glob("batches/*.json")]
-    if any(manifest.get("lake_version") != VERSION for manifest in held):
-        raise WorkspaceError(
-            f"{lake}: was made by another version; remove it, and ingest its log files again"
-        )
-    return sorted(held, key=lambda manifest: (manifest["number"], manifest["id"]))
+    Raises WorkspaceError if one is damaged or of another version."""
+    stored = [_load(lake, path, manifest.manifest) for path in lake.glob("batches/*.json")]
+    return sorted(stored, key=lambda batch: (batch.number, batch.id))
 
 
-def live(held: list[Manifest]) -> dict[str, list[int]]:
-    """Which files of each batch count: of the same content, the one that was read last."""
-    files = [
-        (manifest["id"], number, file)
-        for manifest in held
-        for number, file in enumerate(manifest["files"])
-        if file
+def live_files(stored: Sequence[Manifest]) -> list[LiveFile]:
+    """The files that count, in the order of their batches. stored: all manifests of a lake, in order"""
+    read = [
+        LiveFile(batch.id, number, file)
+        for batch in stored
+        for number, file in enumerate(batch.files)
+        if file is not None
     ]
-    last = {file["digest"]: (batch, number) for batch, number, file in files}
-    counting: dict[str, list[int]] = {manifest["id"]: [] for manifest in held}
-    for batch, number in last.values():
-        counting[batch].append(number)
-    return counting
+    last = {each.file.digest: each for each in read}
+    return [each for each in read if last[each.file.digest] is each]
 
 
-def publish(lake: Path, temporary: Path, manifest: Manifest) -> None:
+def publish(lake: Path, temporary: Path, batch: Manifest) -> None:
     """Make a batch visible: `temporary` holds the folder `events` and the file `evidence.parquet`."""
     for name, path in (
-        ("events", events_folder(lake, manifest["id"])),
-        ("evidence.parquet", evidence_file(lake, manifest["id"])),
+        ("events", events_folder(lake, batch.id)),
+        ("evidence.parquet", evidence_file(lake, batch.id)),
     ):
         path.parent.mkdir(exist_ok=True)
         os.replace(temporary / name, path)
-    write_json(temporary, manifest_path(lake, manifest["id"]), manifest)
+    write_manifest(lake, batch)
+
+
+def write_manifest(lake: Path, batch: Manifest) -> None:
+    files.write_bytes(manifest_path(lake, batch.id), manifest.to_json(batch))
 
 
 def manifest_path(lake: Path, batch: str) -> Path:
@@ -134,64 +138,62 @@ def evidence_file(lake: Path, batch: str) -> Path:
     return lake / "evidence" / f"batch={batch}.parquet"
 
 
-def write_json(temporary: Path, path: Path, content: Any) -> None:
-    """The old or the new, never half of it."""
-    path.parent.mkdir(exist_ok=True)
-    written = temporary / path.name
-    written.write_text(json.dumps(content, indent=1))
-    os.replace(written, path)
+def _load(lake: Path, path: Path, decode: Callable[[bytes], T]) -> T:
+    try:
+        return decode(path.read_bytes())
+    except ValueError as reason:
+        raise WorkspaceError(
+            f"{path}: is damaged or of another version ({reason}); remove {lake}, and `ueba ingest` its log"
+            f" files again"
+        ) from reason
 
 
-# --- edges --------------------------------------------------------------------------------------------------
+# --- daily edges --------------------------------------------------------------------------------------------
 
 
-def index(lake: Path) -> dict[str, dict[str, Any]]:
-    """Day -> `file` of its edges, in the lake's folder, and `rows`. Raises WorkspaceError where it is of
-    another version."""
+def index(lake: Path) -> dict[dt.date, DayFile]:
+    """The daily edges that count, by day.
+
+    Raises WorkspaceError if the lake is damaged or of another version."""
     path = lake / "index.json"
     if not path.exists():
-        manifests(lake)  # where only they are, they may be of another version
+        manifests(lake)  # an interrupted ingest of another version left no index
         return {}
-    stored = json.loads(path.read_text())
-    if stored["lake_version"] != VERSION:
-        raise WorkspaceError(
-            f"{lake}: was made by another version; remove it, and ingest its log files again"
-        )
-    days: dict[str, dict[str, Any]] = stored["days"]
-    return days
+    return _load(lake, path, manifest.index).days
 
 
-def stored(lake: Path, from_day: dt.date, to_day: dt.date) -> list[Path]:
-    """The files that hold the edges of some days, both ends included: one a day, whose name changes when its
+def write_index(lake: Path, days: dict[dt.date, DayFile]) -> None:
+    files.write_bytes(lake / "index.json", manifest.to_json(Index(days=days)))
+
+
+def stored(lake: Path, first: dt.date, last: dt.date) -> list[Path]:
+    """The files of the daily edges of some days, both ends included: one a day, whose name changes when its
     edges do."""
-    return [
-        lake / entry["file"]
-        for day, entry in sorted(index(lake).items())
-        if from_day.isoformat() <= day <= to_day.isoformat()
-    ]
+    return [lake / file.file for day, file in sorted(index(lake).items()) if first <= day <= last]
 
 
 def days(lake: Path) -> list[dt.date]:
     """Days that have edges, in order."""
-    return sorted(dt.date.fromisoformat(day) for day in index(lake))
+    return sorted(index(lake))
 
 
 def size(lake: Path, day: dt.date) -> int:
-    """Daily edges of a day."""
-    return int(index(lake).get(day.isoformat(), {"rows": 0})["rows"])
+    """The number of daily edges of a day."""
+    file = index(lake).get(day)
+    return file.rows if file else 0
 
 
-def read(lake: Path, from_day: dt.date, to_day: dt.date, *, memory_limit: str = "1GB") -> pa.Table:
-    """The edges of some days, both ends included; columns as `edges` lists them, sorted by key."""
-    return query(lake, from_day, to_day, edges.merged, memory_limit)
+def read(lake: Path, first: dt.date, last: dt.date, memory_limit: str) -> pa.Table:
+    """The daily edges of some days, both ends included, sorted by key; columns `daily_edge.COLUMNS`."""
+    return query(lake, first, last, edges.merged, memory_limit)
 
 
-def read_pairs(lake: Path, from_day: dt.date, to_day: dt.date, *, memory_limit: str = "1GB") -> pa.Table:
-    """The same at the grain of detection, see `edges.pairs`. An account is of the kind that is known, else
-    as its name says."""
-    pairs = query(lake, from_day, to_day, edges.pairs, memory_limit)
-    known = read_entities(lake)
-    known = known and known.filter((pc.field("kind") == "user") & pc.field("account_kind").is_valid())
+def read_pairs(lake: Path, first: dt.date, last: dt.date, memory_limit: str) -> pa.Table:
+    """The same at the grain of detection, columns `daily_edge.PAIR_COLUMNS`. The kind of an account is that
+    of the table of entities, otherwise what its name suggests."""
+    pairs = query(lake, first, last, edges.pairs, memory_limit)
+    entities = read_entities(lake)
+    known = entities and entities.filter((pc.field("kind") == "user") & pc.field("account_kind").is_valid())
     if not known:
         return pairs
     kinds = known["account_kind"].take(pc.index_in(pairs["user"], known["name"]))
@@ -200,48 +202,59 @@ def read_pairs(lake: Path, from_day: dt.date, to_day: dt.date, *, memory_limit: 
 
 
 def read_entities(lake: Path) -> pa.Table | None:
-    """Who is who, columns as `entities.TABLE` makes them; None where nothing is known."""
+    """Who is who, columns as `entities.TABLE` makes them; None if there is no such table."""
     path = lake / "entities.parquet"
     return pq.read_table(path) if path.exists() else None
 
 
 def administrators(lake: Path) -> set[str]:
-    """Users with administrator rights, seen or told."""
-    known = read_entities(lake)
-    return (
-        set()
-        if known is None
-        else set(known.filter((pc.field("kind") == "user") & pc.field("is_admin"))["name"].to_pylist())
-    )
+    """Users with administrator rights, from events or from entity tables."""
+    entities = read_entities(lake)
+    if entities is None:
+        return set()
+    return {*entities.filter((pc.field("kind") == "user") & pc.field("is_admin"))["name"].to_pylist()}
+
+
+# --- DuckDB -------------------------------------------------------------------------------------------------
 
 
 def query(
-    lake: Path, from_day: dt.date, to_day: dt.date, stage: Callable[[ir.Table], ir.Table], memory_limit: str
+    lake: Path, first: dt.date, last: dt.date, stage: Callable[[ir.Table], ir.Table], memory_limit: str
 ) -> pa.Table:
-    """Some days' edges through an expression."""
-    chosen = [str(path) for path in stored(lake, from_day, to_day)]
+    """The daily edges of some days, both ends included, through an expression."""
+    paths = [str(path) for path in stored(lake, first, last)]
     with connect(memory_limit) as connection:
-        if chosen:
-            connection.read_parquet(chosen, hive_partitioning=False).create_view("stored")
+        if paths:
+            connection.read_parquet(paths, hive_partitioning=False).create_view("stored")
         else:
-            connection.register("stored", edges.SCHEMA.to_pyarrow().empty_table())
-        expression = stage(ibis.table(edges.SCHEMA, name="stored"))
-        table = connection.sql(ibis.to_sql(expression, dialect="duckdb")).to_arrow_table()
+            connection.register("stored", daily_edge.SCHEMA.empty_table())
+        return _fetch(connection, stage(ibis.table(edges.SCHEMA, name="stored")))
+
+
+def _fetch(connection: duckdb.DuckDBPyConnection, expression: ir.Table) -> pa.Table:
+    table = connection.sql(ibis.to_sql(expression, dialect="duckdb")).to_arrow_table()
     # DuckDB adds integers up to 128 bits, which Arrow knows only as decimals.
-    plain = [
+    fields = [
         field.with_type(pa.int64()) if pa.types.is_decimal(field.type) else field for field in table.schema
     ]
-    return table.cast(pa.schema(plain))
+    return table.cast(pa.schema(fields))
 
 
 def connect(memory_limit: str, temporary: Path | None = None) -> duckdb.DuckDBPyConnection:
-    """A DuckDB of our own, in memory, that spills to `temporary`. Times have no zone and mean UTC."""
-    config: dict[str, Any] = {"memory_limit": memory_limit, "preserve_insertion_order": "false"}
-    connection = duckdb.connect(config=config | ({"temp_directory": str(temporary)} if temporary else {}))
-    connection.execute(
-        "SET TimeZone = 'UTC'; SET enable_progress_bar = false"
-    )  # a bar would go to standard output
-    # This optimiser copies what is aggregated into one projection, exponentially where expressions build on
+    """A DuckDB of its own, in memory. Times have no zone and mean UTC.
+
+    memory_limit: beyond which it writes to disk, as `ingest.memory_limit` of the configuration
+    temporary:    the folder that it then writes to; by default in the system's temporary folder"""
+    spill = temporary or Path(tempfile.gettempdir()) / f"ueba-duckdb-{os.getpid()}"
+    config: dict[str, Any] = {
+        "memory_limit": memory_limit,
+        "preserve_insertion_order": "false",
+        "temp_directory": str(spill),
+    }
+    connection = duckdb.connect(config=config)
+    # A progress bar would go to standard output.
+    connection.execute("SET TimeZone = 'UTC'; SET enable_progress_bar = false")
+    # This optimiser copies what is aggregated into one projection, exponentially if expressions build on
     # one another.
     connection.execute("SET disabled_optimizers = 'partial_aggregate_pushdown'")
     return connection

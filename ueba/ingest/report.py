@@ -1,181 +1,123 @@
-"""What became of a file: every record is an event or was dropped for a reason, with one example each; and
-what looks odd of it."""
+"""Ingest reports of many files added up, and the gaps in a log: hours without an event where many were to be
+expected. What one file reports is `ueba.contracts.report`."""
 
 from __future__ import annotations
 
 import datetime as dt
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from typing import NamedTuple
 
-SCHEMA_VERSION = 2
-CLOCK = (
-    "time in the future",
-    "time before 1970",
-    "time not understood",
-    "time out of range",
-    "time without a zone",
-    "year guessed",
-)
-OF_NO_INTEREST = ("not a logon", "header")
+from ueba.contracts.report import IngestReport
+
 LEAST_MISSED = 20  # events that a gap would have had: fewer may be missing by chance
 HOURS, SATURDAY = 24, 5
+HOUR = dt.timedelta(hours=1)
+Gap = tuple[dt.datetime, dt.datetime]  # beginning and end, whole hours
 
 
-@dataclass(frozen=True)
-class IngestReport:
-    """The outcome of reading one file. `events + sum(dropped.values()) == lines`, always."""
+class FormatTotals(NamedTuple):
+    """The files of one log format, added up. dropped: records; first, last: of all events, UTC"""
 
-    file: str
     format: str
-    batch: str  # the hash of the content, decompressed
-    lines: int  # records
+    files: int
+    lines: int
     events: int
-    edges: int  # daily edges that they make
-    repeated: int  # of the events, those whose identity is there before, and which count once
-    evidence: int  # of the events, those that tell of entities and make no edge
-    dropped: dict[str, int]  # reason: records, most first
-    notes: dict[str, int]  # what had to be assumed: events
-    examples: dict[
-        str, str
-    ]  # reason or note: "file:line: text" of the first such record, control characters escaped
-    unread_fields: tuple[str, ...]  # fields of the first records that nothing reads
-    first: dt.datetime | None  # UTC, without zone
+    edges: int
+    dropped: int
+    first: dt.datetime | None
     last: dt.datetime | None
-    gaps: tuple[tuple[dt.datetime, dt.datetime], ...]  # hours without an event where many were to be expected
-    days: tuple[dt.date, ...]
-    users: int
-    sources: int
-    targets: int
-    seconds: float
-    already_ingested: bool = False
-    problem: str | None = None  # why nothing of it could be read
-
-    @property
-    def lost(self) -> dict[str, int]:
-        """Records that should have been events: those that are of no interest left out."""
-        return {
-            reason: count for reason, count in self.dropped.items() if not reason.startswith(OF_NO_INTEREST)
-        }
-
-    @property
-    def clock(self) -> dict[str, int]:
-        """Records whose time is in doubt."""
-        found = {**self.dropped, **self.notes}
-        return {reason: count for reason, count in found.items() if reason.startswith(CLOCK)}
-
-    def to_dict(self) -> dict[str, Any]:
-        """JSON values only."""
-        values = asdict(self) | {
-            "first": self.first and self.first.isoformat(),
-            "last": self.last and self.last.isoformat(),
-            "gaps": [[begin.isoformat(), end.isoformat()] for begin, end in self.gaps],
-            "days": [day.isoformat() for day in self.days],
-            "unread_fields": list(self.unread_fields),
-        }
-        return values | {"clock": self.clock, "schema_version": SCHEMA_VERSION}
-
-    @classmethod
-    def from_dict(cls, stored: dict[str, Any]) -> IngestReport:
-        """What `to_dict` wrote."""
-        values = {name: stored[name] for name in cls.__dataclass_fields__}
-        for name in ("first", "last"):
-            values[name] = values[name] and dt.datetime.fromisoformat(values[name])
-        values["gaps"] = tuple(tuple(map(dt.datetime.fromisoformat, gap)) for gap in values["gaps"])
-        values["days"] = tuple(map(dt.date.fromisoformat, values["days"]))
-        return cls(**values | {"unread_fields": tuple(values["unread_fields"])})
 
 
-def failed(file: str, problem: str) -> IngestReport:
-    """A file of which nothing could be read."""
-    nothing: dict[str, Any] = {
-        name: 0
-        for name in ("lines", "events", "edges", "repeated", "evidence", "users", "sources", "targets")
-    }
-    empty: dict[str, Any] = {name: {} for name in ("dropped", "notes", "examples")}
-    none: dict[str, Any] = {name: () for name in ("unread_fields", "gaps", "days")}
-    return IngestReport(
-        file=file,
-        format="",
-        batch="",
-        first=None,
-        last=None,
-        seconds=0.0,
-        problem=problem,
-        **nothing,
-        **empty,
-        **none,
+class ReasonTotals(NamedTuple):
+    """The files of one log format with the same reason or note. what: `dropped: REASON` or `assumed: NOTE`;
+    example: of the first of these files"""
+
+    format: str
+    what: str
+    records: int
+    files: int
+    example: str
+
+
+def by_format(reports: Sequence[IngestReport]) -> list[FormatTotals]:
+    """The files that could be read, by log format."""
+    by_name: dict[str, list[IngestReport]] = {}
+    for report in reports:
+        if report.problem is None:
+            by_name.setdefault(report.format, []).append(report)
+    return [_totals(name, by_name[name]) for name in sorted(by_name)]
+
+
+def _totals(log_format: str, reports: Sequence[IngestReport]) -> FormatTotals:
+    lines = sum(report.lines for report in reports)
+    events = sum(report.events for report in reports)
+    return FormatTotals(
+        format=log_format,
+        files=len(reports),
+        lines=lines,
+        events=events,
+        edges=sum(report.edges for report in reports),
+        dropped=lines - events,
+        first=min((report.first for report in reports if report.first), default=None),
+        last=max((report.last for report in reports if report.last), default=None),
     )
 
 
-def by_format(reports: Sequence[IngestReport]) -> list[dict[str, Any]]:
-    """One row for each format: files, records, events, edges, dropped, share dropped that were logons, first
-    and last time."""
-    rows = []
-    for name in sorted({each.format for each in reports if each.problem is None}):
-        mine = [each for each in reports if each.format == name and each.problem is None]
-        lines, events = sum(each.lines for each in mine), sum(each.events for each in mine)
-        rows.append(
-            {
-                "format": name,
-                "files": len(mine),
-                "lines": lines,
-                "events": events,
-                "edges": sum(each.edges for each in mine),
-                "dropped": lines - events,
-                "first": min((each.first for each in mine if each.first), default=None),
-                "last": max((each.last for each in mine if each.last), default=None),
-            }
-        )
-    return rows
-
-
-def reasons(reports: Sequence[IngestReport]) -> list[dict[str, Any]]:
-    """One row for each format and reason of dropping or assumption: records, files, an example."""
-    rows: dict[tuple[str, str], dict[str, Any]] = {}
-    for each in reports:
-        for word, counts in (("dropped", each.dropped), ("assumed", each.notes)):
+def reasons(reports: Sequence[IngestReport]) -> list[ReasonTotals]:
+    """Reasons and notes of all files, by log format, the commonest first."""
+    records: Counter[tuple[str, str]] = Counter()
+    files: Counter[tuple[str, str]] = Counter()
+    examples: dict[tuple[str, str], str] = {}
+    for report in reports:
+        for word, counts in (("dropped", report.dropped), ("assumed", report.notes)):
             for reason, count in counts.items():
-                what = f"{word}: {reason}"
-                new = {
-                    "format": each.format,
-                    "what": what,
-                    "records": 0,
-                    "files": 0,
-                    "example": each.examples.get(reason, ""),
-                }
-                row = rows.setdefault((each.format, what), new)
-                row["records"] += count
-                row["files"] += 1
-    return sorted(rows.values(), key=lambda row: (row["format"], -row["records"]))
+                key = report.format, f"{word}: {reason}"
+                records[key] += count
+                files[key] += 1
+                examples.setdefault(key, report.examples.get(reason, ""))
+    rows = [ReasonTotals(*key, records[key], files[key], examples[key]) for key in records]
+    return sorted(rows, key=lambda row: (row.format, -row.records))
 
 
-def gaps(hours: Mapping[dt.datetime, int]) -> tuple[tuple[dt.datetime, dt.datetime], ...]:
-    """Stretches of whole hours without an event in which `LEAST_MISSED` were to be expected.
+# --- gaps ---------------------------------------------------------------------------------------------------
 
-    hours: beginning of an hour -> events; hours without any are left out. To be expected at an hour of the
-    day is half its mean over working days, or over weekends; on a log of one day, a quarter of the mean
-    hour."""
+
+def gaps(hours: Mapping[dt.datetime, int]) -> tuple[Gap, ...]:
+    """Stretches of whole hours without an event in which `LEAST_MISSED` events were to be expected.
+
+    hours: beginning of an hour -> events; hours without events are left out"""
     if not hours:
         return ()
-    first, last = min(hours), max(hours)
-    days = [first.date() + dt.timedelta(days=n) for n in range((last.date() - first.date()).days + 1)]
-    events = [[0] * HOURS, [0] * HOURS]  # of working days, of weekends
-    for hour, count in hours.items():
-        events[hour.weekday() >= SATURDAY][hour.hour] += count
-    number = [sum((day.weekday() >= SATURDAY) == is_weekend for day in days) for is_weekend in (False, True)]
-    usual = [[count / max(of, 1) / 2 for count in counts] for counts, of in zip(events, number, strict=True)]
-    if last - first < dt.timedelta(days=2):
-        usual = [[sum(hours.values()) / ((last - first) / dt.timedelta(hours=1) + 1) / 4] * HOURS] * 2
+    expected = _expected(hours)
     found, missed = [], 0.0
-    begin = hour = first
-    step = dt.timedelta(hours=1)
+    begin = hour = min(hours)
+    last = max(hours)
     while hour <= last:
         if hour in hours:
             if missed >= LEAST_MISSED:
                 found.append((begin, hour))
-            begin, missed = hour + step, 0.0
+            begin, missed = hour + HOUR, 0.0
         else:
-            missed += usual[hour.weekday() >= SATURDAY][hour.hour]
-        hour += step
+            missed += expected[_is_weekend(hour)][hour.hour]
+        hour += HOUR
     return tuple(found)
+
+
+def _expected(hours: Mapping[dt.datetime, int]) -> list[list[float]]:
+    """Events to be expected at each hour of the day, of working days and of weekends: half the mean of such
+    hours; in a log of less than two days, a quarter of the mean hour."""
+    first, last = min(hours), max(hours)
+    if last - first < dt.timedelta(days=2):
+        return [[sum(hours.values()) / ((last - first) / HOUR + 1) / 4] * HOURS] * 2
+    events = [[0] * HOURS, [0] * HOURS]
+    for hour, count in hours.items():
+        events[_is_weekend(hour)][hour.hour] += count
+    days = Counter(
+        _is_weekend(first.date() + dt.timedelta(days=n)) for n in range((last.date() - first.date()).days + 1)
+    )
+    return [[count / max(days[kind], 1) / 2 for count in events[kind]] for kind in (False, True)]
+
+
+def _is_weekend(day: dt.date) -> bool:
+    return day.weekday() >= SATURDAY

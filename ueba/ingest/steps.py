@@ -71,9 +71,11 @@ def execute(
     connection: duckdb.DuckDBPyConnection, step: Step, parameters: Parameters | None = None
 ) -> int | None:
     """Run one statement under a name, `COPY ... TO` for example. Returns how many rows it wrote, None if it
-    writes none. Parameters that the statement does not name are ignored."""
+    writes none. Parameters that the statement does not name are ignored, and so is a `$name` in a path or a
+    regular expression."""
     begin = time.perf_counter()
-    values = {name: (parameters or {})[name] for name in PARAMETER.findall(step.sql)}
+    named = {*PARAMETER.findall(step.sql)}
+    values = {name: value for name, value in (parameters or {}).items() if name in named}
     written = connection.execute(step.sql, values or None).fetchall()
     rows = int(written[0][0]) if written else None
     if os.environ.get(SHOW, "") in ("1", step.name):

@@ -72,7 +72,7 @@ def user_of(workspace: Workspace, name: str, days: Sequence[dt.date]) -> str:
     def users(stored: ir.Table) -> ir.Table:
         return stored.select("user").distinct()
 
-    names = lake.query(workspace.lake, days[0], days[-1], users, "1GB")["user"].to_pylist()
+    names = lake.query(workspace.lake, days[0], days[-1], users, workspace.memory_limit)["user"].to_pylist()
     return entity.user_called(name, names, lake.read_entities(workspace.lake))
 
 
@@ -90,7 +90,8 @@ def _edges_of(workspace: Workspace, user: str, first: dt.date, last: dt.date) ->
     def of_user(stored: ir.Table) -> ir.Table:
         return lake_edges.pairs(stored.filter(stored.user == user))
 
-    table = lake.query(workspace.lake, first, last, of_user, "1GB").to_pandas().astype({"source": object})
+    found = lake.query(workspace.lake, first, last, of_user, workspace.memory_limit)
+    table = found.to_pandas().astype({"source": object})
     table["source"] = table["source"].where(table["source"].notna(), None)
     table["edge"] = identities(table)
     edges: pd.DataFrame = table

@@ -36,7 +36,7 @@ from ueba.detect.look.features import FEATURE_NAMES
 from ueba.detect.past.history import date_of
 from ueba.detect.score import carryover
 from ueba.detect.score.detector import Detector
-from ueba.ingest import IngestReport, edges, lake, report, silence
+from ueba.ingest import edges, lake, report, silence
 from ueba.investigate.draw.incident import incident_drawing
 from ueba.investigate.draw.svg import svg
 from ueba.investigate.explain import kept
@@ -90,7 +90,7 @@ def facts(workspace: Workspace, day: dt.date, config: Config) -> dict[str, Any]:
     scored = {each: findings.load(workspace.findings, each) for each in days}
     shown = {each: found.reported(verdicts.words) for each, found in scored.items()}
     tables = {each: found.edges for each, found in shown.items()}
-    sizes = scored_edges(workspace.lake, days[0], day)
+    sizes = scored_edges(workspace, days[0], day)
     trend = [day_facts(each, found.edges, found.incidents, sizes) for each, found in shown.items()]
     model = Detector.load(workspace.model) if workspace.model.exists() else None
     explained = kept.load(workspace.findings, day)
@@ -125,7 +125,7 @@ def facts(workspace: Workspace, day: dt.date, config: Config) -> dict[str, Any]:
 # --- the day among others -----------------------------------------------------------------------------------
 
 
-def scored_edges(root: Path, first: dt.date, last: dt.date) -> dict[dt.date, list[int]]:
+def scored_edges(workspace: Workspace, first: dt.date, last: dt.date) -> dict[dt.date, list[int]]:
     """By day of the lake: the number of edges there are to score, and for each hour, how many of them had
     events in it."""
 
@@ -137,7 +137,7 @@ def scored_edges(root: Path, first: dt.date, last: dt.date) -> dict[dt.date, lis
         }
         return pairs.group_by("day").aggregate(edges=pairs.count(), **active)
 
-    rows = lake.query(root, first, last, counted, "1GB").to_pylist()
+    rows = lake.query(workspace.lake, first, last, counted, workspace.memory_limit).to_pylist()
     return {row["day"]: [row["edges"], *(row[f"h{hour}"] for hour in range(24))] for row in rows}
 
 
@@ -371,14 +371,11 @@ def held_out(model: Detector) -> list[dict[str, Any]]:
 def ingest_health(workspace: Workspace, day: dt.date, config: Config) -> dict[str, Any]:
     """What became of the files that hold events of a day, and who should have reported. Counts of a file are
     of all its days."""
-    held = lake.manifests(workspace.lake)
-    live = lake.live(held)
-    files = [manifest["files"][number] for manifest in held for number in live[manifest["id"]]]
+    files = [each.file for each in lake.live_files(lake.manifests(workspace.lake))]
     volume: Counter[dt.date] = Counter()
     for file in files:
-        for each, (_, _, count) in file["spans"].items():
-            volume[dt.date.fromisoformat(each)] += count
-    reports = [IngestReport.from_dict(file["report"]) for file in files if str(day) in file["spans"]]
+        volume.update({each: span.events for each, span in file.spans.items()})
+    reports = [file.report for file in files if day in file.spans]
     clock: Counter[str] = Counter()
     for each_report in reports:
         clock.update(each_report.clock)
@@ -387,11 +384,9 @@ def ingest_health(workspace: Workspace, day: dt.date, config: Config) -> dict[st
         for back in range(1, DAYS + 1)
         if volume[day - dt.timedelta(days=back)]
     ]
-    reporters = silence.reporters(workspace.lake, config.graph.window_days, until=day)
-    silent = [each for each in reporters if each["state"] == "silent"]
-    gaps = [(each["reporter"], *gap.split(" to ")) for each in reporters for gap in each["gaps"]]
-    for file in files:
-        gaps += [(Path(file["report"]["file"]).name, *map(minute, gap)) for gap in file["report"]["gaps"]]
+    reporters = silence.reporters(workspace.lake, config.graph.window_days, workspace.memory_limit, until=day)
+    gaps = {(each.name, *gap) for each in reporters for gap in each.gaps}
+    gaps |= {(Path(file.report.file).name, *gap) for file in files for gap in file.report.gaps}
     lines = sum(each.lines for each in reports)
     lost = sum(sum(each.lost.values()) for each in reports)
     return {
@@ -405,8 +400,12 @@ def ingest_health(workspace: Workspace, day: dt.date, config: Config) -> dict[st
         "lost": lost,
         "clock": clock.most_common(),
         "reporters": len(reporters),
-        "silent": silent,
-        "gaps": sorted({gap for gap in gaps if gap[1][:10] <= str(day) <= gap[2][:10]}),
+        "silent": [each for each in reporters if each.is_silent],
+        "gaps": [
+            (name, minute(begin), minute(end))
+            for name, begin, end in sorted(gaps)
+            if begin.date() <= day <= end.date()
+        ],
         "unread": unread(workspace, day),
     }
 
@@ -460,9 +459,9 @@ def at(time: dt.datetime) -> str:
     return f"{time:%H:%M:%S}"
 
 
-def minute(stored: str) -> str:
-    """A stored time without its seconds."""
-    return stored[:16].replace("T", " ")
+def minute(time: dt.datetime) -> str:
+    """A time without its seconds."""
+    return f"{time:%Y-%m-%d %H:%M}"
 
 
 def seconds_of(time: dt.datetime) -> int:

@@ -30,22 +30,27 @@ class DayEdges(NamedTuple):
 
 
 def walk(
-    root: Path, history: History, first: dt.date, last: dt.date, learning: Lessons = EVERYTHING
+    root: Path,
+    history: History,
+    first: dt.date,
+    last: dt.date,
+    memory_limit: str,
+    learning: Lessons = EVERYTHING,
 ) -> Iterator[DayEdges]:
     """Each day from `first` to `last` that has edges, before it is learned; the day is learned when the caller
     asks for the next."""
     for day in lake.days(root):
         if not first <= day <= last:
             continue
-        edges = day_edges(root, history, day)
+        edges = day_edges(root, history, day, memory_limit)
         yield edges
         history.learn(day_number(day), edges.batch, lessons.p_values(edges.table, learning.excluded(day)))
         history.batches += batches_of(root, day)
 
 
-def day_edges(root: Path, history: History, day: dt.date) -> DayEdges:
+def day_edges(root: Path, history: History, day: dt.date, memory_limit: str) -> DayEdges:
     """A day of the lake, with the ids of a history."""
-    table = lake.read_pairs(root, day, day)
+    table = lake.read_pairs(root, day, day, memory_limit)
     return DayEdges(day, history.encode(table), table)
 
 
@@ -69,7 +74,7 @@ def history_before(
         history = History(config.history.half_life_days)
     else:
         start = max(start, date_of(history.last_day) + dt.timedelta(days=1))
-    for _ in walk(root, history, start, last, learning):
+    for _ in walk(root, history, start, last, config.ingest.memory_limit, learning):
         pass
     return history
 

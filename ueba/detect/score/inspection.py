@@ -15,8 +15,8 @@ counted as the normal edges they pretend to be, which raises the smallest shares
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -26,8 +26,7 @@ import pandas as pd
 from ueba.config import Config
 from ueba.detect import incidents
 from ueba.detect.past.history import USER_KINDS, History, breadth_power, date_of, day_number
-from ueba.detect.past.lessons import EVERYTHING, Lessons
-from ueba.detect.past.walk import walk
+from ueba.detect.past.walk import DayEdges
 from ueba.detect.score.detector import Detector, scored
 from ueba.errors import WorkspaceError
 from ueba.progress import Progress, quiet
@@ -252,19 +251,18 @@ def days_to_inspect(
 
 
 def score_again(
-    root: Path,
     model: Detector,
     days: list[dt.date],
     history: History,
-    learning: Lessons = EVERYTHING,
+    walked: Iterable[DayEdges],
     progress: Progress = quiet,
 ) -> pd.DataFrame:
     """Every edge of days of the lake, each day by what was known before it and calibrated by other days.
 
-    history: as of before the first of them. Raises WorkspaceError for a day without calibration scores of
-    another."""
+    walked: a walk of this history over all days from the first to the last. Raises WorkspaceError for a day
+    without calibration scores of another."""
     tables: list[pd.DataFrame] = []
-    for edges in walk(root, history, days[0], days[-1], learning):
+    for edges in walked:
         if edges.day not in days:
             continue
         progress("score", len(tables), len(days))

@@ -20,6 +20,7 @@ Leaves out how a name is spelt (`ueba.spelling`), people with two accounts, mach
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 from pathlib import Path
 from typing import Any
@@ -41,10 +42,10 @@ def resolve(connection: duckdb.DuckDBPyConnection) -> None:
     steps.run(connection, ALIASES)
 
 
-def day_digests(connection: duckdb.DuckDBPyConnection) -> dict[str, str]:
-    """Day (ISO) -> digest of what the aliases mean for the names of that day."""
+def day_digests(connection: duckdb.DuckDBPyConnection) -> dict[dt.date, str]:
+    """Day -> digest of what the aliases mean for the names of that day."""
     steps.run(connection, DIGESTS)
-    return {str(day): digest for day, digest in connection.execute("FROM day_digest").fetchall()}
+    return dict(connection.execute("FROM day_digest").fetchall())
 
 
 def write(connection: duckdb.DuckDBPyConnection, path: Path) -> None:

@@ -52,7 +52,7 @@ def explained(workspace: Workspace, incident: Incident) -> ExplainedIncident:
     found = findings.load(workspace.findings, incident.day)
     explanations = kept.by_edge(kept.load(workspace.findings, incident.day).get(incident.id, ()))
     table = found.edges[found.edges["incident"] == incident.id]
-    events = raw.of_edges(workspace.lake, table, FEW_EVENTS)
+    events = raw.of_edges(workspace.lake, table, workspace.memory_limit, FEW_EVENTS)
     return ExplainedIncident(
         incident,
         [

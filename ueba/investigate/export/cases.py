@@ -165,7 +165,7 @@ def cases(
         chosen = list(group)
         found = findings.load(workspace.findings, day)
         table = found.edges[found.edges["incident"].isin([incident.id for incident in chosen])]
-        events = raw.of_edges(workspace.lake, table, most_events)
+        events = raw.of_edges(workspace.lake, table, workspace.memory_limit, most_events)
         explanations = kept.load(workspace.findings, day)
         scored_at = findings.scored_at(workspace.findings, day)
         for incident in chosen:

@@ -43,9 +43,9 @@ def draw_up(
 
     Raises WorkspaceError for a name that no event of that time has to do with; an indicator may be
     unknown."""
-    whole = Log.of(raw.events(workspace.lake, since, until, columns=COLUMNS))
+    whole = Log.of(raw.events(workspace.lake, since, until, workspace.memory_limit, columns=COLUMNS))
     aliases, listed = _from_entity_tables(workspace)
-    origins = find_origins(workspace.lake, whole, aliases, names, indicators)
+    origins = find_origins(workspace, whole, aliases, names, indicators)
     succeeded = ~equals(whole.table["outcome"], "failure")
     log = whole.where(succeeded)
     flags, anonymous = find_flags(workspace, log), anonymous_accounts(log, listed)

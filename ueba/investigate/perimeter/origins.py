@@ -6,7 +6,6 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import ibis
 import ibis.expr.types as ir
@@ -17,6 +16,7 @@ from ueba.investigate.names import Names, Origin, is_address
 from ueba.investigate.perimeter.contacts import find_contacts
 from ueba.investigate.perimeter.log import Log, codes_of
 from ueba.investigate.perimeter.reach import Ints
+from ueba.workspace import Workspace
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,11 @@ class Origins:
 
 
 def find_origins(
-    lake_root: Path, log: Log, aliases: Mapping[str, str], names: Sequence[str], indicators: Sequence[str]
+    workspace: Workspace,
+    log: Log,
+    aliases: Mapping[str, str],
+    names: Sequence[str],
+    indicators: Sequence[str],
 ) -> Origins:
     """aliases: another name of an entity -> the name that events have
 
@@ -50,7 +54,7 @@ def find_origins(
 
     for name, found in asked:
         if absent(found):
-            raise known.unknown(name, _last_seen(lake_root, known.spellings(name)))
+            raise known.unknown(name, _last_seen(workspace, known.spellings(name)))
     entities = dict.fromkeys(Entity(origin.kind, origin.name) for origin in every)
     present = [entity for entity in entities if entity in seen]
     return Origins(every, present, [name for name, found in listed if absent(found)], met)
@@ -64,14 +68,16 @@ def _entities(log: Log) -> set[Entity]:
     return {*(Entity("user", name) for name in log.accounts), *log.places, *addresses}
 
 
-def _last_seen(lake_root: Path, names: Sequence[str]) -> tuple[str, dt.date] | None:
+def _last_seen(workspace: Workspace, names: Sequence[str]) -> tuple[str, dt.date] | None:
     """The one of these names that the lake saw last, and the day."""
-    days = lake.days(lake_root)
+    days = lake.days(workspace.lake)
 
     def latest(stored: ir.Table) -> ir.Table:
         ends = [stored.select(stored.day, name=stored[end]) for end in ("user", "source", "target")]
         every = ibis.union(*ends)
         return every.filter(every.name.isin([*names])).order_by(ibis.desc("day"), "name").limit(1)
 
-    found = lake.query(lake_root, days[0], days[-1], latest, "1GB").to_pylist() if days else []
+    if not days:
+        return None
+    found = lake.query(workspace.lake, days[0], days[-1], latest, workspace.memory_limit).to_pylist()
     return (found[0]["name"], found[0]["day"]) if found else None
