@@ -7,8 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from ueba.ingest import IngestOptions, Options, events_of, sources
 from ueba.ingest.sources import Sample, cert
@@ -121,15 +119,3 @@ def test_recognises_its_own_only():
     sample = Sample("log", (HEADER, *ROWS.splitlines()), now)
     assert cert.recognises(sample) == 10
     assert sources.detect(sample, sources.Options()).name == "cert"
-
-
-@given(st.lists(st.tuples(st.integers(0, 70), st.text(max_size=4)), min_size=1, max_size=40))
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_mutated_rows_never_raise_and_are_all_counted(tmp_path_factory, mutations):
-    rows = [
-        LOGON[:cut] + "".join(c for c in junk if c not in '\r\n"') + LOGON[cut + 1 :]
-        for cut, junk in mutations
-    ]
-    made = read(tmp_path_factory.mktemp("mutated"), "\n".join([HEADER, *rows]) + "\n")
-    assert [event["line"] for event in made] == list(range(1, len(rows) + 2))
-    assert all(event["dropped"] or (event["time"] and event["user"] and event["target"]) for event in made)

@@ -10,9 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
-from mutated_json import is_whole, mutated
 
 from ueba.ingest import events_of
 from ueba.ingest.sources import Sample, cloudtrail
@@ -379,15 +376,6 @@ def test_recognises_its_own():
         5,
         None,
     )
-
-
-@given(st.lists(mutated(ALL), min_size=1, max_size=30))
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_mutated_records_never_raise_and_are_all_counted(tmp_path_factory, texts):
-    """The good record comes first, so that the file is JSON lines."""
-    path = tmp_path_factory.mktemp("mutated") / "log"
-    path.write_text("".join(f"{text}\n" for text in (json.dumps(ALL[0]), *texts)))
-    assert is_whole(events_of(path, "cloudtrail").to_pylist(), len(texts) + 1)
 
 
 def by_service(record: dict[str, Any]) -> bool:

@@ -12,9 +12,8 @@ from typing import Any
 import duckdb
 import ibis
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
-from mutated_json import is_whole, mutated
 
 from ueba.ingest import events_of, ingest, sources
 from ueba.ingest.fields import csv_fields
@@ -409,15 +408,6 @@ def test_recognises_its_own_and_nothing_else(tmp_path):
         entra.recognises(sample("id,date,user,pc,activity", "1,2,3,4,5")) == entra.recognises(sample()) == 0
     )
     assert [module.recognises(sample(*REAL)) for module in (ecs, m365)] == [0, 0]
-
-
-@given(st.lists(mutated(REAL), min_size=1, max_size=30))
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_mutated_records_never_raise_and_are_all_counted(tmp_path_factory, texts):
-    """The good record comes first, so that the file is JSON lines."""
-    path = tmp_path_factory.mktemp("mutated") / "log"
-    path.write_text("".join(f"{text}\n" for text in (json.dumps(REAL[0]), *texts)))
-    assert is_whole(events_of(path, "entra").to_pylist(), len(texts) + 1)
 
 
 FIELD = st.text(st.characters(exclude_characters="\r\n\0\x1f", codec="utf-8"), max_size=6)

@@ -30,8 +30,9 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from ueba.errors import InputError
-from ueba.ingest import files, ingest_all
-from ueba.ingest.read import Feed
+from ueba.ingest import ingest_all
+from ueba.ingest.reading import find as files
+from ueba.ingest.reading.feed import Feed
 
 LOG = b"".join(b"%d,U%d@DOM1,C%d,C%d\n" % (n, n % 7, n % 11, n % 13) for n in range(5000))
 DIGEST = hashlib.sha256(LOG).hexdigest()[:32]
@@ -104,7 +105,7 @@ def read(found: Iterable[files.File]) -> dict[str, str]:
     result = {}
     for file in found:
         try:
-            with contextlib.closing(Feed(file)) as feed:
+            with contextlib.closing(Feed(file, "1GB")) as feed:
                 for _ in feed.slices():
                     pass
                 result[file.name] = feed.digest
@@ -208,7 +209,7 @@ def test_progress_ends_at_the_size(tmp_path):
     for packed in ("zip", "gzip in zip", "tar.gz", "plain", "gzip"):
         (file,) = files.find(written(tmp_path / packed, PACKED[packed][0]))
         told = []
-        with contextlib.closing(Feed(file, lambda *numbers, told=told: told.append(numbers))) as feed:
+        with contextlib.closing(Feed(file, "1GB", lambda *numbers, told=told: told.append(numbers))) as feed:
             for _ in feed.slices():
                 pass
         assert told[-1] == (5000, file.size, file.size)
@@ -371,8 +372,9 @@ def test_pipes_that_are_slow(packed, tmp_path, stdin):
 def test_real_standard_input(tmp_path):
     written(tmp_path / "log", PACKED["zip in tar.zst"][0])
     code = (
-        "from ueba.ingest import files\nfrom ueba.ingest.read import Feed\n"
-        "for file in files.find('-'):\n feed = Feed(file); list(feed.slices()); feed.close(); print(file.name, feed.digest)"
+        "from ueba.ingest.reading import find as files\nfrom ueba.ingest.reading.feed import Feed\n"
+        "for file in files.find('-'):\n feed = Feed(file, '1GB'); list(feed.slices()); "
+        "feed.close(); print(file.name, feed.digest)"
     )
     with open(tmp_path / "log") as log:
         done = subprocess.run(
@@ -420,7 +422,8 @@ def test_archives_too_deep(tmp_path):
     for _ in range(4):
         content = zipped({"a": content})
     assert read(files.find(written(tmp_path / "log", content))) == {
-        f"{name}/a/a/a": f"{name}/a/a/a: archives in archives, more than 3 deep, cannot be read; unpack it first"
+        f"{name}/a/a/a": f"{name}/a/a/a: archives in archives, more than 3 deep, cannot be read; unpack it "
+        f"first"
     }
 
 
@@ -517,7 +520,8 @@ def test_a_tar_with_a_wrong_checksum_of_gzip(tmp_path):
     assert read(files.find(path)) == {
         f"{path}/a": DIGEST,
         **{
-            name: f"{name}: cannot be read to its end (zlib inflate failed: incorrect data check); was it copied completely?"
+            name: f"{name}: cannot be read to its end (zlib inflate failed: incorrect data check); "
+            f"was it copied completely?"
             for name in (f"{path}/b", path)
         },
     }
@@ -553,7 +557,8 @@ def test_a_broken_member_that_is_compressed(tmp_path):
     packed = gzip.compress(LOG)
     path = written(tmp_path / "log.zip", zipped({"a.gz": packed[:-9], "b.gz": packed}))
     assert read(files.find(path)) == {
-        f"{path}/a.gz": f"{path}/a.gz: cannot be read to its end (Truncated compressed stream); was it copied completely?",
+        f"{path}/a.gz": f"{path}/a.gz: cannot be read to its end (Truncated compressed stream); was it "
+        f"copied completely?",
         f"{path}/b.gz": DIGEST,
     }
 
@@ -772,7 +777,7 @@ def test_real_zips():
 def test_the_first_slice_of_a_real_zip():
     (file,) = files.find(f"{DATA}/darpa_stream")
     assert file.size == 248_935_910 and file.modified.date() == dt.date(2020, 3, 14)
-    with contextlib.closing(Feed(file)) as feed:
+    with contextlib.closing(Feed(file, "1GB")) as feed:
         first = next(feed.slices())
     assert first["line"][0].as_py() == 1 and len(first["text"][0].as_py().split(",")) == 4
 

@@ -11,7 +11,7 @@ from types import ModuleType
 import pytest
 
 from ueba.ingest import ingest_all, sources
-from ueba.ingest.files import now
+from ueba.ingest.reading.stream import now
 from ueba.ingest.sources import Sample
 
 

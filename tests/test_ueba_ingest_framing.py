@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ueba.ingest import framing
+from ueba.ingest.reading import framing
 
 NASTY = [
     {"n": n, "text": '"{}[],\\' + "\\" * (n % 3) + "\n" * (n % 2), "list": [{"a": {}}, []], "none": None}

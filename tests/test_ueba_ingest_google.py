@@ -6,10 +6,6 @@ import datetime as dt
 import json
 from typing import Any
 
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
-from mutated_json import is_whole, mutated
-
 from ueba.ingest import events_of
 from ueba.ingest.sources import Sample, google
 
@@ -254,12 +250,3 @@ def test_recognises_its_own():
     assert not known(
         {"kind": []}, {"eventType": "user.session.start", "uuid": "x"}, {"eventVersion": "1.08"}, [], 5, None
     )
-
-
-@given(st.lists(mutated(ALL), min_size=1, max_size=30))
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_mutated_records_never_raise_and_are_all_counted(tmp_path_factory, texts):
-    """The good record comes first, so that the file is JSON lines."""
-    path = tmp_path_factory.mktemp("mutated") / "log"
-    path.write_text("".join(f"{text}\n" for text in (json.dumps(ALL[0]), *texts)))
-    assert is_whole(events_of(path, "google").to_pylist(), len(texts) + 1)

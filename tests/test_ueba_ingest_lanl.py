@@ -19,8 +19,9 @@ from hypothesis import strategies as st
 
 from ueba.contracts.manifest import LAKE_VERSION
 from ueba.errors import InputError, UsageError, WorkspaceError
-from ueba.ingest import IngestOptions, Options, build, files, ingest, lake, sources
-from ueba.ingest.read import MAX_LINE, Feed
+from ueba.ingest import IngestOptions, Options, build, ingest, lake, sources
+from ueba.ingest.reading import find as files
+from ueba.ingest.reading.feed import MAX_LINE, Feed
 
 DAY = 86400
 ROAD = """\
@@ -238,7 +239,7 @@ def test_an_input_that_cannot_be_read_changes_nothing(tmp_path, name):
 def test_wrong_format_says_what_to_do(tmp_path):
     with pytest.raises(InputError) as error:
         ingest(write(tmp_path / "log", "dear diary\n"), "lanl", tmp_path / "lake")
-    assert f"{tmp_path}/log:1: dear diary" in str(error.value) and "--format" in str(error.value)
+    assert f"{tmp_path}/log:1: dear diary" in str(error.value) and "--log-format" in str(error.value)
 
 
 def test_a_file_without_logons_is_no_error(tmp_path):
@@ -338,8 +339,9 @@ def test_where_a_log_is_cut_does_not_matter(tmp_path, monkeypatch, size):
         + ROAD
     )
     whole = ingest(write(tmp_path / "a", text), "lanl", tmp_path / "whole")
-    monkeypatch.setattr("ueba.ingest.read.BLOCK", size)
-    monkeypatch.setattr("ueba.ingest.read.SLICE", size)
+    monkeypatch.setattr("ueba.ingest.reading.feed.BLOCK", size)
+    monkeypatch.setattr("ueba.ingest.reading.feed.SLICE", size)
+    monkeypatch.setattr("ueba.ingest.batch.SLICE", size)
     cut = ingest(tmp_path / "a", "lanl", tmp_path / "cut")
     assert everything(tmp_path / "cut") == everything(tmp_path / "whole")
     assert msgspec.structs.replace(cut, seconds=0) == msgspec.structs.replace(whole, seconds=0)
@@ -396,7 +398,7 @@ def test_mutated_lines_never_raise_and_are_all_counted(tmp_path_factory, mutatio
 @given(st.binary(min_size=1, max_size=50), st.integers(1, 9))
 @settings(max_examples=100, deadline=None)
 def test_whole_lines_keep_every_byte(data, size):
-    from ueba.ingest.framing import whole_lines
+    from ueba.ingest.reading.framing import whole_lines
 
     whole = list(whole_lines(data[start : start + size] for start in range(0, len(data), size)))
     assert b"".join(whole) == data + (b"" if data.endswith(b"\n") else b"\n")
@@ -404,7 +406,7 @@ def test_whole_lines_keep_every_byte(data, size):
 
 
 def test_feed_knows_the_first_line(tmp_path):
-    feed = Feed(next(files.find(str(write(tmp_path / "log", b"\xef\xbb\xbfa,b\r\n1,2\r\n")))))
+    feed = Feed(next(files.find(str(write(tmp_path / "log", b"\xef\xbb\xbfa,b\r\n1,2\r\n")))), "1GB")
     feed.close()
     assert feed.sample[:2] == ("a,b", "1,2")
 

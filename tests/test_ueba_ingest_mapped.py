@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import datetime as dt
 import gzip
 import json
@@ -17,10 +18,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ueba.errors import InputError, UsageError
-from ueba.ingest import IngestOptions, events_of, files, ingest, lake
-from ueba.ingest.read import Feed
+from ueba.ingest import IngestOptions, events_of, ingest, lake
+from ueba.ingest.mapping import EVENT_COLUMNS, MappingFile, WrongValue, load, parsed
+from ueba.ingest.reading import find as files
+from ueba.ingest.reading.feed import Feed
 from ueba.ingest.sources import Options, Sample
-from ueba.ingest.sources.mapped import load, skeleton, source
+from ueba.ingest.sources.mapped import skeleton, source
 
 EXAMPLES = Path(__file__).parents[1] / "configs/sources"
 VPN = """\
@@ -197,6 +200,37 @@ GOOD = "[columns]\ntime = 'timestamp'\nuser = 'account'\ntarget = 'to_host'\n"
         (f"format = 'csv'\n{GOOD}[keep]\ntype = 'x'", "keep.type"),
         ("format = 'csv'\ncolumns = 1", "columns: 1"),
         ("format =", "is not TOML"),
+        (f"format = 'csv'\nheader = 1\n{GOOD}", "header: 1 is not possible; use true or false"),
+        (f"format = 'csv'\ndelimiter = 5\n{GOOD}", "delimiter: 5"),
+        (f"format = ['csv']\n{GOOD}", "format: ['csv']"),
+        (f"format = 'csv'\ntime_format = '%Q %Y'\n{GOOD}", "time_format: '%Q %Y'"),
+        (f"format = 'csv'\ntime_format = '%d.%m. %H:%M'\n{GOOD}", "time_format: '%d.%m. %H:%M'"),
+        (f"format = 'csv'\ntime_format = '%Y %'\n{GOOD}", "time_format: '%Y %'"),
+        (f"format = 'csv'\ntime_format = []\n{GOOD}", "time_format: []"),
+        (f"format = 'csv'\ntimezone = 'localtime'\n{GOOD}", "timezone: 'localtime'"),
+        (f"format = 'csv'\n{GOOD}source = []", "columns.source: []"),
+        (f"format = 'csv'\n{GOOD}source = {{a = 1}}", "columns.source: {'a': 1}"),
+        (
+            f"format = 'csv'\nheader = false\n{GOOD.replace(chr(39) + 'timestamp' + chr(39), '0')}",
+            "columns.time: 0",
+        ),
+        (f"format = 'jsonl'\n{GOOD}source = 'a\"b'", "columns.source"),
+        (f"format = 'jsonl'\n{GOOD}source = 'a..b'", "columns.source: 'a..b'"),
+        (f"format = 'csv'\n{GOOD}[constants]\ntime = '2024-01-01'", "constants.time"),
+        (f"format = 'csv'\n{GOOD}[constants]\naction = 5", "constants.action: 5"),
+        (f"format = 'csv'\n{GOOD}[values]\noutcome = ['ok']", "values.outcome: ['ok']"),
+        (f"format = 'csv'\n{GOOD}[values.outcome]\nsuccess = 'ok'", "values.outcome.success: 'ok'"),
+        (
+            f"format = 'csv'\n{GOOD}[values.outcome]\nsuccess = ['ok']\nfailure = ['OK']",
+            "values.outcome.success",
+        ),
+        (f"format = 'csv'\n{GOOD}[values.outcome]\nsuccess = [1.5]", "values.outcome.success: [1.5]"),
+        (f"format = 'csv'\n{GOOD}[values.outcome.success]\nx = 1", "values.outcome.success: {'x': 1}"),
+        (f"format = 'csv'\n{GOOD}[keep]\ntype = []", "keep.type: []"),
+        ("x = " + "[" * 5000 + "]" * 5000, "nested too deep"),
+        ("x = " + "{a = " * 5000 + "1" + "}" * 5000, "nested too deep"),
+        ("x." * 5000 + "x = 1", "unknown key x"),
+        (f"format = 'csv'\n{GOOD}[values]\n" + "outcome." * 3000 + "x = 1", "values.outcome"),
     ],
 )
 def test_a_wrong_mapping_is_named(tmp_path, text, key):
@@ -345,10 +379,12 @@ def test_example_mappings_load(path):
 
 
 ASIM = """\
-TimeGenerated [UTC],EventStartTime,EventType,EventResult,EventResultDetails,EventSubType,EventOriginalType,EventOriginalUid,\
-TargetUsername,TargetUserId,TargetSessionId,ActorUsername,SrcHostname,SrcIpAddr,TargetHostname,TargetAppName,LogonMethod,DvcHostname
+TimeGenerated [UTC],EventStartTime,EventType,EventResult,EventResultDetails,EventSubType,EventOriginalType,\
+EventOriginalUid,TargetUsername,TargetUserId,TargetSessionId,ActorUsername,SrcHostname,SrcIpAddr,\
+TargetHostname,TargetAppName,LogonMethod,DvcHostname
 "3/1/2024, 8:15:02.123 AM",,Logon,Success,,Interactive,4624,u1,CORP\\al,S-1,0x5,,ws1,10.0.0.1,srv1,,NTLM,srv1
-"3/1/2024, 8:15:03.000 PM",2024-03-01T20:15:01Z,Logon,Failure,No such user,,,u2,bo@corp,id-2,,,,10.0.0.2,,Office 365,,
+"3/1/2024, 8:15:03.000 PM",2024-03-01T20:15:01Z,Logon,Failure,No such user,,,u2,bo@corp,id-2,,,,10.0.0.2,,\
+Office 365,,
 "3/1/2024, 8:15:03.000 PM",,Logoff,Success,,,,u3,bo@corp,,,,,,srv1,,,
 """
 
@@ -402,7 +438,8 @@ def test_asim_by_hand(tmp_path):
 
 def test_radius_by_hand(tmp_path):
     text = (
-        "radacctid,acctsessionid,acctuniqueid,username,nasipaddress,acctstarttime,calledstationid,callingstationid\n"
+        "radacctid,acctsessionid,acctuniqueid,username,nasipaddress,acctstarttime,"
+        "calledstationid,callingstationid\n"
         "1,81E1,8a4f,bob,10.2.0.1,2024-03-01 08:15:02,00-1A:corp-wifi,AA-BB-CC-00-11-22\n"
     )
     event = events_of(log(tmp_path, text), str(EXAMPLES / "radius_csv.toml")).to_pylist()[1]
@@ -414,11 +451,11 @@ def test_radius_by_hand(tmp_path):
     ]
 
 
-# ---- a proposal for a file -------------------------------------------------------------------------------------
+# --- a proposal for a file ----------------------------------------------------------------------------------
 
 
 def proposal(path: Path) -> str:
-    with contextlib.closing(Feed(next(files.find(str(path))))) as feed:
+    with contextlib.closing(Feed(next(files.find(str(path))), "1GB")) as feed:
         return skeleton(Sample(feed.path, feed.sample, feed.modified))
 
 
@@ -427,22 +464,22 @@ def proposal(path: Path) -> str:
     [
         (
             VPN.replace("yesterday", "2024-03-02"),
-            {"format": "csv", "time_format": "iso8601"},
+            {"format": "csv", "time_format": ("iso8601",)},
             "timestamp account from_host to_host result",
         ),
         (
             "Login;Zeit;Datum / Time;Server;Client IP\nal;1;01.03.2024 08:15:02;srv1;10.0.0.1\n",
-            {"delimiter": ";", "time_format": "%d.%m.%Y %H:%M:%S"},
+            {"delimiter": ";", "time_format": ("%d.%m.%Y %H:%M:%S",)},
             "Datum / Time|Login|Client IP|Server",
         ),
         (
             "1709280902,al@corp,C1,C2\n1709280903,bo@corp,C3,C2\n",
-            {"header": False, "time_format": "epoch_s"},
+            {"header": False, "time_format": ("epoch_s",)},
             "1 2 3 4",
         ),
         (
             "10.0.0.1\t10.0.0.2\t06/14/1998-07:55\n",
-            {"header": False, "delimiter": "\t", "time_format": "%m/%d/%Y-%H:%M"},
+            {"header": False, "delimiter": "\t", "time_format": ("%m/%d/%Y-%H:%M",)},
             "3 1 1 2",
         ),
         (
@@ -460,7 +497,7 @@ def proposal(path: Path) -> str:
             ),
             {
                 "format": "jsonl",
-                "time_format": "epoch_ms",
+                "time_format": ("epoch_ms",),
                 "constants": {"action": "sso", "target_kind": "resource"},
             },
             "event.time /event/user.name src_ip app",
@@ -470,16 +507,15 @@ def proposal(path: Path) -> str:
     ],
 )
 def test_a_proposal_loads_and_reads_its_file(tmp_path, text, settings, columns):
-    made = proposal(log(tmp_path, text))
-    given = load(mapping(tmp_path, made))
-    assert {name: given[name] for name in settings} == settings
+    proposed = load(mapping(tmp_path, proposal(log(tmp_path, text))))
+    assert {name: getattr(proposed, name) for name in settings} == settings
     if columns:
         names = zip(
             ("time", "user", "source", "target", "outcome"),
             columns.split("|" if "|" in columns else None),
             strict=False,
         )
-        assert {name: str(column) for name, column in given["columns"].items()} == dict(names)
+        assert proposed.columns == {name: (column,) for name, column in names}
     found = events_of(tmp_path / "log", str(tmp_path / "log.toml"))["dropped"].to_pylist()
     assert len(found) == text.count("\n") and (not columns or None in found)
 
@@ -532,7 +568,7 @@ def test_a_proposal_for_anything_loads_and_reads(tmp_path_factory, text):
             )
 
 
-# ---- real files ------------------------------------------------------------------------------------------------
+# --- real files ---------------------------------------------------------------------------------------------
 
 DATA = Path(__file__).parents[2] / "shared/data"
 DARPA, LABELS = DATA / "darpa_stream/darpa_original.zip", DATA / "lanl_replay/labels.csv"
@@ -578,3 +614,28 @@ def test_edges_without_times_are_an_error(tmp_path):
     with pytest.raises(InputError, match=r"no (line|record) reads as .*time not understood: \d+"):
         ingest(EDGES, mapping(tmp_path, made), tmp_path / "lake")
     assert gzip.open(EDGES, "rt").readline().startswith("user,computer")
+
+
+JUNK = st.recursive(
+    st.none() | st.booleans() | st.integers(-5, 5) | st.floats() | st.text(max_size=5) | st.dates(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=5,
+)
+KEYS = [field.name for field in dataclasses.fields(MappingFile)]
+
+
+@given(
+    st.dictionaries(st.sampled_from([*KEYS, "x"]), JUNK),
+    st.dictionaries(st.sampled_from(EVENT_COLUMNS), JUNK),
+)
+@settings(max_examples=300, deadline=None)
+def test_any_mapping_is_read_or_its_key_is_named(content, columns):
+    """Whatever stands at a key, the parser returns a mapping, or names one of the file's keys."""
+    content = {"format": "csv", "columns": {"time": "t", "user": "u", "target": "v"} | columns} | content
+    try:
+        mapping = parsed(content)
+    except WrongValue as problem:
+        assert str(problem).startswith(("unknown key ", *KEYS))
+    else:
+        assert MappingFile(**mapping.as_json()).format == mapping.format
+        assert json.loads(json.dumps(mapping.as_json())) == mapping.as_json()

@@ -10,9 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
-from mutated_json import is_whole, mutated
 
 from ueba.ingest import events_of
 from ueba.ingest.sources import Sample, m365, message_trace
@@ -148,12 +145,3 @@ def test_recognises_its_own_and_nothing_else(tmp_path):
     others = [{"SenderAddress": "a", "RecipientAddress": "b"}, {"Received": 5}, [], 5, "x", ""]
     assert message_trace.recognises(sample(*others)) == message_trace.recognises(sample("a,b", "1,2")) == 0
     assert m365.recognises(sample(*REAL)) == message_trace.recognises(sample()) == 0
-
-
-@given(st.lists(mutated(REAL), min_size=1, max_size=30))
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_mutated_records_never_raise_and_are_all_counted(tmp_path_factory, texts):
-    """The good record comes first, so that the file is JSON lines."""
-    path = tmp_path_factory.mktemp("mutated") / "log"
-    path.write_text("".join(f"{text}\n" for text in (json.dumps(REAL[0]), *texts)))
-    assert is_whole(events_of(path, "message_trace").to_pylist(), len(texts) + 1)

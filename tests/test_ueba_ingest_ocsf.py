@@ -9,9 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
-from mutated_json import is_whole, mutated
 
 from ueba.ingest import events_of, sources
 from ueba.ingest.sources import Sample, ocsf
@@ -136,7 +133,7 @@ DROPPED: list[tuple[Any, str]] = [
         "not a logon: step of a sign-in",
     ),
     (LOGON | {"class_uid": 3003, "activity_id": 2}, "not a logon: no privileges"),
-    (ACCESS | {"class_uid": 4007, "activity_id": 6}, "not a logon: a connection goes on or ends"),
+    (ACCESS | {"class_uid": 4007, "activity_id": 6}, "not a logon: a connection continues or ends"),
     (LOGON | {"time": -11644473600000}, "time not understood"),
     (LOGON | {"time": "1601-01-01T00:00:00Z"}, "time before 1970"),
     (LOGON | {"time": 4102444800000}, "time in the future"),
@@ -490,11 +487,3 @@ RECORDS = [
     ACCESS | {"class_uid": 4006, "share": "\\\\*\\x"},
     AWS | {"class_uid": 6003, "api": {"operation": "AssumeRole"}},
 ]
-
-
-@given(st.lists(mutated(RECORDS), min_size=1, max_size=40))
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_mutated_records_never_raise_and_are_all_counted(tmp_path_factory, texts):
-    """The good record comes first, so that the file is JSON lines."""
-    made = read(tmp_path_factory.mktemp("mutated"), LOGON, *texts)
-    assert is_whole(made, len(texts) + 1)

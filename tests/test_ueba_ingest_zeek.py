@@ -6,8 +6,6 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from ueba.ingest import events, events_of
 from ueba.ingest.sources import Options, Sample, detect, zeek
@@ -27,7 +25,8 @@ HEADER = r"""#separator \x09
 """
 COLUMNS = {
     "ssh": "version auth_success auth_attempts direction client server cipher_alg",
-    "ntlm": "username hostname domainname server_nb_computer_name server_dns_computer_name server_tree_name success",
+    "ntlm": "username hostname domainname server_nb_computer_name server_dns_computer_name "
+    "server_tree_name success",
     "kerberos": "request_type client service success error_msg from till cipher forwardable renewable",
     "smb_mapping": "path service native_file_system share_type",
 }
@@ -142,10 +141,10 @@ def test_kerberos_outcomes_and_what_is_no_request(tmp_path):
             "ticket",
             "failure",
             "KDC_ERR_PREAUTH_REQUIRED",
-            "not a logon: the controller wants to be asked otherwise",
+            "not a logon: the controller requires another request",
         ),
         ("service_ticket", "unknown", None, None),
-        ("service_ticket", "unknown", None, "not a logon: a ticket that is shown"),
+        ("service_ticket", "unknown", None, "not a logon: a ticket presented to a service"),
     ]
 
 
@@ -361,55 +360,6 @@ def test_recognises():
     assert count("Dec 10 06:55:46 LabSZ sshd[24200]: Failed password for root from 10.0.0.7 port 1 ssh2") == 0
     assert count("", "#", "#fields", "#separator \\x", "\t\t\t") == 0
     assert detect(Sample("log", (record(auth_success=True),), NOW), Options()).name == "zeek"
-
-
-SEEDS = [
-    *tsv("kerberos", "AS alice/C krbtgt/C F KDC_ERR_PREAUTH_FAILED - - - - -").splitlines(),
-    *tsv("smb_mapping", r"\\\\fs1\\c$ - - DISK").splitlines(),
-    record(_path="ntlm", username="alice", domainname="CORP", success=True),
-    record(request_type="TGS", client="a/B", service="cifs/fs1", success=False),
-    record(share_type="DISK", path=r"\\fs1\c$"),
-    record(msg_types=["ACK"], assigned_addr="10.0.0.7", host_name="ws7"),
-]
-
-
-@given(
-    st.lists(
-        st.tuples(st.sampled_from(SEEDS), st.integers(0, 200), st.text(max_size=4)), min_size=1, max_size=60
-    )
-)
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_mutated_records_never_raise_and_are_all_counted(tmp_path, mutations):
-    lines = [
-        (seed.strip()[:cut] + junk + seed.strip()[cut + 1 :]).encode("utf-8", "replace")
-        for seed, cut, junk in mutations
-    ]
-    data = (
-        b"\n".join(
-            [
-                b'{"ts": 1, "id.orig_h": "10.0.0.7"}' if lines[0].startswith(b"{") else SEEDS[6].encode(),
-                *lines,
-            ]
-        )
-        + b"\n"
-    )
-    path = tmp_path / "log"
-    path.write_bytes(data)
-    assert len(events_of(path, "zeek")) == data.count(b"\n")
-
-
-@given(
-    st.dictionaries(
-        st.sampled_from(sorted(zeek.FIELDS)),
-        st.one_of(st.none(), st.booleans(), st.floats(), st.text(max_size=9), st.lists(st.integers())),
-    )
-)
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_values_of_other_types_never_raise(tmp_path, fields):
-    path = tmp_path / "log"
-    path.write_text(record(auth_success=True) + record(**fields))
-    rows = events_of(path, "zeek").to_pylist()
-    assert len(rows) == 2 and rows[0]["dropped"] is None
 
 
 @needs_real

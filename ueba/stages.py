@@ -25,7 +25,7 @@ from ueba.detect.score.detector import Detector
 from ueba.errors import WorkspaceError
 from ueba.findings import Findings
 from ueba.ingest import IngestOptions, Options, ingest, ingest_all, lake
-from ueba.ingest.read import Progress as FileProgress
+from ueba.ingest.reading.feed import Progress as FileProgress
 from ueba.investigate.entity import EntityContext
 from ueba.investigate.explain import day as explaining
 from ueba.investigate.explain import kept

@@ -1,8 +1,8 @@
 """Log files -> events -> daily edges in the lake. Each stage is one module.
 
-files      arguments -> files to read          framing    a file -> records
-read       a file -> numbered records          sources    records -> events, one module a log format
+reading    arguments -> files -> records       sources    records -> events, one module a log format
 events     fields of records -> events         fields     what log sources read fields with
+mapping    a mapping file                      proposal   a mapping file for an unknown log
 identity   one spelling for a name             batch      files -> events in the lake, and their reports
 evidence   what events prove about entities    entities   who is who, from all evidence; given: entity tables
 witnesses  one logon, one event                edges      events -> daily edges
@@ -23,10 +23,11 @@ import pyarrow as pa
 
 from ueba.contracts.report import IngestReport
 from ueba.errors import InputError
-from ueba.ingest import batch, files, sources
+from ueba.ingest import batch, sources
 from ueba.ingest.batch import DEFAULTS, IngestOptions
-from ueba.ingest.files import File
-from ueba.ingest.read import Feed, Progress
+from ueba.ingest.reading import find as files
+from ueba.ingest.reading.feed import Feed, Progress
+from ueba.ingest.reading.stream import File
 from ueba.ingest.sources import AUTO, Options
 
 __all__ = ["IngestOptions", "IngestReport", "Options", "events_of", "ingest", "ingest_all"]
@@ -95,7 +96,7 @@ def events_of(path: str | Path, log_format: str = AUTO, options: IngestOptions =
     """The events of one log file as its log source finds them, dropped records too; columns
     `event.COLUMNS`. Raises InputError if the file cannot be read."""
     found = list(files.find(str(path)))
-    with contextlib.closing(Feed(only(found, path))) as feed:
+    with contextlib.closing(Feed(only(found, path), options.memory_limit)) as feed:
         return batch.events_of(feed, log_format, options)
 
 

@@ -29,13 +29,14 @@ from ueba.contracts.event import HEADER, NOT_A_LOGON, TIME_IN_THE_FUTURE
 from ueba.contracts.manifest import LAKE_VERSION, Manifest, ManifestFile
 from ueba.contracts.report import IngestReport
 from ueba.errors import InputError
-from ueba.ingest import build, edges, events, identity, lake, read, report, sources, tally
-from ueba.ingest.files import File
+from ueba.ingest import build, edges, events, identity, lake, report, sources, tally
 from ueba.ingest.identity import evidence
-from ueba.ingest.read import Feed, Progress
-from ueba.ingest.sources import AUTO, Options, Sample, Source
+from ueba.ingest.reading.feed import SLICE, Feed, Progress
+from ueba.ingest.reading.stream import File
+from ueba.ingest.sources import AUTO, LogSource, Options, Sample
 from ueba.ingest.steps import Step, execute
 from ueba.ingest.tally import Tally
+from ueba.text import plain
 
 EXAMPLE = 120  # characters of a dropped record that a report shows
 GROUP_FILES = 2000  # files in a batch, at most
@@ -58,7 +59,7 @@ class IngestOptions:
 DEFAULTS = IngestOptions()
 
 
-def log_source(feed: Feed, log_format: str, options: Options) -> tuple[Source, Sample]:
+def log_source(feed: Feed, log_format: str, options: Options) -> tuple[LogSource, Sample]:
     """The log source of a file: that of the log format, or the one that recognises the first records."""
     sample = Sample(feed.path, feed.sample, feed.modified)
     found = sources.detect(sample, options) if log_format == AUTO else sources.find(log_format, options)
@@ -80,8 +81,10 @@ def events_of(feed: Feed, log_format: str, options: IngestOptions = DEFAULTS) ->
 # --- a batch ------------------------------------------------------------------------------------------------
 
 
-GENERATED = Source("events", {}, lambda lines, sample: lines, canonical=True)  # of events that no log holds
-NOTHING = Source("", {}, lambda lines, sample: lines)  # of a file that could not be read
+GENERATED = LogSource(
+    "events", {}, lambda lines, sample: lines, canonical=True
+)  # of events that no log holds
+NOTHING = LogSource("", {}, lambda lines, sample: lines)  # of a file that could not be read
 
 
 @dataclass
@@ -96,7 +99,7 @@ class Reading:
     """
 
     name: str
-    source: Source
+    source: LogSource
     settings: dict[str, Any]
     unread: tuple[str, ...]
     digest: str = ""
@@ -129,7 +132,7 @@ class Batch:
         (temporary / "events").mkdir()
         return cls(lake.connect(memory_limit, temporary), temporary / "events")
 
-    def read(self, feed: Feed, source: Source, sample: Sample) -> Reading:
+    def read(self, feed: Feed, source: LogSource, sample: Sample) -> Reading:
         """Read all records of a file."""
         parse, number = parsing(source, sample), len(self.files)
         if parse != self.parse:
@@ -142,7 +145,7 @@ class Batch:
             numbers = pa.repeat(pa.scalar(number, pa.int32()), len(lines))
             self.waiting.append(lines.append_column(events.FILE, numbers))
             self.bytes += lines.nbytes
-            if sum(table.nbytes for table in self.waiting) > read.SLICE / 2:
+            if sum(table.nbytes for table in self.waiting) > SLICE / 2:
                 self.flush()
         reading.digest, reading.lines = feed.digest, feed.lines
         return reading
@@ -172,7 +175,7 @@ class Batch:
         execute(self.connection, Step("batch_rows", copy))
 
     def is_full(self) -> bool:
-        return self.bytes > read.SLICE or len(self.files) >= GROUP_FILES
+        return self.bytes > SLICE or len(self.files) >= GROUP_FILES
 
     def publish(self, root: Path, temporary: Path) -> list[Manifest]:
         """Put the batch into the lake, visible at once. Returns its manifest, or nothing if it brings nothing
@@ -239,7 +242,7 @@ def manifest_file(reading: Reading, counts: Tally) -> ManifestFile | None:
         reasons = "; ".join(f"{reason}: {count}" for reason, count in found.dropped.items())
         reading.problem = (
             f"{reading.name}: no line reads as {reading.source.name} ({reasons}), as\n"
-            f"  {next(iter(found.examples.values()))}\nsay what it is with --format"
+            f"  {next(iter(found.examples.values()))}\nsay what it is with --log-format"
         )
         return None
     return ManifestFile(
@@ -274,7 +277,7 @@ def ingest_report(reading: Reading, counts: Tally) -> IngestReport:
         dropped={dropped.reason: dropped.records for dropped in counts.dropped},
         notes={note.reason: note.records for note in counts.notes},
         examples={
-            each.reason: f"{reading.name}:{each.line}: {sources.printable(each.example or '')}"
+            each.reason: f"{reading.name}:{each.line}: {plain(each.example or '')}"
             for each in (*counts.dropped, *counts.notes)
         },
         unread_fields=reading.unread,
@@ -296,7 +299,7 @@ def ingest_report(reading: Reading, counts: Tally) -> IngestReport:
 COMPILED: dict[str, str] = {}
 
 
-def parsing(source: Source, sample: Sample) -> str:
+def parsing(source: LogSource, sample: Sample) -> str:
     """SQL: the table `lines` -> rows of a batch."""
     depends_on = [
         source.settings,
@@ -319,7 +322,7 @@ def rows_of(table: str) -> str:
     return f"SELECT {columns}, dropped, note, line, {example}, {events.FILE} AS file FROM {table}"
 
 
-def unread(sample: Sample, source: Source) -> tuple[str, ...]:
+def unread(sample: Sample, source: LogSource) -> tuple[str, ...]:
     """Fields of the first records that the source does not read: `a.b` of JSON objects, columns of CSV."""
     if not source.fields:
         return ()
@@ -403,7 +406,7 @@ def read_file(
     """Read one file into a batch. A file that cannot be read is in it with a problem."""
     started = time.monotonic()
     try:
-        with contextlib.closing(Feed(file, progress)) as feed:
+        with contextlib.closing(Feed(file, options.memory_limit, progress)) as feed:
             reading = batch.read(feed, *log_source(feed, log_format, options.log))
     except InputError as problem:
         return batch.give_up(file.name, str(problem))

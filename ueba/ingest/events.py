@@ -33,7 +33,7 @@ from ueba.contracts.event import (
     WITNESSES,
 )
 from ueba.contracts.event import SCHEMA as ARROW_SCHEMA
-from ueba.ingest.read import MAX_LINE
+from ueba.ingest.reading.framing import MAX_LINE
 
 __all__ = [  # what a log source needs
     "CONTROLLER",

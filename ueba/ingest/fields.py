@@ -1,7 +1,7 @@
-"""What sources read records with: the fields of a JSON record, the columns of a CSV line, times, addresses.
-Ibis expressions only.
+"""The tools of log sources: fields of a JSON record, columns of a CSV line, times, addresses, names, and
+records of several kinds. Ibis expressions only.
 
-A JSON record is parsed once for all its fields. Leaves out what a field means; that is each source's.
+A JSON record is parsed once for all its fields. Leaves out what a field means: each log source knows that.
 """
 
 from __future__ import annotations
@@ -16,23 +16,32 @@ import ibis.expr.types as ir
 from ueba.ingest.events import HEADER
 from ueba.ingest.identity import LOOPBACK, blank_to_null, once
 
-OFFSET = r"\d\d:\d\d(:\d\d)?(\.\d+)?\s*(Z|z|UTC|[+-]\d\d(:?\d\d)?)$"  # the text of a time that tells its zone
-TYPE_LINE = "#TYPE "  # how Export-Csv of Windows PowerShell begins a CSV
+OFFSET = r"\d\d:\d\d(:\d\d)?(\.\d+)?\s*(Z|z|UTC|[+-]\d\d(:?\d\d)?)$"  # the text of a time with a zone
+TYPE_LINE = "#TYPE "  # the beginning of a CSV that Export-Csv of Windows PowerShell wrote
 ADDRESS = r"^(\d{1,3}\.\d{1,3}\.\d{1,3}\.\d{1,3}|[0-9a-fA-F]*:[0-9a-fA-F:]*:[0-9a-fA-F.:]*(%\w+)?)$"
 
 
 # --- JSON ---------------------------------------------------------------------------------------------------
 
 
-def json_fields(lines: ir.Table, paths: Mapping[str, str | Sequence[str]]) -> ir.Table:
-    """lines with a text column for each field, and `is_json`. A field is at the first of its paths that says
-    something; `?`, `-`, and empty texts say nothing.
+Paths = Mapping[str, str | Sequence[str]]  # column -> one path of a JSON record, or several
 
-    paths: column -> `user.name`, or a JSON pointer (`/a/0/b.c`) where a key holds a dot or a list is in the
-    way, or several such
+
+def all_paths(paths: Paths) -> tuple[str, ...]:
+    """Every path in a table of paths, once."""
+    flat = (path for value in paths.values() for path in ([value] if isinstance(value, str) else value))
+    return tuple(dict.fromkeys(flat))
+
+
+def json_fields(lines: ir.Table, paths: Paths) -> ir.Table:
+    """lines with a text column for each field, and the column `is_json`. The value of a field is the first
+    value among its paths that is not empty, `?`, `-` or null.
+
+    paths: column -> `user.name`; a JSON pointer (`/a/0/b.c`) if a key has a dot, or for an element of a list;
+    or several of these
     """
-    wanted = [[given] if isinstance(given, str) else list(given) for given in paths.values()]
-    flat = list(dict.fromkeys(path for each in wanted for path in each))
+    wanted = [[value] if isinstance(value, str) else list(value) for value in paths.values()]
+    flat = all_paths(paths)
     rows = lines.mutate(is_json=json_valid(lines.text))
     parsed = json_extract_strings(
         ibis.ifelse(rows.is_json, rows.text, "{}"), [json_path(path) for path in flat]
@@ -40,19 +49,21 @@ def json_fields(lines: ir.Table, paths: Mapping[str, str | Sequence[str]]) -> ir
     rows = rows.mutate(_json=parsed)
     found = {path: blank_to_null(rows._json[number]) for number, path in enumerate(flat)}
     columns = {
-        name: ibis.coalesce(*(found[path] for path in each)) for name, each in zip(paths, wanted, strict=True)
+        name: ibis.coalesce(*(found[path] for path in options))
+        for name, options in zip(paths, wanted, strict=True)
     }
     return rows.mutate(**columns).drop("_json")
 
 
 def json_path(path: str) -> str:
-    """`user.name` as DuckDB has it; a path that begins with / is a JSON pointer already."""
+    """`user.name` as DuckDB writes it. A path that begins with / is a JSON pointer, which DuckDB takes as it
+    is."""
     return path if path.startswith("/") else "$" + "".join(f'."{part}"' for part in path.split("."))
 
 
 def json_list(text: ir.StringValue, keys: Sequence[str]) -> ir.ArrayValue:
-    """A field that is a list of objects, as structs of texts; empty where it is not a list. Keys keep their
-    case."""
+    """A field that is a list of objects, as structs of texts; an empty list if it is not a list. Keys keep
+    their case."""
 
     @ibis.udf.scalar.builtin(
         signature=((str, str), dtypes.Array(dtypes.Struct(dict.fromkeys(keys, dtypes.string))))
@@ -66,16 +77,16 @@ def json_list(text: ir.StringValue, keys: Sequence[str]) -> ir.ArrayValue:
 
 # --- CSV ----------------------------------------------------------------------------------------------------
 
-SEPARATOR = "\x1f"  # a character that texts do not have
+SEPARATOR = "\x1f"  # a character that does not occur in texts
 
 
 def csv_fields(
     lines: ir.Table, header: Sequence[str], delimiter: str = ","
 ) -> tuple[ir.Table, dict[str, ir.StringValue]]:
-    """lines with their list `field` (texts, quotes as RFC 4180 has them), and the value of each column of
-    the header."""
+    """lines with the column `field`, a list of texts in which quotes may stand (RFC 4180), and the value of
+    each column of the header without its quotes."""
     by_pattern = regexp_extract_all(delimiter + lines.text, csv_pattern(delimiter), 1)
-    # quicker, and right where quotes stand in pairs: every second part between quotes is outside of them
+    # faster, and right if quotes come in pairs: every second part between quotes is outside of them
     parts = lines.text.split('"').map(
         lambda part, number: ibis.ifelse(number % 2 == 0, part.replace(delimiter, SEPARATOR), part)
     )
@@ -91,7 +102,7 @@ def csv_pattern(delimiter: str) -> str:
 
 
 def split_csv(line: str, delimiter: str = ",") -> list[str]:
-    """The header, as Python's csv reads it."""
+    """The fields of a line, without space around them; none if it is not CSV."""
     try:
         return [name.strip() for name in next(csv.reader([line], delimiter=delimiter), [])]
     except csv.Error:
@@ -103,34 +114,36 @@ def unquoted(field: ir.StringValue) -> ir.StringValue:
     return ibis.ifelse(field.startswith('"') & field.endswith('"'), inside, field)
 
 
-def told(text: ir.StringValue) -> ir.StringValue:
-    """Without space around; null where the log says nothing."""
-    # strip is slow, and seldom needed
+def value_or_null(text: ir.StringValue) -> ir.StringValue:
+    """A text without space around it; null if it is empty, `?` or `-`."""
+    # strip is slow, and rarely needed
     return once(
         once(text, lambda text: ibis.ifelse(text.re_search(r"^\s|\s$"), text.strip(), text)), blank_to_null
     )
 
 
-Cases = list[tuple[ir.BooleanValue, str]]
+Cases = list[tuple[ir.BooleanValue, str]]  # (condition, reason): why a record is dropped
 
 
 def record_fields(
     lines: ir.Table, header: str, fields: Mapping[str, Sequence[str]]
 ) -> tuple[ir.Table, Cases]:
-    """lines with a text column for each field, and why a line is no record. Records are JSON objects, of
-    which fields name paths; or, if there is a header, rows of a CSV, whose columns they name in any case,
-    `[UTC]` behind them or not."""
+    """lines with a text column for each field, and the cases in which a line is no record.
+
+    header: of a CSV; empty if records are JSON objects. fields: column -> paths of a JSON object, or columns
+    of the CSV, in any case and with or without `[UTC]` behind them
+    """
     if not header:
         rows = json_fields(lines, fields)
         return rows, [(~rows.is_json, "not JSON")]
     columns = [name.removesuffix("[UTC]").strip().lower() for name in split_csv(header)]
     rows, _ = csv_fields(lines, columns)
     found = {
-        name: [columns.index(each.lower()) for each in given if each.lower() in columns]
-        for name, given in fields.items()
+        name: [columns.index(option.lower()) for option in options if option.lower() in columns]
+        for name, options in fields.items()
     }
     values = {
-        name: ibis.coalesce(*(told(unquoted(rows.field[number])) for number in numbers))
+        name: ibis.coalesce(*(value_or_null(unquoted(rows.field[number])) for number in numbers))
         if numbers
         else ibis.null("string")
         for name, numbers in found.items()
@@ -146,8 +159,8 @@ def record_fields(
 
 
 def parsed_time(text: ir.StringValue, format: str, timezone: str = "UTC") -> ir.TimestampValue:
-    """UTC; null where the text is not a time of that format: iso8601, epoch_s, epoch_ms, or a strptime
-    pattern."""
+    """A text as a time in UTC; null if the text does not have that format: iso8601, epoch_s, epoch_ms, or a
+    strptime pattern. timezone: of times without a zone"""
     if format in ("epoch_s", "epoch_ms"):
         microseconds = text.try_cast("float64") * (1e6 if format == "epoch_s" else 1e3)
         return make_timestamp(
@@ -160,28 +173,31 @@ def parsed_time(text: ir.StringValue, format: str, timezone: str = "UTC") -> ir.
 
 
 def iso_time(text: ir.StringValue, timezone: str = "UTC") -> ir.TimestampValue:
-    """A time that tells its offset is cast with it; DuckDB's cast without a zone would ignore the offset."""
+    """ISO 8601 as a time in UTC. A time with an offset is cast with it; DuckDB's cast without a zone would
+    ignore the offset."""
     zoned = at_utc(text.try_cast(dtypes.Timestamp(timezone="UTC")))
-    local = as_utc(text.try_cast("timestamp(6)"), timezone)  # a zone by its name (CET) would be ignored
+    local = as_utc(text.try_cast("timestamp(6)"), timezone)  # a name of a zone (CET) would be ignored
     return ibis.ifelse(has_zone(text), zoned, ibis.ifelse(text.re_search(r"[A-Za-z]{3,}$"), None, local))
 
 
 def has_zone(text: ir.StringValue) -> ir.BooleanValue:
+    """Whether the text of a time ends with a zone."""
     return text.re_search(OFFSET)
 
 
 def as_utc(time: ir.TimestampValue, timezone: str) -> ir.TimestampValue:
-    """A clock time somewhere, as UTC."""
+    """A local time without zone, as UTC."""
     return time if timezone == "UTC" else at_utc(in_zone(timezone, time))
 
 
 def at_utc(time: ir.TimestampValue) -> ir.TimestampValue:
-    """A time with a zone, as UTC without."""
+    """A time with a zone, as UTC without zone."""
     return without_zone("UTC", time)
 
 
 def any_time(text: ir.StringValue, timezone: str = "UTC") -> ir.TimestampValue:
-    """A text of ISO 8601, or a number since 1970: by its size seconds, milli-, micro- or nanoseconds."""
+    """ISO 8601, or a number since 1970: of seconds, milliseconds, microseconds or nanoseconds, by its
+    size."""
 
     def scaled(number: ir.FloatingValue) -> ir.TimestampValue:
         scale = ibis.cases((number < 1e11, 1e6), (number < 1e14, 1e3), (number < 1e17, 1.0), else_=1e-3)
@@ -189,7 +205,7 @@ def any_time(text: ir.StringValue, timezone: str = "UTC") -> ir.TimestampValue:
             ibis.ifelse((number >= 0) & (number < 1e20), number * scale, None).round().cast("int64")
         )
 
-    # a number is told from a text before casts are tried, which cost more
+    # casts cost more than the search for a colon
     return once(
         text,
         lambda t: ibis.ifelse(t.contains(":"), iso_time(t, timezone), once(t.try_cast("float64"), scaled)),
@@ -204,8 +220,8 @@ AMERICAN = [
 
 
 def exported_time(text: ir.StringValue, timezone: str = "UTC") -> ir.TimestampValue:
-    """ISO 8601, or as exports of Microsoft write it in English: `7/11/2021 10:24:22 AM`, with comma and
-    fraction or without; `/Date(1626000000000)/` of Windows PowerShell."""
+    """ISO 8601; `7/11/2021 10:24:22 AM` of Microsoft's exports in English, with or without comma and
+    fraction; or `/Date(1626000000000)/` of Windows PowerShell."""
 
     @ibis.udf.scalar.builtin(signature=((str, dtypes.Array(dtypes.string)), "timestamp(6)"))
     def try_strptime(text, formats): ...  # type: ignore[no-untyped-def]
@@ -224,12 +240,12 @@ def exported_time(text: ir.StringValue, timezone: str = "UTC") -> ir.TimestampVa
 
 
 def is_address(text: ir.StringValue) -> ir.BooleanValue:
-    """Whether a text is an IPv4 or IPv6 address and not a name."""
+    """Whether a text is an IPv4 or IPv6 address."""
     return text.re_search(ADDRESS)
 
 
 def without_port(text: ir.StringValue) -> ir.StringValue:
-    """`10.0.0.7:443` and `[2001:db8::1]:443` as addresses alone."""
+    """The address in `10.0.0.7:443` and `[2001:db8::1]:443`."""
     return once(
         text,
         lambda t: t.re_replace(r"^\[(.*)\](:\d+)?$", r"\1").re_replace(r"^(\d+\.\d+\.\d+\.\d+):\d+$", r"\1"),
@@ -237,8 +253,8 @@ def without_port(text: ir.StringValue) -> ir.StringValue:
 
 
 def address(text: ir.StringValue) -> ir.StringValue:
-    """The address that a text is, without brackets, port and IPv6 clothes; null for a name and for one's own
-    machine."""
+    """The address in a text, without brackets and port, and an IPv4 address without its IPv6 prefix; null for
+    a name and for a loopback address."""
 
     def bared(text: ir.StringValue) -> ir.StringValue:
         bare = text.re_replace(r"^\[(.*)\](:\d+)?$", r"\1").re_replace(
@@ -250,7 +266,7 @@ def address(text: ir.StringValue) -> ir.StringValue:
 
 
 def is_local(text: ir.StringValue) -> ir.BooleanValue:
-    """Whether a machine or address is how a machine calls itself."""
+    """Whether a name or address is one by which a machine calls itself."""
     return text.lower().isin(LOOPBACK) | text.startswith("127.")
 
 
@@ -258,13 +274,13 @@ def is_local(text: ir.StringValue) -> ir.BooleanValue:
 
 
 def account(name: ir.StringValue, domain: ir.StringValue) -> ir.StringValue:
-    """`DOMAIN\\name`, unless the name tells its domain itself."""
+    """`DOMAIN\\name`; the name alone if it contains its domain."""
     return ibis.ifelse(domain.isnull() | name.contains("@") | name.contains("\\"), name, domain + "\\" + name)
 
 
 def kerberos_machine(service: ir.StringValue) -> ir.StringValue:
-    """The machine of a service as Kerberos names it: `HOST$`, `cifs/host.corp.example:445@REALM`. Null for
-    the ticket service itself and for an account that is a service."""
+    """The machine in a Kerberos service name: `HOST$`, `cifs/host.corp.example:445@REALM`. Null for the
+    ticket service and for an account that runs a service."""
 
     def machine(name: ir.StringValue) -> ir.StringValue:
         principal = name.re_extract(r"^[^/@]+/([^/:@]+)", 1)
@@ -281,33 +297,35 @@ def is_ticket_service(service: ir.StringValue) -> ir.BooleanValue:
 
 # --- records of several kinds -------------------------------------------------------------------------------
 
-Made = tuple[
-    Cases, dict[str, ir.Value]
-]  # why a record of one kind is no event, and the columns of those that are
+Columns = dict[str, ir.Value]  # columns of events
+Parsed = tuple[
+    Cases, Columns
+]  # of one kind of record: why a record is dropped, and the columns of the others
 
 
-def by_kind(kind: ir.StringValue, made: Mapping[str, Made]) -> Made:
-    """What each kind of record makes of it, as one. Each is computed for records of its kind only, which an
-    `and` would not do."""
-    names = dict.fromkeys(name for _, columns in made.values() for name in columns)
-    found = {
+def by_kind(kind: ir.StringValue, parsed: Mapping[str, Parsed]) -> Parsed:
+    """What is parsed from each kind of record, as one. Expressions of a kind are evaluated for records of
+    that kind only: `and` would evaluate them for all."""
+    names = dict.fromkeys(name for _, columns in parsed.values() for name in columns)
+    merged = {
         name: ibis.cases(
-            *((kind == each, columns[name]) for each, (_, columns) in made.items() if name in columns)
+            *((kind == of_kind, columns[name]) for of_kind, (_, columns) in parsed.items() if name in columns)
         )
         for name in names
     }
-    return [
-        (ibis.ifelse(kind == each, case, False), why)
-        for each, (cases, _) in made.items()
-        for case, why in cases
-    ], found
+    cases = [
+        (ibis.ifelse(kind == of_kind, case, False), reason)
+        for of_kind, (cases_of_kind, _) in parsed.items()
+        for case, reason in cases_of_kind
+    ]
+    return cases, merged
 
 
 # --- text ---------------------------------------------------------------------------------------------------
 
 
 def groups(text: ir.StringValue, pattern: str, names: Sequence[str]) -> ir.StructValue:
-    """What the groups of a pattern match, by name; empty texts where it does not match."""
+    """The groups of a pattern by name; empty texts if the pattern does not match."""
 
     def regexp_extract(text, pattern, names): ...  # type: ignore[no-untyped-def]
 
@@ -317,7 +335,7 @@ def groups(text: ir.StringValue, pattern: str, names: Sequence[str]) -> ir.Struc
     )
 
 
-# Functions of DuckDB that Ibis has no name for.
+# Functions of DuckDB that are not in Ibis.
 
 
 @ibis.udf.scalar.builtin  # type: ignore[untyped-decorator]
@@ -342,7 +360,7 @@ def try_strptime(text, format): ...  # type: ignore[no-untyped-def]
 
 @ibis.udf.scalar.builtin(signature=((int,), "timestamp(6)"))
 def make_timestamp(microseconds):  # type: ignore[no-untyped-def]
-    """Microseconds since 1970 as a time."""
+    """A time from microseconds since 1970."""
 
 
 @ibis.udf.scalar.builtin(name="timezone", signature=((str, "timestamp(6)"), dtypes.Timestamp(timezone="UTC")))
@@ -359,4 +377,4 @@ def character(code: int) -> str: ...  # type: ignore[empty-body]
 
 @ibis.udf.scalar.builtin(signature=(("binary", str), str))
 def decode(data, on_error):  # type: ignore[no-untyped-def]
-    """Bytes as UTF-8; on_error: strict, replace, ignore."""
+    """A text from bytes of UTF-8. on_error: strict, replace, ignore"""

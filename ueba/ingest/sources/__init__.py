@@ -1,13 +1,40 @@
-"""Log families, one file each: `ueba/ingest/sources/<name>.py` is `--format <name>`. Adding a file adds the
-format.
+"""Log sources, one module each: `ueba/ingest/sources/<name>.py` reads the log format `<name>`.
 
-Each has, and its docstring's first line is what `ueba formats` shows:
+How to add a log source, in five steps:
 
-    def source(format: str, options: Options) -> Source     how to read it
-    def recognises(sample: Sample) -> int                   how many of the sample's records are surely of this family
+1. Write `ueba/ingest/sources/<name>.py`. `ueba formats` shows the first line of its docstring. The docstring
+   says what each kind of record becomes, what is left out, the traps, and where the format is documented.
+2. Define two functions in it:
 
-`--format auto` takes the family that recognises most; a format that ends in `.toml` is a mapping file, which
-`mapped` reads.
+       def source(format: str, options: Options) -> LogSource: ...
+       def recognises(sample: Sample) -> int: ...
+
+   `source` returns how to read a file; see `LogSource`. Its `settings` hold the format and every option on
+   which events depend: a file is read again if they change. `recognises` returns the number of records of the
+   sample that are surely of this format; `--log-format auto` takes the log source with the most. It must be 0
+   for records of any other format.
+3. Define the function that `LogSource.events` calls, `(lines, sample) -> events`, with Ibis expressions.
+   `lines` has the columns `line` and `text`, a record a row; the columns of the result are those of
+   `ueba.contracts.event`.
+   - Read fields with `json_fields`, `record_fields`, `csv_fields` or `groups` of `ueba.ingest.fields`.
+   - If records are of several kinds, add a column `kind` and write one small function for each kind. It
+     returns the cases in which a record of that kind is dropped, (condition, reason), and the columns of the
+     others. `by_kind` merges them.
+   - End with `events.finish(rows, cases, **columns)`. The first case that is true is the reason why a record
+     is dropped; begin the reason with `events.NOT_A_LOGON` if the record is well-formed and of no interest.
+     `finish` drops a record whose time is not understood, or without user or target, and fills missing
+     columns with null. So every record leaves as an event, or dropped with a reason.
+4. Add valid records, of every kind, as `tests/records/<name>.<extension>`: one a line, a header first if the
+   format has one. A log with several forms has a file for each, `<name>-<form>.<extension>`.
+   `tests/test_ueba_ingest_records.py` reads them whole, and mutates them: no mutation may raise an error or
+   lose a record. Write expected events, worked out by hand, as `tests/test_ueba_ingest_<name>.py`.
+5. Add a template of one record that is an event to `MADE` in `scripts/bench` (and its header, if the format
+   has one, to `HEADERS`): `tests/test_ueba_ingest_formats.py` checks that this log source recognises it,
+   reads every record, and that no other log source recognises it. Add the format to the table in
+   `docs/ingest.md`.
+
+Nothing else registers a log source: every module in this folder is one. A log format that ends in `.toml` is
+the path of a mapping file, which `mapped` reads.
 """
 
 from __future__ import annotations
@@ -27,20 +54,22 @@ import ibis.expr.types as ir
 
 from ueba.errors import InputError, UsageError
 from ueba.ingest.fields import TYPE_LINE, json_fields
+from ueba.text import plain
 
 AUTO = "auto"
+MAPPED = "mapped"  # the module that reads mapping files; it has no format of its own
 UNKNOWN = "no format recognises it"
-# What shippers put records into: Elasticsearch, EventBridge, `aws cloudtrail lookup-events`, Splunk,
-# Filebeat and the like.
+# Fields in which other tools wrap a record: Elasticsearch, EventBridge, `aws cloudtrail lookup-events`,
+# Splunk, Filebeat.
 ENVELOPES = ("_source", "detail", "CloudTrailEvent", "_raw", "message", "Message")
 
 
 @dataclass(frozen=True)
 class Options:
-    """What logs leave out and the user may tell.
+    """What a log does not say, and the user can.
 
-    epoch:    what second 0 is in formats that count seconds, UTC without zone
-    year:     of times without a year; None: the latest that is not after the file was last written
+    epoch:    second 0 of formats that count seconds, UTC without zone
+    year:     of times without a year; None for the latest in which the time is not after the file was written
     timezone: of times without a zone, a name of the IANA database
     """
 
@@ -51,10 +80,10 @@ class Options:
 
 @dataclass(frozen=True)
 class Sample:
-    """What is known of a file before it is read.
+    """The first records of a file, by which its log source is chosen.
 
     path:     for messages
-    records:  its first records, the last of them perhaps cut; the first is a header, for formats that have one
+    records:  texts; the first is a header if the format has one, the last may be truncated
     modified: when the file was last written, UTC without zone; now for a pipe
     """
 
@@ -74,17 +103,15 @@ class Sample:
 
     @cached_property
     def header(self) -> str:
-        """The record that names the columns: the first, but for a line that tells a type. Empty if records
-        are JSON."""
-        return (
-            ""
-            if self.objects
-            else next((record for record in self.records[:2] if not record.startswith(TYPE_LINE)), "")
-        )
+        """The record that names the columns: the first, or the second after a type line of PowerShell. Empty
+        if records are JSON."""
+        if self.objects:
+            return ""
+        return next((record for record in self.records[:2] if not record.startswith(TYPE_LINE)), "")
 
     @cached_property
     def rows(self) -> list[dict[str, str]]:
-        """The records after the header as a CSV with commas has them, texts by column."""
+        """The records after the header, read as CSV with commas: texts by column."""
         try:
             first = self.records.index(self.header) if self.header else 0
             return list(csv.DictReader(self.records[first:], restkey="", restval=""))
@@ -93,7 +120,7 @@ class Sample:
 
 
 def parse_json(text: str) -> Any:
-    """None where it is not JSON."""
+    """The value of a JSON text; None if it is not JSON."""
     try:
         return json.loads(text)
     except (ValueError, RecursionError):
@@ -101,17 +128,18 @@ def parse_json(text: str) -> Any:
 
 
 @dataclass(frozen=True)
-class Source:
-    """How to read one log family.
+class LogSource:
+    """How to read one log format.
 
     name:       for reports
-    settings:   all that changes what comes out of the same file; JSON values
-    events:     (records, sample of their file) -> events
-    canonical:  names are spelt one way already, and kept as written
-    by_header:  what comes out depends on the first line of the file (the names of its columns)
-    by_time:    what comes out depends on when the file was last written (a guessed year)
-    is_csv:     a record goes on after a line end inside quotes, unless records are JSON
-    fields:     the fields that are read, as a file's report names them: JSON paths or columns; empty if lines have no named fields
+    settings:   every setting on which the events of a file depend; JSON values
+    events:     (lines of a file, its sample) -> events
+    canonical:  names have one spelling already, and are not changed
+    by_header:  events depend on the header of the file
+    by_time:    events depend on when the file was last written (a guessed year)
+    is_csv:     a record may continue after a line end inside quotes, unless records are JSON
+    fields:     the JSON paths or columns that are read, so that a report can list the others; empty if
+                records have no named fields
     """
 
     name: str
@@ -124,63 +152,65 @@ class Source:
     fields: tuple[str, ...] = ()
 
     def has_rows(self, sample: Sample) -> bool:
-        """Whether a file of this family is a CSV: some come as CSV or as JSON, which has no header."""
+        """Whether a file is a CSV: the same format may come as CSV or as JSON, which has no header."""
         return self.is_csv and sample.header != ""
 
 
 def formats() -> dict[str, str]:
-    """Name and one line on each format."""
+    """The name of each log format, and one line about it."""
     return {name: (module.__doc__ or "").splitlines()[0] for name, module in modules().items()}
 
 
 def known_names() -> str:
-    """The formats that have a name, for messages."""
-    return ", ".join(name for name in modules() if name != "mapped")
+    """The names of log formats, for messages."""
+    return ", ".join(name for name in modules() if name != MAPPED)
 
 
 def modules() -> dict[str, ModuleType]:
+    """Every log source by name."""
     names = sorted(module.name for module in pkgutil.iter_modules(__path__))
     return {name: import_module(f"{__name__}.{name}") for name in names}
 
 
-def find(format: str, options: Options) -> Source:
-    """The source that `--format` names."""
-    name = "mapped" if format.endswith(".toml") else format
-    if name not in modules() or (name == "mapped" and name == format):
+def find(format: str, options: Options) -> LogSource:
+    """The log source of a log format, or of a mapping file. Raises UsageError if there is none."""
+    is_mapping = format.endswith(".toml")
+    name = MAPPED if is_mapping else format
+    if name not in modules() or (name == MAPPED and not is_mapping):
         raise UsageError(
-            f"--format {format}: unknown; use {AUTO}, one of: {known_names()}, or the path of a mapping file (*.toml)"
+            f"--log-format {format}: unknown; use {AUTO}, one of: {known_names()},"
+            " or the path of a mapping file (*.toml)"
         )
-    source: Source = import_module(f"{__name__}.{name}").source(format, options)
+    source: LogSource = import_module(f"{__name__}.{name}").source(format, options)
     return source
 
 
-def detect(sample: Sample, options: Options) -> Source:
-    """The source whose records a file holds, or has inside of an envelope. Raises InputError where no family
-    knows its own."""
-    found = best_of(sample)
-    if found:
-        return find(found, options)
+def detect(sample: Sample, options: Options) -> LogSource:
+    """The log source that recognises the records of a file, or records wrapped in one of ENVELOPES. Raises
+    InputError if none does."""
+    if name := best_match(sample):
+        return find(name, options)
     for envelope in ENVELOPES:
-        inside = opened(sample, envelope)
-        if found := best_of(inside):
-            return within(find(found, options), inside, envelope)
-    proposed = modules()["mapped"].skeleton(sample)
+        inner = unwrapped(sample, envelope)
+        if name := best_match(inner):
+            return wrapped(find(name, options), inner, envelope)
+    proposed = modules()[MAPPED].skeleton(sample)
     raise InputError(
-        f"{sample.path}: {UNKNOWN}, as\n  {printable(sample.first[:120])}\nsay what it is with --format:"
+        f"{sample.path}: {UNKNOWN}, as\n  {plain(sample.first[:120])}\nsay what it is with --log-format:"
         f" one of {known_names()}, or a mapping file (*.toml, see configs/sources)"
         + (f"; it may be\n\n{proposed}" if proposed else "")
     )
 
 
-def best_of(sample: Sample) -> str | None:
-    """The family that recognises most."""
-    found = {name: module.recognises(sample) for name, module in modules().items()}
-    best = max(found, key=lambda name: found[name])
-    return best if found[best] else None
+def best_match(sample: Sample) -> str | None:
+    """The name of the log source that recognises most records; None if none recognises any."""
+    count = {name: module.recognises(sample) for name, module in modules().items()}
+    best = max(count, key=lambda name: count[name])
+    return best if count[best] else None
 
 
-def opened(sample: Sample, envelope: str) -> Sample:
-    """A sample of what records have in one field: an object, or a text."""
+def unwrapped(sample: Sample, envelope: str) -> Sample:
+    """A sample of the values of one field: those that are objects or texts."""
     values = [record.get(envelope) for record in sample.objects]
     texts = [
         value if isinstance(value, str) else json.dumps(value)
@@ -190,18 +220,12 @@ def opened(sample: Sample, envelope: str) -> Sample:
     return replace(sample, records=tuple(texts))
 
 
-def within(source: Source, inside: Sample, envelope: str) -> Source:
-    """A source of what is in one field of JSON records. A record without it is what it is."""
+def wrapped(source: LogSource, inner: Sample, envelope: str) -> LogSource:
+    """A log source that reads one field of JSON records. A record without that field is read as it is."""
 
     def events(lines: ir.Table, sample: Sample) -> ir.Table:
-        found = json_fields(lines, {"_inside": f"/{envelope}"})
-        return source.events(
-            found.mutate(text=found["_inside"].fill_null(found.text)).drop("_inside", "is_json"), inside
-        )
+        rows = json_fields(lines, {"_inner": f"/{envelope}"})
+        text = rows["_inner"].fill_null(rows.text)
+        return source.events(rows.mutate(text=text).drop("_inner", "is_json"), inner)
 
     return replace(source, events=events, settings=source.settings | {"envelope": envelope}, fields=())
-
-
-def printable(text: str) -> str:
-    """Harmless on a terminal and in JSON."""
-    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)

@@ -1,13 +1,14 @@
-"""CERT insider threat data sets, releases 1 to 6: `logon.csv`; their other logs are counted and passed over.
+"""CERT insider threat data sets, releases 1 to 6: `logon.csv`; records of their other logs are dropped.
 
     id,date,user,pc,activity
     {X1D9-S0ES98JV-5357PWMI},01/02/2010 06:49:00,DTAA/NGF0157,PC-6056,Logon
 
-A logon is at the machine itself: nothing is remote in this world, screen unlocks are logons, failures are
-not recorded. The domain before the user (`DTAA/`) is in some releases only. Times have no zone: `--timezone`
-tells it. Leaves out device.csv, file.csv, http.csv and email.csv, which reach no other machine, and people
-(LDAP, psychometric.csv). Format: J. Glasser, B. Lindauer (2013), "Bridging the Gap: A Pragmatic Approach to
-Generating Insider Threat Data", and the readme.txt of each release, https://doi.org/10.1184/R1/12841247.
+A logon is at the machine itself: these data sets have no remote logons, count screen unlocks as logons, and
+record no failures. The domain before the user (`DTAA/`) is in some releases only. Times have no zone:
+`--timezone` sets it. Leaves out device.csv, file.csv, http.csv and email.csv, which reach no other machine,
+and people (LDAP, psychometric.csv). Format: J. Glasser, B. Lindauer (2013), "Bridging the Gap: A Pragmatic
+Approach to Generating Insider Threat Data", and the readme.txt of each release,
+https://doi.org/10.1184/R1/12841247.
 """
 
 from __future__ import annotations
@@ -18,27 +19,24 @@ import ibis
 import ibis.expr.types as ir
 
 from ueba.ingest import events
-from ueba.ingest.fields import as_utc, csv_fields, split_csv, told, try_strptime
+from ueba.ingest.fields import as_utc, csv_fields, split_csv, try_strptime, value_or_null
 from ueba.ingest.identity import once
-from ueba.ingest.sources import Options, Sample, Source
+from ueba.ingest.sources import LogSource, Options, Sample
 
-COLUMNS = ("id", "date", "user", "pc")  # that all logs of a release begin with
+COLUMNS = ("id", "date", "user", "pc")  # the first columns of every log of a release
 LOGON = (*COLUMNS, "activity")
-# The column that only a log has, where it is not `logon.csv`: the more telling first, as later releases add
-# columns.
+# A column that occurs in one other log only -> that log. The most certain first: later releases add columns.
 OTHERS = {"url": "http", "to": "email", "filename": "file", "file_tree": "device"}
-CONNECT = (
-    "Connect",
-    "Disconnect",
-)  # activities of device.csv, which has the columns of logon.csv in early releases
+# Activities of device.csv, which has the columns of logon.csv in early releases.
+CONNECT = ("Connect", "Disconnect")
 LOGOFF = "Logoff"
 IDENTITY = r"^\{[0-9A-Z]{4}-[0-9A-Z]{8}-[0-9A-Z]{8}\}$"
 TIME = "%m/%d/%Y %H:%M:%S"
 
 
-def source(format: str, options: Options) -> Source:
+def source(format: str, options: Options) -> LogSource:
     settings = {"format": format, "timezone": options.timezone}
-    return Source(
+    return LogSource(
         format,
         settings,
         lambda lines, sample: read(lines, sample, options.timezone),
@@ -49,7 +47,7 @@ def source(format: str, options: Options) -> Source:
 
 
 def recognises(sample: Sample) -> int:
-    """Rows whose first field is an identity as no other log has it."""
+    """Rows whose first field is an identity of a form that no other log has."""
     rows = [split_csv(record) for record in sample.records[:50]]
     return sum(len(row) > len(COLUMNS) and re.match(IDENTITY, row[0]) is not None for row in rows)
 
@@ -60,8 +58,8 @@ def read(lines: ir.Table, sample: Sample, timezone: str) -> ir.Table:
     is_headed = tuple(header[: len(COLUMNS)]) == COLUMNS
     columns = header if is_headed else LOGON
     rows, values = csv_fields(lines, columns)
-    given = {f"_{name}": told(values[name]) if name in columns else ibis.null("string") for name in LOGON}
-    rows = rows.mutate(**given)
+    fields = {name: value_or_null(values[name]) if name in columns else ibis.null("string") for name in LOGON}
+    rows = rows.mutate(**{f"_{name}": value for name, value in fields.items()})
     user = rows._user.re_replace(r"^([^/]+)/", r"\1\\")
     other = next((log for column, log in OTHERS.items() if column in columns), None)
     return events.finish(

@@ -1,16 +1,16 @@
 """ECS: authentications in the Elastic Common Schema, as Filebeat modules, Elastic Agent and Elasticsearch
 exports write them.
 
-A record is a document or an Elasticsearch hit around one (`_source`, `fields`); keys are nested or dotted
-(`"user.name": ...`), values alone or in a list. What is reached is the application or Kerberos service that
-a module names, else `destination`, else the host of the record, else `service`, else the gateway that
-observed it, else the cloud service that was logged on to.
+A record is a document, or an Elasticsearch hit around one (`_source`, `fields`); keys are nested or dotted
+(`"user.name": ...`), values alone or in a list. The target is the application or Kerberos service that a
+module names, else `destination`, else the host of the record, else `service`, else the gateway that observed
+it, else the cloud service whose log it is.
 
-Traps: an alert repeats the fields of the events it is about; `host` is the collector where a module reads
-logs of elsewhere (such records name the target elsewhere); of su and sudo, `user.effective` is the account
-that was used. Leaves out events of other categories, logoffs, changes of accounts, and documents of
-Winlogbeat (`winlog`), which are `windows`. Fields: https://www.elastic.co/docs/reference/ecs, modules:
-https://github.com/elastic/integrations.
+Traps: an alert repeats the fields of the events that it is about; `host` is the collector if a module reads
+logs of another machine (such records name the target elsewhere); of su and sudo, `user.effective` is the
+account that was used. Leaves out events of other categories, logoffs, changes of accounts, and documents of
+Winlogbeat (`winlog`), which are of the format `windows`. Fields: https://www.elastic.co/docs/reference/ecs,
+modules: https://github.com/elastic/integrations.
 """
 
 from __future__ import annotations
@@ -22,8 +22,11 @@ import ibis.expr.types as ir
 
 from ueba.ingest import events
 from ueba.ingest.fields import (
+    Cases,
+    Columns,
     account,
     address,
+    all_paths,
     any_time,
     has_zone,
     is_local,
@@ -34,8 +37,8 @@ from ueba.ingest.fields import (
     json_valid,
     kerberos_machine,
 )
-from ueba.ingest.identity import once
-from ueba.ingest.sources import Options, Sample, Source
+from ueba.ingest.identity import blank_to_null, once
+from ueba.ingest.sources import LogSource, Options, Sample
 from ueba.ingest.sources.entra import INTERRUPTS
 from ueba.ingest.sources.ocsf import aws_user
 
@@ -94,8 +97,7 @@ FIELDS: dict[str, tuple[str, ...]] = {
     ),
     "protocol": ("network.protocol",),
 }
-# Of a module, the cloud service that it logs, where a record names no other target. Named as its vendor
-# names it.
+# Module -> the cloud service whose log it reads, by its vendor's name: the target of records that name none.
 SERVICES = {
     "okta": "Okta",
     "google_workspace": "Google Workspace",
@@ -116,8 +118,8 @@ SERVICES = {
 }
 AMAZON, CONSOLE = "aws", "ConsoleLogin"  # its services are named by `event.provider`
 CLOUDS = (AMAZON, "gcp", *SERVICES)  # modules of which `host` is a collector
-LISTS = ("categories", "types", "okta_target", "host_ips")  # fields that hold more than one value
-KINDS = ("event",)  # others are alerts about events, states and errors of pipelines
+LISTS = ("categories", "types", "okta_target", "host_ips")  # fields with more than one value
+EVENT_KIND = "event"  # other kinds are alerts about events, states and errors of pipelines
 CHANGES = ("change", "creation", "deletion", "group")  # types of an event that is about an account
 LOGOFFS = ("logged-out", "logout", "logoff", "user.session.end", "session_closed", "user_logout")
 PROTOCOLS = {"kerberos": "Kerberos", "ntlm": "NTLM", "radius": "RADIUS", "ldap": "LDAP"}
@@ -126,15 +128,14 @@ OUTCOME = {"success": "success", "failure": "failure"}
 NO_ZONE = "time without a zone: taken as UTC"
 
 
-def source(format: str, options: Options) -> Source:
-    """Times are UTC by the schema."""
-    fields = tuple(path for each in FIELDS.values() for path in each)
-    return Source(format, {"format": format}, lambda lines, sample: read(lines), fields=fields)
+def source(format: str, options: Options) -> LogSource:
+    """Times are UTC according to the schema."""
+    return LogSource(format, {"format": format}, lambda lines, sample: read(lines), fields=all_paths(FIELDS))
 
 
 def recognises(sample: Sample) -> int:
     """Documents with a time, the version of the schema or its categorisation, and nothing of Winlogbeat."""
-    return sum(is_document(each.get("_source", each.get("fields", each))) for each in sample.objects)
+    return sum(is_document(record.get("_source", record.get("fields", record))) for record in sample.objects)
 
 
 def is_document(found: Any) -> bool:
@@ -145,70 +146,32 @@ def is_document(found: Any) -> bool:
     ):
         return False
     event = found.get("event")
-    says = {f"event.{key}" for key in event} if isinstance(event, dict) else set()
+    nested = {f"event.{key}" for key in event} if isinstance(event, dict) else set()
     return bool(
         {"ecs", "ecs.version"} & found.keys()
-        or {"event.category", "event.kind", "event.outcome"} & (found.keys() | says)
+        or {"event.category", "event.kind", "event.outcome"} & (found.keys() | nested)
     )
 
 
 def read(lines: ir.Table) -> ir.Table:
     """lines -> events"""
-    rows = documents(lines)
-    rows = rows.mutate(
-        machine=ibis.coalesce(
-            rows.target_name,
-            # a host that is reached under one of its own addresses has a name
-            ibis.ifelse(rows.host_ips.contains('"' + rows.target_address + '"'), rows.host, None),
-            address(rows.target_address),
-        ),
-        module=rows.dataset.split(".")[0],
-        is_ticket=(rows.operation.isin((*TICKETS,)) & rows.dataset.startswith("zeek")).fill_null(False),
-        source_ip=address(rows.source_address),
-        has_effective=(rows.used_name != rows.user_name).fill_null(False),
-    )
+    rows = with_machine(documents(lines))
     rows = rows.mutate(**reached(rows))
-    given = account(rows.user_name, rows.user_domain)
-    user = ibis.ifelse(rows.module == AMAZON, aws_user(rows.arn, given, rows.cloud_account), given)
-    here = ibis.ifelse(rows.target_kind == "machine", rows.target, rows.host)
-    remote = ibis.coalesce(rows.source_name, rows.source_address)
-    stays = is_local(remote) | (remote.isnull() & rows.has_effective)
-    outcome = ibis.ifelse(
-        rows.entra_error.isin(INTERRUPTS), "unknown", rows.result.cases(*OUTCOME.items(), else_="unknown")
-    )
     return events.finish(
         rows,
-        [
-            (~rows.is_json, "not JSON"),
-            (rows.winlog.notnull(), "not an ECS record but one of Winlogbeat: use windows"),
-            (rows.categories.isnull() & rows.kind.isnull() & rows.ecs_version.isnull(), "not an ECS record"),
-            (rows.categories.isnull(), "no event.category: not parsed by whoever shipped it"),
-            (
-                ~has(rows.categories, ("authentication",)).fill_null(False),
-                f"{events.NOT_A_LOGON}: another category",
-            ),
-            (rows.kind.notnull() & rows.kind.notin(KINDS), f"{events.NOT_A_LOGON}: an alert or a state"),
-            (
-                has(rows.types, ("end",)) | rows.operation.lower().isin(LOGOFFS),
-                f"{events.NOT_A_LOGON}: logoff",
-            ),
-            (has(rows.types, CHANGES), f"{events.NOT_A_LOGON}: a change of an account"),
-        ],
+        dropped(rows),
+        **accounts(rows),
+        **result(rows),
         time=any_time(rows.at),
-        user=ibis.ifelse(rows.has_effective, account(rows.used_name, rows.used_domain), user),
-        actor=ibis.ifelse(rows.has_effective, user, None),
-        user_id=ibis.ifelse(rows.has_effective, rows.used_uid, rows.user_uid),
-        source=ibis.ifelse(stays.fill_null(False), here, ibis.coalesce(rows.source_name, rows.source_ip)),
+        source=acted_from(rows),
         target_ip=ibis.ifelse(rows.target_kind == "machine", address(rows.target_address), None),
         auth_package=ibis.coalesce(
             rows.method, rows.protocol.lower().cases(*PROTOCOLS.items(), else_=ibis.null("string"))
         ),
-        outcome=outcome,
-        outcome_reason=ibis.ifelse(outcome == "failure", rows.reason, None),
         reporter=ibis.coalesce(rows.host, rows.observer, rows.cloud_account, rows.module),
         witness=ibis.ifelse(rows.is_ticket, events.CONTROLLER, ibis.null("string")),
         code=ibis.coalesce(rows.event_code, rows.operation),
-        # the events of one connection share the identity that Zeek gives it
+        # events of one connection share its Zeek identifier
         event_id=ibis.coalesce(ibis.ifelse(rows.module == "zeek", None, rows.uid), rows.document_id),
         note=ibis.ifelse(rows.at.contains(":") & ~has_zone(rows.at), NO_ZONE, ibis.null("string")),
     )
@@ -224,50 +187,129 @@ def documents(lines: ir.Table) -> ir.Table:
     inner = lines.mutate(
         text=ibis.ifelse(is_hit, document, lines.text), whole=lines.text, document_id=identity
     )
-    rows = json_fields(
-        inner,
-        {name: [path for each in given for path in (each, f"/{each}")] for name, given in FIELDS.items()},
-    )
+    dotted = {name: [path for key in keys for path in (key, f"/{key}")] for name, keys in FIELDS.items()}
+    rows = json_fields(inner, dotted)
     return rows.mutate(**{name: first(rows[name]) for name in FIELDS if name not in LISTS}, text=rows.whole)
 
 
-def reached(rows: ir.Table) -> dict[str, ir.StringValue]:
-    """The target, and how it was reached."""
-    is_cloud = rows.module.isin(CLOUDS).fill_null(False)
+def with_machine(rows: ir.Table) -> ir.Table:
+    """rows with the `machine` that the record names, its module, and what kind of record it is."""
+    # a host that is reached under one of its own addresses has a name
+    own_address = rows.host_ips.contains('"' + rows.target_address + '"')
+    return rows.mutate(
+        machine=ibis.coalesce(
+            rows.target_name, ibis.ifelse(own_address, rows.host, None), address(rows.target_address)
+        ),
+        module=rows.dataset.split(".")[0],
+        is_ticket=(rows.operation.isin((*TICKETS,)) & rows.dataset.startswith("zeek")).fill_null(False),
+        source_ip=address(rows.source_address),
+        has_effective=(rows.used_name != rows.user_name).fill_null(False),
+    )
+
+
+def dropped(rows: ir.Table) -> Cases:
+    """Why a record is dropped."""
+    is_authentication = has(rows.categories, ("authentication",)).fill_null(False)
+    is_end = has(rows.types, ("end",)) | rows.operation.lower().isin(LOGOFFS)
+    return [
+        (~rows.is_json, "not JSON"),
+        (rows.winlog.notnull(), "not an ECS record but one of Winlogbeat: use windows"),
+        (rows.categories.isnull() & rows.kind.isnull() & rows.ecs_version.isnull(), "not an ECS record"),
+        (rows.categories.isnull(), "no event.category: its shipper did not parse it"),
+        (~is_authentication, f"{events.NOT_A_LOGON}: another category"),
+        (rows.kind.notnull() & (rows.kind != EVENT_KIND), f"{events.NOT_A_LOGON}: an alert or a state"),
+        (is_end, f"{events.NOT_A_LOGON}: logoff"),
+        (has(rows.types, CHANGES), f"{events.NOT_A_LOGON}: a change of an account"),
+    ]
+
+
+# --- who ----------------------------------------------------------------------------------------------------
+
+
+def accounts(rows: ir.Table) -> Columns:
+    """The account that was used, its identifier, and the account that used it, if another (su, sudo)."""
+    name = account(rows.user_name, rows.user_domain)
+    user = ibis.ifelse(rows.module == AMAZON, aws_user(rows.arn, name, rows.cloud_account), name)
+    return {
+        "user": ibis.ifelse(rows.has_effective, account(rows.used_name, rows.used_domain), user),
+        "actor": ibis.ifelse(rows.has_effective, user, None),
+        "user_id": ibis.ifelse(rows.has_effective, rows.used_uid, rows.user_uid),
+    }
+
+
+def acted_from(rows: ir.Table) -> ir.StringValue:
+    """The source: the machine itself for a loopback address, and for su and sudo without a source."""
+    here = ibis.ifelse(rows.target_kind == "machine", rows.target, rows.host)
+    remote = ibis.coalesce(rows.source_name, rows.source_address)
+    is_here = is_local(remote) | (remote.isnull() & rows.has_effective)
+    return ibis.ifelse(is_here.fill_null(False), here, ibis.coalesce(rows.source_name, rows.source_ip))
+
+
+def result(rows: ir.Table) -> Columns:
+    outcome = ibis.ifelse(
+        rows.entra_error.isin(INTERRUPTS), "unknown", rows.result.cases(*OUTCOME.items(), else_="unknown")
+    )
+    return {"outcome": outcome, "outcome_reason": ibis.ifelse(outcome == "failure", rows.reason, None)}
+
+
+# --- what ---------------------------------------------------------------------------------------------------
+
+
+def reached(rows: ir.Table) -> Columns:
+    """The target, its kind, and the action."""
     is_service_ticket = rows.is_ticket & (rows.operation == "TGS") & ~is_ticket_service(rows.kerberos_service)
     by_kerberos = ibis.ifelse(is_service_ticket, kerberos_machine(rows.kerberos_service), None)
+    is_account = is_service_ticket & by_kerberos.isnull()
     application = ibis.coalesce(
         rows.role,
         rows.application,
         okta_application(rows.okta_target),
-        ibis.ifelse(is_service_ticket & by_kerberos.isnull(), rows.kerberos_service, None),
+        ibis.ifelse(is_account, rows.kerberos_service, None),
     )
-    is_console = (rows.module == AMAZON) & (rows.operation == CONSOLE)
-    own = rows.module.cases(*SERVICES.items(), else_=ibis.null("string"))
+    is_cloud = rows.module.isin(CLOUDS).fill_null(False)
     machine = ibis.coalesce(by_kerberos, rows.machine, ibis.ifelse(is_cloud, None, rows.host))
-    service = ibis.coalesce(
-        ibis.ifelse(is_console, "AWS console " + rows.cloud_account, None),
-        ibis.ifelse(rows.module == AMAZON, rows.provider, None),
-        rows.service,
-        own,
-    )
+    service = cloud_service(rows)
     is_machine = application.isnull() & (machine.notnull() | service.isnull())
     return {
         "target": ibis.coalesce(application, machine, service, rows.observer),
         "target_kind": ibis.ifelse(is_machine, "machine", "resource"),
-        "action": ibis.cases(
-            (rows.is_ticket, rows.operation.cases(*TICKETS.items(), else_="ticket")),
-            (rows.role.notnull(), "assume_role"),
-            (rows.has_effective, "explicit_credential"),
-            # to the service that the log is of, and not by it to another
-            (is_machine | (application.isnull() & (is_console | (service == own))), "logon"),
-            else_="sso",
-        ),
+        "action": action(rows, application, service, is_machine),
     }
 
 
+def cloud_service(rows: ir.Table) -> ir.StringValue:
+    """The service that was logged on to: the AWS console of an account, the service of an AWS call, the
+    service that the record names, or the one whose log it is."""
+    is_amazon = rows.module == AMAZON
+    return ibis.coalesce(
+        ibis.ifelse(is_amazon & (rows.operation == CONSOLE), "AWS console " + rows.cloud_account, None),
+        ibis.ifelse(is_amazon, rows.provider, None),
+        rows.service,
+        logged_service(rows),
+    )
+
+
+def logged_service(rows: ir.Table) -> ir.StringValue:
+    return rows.module.cases(*SERVICES.items(), else_=ibis.null("string"))
+
+
+def action(
+    rows: ir.Table, application: ir.StringValue, service: ir.StringValue, is_machine: ir.BooleanValue
+) -> ir.StringValue:
+    """A logon is to a machine, or to the service whose log it is; sso is through that service to another."""
+    is_console = (rows.module == AMAZON) & (rows.operation == CONSOLE)
+    is_logon = is_machine | (application.isnull() & (is_console | (service == logged_service(rows))))
+    return ibis.cases(
+        (rows.is_ticket, rows.operation.cases(*TICKETS.items(), else_="ticket")),
+        (rows.role.notnull(), "assume_role"),
+        (rows.has_effective, "explicit_credential"),
+        (is_logon, "logon"),
+        else_="sso",
+    )
+
+
 def okta_application(targets: ir.StringValue) -> ir.StringValue:
-    """The display name of the first application among what an Okta event is about."""
+    """The display name of the first application among the targets of an Okta event."""
     applications = json_list(targets, ("type", "display_name")).filter(
         lambda target: target["type"] == "AppInstance"
     )
@@ -275,11 +317,11 @@ def okta_application(targets: ir.StringValue) -> ir.StringValue:
 
 
 def first(text: ir.StringValue) -> ir.StringValue:
-    """A value that may stand in a list."""
+    """The first value of a list, null if it is empty, `?` or `-`; a value that is no list is not changed."""
     is_list = text.startswith("[") & json_valid(text)
-    return once(text, lambda text: ibis.ifelse(is_list, json_extract_string(text, "/0"), text))
+    return once(text, lambda text: ibis.ifelse(is_list, blank_to_null(json_extract_string(text, "/0")), text))
 
 
 def has(listed: ir.StringValue, values: tuple[str, ...]) -> ir.BooleanValue:
-    """Whether a list, or a value alone, has one of some values."""
+    """Whether a list, or a value alone, contains one of these values."""
     return listed.re_search(rf'^({"|".join(values)})$|"({"|".join(values)})"')

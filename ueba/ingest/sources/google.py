@@ -1,34 +1,46 @@
 """Google Workspace audit logs: activities of the Reports API (login, saml, token, drive, admin), `{"items":
 [...]}` or one a line.
 
-    login   login_success, login_failure, a blocked suspicious login    logon to `Google Workspace`
-            a challenge that was failed                                 the same, failed; one that was passed is a step, dropped
-            email_forwarding_out_of_domain                              forward to the outside address
-    saml    login_success, login_failure                                sso to the application
-    token   authorize                                                   consent to the application, the scopes being the detail
-    drive   access to a document                                        object_access to `Drive of <owner>`, the detail names it
-    admin   a role given                                                evidence of administrator rights on `Google Workspace`
+    login   login_success, login_failure, suspicious    logon to `Google Workspace`
+            a failed challenge                          the same, failed; a passed one is dropped
+            email_forwarding_out_of_domain              forward to the outside address
+    saml    login_success, login_failure                sso to the application
+    token   authorize                                   consent to the application; detail: the scopes
+    drive   access to a document                        object_access to `Drive of <owner>`
+    admin   a role given                                evidence of administrator rights
 
-Traps: an activity holds a list of events, nearly always of one; the first is taken (a challenge gives way to
-its logon), and a note says where there were more. Exports that split them have an object in place of the
-list. A warning is by nobody, its user is the affected address. An API key that acts has no address, and is
-no user. Leaves out: other applications and events, BigQuery and Cloud Logging forms of the same logs, and
-API calls by applications (token `activity`), which come from their servers. Format:
+Traps: an activity has a list of events, nearly always of one; the first is read (of a challenge and its
+logon, the logon), and a note says that there were more. Exports that split activities have an object instead
+of the list. A warning has no actor; its user is the affected address. An API key as actor has no address and
+is no user. Leaves out: other applications and events, the BigQuery and Cloud Logging forms of the same logs,
+and API calls by applications (token `activity`), which come from their servers. Format:
 https://developers.google.com/workspace/admin/reports/v1/reference/activities and appendix/activity there.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import ibis
 import ibis.expr.types as ir
 
 from ueba.ingest import events
-from ueba.ingest.fields import address, iso_time, json_fields, json_list
-from ueba.ingest.sources import Options, Sample, Source
+from ueba.ingest.fields import (
+    Cases,
+    Columns,
+    Parsed,
+    address,
+    all_paths,
+    by_kind,
+    iso_time,
+    json_fields,
+    json_list,
+)
+from ueba.ingest.sources import LogSource, Options, Sample
 
-KIND = "admin#reports#activity"
+RECORD_TYPE = "admin#reports#activity"
 PATHS = {
-    "kind": "kind",
+    "record_type": "kind",
     "at": "id.time",
     "application": "id.applicationName",
     "qualifier": "id.uniqueQualifier",
@@ -50,124 +62,175 @@ LOGINS = ("login_success", "login_failure")
 BLOCKED = ("suspicious_login", "suspicious_login_less_secure_app", "suspicious_programmatic_login")
 CHALLENGES = ("login_challenge", "login_verification")
 FORWARD = "email_forwarding_out_of_domain"
-RIGHTS = ("ASSIGN_ROLE", "GRANT_ADMIN_PRIVILEGE", "GRANT_DELEGATED_ADMIN_PRIVILEGES")
+GRANTS = ("ASSIGN_ROLE", "GRANT_ADMIN_PRIVILEGE", "GRANT_DELEGATED_ADMIN_PRIVILEGES")
 
 
-def source(format: str, options: Options) -> Source:
-    flat = [path for given in PATHS.values() for path in ([given] if isinstance(given, str) else given)]
-    return Source(format, {"format": format}, lambda lines, sample: read(lines), fields=tuple(flat))
+def source(format: str, options: Options) -> LogSource:
+    """Times always have a zone."""
+    return LogSource(format, {"format": format}, lambda lines, sample: read(lines), fields=all_paths(PATHS))
 
 
 def recognises(sample: Sample) -> int:
-    return sum(record.get("kind") == KIND for record in sample.objects)
+    """Objects of the type that the Reports API names."""
+    return sum(record.get("kind") == RECORD_TYPE for record in sample.objects)
 
 
 def read(lines: ir.Table) -> ir.Table:
     """lines -> events"""
+    rows = with_kind(with_fields(lines))
+    cases, columns = by_kind(rows.kind, {kind: stage(rows) for kind, stage in KINDS.items()})
+    activity = rows.customer + "/" + rows["at"] + "/" + rows.application + "/" + rows.qualifier
+    return events.finish(
+        rows,
+        [*dropped(rows), *cases],
+        **columns
+        | {
+            "time": iso_time(rows["at"]),
+            "source": ibis.coalesce(rows.ip, rows.address),
+            "source_ip": rows.ip,
+            "target_kind": ibis.literal("resource"),
+            "outcome": rows.ended,
+            "outcome_reason": ibis.ifelse(rows.ended == "failure", why_failed(rows), None),
+            "reporter": rows.customer,
+            "code": rows.happened,
+            "event_id": activity + "/" + rows.happened,
+            "note": ibis.ifelse(rows.second.notnull(), "several events in one record: one taken", None),
+        },
+    )
+
+
+def with_fields(lines: ir.Table) -> ir.Table:
+    """lines with the fields of their activities, of the first event or of the logon after a challenge."""
     rows = json_fields(lines, PATHS)
-    is_step = rows.happened.isin(CHALLENGES) & rows.second.isin(
-        (*LOGINS, *BLOCKED)
-    )  # the logon follows its challenge
+    is_step = rows.happened.isin(CHALLENGES) & rows.second.isin((*LOGINS, *BLOCKED))
     rows = rows.mutate(
         happened=ibis.ifelse(is_step, rows.second, rows.happened),
         sort=ibis.ifelse(is_step, rows.second_sort, rows.sort),
         listed=ibis.ifelse(is_step, rows.second_listed, rows.listed),
     )
-    rows = rows.mutate(parameters=json_list(rows.listed, PARAMETER), ip=address(rows.address))
-    is_login, is_admin = rows.application == "login", rows.application == "admin"
+    return rows.mutate(parameters=json_list(rows.listed, PARAMETER), ip=address(rows.address))
+
+
+def with_kind(rows: ir.Table) -> ir.Table:
+    """rows with the outcome `ended`, and `kind`: one of KINDS; null for a record that is no event."""
+    has_failed = parameter(rows, "login_challenge_status").lower().contains("fail")
     rows = rows.mutate(
         ended=ibis.cases(
             (rows.happened.isin((*BLOCKED, "login_failure")), "failure"),
-            (
-                rows.happened.isin(CHALLENGES),
-                ibis.ifelse(
-                    parameter(rows, "login_challenge_status").lower().contains("fail"), "failure", None
-                ),
-            ),
+            (rows.happened.isin(CHALLENGES), ibis.ifelse(has_failed, "failure", None)),
             else_="success",
-        ),
-        is_login=is_login,
-        is_right=is_admin & rows.happened.isin(RIGHTS),
+        )
     )
-    rows = rows.mutate(
-        did=ibis.cases(
-            (is_login & rows.happened.isin((*LOGINS, *BLOCKED)), "logon"),
-            (is_login & rows.happened.isin(CHALLENGES) & rows.ended.notnull(), "logon"),
+    is_login = rows.application == "login"
+    is_failed_challenge = rows.happened.isin(CHALLENGES) & rows.ended.notnull()
+    return rows.mutate(
+        kind=ibis.cases(
+            (is_login & (rows.happened.isin((*LOGINS, *BLOCKED)) | is_failed_challenge), "logon"),
             (rows.happened == FORWARD, "forward"),
             ((rows.application == "saml") & rows.happened.isin(LOGINS), "sso"),
             ((rows.application == "token") & (rows.happened == "authorize"), "consent"),
-            ((rows.application == "drive") & (rows.sort == "access"), "object_access"),
-            (rows.is_right, events.PRIVILEGE),
+            ((rows.application == "drive") & (rows.sort == "access"), "drive"),
+            ((rows.application == "admin") & rows.happened.isin(GRANTS), "grant"),
         )
     )
-    return events.finish(
-        rows,
-        [
-            (~rows.is_json, "not JSON"),
-            ((rows.kind != KIND) | rows.kind.isnull() | rows.happened.isnull(), "not a Google record"),
-            (
-                rows.is_login & rows.happened.isin(CHALLENGES) & rows.did.isnull(),
-                f"{events.NOT_A_LOGON}: step of a sign-on",
-            ),
-            (rows.is_login & (rows.happened == "logout"), f"{events.NOT_A_LOGON}: logout"),
-            (rows.did.isnull(), f"{events.NOT_A_LOGON}: other event"),
-            (rows.is_right & parameter(rows, "USER_EMAIL").isnull(), "no user"),
-        ],
-        time=iso_time(rows["at"]),
-        user=ibis.cases(
-            (rows.is_right, parameter(rows, "USER_EMAIL")),
-            (rows.is_login, ibis.coalesce(rows.email, parameter(rows, "affected_email_address"))),
-            else_=rows.email,
+
+
+def dropped(rows: ir.Table) -> Cases:
+    """Why a record of any kind is dropped."""
+    is_login = rows.application == "login"
+    is_known = (rows.record_type == RECORD_TYPE) & rows.happened.notnull()
+    return [
+        (~rows.is_json, "not JSON"),
+        (~is_known.fill_null(False), "not a Google record"),
+        (
+            is_login & rows.happened.isin(CHALLENGES) & rows.kind.isnull(),
+            f"{events.NOT_A_LOGON}: step of a sign-on",
         ),
-        actor=ibis.ifelse(rows.is_right, rows.email, None),
-        user_id=ibis.ifelse(rows.is_right | rows.email.isnull(), None, rows.profile),
-        source=ibis.coalesce(rows.ip, rows.address),
-        source_ip=rows.ip,
-        target=ibis.cases(
-            (rows.did == "forward", parameter(rows, "email_forwarding_destination_address").lower()),
-            (rows.did == "sso", parameter(rows, "application_name")),
-            (rows.did == "consent", ibis.coalesce(parameter(rows, "app_name"), parameter(rows, "client_id"))),
-            (rows.did == "object_access", "Drive of " + parameter(rows, "owner").lower()),
-            else_=WORKSPACE,
-        ),
-        target_kind=ibis.literal("resource"),
-        detail=ibis.cases(
-            (rows.did == "consent", parameter(rows, "scope")),
-            (rows.did == "object_access", rows.happened + " " + parameter(rows, "doc_title")),
-            (rows.did == events.PRIVILEGE, parameter(rows, "ROLE_NAME")),
-        ),
-        action=rows.did,
-        auth_package=ibis.cases(
-            (rows.did == "sso", "SAML"), (rows.did == "logon", parameter(rows, "login_type"))
-        ),
-        outcome=rows.ended,
-        outcome_reason=ibis.ifelse(
-            rows.ended == "failure",
-            ibis.coalesce(
-                parameter(rows, "login_failure_type"),
-                parameter(rows, "failure_type"),
-                parameter(rows, "login_challenge_status"),
-                rows.happened,
-            ),
-            None,
-        ),
-        reporter=rows.customer,
-        code=rows.happened,
-        event_id=rows.customer
-        + "/"
-        + rows["at"]
-        + "/"
-        + rows.application
-        + "/"
-        + rows.qualifier
-        + "/"
-        + rows.happened,
-        note=ibis.ifelse(rows.second.notnull(), "several events in one record: one taken", None),
-    )
+        (is_login & (rows.happened == "logout"), f"{events.NOT_A_LOGON}: logout"),
+        (rows.kind.isnull(), f"{events.NOT_A_LOGON}: other event"),
+    ]
+
+
+def why_failed(rows: ir.Table) -> ir.StringValue:
+    names = ("login_failure_type", "failure_type", "login_challenge_status")
+    return ibis.coalesce(*(parameter(rows, name) for name in names), rows.happened)
+
+
+# --- kinds of records ---------------------------------------------------------------------------------------
+
+
+def logon(rows: ir.Table) -> Parsed:
+    return [], by_actor(rows) | {
+        "target": ibis.literal(WORKSPACE),
+        "action": ibis.literal("logon"),
+        "auth_package": parameter(rows, "login_type"),
+    }
+
+
+def forward(rows: ir.Table) -> Parsed:
+    return [], by_actor(rows) | {
+        "target": parameter(rows, "email_forwarding_destination_address").lower(),
+        "action": ibis.literal("forward"),
+    }
+
+
+def sso(rows: ir.Table) -> Parsed:
+    return [], by_actor(rows) | {
+        "target": parameter(rows, "application_name"),
+        "action": ibis.literal("sso"),
+        "auth_package": ibis.literal("SAML"),
+    }
+
+
+def consent(rows: ir.Table) -> Parsed:
+    return [], by_actor(rows) | {
+        "target": ibis.coalesce(parameter(rows, "app_name"), parameter(rows, "client_id")),
+        "detail": parameter(rows, "scope"),
+        "action": ibis.literal("consent"),
+    }
+
+
+def drive(rows: ir.Table) -> Parsed:
+    return [], by_actor(rows) | {
+        "target": "Drive of " + parameter(rows, "owner").lower(),
+        "detail": rows.happened + " " + parameter(rows, "doc_title"),
+        "action": ibis.literal("object_access"),
+    }
+
+
+def grant(rows: ir.Table) -> Parsed:
+    """Administrator rights: the user is who receives them, the actor who gives them."""
+    user = parameter(rows, "USER_EMAIL")
+    return [(user.isnull(), "no user")], {
+        "user": user,
+        "actor": rows.email,
+        "target": ibis.literal(WORKSPACE),
+        "detail": parameter(rows, "ROLE_NAME"),
+        "action": ibis.literal(events.PRIVILEGE),
+    }
+
+
+KINDS: dict[str, Callable[[ir.Table], Parsed]] = {
+    "logon": logon,
+    "forward": forward,
+    "sso": sso,
+    "consent": consent,
+    "drive": drive,
+    "grant": grant,
+}
+
+
+def by_actor(rows: ir.Table) -> Columns:
+    """The user of a record is its actor; of a warning, which has none, the address that it is about."""
+    affected = ibis.ifelse(rows.application == "login", parameter(rows, "affected_email_address"), None)
+    return {
+        "user": ibis.coalesce(rows.email, affected),
+        "user_id": ibis.ifelse(rows.email.isnull(), None, rows.profile),
+    }
 
 
 def parameter(rows: ir.Table, name: str) -> ir.StringValue:
-    """What a parameter of the event says; of several values, all with spaces between."""
-    found = rows.parameters.filter(lambda each: each["name"] == name)[0]
+    """The value of a parameter of the event; several values have spaces between them."""
+    found = rows.parameters.filter(lambda parameter: parameter["name"] == name)[0]
     several = found["multiValue"].re_replace(r'^\["|"\]$', "").replace('","', " ")
     return ibis.coalesce(found["value"], several).nullif("")

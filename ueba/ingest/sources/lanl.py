@@ -4,11 +4,11 @@ for unknown.
     seconds, source user@domain, destination user@domain, source computer, destination computer,
     authentication type, logon type, orientation, Success|Fail
 
-Seconds count from an epoch that the data set keeps to itself; `--epoch` says which to use. The user is the
-account that was logged on (field 3); the one that did it (field 2) is the actor. Quotes are plain
-characters. Names are canonical, and kept as written. Leaves out what is not a logon: LogOff, AuthMap,
-ScreenLock and the like are dropped, and counted. Format: A. D. Kent (2015), "Comprehensive, Multi-source
-Cyber-security Events", https://csr.lanl.gov/data/cyber1/.
+Seconds count from an epoch that the data set does not disclose; `--epoch` sets one. The user is the account
+that was logged on (field 3); the account that logged it on (field 2) is the actor. Quotes are plain
+characters. Names are canonical and are not changed. Leaves out LogOff, AuthMap, ScreenLock and ScreenUnlock:
+such records are dropped. Format: A. D. Kent (2015), "Comprehensive, Multi-source Cyber-security Events",
+https://csr.lanl.gov/data/cyber1/.
 """
 
 from __future__ import annotations
@@ -21,28 +21,28 @@ import ibis.expr.types as ir
 from ueba.ingest import events
 from ueba.ingest.fields import make_timestamp
 from ueba.ingest.identity import blank_to_null
-from ueba.ingest.sources import Options, Sample, Source
+from ueba.ingest.sources import LogSource, Options, Sample
 
 FIELDS = 9
 ACTION = {"LogOn": "logon", "TGT": "ticket", "TGS": "service_ticket"}
 NO_LOGON = ("LogOff", "AuthMap", "ScreenLock", "ScreenUnlock")
 OUTCOME = {"Success": "success", "Fail": "failure"}
 CENTURY = 100 * 366 * 86400  # seconds
-TRUNCATED = "MICROSOFT_AUTH"  # the log cuts this package's name at various lengths
+TRUNCATED = "MICROSOFT_AUTH"  # the log truncates the name of this package to various lengths
 PACKAGE = "MICROSOFT_AUTHENTICATION_PACKAGE_V1_0"
 
 
-def source(format: str, options: Options) -> Source:
-    """Second 0 of the log is `options.epoch`."""
+def source(format: str, options: Options) -> LogSource:
+    """options: `epoch` is second 0 of the log."""
     settings = {"format": format, "epoch": options.epoch.isoformat()}
-    return Source(format, settings, lambda lines, sample: read(lines, options.epoch), canonical=True)
+    return LogSource(format, settings, lambda lines, sample: read(lines, options.epoch), canonical=True)
 
 
 def recognises(sample: Sample) -> int:
-    """Lines of nine fields, of which the first is a number and the eighth an orientation."""
-    fields = [line.split(",") for line in sample.records]
-    known = (*ACTION, *NO_LOGON)
-    return sum(len(each) == FIELDS and each[0].isdigit() and each[7] in known for each in fields)
+    """Lines of nine fields whose first field is a number and whose eighth is an orientation."""
+    rows = [line.split(",") for line in sample.records]
+    orientations = (*ACTION, *NO_LOGON)
+    return sum(len(row) == FIELDS and row[0].isdigit() and row[7] in orientations for row in rows)
 
 
 def read(lines: ir.Table, epoch: dt.datetime) -> ir.Table:

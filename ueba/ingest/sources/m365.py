@@ -2,22 +2,26 @@
 API, OfficeActivity.
 
     sign-in (UserLoggedIn, UserLoginFailed)       sso to the application
-    mail read, sent, moved, deleted               mailbox_access to the owner's address; the folder is the detail
-    a rule, or a mailbox, that forwards           forward to the (first) address outside; the rule is the detail
-    other rules, delegates and settings           mailbox_access to the mailbox; the rule or the trustee is the detail
-    files, lists and pages                        object_access to the site; the file's address is the detail
-    consent to an application, its permissions    consent to the application; the permissions are the detail
-    the directory: a role, a group, an account    object_access to it; who became a member is the detail
-    all else that a person does                   object_access to the service (or team); the object is the detail
-The operation is the `code`. Dropped is what services of Microsoft and applications do, which is most of the
-log. Traps:
-- UserLoginFailed is the failure: its ResultStatus may say Success. An interrupt is no failure, see `entra`.
-- Sign-ins tell the application's id; APPLICATIONS has the names that Entra's log gives the well-known ones. Others keep the id.
-- Exchange Online asks itself in a user's name: an address of its own network is not the user's, and no source.
-- Commands name a mailbox as they were typed (`joey`): without a domain it is taken to be of the user's, which a note says.
-- UserKey is an object id, a PUID in three spellings, or the name again.
-Leaves out recipients of mail, which `message_trace` has, and alerts. That a role was given is an event of
-who gave it. Fields:
+    mail read, sent, moved, deleted               mailbox_access to the owner's address; detail: the folder
+    a rule, or a mailbox, that forwards           forward to the (first) outside address; detail: the rule
+    other rules, delegates and settings           mailbox_access to the mailbox; detail: the rule or trustee
+    files, lists and pages                        object_access to the site; detail: the file's address
+    consent to an application, its permissions    consent to the application; detail: the permissions
+    the directory: a role, a group, an account    object_access to it; detail: the new member
+    any other operation of a person               object_access to the service (or team); detail: the object
+
+The operation is the `code`. Operations of Microsoft's services and of applications, most of the log, are
+dropped. Traps:
+- UserLoginFailed is a failure, though its ResultStatus may be Success. An interrupt is no failure, see
+  `entra`.
+- A sign-in has the application's id; APPLICATIONS has the names of well-known ones in Entra's log. Other
+  applications keep the id.
+- Exchange Online calls itself in a user's name: an address of its own network is not the user's, and no
+  source.
+- Commands name a mailbox as it was typed (`joey`): one without a domain gets the user's, and a note says so.
+- UserKey is an object id, a PUID in one of three spellings, or the name again.
+Leaves out recipients of mail, which `message_trace` has, and alerts. A role that was given is an event of the
+account that gave it. Fields:
 https://learn.microsoft.com/office/office-365-management-api/office-365-management-activity-api-schema;
 applications:
 https://learn.microsoft.com/troubleshoot/entra/entra-id/governance/verify-first-party-apps-sign-in.
@@ -25,6 +29,7 @@ https://learn.microsoft.com/troubleshoot/entra/entra-id/governance/verify-first-
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import ibis
@@ -33,21 +38,24 @@ import ibis.expr.types as ir
 from ueba.ingest import events
 from ueba.ingest.fields import (
     TYPE_LINE,
-    Made,
+    Cases,
+    Columns,
+    Parsed,
     address,
+    all_paths,
     by_kind,
     iso_time,
     json_extract_string,
     json_fields,
     json_list,
     json_valid,
-    told,
+    value_or_null,
 )
 from ueba.ingest.identity import once
-from ueba.ingest.sources import Options, Sample, Source
+from ueba.ingest.sources import LogSource, Options, Sample
 from ueba.ingest.sources.entra import INTERRUPTS
 
-PATHS: dict[str, tuple[str, ...]] = {  # the second name is that of OfficeActivity
+PATHS: dict[str, tuple[str, ...]] = {  # the second name is that in OfficeActivity
     "at": ("CreationTime", "TimeGenerated"),
     "id": ("Id", "OfficeId"),
     "operation": ("Operation",),
@@ -89,7 +97,7 @@ PATHS: dict[str, tuple[str, ...]] = {  # the second name is that of OfficeActivi
     "site": ("SiteUrl", "Site_Url"),
     "team": ("TeamName",),
 }
-ITEM = ("Name", "Value", "NewValue", "ID", "Type")  # what objects in lists have
+ITEM = ("Name", "Value", "NewValue", "ID", "Type")  # keys of objects in lists
 SIGN_INS, DIRECTORY, SITES, MAIL, MAILBOX, MAIL_FLOW, OTHER = (
     "sign-in",
     "directory",
@@ -113,8 +121,9 @@ SERVICE_TYPES = (
     "systempolicy",
 )
 SERVICES = (
-    r"^(nt authority\\|nt service\\|s-1-5-(18|19|20)$|sharepoint\\system$|microsoft\\serviceoperator$|serviceprincipal_"
-    r"|app@sharepoint$|certificate$|ffoservicepartneruser$|securitycompliance|threatintel|fim_password_service@|spoolsprovisioning-)"
+    r"^(nt authority\\|nt service\\|s-1-5-(18|19|20)$|sharepoint\\system$|microsoft\\serviceoperator$"
+    r"|serviceprincipal_|app@sharepoint$|certificate$|ffoservicepartneruser$|securitycompliance|threatintel"
+    r"|fim_password_service@|spoolsprovisioning-)"
 )
 NOBODY = ("not-found", "not available", "unknown", "00000000-0000-0000-0000-000000000000")
 ALERTS = (
@@ -149,7 +158,7 @@ FORWARDS = (  # parameters of commands
 )
 TRUSTEES = ("User", "Trustee", "GrantSendOnBehalfTo")
 RULE_ACTIONS = r'"(Forward|Redirect|ForwardAsAttachment)"'  # of UpdateInboxRules
-# Of the changes of a directory object, what tells which object something was added to.
+# The changes of a directory object that name the object to which something was added.
 CONTAINERS = (
     "Role.DisplayName",
     "Group.DisplayName",
@@ -232,20 +241,19 @@ APPLICATIONS = {
 }
 
 
-def source(format: str, options: Options) -> Source:
-    """Times are UTC by the schema."""
-    paths = tuple(path for given in PATHS.values() for path in given)
-    return Source(
+def source(format: str, options: Options) -> LogSource:
+    """Times are UTC according to the schema."""
+    return LogSource(
         format,
         {"format": format},
         lambda lines, sample: read(lines),
         is_csv=True,
-        fields=("AuditData", *paths),
+        fields=("AuditData", *all_paths(PATHS)),
     )
 
 
 def recognises(sample: Sample) -> int:
-    """Objects with the fields that the schema says all have, rows of a CSV with such an object, and rows of
+    """Objects with the fields that the schema requires, rows of a CSV with such an object, and rows of
     OfficeActivity."""
     if sample.objects:
         return sum(map(is_record, sample.objects))
@@ -268,34 +276,13 @@ def is_record(found: dict[str, Any]) -> bool:
 
 def read(lines: ir.Table) -> ir.Table:
     """lines -> events"""
-    rows = fields(lines)
-    made = {
-        SIGN_INS: sign_in(rows),
-        DIRECTORY: directory(rows),
-        SITES: site(rows),
-        MAIL: mail(rows),
-        MAILBOX: command(rows, rows.mailbox, "mailbox_access"),
-        MAIL_FLOW: command(rows, rows.workload, "object_access"),
-        OTHER: other(rows),
-    }
-    _, columns = by_kind(rows.kind, made)
+    rows = with_parts(with_lists(with_fields(lines)))
+    _, columns = by_kind(rows.kind, {kind: stage(rows) for kind, stage in KINDS.items()})
     result = rows.result.lower().cases(*OUTCOME.items(), else_="unknown")
-    done = ibis.ifelse(rows.result.isnull(), "success", result)  # most services log what was done only
-    is_header = ibis.ifelse(
-        rows.is_json, False, rows.text.startswith(TYPE_LINE) | rows.text.re_search(r"^[^{]*AuditData[^{]*$")
-    )
+    done = ibis.ifelse(rows.result.isnull(), "success", result)  # most services log only what was done
     return events.finish(
         rows,
-        [
-            (is_header, events.HEADER),
-            (~rows.is_json, "not JSON"),
-            (
-                rows.operation.isnull() | rows.at.isnull() | rows.workload.isnull(),
-                "not a Microsoft 365 record",
-            ),
-            (rows.operation.isin(ALERTS), f"{events.NOT_A_LOGON}: alert"),
-            (rows.is_service, f"{events.NOT_A_LOGON}: service account"),
-        ],
+        dropped(rows),
         **columns
         | {
             "time": iso_time(rows.at),
@@ -313,22 +300,37 @@ def read(lines: ir.Table) -> ir.Table:
     )
 
 
-def fields(lines: ir.Table) -> ir.Table:
-    """lines with the fields of their records, and what is made of those for one kind of record and more than
-    one column."""
+def dropped(rows: ir.Table) -> Cases:
+    """Why a record is dropped."""
+    is_header = rows.text.startswith(TYPE_LINE) | rows.text.re_search(r"^[^{]*AuditData[^{]*$")
+    return [
+        (ibis.ifelse(rows.is_json, False, is_header), events.HEADER),
+        (~rows.is_json, "not JSON"),
+        (
+            rows.operation.isnull() | rows.at.isnull() | rows.workload.isnull(),
+            "not a Microsoft 365 record",
+        ),
+        (rows.operation.isin(ALERTS), f"{events.NOT_A_LOGON}: alert"),
+        (rows.is_service, f"{events.NOT_A_LOGON}: service account"),
+    ]
+
+
+def with_fields(lines: ir.Table) -> ir.Table:
+    """lines with the fields of their records, and `kind`: one of KINDS; null for a record that is dropped."""
     rows = json_fields(lines.mutate(text=record(lines.text), whole=lines.text), PATHS)
-    rows = rows.mutate(text=rows.whole, operation=told(rows.operation), by=rows.user_name.lower())
+    rows = rows.mutate(text=rows.whole, operation=value_or_null(rows.operation), by=rows.user_name.lower())
     is_service = ibis.ifelse(rows.user_type.lower().isin(SERVICE_TYPES), True, rows.by.re_search(SERVICES))
     rows = rows.mutate(is_service=is_service.fill_null(False))
-    rows = rows.mutate(
+    is_exchange = rows.workload == "Exchange"
+    return rows.mutate(
         kind=ibis.cases(
             (rows.is_service | rows.operation.isnull(), ibis.null("string")),
             (rows.operation.isin((SIGN_IN, SIGN_IN_FAILED)), SIGN_INS),
             (rows.workload == "AzureActiveDirectory", DIRECTORY),
             (rows.workload.isin(("SharePoint", "OneDrive")), SITES),
             (rows.owner.notnull(), MAIL),
-            ((rows.workload == "Exchange") & rows.operation.re_search(MAILBOX_COMMANDS), MAILBOX),
-            ((rows.workload == "Exchange") & rows.operation.endswith("-TransportRule"), MAIL_FLOW),
+            (is_exchange & rows.operation.re_search(MAILBOX_COMMANDS), MAILBOX),
+            (is_exchange & rows.operation.endswith("-TransportRule"), MAIL_FLOW),
             else_=OTHER,
         ),
         address=once(
@@ -336,39 +338,32 @@ def fields(lines: ir.Table) -> ir.Table:
             lambda ip: ibis.ifelse(ip.re_search(OWN_NETWORK), None, ip),
         ),
     )
-    is_command = rows.kind.isin((MAILBOX, MAIL_FLOW))
+
+
+def with_lists(rows: ir.Table) -> ir.Table:
+    """rows with the lists of their kind: `listed` (properties, parameters, changes) and `others` (devices,
+    targets)."""
     properties = ibis.cases(
         (rows.kind == SIGN_INS, rows.extended),
         (rows.kind == DIRECTORY, rows.modified),
         (rows.kind == MAIL, rows.properties),
-        (is_command, rows.parameters),
+        (rows.kind.isin((MAILBOX, MAIL_FLOW)), rows.parameters),
     )
     others = ibis.cases((rows.kind == SIGN_INS, rows.devices), (rows.kind == DIRECTORY, rows.targets))
-    rows = rows.mutate(listed=json_list(properties, ITEM), others=json_list(others, ITEM))
-    rows = rows.mutate(
-        forward=ibis.ifelse(is_command, value(rows.listed, *FORWARDS), None),
-        named_mailbox=ibis.ifelse(
-            rows.kind == MAILBOX,
-            ibis.coalesce(mail_address(value(rows.listed, "Mailbox", "Identity")), mail_address(rows.object)),
-            None,
-        ),
-        is_consent=(rows.kind == DIRECTORY) & rows.operation.lower().re_replace(r"\.$", "").isin(CONSENTS),
-        container=ibis.ifelse(rows.kind == DIRECTORY, changed(rows.listed, *CONTAINERS), None),
-        outside=ibis.ifelse(
-            rows.operation == "UpdateInboxRules", rule_target(value(rows.listed, "RuleActions")), None
-        ),
-    )
+    return rows.mutate(listed=json_list(properties, ITEM), others=json_list(others, ITEM))
+
+
+def with_parts(rows: ir.Table) -> ir.Table:
+    """rows with the values that more than one column of a kind depends on: a table of their own, so that
+    DuckDB computes each once."""
+    rows = rows.mutate(**command_parts(rows), **directory_parts(rows))
+    outside = rule_target(value(rows.listed, "RuleActions"))
+    mailbox = ibis.coalesce(rows.named_mailbox, full_name(last_part(rows.object), rows), rows.by)
+    name = ibis.coalesce(application(rows.application), application(rows.object))
     return rows.mutate(
-        mailbox=ibis.ifelse(
-            rows.kind == MAILBOX,
-            ibis.coalesce(rows.named_mailbox, full_name(last_part(rows.object), rows), rows.by),
-            None,
-        ),
-        application_name=ibis.ifelse(
-            rows.kind == SIGN_INS,
-            ibis.coalesce(application(rows.application), application(rows.object)),
-            None,
-        ),
+        outside=ibis.ifelse(rows.operation == "UpdateInboxRules", outside, None),
+        mailbox=ibis.ifelse(rows.kind == MAILBOX, mailbox, None),
+        application_name=ibis.ifelse(rows.kind == SIGN_INS, name, None),
         ended=ibis.cases(
             (rows.kind != SIGN_INS, ibis.null("string")),
             (rows.error.isin(INTERRUPTS), "unknown"),
@@ -378,9 +373,28 @@ def fields(lines: ir.Table) -> ir.Table:
     )
 
 
+def command_parts(rows: ir.Table) -> Columns:
+    """Of commands of Exchange: where they forward mail to, and the mailbox that they name with its domain."""
+    is_command = rows.kind.isin((MAILBOX, MAIL_FLOW))
+    named = ibis.coalesce(mail_address(value(rows.listed, "Mailbox", "Identity")), mail_address(rows.object))
+    return {
+        "forward": ibis.ifelse(is_command, value(rows.listed, *FORWARDS), None),
+        "named_mailbox": ibis.ifelse(rows.kind == MAILBOX, named, None),
+    }
+
+
+def directory_parts(rows: ir.Table) -> Columns:
+    """Of changes of the directory: whether they are a consent, and the object to which something was
+    added."""
+    operation = rows.operation.lower().re_replace(r"\.$", "")
+    return {
+        "is_consent": (rows.kind == DIRECTORY) & operation.isin(CONSENTS),
+        "container": ibis.ifelse(rows.kind == DIRECTORY, changed(rows.listed, *CONTAINERS), None),
+    }
+
+
 def record(text: ir.StringValue) -> ir.StringValue:
-    """The audit record of a line: the whole of it, or what a JSON object or a row of a CSV has as
-    AuditData."""
+    """The audit record of a line: all of the line, or AuditData of a JSON object or of a row of a CSV."""
     wrapped = ibis.coalesce(
         json_extract_string(text, "/AuditData"), json_extract_string(text, "/auditData"), text
     )
@@ -396,30 +410,27 @@ def record(text: ir.StringValue) -> ir.StringValue:
 
 
 def user(rows: ir.Table) -> ir.StringValue:
-    """Who did it; guests of a link to a file may be nobody in particular."""
+    """The account of a record. A guest who opens a link to a file may be anonymous."""
     name = rows.user_name
     guest = ibis.ifelse(rows.by.startswith("urn:spo:guest#"), name.re_extract("#(.*)$", 1), "anonymous")
-    return ibis.ifelse(rows.by.startswith("urn:spo:"), guest, known(name))
+    return ibis.ifelse(rows.by.startswith("urn:spo:"), guest, somebody(name))
 
 
 def user_id(rows: ir.Table) -> ir.StringValue:
-    """The object id, as Entra's log has it, else the PUID."""
+    """The object id, which Entra's log has too, else the PUID."""
 
     def found(key: ir.StringValue) -> ir.StringValue:
         return ibis.ifelse(key.re_search(GUID), key, key.re_extract(PUID, 1).nullif(""))
 
-    actor = ibis.ifelse(
-        rows.kind == DIRECTORY, rows.actors.re_extract(r'"User_([0-9a-f-]{36})"', 1).nullif(""), None
-    )
-    return ibis.ifelse(
-        rows.kind.notnull(), known(ibis.coalesce(actor, once(rows.user_key.lower(), found))), None
-    )
+    actor = rows.actors.re_extract(r'"User_([0-9a-f-]{36})"', 1).nullif("")
+    key = ibis.coalesce(ibis.ifelse(rows.kind == DIRECTORY, actor, None), once(rows.user_key.lower(), found))
+    return ibis.ifelse(rows.kind.notnull(), somebody(key), None)
 
 
 # --- kinds of records ---------------------------------------------------------------------------------------
 
 
-def sign_in(rows: ir.Table) -> Made:
+def sign_in(rows: ir.Table) -> Parsed:
     reason = ibis.coalesce(rows.error + ": " + rows.why, rows.error, rows.why)
     return [], {
         "source": value(rows.others, "DisplayName"),
@@ -433,7 +444,7 @@ def sign_in(rows: ir.Table) -> Made:
     }
 
 
-def directory(rows: ir.Table) -> Made:
+def directory(rows: ir.Table) -> Parsed:
     named = ibis.coalesce(
         *(value(rows.others, kind, of="ID", by="Type") for kind in (NAME, UPN)), rows.object
     )
@@ -456,7 +467,7 @@ def directory(rows: ir.Table) -> Made:
     }
 
 
-def site(rows: ir.Table) -> Made:
+def site(rows: ir.Table) -> Parsed:
     address = ibis.coalesce(rows.site, rows.object).lower().re_extract(SITE, 1).nullif("")
     return [], {
         "target": ibis.coalesce(address, rows.workload),
@@ -465,7 +476,7 @@ def site(rows: ir.Table) -> Made:
     }
 
 
-def mail(rows: ir.Table) -> Made:
+def mail(rows: ir.Table) -> Parsed:
     subject = ibis.ifelse(rows.operation.startswith("Send"), rows.subject, None)
     return [], {
         "target": ibis.coalesce(rows.outside, rows.sent_as.lower(), rows.owner.lower()),
@@ -478,8 +489,8 @@ def mail(rows: ir.Table) -> Made:
     }
 
 
-def command(rows: ir.Table, about: ir.StringValue, action: str) -> Made:
-    """A command of Exchange. about: the mailbox or the service; action: unless it is to forward"""
+def command(rows: ir.Table, about: ir.StringValue, action: str) -> Parsed:
+    """A command of Exchange. about: the mailbox or the service; action: of a command that does not forward"""
     named = ibis.coalesce(
         value(rows.listed, "Name"), rows.object.re_extract(r"([^\\]*)$", 1).strip().nullif("")
     )
@@ -496,7 +507,15 @@ def command(rows: ir.Table, about: ir.StringValue, action: str) -> Made:
     }
 
 
-def other(rows: ir.Table) -> Made:
+def mailbox_command(rows: ir.Table) -> Parsed:
+    return command(rows, rows.mailbox, "mailbox_access")
+
+
+def mail_flow_command(rows: ir.Table) -> Parsed:
+    return command(rows, rows.workload, "object_access")
+
+
+def other(rows: ir.Table) -> Parsed:
     return [], {
         "target": ibis.coalesce(rows.team, rows.workload),
         "detail": rows.object,
@@ -504,33 +523,47 @@ def other(rows: ir.Table) -> Made:
     }
 
 
+KINDS: dict[str, Callable[[ir.Table], Parsed]] = {
+    SIGN_INS: sign_in,
+    DIRECTORY: directory,
+    SITES: site,
+    MAIL: mail,
+    MAILBOX: mailbox_command,
+    MAIL_FLOW: mail_flow_command,
+    OTHER: other,
+}
+
+
 # --- their parts --------------------------------------------------------------------------------------------
 
 
 def value(listed: ir.ArrayValue, *names: str, of: str = "Value", by: str = "Name") -> ir.StringValue:
-    """What a list says under the first of some names that says something."""
+    """The first value in a list of objects that has one of these names and is not empty. of: the key of the
+    value; by: the key of the name"""
     return ibis.coalesce(
-        *(listed.filter(lambda each, name=name: each[by] == name)[0][of].nullif("") for name in names)
+        *(listed.filter(lambda item, name=name: item[by] == name)[0][of].nullif("") for name in names)
     )
 
 
 def changed(listed: ir.ArrayValue, *names: str) -> ir.StringValue:
-    """The same of changes, whose new values may be texts of JSON, lists with one element too."""
-    found = (listed.filter(lambda each, name=name: each["Name"] == name)[0]["NewValue"] for name in names)
-    return ibis.coalesce(*(each.re_replace(r'^[\[\s"]+|[\]\s"]+$', "").nullif("") for each in found))
+    """The first new value in a list of changes that has one of these names and is not empty. It may be JSON:
+    a text in quotes, or a list with one text."""
+    values = (listed.filter(lambda item, name=name: item["Name"] == name)[0]["NewValue"] for name in names)
+    return ibis.coalesce(*(text.re_replace(r'^[\[\s"]+|[\]\s"]+$', "").nullif("") for text in values))
 
 
-def known(name: ir.StringValue) -> ir.StringValue:
+def somebody(name: ir.StringValue) -> ir.StringValue:
+    """A name or identifier; null for those that stand for nobody."""
     return ibis.ifelse(name.lower().isin(NOBODY), None, name)
 
 
 def application(uid: ir.StringValue) -> ir.StringValue:
     """The name of a well-known application, else its id."""
-    return once(known(uid), lambda uid: uid.lower().cases(*APPLICATIONS.items(), else_=uid))
+    return once(somebody(uid), lambda uid: uid.lower().cases(*APPLICATIONS.items(), else_=uid))
 
 
 def mail_address(text: ir.StringValue) -> ir.StringValue:
-    """The first in a text, without `smtp:` and the like."""
+    """The first mail address in a text, without a prefix such as `smtp:`."""
     return text.re_extract(MAIL_ADDRESS, 0).lower().nullif("")
 
 
@@ -540,12 +573,12 @@ def rule_target(actions: ir.StringValue) -> ir.StringValue:
 
 
 def last_part(name: ir.StringValue) -> ir.StringValue:
-    """The name of a thing without where it is."""
+    """The last part of a path or distinguished name."""
     return name.re_extract(LAST_PART, 1).strip().nullif("")
 
 
 def full_name(name: ir.StringValue, rows: ir.Table) -> ir.StringValue:
-    """A mailbox with the domain of the user, if it is a name that may have one."""
+    """A mailbox name with the domain of the user; a name that cannot have a domain is not changed."""
     domain = rows.by.re_extract("@.+$", 0)
     return once(
         name.lower(),

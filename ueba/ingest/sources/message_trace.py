@@ -1,10 +1,10 @@
 """Exchange Online message trace: JSON or CSV of Get-MessageTrace(V2), its reporting web service, and Graph.
 
-A message to one recipient is a record: `send` from the sender to the recipient's address, the subject is the
-detail. A sender outside is a user like any other; the address from which mail comes in is that of its mail
-server. Delivered is a success, and so is a message to a group, which was expanded; what was quarantined,
-filtered as spam or failed is a failure; the rest is pending or went to somebody else, which has its own
-record. Leaves out reports of historical searches, where a record has several recipients. Fields:
+A record is a message to one recipient: `send` from the sender to the recipient's address; the subject is the
+detail. A sender outside the organisation is a user too; the source of incoming mail is its mail server.
+Delivered and expanded (to a group) are successes; quarantined, filtered as spam and failed are failures; any
+other status is unknown: the message is pending, or has another record for the recipient to whom it went.
+Leaves out reports of historical searches, whose records have several recipients. Fields:
 https://learn.microsoft.com/powershell/module/exchange/get-messagetracev2 (times are UTC),
 https://learn.microsoft.com/graph/api/resources/exchangemessagetrace.
 """
@@ -15,9 +15,9 @@ import ibis
 import ibis.expr.types as ir
 
 from ueba.ingest import events
-from ueba.ingest.fields import address, exported_time, record_fields
+from ueba.ingest.fields import address, all_paths, exported_time, record_fields
 from ueba.ingest.identity import once
-from ueba.ingest.sources import Options, Sample, Source
+from ueba.ingest.sources import LogSource, Options, Sample
 from ueba.ingest.sources.m365 import OWN_NETWORK
 
 FIELDS: dict[str, tuple[str, ...]] = {
@@ -34,32 +34,31 @@ OUTCOME = {
     **dict.fromkeys(("delivered", "expanded"), "success"),
     **dict.fromkeys(("failed", "filteredasspam", "quarantined"), "failure"),
 }
-NOBODY = "<>"  # sends reports that mail was not delivered
+NOBODY = "<>"  # the sender of non-delivery reports
 SERVICE = "Exchange Online"
 
 
-def source(format: str, options: Options) -> Source:
-    """Times are UTC in all of its forms."""
-    fields = tuple(path for given in FIELDS.values() for path in given)
-    return Source(
+def source(format: str, options: Options) -> LogSource:
+    """Times are UTC in every form of this log."""
+    return LogSource(
         format,
         {"format": format},
         lambda lines, sample: read(lines, sample.header),
         by_header=True,
         is_csv=True,
-        fields=fields,
+        fields=all_paths(FIELDS),
     )
 
 
 def recognises(sample: Sample) -> int:
-    """Objects or rows with a time of receipt and the addresses of a message."""
-    keys = [{key.lower() for key in record} for record in sample.objects or sample.rows]
+    """Objects or rows with the time when a message was received, its sender, its recipient and its status."""
+    records = [{key.lower() for key in record} for record in sample.objects or sample.rows]
     needed = {"senderaddress", "recipientaddress", "status"}
-    return sum(needed <= each and bool({"received", "receiveddatetime"} & each) for each in keys)
+    return sum(needed <= keys and bool({"received", "receiveddatetime"} & keys) for keys in records)
 
 
 def read(lines: ir.Table, header: str) -> ir.Table:
-    """lines -> events. header: of a CSV, else empty"""
+    """lines -> events. header: of a CSV; empty if records are JSON"""
     rows, cases = record_fields(lines, header, FIELDS)
     rows = rows.mutate(
         to=rows.recipient.lower(),

@@ -1,39 +1,47 @@
 """OCSF: Authentication (3002), privileges (3003), SMB (4006), SSH (4007), Application Activity (6001,
 6003-6006), JSON or Parquet.
 
-Versions 1.0-rc to 1.6, as Amazon Security Lake, Splunk, Tenzir and others write them. What is reached is, in
-a logon, the machine `dst_endpoint`; without one the application `service`, and the logon a sign-on to it
-(sso). A service ticket reaches the machine of its `service` (`HOST$`, `cifs/host`), or the account that is
-its service. An API call reaches the role it assumes, the bucket it touches, or its service. A file is the
-detail of its folder or site.
+Versions 1.0-rc to 1.6, as Amazon Security Lake, Splunk, Tenzir and others write them. The target of a logon
+is the machine `dst_endpoint`; without one it is the application `service`, and the logon is a sign-on to it
+(sso). The target of a service ticket is the machine of its `service` (`HOST$`, `cifs/host`), or the account
+that the service runs as; that of an API call is the role it assumes, the bucket it touches, or its service. A
+file is the detail of its folder or site.
 
-Of AWS, a user is `name@account`; of a role's session the person, where the session is named by an address,
-else the role (`role/NAME@account`) and the session's name the actor; a console is `AWS console <account>`:
-as CloudTrail itself is read.
+Records of AWS are read as `cloudtrail` reads them: a user is `name@account`; the user of a role's session is
+the person, if the session is named by an address, else the role (`role/NAME@account`), and the session's name
+is the actor; a console is `AWS console <account>`.
 
-Traps: `time` is in milliseconds by the schema, seconds in some logs; `status` may stand alone, without its
-number; `actor` of a Windows logon is the machine itself; a device is the machine that wrote the record under
-the profile `host`, else anything. Leaves out other classes, logoffs, and steps of an AWS sign-in. Fields:
-https://schema.ocsf.io, AWS mappings: https://github.com/ocsf/examples/tree/main/mappings/markdown/AWS.
+Traps: `time` is in milliseconds according to the schema, but in seconds in some logs; `status` may stand
+without its number; `actor` of a Windows logon is the machine itself; a device is the machine that wrote the
+record under the profile `host`, else any machine. Leaves out other classes, logoffs, and steps of an AWS
+sign-in. Fields: https://schema.ocsf.io, AWS mappings:
+https://github.com/ocsf/examples/tree/main/mappings/markdown/AWS.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import ibis
 import ibis.expr.types as ir
 
 from ueba.ingest import events
 from ueba.ingest.fields import (
+    Cases,
+    Columns,
+    Parsed,
     account,
     address,
+    all_paths,
     any_time,
+    by_kind,
     has_zone,
     is_local,
     is_ticket_service,
     json_fields,
     kerberos_machine,
 )
-from ueba.ingest.sources import Options, Sample, Source, windows
+from ueba.ingest.sources import LogSource, Options, Sample, windows
 
 AUTHENTICATION, AUTHORIZATION, SMB, SSH, API, DATASTORE, FILES = 3002, 3003, 4006, 4007, 6003, 6005, 6006
 WEB = (6001, 6004)  # Web Resources Activity; Web Resource Access Activity, deprecated
@@ -66,19 +74,20 @@ SSH_METHOD = {
     "5": "password",
     "6": "publickey",
 }
+ROLES, TICKET_REQUESTS, LOGONS = "role", "ticket", "logon"  # kinds of records; see KINDS for the others
 WINDOWS_PACKAGES = ("NTLM", "Kerberos")  # a controller sees such a logon too
 AMAZON, CONSOLE = "AWS", "ConsoleLogin"
 STEPS = (
     "CheckMfa",
     "CredentialChallenge",
     "CredentialVerification",
-)  # of a sign-in to AWS, which has a record of its own
+)  # of a sign-in to AWS: it has its own record
 AWS_USER = r"^arn:[\w-]+:iam::(\d+):(?:user/(?:.*/)?)?([^/:]+)$"  # a user, or root
 AWS_ROLE = r"^arn:[\w-]+:sts::(\d+):assumed-role/([^/]+)/(.*)$"
 MFA = {"true": "MFA", "false": "no MFA"}
 OUTCOME = {"1": "success", "2": "failure", "success": "success", "failure": "failure", "failed": "failure"}
 
-ROLE = r'"roleArn"\s*:\s*"([^"]+)"'  # in the request of an API call, JSON in a text
+ROLE = r'"roleArn"\s*:\s*"([^"]+)"'  # in the request of an API call: JSON in a text
 BUCKET = r"^arn:[\w-]+:s3:::([^/]+)"
 SITE = r"^(https?://[^/]+/(?:sites|teams|personal)/[^/]+)"  # of SharePoint
 SHARE = r"^\\\\([^\\]+)\\([^\\]+)"  # \\host\share
@@ -144,158 +153,175 @@ FIELDS: dict[str, str | tuple[str, ...]] = {
 NO_ZONE = "time without a zone: taken as UTC"
 
 
-def source(format: str, options: Options) -> Source:
-    """Times are UTC by the schema."""
-    paths = [path for each in FIELDS.values() for path in ([each] if isinstance(each, str) else each)]
-    return Source(format, {"format": format}, lambda lines, sample: read(lines), fields=tuple(paths))
+def source(format: str, options: Options) -> LogSource:
+    """Times are UTC according to the schema."""
+    return LogSource(format, {"format": format}, lambda lines, sample: read(lines), fields=all_paths(FIELDS))
 
 
 def recognises(sample: Sample) -> int:
     """Objects with the number of a class and one of the other required attributes."""
     return sum(
-        "class_uid" in each and bool({"activity_id", "type_uid", "metadata"} & each.keys())
-        for each in sample.objects
+        "class_uid" in record and bool({"activity_id", "type_uid", "metadata"} & record.keys())
+        for record in sample.objects
     )
 
 
 def read(lines: ir.Table) -> ir.Table:
     """lines -> events"""
-    rows = json_fields(lines, FIELDS)
-    rows = rows.mutate(class_uid=rows.class_uid.try_cast("int64"), activity=rows.activity.try_cast("int64"))
-    rows = rows.mutate(
-        is_logon=(rows.class_uid == AUTHENTICATION) | (rows.class_uid == SSH),
-        is_assume_role=rows.operation.startswith("AssumeRole").fill_null(False),
-        is_ticket=(rows.class_uid == AUTHENTICATION) & rows.activity.isin((*TICKETS,)),
-        is_hosted=rows.profiles.contains('"host"').fill_null(False),
-        machine=ibis.coalesce(rows.target_name, address(rows.target_address)),
-        source_ip=address(rows.source_address),
-        is_amazon=(rows.provider == AMAZON).fill_null(False),
-        is_console=(rows.operation == CONSOLE).fill_null(False),
-        arn=ibis.coalesce(
-            *(
-                ibis.ifelse(each.startswith("arn:"), each, None)
-                for each in (rows.actor_uid, rows.actor_uuid, rows.user_uid)
-            )
-        ),
-        auth_package=ibis.coalesce(
-            rows.protocol_id.cases(*PROTOCOL.items(), else_=rows.protocol_text),
-            rows.method_id.cases(*SSH_METHOD.items(), else_=rows.method_text),
-            ibis.ifelse(
-                rows.provider == AMAZON, rows.is_mfa.cases(*MFA.items(), else_=ibis.null("string")), None
-            ),
-        ),
-    )
-    rows = rows.mutate(**who(rows))
-    rows = rows.mutate(**reached(rows))
-    device = ibis.ifelse(rows.target_kind == "machine", rows.target, rows.device)
-    stays = is_local(ibis.coalesce(rows.source_name, rows.source_address)) | (
-        rows.source_name.isnull() & rows.source_ip.isnull() & (rows.is_remote == "false")
-    )
-    reporter = ibis.coalesce(rows.device, rows.cloud_account, rows.product_name)
-    has_failed = rows.activity.isin((FAIL, REFUSE)) & (rows.class_uid == SSH)
-    outcome = ibis.coalesce(
-        status(rows.status), status(rows.status_text), ibis.ifelse(rows.api_error.notnull(), "failure", None)
-    )
-    outcome = ibis.ifelse(has_failed, "failure", ibis.coalesce(outcome, "unknown"))
+    rows = with_kind(with_fields(lines))
+    rows = rows.mutate(**accounts(rows))
+    cases, columns = by_kind(rows.kind, {kind: stage(rows) for kind, stage in KINDS.items()})
+    rows = rows.mutate(**columns)
+    session = rows.device.lower() + ":" + rows.session_uid.lower()
     return events.finish(
         rows,
-        [
-            (~rows.is_json, "not JSON"),
-            (rows.class_uid.isnull(), "not an OCSF record"),
-            (rows.is_amazon & rows.operation.isin(STEPS), f"{events.NOT_A_LOGON}: step of a sign-in"),
-            (rows.class_uid.notin(CLASSES), f"{events.NOT_A_LOGON}: another class"),
-            (rows.user.lower().startswith("nt authority\\"), f"{events.NOT_A_LOGON}: system account"),
-            ((rows.class_uid == AUTHENTICATION) & (rows.activity == LOGOFF), f"{events.NOT_A_LOGON}: Logoff"),
-            (
-                (rows.class_uid == AUTHORIZATION) & ~rows.activity.identical_to(ASSIGN_PRIVILEGES),
-                f"{events.NOT_A_LOGON}: no privileges",
-            ),
-            (
-                (rows.class_uid == SSH) & rows.activity.notin((OPEN, FAIL, REFUSE)),
-                f"{events.NOT_A_LOGON}: a connection goes on or ends",
-            ),
-        ],
+        [*dropped(rows), *cases],
+        **result(rows),
         time=ibis.coalesce(any_time(rows.at), any_time(rows.time_dt)),
-        source=ibis.ifelse(stays.fill_null(False), device, ibis.coalesce(rows.source_name, rows.source_ip)),
+        source=acted_from(rows),
         target_ip=ibis.ifelse(rows.target_kind == "machine", address(rows.target_address), None),
-        logon_type=ibis.ifelse(
-            rows.is_logon,
-            rows.logon_type_id.cases(*LOGON_TYPE.items(), else_=rows.logon_type_text),
-            ibis.null("string"),
-        ),
-        outcome=outcome,
-        outcome_reason=ibis.ifelse(outcome == "failure", rows.reason, None),
-        reporter=reporter,
-        session=ibis.ifelse(
-            rows.is_amazon, rows.session_uid, rows.device.lower() + ":" + rows.session_uid.lower()
-        ),
-        witness=ibis.cases(
-            (rows.is_ticket, events.CONTROLLER),
-            (
-                rows.is_logon & (rows.target_kind == "machine") & rows.auth_package.isin(WINDOWS_PACKAGES),
-                events.HOST,
-            ),
-            else_=ibis.null("string"),
-        ),
+        reporter=ibis.coalesce(rows.device, rows.cloud_account, rows.product_name),
+        session=ibis.ifelse(rows.is_amazon, rows.session_uid, session),
         code=rows.event_code,
         event_id=rows.uid,
         note=ibis.ifelse(rows.at.contains(":") & ~has_zone(rows.at), NO_ZONE, ibis.null("string")),
     )
 
 
+def with_fields(lines: ir.Table) -> ir.Table:
+    """lines with the fields of their records: numbers as such, addresses as such, the ARN and the
+    authentication package."""
+    rows = json_fields(lines, FIELDS)
+    is_mfa = ibis.ifelse(
+        rows.provider == AMAZON, rows.is_mfa.cases(*MFA.items(), else_=ibis.null("string")), None
+    )
+    arns = (rows.actor_uid, rows.actor_uuid, rows.user_uid)
+    return rows.mutate(
+        class_uid=rows.class_uid.try_cast("int64"),
+        activity=rows.activity.try_cast("int64"),
+        machine=ibis.coalesce(rows.target_name, address(rows.target_address)),
+        source_ip=address(rows.source_address),
+        arn=ibis.coalesce(*(ibis.ifelse(text.startswith("arn:"), text, None) for text in arns)),
+        auth_package=ibis.coalesce(
+            rows.protocol_id.cases(*PROTOCOL.items(), else_=rows.protocol_text),
+            rows.method_id.cases(*SSH_METHOD.items(), else_=rows.method_text),
+            is_mfa,
+        ),
+    )
+
+
+def with_kind(rows: ir.Table) -> ir.Table:
+    """rows with `kind`: one of KINDS; null for a class that is not read."""
+    rows = rows.mutate(
+        is_hosted=rows.profiles.contains('"host"').fill_null(False),
+        is_amazon=(rows.provider == AMAZON).fill_null(False),
+        is_console=(rows.operation == CONSOLE).fill_null(False),
+    )
+    is_authentication = rows.class_uid == AUTHENTICATION
+    return rows.mutate(
+        kind=ibis.cases(
+            (rows.class_uid.notin(CLASSES), ibis.null("string")),
+            (rows.operation.startswith("AssumeRole").fill_null(False), ROLES),
+            (is_authentication & rows.activity.isin((*TICKETS,)), TICKET_REQUESTS),
+            (is_authentication, LOGONS),
+            *((rows.class_uid == uid, kind) for uid, kind in KIND.items()),
+        )
+    )
+
+
+def dropped(rows: ir.Table) -> Cases:
+    """Why a record of any kind is dropped."""
+    return [
+        (~rows.is_json, "not JSON"),
+        (rows.class_uid.isnull(), "not an OCSF record"),
+        (rows.is_amazon & rows.operation.isin(STEPS), f"{events.NOT_A_LOGON}: step of a sign-in"),
+        (rows.class_uid.notin(CLASSES), f"{events.NOT_A_LOGON}: another class"),
+        (rows.user.lower().startswith("nt authority\\"), f"{events.NOT_A_LOGON}: system account"),
+    ]
+
+
+def result(rows: ir.Table) -> Columns:
+    has_failed = rows.activity.isin((FAIL, REFUSE)) & (rows.class_uid == SSH)
+    stated = ibis.coalesce(
+        status(rows.status), status(rows.status_text), ibis.ifelse(rows.api_error.notnull(), "failure", None)
+    )
+    outcome = ibis.ifelse(has_failed, "failure", ibis.coalesce(stated, "unknown"))
+    return {"outcome": outcome, "outcome_reason": ibis.ifelse(outcome == "failure", rows.reason, None)}
+
+
+def acted_from(rows: ir.Table) -> ir.StringValue:
+    """The source: the machine itself for a loopback address, and for what is said not to be remote."""
+    here = ibis.ifelse(rows.target_kind == "machine", rows.target, rows.device)
+    has_no_source = rows.source_name.isnull() & rows.source_ip.isnull()
+    is_here = is_local(ibis.coalesce(rows.source_name, rows.source_address)) | (
+        has_no_source & (rows.is_remote == "false")
+    )
+    return ibis.ifelse(is_here.fill_null(False), here, ibis.coalesce(rows.source_name, rows.source_ip))
+
+
 def status(text: ir.StringValue) -> ir.StringValue:
-    """The outcome that a status is, by number or by name; null for others."""
+    """The outcome of a status, which is a number or a name; null for others."""
     return text.lower().cases(*OUTCOME.items(), else_=ibis.null("string"))
 
 
-def who(rows: ir.Table) -> dict[str, ir.StringValue]:
-    """The account that was used, what the directory calls it, and the account that used it.
+# --- who ----------------------------------------------------------------------------------------------------
 
-    Of an authentication `user` is the account; `actor` is who asked for it, and stands alone in AWS logs, or
-    is the machine itself in Windows logs. Of other classes it is `actor`."""
+
+def accounts(rows: ir.Table) -> Columns:
+    """The account that was used, its identifier, and the account that used it.
+
+    In an authentication `user` is the account that was used; `actor` is the one that requested it, is the
+    only one in AWS logs, and is the machine itself in Windows logs. In other classes the account is
+    `actor`."""
+    is_role = rows.kind.identical_to(ROLES)
+    is_user = (rows.class_uid <= AUTHORIZATION) & ~is_role
+    own_id = ibis.coalesce(rows.user_uid, ibis.ifelse(rows.user_name.isnull(), rows.actor_uid, None))
+    amazon = amazon_accounts(rows)
+    return {
+        "user": ibis.ifelse(rows.is_amazon, amazon["user"], named_user(rows, is_user)),
+        "user_id": ibis.cases((rows.is_amazon, amazon["user_id"]), (is_user, own_id), else_=rows.actor_uid),
+        "actor": ibis.ifelse(rows.is_amazon, amazon["actor"], other_account(rows, is_user)),
+    }
+
+
+def named_user(rows: ir.Table, is_user: ir.BooleanValue) -> ir.StringValue:
+    """The account by its name, else by its identifier. is_user: it is `user` and not `actor`"""
     is_same = rows.user_uid.isnull() | (rows.user_uid == rows.actor_uid)
     named = account(rows.actor_name, rows.actor_domain)
     actor = ibis.coalesce(named, rows.actor_uid, rows.actor_uid_alt)
     user = ibis.coalesce(
         account(rows.user_name, rows.domain), ibis.ifelse(is_same, named, None), rows.user_uid
     )
-    is_user = (rows.class_uid <= AUTHORIZATION) & ~rows.is_assume_role
-    by_other = (
+    return ibis.ifelse(is_user, ibis.coalesce(user, actor), ibis.coalesce(actor, user))
+
+
+def other_account(rows: ir.Table, is_user: ir.BooleanValue) -> ir.StringValue:
+    """The actor, if it is neither the user nor a machine."""
+    is_other = (
         is_user
         & rows.user_name.notnull()
         & (rows.actor_name != rows.user_name)
         & ~rows.actor_name.endswith("$")
     )
-    own_id = ibis.coalesce(rows.user_uid, ibis.ifelse(rows.user_name.isnull(), rows.actor_uid, None))
-    amazon = aws_user(
-        rows.arn, ibis.coalesce(named, account(rows.user_name, rows.domain)), rows.cloud_account
-    )
+    return ibis.ifelse(is_other, account(rows.actor_name, rows.actor_domain), ibis.null("string"))
+
+
+def amazon_accounts(rows: ir.Table) -> Columns:
+    """The accounts of a record of AWS. A person in a role's session has no identifier: the role's is not the
+    person's."""
+    named = ibis.coalesce(account(rows.actor_name, rows.actor_domain), account(rows.user_name, rows.domain))
     session = extract(rows.arn, AWS_ROLE, 3)
+    is_person = session.contains("@")
+    identifier = ibis.coalesce(rows.actor_uid_alt.split(":")[0], rows.arn)
     return {
-        "user": ibis.ifelse(
-            rows.is_amazon,
-            amazon,
-            ibis.ifelse(is_user, ibis.coalesce(user, actor), ibis.coalesce(actor, user)),
-        ),
-        "user_id": ibis.cases(
-            (
-                rows.is_amazon & session.contains("@"),
-                ibis.null("string"),
-            ),  # the role's, which is not the person's
-            (rows.is_amazon, ibis.coalesce(rows.actor_uid_alt.split(":")[0], rows.arn)),
-            (is_user, own_id),
-            else_=rows.actor_uid,
-        ),
-        "actor": ibis.cases(
-            (rows.is_amazon, ibis.ifelse(session.contains("@"), None, session)),
-            (by_other, named),
-            else_=ibis.null("string"),
-        ),
+        "user": aws_user(rows.arn, named, rows.cloud_account),
+        "user_id": ibis.ifelse(is_person, None, identifier),
+        "actor": ibis.ifelse(is_person, None, session),
     }
 
 
 def aws_user(arn: ir.StringValue, name: ir.StringValue, owner: ir.StringValue) -> ir.StringValue:
-    """The user that an ARN names, or a name without one in an account."""
+    """The user in an ARN, or a name in an account. owner: the account of a name without ARN"""
     session = extract(arn, AWS_ROLE, 3)
     return ibis.coalesce(
         ibis.ifelse(
@@ -311,80 +337,173 @@ def aws_user(arn: ir.StringValue, name: ir.StringValue, owner: ir.StringValue) -
     )
 
 
-def reached(rows: ir.Table) -> dict[str, ir.StringValue]:
-    """The target, what in it, and how."""
-    is_service_ticket = rows.is_ticket & rows.activity.isin((SERVICE_TICKET, RENEWAL))
-    by_kerberos = ibis.ifelse(is_service_ticket, kerberos_machine(rows.service), None)
-    own = ibis.ifelse(rows.is_hosted, rows.device, None)
-    needs_machine = (
-        by_kerberos.notnull()
-        | (rows.is_ticket & (~is_service_ticket | rows.service.isnull() | is_ticket_service(rows.service)))
-        | (rows.is_logon & ~rows.is_ticket & ibis.coalesce(rows.machine, own).notnull())
-        | rows.class_uid.isin((AUTHORIZATION, SSH))
-    ) & ~rows.is_assume_role
+# --- kinds of records ---------------------------------------------------------------------------------------
+
+
+def role(rows: ir.Table) -> Parsed:
+    user_uid = ibis.ifelse(rows.class_uid == AUTHENTICATION, rows.user_uid, None)
+    name = ibis.coalesce(rows.resource, user_uid, rows.request.re_extract(ROLE, 1).nullif(""))
+    return [], resource_or_machine(rows, name) | {"action": ibis.literal("assume_role")}
+
+
+def ticket(rows: ir.Table) -> Parsed:
+    """A ticket of the controller, or of a service: of its machine, or of the account that it runs as."""
+    is_of_service = rows.activity.isin((SERVICE_TICKET, RENEWAL))
+    by_kerberos = ibis.ifelse(is_of_service, kerberos_machine(rows.service), None)
+    is_machine = (
+        by_kerberos.notnull() | ~is_of_service | rows.service.isnull() | is_ticket_service(rows.service)
+    )
     machine = ibis.coalesce(by_kerberos, rows.machine, rows.device)
-    role = ibis.coalesce(
-        rows.resource,
-        ibis.ifelse(rows.class_uid == AUTHENTICATION, rows.user_uid, None),
-        rows.request.re_extract(ROLE, 1).nullif(""),
+    return [], {
+        "target": ibis.ifelse(is_machine, machine, rows.service),
+        "target_kind": ibis.ifelse(is_machine, "machine", "resource"),
+        "action": rows.activity.cases(*TICKETS.items(), else_="ticket"),
+        "logon_type": logon_type(rows),
+        "witness": ibis.literal(events.CONTROLLER),
+    }
+
+
+def logon(rows: ir.Table) -> Parsed:
+    """A logon to a machine, to the AWS console, or through an identity provider to an application."""
+    is_console = rows.is_console & rows.is_amazon
+    application = ibis.coalesce(rows.service, rows.application)
+    resource = ibis.ifelse(is_console, "AWS console " + rows.cloud_account, application)
+    own = ibis.ifelse(rows.is_hosted, rows.device, None)
+    is_machine = ibis.coalesce(rows.machine, own).notnull() | resource.isnull()
+    return [(rows.activity == LOGOFF, f"{events.NOT_A_LOGON}: Logoff")], {
+        "target": ibis.ifelse(is_machine, ibis.coalesce(rows.machine, rows.device), resource),
+        "target_kind": ibis.ifelse(is_machine, "machine", "resource"),
+        "action": ibis.ifelse(is_machine | rows.is_console, "logon", "sso"),
+        "logon_type": logon_type(rows),
+        "witness": ibis.ifelse(is_machine, host_view(rows), None),
+    }
+
+
+def ssh(rows: ir.Table) -> Parsed:
+    is_over = rows.activity.notin((OPEN, FAIL, REFUSE))
+    return [(is_over, f"{events.NOT_A_LOGON}: a connection continues or ends")], {
+        "target": ibis.coalesce(rows.machine, rows.device),
+        "target_kind": ibis.literal("machine"),
+        "action": ibis.literal("logon"),
+        "logon_type": logon_type(rows),
+        "witness": host_view(rows),
+    }
+
+
+def privileges(rows: ir.Table) -> Parsed:
+    is_assigned = rows.activity.identical_to(ASSIGN_PRIVILEGES)
+    return [(~is_assigned, f"{events.NOT_A_LOGON}: no privileges")], {
+        "target": ibis.coalesce(rows.machine, rows.device),
+        "target_kind": ibis.literal("machine"),
+        "detail": rows.file_path,
+        "action": ibis.literal(events.PRIVILEGE),
+    }
+
+
+def smb(rows: ir.Table) -> Parsed:
+    name = share(rows.machine, extract(rows.share, r"([^\\/]+)[\\/]*$", 1))
+    return [], resource_or_machine(rows, name) | {
+        "detail": rows.file_path,
+        "action": ibis.literal("share_access"),
+    }
+
+
+def api(rows: ir.Table) -> Parsed:
+    """An API call: to a bucket, another resource with an ARN, or a service; a sign-in to the AWS console."""
+    arn = ibis.ifelse(rows.resource.startswith("arn:"), rows.resource, None)
+    called = ibis.coalesce(
+        "s3://" + extract(rows.resource, BUCKET, 1), arn, rows.application, rows.product_name
     )
-    bucket, arn = (
-        extract(rows.resource, BUCKET, 1),
-        ibis.ifelse(rows.resource.startswith("arn:"), rows.resource, None),
-    )
-    stored = ibis.ifelse(rows.is_amazon, "s3://" + rows.bucket, rows.bucket)
-    url_host = extract(rows.url, r"^\w+://([^/:?#]+)", 1)
+    is_console = rows.is_console & rows.is_amazon
+    resource = ibis.ifelse(is_console, "AWS console " + rows.cloud_account, called)
+    return [], resource_or_machine(rows, resource) | {
+        "detail": rows.operation,
+        "action": ibis.literal("object_access"),
+    }
+
+
+def datastore(rows: ir.Table) -> Parsed:
+    bucket = ibis.ifelse(rows.is_amazon, "s3://" + rows.bucket, rows.bucket)
+    database = ibis.coalesce(rows.machine + "/" + rows.database, rows.database)
+    resource = ibis.coalesce(bucket, database, rows.data_table)
+    return [], resource_or_machine(rows, resource) | {
+        "detail": ibis.coalesce(rows.data_table, rows.operation),
+        "action": ibis.literal("object_access"),
+    }
+
+
+def file(rows: ir.Table) -> Parsed:
+    """Access to a file in a site, in a share, or in a folder; or to a folder."""
     is_folder = rows.file_type == FOLDER
     shared = ibis.coalesce(
         extract(rows.file_path, SITE, 1),
         share(extract(rows.file_path, SHARE, 1), extract(rows.file_path, SHARE, 2)),
     )
-    resource = ibis.cases(
-        (rows.is_assume_role, role),
-        (rows.is_console & rows.is_amazon, "AWS console " + rows.cloud_account),
-        (rows.class_uid == AUTHENTICATION, ibis.coalesce(rows.service, rows.application)),
-        (rows.class_uid == SMB, share(rows.machine, extract(rows.share, r"([^\\/]+)[\\/]*$", 1))),
-        (rows.class_uid == API, ibis.coalesce("s3://" + bucket, arn, rows.application, rows.product_name)),
-        (
-            rows.class_uid == DATASTORE,
-            ibis.coalesce(stored, rows.machine + "/" + rows.database, rows.database, rows.data_table),
-        ),
-        (rows.class_uid == FILES, ibis.coalesce(shared, ibis.ifelse(is_folder, rows.file_path, rows.folder))),
-        (
-            rows.class_uid.isin(WEB),
-            ibis.coalesce(url_host, rows.url_host, rows.target_name, rows.product_name),
-        ),
-        else_=ibis.null("string"),
-    )
-    is_machine = needs_machine | resource.isnull()
-    return {
-        "target": ibis.ifelse(needs_machine, machine, ibis.coalesce(resource, machine)),
-        "target_kind": ibis.ifelse(is_machine, "machine", "resource"),
-        "detail": ibis.cases(
-            (rows.is_assume_role | rows.is_logon, ibis.null("string")),
-            (rows.class_uid == API, rows.operation),
-            (rows.class_uid == DATASTORE, ibis.coalesce(rows.data_table, rows.operation)),
-            (rows.class_uid.isin(WEB), rows.url),
-            ((rows.class_uid == FILES) & is_folder & shared.isnull(), ibis.null("string")),
-            else_=rows.file_path,
-        ),
-        "action": ibis.cases(
-            (rows.is_assume_role, "assume_role"),
-            (rows.is_ticket, rows.activity.cases(*TICKETS.items(), else_="ticket")),
-            (rows.is_logon, ibis.ifelse(is_machine | rows.is_console, "logon", "sso")),
-            (rows.class_uid == AUTHORIZATION, events.PRIVILEGE),
-            ((rows.class_uid == SMB) | ((rows.class_uid == FILES) & is_folder), "share_access"),
-            else_="object_access",
-        ),
+    resource = ibis.coalesce(shared, ibis.ifelse(is_folder, rows.file_path, rows.folder))
+    return [], resource_or_machine(rows, resource) | {
+        "detail": ibis.ifelse(is_folder & shared.isnull(), ibis.null("string"), rows.file_path),
+        "action": ibis.ifelse(is_folder, "share_access", "object_access"),
     }
 
 
+def web(rows: ir.Table) -> Parsed:
+    host = extract(rows.url, r"^\w+://([^/:?#]+)", 1)
+    resource = ibis.coalesce(host, rows.url_host, rows.target_name, rows.product_name)
+    return [], resource_or_machine(rows, resource) | {
+        "detail": rows.url,
+        "action": ibis.literal("object_access"),
+    }
+
+
+KINDS: dict[str, Callable[[ir.Table], Parsed]] = {
+    ROLES: role,
+    TICKET_REQUESTS: ticket,
+    LOGONS: logon,
+    "ssh": ssh,
+    "privileges": privileges,
+    "smb": smb,
+    "api": api,
+    "datastore": datastore,
+    "file": file,
+    "web": web,
+}
+KIND = {  # of a record, by its class; Authentication has several
+    SSH: "ssh",
+    AUTHORIZATION: "privileges",
+    SMB: "smb",
+    API: "api",
+    DATASTORE: "datastore",
+    FILES: "file",
+    **dict.fromkeys(WEB, "web"),
+}
+
+
+# --- their parts --------------------------------------------------------------------------------------------
+
+
+def resource_or_machine(rows: ir.Table, resource: ir.StringValue) -> Columns:
+    """A resource as the target; the machine that the record names if there is none."""
+    return {
+        "target": ibis.coalesce(resource, rows.machine, rows.device),
+        "target_kind": ibis.ifelse(resource.isnull(), "machine", "resource"),
+    }
+
+
+def logon_type(rows: ir.Table) -> ir.StringValue:
+    return rows.logon_type_id.cases(*LOGON_TYPE.items(), else_=rows.logon_type_text)
+
+
+def host_view(rows: ir.Table) -> ir.StringValue:
+    """Of a logon that a domain controller may have seen too, this is the host's view; null for others."""
+    return ibis.ifelse(rows.auth_package.isin(WINDOWS_PACKAGES), events.HOST, ibis.null("string"))
+
+
 def extract(text: ir.StringValue, pattern: str, group: int) -> ir.StringValue:
-    """A part of a text; null where there is none."""
+    """A group of a pattern; null if it is empty or the pattern does not match."""
     return text.re_extract(pattern, group).nullif("")
 
 
 def share(host: ir.StringValue, name: ir.StringValue) -> ir.StringValue:
-    """A file share as every source names it."""
+    """A file share, spelt as all log sources spell it: `\\\\host\\name`, without the host's domain."""
     plain = ibis.ifelse(address(host).isnull(), host.re_replace(r"\..*$", ""), host)
     return ("\\\\" + plain + "\\" + name).lower()

@@ -1,28 +1,28 @@
 r"""Linux logons in syslog or journald JSON: sshd, sudo, su, consoles (PAM), and leases of dhcpd and dnsmasq.
 
-A line is RFC 3164 (`Dec 10 06:55:46 host sshd[1]: ...`), the same with an ISO 8601 time as rsyslog writes
-it, or RFC 5424, with or without `<priority>`; or what `journalctl -o json` writes. A time without a year is
-of the latest year in which it is not after the day after the file was written, unless `--year` tells; a time
-without a zone is of `--timezone`.
+A line is RFC 3164 (`Dec 10 06:55:46 host sshd[1]: ...`), the same with an ISO 8601 time as rsyslog writes it,
+or RFC 5424, with or without `<priority>`; or an object that `journalctl -o json` writes. A time without a
+year is of the latest year in which it is at most a day after the file was written, unless `--year` sets the
+year; a time without a zone is of `--timezone`.
 
-| program                 | event                                            | user           | actor      | source   |
-|-------------------------|--------------------------------------------------|----------------|------------|----------|
-| sshd                    | Accepted, Failed                                 | for            |            | from     |
-| sudo                    | a command; one that was refused                  | USER           | the caller | the host |
-| su                      | a PAM session; FAILED SU, FAILED su, BAD SU      | whom it became | the caller | the host |
-| login, gdm, lightdm ... | a PAM session or failure                         | whom it names  |            | the host |
-| sshd(pam_unix)          | a PAM session or failure (before 2006)           | whom it names  |            | rhost    |
-| dhcpd, dnsmasq-dhcp     | DHCPACK to a client that has a name: evidence    |                |            | the name |
+| program             | record                                    | user           | actor      | source   |
+|---------------------|-------------------------------------------|----------------|------------|----------|
+| sshd                | Accepted, Failed                          | for            |            | from     |
+| sudo                | a command, or a refused one               | USER           | the caller | the host |
+| su                  | a PAM session; FAILED su, BAD SU          | the new user   | the caller | the host |
+| login, gdm, ...     | a PAM session or failure                  | the named user |            | the host |
+| sshd(pam_unix)      | a PAM session or failure (before 2006)    | the named user |            | rhost    |
+| dhcpd, dnsmasq-dhcp | DHCPACK to a client with a name: evidence |                |            | the name |
 
-Accounts are named as the log names them, so that alice is one person on all hosts; accounts that every host
-has of its own (`LOCAL_ACCOUNTS`: root, postgres, ubuntu ...) are `root@host`. What is told again is dropped,
-and counted: of sshd, PAM's lines, and "Invalid user", which the line of its failure follows (not if the
-client gives up before it tries); of su, its own lines of success, and PAM's failures, which are also written
-where another module then lets the user in. "message repeated 5 times" is one event. Strangers choose what
-stands in a line: patterns hold to its end, so that a user named `x from 10.0.0.1` is from elsewhere. Leaves
-out: other daemons (ftpd, telnetd, cron), arguments of commands, which may be secrets, and the ends of
-sessions. Formats: RFC 3164, RFC 5424, systemd.journal-fields(7). Messages: auth.c of OpenSSH, logging.c of
-sudo, pam_unix(8), su(1), dhcpd.
+Accounts keep the name in the log, so that alice is one person on all hosts; accounts that exist on every host
+(`LOCAL_ACCOUNTS`: root, postgres, ubuntu ...) are `root@host`. Lines that repeat another line are dropped:
+PAM's lines about sshd, and "Invalid user", which precedes the line of its failure (there is none if the
+client gives up first); su's own lines of success, and PAM's failures of su, which are also written if another
+module then lets the user in. "message repeated 5 times" is one event. An attacker can choose parts of a line:
+patterns match to its end, so that a user named `x from 10.0.0.1` cannot forge a source. Leaves out: other
+daemons (ftpd, telnetd, cron), arguments of commands, which may be secrets, and ends of sessions. Formats: RFC
+3164, RFC 5424, systemd.journal-fields(7). Messages: auth.c of OpenSSH, logging.c of sudo, pam_unix(8), su(1),
+dhcpd.
 """
 
 from __future__ import annotations
@@ -39,7 +39,8 @@ import ibis.expr.types as ir
 from ueba.ingest import events
 from ueba.ingest.fields import (
     Cases,
-    Made,
+    Columns,
+    Parsed,
     as_utc,
     by_kind,
     character,
@@ -52,11 +53,16 @@ from ueba.ingest.fields import (
     try_strptime,
 )
 from ueba.ingest.identity import LOOPBACK, blank_to_null, once
-from ueba.ingest.sources import Options, Sample, Source
+from ueba.ingest.sources import LogSource, Options, Sample
 
 STAMP = r"[A-Z][a-z]{2} [ \d]\d(?: \d{4})? \d\d:\d\d:\d\d(?:\.\d+)?|\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\S*"
-HEADER = rf"^(?:<\d{{1,3}}>)?({STAMP}) (\S+) (?:([^\s:\[]+)(?:\[[^\]]*\]+)?: *)?(?:\[ID \d+ \S+\] )?(.*)$"  # RFC 3164, Solaris
-HEADER_5424 = rf'^(?:<\d{{1,3}}>)?1 ({STAMP}|-) (\S+) (\S+) \S+ \S+ (?:-|(?:\[(?:[^\]\\"]|"(?:\\.|[^"\\])*")*\])+) ?\x{{FEFF}}?(.*)$'
+HEADER = (  # RFC 3164, Solaris
+    rf"^(?:<\d{{1,3}}>)?({STAMP}) (\S+) (?:([^\s:\[]+)(?:\[[^\]]*\]+)?: *)?(?:\[ID \d+ \S+\] )?(.*)$"
+)
+HEADER_5424 = (
+    rf"^(?:<\d{{1,3}}>)?1 ({STAMP}|-) (\S+) (\S+) \S+ \S+ "
+    r'(?:-|(?:\[(?:[^\]\\"]|"(?:\\.|[^"\\])*")*\])+) ?\x{FEFF}?(.*)$'
+)
 IS_5424 = r"^(?:<\d{1,3}>)?1 (-|\d{4}-)"
 HEAD = ("stamp", "host", "program", "message")
 JOURNAL = {
@@ -70,23 +76,23 @@ JOURNAL = {
 SSHD = ("sshd", "sshd-session", "sshd-auth")
 DHCPD = ("dhcpd", "dnsmasq-dhcp", "dnsmasq")
 OURS = (*SSHD, *DHCPD, "sudo", "su", "sshd(pam_unix)", "su(pam_unix)", "systemd-logind")
-CONSOLE = (
-    r"^(login|remote|gdm.*|lightdm.*|sddm.*|kdm|xdm|lxdm|mdm)$"  # PAM services of who sits at the machine
-)
-LOCAL_ACCOUNTS = (  # the same name on another host is another account: of the system, of services, and of images
-    "root toor bin daemon adm lp sync shutdown halt mail news uucp operator games nobody man proxy www-data backup list irc gnats"
-    " sys sshd ntp ftp rpc dbus polkitd chrony named bind squid mysql postgres oracle apache nginx tomcat redis mongodb"
-    " elasticsearch cyrus postfix dovecot exim zabbix nagios git jenkins hadoop docker ansible"
-    " pi ubnt ubuntu debian centos fedora vagrant ec2-user cloud-user admin administrator guest user test"
+CONSOLE = r"^(login|remote|gdm.*|lightdm.*|sddm.*|kdm|xdm|lxdm|mdm)$"  # PAM services of logons at the machine
+# An account of that name exists on every host: of the system, of a service, of an image.
+LOCAL_ACCOUNTS = (
+    "root toor bin daemon adm lp sync shutdown halt mail news uucp operator games nobody man proxy www-"
+    " data backup list irc gnats sys sshd ntp ftp rpc dbus polkitd chrony named bind squid mysql"
+    " postgres oracle apache nginx tomcat redis mongodb elasticsearch cyrus postfix dovecot exim zabbix"
+    " nagios git jenkins hadoop docker ansible pi ubnt ubuntu debian centos fedora vagrant ec2-user"
+    " cloud-user admin administrator guest user test"
 ).split()
 
-OLD = "(pam_unix)"  # PAM in the program's name, and not in the message
+OLD = "(pam_unix)"  # PAM in the name of the program, not in the message
 SU = r"^su(-l)?$"
 PAM = r"^(?:pam_\w+\(([^:)]+)(?::\w+)?\): )?"
-PATTERNS = {  # kind of message -> how it reads, and its groups
+PATTERNS = {  # kind of message -> its pattern, and the names of the pattern's groups
     "ssh": (
-        r"^(message repeated \d+ times: \[ ?)?(Accepted|Failed) (\S+) for ((?:invalid|illegal) user )?(.*) from (\S+) port \d+"
-        r"(?: ssh\d?)?(?:: .*)?(?: \[preauth\])?\]?$",
+        r"^(message repeated \d+ times: \[ ?)?(Accepted|Failed) (\S+) for ((?:invalid|illegal) user )?(.*)"
+        r" from (\S+) port \d+(?: ssh\d?)?(?:: .*)?(?: \[preauth\])?\]?$",
         ("repeated", "word", "method", "invalid", "user", "address"),
     ),
     "session": (
@@ -98,12 +104,13 @@ PATTERNS = {  # kind of message -> how it reads, and its groups
         ("service", "actor", "address", "user"),
     ),
     "sudo": (
-        r"^\s*(.+?) : (?:(.*?) ; )??(?:HOST=\S+ ; )?(?:TTY=.*? ; )?(?:CWD|PWD)=.*? ; (?:GROUP=.*? ; )?USER=(.*?) ;(?: .*? ;)?"
-        r" COMMAND=(\S+)",
+        r"^\s*(.+?) : (?:(.*?) ; )??(?:HOST=\S+ ; )?(?:TTY=.*? ; )?(?:CWD|PWD)=.*? ; (?:GROUP=.*? ; )?"
+        r"USER=(.*?) ;(?: .*? ;)? COMMAND=(\S+)",
         ("actor", "reason", "user", "program"),
     ),
     "su": (  # util-linux, shadow, BSD
-        r"^(FAILED|BAD )?(?: ?SU \(to (.+)\) (\S+) on \S+| su for (.+) by (\S+)|(?:SU )?(\S+) to (\S+) on \S+)\s*$",
+        r"^(FAILED|BAD )?(?: ?SU \(to (.+)\) (\S+) on \S+| su for (.+) by (\S+)"
+        r"|(?:SU )?(\S+) to (\S+) on \S+)\s*$",
         ("failed", "user", "actor", "user2", "actor2", "actor3", "user3"),
     ),
     "lease": (  # dhcpd, dnsmasq
@@ -112,19 +119,22 @@ PATTERNS = {  # kind of message -> how it reads, and its groups
     ),
 }
 
-Parts = dict[str, ir.StringValue]  # the groups of a message's pattern
+Parts = dict[str, ir.StringValue]  # the groups of a message's pattern, by name
 
 REPEATED = "a record of several events: counted once"
 LAST = 253402300799_000000  # microseconds: the end of year 9999
-TOLD_AGAIN = r"^(Invalid user|input_userauth_request: |PAM \d+ more|error: maximum auth|\(to |Successful su |[+-] \S+ \S+:\S+$)"
-AGAIN = "told again by another line"
+REPETITION = (
+    r"^(Invalid user|input_userauth_request: |PAM \d+ more|error: maximum auth|\(to |Successful su "
+    r"|[+-] \S+ \S+:\S+$)"
+)
+AGAIN = "repeats another line"
 OTHER_MESSAGE = "another message"
 OTHER_PROGRAM = "another program"
 
 
-def source(format: str, options: Options) -> Source:
+def source(format: str, options: Options) -> LogSource:
     settings = {"format": format, "year": options.year, "timezone": options.timezone}
-    return Source(
+    return LogSource(
         format,
         settings,
         lambda lines, sample: read(lines, sample, options),
@@ -134,7 +144,7 @@ def source(format: str, options: Options) -> Source:
 
 
 def recognises(sample: Sample) -> int:
-    """Lines with a syslog header and a program's name, or records of a journal."""
+    """Lines with a syslog header and the name of a program, or records of a journal."""
     if sample.objects:
         return sum({"__REALTIME_TIMESTAMP", "MESSAGE"} <= record.keys() for record in sample.objects)
     heads = [re.match(HEADER, line) for line in sample.records]
@@ -148,7 +158,7 @@ def recognises(sample: Sample) -> int:
 
 
 def text_rows(lines: ir.Table, sample: Sample, options: Options) -> ir.Table:
-    """The parts of lines with a header, of any of three forms."""
+    """lines with the parts of their header, in any of three forms: time, host, program, message."""
     head = ibis.ifelse(
         lines.text.re_search(IS_5424), groups(lines.text, HEADER_5424, HEAD), groups(lines.text, HEADER, HEAD)
     )
@@ -176,8 +186,8 @@ def text_rows(lines: ir.Table, sample: Sample, options: Options) -> ir.Table:
 
 
 def of_year(stamp: ir.StringValue, modified: dt.datetime, options: Options) -> ir.TimestampValue:
-    """`Dec 10 06:55:46` in the year that `options` tells, else in the latest in which it is not over a day
-    after `modified`: a day because clocks and zones differ. Null for 29 February of a year that has none."""
+    """`Dec 10 06:55:46` in the year of `options`, else in the latest year in which it is at most a day after
+    `modified`: a day because clocks and zones differ. Null for 29 February in a year that is no leap year."""
     in_2000 = try_strptime("2000 " + stamp.substr(0, 15), "%Y %b %d %H:%M:%S")  # a leap year
     is_leap_day = (in_2000.month() == 2) & (in_2000.day() == 29)
     if options.year is not None:
@@ -199,7 +209,7 @@ def of_year(stamp: ir.StringValue, modified: dt.datetime, options: Options) -> i
 
 
 def journal_rows(lines: ir.Table) -> ir.Table:
-    """The parts of journal records."""
+    """lines with the parts of journal records: time, host, program, message."""
     rows = json_fields(lines, JOURNAL)
     is_bytes = rows.message.re_search(r"^\[[\d,\s]+\]$")
     return rows.mutate(
@@ -211,7 +221,7 @@ def journal_rows(lines: ir.Table) -> ir.Table:
 
 
 def characters(codes: ir.ArrayValue) -> ir.StringValue:
-    """A message that journald holds for binary. Latin-1, so that any byte is a character."""
+    """A message that journald exports as bytes, read as Latin-1: any byte is a character."""
     return codes.map(lambda code: character(ibis.coalesce(code, 63))).join("")
 
 
@@ -222,44 +232,53 @@ def read(lines: ir.Table, sample: Sample, options: Options) -> ir.Table:
     """lines -> events"""
     is_json = bool(sample.objects)
     rows = journal_rows(lines) if is_json else text_rows(lines, sample, options)
-    known = rows.mutate(kind=kind_of(rows.program, rows.message))
-    found = known.mutate(
-        **{
-            f"_{kind}": ibis.ifelse(known.kind == kind, groups(known.message, pattern, names), None)
-            for kind, (pattern, names) in PATTERNS.items()
-        }
-    )
-    parts = {
-        kind: {name: found[f"_{kind}"][name].nullif("") for name in names}
-        for kind, (_, names) in PATTERNS.items()
-    }
-    cases, columns = by_kind(found.kind, {kind: stage(found, parts[kind]) for kind, stage in KINDS.items()})
-    is_ours = found.program.isin(OURS)
-    no_header = [(~found.is_json, "not JSON")] if is_json else []
+    rows, parts = with_groups(rows.mutate(kind=kind_of(rows.program, rows.message)))
+    cases, columns = by_kind(rows.kind, {kind: stage(rows, parts[kind]) for kind, stage in KINDS.items()})
     return events.finish(
-        found,
+        rows,
         [
-            *no_header,
-            (~found.is_whole, "not a journal record" if is_json else "not syslog"),
-            (
-                found.kind.isnull() & is_ours & found.message.re_search(TOLD_AGAIN),
-                f"{events.NOT_A_LOGON}: {AGAIN}",
-            ),
-            (found.kind.isnull() & is_ours, f"{events.NOT_A_LOGON}: {OTHER_MESSAGE}"),
-            (found.kind.isnull(), f"{events.NOT_A_LOGON}: {OTHER_PROGRAM}"),
-            *((case, f"{events.NOT_A_LOGON}: {why}") for case, why in cases),
+            *dropped(rows, is_json),
+            *((case, f"{events.NOT_A_LOGON}: {reason}") for case, reason in cases),
         ],
-        time=found["at"],
-        note=joined(found.assumed, columns.pop("note")),
-        reporter=found.host,
-        event_id=found.cursor,
+        time=rows["at"],
+        note=joined(rows.assumed, columns.pop("note")),
+        reporter=rows.host,
+        event_id=rows.cursor,
         **columns,
     )
 
 
+def with_groups(rows: ir.Table) -> tuple[ir.Table, dict[str, Parts]]:
+    """rows with what the pattern of their kind matches, and for each kind the groups of its pattern."""
+    matched = rows.mutate(
+        **{
+            f"_{kind}": ibis.ifelse(rows.kind == kind, groups(rows.message, pattern, names), None)
+            for kind, (pattern, names) in PATTERNS.items()
+        }
+    )
+    return matched, {
+        kind: {name: matched[f"_{kind}"][name].nullif("") for name in names}
+        for kind, (_, names) in PATTERNS.items()
+    }
+
+
+def dropped(rows: ir.Table, is_json: bool) -> Cases:
+    """Why a record of any kind is dropped."""
+    is_ours = rows.program.isin(OURS)
+    is_repetition = rows.message.re_search(REPETITION)
+    not_json: Cases = [(~rows.is_json, "not JSON")] if is_json else []
+    return [
+        *not_json,
+        (~rows.is_whole, "not a journal record" if is_json else "not syslog"),
+        (rows.kind.isnull() & is_ours & is_repetition, f"{events.NOT_A_LOGON}: {AGAIN}"),
+        (rows.kind.isnull() & is_ours, f"{events.NOT_A_LOGON}: {OTHER_MESSAGE}"),
+        (rows.kind.isnull(), f"{events.NOT_A_LOGON}: {OTHER_PROGRAM}"),
+    ]
+
+
 def kind_of(program: ir.StringValue, message: ir.StringValue) -> ir.StringValue:
-    """One of KINDS; null for what is not read. Messages with words that strangers choose come first, lest
-    they pass for others."""
+    """One of KINDS; null for a message that is not read. Messages whose words an attacker can choose come
+    first, so that they cannot pass for another kind."""
     return ibis.cases(
         (program.isin(SSHD) & message.re_search(r"^(Accepted |Failed |message repeated )"), "ssh"),
         ((program == "sudo") & message.contains("COMMAND="), "sudo"),
@@ -270,7 +289,7 @@ def kind_of(program: ir.StringValue, message: ir.StringValue) -> ir.StringValue:
     )
 
 
-def ssh(row: ir.Table, part: Parts) -> Made:
+def ssh(row: ir.Table, part: Parts) -> Parsed:
     return [(part["word"].isnull(), OTHER_MESSAGE)], {
         "user": account(part["user"], row.host),
         **reached(row, part["address"]),
@@ -283,15 +302,14 @@ def ssh(row: ir.Table, part: Parts) -> Made:
     }
 
 
-def session(row: ir.Table, part: Parts) -> Made:
-    """PAM lets a user in: a source of its own only where the machine is, and the one who became another is
-    known."""
+def session(row: ir.Table, part: Parts) -> Parsed:
+    """PAM let a user in. The source is the host itself, except for sshd; the actor is known for su."""
     service = service_of(row, part)
     is_old = row.program.endswith(OLD)
     is_su = service.re_search(SU)
-    is_kept = is_su | service.re_search(CONSOLE) | (is_old & (service == "sshd"))
+    is_read = is_su | service.re_search(CONSOLE) | (is_old & (service == "sshd"))
     caller = ibis.coalesce(part["actor"], ibis.ifelse(part["number"] == "0", "root", None))
-    return [(part["user"].isnull(), OTHER_MESSAGE), *not_kept(service, is_kept)], {
+    return [(part["user"].isnull(), OTHER_MESSAGE), *not_read(service, is_read)], {
         "user": account(part["user"], row.host),
         "actor": ibis.ifelse(is_su, account(caller, row.host), None),
         **reached(row, ibis.ifelse(service == "sshd", None, row.host)),
@@ -302,13 +320,13 @@ def session(row: ir.Table, part: Parts) -> Made:
     }
 
 
-def refused(row: ir.Table, part: Parts) -> Made:
-    """PAM does not let a user in, and no other line says so."""
+def refused(row: ir.Table, part: Parts) -> Parsed:
+    """PAM refused a user, and no other line says so."""
     service = service_of(row, part)
     is_su = service.re_search(SU)
-    is_kept = service.re_search(CONSOLE) | (row.program.endswith(OLD) & ((service == "sshd") | is_su))
+    is_read = service.re_search(CONSOLE) | (row.program.endswith(OLD) & ((service == "sshd") | is_su))
     own = ibis.ifelse(service == "sshd", None, row.host)
-    return [*not_kept(service, is_kept), (part["user"].isnull(), "failure of a user who is not named")], {
+    return [*not_read(service, is_read), (part["user"].isnull(), "failure without the user's name")], {
         "user": account(part["user"], row.host),
         "actor": ibis.ifelse(is_su, account(part["actor"], row.host), None),
         **reached(row, ibis.coalesce(part["address"], own)),
@@ -319,7 +337,7 @@ def refused(row: ir.Table, part: Parts) -> Made:
     }
 
 
-def sudo(row: ir.Table, part: Parts) -> Made:
+def sudo(row: ir.Table, part: Parts) -> Parsed:
     return [(part["user"].isnull(), OTHER_MESSAGE)], {
         "user": account(part["user"], row.host),
         "actor": account(part["actor"], row.host),
@@ -332,7 +350,7 @@ def sudo(row: ir.Table, part: Parts) -> Made:
     }
 
 
-def su(row: ir.Table, part: Parts) -> Made:
+def su(row: ir.Table, part: Parts) -> Parsed:
     user, actor = (
         ibis.coalesce(*(part[f"{name}{number}"] for number in ("", 2, 3))) for name in ("user", "actor")
     )
@@ -346,7 +364,7 @@ def su(row: ir.Table, part: Parts) -> Made:
     }
 
 
-def lease(row: ir.Table, part: Parts) -> Made:
+def lease(row: ir.Table, part: Parts) -> Parsed:
     address, hardware, name = (
         ibis.coalesce(part[name], part[f"{name}2"]) for name in ("address", "hardware", "name")
     )
@@ -360,7 +378,7 @@ def lease(row: ir.Table, part: Parts) -> Made:
     }
 
 
-KINDS: dict[str, Callable[[ir.Table, Parts], Made]] = {
+KINDS: dict[str, Callable[[ir.Table, Parts], Parsed]] = {
     "ssh": ssh,
     "session": session,
     "refused": refused,
@@ -371,12 +389,12 @@ KINDS: dict[str, Callable[[ir.Table, Parts], Made]] = {
 
 
 def account(name: ir.StringValue, host: ir.StringValue) -> ir.StringValue:
-    """A name as it is, or on its host if others have one like it."""
+    """An account's name; with its host if every host has an account of that name."""
     return ibis.ifelse(name.lower().isin(LOCAL_ACCOUNTS), name + "@" + host, name)
 
 
-def reached(row: ir.Table, source: ir.StringValue) -> dict[str, ir.Value]:
-    """The host that logs, from an address or a name."""
+def reached(row: ir.Table, source: ir.StringValue) -> Columns:
+    """The host that logs, reached from an address or a name."""
     bare = source.re_replace(r"^::ffff:(\d+\.\d+\.\d+\.\d+)$", r"\1")
     return {
         "source": ibis.cases((bare.isin(LOOPBACK), row.host), (bare == "UNKNOWN", None), else_=bare),
@@ -387,14 +405,16 @@ def reached(row: ir.Table, source: ir.StringValue) -> dict[str, ir.Value]:
 
 
 def service_of(row: ir.Table, part: Parts) -> ir.StringValue:
-    """What asked PAM: `sshd` of `pam_unix(sshd:auth): ...` and of `sshd(pam_unix)[1]: ...`."""
+    """The service that called PAM: sshd in `pam_unix(sshd:auth): ...` and in `sshd(pam_unix)[1]: ...`."""
     return ibis.coalesce(part["service"], row.program.replace(OLD, ""))
 
 
-def not_kept(service: ir.StringValue, is_kept: ir.BooleanValue) -> Cases:
-    is_told_again = service.isin((*SSHD, "sudo", "sudo-i")) | service.re_search(SU)
-    return [(~is_kept & is_told_again, AGAIN), (~is_kept, OTHER_PROGRAM)]
+def not_read(service: ir.StringValue, is_read: ir.BooleanValue) -> Cases:
+    """The cases of a PAM message that is no event: another line repeats it, or its service is not read."""
+    is_repeated = service.isin((*SSHD, "sudo", "sudo-i")) | service.re_search(SU)
+    return [(~is_read & is_repeated, AGAIN), (~is_read, OTHER_PROGRAM)]
 
 
 def joined(one: ir.StringValue, other: ir.StringValue) -> ir.StringValue:
+    """Two notes as one; one of them may be null."""
     return ibis.ifelse(one.isnull() | other.isnull(), ibis.coalesce(one, other), one + "; " + other)

@@ -1,31 +1,38 @@
 """Windows Security events: EVTX, XML, JSON of evtx_dump, winlogbeat (ECS), NXLog, Splunk and Azure Monitor
 (SecurityEvent).
 
-    4624 4625 4778    a logon, seen at the host                      4648         another account's password, where it was typed
-    4768 4771         a ticket, seen at the controller               5140 5145    a file share, seen at its host
-    4769              a service ticket: a machine, or the account    4663         an object: on the machine, its name is the detail
-                      that a service runs as                         4672         evidence of administrator rights
-    4776              a password checked by NTLM, at the controller
+    4624 4625 4778    a logon, seen at the host
+    4648              an explicit credential, seen where it was typed
+    4768 4771         a ticket, seen at the controller
+    4769              a service ticket to a machine, or to the account that a service runs as; the same
+    4776              a password that was checked through NTLM, seen at the controller
+    5140 5145         access to a file share, seen at its host
+    4663              access to an object on the machine; its name is the detail
+    4672              evidence of administrator rights
 
-Leaves out, and counts, all other events and channels (log-offs, processes, Sysmon), and accounts of the
-system itself: SYSTEM, LOCAL SERVICE, DWM-1, and a machine's account on that machine (its SID is S-1-5-18). A
-machine's account elsewhere is kept.
+All other events and channels (logoffs, processes, Sysmon) are dropped, and so are accounts of the system
+itself: SYSTEM, LOCAL SERVICE, DWM-1, and a machine's account on that machine (its SID is S-1-5-18). A
+machine's account on another machine is kept.
 
 What is wrong or missing in these logs:
-- NXLog's EventTime has no zone, and `@timestamp` is when the record arrived, minutes later at times. EventReceivedTime is of the
-  same clock as EventTime: the quarters of an hour from it to `@timestamp` are the zone of both.
-- WorkstationName is the client's own claim; of a remote desktop, and of a service that checks a password for somebody, it is the
-  host itself. Then the address is the source, or it is unknown.
-- IpAddress in 4648 is the server's if the port is a server's; else, if the server is this host, its client's (remote desktop).
-- 4776 tells no domain, 4771 only as the realm of `krbtgt/REALM`. 4769 of a logon to a service names the account that it runs as.
-- SIDs, not names, tell the system's accounts: names are translated.
-Fields: Microsoft, "Advanced security audit policy settings" and the page of each event,
+- EventTime of NXLog has no zone, and `@timestamp` is when the record arrived, sometimes minutes later.
+  EventReceivedTime and EventTime are of one clock: the difference of EventReceivedTime and `@timestamp`, in
+  quarters of an hour, is the zone of both.
+- WorkstationName is what the client claims; for a remote desktop, and for a service that checks a password
+  for somebody, it is the host itself. Then the source is the address, or unknown.
+- IpAddress in 4648 is that of the server if the port is a server's; else, if the server is this host, that of
+  its client (remote desktop).
+- 4776 has no domain, and 4771 has it only as the realm of `krbtgt/REALM`. 4769 of a logon to a service names
+  the account that the service runs as.
+- Accounts of the system are recognised by SID: their names are translated. Fields: Microsoft, "Advanced
+security audit policy settings" and the page of each event,
 https://learn.microsoft.com/windows/security/threat-protection/auditing/; of Azure: "SecurityEvent" in the
 tables of Azure Monitor.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import ibis
@@ -33,6 +40,11 @@ import ibis.expr.types as ir
 
 from ueba.ingest import events
 from ueba.ingest.fields import (
+    Cases,
+    Columns,
+    Parsed,
+    all_paths,
+    by_kind,
     has_zone,
     is_address,
     iso_time,
@@ -42,34 +54,19 @@ from ueba.ingest.fields import (
     without_port,
 )
 from ueba.ingest.identity import once
-from ueba.ingest.sources import Options, Sample, Source
+from ueba.ingest.sources import LogSource, Options, Sample
 
-LOGON, FAILED, EXPLICIT, PRIVILEGES, TICKET, SERVICE_TICKET = "4624", "4625", "4648", "4672", "4768", "4769"
-NO_TICKET, VALIDATION, RECONNECTED, SHARE, SHARED_FILE, OBJECT = (
-    "4771",
-    "4776",
-    "4778",
-    "5140",
-    "5145",
-    "4663",
-)
-ACTION = {
-    **dict.fromkeys((LOGON, FAILED, RECONNECTED), "logon"),
-    EXPLICIT: "explicit_credential",
-    PRIVILEGES: events.PRIVILEGE,
-    **dict.fromkeys((TICKET, NO_TICKET), "ticket"),
-    SERVICE_TICKET: "service_ticket",
-    VALIDATION: "credential_validation",
-    **dict.fromkeys((SHARE, SHARED_FILE), "share_access"),
-    OBJECT: "object_access",
-}
+LOGON, FAILED, RECONNECTED = "4624", "4625", "4778"
+EXPLICIT, PRIVILEGES = "4648", "4672"
+TICKET, NO_TICKET, SERVICE_TICKET, VALIDATION = "4768", "4771", "4769", "4776"
+SHARE, SHARED_FILE, OBJECT = "5140", "5145", "4663"
 KERBEROS = (TICKET, SERVICE_TICKET, NO_TICKET)
 BY_SUBJECT = (
     PRIVILEGES,
     SHARE,
     SHARED_FILE,
     OBJECT,
-)  # the account is the subject, and not the target, of the event
+)  # the account is the subject of the event, not its target
 WITNESS = {
     **dict.fromkeys((LOGON, FAILED, RECONNECTED), events.HOST),
     EXPLICIT: events.SOURCE,
@@ -89,24 +86,19 @@ LOGON_TYPE = {
     "12": "CachedRemoteInteractive",
     "13": "CachedUnlock",
 }
-MAX_XML = (
-    1 << 16
-)  # bytes: the larger are no events, and their elements take a time that grows with the square
+MAX_XML = 1 << 16  # bytes: larger texts are no events, and the time to parse them grows with the square
 REMOTE = (
     "3",
     "8",
     "10",
-)  # without an address, who knows where these came from; all others came from the machine itself
+)  # types of a logon that may come from elsewhere; the others come from the machine itself
 LOCAL = ("::1", "127.0.0.1", "local", "localhost", "unknown")
 NOWHERE = ("0.0.0.0", "::")
 NO_NAME = ("null", "unknown")  # of a workstation
 FIRST_CLIENT_PORT = 1024
 NETBIOS = 15  # characters of a workstation's name
-QUARTER, MOST_QUARTERS, LAST_YEAR = (
-    900,
-    56,
-    9999,
-)  # seconds; zones are whole quarters of an hour, and 14 hours at most
+QUARTER, MOST_QUARTERS = 900, 56  # seconds; a zone is a whole number of quarters of an hour, 14 hours at most
+LAST_YEAR = 9999
 NOBODY = "S-1-0-0"
 SYSTEM_SIDS = r"^S-1-5-(18$|19$|20$|90-|96-)"
 SYSTEM_NAMES = r"(?i)^(system|local service|network service|dwm-\d+|umfd-\d+)$"
@@ -133,13 +125,12 @@ REASON = {  # NTSTATUS, and the errors of RFC 4120
     "0x1b": "user-to-user ticket required",
     "0x25": "clock skew",
 }
-AUDIT_FAILURE = (
-    r"(?i)failure|^0x8010000000000000$|^-9218868437227405312$"  # the last is the same bits, signed
-)
+# The last number has the same bits as the one before it, signed.
+AUDIT_FAILURE = r"(?i)failure|^0x8010000000000000$|^-9218868437227405312$"
 RC4 = ("0x17", "0x18")
 
-# Where a record says what: paths from its root, of all shapes; the values of the event are under one of
-# DATA, or beside.
+# The paths of a record's fields in all shapes. The values of the event are below one of DATA, or beside the
+# fields.
 EVENT = {
     "code": (
         "/Event/System/EventID/#text",
@@ -190,7 +181,7 @@ SYSTEM = {
     "stamp": ("@timestamp", "_time"),
 }
 DATA = ("Event.EventData", "winlog.event_data", "event_data", "EventData")
-VALUES = {  # with what Splunk makes of the text of an event, where names of two accounts are lists
+VALUES = {  # also the names that Splunk extracts from text, in which those of two accounts are a list
     "target": ("TargetUserName", "/Account_Name/1", "Account_Name", "Logon_Account", "TargetAccount"),
     "target_domain": ("TargetDomainName", "Supplied_Realm_Name", "/Account_Domain/1", "Account_Domain"),
     "target_sid": ("TargetUserSid", "TargetSid", "User_ID", "/Security_ID/1", "Security_ID"),
@@ -232,24 +223,31 @@ VALUES = {  # with what Splunk makes of the text of an event, where names of two
     "file": ("RelativeTargetName", "Relative_Target_Name"),
     "object": ("ObjectName", "Object_Name"),
 }
-ELEMENT = r"""<(?:Data Name=['"])?(\w+)[^<>]*>([^<]*)"""  # of XML: its name, or that of a value, and its text
+ELEMENT = r"""<(?:Data Name=['"])?(\w+)[^<>]*>([^<]*)"""  # of XML: its name, or that of a value; its text
 ENTITIES = {"&lt;": "<", "&gt;": ">", "&quot;": '"', "&apos;": "'", "&amp;": "&"}  # in this order
 NAMESPACE = "schemas.microsoft.com/win/2004/08/events"
 
 
-def source(format: str, options: Options) -> Source:
-    """Times without a zone are of `options.timezone`."""
+def source(format: str, options: Options) -> LogSource:
+    """options: `timezone` is that of times without a zone."""
     settings = {"format": format, "timezone": options.timezone}
-    values = (path for paths in VALUES.values() for path in paths if not path.startswith("/"))
-    anywhere = (prefix + path for path in values for prefix in ("", *(f"{data}." for data in DATA)))
-    fields = dict.fromkeys(
-        (*(path for table in (EVENT, SYSTEM) for paths in table.values() for path in paths), *anywhere)
+    values = [path for path in all_paths(VALUES) if not path.startswith("/")]
+    prefixes = ("", *(f"{path}." for path in DATA))
+    fields = (
+        *all_paths(EVENT),
+        *all_paths(SYSTEM),
+        *(prefix + path for path in values for prefix in prefixes),
     )
-    return Source(format, settings, lambda lines, sample: read(lines, options.timezone), fields=tuple(fields))
+    return LogSource(
+        format,
+        settings,
+        lambda lines, sample: read(lines, options.timezone),
+        fields=tuple(dict.fromkeys(fields)),
+    )
 
 
 def recognises(sample: Sample) -> int:
-    """Records that have an event's number and channel or provider, or the container, of one of the shapes."""
+    """Records of one of the shapes: with an event's number and its channel or provider, or in XML."""
     return sum(map(is_event, sample.objects)) + sum(
         text.startswith("<Event") and NAMESPACE in text for text in sample.records
     )
@@ -275,26 +273,66 @@ def is_event(record: dict[str, Any]) -> bool:
 
 
 def read(lines: ir.Table, timezone: str) -> ir.Table:
-    """lines -> events. Each stage reads only what the one before left: most records are of other channels."""
+    """lines -> events"""
+    rows = with_account(with_values(with_fields(lines), timezone))
+    rows = rows.mutate(
+        is_system=is_system(rows.name, rows.sid, rows.host),
+        kind=rows.code.cases(*KIND.items(), else_=ibis.null("string")),
+    )
+    cases, columns = by_kind(rows.kind, {kind: stage(rows) for kind, stage in KINDS.items()})
+    is_check = rows.code.isin((*KERBEROS, VALIDATION))
+    failed = rows.is_failure | (is_check & rows.status.notnull())
+    return events.finish(
+        rows,
+        [*dropped(rows), *cases],
+        **columns
+        | {
+            "user": qualified(rows.name, rows.domain, rows.code.isin(KERBEROS)),
+            "user_id": rows.sid,
+            "outcome": ibis.ifelse(failed, "failure", "success"),
+            "outcome_reason": ibis.ifelse(
+                failed, rows.status.cases(*REASON.items(), else_=rows.status), None
+            ),
+            "reporter": rows.computer,
+            "session": (rows.computer + ":" + rows.logon_id).lower(),
+            "witness": rows.code.cases(*WITNESS.items()),
+            "event_id": rows.computer.lower() + "/" + rows.record,
+        },
+    )
+
+
+def with_fields(lines: ir.Table) -> ir.Table:
+    """lines with the fields of their records in any shape. Most records are of other channels: each step
+    reads only the records that the step before it left."""
     is_xml = lines.text.startswith("<Event") & (events.strlen(lines.text) <= MAX_XML)
     rows = lines.mutate(_written=lines.text, text=ibis.ifelse(is_xml, xml_as_json(lines.text), lines.text))
     rows = json_fields(rows, EVENT)
-    wanted = rows.code.isin(list(ACTION)) & (rows.channel.lower().fill_null("security") == "security")
+    wanted = rows.code.isin(list(KIND)) & (rows.channel.lower().fill_null("security") == "security")
     rows = rows.mutate(_is_json=rows.is_json, _wanted=wanted.fill_null(False))
     inner = ibis.ifelse(rows.inner.startswith("{"), rows.inner, rows.text)
     rows = rows.mutate(text=ibis.ifelse(rows._wanted, inner, "{}")).drop("is_json", "inner")
     rows = json_fields(rows, SYSTEM | {"data": DATA})
-    merged = (
-        json_merge_patch(rows.text, xml_as_json(rows.data)) + ""
-    )  # a text: as JSON, all that it stands beside would be cast
+    # made a text, or else all that it stands beside would be cast to JSON
+    merged = json_merge_patch(rows.text, xml_as_json(rows.data)) + ""
     beside = ibis.ifelse(rows.data.startswith("<"), merged, rows.text)
     rows = rows.mutate(text=ibis.ifelse(rows.data.startswith("{"), rows.data, beside)).drop("is_json", "data")
     rows = json_fields(rows, VALUES)
-    return made(rows.mutate(text=rows._written).drop("_written", "is_json"), timezone)
+    return rows.mutate(text=rows._written).drop("_written", "is_json")
+
+
+def dropped(rows: ir.Table) -> Cases:
+    """Why a record of any kind is dropped."""
+    return [
+        (~rows._is_json, "not JSON"),
+        (rows.code.isnull(), "not a windows record"),
+        (~rows._wanted, f"{events.NOT_A_LOGON}: other event"),
+        (rows.is_system, f"{events.NOT_A_LOGON}: system account"),
+    ]
 
 
 def xml_as_json(text: ir.StringValue) -> ir.StringValue:
-    """The elements of an event, or of its EventData, as one flat JSON object; the time is an attribute."""
+    """The elements of an event, or of its EventData, as one flat JSON object, with the time, which is an
+    attribute."""
     names, values = regexp_extract_all(text, ELEMENT, 1), regexp_extract_all(text, ELEMENT, 2)
     time = to_json(text.re_extract(r"""SystemTime=['"]([^'"]*)""", 1))
     pairs = names.zip(values).map(lambda pair: to_json(pair.f1) + ":" + to_json(unescaped(pair.f2)))
@@ -307,23 +345,55 @@ def unescaped(text: ir.StringValue) -> ir.StringValue:
     return text
 
 
-# --- from values to an event --------------------------------------------------------------------------------
+# --- the values, in one spelling ----------------------------------------------------------------------------
 
 
-def made(rows: ir.Table, timezone: str) -> ir.Table:
-    """rows with the values of each record -> events"""
+def with_values(rows: ir.Table, timezone: str) -> ir.Table:
+    """rows with their values in one spelling, whatever shape the record had."""
+    created = part(rows.created, "^'?([^']+)")
     rows = rows.mutate(
-        created=ibis.coalesce(
-            part(rows.created, "^'?([^']+)"), ibis.ifelse(has_zone(rows.local), rows.local, None)
-        )
+        created=ibis.coalesce(created, ibis.ifelse(has_zone(rows.local), rows.local, None)),
+        **{name: no_list(rows[name]) for name in ("subject", "subject_domain", "target", "target_domain")},
     )
-    rows = rows.mutate(told=ibis.coalesce(rows.created, rows.stamp, rows.local))
+    rows = rows.mutate(stated=ibis.coalesce(rows.created, rows.stamp, rows.local))
+    no_zone = rows.stated.contains(":") & ~has_zone(rows.stated)
+    is_failed = rows.code.isin((FAILED, NO_TICKET))
     rows = rows.mutate(
-        **{name: no_list(rows[name]) for name in ("subject", "subject_domain", "target", "target_domain")}
+        host=once(rows.computer.lower(), short_name),
+        share=part(rows.share, r"([^\\]+)$").lower(),
+        port=rows.port.try_cast("int64"),
+        server=ibis.coalesce(remote(rows.server), remote(rows.information)),
+        status=ibis.coalesce(unless_success(rows.substatus), unless_success(rows.status)),
+        is_failure=is_failed | rows.keywords.re_search(AUDIT_FAILURE).fill_null(False),
+        time=event_time(rows, timezone),
+        note=ibis.ifelse(no_zone, f"time without a zone: taken as {timezone}", None),
+        **workstation(rows),
     )
+    is_here = rows.server.lower().split(".")[0] == rows.host
+    return rows.mutate(server=ibis.ifelse(is_here, rows.computer, rows.server), **addresses(rows))
+
+
+def workstation(rows: ir.Table) -> Columns:
+    """The workstation's name, and the address, as the record has them: either may be in the other's place."""
+    named = ibis.ifelse(rows.workstation.lower().isin(NO_NAME), None, part(rows.workstation, r"^\\*(.+)"))
+    return {"workstation": named, "address": once(rows.address.lower(), bare_address)}
+
+
+def addresses(rows: ir.Table) -> Columns:
+    """The address `ip`, from either place, and the workstation's name if it is no address."""
+    is_in_name = is_address(rows.workstation)
+    is_remote = is_address(rows.address) & rows.address.notin((*LOCAL, *NOWHERE))
+    return {
+        "ip": ibis.cases((is_remote, rows.address), (is_in_name, rows.workstation.lower()), else_=None),
+        "workstation": ibis.ifelse(is_in_name, None, rows.workstation),
+    }
+
+
+def with_account(rows: ir.Table) -> ir.Table:
+    """rows with the account of the event: `name`, `domain`, `sid`, and `logon_id`, its session."""
     code = rows.code
     by_subject, reconnected = code.isin(BY_SUBJECT), code == RECONNECTED
-    rows = rows.mutate(
+    return rows.mutate(
         name=ibis.cases((by_subject, rows.subject), (reconnected, rows.reconnected), else_=rows.target),
         domain=ibis.cases(
             (by_subject, rows.subject_domain),
@@ -331,161 +401,227 @@ def made(rows: ir.Table, timezone: str) -> ir.Table:
             (code == NO_TICKET, part(rows.service, "/(.+)")),
             else_=rows.target_domain,
         ),
-        sid=told_sid(ibis.ifelse(by_subject, rows.subject_sid, rows.target_sid)),
-        subject_sid=told_sid(rows.subject_sid),
+        sid=sid_or_null(ibis.ifelse(by_subject, rows.subject_sid, rows.target_sid)),
+        subject_sid=sid_or_null(rows.subject_sid),
         logon_id=ibis.cases(
             (code == LOGON, rows.target_session),
             (reconnected, rows.reconnected_session),
             (by_subject | (code == EXPLICIT), rows.subject_session),
             else_=None,
         ),
-        host=once(
-            rows.computer.lower(), lambda lower: ibis.ifelse(is_address(lower), lower, lower.split(".")[0])
-        ),
-        share=part(rows.share, r"([^\\]+)$").lower(),
-        workstation=ibis.ifelse(
-            rows.workstation.lower().isin(NO_NAME), None, part(rows.workstation, r"^\\*(.+)")
-        ),
-        address=once(rows.address.lower(), bare_address),
-        port=rows.port.try_cast("int64"),
-        server=ibis.coalesce(remote(rows.server), remote(rows.information)),
-        status=ibis.coalesce(unless_success(rows.substatus), unless_success(rows.status)),
-        is_failure=code.isin((FAILED, NO_TICKET)) | rows.keywords.re_search(AUDIT_FAILURE).fill_null(False),
-        time=event_time(rows, timezone),
-        note=ibis.ifelse(
-            rows.told.contains(":") & ~has_zone(rows.told), f"time without a zone: taken as {timezone}", None
-        ),
     )
-    claims_address = is_address(rows.workstation)
-    rows = rows.mutate(
-        ip=ibis.cases(
-            (is_address(rows.address) & rows.address.notin((*LOCAL, *NOWHERE)), rows.address),
-            (claims_address, rows.workstation.lower()),
-            else_=None,
-        ),
-        workstation=ibis.ifelse(claims_address, None, rows.workstation),
-        is_system=is_system(rows.name, rows.sid, rows.host),
-        server=ibis.ifelse(rows.server.lower().split(".")[0] == rows.host, rows.computer, rows.server),
-        is_machine=rows.service.endswith("$") | rows.service.contains("/"),
-        is_krbtgt=rows.service.lower().re_search("^krbtgt(/|$)").fill_null(False),
-    )
-    is_host = rows.workstation.lower().split(".")[0].left(NETBIOS) == rows.host.left(NETBIOS)
-    is_loop = rows.address.isin(LOCAL) | rows.address.startswith("127.")
-    from_here = rows.number.notnull() & rows.number.notin(REMOTE)
+
+
+# --- kinds of events ----------------------------------------------------------------------------------------
+
+
+def logon(rows: ir.Table) -> Parsed:
+    is_ntlm = (rows.package == "Negotiate") & rows.lm.startswith("NTLM")
+    return [], at_computer(rows) | {
+        "actor": actor(rows),
+        "action": ibis.literal("logon"),
+        "logon_type": rows.number.cases(*LOGON_TYPE.items()),
+        "auth_package": ibis.ifelse(is_ntlm, "NTLM", rows.package),
+        "detail": ibis.ifelse(rows.lm == "NTLM V1", "NTLM V1", None),
+    }
+
+
+def reconnected(rows: ir.Table) -> Parsed:
+    """A session that was taken up again, at the machine or through remote desktop."""
+    return [], at_computer(rows) | {
+        "action": ibis.literal("logon"),
+        "logon_type": ibis.ifelse(is_loopback(rows), "Unlock", "RemoteInteractive"),
+    }
+
+
+def explicit_credential(rows: ir.Table) -> Parsed:
+    """A password of another account, typed at this machine, or through remote desktop to it."""
     to_server = (rows.port > 0) & (rows.port < FIRST_CLIENT_PORT)
-    at_desk = (code == EXPLICIT) & (rows.ip.isnull() | to_server | (rows.server != rows.computer))
-    others = code.isin((LOGON, FAILED, EXPLICIT)) & rows.subject.notnull()
-    others = others & ~is_system(rows.subject, rows.subject_sid, rows.host) & ~is_same(rows)
-    is_share, is_service = code.isin((SHARE, SHARED_FILE)), (code == SERVICE_TICKET) & ~rows.is_krbtgt
-    failed = rows.is_failure | (code.isin((*KERBEROS, VALIDATION)) & rows.status.notnull())
-    negotiated = (rows.package == "Negotiate") & rows.lm.startswith("NTLM")
-    return events.finish(
-        rows,
-        [
-            (~rows._is_json, "not JSON"),
-            (rows.code.isnull(), "not a windows record"),
-            (~rows._wanted, f"{events.NOT_A_LOGON}: other event"),
-            (rows.is_system, f"{events.NOT_A_LOGON}: system account"),
-        ],
-        user=qualified(rows.name, rows.domain, code.isin(KERBEROS)),
-        user_id=rows.sid,
-        actor=ibis.ifelse(others, qualified(rows.subject, rows.subject_domain, ibis.literal(False)), None),
-        source=ibis.cases(
-            (at_desk, rows.computer),
-            (rows.workstation.notnull() & ~is_host, rows.workstation),
-            (rows.ip.notnull(), rows.ip),
-            (is_loop | from_here | (is_host & rows.number.isnull()), rows.computer),
-            else_=None,
-        ),
-        source_ip=ibis.ifelse(at_desk, None, rows.ip),
-        target=ibis.cases(
-            (code == EXPLICIT, ibis.coalesce(rows.server, rows.computer)),
-            (is_share, ibis.literal("\\\\") + rows.host + "\\" + rows.share),
-            (is_service & rows.is_machine, remote(rows.service)),
-            (is_service, rows.service),
-            else_=rows.computer,
-        ),
-        target_ip=ibis.ifelse((code == EXPLICIT) & to_server, rows.ip, None),
-        target_kind=ibis.ifelse(is_share | (is_service & ~rows.is_machine), "resource", "machine"),
-        detail=ibis.cases(
-            (code == SHARED_FILE, rows.file),
-            (code == OBJECT, rows.object),
-            (code.isin(KERBEROS) & rows.encryption.lower().isin(RC4), "RC4"),
-            (rows.lm == "NTLM V1", "NTLM V1"),
-            else_=None,
-        ),
-        action=ibis.ifelse(is_service | (code != SERVICE_TICKET), code.cases(*ACTION.items()), "ticket"),
-        logon_type=ibis.cases(
-            (reconnected, ibis.ifelse(is_loop, "Unlock", "RemoteInteractive")),
-            else_=rows.number.cases(*LOGON_TYPE.items()),
-        ),
-        auth_package=ibis.cases(
-            (code.isin(KERBEROS), "Kerberos"),
-            ((code == VALIDATION) | negotiated, "NTLM"),
-            else_=rows.package,
-        ),
-        outcome=ibis.ifelse(failed, "failure", "success"),
-        outcome_reason=ibis.ifelse(failed, rows.status.cases(*REASON.items(), else_=rows.status), None),
-        reporter=rows.computer,
-        session=(rows.computer + ":" + rows.logon_id).lower(),
-        witness=code.cases(*WITNESS.items()),
-        event_id=rows.computer.lower() + "/" + rows.record,
+    at_desk = rows.ip.isnull() | to_server | (rows.server != rows.computer)
+    return [], {
+        "actor": actor(rows),
+        "source": ibis.ifelse(at_desk, rows.computer, source_of(rows)),
+        "source_ip": ibis.ifelse(at_desk, None, rows.ip),
+        "target": ibis.coalesce(rows.server, rows.computer),
+        "target_ip": ibis.ifelse(to_server, rows.ip, None),
+        "target_kind": ibis.literal("machine"),
+        "action": ibis.literal("explicit_credential"),
+    }
+
+
+def privileges(rows: ir.Table) -> Parsed:
+    return [], at_computer(rows) | {"action": ibis.literal(events.PRIVILEGE)}
+
+
+def ticket(rows: ir.Table) -> Parsed:
+    """A ticket of the controller: granted, or refused."""
+    return [], at_computer(rows) | {
+        "detail": weak_encryption(rows),
+        "action": ibis.literal("ticket"),
+        "auth_package": ibis.literal("Kerberos"),
+    }
+
+
+def service_ticket(rows: ir.Table) -> Parsed:
+    """A ticket to a service of a machine, or to an account that a service runs as; or a renewed ticket of the
+    controller."""
+    is_controller = rows.service.lower().re_search("^krbtgt(/|$)").fill_null(False)
+    is_machine = rows.service.endswith("$") | rows.service.contains("/")
+    service = ibis.ifelse(is_machine, remote(rows.service), rows.service)
+    return [], at_computer(rows) | {
+        "target": ibis.ifelse(is_controller, rows.computer, service),
+        "target_kind": ibis.ifelse(~is_controller & ~is_machine, "resource", "machine"),
+        "detail": weak_encryption(rows),
+        "action": ibis.ifelse(is_controller, "ticket", "service_ticket"),
+        "auth_package": ibis.literal("Kerberos"),
+    }
+
+
+def validation(rows: ir.Table) -> Parsed:
+    return [], at_computer(rows) | {
+        "action": ibis.literal("credential_validation"),
+        "auth_package": ibis.literal("NTLM"),
+    }
+
+
+def share_access(rows: ir.Table) -> Parsed:
+    return [], at_computer(rows) | {
+        "target": ibis.literal("\\\\") + rows.host + "\\" + rows.share,
+        "target_kind": ibis.literal("resource"),
+        "detail": ibis.ifelse(rows.code == SHARED_FILE, rows.file, None),
+        "action": ibis.literal("share_access"),
+    }
+
+
+def object_access(rows: ir.Table) -> Parsed:
+    return [], at_computer(rows) | {"detail": rows.object, "action": ibis.literal("object_access")}
+
+
+KINDS: dict[str, Callable[[ir.Table], Parsed]] = {
+    "logon": logon,
+    "reconnected": reconnected,
+    "explicit_credential": explicit_credential,
+    "privileges": privileges,
+    "ticket": ticket,
+    "service_ticket": service_ticket,
+    "validation": validation,
+    "share_access": share_access,
+    "object_access": object_access,
+}
+KIND = {  # of an event, by its number
+    LOGON: "logon",
+    FAILED: "logon",
+    RECONNECTED: "reconnected",
+    EXPLICIT: "explicit_credential",
+    PRIVILEGES: "privileges",
+    TICKET: "ticket",
+    NO_TICKET: "ticket",
+    SERVICE_TICKET: "service_ticket",
+    VALIDATION: "validation",
+    SHARE: "share_access",
+    SHARED_FILE: "share_access",
+    OBJECT: "object_access",
+}
+
+
+# --- who, and from where ------------------------------------------------------------------------------------
+
+
+def at_computer(rows: ir.Table) -> Columns:
+    """The computer that logged the event, reached from the source that it names."""
+    return {
+        "source": source_of(rows),
+        "source_ip": rows.ip,
+        "target": rows.computer,
+        "target_kind": ibis.literal("machine"),
+    }
+
+
+def source_of(rows: ir.Table) -> ir.StringValue:
+    """The workstation, else the address, else the computer itself if the logon is local; null if unknown."""
+    is_host = rows.workstation.lower().split(".")[0].left(NETBIOS) == rows.host.left(NETBIOS)
+    is_local = rows.number.notnull() & rows.number.notin(REMOTE)
+    return ibis.cases(
+        (rows.workstation.notnull() & ~is_host, rows.workstation),
+        (rows.ip.notnull(), rows.ip),
+        (is_loopback(rows) | is_local | (is_host & rows.number.isnull()), rows.computer),
+        else_=None,
     )
+
+
+def is_loopback(rows: ir.Table) -> ir.BooleanValue:
+    return rows.address.isin(LOCAL) | rows.address.startswith("127.")
+
+
+def actor(rows: ir.Table) -> ir.StringValue:
+    """The subject, if it is another account than the target and not the system."""
+    is_other = rows.subject.notnull() & ~is_system(rows.subject, rows.subject_sid, rows.host) & ~is_same(rows)
+    name = qualified(rows.subject, rows.subject_domain, ibis.literal(False))
+    return ibis.ifelse(is_other, name, None)
+
+
+def weak_encryption(rows: ir.Table) -> ir.StringValue:
+    return ibis.ifelse(rows.encryption.lower().isin(RC4), "RC4", None)
 
 
 def part(text: ir.StringValue, pattern: str) -> ir.StringValue:
-    """What the pattern's group found; null for nothing."""
+    """The group of a pattern; null if it is empty or the pattern does not match."""
     return text.re_extract(pattern, 1).nullif("")
 
 
 def no_list(text: ir.StringValue) -> ir.StringValue:
-    """Null for a list of Splunk's whose element said nothing."""
+    """Null for a list of Splunk whose element was empty."""
     return ibis.ifelse(text.startswith('["'), None, text)
 
 
-def told_sid(sid: ir.StringValue) -> ir.StringValue:
-    """Null for nobody's, and for a name that Splunk put in its place."""
+def sid_or_null(sid: ir.StringValue) -> ir.StringValue:
+    """A SID; null for that of nobody, and for a name that Splunk writes instead."""
     return ibis.ifelse(sid.startswith("S-1-") & (sid != NOBODY), sid, None)
 
 
 def is_system(name: ir.StringValue, sid: ir.StringValue, host: ir.StringValue) -> ir.BooleanValue:
-    """Whether it is an account of the system itself, by its name only where no SID is told. Null for no
-    name."""
+    """Whether an account is one of the system itself: by its SID, else by its name. Null without a name."""
     return ibis.ifelse(
         sid.notnull(), sid.re_search(SYSTEM_SIDS), name.re_search(SYSTEM_NAMES) | (name.lower() == host + "$")
     )
 
 
 def is_same(rows: ir.Table) -> ir.BooleanValue:
-    """Whether subject and target are one account: of one SID, or one name in CORP, corp.example, or behind
-    an @."""
+    """Whether subject and target are one account: with the same SID, or the same name in CORP, in
+    corp.example, or before an @."""
 
     def account(name: ir.StringValue, domain: ir.StringValue) -> ir.StringValue:
-        spelt = name.lower().split("@")
-        return spelt[0] + "@" + ibis.coalesce(spelt[1], domain.lower(), "").split(".")[0]
+        parts = name.lower().split("@")
+        return parts[0] + "@" + ibis.coalesce(parts[1], domain.lower(), "").split(".")[0]
 
     equal = account(rows.subject, rows.subject_domain) == account(rows.name, rows.domain)
     return (rows.subject_sid == rows.sid).fill_null(False) | equal.fill_null(False)
 
 
 def qualified(name: ir.StringValue, domain: ir.StringValue, is_realm: ir.BooleanValue) -> ir.StringValue:
-    r"""`CORP\alice`, `alice@REALM`; a name that has its domain is kept."""
+    r"""`CORP\alice`, or `alice@REALM`; a name with a domain is not changed."""
     whole = ibis.ifelse(is_realm, name + "@" + domain, domain + "\\" + name)
     return ibis.ifelse(domain.isnull() | name.re_search(r"[@\\]"), name, whole)
 
 
 def bare_address(lower: ir.StringValue) -> ir.StringValue:
-    """Without port and zone; IPv4 in IPv6 as IPv4."""
+    """An address without port and zone; an IPv4 address without its IPv6 prefix."""
     return without_port(lower.re_replace(r"^(\[?)::ffff:(\d+\.)", r"\1\2").re_replace(r"%\w+", ""))
 
 
 def remote(server: ir.StringValue) -> ir.StringValue:
-    """The machine of `HOST$`, `cifs/host:445` or `host`; null for this one."""
+    """The machine in `HOST$`, `cifs/host:445` or `host`; null for this machine."""
     found = ibis.ifelse(is_address(server), server, part(server, r"^(?:\\\\|[^/]+/)?([^/:$]+)"))
     return once(found, lambda machine: ibis.ifelse(machine.lower().isin(LOCAL), None, machine))
 
 
+def short_name(machine: ir.StringValue) -> ir.StringValue:
+    """A machine's name without domain; an address is not changed."""
+    return ibis.ifelse(is_address(machine), machine, machine.split(".")[0])
+
+
 def unless_success(status: ir.StringValue) -> ir.StringValue:
+    """A status in lower case; null for success."""
     return ibis.ifelse(status.isin(SUCCESS), None, status.lower())
 
 
@@ -493,19 +629,19 @@ def unless_success(status: ir.StringValue) -> ir.StringValue:
 
 
 def event_time(rows: ir.Table, timezone: str) -> ir.TimestampValue:
-    """When the event was, else when it arrived."""
+    """The time of the event, else that of its arrival."""
     local, received = rows.local.try_cast("timestamp(6)"), rows.received.try_cast("timestamp(6)")
     arrived = iso_time(rows.stamp)
     quarters = ((arrived.epoch_seconds() - received.epoch_seconds()) / QUARTER).round()
     possible = rows.created.isnull() & (quarters.abs() <= MOST_QUARTERS) & (local.year() < LAST_YEAR)
     zone = ibis.ifelse(possible, quarters, None).cast("int64") * QUARTER
-    told = ibis.ifelse(
-        rows.told.contains(":"), iso_time(rows.told, timezone), parsed_time(rows.told, "epoch_s")
+    stated = ibis.ifelse(
+        rows.stated.contains(":"), iso_time(rows.stated, timezone), parsed_time(rows.stated, "epoch_s")
     )
-    return ibis.ifelse(zone.notnull(), local + zone.as_interval("s"), told)
+    return ibis.ifelse(zone.notnull(), local + zone.as_interval("s"), stated)
 
 
-# Functions of DuckDB that Ibis has no name for.
+# Functions of DuckDB that are not in Ibis.
 
 
 @ibis.udf.scalar.builtin  # type: ignore[untyped-decorator]

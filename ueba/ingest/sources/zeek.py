@@ -1,24 +1,25 @@
 r"""Zeek (formerly Bro): ssh, ntlm, kerberos, smb_mapping and dhcp logs, as TSV or JSON.
 
-TSV with Zeek's header, or without, where its columns are one of `COLUMNS`; a file holds one log. JSON may
-mix logs: a record is of the log that `_path` names, else of the one whose fields it has (`MARKS`). Other
-Zeek logs are dropped, and counted.
+TSV has Zeek's header, or its columns are one of `COLUMNS`; a file has one log. JSON may mix logs: a record is
+of the log that `_path` names, else of the log whose fields it has (`MARKS`). Records of other Zeek logs are
+dropped.
 
-| log         | user                   | source                 | target                                                         |
-|-------------|------------------------|------------------------|----------------------------------------------------------------|
-| kerberos    | client                 | id.orig_h              | the host or account of `service`; the controller for `krbtgt`  |
-| ntlm        | domainname\username    | hostname, id.orig_h    | server_dns_computer_name, server_nb_computer_name, id.resp_h   |
-| ssh         | `ssh client ADDRESS`   | id.orig_h              | id.resp_h                                                      |
-| smb_mapping | `smb client ADDRESS`   | id.orig_h              | `\\host\share` of `path`                                       |
-| dhcp        |                        | host_name, client_fqdn | evidence: a name had an address                                |
+| log         | user                | source                 | target                             |
+|-------------|---------------------|------------------------|------------------------------------|
+| kerberos    | client              | id.orig_h              | the host or account of `service`;  |
+|             |                     |                        | the controller for `krbtgt`        |
+| ntlm        | domainname\username | hostname, id.orig_h    | server_dns_computer_name,          |
+|             |                     |                        | server_nb_computer_name, id.resp_h |
+| ssh         | ssh client ADDRESS  | id.orig_h              | id.resp_h                          |
+| smb_mapping | smb client ADDRESS  | id.orig_h              | `\\host\share` of `path`           |
+| dhcp        |                     | host_name, client_fqdn | evidence: a name had an address    |
 
-Neither ssh nor smb_mapping tells who logged on. Which machine reaches which is worth knowing all the same,
-so each client address has an account of its own, named after it; one "unknown" for all would be the user who
-reaches everything. Traps: `client` is an account in kerberos and a version in ssh; ssh's outcome is guessed
-from packet sizes, and often not told; a controller's request for preauthentication is an answer, not a
-failure; an address that was offered is not a lease. Leaves out: smb_files, and TSV that Zeek did not split
-by tabs unless its header says so. Format: https://docs.zeek.org/en/master/reference/logs/ and the `Info`
-records of scripts/base/protocols.
+Neither ssh nor smb_mapping says who logged on. Which machine reaches which is still worth knowing, so each
+client address has an account named after it; one "unknown" account for all would reach everything. Traps:
+`client` is an account in kerberos and a version in ssh; the outcome of ssh is guessed from packet sizes, and
+often missing; a controller's request for preauthentication is an answer, not a failure; an offered address is
+not a lease. Leaves out: smb_files, and TSV without tabs unless its header names the separator. Format:
+https://docs.zeek.org/en/master/reference/logs/ and the `Info` records of scripts/base/protocols.
 """
 
 from __future__ import annotations
@@ -30,18 +31,21 @@ import ibis
 import ibis.expr.types as ir
 
 from ueba.ingest import events
-from ueba.ingest.fields import Cases, Made, by_kind, decode, is_address, json_fields, parsed_time
+from ueba.ingest.fields import Cases, Parsed, by_kind, decode, is_address, json_fields, parsed_time
 from ueba.ingest.identity import blank_to_null, once
-from ueba.ingest.sources import Options, Sample, Source
+from ueba.ingest.sources import LogSource, Options, Sample
 
 CONNECTION = "ts uid id.orig_h id.orig_p id.resp_h id.resp_p "
-GEO = " remote_location.country_code remote_location.region remote_location.city remote_location.latitude remote_location.longitude"
+GEO = (
+    " remote_location.country_code remote_location.region remote_location.city remote_location.latitude"
+    " remote_location.longitude"
+)
 ALGORITHMS = " client server cipher_alg mac_alg compression_alg kex_alg host_key_alg host_key"
 CERTIFICATES = " client_cert_subject client_cert_fuid server_cert_subject server_cert_fuid"
 KERBEROS = CONNECTION + "request_type client service success error_msg from till cipher forwardable renewable"
 
-# (log, columns) of TSV without a header, newest first. GEO is of policy/protocols/ssh/geo-data, which most
-# sites load.
+# (log, columns) of TSV without a header, newest first. GEO comes from policy/protocols/ssh/geo-data, which
+# most sites load.
 COLUMNS = [
     ("ssh", CONNECTION + "version auth_success auth_attempts direction" + ALGORITHMS),  # Zeek, Bro 2.5
     ("ssh", CONNECTION + "version auth_success auth_attempts direction" + ALGORITHMS + GEO),
@@ -54,7 +58,8 @@ COLUMNS = [
     (
         "ntlm",
         CONNECTION
-        + "username hostname domainname server_nb_computer_name server_dns_computer_name server_tree_name success",
+        + "username hostname domainname server_nb_computer_name server_dns_computer_name"
+        + " server_tree_name success",
     ),
     ("ntlm", CONNECTION + "username hostname domainname success status"),  # Bro 2.5
     ("kerberos", KERBEROS + CERTIFICATES),  # Zeek, Bro 2.4
@@ -66,12 +71,12 @@ COLUMNS = [
     ("smb_mapping", CONNECTION + "path service native_file_system share_type"),  # Zeek, Bro 2.5
     (
         "dhcp",  # Zeek, Bro 2.6
-        "ts uids client_addr server_addr mac host_name client_fqdn domain requested_addr assigned_addr lease_time"
-        " client_message server_message msg_types duration",
+        "ts uids client_addr server_addr mac host_name client_fqdn domain requested_addr assigned_addr"
+        " lease_time client_message server_message msg_types duration",
     ),
     ("dhcp", CONNECTION + "mac assigned_ip lease_time trans_id"),  # Bro 2.0 to 2.5
 ]
-# What the values of a column look like: how logs with equally many columns are told apart.
+# Patterns of the values of a column, by which logs with the same number of columns are distinguished.
 FORM = {
     "ts": r"\d{9,10}\.\d+|\d{4}-\d\d-\d\dT\S+",
     "id.orig_h": r"[0-9a-fA-F.:]+",
@@ -94,7 +99,7 @@ FORM = {
     "assigned_ip": r"[0-9a-fA-F.:]+",
 }
 
-# A log is known by any of these fields.
+# Each of these fields occurs in one log only.
 MARKS = {
     "kerberos": ("request_type", "error_msg", "forwardable"),
     "ntlm": ("domainname", "server_nb_computer_name", "server_dns_computer_name"),
@@ -103,12 +108,12 @@ MARKS = {
     "ssh": ("auth_success", "auth_attempts", "direction", "kex_alg"),
 }
 FREE_TEXT = ("username", "hostname", "domainname", "client", "service", "path", "host_name", "client_fqdn")
-NAMES = {
+NAMES = {  # Zeek's name -> the name of the column here, if it differs
     "id.orig_h": "orig",
     "id.resp_h": "resp",
     "_path": "log",
     "_system_name": "sensor",
-}  # what we call them, if not the same
+}
 FIELDS = ("ts", "uid", "uids", *(name for marks in MARKS.values() for name in marks), *FREE_TEXT, *NAMES)
 FIELDS += ("success", "status", "client_addr", "mac")
 JSON: dict[str, str | Sequence[str]] = {NAMES.get(name, name): f"/{name}" for name in FIELDS}
@@ -119,32 +124,32 @@ JSON |= {
 
 OUTCOME = {"T": "success", "F": "failure", "true": "success", "false": "failure"}
 GUESS = OUTCOME | {"success": "success", "failure": "failure"}
-ANSWERS = (  # of a controller that wants to be asked otherwise, and will be
+RETRIES = (  # answers of a controller after which the client asks again in another way
     "KDC_ERR_PREAUTH_REQUIRED",
     "NEEDED_PREAUTH",
     "Need to use PA-ENC-TIMESTAMP/PA-PK-AS-REQ",
     "KRB_ERR_RESPONSE_TOO_BIG",
 )
 OF_CONTROLLER = ("krbtgt", "kadmin")  # services
-MAX_SECONDS = 1e11  # a larger number is of milliseconds
+MAX_SECONDS = 1e11  # a larger number is in milliseconds
 NO_USER = "no user in the log: the account is named after the client's address"
 
 
-def source(format: str, options: Options) -> Source:
-    """Zeek's times are UTC and have a year; nothing of `options` matters."""
-    return Source(format, {"format": format}, read, by_header=True, fields=FIELDS)
+def source(format: str, options: Options) -> LogSource:
+    """Times are UTC and have a year: no option matters."""
+    return LogSource(format, {"format": format}, read, by_header=True, fields=FIELDS)
 
 
 def recognises(sample: Sample) -> int:
-    """JSON records with Zeek's names for the ends of a connection, or lines that follow a Zeek header or
-    look like a known log."""
+    """JSON records with Zeek's names for the ends of a connection; lines below a Zeek header, or with the
+    columns of a known log."""
     if sample.objects:
         return sum(is_zeek(record) for record in sample.objects)
     header = Header(sample.records)
-    fields = [line.split(header.separator) for line in sample.records if not line.startswith("#")]
-    if header.is_told:
-        return 1 + sum(len(each) == len(header.columns) for each in fields)
-    return sum(fits(each, header.columns) for each in fields)
+    rows = [line.split(header.separator) for line in sample.records if not line.startswith("#")]
+    if header.is_written:
+        return 1 + sum(len(row) == len(header.columns) for row in rows)
+    return sum(fits(row, header.columns) for row in rows)
 
 
 def is_zeek(record: dict[str, object]) -> bool:
@@ -159,40 +164,40 @@ def is_zeek(record: dict[str, object]) -> bool:
 
 
 class Header:
-    """What the lines of a TSV log hold, by its header or else by their looks.
+    """The log and columns of a TSV file: of its header, or guessed from its lines.
 
-    columns: empty if not known; log: one of LOGS, None for others; is_told: there is a header
+    columns: empty if unknown; log: one of LOGS, None for others; is_written: the file has a header
     """
 
     def __init__(self, records: Sequence[str]) -> None:
         found = filter(None, (re.match(r"#([a-z_]+)(\W)(.*)", line) for line in records))
-        told = {
-            name: text for name, _, text in reversed([line.groups() for line in found])
-        }  # of several headers, the first
-        escaped = re.fullmatch(r"\\x([0-9a-fA-F]{2})\s*", told.get("separator", ""))
+        # of several headers, the first
+        header = {name: text for name, _, text in reversed([line.groups() for line in found])}
+        escaped = re.fullmatch(r"\\x([0-9a-fA-F]{2})\s*", header.get("separator", ""))
         self.separator = chr(int(escaped[1], 16)) if escaped else "\t"
-        self.columns = told.get("fields", "").split(self.separator)
-        self.unset = (told.get("unset_field", "-"), told.get("empty_field", "(empty)"))
-        self.is_told = len(self.columns) > 1
-        self.log = told["path"] if told.get("path") in LOGS else log_with(self.columns)
-        if not self.is_told:
+        self.columns = header.get("fields", "").split(self.separator)
+        self.unset = (header.get("unset_field", "-"), header.get("empty_field", "(empty)"))
+        self.is_written = len(self.columns) > 1
+        self.log = header["path"] if header.get("path") in LOGS else log_with(self.columns)
+        if not self.is_written:
             self.log, self.columns = looks_like(records)
 
 
 def log_with(columns: Sequence[str]) -> str | None:
+    """The log that has one of its marks among these columns."""
     return next((log for log, marks in MARKS.items() if set(marks) & set(columns)), None)
 
 
 def looks_like(records: Sequence[str]) -> tuple[str | None, list[str]]:
-    """The log and columns that most of these lines fit."""
-    lines = [line.split("\t") for line in records]
-    known = [(log, names.split()) for log, names in COLUMNS]
-    count = [sum(fits(line, columns) for line in lines) for _, columns in known]
-    return known[count.index(max(count))] if max(count) else (None, [])
+    """The log and columns that most of these lines fit; (None, []) if no line fits any."""
+    rows = [line.split("\t") for line in records]
+    candidates = [(log, names.split()) for log, names in COLUMNS]
+    count = [sum(fits(row, columns) for row in rows) for _, columns in candidates]
+    return candidates[count.index(max(count))] if max(count) else (None, [])
 
 
 def fits(fields: Sequence[str], columns: Sequence[str]) -> bool:
-    """Whether these can be values of such columns."""
+    """Whether these fields can be values of these columns."""
     return len(fields) == len(columns) > 0 and all(
         re.fullmatch(FORM.get(name, ".*"), value) for name, value in zip(columns, fields, strict=True)
     )
@@ -202,7 +207,7 @@ def fits(fields: Sequence[str], columns: Sequence[str]) -> bool:
 
 
 def json_rows(lines: ir.Table) -> tuple[ir.Table, Cases]:
-    """The fields of JSON records, and `log`: one of LOGS, null for others."""
+    """lines with the fields of JSON records and `log`, one of LOGS or null, and why a line is no record."""
     found = json_fields(lines, JSON)
     marked = ibis.cases(
         *((ibis.or_(*(found[mark].notnull() for mark in marks)), log) for log, marks in MARKS.items())
@@ -215,7 +220,7 @@ def json_rows(lines: ir.Table) -> tuple[ir.Table, Cases]:
 
 
 def tsv_rows(lines: ir.Table, header: Header) -> tuple[ir.Table, Cases]:
-    """The fields of lines with a tab between, and `log`, the same for all."""
+    """lines with the fields of TSV and `log`, the same for all, and why a line is no record."""
     split = lines.mutate(field=lines.text.split(header.separator))
     number = {NAMES.get(name, name): number for number, name in enumerate(header.columns)}
     found = {
@@ -231,13 +236,14 @@ def tsv_rows(lines: ir.Table, header: Header) -> tuple[ir.Table, Cases]:
 
 
 def value(field: ir.StringValue, name: str, header: Header) -> ir.StringValue:
-    told = ibis.ifelse(field.isin(header.unset), ibis.null("string"), blank_to_null(field))
-    return ibis.ifelse(told.contains("\\"), once(told, unescaped), told) if name in FREE_TEXT else told
+    """The value of a field of TSV; null if it is unset."""
+    text = ibis.ifelse(field.isin(header.unset), ibis.null("string"), blank_to_null(field))
+    return ibis.ifelse(text.contains("\\"), once(text, unescaped), text) if name in FREE_TEXT else text
 
 
 def unescaped(text: ir.StringValue) -> ir.StringValue:
-    r"""`\\` and bytes as `\xNN`, as Zeek writes what is not printable; as it is where that does not make a
-    text."""
+    r"""A text without the escapes `\\` and `\xNN`, by which Zeek writes unprintable bytes; unchanged if the
+    bytes are no text."""
     return ibis.coalesce(
         decode(text.replace("\\\\", "\\x5C").try_cast("binary"), "replace"), text.replace("\\\\", "\\")
     )
@@ -249,13 +255,13 @@ def unescaped(text: ir.StringValue) -> ir.StringValue:
 def read(lines: ir.Table, sample: Sample) -> ir.Table:
     """lines -> events"""
     rows, cases = json_rows(lines) if sample.objects else tsv_rows(lines, Header(sample.records))
-    own, columns = by_kind(rows.log, {log: stage(rows) for log, stage in LOGS.items()})
+    cases_of_log, columns = by_kind(rows.log, {log: stage(rows) for log, stage in LOGS.items()})
     return events.finish(
         rows,
         [
             *cases,
             (rows.log.isnull(), f"{events.NOT_A_LOGON}: another Zeek log"),
-            *((case, f"{events.NOT_A_LOGON}: {why}") for case, why in own),
+            *((case, f"{events.NOT_A_LOGON}: {reason}") for case, reason in cases_of_log),
         ],
         time=once(rows.ts, zeek_time),
         reporter=rows.sensor,
@@ -264,7 +270,7 @@ def read(lines: ir.Table, sample: Sample) -> ir.Table:
 
 
 def zeek_time(text: ir.StringValue) -> ir.TimestampValue:
-    """Seconds, milliseconds, or ISO 8601."""
+    """Seconds or milliseconds since 1970, or ISO 8601."""
     is_seconds = text.try_cast("float64") < MAX_SECONDS
     return ibis.coalesce(
         ibis.ifelse(is_seconds, parsed_time(text, "epoch_s"), parsed_time(text, "epoch_ms")),
@@ -272,7 +278,7 @@ def zeek_time(text: ir.StringValue) -> ir.TimestampValue:
     )
 
 
-def kerberos(row: ir.Table) -> Made:
+def kerberos(row: ir.Table) -> Parsed:
     """A ticket for the controller itself (AS), or for a service (TGS)."""
     service = row.service.re_replace(r"@[^@/]*$", "")
     kind, host = service.split("/")[0], service.split("/")[1].nullif("")
@@ -280,18 +286,11 @@ def kerberos(row: ir.Table) -> Made:
     is_machine = is_controller | host.notnull() | service.endswith("$")
     machine = ibis.coalesce(host.re_replace(r"^([^:]*):[^:]*$", r"\1"), service.re_replace(r"\$$", ""))
     cases = [
-        (row.request_type.isnull() & row.client.isnull(), "a ticket that is shown"),
-        (row.error_msg.isin(ANSWERS), "the controller wants to be asked otherwise"),
+        (row.request_type.isnull() & row.client.isnull(), "a ticket presented to a service"),
+        (row.error_msg.isin(RETRIES), "the controller requires another request"),
     ]
     return cases, {
-        "user": ibis.cases(
-            (row.client.startswith("/") | ~row.client.contains("/"), None),  # a realm alone
-            (
-                row.client.contains("@"),
-                row.client.re_replace(r"/[^/]*$", ""),
-            ),  # a user principal name has its own
-            else_=row.client.re_replace(r"^(.+)/([^/]*)$", r"\1@\2"),
-        ),
+        "user": principal(row.client),
         "source": row.orig,
         "source_ip": row.orig,
         "target": ibis.cases((is_controller, row.resp), (is_machine, machine), else_=service),
@@ -308,8 +307,18 @@ def kerberos(row: ir.Table) -> Made:
     }
 
 
-def ntlm(row: ir.Table) -> Made:
-    """The names are what the client says, the target's what the server says."""
+def principal(client: ir.StringValue) -> ir.StringValue:
+    """`alice@REALM` of `alice/REALM`; null for a realm alone. A user principal name has a domain of its
+    own."""
+    return ibis.cases(
+        (client.startswith("/") | ~client.contains("/"), None),
+        (client.contains("@"), client.re_replace(r"/[^/]*$", "")),
+        else_=client.re_replace(r"^(.+)/([^/]*)$", r"\1@\2"),
+    )
+
+
+def ntlm(row: ir.Table) -> Parsed:
+    """The names of user and source come from the client, that of the target from the server."""
     return [], {
         "user": ibis.ifelse(row.domainname.notnull(), row.domainname + "\\" + row.username, row.username),
         "source": ibis.coalesce(row.hostname, row.orig),
@@ -327,8 +336,8 @@ def ntlm(row: ir.Table) -> Made:
     }
 
 
-def ssh(row: ir.Table) -> Made:
-    """auth_success, or status as Bro had it before 2.4; Zeek guesses it from the sizes of encrypted
+def ssh(row: ir.Table) -> Parsed:
+    """The outcome is auth_success, or status in Bro before 2.4; Zeek guesses it from the sizes of encrypted
     packets."""
     return [], {
         "user": "ssh client " + row.orig,
@@ -345,8 +354,8 @@ def ssh(row: ir.Table) -> Made:
     }
 
 
-def smb_mapping(row: ir.Table) -> Made:
-    r"""`\\host\share\what is in it`; an old client may ask for the share alone."""
+def smb_mapping(row: ir.Table) -> Parsed:
+    r"""The path is `\\host\share\path in it`; an old client may ask for the share alone."""
     host, share, inside = (
         row.path.re_extract(r"^[\\/]+([^\\/]+)[\\/]+([^\\/]+)(?:[\\/]+(.*))?$", n).nullif("")
         for n in (1, 2, 3)
@@ -363,18 +372,18 @@ def smb_mapping(row: ir.Table) -> Made:
         "target_kind": ibis.literal("resource"),
         "detail": inside,
         "action": ibis.literal("share_access"),
-        "outcome": ibis.literal("success"),  # Zeek logs the answer to a request that was granted
+        "outcome": ibis.literal("success"),  # Zeek logs the answer to a granted request
         "code": ibis.literal("smb_mapping"),
         "event_id": row.uid + " " + row.ts + " " + row.path,
         "note": ibis.literal(NO_USER),
     }
 
 
-def dhcp(row: ir.Table) -> Made:
-    """A lease: acknowledged by the server (before 2.6, all that is logged), or told with a name by a client
-    that has an address."""
-    is_held = row.msg_types.re_search(r"\b(ACK|INFORM)\b") | row.assigned_ip.notnull()
-    address = ibis.ifelse(is_held, ibis.coalesce(row.assigned_addr, row.assigned_ip, row.client_addr), None)
+def dhcp(row: ir.Table) -> Parsed:
+    """A lease: acknowledged by the server (before 2.6 only those are logged), or announced by a client that
+    has an address already."""
+    is_leased = row.msg_types.re_search(r"\b(ACK|INFORM)\b") | row.assigned_ip.notnull()
+    address = ibis.ifelse(is_leased, ibis.coalesce(row.assigned_addr, row.assigned_ip, row.client_addr), None)
     name = ibis.coalesce(row.host_name, row.client_fqdn)
     return [(address.isnull(), "no lease"), (name.isnull(), "lease without a host name")], {
         "source": name,
@@ -387,7 +396,7 @@ def dhcp(row: ir.Table) -> Made:
     }
 
 
-LOGS: dict[str, Callable[[ir.Table], Made]] = {
+LOGS: dict[str, Callable[[ir.Table], Parsed]] = {
     "kerberos": kerberos,
     "ntlm": ntlm,
     "ssh": ssh,

@@ -1,18 +1,17 @@
-"""Any log file as numbered records, read once: plain, gzip, zstd or bzip2 by its first bytes, `-` for
-standard input.
+"""One log file -> numbered records, read once: plain, gzip, zstd or bzip2 by its first bytes.
 
-A record is a line; or, where the content shows it, an element of a JSON document (an array, or one under a
+A record is a line; or, if the content shows it, an element of a JSON document (an array, an array under a
 name that export tools use, or objects one after another over several lines), a CSV row with line ends inside
-quotes, a record of a Windows event log (EVTX), a row of a Parquet file (as JSON). Whatever it was, it leaves
-here as one line of text.
+quotes, a record of a Windows event log (EVTX), or a row of a Parquet file (as JSON). Every record leaves here
+as one line of text.
 
-On the way past the content is hashed (a file is named by what it says, so `auth.txt` and `auth.txt.gz` are
-one), records are counted, and made safe: UTF-16 becomes UTF-8, a byte that is not UTF-8 and a NUL become
-`\\xNN`, CRLF becomes LF, and of a record over `MAX_LINE` only the beginning is kept, so that memory stays
-bounded whatever the file holds.
+On the way the content is hashed (a file is identified by its content, so `auth.txt` and `auth.txt.gz` are
+one), records are counted, and text is made safe: UTF-16 becomes UTF-8, a byte that is not UTF-8 and a NUL
+become `\\xNN`, CRLF becomes LF, and only the beginning of a record over `MAX_LINE` is kept, so that memory
+stays bounded whatever the file holds.
 
-Records come in slices of bounded size, the next one read while the last one is worked on. Leaves out: what a
-record means; that is `sources`. Which files there are, and archives: `files`.
+Records come in slices of bounded size; the next slice is read while the last one is processed. Leaves out
+what a record means (`ueba.ingest.sources`), which files there are (`find`) and archives (`archives`).
 """
 
 from __future__ import annotations
@@ -25,32 +24,32 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import chain
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from ueba.errors import InputError
-from ueba.ingest import framing
-from ueba.ingest.files import BLOCK, File, compression, unreadable
+from ueba.ingest.reading import conversion, framing
+from ueba.ingest.reading.framing import MAX_LINE
+from ueba.ingest.reading.stream import BLOCK, LONGEST_MAGIC, File, compression, unreadable
 
-MAX_LINE = framing.MAX_LINE
-SLICE = (
-    1 << 26
-)  # bytes of text in a slice: the larger, the fewer days are cut in two; two are in memory at a time
+# Bytes of text in a slice: the larger, the fewer days are cut in two. Two slices are in memory at a time.
+SLICE = 1 << 26
 LINES = pa.schema([("line", pa.int64()), ("text", pa.string())])  # line: from 1; text: without its newline
 SAMPLE = 200  # records that show what a file is
 
-Progress = Callable[
-    [int, int, int | None], None
-]  # records, bytes read of the file as stored, its size (a pipe: records, None)
+# (records, bytes read of the file as stored, its size); of a pipe (records, records, None)
+Progress = Callable[[int, int, int | None], None]
 
 
 class Feed:
-    """The records of one file, to be read once. After the last of `slices`, `lines` and `digest` stand for
-    the whole file.
+    """The records of one file, to be read once. After the last of `slices`, `lines` and `digest` describe the
+    whole file.
 
-    sample: the first records, the last of them perhaps cut
+    sample:       the first records, the last of them perhaps truncated
+    memory_limit: of DuckDB, which reads Parquet; such as 1GB
     """
 
-    def __init__(self, file: File, progress: Progress | None = None) -> None:
+    def __init__(self, file: File, memory_limit: str, progress: Progress | None = None) -> None:
         self.path = file.name
         self.modified = file.modified
         self.lines = 0
@@ -67,23 +66,16 @@ class Feed:
             raise unreadable(self.path, reason) from reason
         self._reader = ThreadPoolExecutor(1)
         try:
-            self._blocks = self._read()
-            self._start = next(self._blocks, b"")
-            if not self._start:
-                raise InputError(f"{self.path}: the file is empty; nothing to ingest")
-            made = framing.converted(self._start, chain([self._start], self._blocks), self.path)
-            if made is not None:
-                self._blocks = made
-                self._start = next(made, b"")
+            self._blocks, self._start = self._begin(memory_limit)
         except InputError:
             self.close()
             raise
         self._frame = framing.guessed(self._start)
         first = b"".join(text for text, _ in self._frame([self._start])).split(b"\n")
-        self.sample = tuple(safe(each[:MAX_LINE]).decode().rstrip("\r") for each in first[:SAMPLE])
+        self.sample = tuple(safe(record[:MAX_LINE]).decode().rstrip("\r") for record in first[:SAMPLE])
 
     def slices(self, is_csv: bool = False) -> Iterator[pa.Table]:
-        """All records as tables of `LINES`, in order. Raises InputError where the file cannot be read to its
+        """All records as tables of `LINES`, in order. Raises InputError if the file cannot be read to its
         end."""
         if is_csv:
             self._frame = framing.csv_rows
@@ -103,9 +95,20 @@ class Feed:
         self._stored.close()
         self._file.close()
 
+    def _begin(self, memory_limit: str) -> tuple[Iterator[bytes], bytes]:
+        """The blocks of the file's text, and the first of them, which the others follow."""
+        blocks = self._read()
+        start = next(blocks, b"")
+        if not start:
+            raise InputError(f"{self.path}: the file is empty; nothing to ingest")
+        if convert := conversion.converter(start):
+            blocks = convert(chain([start], blocks), self.path, memory_limit)
+            start = next(blocks, b"")
+        return blocks, start
+
     def _read(self) -> Iterator[bytes]:
         try:
-            kind = compression(self._file.peek(4))
+            kind = compression(self._file.peek(LONGEST_MAGIC))
             stream = pa.CompressedInputStream(self._stored, kind) if kind else self._stored
             yield from utf8(self._hashed(iter(lambda: stream.read(BLOCK), b"")))
         except OSError as reason:
@@ -121,16 +124,8 @@ class Feed:
         size = 0
         for text, numbers in self._frame(chain([self._start], self._blocks)):
             text = safe(text)
-            ends = np.flatnonzero(np.frombuffer(text, np.uint8) == ord("\n"))  # [records]
-            offsets = np.zeros(len(ends) + 1, np.int32)
-            offsets[1:] = ends - np.arange(len(ends))
-            texts = pa.StringArray.from_buffers(
-                len(ends), pa.py_buffer(offsets), pa.py_buffer(text.replace(b"\n", b""))
-            )
-            if numbers is None:
-                numbers = np.arange(self.lines + 1, self.lines + 1 + len(ends))
-            batches.append(pa.record_batch([pa.array(numbers), texts], schema=LINES))
-            self.lines += len(ends)
+            batches.append(record_batch(text, numbers, self.lines))
+            self.lines += batches[-1].num_rows
             size += len(text)
             if self._progress:
                 self._progress(self.lines, self._stored.tell() if self._size else self.lines, self._size)
@@ -141,9 +136,22 @@ class Feed:
             yield pa.Table.from_batches(batches)
 
 
+def record_batch(text: bytes, numbers: npt.NDArray[np.int64] | None, lines_before: int) -> pa.RecordBatch:
+    """Whole lines as `LINES`, without a copy of each. numbers: of the records; None if they count on"""
+    ends = np.flatnonzero(np.frombuffer(text, np.uint8) == ord("\n"))  # [records]
+    offsets = np.zeros(len(ends) + 1, np.int32)
+    offsets[1:] = ends - np.arange(len(ends))
+    texts = pa.StringArray.from_buffers(
+        len(ends), pa.py_buffer(offsets), pa.py_buffer(text.replace(b"\n", b""))
+    )
+    if numbers is None:
+        numbers = np.arange(lines_before + 1, lines_before + 1 + len(ends))
+    return pa.record_batch([pa.array(numbers), texts], schema=LINES)
+
+
 def utf8(blocks: Iterator[bytes]) -> Iterator[bytes]:
-    """UTF-16 with a byte order mark, as PowerShell writes it, becomes UTF-8; a byte order mark goes; all
-    else is passed on."""
+    """UTF-16 with a byte order mark, as PowerShell writes it, as UTF-8. A byte order mark of UTF-8 is
+    removed; all other bytes pass unchanged."""
     start = next(blocks, b"")
     name = {codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}.get(start[:2])
     if name is None:
