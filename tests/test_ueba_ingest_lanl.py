@@ -238,7 +238,7 @@ def test_an_input_that_cannot_be_read_changes_nothing(tmp_path, name):
 def test_wrong_format_says_what_to_do(tmp_path):
     with pytest.raises(InputError) as error:
         ingest(write(tmp_path / "log", "dear diary\n"), "lanl", tmp_path / "lake")
-    assert f"{tmp_path}/log:1: dear diary" in str(error.value) and "--format" in str(error.value)
+    assert f"{tmp_path}/log:1: dear diary" in str(error.value) and "--log-format" in str(error.value)
 
 
 def test_a_file_without_logons_is_no_error(tmp_path):

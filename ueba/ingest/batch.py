@@ -239,7 +239,7 @@ def manifest_file(reading: Reading, counts: Tally) -> ManifestFile | None:
         reasons = "; ".join(f"{reason}: {count}" for reason, count in found.dropped.items())
         reading.problem = (
             f"{reading.name}: no line reads as {reading.source.name} ({reasons}), as\n"
-            f"  {next(iter(found.examples.values()))}\nsay what it is with --format"
+            f"  {next(iter(found.examples.values()))}\nsay what it is with --log-format"
         )
         return None
     return ManifestFile(

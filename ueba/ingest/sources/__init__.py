@@ -1,4 +1,4 @@
-"""Log families, one file each: `ueba/ingest/sources/<name>.py` is `--format <name>`. Adding a file adds the
+"""Log families, one file each: `ueba/ingest/sources/<name>.py` is `--log-format <name>`. Adding a file adds the
 format.
 
 Each has, and its docstring's first line is what `ueba formats` shows:
@@ -6,7 +6,7 @@ Each has, and its docstring's first line is what `ueba formats` shows:
     def source(format: str, options: Options) -> Source     how to read it
     def recognises(sample: Sample) -> int                   how many of the sample's records are surely of this family
 
-`--format auto` takes the family that recognises most; a format that ends in `.toml` is a mapping file, which
+`--log-format auto` takes the family that recognises most; a format that ends in `.toml` is a mapping file, which
 `mapped` reads.
 """
 
@@ -144,11 +144,11 @@ def modules() -> dict[str, ModuleType]:
 
 
 def find(format: str, options: Options) -> Source:
-    """The source that `--format` names."""
+    """The source that `--log-format` names."""
     name = "mapped" if format.endswith(".toml") else format
     if name not in modules() or (name == "mapped" and name == format):
         raise UsageError(
-            f"--format {format}: unknown; use {AUTO}, one of: {known_names()}, or the path of a mapping file (*.toml)"
+            f"--log-format {format}: unknown; use {AUTO}, one of: {known_names()}, or the path of a mapping file (*.toml)"
         )
     source: Source = import_module(f"{__name__}.{name}").source(format, options)
     return source
@@ -166,7 +166,7 @@ def detect(sample: Sample, options: Options) -> Source:
             return within(find(found, options), inside, envelope)
     proposed = modules()["mapped"].skeleton(sample)
     raise InputError(
-        f"{sample.path}: {UNKNOWN}, as\n  {printable(sample.first[:120])}\nsay what it is with --format:"
+        f"{sample.path}: {UNKNOWN}, as\n  {printable(sample.first[:120])}\nsay what it is with --log-format:"
         f" one of {known_names()}, or a mapping file (*.toml, see configs/sources)"
         + (f"; it may be\n\n{proposed}" if proposed else "")
     )

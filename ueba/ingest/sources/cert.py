@@ -4,7 +4,7 @@
     {X1D9-S0ES98JV-5357PWMI},01/02/2010 06:49:00,DTAA/NGF0157,PC-6056,Logon
 
 A logon is at the machine itself: nothing is remote in this world, screen unlocks are logons, failures are
-not recorded. The domain before the user (`DTAA/`) is in some releases only. Times have no zone: `--timezone`
+not recorded. The domain before the user (`DTAA/`) is in some releases only. Times have no zone: `--log-timezone`
 tells it. Leaves out device.csv, file.csv, http.csv and email.csv, which reach no other machine, and people
 (LDAP, psychometric.csv). Format: J. Glasser, B. Lindauer (2013), "Bridging the Gap: A Pragmatic Approach to
 Generating Insider Threat Data", and the readme.txt of each release, https://doi.org/10.1184/R1/12841247.

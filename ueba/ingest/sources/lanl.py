@@ -4,7 +4,7 @@ for unknown.
     seconds, source user@domain, destination user@domain, source computer, destination computer,
     authentication type, logon type, orientation, Success|Fail
 
-Seconds count from an epoch that the data set keeps to itself; `--epoch` says which to use. The user is the
+Seconds count from an epoch that the data set keeps to itself; `--log-epoch` says which to use. The user is the
 account that was logged on (field 3); the one that did it (field 2) is the actor. Quotes are plain
 characters. Names are canonical, and kept as written. Leaves out what is not a logon: LogOff, AuthMap,
 ScreenLock and the like are dropped, and counted. Format: A. D. Kent (2015), "Comprehensive, Multi-source

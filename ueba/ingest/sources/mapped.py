@@ -4,7 +4,7 @@
     delimiter = ","                 csv: one character, "\\t" for a tabulator
     header = true                   csv: the first line names the columns; else columns are numbers from 1
     time_format = "iso8601"         iso8601, epoch_s, epoch_ms, a strptime pattern ("%d/%m/%Y %H:%M:%S"), or a list of such
-    timezone = "Europe/Berlin"      of times that do not tell, a name of the IANA database; else as --timezone says
+    timezone = "Europe/Berlin"      of times that do not tell, a name of the IANA database; else as --log-timezone says
     [columns]                       event column = column, or JSON path: "user.name"; "/a/0/b.c" for odd keys; or a list of such,
                                     of which the first that says something counts
     [constants]                     event column = value for every line
@@ -91,7 +91,7 @@ def load(path: str) -> dict[str, Any]:
         given = tomllib.loads(Path(path).read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as reason:
         raise UsageError(
-            f"{path}: cannot be read ({reason}); --format takes a format's name or a mapping file"
+            f"{path}: cannot be read ({reason}); --log-format takes a format's name or a mapping file"
         ) from reason
     except tomllib.TOMLDecodeError as reason:
         raise UsageError(f"{path}: is not TOML: {reason}") from reason
