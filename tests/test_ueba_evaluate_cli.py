@@ -29,7 +29,7 @@ def run(workspace: Path, *arguments: str, code: int = 0) -> Result:
 def logs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("logs")
     run(folder, "simulate", "--output", str(folder), "--users", "60", "--days", "12")
-    run(folder, "ingest", str(folder / "auth.txt.gz"), "--format", "lanl")
+    run(folder, "ingest", str(folder / "auth.txt.gz"), "--log-format", "lanl")
     return folder
 
 

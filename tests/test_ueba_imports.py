@@ -27,7 +27,7 @@ HEAVY = ("torch", "torch_geometric", "pandas", "duckdb", "ibis", "neo4j", "matpl
 def test_quick_commands_import_nothing_heavy(arguments: list[str], tmp_path: Path) -> None:
     """By the list of modules, not by the clock."""
     (tmp_path / "findings").mkdir()
-    (tmp_path / "findings" / "day=2026-01-16.json").write_text("[]")
+    (tmp_path / "findings" / "day=2026-01-16.json").write_text('{"schema_version": 2, "incidents": []}')
     code = (
         "import sys\nfrom ueba.cli import main\n"
         f"try: main(['--workspace', {str(tmp_path)!r}, *{arguments!r}])\n"

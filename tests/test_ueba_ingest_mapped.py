@@ -309,7 +309,7 @@ def test_several_ways_to_write_times(tmp_path):
 
 
 def test_times_without_a_zone(tmp_path):
-    """The mapping's zone counts; without one it is that of --timezone, and noted."""
+    """The mapping's zone counts; without one it is that of --log-timezone, and noted."""
     text = "at,who,to\n2024-03-01T08:15:02,a,b\n2024-03-01T08:15:02Z,a,b\n"
     told = events(tmp_path, text, f"format = 'csv'\ntimezone = 'Asia/Tokyo'\n{ANY}", timezone="Europe/Berlin")
     assert [(event["time"].hour, event["note"]) for event in told[1:]] == [(23, None), (8, None)]

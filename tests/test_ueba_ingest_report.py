@@ -48,7 +48,7 @@ def test_what_a_file_is_is_seen_by_its_content(tmp_path):
 def test_what_nobody_recognises_is_an_error_and_the_rest_is_read(tmp_path):
     logs = [text(tmp_path, "log", LANL), text(tmp_path, "LICENSE", "MIT License\n\nPermission is granted\n")]
     result = run(tmp_path, "ingest", *logs, code=1)
-    assert "LICENSE: no format recognises it" in result.stderr and "--format" in result.stderr
+    assert "LICENSE: no format recognises it" in result.stderr and "--log-format" in result.stderr
     assert "1 events" in result.stdout
     assert run(tmp_path, "ingest", logs[0]).stdout.count("already ingested") == 1
 
@@ -130,21 +130,16 @@ def test_misspelt_names_alone_make_no_lake(tmp_path):
     assert not (tmp_path / "lake").exists()
 
 
-def test_both_meanings_of_format(tmp_path):
+def test_the_log_format_and_the_format_of_the_report(tmp_path):
     log = text(tmp_path, "log", LANL)
-    assert (
-        json.loads(run(tmp_path, "ingest", log, "--format", "lanl", "--format", "json").stdout)[0]["events"]
-        == 1
-    )
+    printed = run(tmp_path, "ingest", log, "--log-format", "lanl", "--format", "json").stdout
+    assert json.loads(printed)[0]["events"] == 1
     rows = list(csv.DictReader(run(tmp_path, "ingest", log, "--format", "csv").stdout.splitlines()))
     assert rows[0]["lines"] == "1"
-    assert (
-        "one log format"
-        in run(tmp_path, "ingest", log, "--format", "lanl", "--format", "auto", code=2).stderr
-    )
-    assert "unknown" in run(tmp_path, "ingest", log, "--format", "lnal", code=2).stderr
+    assert "unknown" in run(tmp_path, "ingest", log, "--log-format", "lnal", code=2).stderr
+    assert "'lanl' is not one of 'table'" in run(tmp_path, "ingest", log, "--format", "lanl", code=2).stderr
     assert "nothing to read" in run(tmp_path, "ingest", code=2).stderr
-    assert "--timezone Berlin" in run(tmp_path, "ingest", log, "--timezone", "Berlin", code=2).stderr
+    assert "'Berlin' is not a zone" in run(tmp_path, "ingest", log, "--log-timezone", "Berlin", code=2).stderr
 
 
 @pytest.mark.parametrize(("limit", "code"), [("10%", 1), ("0.1", 1), ("50%", 0), ("x", 2), ("101%", 2)])

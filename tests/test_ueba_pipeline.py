@@ -296,7 +296,7 @@ def test_score_reads_a_pipe(workspace: Workspace, logs: Path) -> None:
     command = [sys.executable, "-c", "from ueba.cli import main; main()", "--workspace", str(workspace.root)]
     lines = Path(day_files(logs)[-1]).read_text()
     piped = subprocess.run(
-        [*command, "score", "-", "--output-format", "jsonl"],
+        [*command, "score", "-", "--format", "jsonl"],
         input=lines,
         capture_output=True,
         text=True,
@@ -313,7 +313,7 @@ def test_what_is_missing_is_said_with_the_next_command(tmp_path: Path) -> None:
         (["explain", "x"], "ueba incidents"),
         (["train"], "ueba ingest"),
         (["score"], "ueba ingest"),
-        (["ingest", str(tmp_path / "none.txt"), "--format", "lanl"], "none.txt"),
+        (["ingest", str(tmp_path / "none.txt"), "--log-format", "lanl"], "none.txt"),
     ):
         assert said in run(tmp_path / "empty", *arguments, code=1).output
     assert "--train-until" in run(tmp_path, "backtest", "--from", "2026-01-01", code=2).output
@@ -330,8 +330,8 @@ def test_bad_files_leave_the_workspace_as_it_was(workspace: Workspace, logs: Pat
     }
     for name, content in bad.items():
         (tmp_path / name).write_bytes(content)
-        assert name in run(workspace.root, "ingest", str(tmp_path / name), "--format", "lanl", code=1).output
-    run(workspace.root, "ingest", str(logs / "all.txt.gz"), "--format", "nonsense", code=2)
+        assert name in run(workspace.root, "ingest", str(tmp_path / name), "--log-format", "lanl", code=1).output
+    run(workspace.root, "ingest", str(logs / "all.txt.gz"), "--log-format", "nonsense", code=2)
     assert {path: path.read_bytes() for path in workspace.lake.rglob("*") if path.is_file()} == before
 
 

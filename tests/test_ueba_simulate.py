@@ -768,7 +768,7 @@ def test_labels_file(tiny: tuple[World, Path], tmp_path: Path, epoch: datetime |
 
 
 def test_the_command_writes_the_same_bytes_twice(tmp_path: Path) -> None:
-    chosen = [argument for name in formats.FILES for argument in ("--format", name)]
+    chosen = [argument for name in formats.FILES for argument in ("--log-format", name)]
     for name in ("a", "b"):
         arguments = [
             "simulate",

@@ -287,7 +287,7 @@ def test_the_command_line_takes_verdicts_and_lists_them(workspace: Workspace) ->
         "--expires",
         "60",
     )
-    assert "said before" in again.stderr
+    assert "has this verdict already" in again.stderr
     run(workspace.root, "triage", "--verdict", "true", "--reason", "stolen", name)
     rows = json.loads(run(workspace.root, "triage", "log", "--format", "json").stdout)
     assert [(row["incident"], row["verdict"], row["who"] == "ann") for row in rows] == [

@@ -13,11 +13,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from ueba import files, findings
-<<<<<<< HEAD
-=======
 from ueba.config import Config
 from ueba.contracts.report import IngestReport
->>>>>>> lake
 from ueba.detect.day import Past, score_day
 from ueba.detect.past import walk
 from ueba.detect.score import inspection, train
@@ -49,15 +46,9 @@ def read(
     return ingest_all(paths, log_format, memory.workspace.lake, options, progress, notify)
 
 
-<<<<<<< HEAD
-def _reading(memory: Memory) -> dict[str, Any]:
-    config = memory.config.ingest
-    return {"epoch": files.utc(config.epoch), "memory_limit": config.memory_limit}
-=======
 def log_options(config: Config) -> Options:
     """What the configuration says about logs."""
     return Options(epoch=files.utc(config.ingest.epoch))
->>>>>>> lake
 
 
 def learn(memory: Memory, until: dt.date, progress: Progress = quiet) -> Detector:

@@ -43,14 +43,6 @@ def main() -> None:
     Example:
       ueba ingest auth.txt.gz && ueba train && ueba score && ueba incidents
     """
-<<<<<<< HEAD
-=======
-    from ueba import config
-    from ueba.workspace import Workspace
-
-    settings, sources = config.load(config_path, os.environ)
-    ctx.obj = setup.Settings(Workspace(workspace, settings.ingest.memory_limit), settings, sources)
->>>>>>> lake
 
 
 for command in (

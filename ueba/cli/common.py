@@ -90,7 +90,7 @@ def settings() -> Settings:
         output.note(f"ignored, as no setting has this name: {', '.join(unknown)}; see `ueba config show`")
     for name, source in sources.items():
         log.info("setting %s from %s", name, source)
-    return Settings(Workspace(asked.workspace), found, sources)
+    return Settings(Workspace(asked.workspace, found.ingest.memory_limit), found, sources)
 
 
 # --- the options --------------------------------------------------------------------------------------------
@@ -189,7 +189,7 @@ class _Common(click.Command):
 
 def is_common(option: click.Option) -> bool:
     """Whether every command has an option."""
-    return option.callback is remember or option.name == "help"
+    return option.callback is remember or "--help" in option.opts
 
 
 class Command(_Common):

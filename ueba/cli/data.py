@@ -28,6 +28,7 @@ from ueba.text import plain
 
 if TYPE_CHECKING:
     from ueba.contracts.report import IngestReport
+    from ueba.ingest import Options
 
 SIMULATED = ("lanl", "csv", "windows", "ocsf")  # log formats that `ueba.simulate.formats` writes
 FEW_FILES = 5  # so many are shown one by one, more as totals
@@ -106,44 +107,27 @@ def ingest(
 
     if not given and not entities:
         raise UsageError("nothing to read; name log files, or tables with --entities")
-<<<<<<< HEAD
-    reports = read(settings, given, log_format, entities, log_times(**times))
+    log = log_times(settings, **times)
+    reports = read(settings, given, log_format, log, entities)
     print_reports(reports, output_format)
-=======
-    if timezone not in zoneinfo.available_timezones():
-        raise UsageError(
-            f"--timezone {timezone}: not a zone; use a name of the IANA database, as Europe/Berlin"
-        )
-    log = replace(stages.log_options(settings.config), year=year, timezone=timezone)
-    if epoch is not None:
-        log = replace(log, epoch=_date(epoch))
-    with settings.workspace.locked(), output.progress() as progress:
-        for path in entities:
-            output.note(f"{path}: {tables.write(path, settings.workspace.lake):,} entities")
-        show = output.file_progress(progress)
-        log_format = log_formats[0] if log_formats else "auto"
-        memory = Memory(settings.workspace, settings.config)
-        reports = stages.read(memory, given, log_format, log, show, output.note)
-    settings.workspace.record_run("ingest", {"files": [each.to_dict() for each in reports]})
-    print_reports(reports, "json" if as_json else shown[0] if shown else "table")
->>>>>>> lake
     fail_if_bad(reports, given, fail_on_drops)
 
 
 def log_times(
-    log_timezone: zoneinfo.ZoneInfo, log_year: int | None, log_epoch: dt.datetime | None
-) -> dict[str, Any]:
-    """The options of log times by the names that `ueba.ingest` has for them."""
-    epoch = {} if log_epoch is None else {"epoch": log_epoch}
-    return {"year": log_year, "timezone": log_timezone.key, **epoch}
+    settings: Settings,
+    log_timezone: zoneinfo.ZoneInfo,
+    log_year: int | None,
+    log_epoch: dt.datetime | None,
+) -> Options:
+    """What the user says about the times of logs, over what the settings say."""
+    from ueba import stages
+
+    options = replace(stages.log_options(settings.config), year=log_year, timezone=log_timezone.key)
+    return options if log_epoch is None else replace(options, epoch=log_epoch)
 
 
 def read(
-    settings: Settings,
-    given: Sequence[str],
-    log_format: str,
-    entities: Sequence[Path],
-    times: dict[str, Any],
+    settings: Settings, given: Sequence[str], log_format: str, log: Options, entities: Sequence[Path]
 ) -> list[IngestReport]:
     """Read tables of entities and log files into the lake, with progress, and record the run."""
     from ueba import stages
@@ -155,7 +139,7 @@ def read(
         for path in entities:
             output.note(f"{path}: {tables.write(path, settings.workspace.lake):,} entities")
         watched = output.file_progress(progress)
-        reports = stages.read(memory, given, log_format, progress=watched, say=output.note, **times)
+        reports = stages.read(memory, given, log_format, log, watched, output.note)
     settings.workspace.record_run("ingest", {"files": [each.to_dict() for each in reports]})
     return reports
 
@@ -196,13 +180,8 @@ def print_reports(reports: Sequence[IngestReport], output_format: str) -> None:
             if not each.problem:
                 print_report(each)
         return
-<<<<<<< HEAD
-    output.table(report.by_format(reports))
-    output.table(report.reasons(reports), ("format", "what", "records", "files", "example"))
-=======
-    output.emit([each._asdict() for each in report.by_format(reports)], "table")
-    output.emit([each._asdict() for each in report.reasons(reports)], "table", report.ReasonTotals._fields)
->>>>>>> lake
+    output.table([each._asdict() for each in report.by_format(reports)])
+    output.table([each._asdict() for each in report.reasons(reports)], report.ReasonTotals._fields)
     for each in reports:
         for begin, end in each.gaps:
             output.echo(f"{each.file}: no event from {begin} to {end}, where many were to be expected")
@@ -262,16 +241,10 @@ def sources(settings: Settings, window_days: int, limit: int, only_silent: bool,
     """
     from ueba.ingest import silence
 
-<<<<<<< HEAD
-    rows = silence.reporters(settings.workspace.lake, window_days)
-    rows = [row for row in rows if row["state"] == "silent" or not only_silent]
-    shown = rows[:limit] if output_format == "table" else rows
-    output.emit(shown, output_format, versions.REPORTER, silence.COLUMNS)
-=======
     found = silence.reporters(settings.workspace.lake, window_days, settings.workspace.memory_limit)
     rows = [reporter.row() for reporter in found if reporter.is_silent or not only_silent]
-    output.emit(rows[: limit if output_format == "table" else None], output_format, silence.COLUMNS)
->>>>>>> lake
+    shown = rows[:limit] if output_format == "table" else rows
+    output.emit(shown, output_format, versions.REPORTER, silence.COLUMNS)
     if only_silent and rows:
         raise click.exceptions.Exit(1)
 

@@ -141,7 +141,6 @@ def evaluate(
     from ueba.evaluate import rows
     from ueba.ingest import lake
 
-<<<<<<< HEAD
     request = evaluation.Request(rows.chosen(names), seeds, jobs, folder)
     when = evaluation.span(lake.days(settings.workspace.lake), train_until, first, last)
     if labels_path is not None:
@@ -150,22 +149,6 @@ def evaluate(
         result = evaluate_injected(settings, Wanted(per_kind, strength, seed), when, request)
     records = [row.to_dict() for row in result.rows]
     settings.workspace.record_run("evaluate", {**result.facts.to_dict(), "rows": records})
-=======
-    chosen, root = rows.chosen(names), settings.workspace.lake
-    when = evaluation.span(lake.days(root), train_until, first, last)
-    with tempfile.TemporaryDirectory(prefix="ueba-evaluate-") as scratch, output.progress() as report:
-        if labels_path is not None:
-            labels = measure.read_labels(labels_path, dt.datetime.combine(epoch, dt.time()))
-        else:
-            wanted = Wanted(per_kind, strength, seed)
-            root, labels = evaluation.injected(
-                root, Path(scratch) / "lake", when, wanted, settings.config.ingest.memory_limit
-            )
-        request = evaluation.Request(chosen, seeds, jobs, folder)
-        result = evaluation.evaluate(root, labels, when, settings.config, request, report)
-    facts, records = result.facts.to_dict(), [row.to_dict() for row in result.rows]
-    settings.workspace.record_run("evaluate", {**facts, "rows": records})
->>>>>>> lake
     if picture is not None:
         pictures.draw(result.rows, result.facts.campaigns, picture)
     emit(result, when, seeds, output_format)
@@ -188,7 +171,8 @@ def evaluate_injected(settings: Settings, wanted: Wanted, when: Span, request: R
     from ueba import evaluate as evaluation
 
     with tempfile.TemporaryDirectory(prefix="ueba-evaluate-") as scratch, output.progress() as report:
-        root, labels = evaluation.injected(settings.workspace.lake, Path(scratch) / "lake", when, wanted)
+        copy, limit = Path(scratch) / "lake", settings.workspace.memory_limit
+        root, labels = evaluation.injected(settings.workspace.lake, copy, when, wanted, limit)
         return evaluation.evaluate(root, labels, when, settings.config, request, report)
 
 

@@ -94,7 +94,7 @@ def truth(prepared: Prepared, labels: pd.DataFrame) -> Truth:
         raise InputError(
             f"none of the {len(edges)} malicious edges in the labels of {days[0].date} to {days[-1].date} is"
             " in the lake; are the names spelled as `ueba score --day DAY` shows them, and do times count"
-            " from --epoch?"
+            " from --labels-epoch?"
         )
     broad = [
         pd.DataFrame({"day": day.date, "user": measure.broadest(day.batch.user, day.breadth)}) for day in days
