@@ -50,10 +50,11 @@ def day_digests(connection: duckdb.DuckDBPyConnection) -> dict[dt.date, str]:
 
 def write(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
     """The file `entities.parquet`, columns as `ueba.contracts.names` lists them."""
-    steps.run(connection, ENTITIES)
+    *before, entity = ENTITIES
+    steps.run(connection, before)
     quoted = str(path).replace("'", "''")
-    copy = f"COPY (FROM entity ORDER BY kind, name) TO '{quoted}' (FORMAT parquet)"
-    steps.execute(connection, Step("write_entities", copy))
+    copy = f"COPY (\n{entity.sql}\n) TO '{quoted}' (FORMAT parquet)"
+    steps.execute(connection, Step(entity.name, copy))
 
 
 def read(root: Path) -> tuple[Identity, ...]:
