@@ -13,11 +13,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from ueba import files, findings
-<<<<<<< HEAD
-=======
 from ueba.config import Config
 from ueba.contracts.report import IngestReport
->>>>>>> lake
 from ueba.detect.day import Past, score_day
 from ueba.detect.past import walk
 from ueba.detect.score import inspection, train
@@ -25,6 +22,7 @@ from ueba.detect.score.detector import Detector
 from ueba.errors import WorkspaceError
 from ueba.findings import Findings
 from ueba.ingest import IngestOptions, Options, ingest, ingest_all, lake
+from ueba.ingest.identity import entities
 from ueba.ingest.read import Progress as FileProgress
 from ueba.investigate.entity import EntityContext
 from ueba.investigate.explain import day as explaining
@@ -49,15 +47,9 @@ def read(
     return ingest_all(paths, log_format, memory.workspace.lake, options, progress, notify)
 
 
-<<<<<<< HEAD
-def _reading(memory: Memory) -> dict[str, Any]:
-    config = memory.config.ingest
-    return {"epoch": files.utc(config.epoch), "memory_limit": config.memory_limit}
-=======
 def log_options(config: Config) -> Options:
     """What the configuration says about logs."""
     return Options(epoch=files.utc(config.ingest.epoch))
->>>>>>> lake
 
 
 def learn(memory: Memory, until: dt.date, progress: Progress = quiet) -> Detector:
@@ -110,4 +102,4 @@ def entity_context(memory: Memory, day: dt.date | None = None) -> EntityContext:
     the model has learned nothing from that day or later."""
     day = day or memory.day_after_learning()
     model = memory.model if memory.can_score(day) else None
-    return EntityContext(memory.history_before(day), day, model, lake.read_entities(memory.workspace.lake))
+    return EntityContext(memory.history_before(day), day, model, entities.read(memory.workspace.lake))
