@@ -11,6 +11,7 @@ that share most partners (Jaccard 1901). Leaves out single events; those are in 
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -77,7 +78,7 @@ class EntityId:
         return USER_ROLES if self.is_user else PLACE_ROLES
 
 
-# --- in the history ------------------------------------------------------------------------------------------
+# --- in the history -----------------------------------------------------------------------------------------
 
 
 def in_history(known: EntityContext, entities: Sequence[Entity]) -> list[EntityId]:
