@@ -27,11 +27,12 @@ from graphdb import Connection, GraphError
 from graphdb.store import Store
 from ueba import findings, graph, ontology, stages
 from ueba.contracts.edge import Edge
+from ueba.contracts.entity import Entity
 from ueba.contracts.incident import ModelFacts
 from ueba.contracts.night import Night
 from ueba.contracts.reason import RareHour, Unknown
 from ueba.findings import Findings
-from ueba.investigate.entity import describe, find
+from ueba.investigate.entity import describe, in_history
 from ueba.memory import Memory
 from ueba.nightly import nightly
 from ueba.words import sentence
@@ -341,7 +342,8 @@ def test_similar_entities_are_those_that_ueba_entity_lists(store: Store, scored:
     known = stages.entity_context(Memory(scored, CONFIG))
     checked: Counter[str] = Counter()
     names = [*known.history.users.names[::5], *known.history.places.names[::5], "K3", "K4", "K5"]
-    for entity in (entity for name in names for entity in find(known, name)):
+    named = [Entity(kind, name) for name in names for kind in ("user", "machine")]
+    for entity in in_history(known, named):
         facts = describe(known, entity)
         label = {"account": "User", "machine": "Machine", "resource": "Resource"}[facts["kind"].split()[-1]]
         said = [[each["name"], each["similarity"]] for each in facts["nearest"]]
@@ -402,7 +404,7 @@ def test_the_graph_holds_similar_entities_of_its_own_and_no_old_ones(
     graphed = set(store.keys(ontology.USER))
     assert graphed < set(known.history.users.names)
     for name in sorted(graphed)[:10]:
-        [facts] = [describe(known, each) for each in find(known, name) if each.is_user]
+        [facts] = [describe(known, each) for each in in_history(known, [Entity("user", name)])]
         expected = [
             (each["name"], rank)
             for rank, each in enumerate(facts["nearest"], start=1)

@@ -14,13 +14,14 @@ from small_workspace import DAY, LAST, run
 
 from models import inference
 from ueba.cli.inspect import sparkline
+from ueba.contracts.entity import Entity
 from ueba.detect.look import tensors
 from ueba.detect.past.history import History, day_number
 from ueba.detect.score.detector import Detector
 from ueba.errors import WorkspaceError
 from ueba.ingest import lake
 from ueba.investigate import similar
-from ueba.investigate.entity import Entity, EntityContext, describe, find, listing
+from ueba.investigate.entity import EntityContext, EntityId, describe, in_history, listing
 from ueba.workspace import Workspace
 
 FIRST = dt.date(2024, 5, 1)
@@ -49,7 +50,7 @@ def known(days: list[Rows]) -> EntityContext:
 
 
 def facts(world: EntityContext, name: str) -> dict[str, object]:
-    [entity] = find(world, name)
+    [entity] = in_history(world, [Entity("user", name), Entity("machine", name)])
     return describe(world, entity)
 
 
@@ -113,19 +114,12 @@ def test_a_machine_is_known_in_each_of_its_roles() -> None:
     }
 
 
-def test_names_are_found_in_any_case_and_in_both_tables() -> None:
-    world = known([[("Ann", "pc1", "x1"), ("pc1", "pc1", "x1"), ("BOB", None, "x1"), ("bob", None, "x1")]])
-    assert find(world, "Ann") == find(world, "aNN") == [Entity(True, 0)]
-    assert [entity.is_user for entity in find(world, "pc1")] == [True, False]
-    assert find(world, "bob") != find(world, "BOB")
-    for name, said in (
-        ("Bob", "BOB or bob"),
-        ("pc2", "pc1"),
-        ("an", "Ann"),
-        ("zzz", "without a name lists them"),
-    ):
-        with pytest.raises(WorkspaceError, match=said):
-            find(world, name)
+def test_a_name_is_a_user_and_a_place_of_the_history() -> None:
+    world = known([[("ann", "pc1", "x1"), ("pc1", "pc1", "x1")]])
+    everything = [Entity("user", "pc1"), Entity("machine", "pc1"), Entity("resource", "pc1")]
+    assert in_history(world, everything) == [EntityId(True, 1), EntityId(False, 0)]
+    with pytest.raises(WorkspaceError, match="bob was not seen before 2024-05-02.*later --day"):
+        in_history(world, [Entity("user", "bob")])
 
 
 def test_the_list_has_everything_the_broadest_first() -> None:
@@ -144,13 +138,13 @@ def test_who_was_only_seen_in_a_strange_edge_is_known_by_that() -> None:
     strange = history.encode(edge_table(day, [("eve", "pc9", "srv"), rows[0]]))
     history.learn(day_number(day), strange, np.array([0.001, 1.0]))
     known = EntityContext(history, day + DAY, None)
-    [facts] = [describe(known, each) for each in find(known, "eve")]
+    [facts] = [describe(known, each) for each in in_history(known, [Entity("user", "eve")])]
     assert (facts["first_seen"], facts["last_seen"]) == (str(day), str(day))
     assert [(role["quarantined"], role["usual"], role["breadth"]) for role in facts["roles"]] == [
         (["srv"], [], 0),
         (["pc9"], [], 0),
     ]
-    [ann] = [describe(known, each) for each in find(known, "ann")]
+    [ann] = [describe(known, each) for each in in_history(known, [Entity("user", "ann")])]
     assert ann["last_seen"] == str(day) and not any(role["quarantined"] for role in ann["roles"])
 
 

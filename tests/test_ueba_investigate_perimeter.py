@@ -22,7 +22,8 @@ from ueba.contracts.edge import Edge
 from ueba.contracts.entity import Entity
 from ueba.contracts.perimeter import ReachedEntity
 from ueba.errors import WorkspaceError
-from ueba.investigate import names as names_asked
+from ueba.investigate import indicators as lists
+from ueba.investigate.names import EntityIndex
 from ueba.investigate.perimeter import draw_up, forms, reach
 from ueba.investigate.perimeter.reach import NEVER, Events
 from ueba.workspace import Workspace
@@ -681,7 +682,7 @@ def test_mail_addresses_are_found_by_their_whole():
         "",
         "@b@x.example@",
     ]
-    found = names_asked.mails_in(texts, ["b@x.example", "a#ext#@c.example", "#ext#@c.example"])
+    found = lists.mails_in(texts, ["b@x.example", "a#ext#@c.example", "#ext#@c.example"])
     assert [{*each} for each in found] == [
         {"b@x.example"},
         set(),
@@ -695,7 +696,7 @@ def test_mail_addresses_are_found_by_their_whole():
 def test_a_mistyped_account_is_told_with_what_may_have_been_meant_and_an_indicator_is_noted(tmp_path):
     read(tmp_path, [event("09:00:00", "mlopez@corp.example", "ws1", "srv1")])
     with pytest.raises(
-        WorkspaceError, match="'mlopz@corp.example' in this time. Did you mean mlopez@corp.example"
+        WorkspaceError, match="is called 'mlopz@corp.example'. Did you mean mlopez@corp.example"
     ):
         found(tmp_path, "mlopz@corp.example")
     assert found(tmp_path, indicators=["mlopz@corp.example"]).unknown == ("mlopz@corp.example",)
@@ -769,7 +770,7 @@ def test_a_list_has_guests_and_is_text(world, tmp_path):
     lines = ["\ufeff# seen", "joe_out.example#EXT#@corp.example # a guest", "\t# 203.0.113.8", "ws1\t#"]
     (tmp_path / "list.txt").write_text("\n".join(lines), encoding="utf-8")
     with open(tmp_path / "list.txt", encoding="utf-8-sig") as file:
-        assert names_asked.read_indicators(file, "list.txt") == ["joe_out.example#EXT#@corp.example", "ws1"]
+        assert lists.read_indicators(file, "list.txt") == ["joe_out.example#EXT#@corp.example", "ws1"]
     assert (
         "confirmed: 1 machine, 1 user"
         in ask(world, "--indicators", str(tmp_path / "list.txt"), "--since", "2026-03-02").stdout
@@ -790,7 +791,7 @@ def test_a_list_has_guests_and_is_text(world, tmp_path):
         (
             ["--from", "bobb@corp.example", "--since", "2026-03-02"],
             1,
-            "nothing is called 'bobb@corp.example'",
+            "no user, machine or resource is called 'bobb@corp.example'. Did you mean bob?",
         ),
         (["--from", "ws1", "--since", "yesterday"], 2, "YYYY-MM-DDTHH:MM:SS"),
         (["--from", "ws1", "--since", "0001-01-01T00:00+14:00"], 2, "YYYY-MM-DDTHH:MM:SS"),
@@ -846,35 +847,32 @@ def test_one_address_leads_to_every_mailbox_file_and_rule_it_touched(tmp_path):
 # --- what a name is -----------------------------------------------------------------------------------------
 
 
-def known(*entities):
-    return names_asked.Names.of(set(entities), {})
-
-
 def meant(there, name, is_attacker=False):
-    return [(each.kind, each.name) for each in there.origins(name, is_attacker)]
+    """there: entities, as (kind, name)"""
+    addresses = [name for kind, name in there if kind == "address"]
+    found = lists.origins(EntityIndex(Entity(*each) for each in there), addresses, name, is_attacker)
+    return [(each.kind, each.name) for each in found]
 
 
 def test_a_short_name_is_the_account_and_not_a_service_that_is_called_so():
     service = ("resource", "pat")
-    assert meant(known(service, ("user", "pat@x.example")), "pat") == [("user", "pat@x.example")]
-    assert meant(known(service), "pat") == [service]
-    assert meant(known(service, ("machine", "pat"), ("user", "pat@x.example")), "pat") == [
+    assert meant([service, ("user", "pat@x.example")], "pat") == [("user", "pat@x.example")]
+    assert meant([service], "pat") == [service]
+    assert meant([service, ("machine", "pat"), ("user", "pat@x.example")], "pat") == [
         ("machine", "pat"),
         service,
     ]
-    two = known(service, ("user", "pat@x.example"), ("user", "pat@y.example"))
-    with pytest.raises(WorkspaceError, match="may be any of the accounts pat@x.example, pat@y.example"):
-        two.origins("pat")
+    two = [service, ("user", "pat@x.example"), ("user", "pat@y.example")]
+    with pytest.raises(WorkspaceError, match="may be any of the users pat@x.example, pat@y.example"):
+        meant(two, "pat")
     assert meant(two, "pat@y.example") == [("user", "pat@y.example")]
 
 
 def test_a_network_is_its_addresses_that_there_are():
-    there = known(
-        *(("address", each) for each in ("203.0.113.9", "203.0.113.77", "198.51.100.1", "2001:db8::1"))
-    )
+    there = [("address", each) for each in ("203.0.113.9", "203.0.113.77", "198.51.100.1", "2001:db8::1")]
     assert meant(there, "203.0.113.0/24") == [("address", "203.0.113.77"), ("address", "203.0.113.9")]
     assert meant(there, "2001:db8::/32") == [("address", "2001:db8::1")] and meant(there, "10.0.0.0/8") == []
-    assert not names_asked.is_network("\\\\srv/share") and not names_asked.is_network("203.0.113.9")
+    assert not lists.is_network("\\\\srv/share") and not lists.is_network("203.0.113.9")
 
 
 @pytest.mark.parametrize(
@@ -891,7 +889,7 @@ def test_a_network_is_its_addresses_that_there_are():
     ],
 )
 def test_indicators_are_read_as_people_write_them(written, read):
-    assert names_asked.read_indicators([written], "x") == [read]
+    assert lists.read_indicators([written], "x") == [read]
 
 
 def test_who_was_quiet_is_told_with_the_day_it_was_seen_last(tmp_path):
@@ -903,5 +901,5 @@ def test_who_was_quiet_is_told_with_the_day_it_was_seen_last(tmp_path):
         WorkspaceError, match="nothing had to do with ws1 in this time; it was last seen on 2026-03-01"
     ):
         found(tmp_path, "ws1")
-    with pytest.raises(WorkspaceError, match="nothing is called 'ws7' in this time. Did you mean"):
+    with pytest.raises(WorkspaceError, match="no user, machine or resource is called 'ws7'. Did you mean"):
         found(tmp_path, "ws7")

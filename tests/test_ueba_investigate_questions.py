@@ -22,6 +22,7 @@ from ueba import graph, ontology
 from ueba.cli import main
 from ueba.contracts.edge import Edge
 from ueba.contracts.incident import ModelFacts
+from ueba.contracts.names import Alias, Identity
 from ueba.contracts.reason import Combination, RareHour, Reason
 from ueba.errors import UsageError, WorkspaceError
 from ueba.findings import Findings
@@ -1051,69 +1052,84 @@ def test_an_answer_without_rows_still_has_its_columns(connected: None) -> None:
     result = run("user-day", "--param", "user=gina", "--param", f"day={D05}", "--format", "csv")
     assert result.stdout.strip().split(",") == list(questions.load("user-day").columns)
     assert result.stderr == "no rows; `ueba ask loaded-days` lists the days in the graph\n"
-    assert run("user-day", "--param", "user=nobody", "--format", "json").stdout == "[]\n"
+    assert run("incident-edges", "--param", "incident=x", "--format", "json").stdout == "[]\n"
 
 
 @pytest.mark.parametrize(
-    ("question", "given", "said"),
+    ("question", "given", "named"),
     [
-        ("user-day", ["user=alcie"], ["no account is called 'alcie' in the graph; did you mean 'alice'?"]),
-        ("user-day", ["user=Alice"], ["no account is called 'Alice' in the graph; did you mean 'alice'?"]),
-        ("user-day", ["user=ali"], ["no account is called 'ali' in the graph; did you mean 'alice'?"]),
-        ("user-day", ["user=x\u202e"], ["no account is called 'x\\u202e' in the graph"]),
-        (
-            "machine-day",
-            ["machine=ws3"],
-            ["no machine is called 'ws3' in the graph; did you mean 'ws2', 'ws1'?"],
-        ),
-        ("machine-day", ["machine=share"], ["no machine is called 'share' in the graph"]),
-        (
-            "who-reached",
-            ["target=vaults"],
-            ["no machine or resource is called 'vaults' in the graph; did you mean 'vault'?"],
-        ),
+        ("user-day", ["user=Alice"], {"user": "alice"}),
+        ("user-day", ["user=S-1-5-9"], {"user": "alice"}),
+        ("machine-day", ["machine=WS1$"], {"machine": "ws1"}),
+        ("who-reached", ["target=\\\\VAULT"], {"target": "vault"}),
         (
             "paths-to-jewels",
-            ["user=alice", "jewel=d", "jewel=ws1", "jewel=nowhere", f"since={D05}", "days=1"],
-            [
-                "no machine or resource is called 'd' in the graph; did you mean 'db', 'dc'?",
-                "no machine or resource is called 'nowhere' in the graph",
-            ],
+            ["user=alice", "jewel=VAULT", "jewel=ws1", f"since={D05}", "days=1"],
+            {"user": "alice", "jewel": ["vault", "ws1"]},
+        ),
+        ("incidents-of", ["entity=CAROL"], {"entity": "carol"}),
+        ("incident-edges", ["incident=aaaa"], {"incident": "aaaa"}),
+    ],
+)
+def test_names_are_found_in_other_spellings(
+    store: Store, question: str, given: list[str], named: dict[str, Any]
+) -> None:
+    asked = questions.load(question)
+    parameters = questions.values(asked, given, lambda: D20)
+    alias = Identity("user", "alice", None, False, 0, (Alias("s-1-5-9", "the same identifier"),), (), {})
+    assert questions.name_entities(store, asked, parameters, [alias]) == parameters | named
+
+
+@pytest.mark.parametrize(
+    ("question", "given", "message"),
+    [
+        ("user-day", ["user=alcie"], "no user is called 'alcie'. Did you mean alice?"),
+        ("user-day", ["user=ali"], "no user is called 'ali'. Did you mean alice?"),
+        ("user-day", ["user=x\u202e"], "no user is called 'x\\u202e'. `ueba entity`"),
+        ("machine-day", ["machine=ws3"], "no machine is called 'ws3'. Did you mean ws2 or ws1?"),
+        ("machine-day", ["machine=share"], "no machine is called 'share'. `ueba entity`"),
+        ("who-reached", ["target=vaults"], "no machine or resource is called 'vaults'. Did you mean vault?"),
+        (
+            "paths-to-jewels",
+            ["user=alice", "jewel=ws1", "jewel=nowhere", f"since={D05}", "days=1"],
+            "no machine or resource is called 'nowhere'. `ueba entity`",
         ),
         (
             "incidents-of",
             ["entity=carola"],
-            ["no account, machine or resource is called 'carola' in the graph; did you mean 'carol'?"],
+            "no user, machine or resource is called 'carola'. Did you mean carol?",
         ),
-        (
-            "incident-edges",
-            ["incident=aaaa"],
-            [f"no incident's id begins with 'aaaa' in the graph; did you mean '{A}'?"],
-        ),
-        ("incident-edges", [f"incident={A[:3]}"], []),
     ],
 )
-def test_a_name_that_is_not_in_the_graph_is_told(
-    store: Store, question: str, given: list[str], said: list[str]
+def test_a_name_that_no_node_has_is_refused(
+    store: Store, question: str, given: list[str], message: str
 ) -> None:
     asked = questions.load(question)
     parameters = questions.values(asked, given, lambda: D20)
-    assert questions.unknown(store, asked, parameters) == said
+    with pytest.raises(WorkspaceError, match=f"^{re.escape(message)}"):
+        questions.name_entities(store, asked, parameters)
 
 
-def test_a_name_that_is_not_in_the_graph_is_told_after_an_empty_answer(connected: None) -> None:
-    result = run("user-day", "--param", "user=alcie", "--param", f"day={D20}", "--format", "json")
-    assert (result.stdout, result.stderr) == (
-        "[]\n",
-        "no account is called 'alcie' in the graph; did you mean 'alice'?\n",
-    )
-    assert (
-        run(
-            "paths-to-jewels",
-            *"--param user=alice --param jewel=dcc --param jewel=vault --param since=2026-01-20".split(),
-        ).stderr
-        == ""
-    )
+@pytest.mark.parametrize(
+    ("question", "given", "message"),
+    [
+        ("incident-edges", "aaaa", f"no incident's id begins with 'aaaa' in the graph. Did you mean {A}?"),
+        ("incident-edges", "zzzz", "no incident's id begins with 'zzzz' in the graph."),
+        ("incident-edges", A[:3], None),
+    ],
+)
+def test_an_incident_that_is_not_in_the_graph(
+    store: Store, question: str, given: str, message: str | None
+) -> None:
+    assert questions.unknown_incident(store, questions.load(question), {"incident": given}) == message
+    assert questions.unknown_incident(store, questions.load("user-day"), {"user": given}) is None
+
+
+def test_the_command_refuses_unknown_names_and_notes_unknown_incidents(connected: None) -> None:
+    refused = run("user-day", "--param", "user=alcie", "--param", f"day={D20}", code=1)
+    assert "no user is called 'alcie'. Did you mean alice?" in refused.stderr
+    noted = run("incident-edges", "--param", "incident=aaaa", "--format", "json")
+    assert noted.stdout == "[]\n" and f"Did you mean {A}?" in noted.stderr
 
 
 def test_list_and_show_need_no_graph(monkeypatch: pytest.MonkeyPatch) -> None:

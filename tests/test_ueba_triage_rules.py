@@ -255,3 +255,21 @@ def test_days_are_put_under_other_rules_and_back(tmp_path: Path) -> None:
     again = findings.load(tmp_path, DAY)
     pd.testing.assert_frame_equal(again.edges, before.edges)
     assert again.incidents == before.incidents
+
+
+@pytest.mark.parametrize(
+    ("condition", "edge_has"),
+    [
+        ("user = 'CORP\\alice'", {"user": "alice@corp"}),
+        ("user = 'alice@CORP.'", {"user": "alice@corp"}),
+        ("user = 'U7@DOM1'", {"user": "U7@DOM1"}),  # a log source with canonical names keeps capitals
+        ("source = '\\\\WS7.Corp.Example.'", {"source": "ws7.corp.example"}),
+        ("source = '::ffff:10.0.0.7'", {"source": "10.0.0.7"}),
+        ("target = 'SRV1.'", {"target": "srv1"}),
+        ("target = '\\\\Srv\\Share'", {"target": "\\\\Srv\\Share"}),
+        ("user = 'corp\\svc-*'", {"user": "corp\\svc-1"}),  # a pattern stays as it is written
+    ],
+)
+def test_an_exact_name_is_matched_as_ingest_spells_it(condition: str, edge_has: dict[str, str]) -> None:
+    assert hides(rule(condition), edge(**edge_has))
+    assert not hides(rule(condition), edge(**{name: f"x{value}" for name, value in edge_has.items()}))

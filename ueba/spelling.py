@@ -73,6 +73,13 @@ def lowered(text: str) -> str:
     return text.lower() if text.isascii() else "".join(each.lower()[0] for each in text)
 
 
+def forms(text: str, *spellings: Spelling) -> list[str]:
+    """A text as it is and as these spellings have it, in lower case, each form once; for finding a name that
+    a person wrote."""
+    spelt = [text, *(form for each in spellings if (form := each.spell(text)) is not None)]
+    return list(dict.fromkeys(filter(None, map(lowered, spelt))))
+
+
 _TRIM_NAME = Rewrite(rf"^[{SPACE}\\]+|[{SPACE}.]+$", "")
 
 USER = Spelling(

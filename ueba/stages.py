@@ -22,6 +22,7 @@ from ueba.detect.score.detector import Detector
 from ueba.errors import WorkspaceError
 from ueba.findings import Findings
 from ueba.ingest import IngestOptions, Options, ingest, ingest_all, lake
+from ueba.ingest.identity import entities
 from ueba.ingest.reading.feed import Progress as FileProgress
 from ueba.investigate.entity import EntityContext
 from ueba.investigate.explain import day as explaining
@@ -101,4 +102,4 @@ def entity_context(memory: Memory, day: dt.date | None = None) -> EntityContext:
     the model has learned nothing from that day or later."""
     day = day or memory.day_after_learning()
     model = memory.model if memory.can_score(day) else None
-    return EntityContext(memory.history_before(day), day, model, lake.read_entities(memory.workspace.lake))
+    return EntityContext(memory.history_before(day), day, model, entities.read(memory.workspace.lake))

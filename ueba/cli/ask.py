@@ -109,6 +109,7 @@ def _answer(
 ) -> None:
     """Ask a question and print the rows of the answer."""
     from ueba import graph as graphs
+    from ueba.ingest.identity import entities
     from ueba.investigate import questions
     from ueba.tables import records
 
@@ -116,12 +117,13 @@ def _answer(
     seconds = timeout or settings.config.graph.query_timeout_s
     with graphs.connect(settings.workspace, settings.config, os.environ) as store:
         parameters = questions.values(question, arguments, lambda: _last_day(store))
+        identities = entities.read(settings.workspace.lake)
+        parameters = questions.name_entities(store, question, parameters, identities)
         found = questions.ask(store, question, parameters, seconds, limit)
-        unknown = questions.unknown(store, question, parameters) if found.empty else []
+        unknown = questions.unknown_incident(store, question, parameters) if found.empty else None
     output.emit(records(found), output_format, versions.ANSWER, list(question.columns))
     if found.empty:
-        for sentence in unknown or ["no rows; `ueba ask loaded-days` lists the days in the graph"]:
-            output.note(sentence)
+        output.note(unknown or "no rows; `ueba ask loaded-days` lists the days in the graph")
     if len(found) == limit:
         output.note(f"cut at {limit} rows; --limit changes that")
 

@@ -83,6 +83,7 @@ def entity(settings: Settings, name: str | None, day: dt.date | None, limit: int
     """
     from ueba import stages
     from ueba.investigate import entity as entities
+    from ueba.investigate.names import EntityIndex
     from ueba.memory import Memory
 
     memory = Memory(settings.workspace, settings.config)
@@ -92,7 +93,8 @@ def entity(settings: Settings, name: str | None, day: dt.date | None, limit: int
         shown = rows[:limit] if output_format == "table" else rows
         output.emit(shown, output_format, versions.ENTITY_NAME, entities.LIST_COLUMNS)
         return
-    found = [entities.describe(known, each) for each in entities.find(known, name)]
+    named = EntityIndex.of_workspace(settings.workspace).find(name)
+    found = [entities.describe(known, each) for each in entities.in_history(known, named)]
     if output_format != "table":
         output.emit(found, output_format, versions.ENTITY)
         return

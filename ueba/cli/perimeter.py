@@ -71,7 +71,7 @@ def perimeter(
       ueba perimeter --indicators addresses.txt --since 2026-01-21 --format json
     """
     from ueba.errors import UsageError
-    from ueba.investigate.names import read_indicators
+    from ueba.investigate.indicators import read_indicators
     from ueba.investigate.perimeter import draw_up
 
     listed = read_indicators(indicators, indicators.name) if indicators else []

@@ -3,10 +3,9 @@
 reading    arguments -> files -> records       sources    records -> events, one module a log format
 events     fields of records -> events         fields     what log sources read fields with
 mapping    a mapping file                      proposal   a mapping file for an unknown log
-identity   one spelling for a name             batch      files -> events in the lake, and their reports
-evidence   what events prove about entities    entities   who is who, from all evidence; given: entity tables
-witnesses  one logon, one event                edges      events -> daily edges
-build      events of a day -> its edges        lake       everything <-> Parquet
+identity   who is who, a package               batch      files -> events in the lake, and their reports
+edges      events -> daily edges               build      events of a day -> its edges
+lake       everything <-> Parquet
 tally      rows of a batch, counted            steps      SQL in named steps
 report     totals over files, gaps             silence    who stopped reporting
 raw        the events behind an edge

@@ -23,7 +23,7 @@ WITNESSED = ibis.schema({name: contract.SCHEMA[name] for name in KEPT} | {"witne
 
 
 def daily(events: ir.Table) -> ir.Table:
-    """Events of `witnesses.query` (columns WITNESSED) -> daily edges. Evidence makes no edge."""
+    """Events of `identity.witnesses` (columns WITNESSED) -> daily edges. Evidence makes no edge."""
     rows = events.filter(events.action.isnull() | events.action.notin(EVIDENCE))
     rows = rows.mutate(day=rows.time.date(), hours=ibis.literal(1) << rows.time.hour())
     return rows.group_by(*KEY).aggregate(

@@ -3,7 +3,7 @@
     events/batch=<id>/<n>.parquet           what was read, see `ueba.contracts.event`
     evidence/batch=<id>.parquet             what a batch proves about entities, see `evidence`
     batches/<id>.json                       its manifest, see `ueba.contracts.manifest`
-    given/<name>.json                       entity tables
+    given/<name>.json                       entity tables, see `ueba.contracts.names`
     edges/day=YYYY-MM-DD/<digest>.parquet   daily edges, see `ueba.contracts.daily_edge`; `build` makes them
     entities.parquet                        who is who, see `entities`
     index.json                              the daily edges that count, see `ueba.contracts.manifest`
@@ -202,7 +202,7 @@ def read_pairs(lake: Path, first: dt.date, last: dt.date, memory_limit: str) -> 
 
 
 def read_entities(lake: Path) -> pa.Table | None:
-    """Who is who, columns as `entities.TABLE` makes them; None if there is no such table."""
+    """Who is who, columns as `ueba.contracts.names` lists them; None if there is no such table."""
     path = lake / "entities.parquet"
     return pq.read_table(path) if path.exists() else None
 

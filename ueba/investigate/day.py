@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import Counter
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,6 +38,7 @@ from ueba.contracts.scored import identities
 from ueba.errors import WorkspaceError
 from ueba.ingest import edges as lake_edges
 from ueba.ingest import lake
+from ueba.investigate.names import EntityIndex
 from ueba.tables import records
 from ueba.workspace import Workspace
 
@@ -49,12 +50,13 @@ LEAST_DAYS = 3  # like days, before anything is rare or missing
 
 
 def day_of(workspace: Workspace, name: str, day: dt.date) -> UserDay:
-    """The day of the user that a name means. Raises WorkspaceError if there is no such user or day."""
+    """The day of the user that a name means. Raises WorkspaceError if there is no such user or
+    day."""
     days = lake.days(workspace.lake)
     if day not in days:
         available = f"days from {days[0]} to {days[-1]}" if days else "no days yet"
         raise WorkspaceError(f"the lake holds no edges of {day}; it has {available}")
-    user = user_of(workspace, name, days)
+    user = EntityIndex.of_workspace(workspace).find(name, ["user"])[0].name
     table = _edges_of(workspace, user, days[0], day)
     today, before = table[table["day"] == day], table[table["day"] < day]
     like = before[np.array([_is_like(earlier, day) for earlier in before["day"]], bool)]
@@ -63,17 +65,6 @@ def day_of(workspace: Workspace, name: str, day: dt.date) -> UserDay:
     rows = [_day_edge(row, past, strange) for row in records(today)]
     rows.sort(key=lambda row: (row.first_seen, row.edge.target))
     return UserDay(user, day, past.like_days, (*rows, *_missing(like, {*today["edge"]}, past)))
-
-
-def user_of(workspace: Workspace, name: str, days: Sequence[dt.date]) -> str:
-    """The user that a name means. Raises WorkspaceError with close names."""
-    from ueba.investigate import entity
-
-    def users(stored: ir.Table) -> ir.Table:
-        return stored.select("user").distinct()
-
-    names = lake.query(workspace.lake, days[0], days[-1], users, workspace.memory_limit)["user"].to_pylist()
-    return entity.user_called(name, names, lake.read_entities(workspace.lake))
 
 
 def is_weekend(day: dt.date) -> bool:

@@ -11,8 +11,6 @@ that share most partners (Jaccard 1901). Leaves out single events; those are in 
 from __future__ import annotations
 
 import datetime as dt
-import difflib
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -20,14 +18,15 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 
+from ueba.contracts.entity import Entity
+from ueba.contracts.names import AddressLease, Identity
 from ueba.detect.past.history import NEVER, USER_KINDS, Floats, History, Ints, date_of, pair_ends
 from ueba.detect.score import detector
 from ueba.detect.score.detector import Detector
 from ueba.errors import WorkspaceError
 from ueba.investigate import similar
-from ueba.spelling import HOST, USER
+from ueba.text import plain
 
 SCHEMA_VERSION = 1
 LIST_COLUMNS = ("name", "kind", "breadth", "active_days", "first_seen", "last_seen")
@@ -51,34 +50,25 @@ PLACE_ROLES: dict[Role, tuple[str, str]] = {
 
 @dataclass(frozen=True)
 class EntityContext:
-    """What is known before a day. `model` is None where there is none, or it has learned from that day or
-    later."""
+    """What is known before a day.
+
+    model:      None if there is none, or it has learned from that day or later
+    identities: what the lake knows of entities beside their edges"""
 
     history: History
     day: dt.date
     model: Detector | None
-    entities: pa.Table | None = None  # see `ueba.ingest.entities.TABLE`
+    identities: tuple[Identity, ...] = ()
 
     @cached_property
-    def identities(self) -> dict[tuple[str, str], dict[str, Any]]:
-        """(user or host, name) -> aliases, addresses, rights and attributes."""
-        return {
-            (row["kind"], row["name"]): row for row in (self.entities.to_pylist() if self.entities else [])
-        }
-
-    @cached_property
-    def aliases(self) -> dict[str, str]:
-        """Another name or an address -> the name of the entity."""
-        named = [(each["name"], row["name"]) for row in self.identities.values() for each in row["aliases"]]
-        held = [
-            (each["address"], row["name"]) for row in self.identities.values() for each in row["addresses"]
-        ]
-        return dict([*held, *named])
+    def identity_of(self) -> dict[tuple[bool, str], Identity]:
+        """(whether it is a user, name) -> identity."""
+        return {(each.kind == "user", each.name): each for each in self.identities}
 
 
 @dataclass(frozen=True)
-class Entity:
-    """One by its number: in `users`, or in `places`."""
+class EntityId:
+    """An entity of the history, by its number in `users` or in `places`."""
 
     is_user: bool
     id: int
@@ -88,74 +78,23 @@ class Entity:
         return USER_ROLES if self.is_user else PLACE_ROLES
 
 
-# --- by name ------------------------------------------------------------------------------------------------
+# --- in the history -----------------------------------------------------------------------------------------
 
 
-def find(known: EntityContext, name: str) -> list[Entity]:
-    """Users and places of this name, in this spelling or, if there is none, in one other.
+def in_history(known: EntityContext, entities: Sequence[Entity]) -> list[EntityId]:
+    """The users and places of the history that these entities are.
 
-    Raises WorkspaceError with close names."""
-    users, places = known.history.users, known.history.places
-    every = {*users.names, *places.names}
-    spellings = {name} & every or {each for each in every if each.casefold() == name.casefold()}
-    spellings = spellings or {*[each for each in _meant(known, name) if each in every][:1]}
-    if len(spellings) != 1:
-        close = sorted(spellings) or _close(name, [*users.names, *places.names])
-        meant = f" Did you mean {' or '.join(close)}?" if close else ""
+    Raises WorkspaceError if none was seen before the day."""
+    users = dict.fromkeys(each.name for each in entities if each.kind == "user")
+    places = dict.fromkeys(each.name for each in entities if each.kind != "user")
+    found = [EntityId(True, int(number)) for number in known.history.users.find([*users]) if number >= 0]
+    found += [EntityId(False, int(number)) for number in known.history.places.find([*places]) if number >= 0]
+    if not found:
         raise WorkspaceError(
-            f"no entity is called {name!r} before {known.day}, as far back as counts (`history.window_days`).{meant} `ueba entity`"
-            " without a name lists them"
+            f"{plain(entities[0].name)} was not seen before {known.day}, as far back as counts"
+            " (`history.window_days`); choose a later --day"
         )
-    ids = [(True, *users.find([*spellings])), (False, *places.find([*spellings]))]
-    return [Entity(is_user, int(number)) for is_user, number in ids if number >= 0]
-
-
-def _meant(known: EntityContext, name: str) -> list[str]:
-    """What a name that the lake does not have may stand for, the likeliest first: as the lake spells it
-    (`CORP\\Alice` is alice@corp, `ws7$` is ws7); what that is an alias of; the only account or machine that
-    is called so in any domain."""
-    spelt = [
-        name,
-        (USER.spell(name) or name),
-        (HOST.spell(name) or name),
-        (HOST.spell(name) or name).removesuffix("$"),
-    ]
-    meant = [*spelt, *(known.aliases[each] for each in spelt if each in known.aliases)]
-    for names, mark in ((known.history.users.names, "@"), (known.history.places.names, ".")):
-        for each in dict.fromkeys(spelt):
-            longer = [full for full in names if full.split(mark, 1)[0] == each]
-            meant += longer if len(longer) == 1 else []
-    return meant
-
-
-def _close(name: str, names: list[str]) -> list[str]:
-    """A few names that begin so, or else are spelled much alike."""
-    folded = {each.casefold(): each for each in names}
-    begin = sorted(each for each in folded if each.startswith(name.casefold()))
-    return [folded[each] for each in begin[:FEW] or difflib.get_close_matches(name.casefold(), folded, FEW)]
-
-
-def user_called(name: str, names: Sequence[str], entities: pa.Table | None) -> str:
-    """The user among some names that one stands for: so spelt, an alias of it, in other case, or the only
-    one of the name in any domain. Raises WorkspaceError with close names."""
-    aliases = {
-        each["name"]: row["name"]
-        for row in (entities.to_pylist() if entities else [])
-        for each in row["aliases"]
-    }
-    spelt = [name, (USER.spell(name) or name)]
-    aliased = [aliases[each] for each in spelt if each in aliases]
-    folded = name.casefold()
-    for meant in (
-        [each for each in (*spelt, *aliased) if each in names][:1],
-        [each for each in names if each.casefold() == folded],
-        [each for each in names if each.casefold().split("@", 1)[0] == folded],
-    ):
-        if len(meant) == 1:
-            return meant[0]
-    close = _close(name, [*names])
-    said = f" Did you mean {' or '.join(close)}?" if close else ""
-    raise WorkspaceError(f"no user is called {name!r}.{said} `ueba entity` lists them")
+    return found
 
 
 def listing(known: EntityContext) -> list[dict[str, Any]]:
@@ -186,25 +125,30 @@ def _kinds(history: History, is_user: bool) -> list[str]:
     return ["resource" if is_resource else "machine" for is_resource in history.is_resource]
 
 
-def identity(known: EntityContext, entity: Entity) -> dict[str, Any]:
-    """Its other names and addresses with the evidence, whether it is an administrator, and what a table of
-    entities says of it."""
+def identity(known: EntityContext, entity: EntityId) -> dict[str, Any]:
+    """Other names and addresses of an entity with the evidence, whether it is an administrator, and its
+    attributes. JSON values."""
     name = (known.history.users if entity.is_user else known.history.places).names[entity.id]
-    row = known.identities.get(("user" if entity.is_user else "host", name))
-    if row is None:
+    found = known.identity_of.get((entity.is_user, name))
+    if found is None:
         return {"aliases": [], "addresses": [], "is_admin": False, "privileged_on": 0, "attributes": {}}
-    held = [
-        {
-            **each,
-            "since": each["since"].isoformat()
-            if each["since"].year > 1900
-            else None,  # a table of entities is for all time
-            "until": each["until"].isoformat() if each["until"].year < 9999 else None,
-        }
-        for each in row["addresses"]
-    ]
-    told_of = {name: row[name] for name in ("aliases", "is_admin", "privileged_on")}
-    return {**told_of, "addresses": held, "attributes": json.loads(row["attributes"])}
+    return {
+        "aliases": [alias._asdict() for alias in found.aliases],
+        "is_admin": found.is_admin,
+        "privileged_on": found.privileged_on,
+        "addresses": [_lease(lease) for lease in found.addresses],
+        "attributes": dict(found.attributes),
+    }
+
+
+def _lease(lease: AddressLease) -> dict[str, str | None]:
+    """An address with its span; None where a span is open, as entity tables are for all time."""
+    return {
+        "address": lease.address,
+        "since": lease.since.isoformat() if lease.since.year > 1900 else None,
+        "until": lease.until.isoformat() if lease.until.year < 9999 else None,
+        "why": lease.why,
+    }
 
 
 def _most(history: History, roles: dict[Role, tuple[str, str]], what: str) -> npt.NDArray[Any]:
@@ -224,7 +168,7 @@ def _first_seen(history: History, roles: dict[Role, tuple[str, str]]) -> Ints:
 # --- what is known ------------------------------------------------------------------------------------------
 
 
-def describe(known: EntityContext, entity: Entity) -> dict[str, Any]:
+def describe(known: EntityContext, entity: EntityId) -> dict[str, Any]:
     """Everything that is known of an entity, JSON values only. Counts of days are decayed; `days_that_count`
     is their maximum."""
     history, number = known.history, entity.id

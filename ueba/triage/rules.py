@@ -12,25 +12,33 @@ decides.
     effect = "show"                 # an exception from later rules; without it a rule hides
 
 An incident is hidden only if every edge of it is: it is kept, not reported, and takes no place in the
-budget. Learning knows nothing of rules. Capitals do not matter. Leaves out regular expressions: nobody reads
-them twice.
+budget. Learning knows nothing of rules. Capitals do not matter, and an exact name is also matched as ingest
+spells it (`ueba.spelling`): CORP\\alice is alice@corp. Leaves out aliases, which change, and regular
+expressions: nobody reads them twice.
 """
 
 from __future__ import annotations
 
 import datetime as dt
 import fnmatch
+import functools
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from ueba import files
+from ueba import files, spelling
 from ueba.errors import UsageError
 
 CONDITIONS = ("user", "source", "target", "logon_type", "kind")
 KINDS = ("human", "service", "machine", "anonymous")
+# How ingest spells what a condition names; a target is a machine or a resource.
+SPELLINGS = {
+    "user": (spelling.USER,),
+    "source": (spelling.HOST,),
+    "target": (spelling.HOST, spelling.RESOURCE),
+}
 KEYS = ("name", "reason", "owner", "from", "to", "expires", *CONDITIONS, "effect")
 
 
@@ -71,13 +79,22 @@ class Rule:
             "kind": [edge.user_kind],
         }
         return all(
-            values[name] and all(_is_like(value, like) for value in values[name])
+            values[name] and all(_is_like(name, value, like) for value in values[name])
             for name, like in self.conditions.items()
         )
 
 
-def _is_like(value: str | None, like: str) -> bool:
-    return value is not None and (value.casefold() == like or fnmatch.fnmatchcase(value.casefold(), like))
+def _is_like(condition: str, value: str | None, like: str) -> bool:
+    if value is None:
+        return False
+    folded = value.casefold()
+    return folded in _forms(condition, like) or fnmatch.fnmatchcase(folded, like)
+
+
+@functools.cache
+def _forms(condition: str, like: str) -> frozenset[str]:
+    """The pattern of a condition as it is written, and as ingest spells the name that it is."""
+    return frozenset(form.casefold() for form in spelling.forms(like, *SPELLINGS.get(condition, ())))
 
 
 def hiding_rule(rules: Sequence[Rule], edge: Any) -> str | None:

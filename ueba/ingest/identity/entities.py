@@ -26,7 +26,11 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import ibis
+import ibis.expr.types as ir
+from ibis import _
 
+from ueba.contracts.entity import Entity
 from ueba.contracts.names import AddressLease, Alias, Identity
 from ueba.ingest import lake, steps
 from ueba.ingest.steps import Step
@@ -50,10 +54,11 @@ def day_digests(connection: duckdb.DuckDBPyConnection) -> dict[dt.date, str]:
 
 def write(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
     """The file `entities.parquet`, columns as `ueba.contracts.names` lists them."""
-    steps.run(connection, ENTITIES)
+    *before, entity = ENTITIES
+    steps.run(connection, before)
     quoted = str(path).replace("'", "''")
-    copy = f"COPY (FROM entity ORDER BY kind, name) TO '{quoted}' (FORMAT parquet)"
-    steps.execute(connection, Step("write_entities", copy))
+    copy = f"COPY (\n{entity.sql}\n) TO '{quoted}' (FORMAT parquet)"
+    steps.execute(connection, Step(entity.name, copy))
 
 
 def read(root: Path) -> tuple[Identity, ...]:
@@ -67,6 +72,22 @@ def _identity(row: dict[str, Any]) -> Identity:
     addresses = tuple(AddressLease(**each) for each in row["addresses"])
     attributes = json.loads(row["attributes"])
     return Identity(**row | {"aliases": aliases, "addresses": addresses, "attributes": attributes})
+
+
+def names(root: Path, memory_limit: str) -> set[Entity]:
+    """All that edges of the lake at `root` name."""
+
+    def ends(stored: ir.Table) -> ir.Table:
+        users = stored.select(kind=ibis.literal("user"), name=stored.user)
+        sources = stored.select(kind=ibis.literal("machine"), name=stored.source)
+        targets = stored.select(kind=stored.target_kind, name=stored.target)
+        return ibis.union(users, sources, targets, distinct=True).filter(_.name.notnull())
+
+    days = lake.days(root)
+    if not days:
+        return set()
+    table = lake.query(root, days[0], days[-1], ends, memory_limit)
+    return set(map(Entity, table["kind"].to_pylist(), table["name"].to_pylist()))
 
 
 def resolved(events: str, with_addresses: bool) -> str:

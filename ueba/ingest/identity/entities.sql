@@ -44,3 +44,4 @@ FULL JOIN entity_address USING (kind, name)
 FULL JOIN entity_rights USING (kind, name)
 FULL JOIN entity_logons USING (kind, name)
 FULL JOIN listed_attribute l USING (kind, name)
+ORDER BY kind, name

@@ -20,8 +20,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from ueba.contracts.entity import Entity
+from ueba.contracts.names import Identity
 from ueba.contracts.perimeter import Perimeter
-from ueba.ingest import lake, raw
+from ueba.ingest import raw
+from ueba.ingest.identity import entities as identity
 from ueba.investigate.perimeter import classes, reach, rows
 from ueba.investigate.perimeter.events import anonymous_accounts, to_events
 from ueba.investigate.perimeter.flags import find_flags
@@ -44,11 +46,11 @@ def draw_up(
     Raises WorkspaceError for a name that no event of that time has to do with; an indicator may be
     unknown."""
     whole = Log.of(raw.events(workspace.lake, since, until, workspace.memory_limit, columns=COLUMNS))
-    aliases, listed = _from_entity_tables(workspace)
-    origins = find_origins(workspace, whole, aliases, names, indicators)
+    identities = identity.read(workspace.lake)
+    origins = find_origins(workspace, whole, identities, names, indicators)
     succeeded = ~equals(whole.table["outcome"], "failure")
     log = whole.where(succeeded)
-    flags, anonymous = find_flags(workspace, log), anonymous_accounts(log, listed)
+    flags, anonymous = find_flags(workspace, log), anonymous_accounts(log, _anonymous(identities))
     events = to_events(log, origins.met[succeeded] >= 0, flags.incident >= 0, anonymous)
     spreads = reach.reach(events, *_beginnings(log, origins.present, since), hops)
     _, confirmed, possible = spreads
@@ -68,12 +70,9 @@ def draw_up(
     )
 
 
-def _from_entity_tables(workspace: Workspace) -> tuple[dict[str, str], set[str]]:
-    """Aliases to names, and the accounts that are listed as anonymous."""
-    table = lake.read_entities(workspace.lake)
-    entities = table.select(["name", "account_kind", "aliases"]).to_pylist() if table else []
-    aliases = {alias["name"]: row["name"] for row in entities for alias in row["aliases"]}
-    return aliases, {row["name"] for row in entities if row["account_kind"] == "anonymous"}
+def _anonymous(identities: Sequence[Identity]) -> set[str]:
+    """The accounts that the lake knows as anonymous, whatever their names."""
+    return {each.name for each in identities if each.account_kind == "anonymous"}
 
 
 def _beginnings(log: Log, origins: Sequence[Entity], since: dt.datetime) -> tuple[Ints, Ints]:

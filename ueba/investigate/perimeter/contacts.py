@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from ueba.contracts.entity import Entity
-from ueba.investigate.names import Origin, mails_in
+from ueba.investigate.indicators import Origin, mails_in
 from ueba.investigate.perimeter.log import Log, codes_of
 from ueba.investigate.perimeter.reach import Ints
 

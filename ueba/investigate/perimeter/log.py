@@ -15,7 +15,7 @@ import pandas as pd
 import pyarrow as pa
 
 from ueba.contracts.entity import Entity
-from ueba.investigate.names import is_address
+from ueba.investigate.indicators import is_address
 from ueba.investigate.perimeter.reach import Bools, Ints
 
 _EDGE = ("time", "user", "actor", "source", "target", "target_kind")

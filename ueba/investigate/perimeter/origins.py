@@ -4,18 +4,23 @@ with."""
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import ibis
 import ibis.expr.types as ir
 
 from ueba.contracts.entity import Entity
+from ueba.contracts.names import Identity
+from ueba.errors import WorkspaceError
 from ueba.ingest import lake
-from ueba.investigate.names import Names, Origin, is_address
+from ueba.ingest.identity.entities import names as lake_names
+from ueba.investigate.indicators import Origin, is_address, origins
+from ueba.investigate.names import EntityIndex
 from ueba.investigate.perimeter.contacts import find_contacts
 from ueba.investigate.perimeter.log import Log, codes_of
 from ueba.investigate.perimeter.reach import Ints
+from ueba.text import plain
 from ueba.workspace import Workspace
 
 
@@ -35,37 +40,54 @@ class Origins:
 def find_origins(
     workspace: Workspace,
     log: Log,
-    aliases: Mapping[str, str],
+    identities: Sequence[Identity],
     names: Sequence[str],
     indicators: Sequence[str],
 ) -> Origins:
-    """aliases: another name of an entity -> the name that events have
+    """Where a perimeter of names and indicators begins. identities: of the lake
 
-    Raises WorkspaceError for a name that no event has to do with."""
-    known = Names.of(_entities(log), aliases)
-    asked = [(name, known.origins(name)) for name in names]
-    listed = [(name, known.origins(name, is_attacker=True)) for name in indicators]
+    Raises WorkspaceError for a name that no event has to do with, or that may be of several entities."""
+    entities, addresses = _entities(log), _addresses(log)
+    index = EntityIndex(lake_names(workspace.lake, workspace.memory_limit) | {*entities}, identities)
+    asked = [(name, origins(index, addresses, name)) for name in names]
+    listed = [(name, origins(index, addresses, name, is_attacker=True)) for name in indicators]
     every = list(dict.fromkeys(origin for _, found in (*asked, *listed) for origin in found))
     met, hit = find_contacts(log, every)
-    seen = {*known.exact, *hit}
+    seen = {*entities, *(Entity("address", address) for address in addresses), *hit}
 
-    def absent(origins: Sequence[Origin]) -> bool:
-        return seen.isdisjoint((origin.kind, origin.name) for origin in origins)
+    def absent(found: Sequence[Origin]) -> bool:
+        return seen.isdisjoint((origin.kind, origin.name) for origin in found)
 
     for name, found in asked:
         if absent(found):
-            raise known.unknown(name, _last_seen(workspace, known.spellings(name)))
-    entities = dict.fromkeys(Entity(origin.kind, origin.name) for origin in every)
-    present = [entity for entity in entities if entity in seen]
+            raise WorkspaceError(_absent(workspace, index, name))
+    unique = dict.fromkeys(Entity(origin.kind, origin.name) for origin in every)
+    present = [entity for entity in unique if entity in seen]
     return Origins(every, present, [name for name, found in listed if absent(found)], met)
 
 
 def _entities(log: Log) -> set[Entity]:
-    """All that events name; an address also where the log has it for a resource."""
+    """All accounts and places in events, actors too, which edges do not have."""
+    return {*(Entity("user", name) for name in log.accounts), *log.places}
+
+
+def _addresses(log: Log) -> set[str]:
+    """All addresses in events; one also where the log has it for a resource."""
     texts = [*codes_of(log.table["source_ip"])[0], *codes_of(log.table["target_ip"])[0]]
-    texts += [place.name for place in log.places]
-    addresses = (Entity("address", text) for text in texts if is_address(text))
-    return {*(Entity("user", name) for name in log.accounts), *log.places, *addresses}
+    return {text for text in (*texts, *(place.name for place in log.places)) if is_address(text)}
+
+
+def _absent(workspace: Workspace, index: EntityIndex, text: str) -> str:
+    """The message for a name that no event of the time has to do with."""
+    entities = index.lookup(text)
+    last = _last_seen(workspace, [entity.name for entity in entities])
+    if last is None:
+        return index.unknown(text)
+    name, day = last
+    return (
+        f"nothing had to do with {plain(name)} in this time; it was last seen on {day}, begin with an earlier"
+        " --since"
+    )
 
 
 def _last_seen(workspace: Workspace, names: Sequence[str]) -> tuple[str, dt.date] | None:

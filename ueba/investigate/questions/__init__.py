@@ -39,7 +39,7 @@ hop, and no pattern has a variable length.
 Leaves out pictures, and queries of one's own: those are `ueba graph query`.
 """
 
-from ueba.investigate.questions.answers import ask, last_day, unknown
+from ueba.investigate.questions.answers import ask, last_day, name_entities, unknown_incident
 from ueba.investigate.questions.files import Parameter, Question, load, names, parse
 from ueba.investigate.questions.parameters import LAST, check, values
 
@@ -51,8 +51,9 @@ __all__ = [
     "check",
     "last_day",
     "load",
+    "name_entities",
     "names",
     "parse",
-    "unknown",
+    "unknown_incident",
     "values",
 ]

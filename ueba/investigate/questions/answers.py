@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from ueba.contracts.entity import Entity
+from ueba.contracts.names import Identity
 from ueba.errors import WorkspaceError
+from ueba.investigate.names import CLOSE, KINDS, EntityIndex, did_you_mean
 from ueba.investigate.questions.files import Question
 
 if TYPE_CHECKING:
@@ -17,21 +20,15 @@ if TYPE_CHECKING:
 LAST_DAY = """OPTIONAL MATCH (i:Incident) WITH max(i.day) AS scored
 OPTIONAL MATCH (d:LoadedDay) WITH scored, max(d.day) AS loaded RETURN scored, loaded"""
 
-_PLACE = ("Machine|Resource", "no machine or resource is called {}")
-_NAMED = {  # by type of parameter: the labels that a value names, and the message if no node has the name
-    "user": ("User", "no account is called {}"),
-    "machine": ("Machine", "no machine is called {}"),
-    "place": _PLACE,
-    "places": _PLACE,
-    "entity": ("User|Machine|Resource", "no account, machine or resource is called {}"),
-    "incident": ("Incident", "no incident's id begins with {}"),
+_NAMED = {  # by type of parameter: the kinds of entities that a value names
+    "user": ("user",),
+    "machine": ("machine",),
+    "place": ("machine", "resource"),
+    "places": ("machine", "resource"),
+    "entity": KINDS,
 }
-# Names close to one that was written: they contain it, or begin with the same two letters.
-_CLOSE = """MATCH (n:%s) WITH coalesce(n.name, n.id) AS name
-WITH name, toLower(name) AS lower WHERE lower STARTS WITH $begins OR lower CONTAINS $written
-RETURN name ORDER BY CASE WHEN lower CONTAINS $written THEN 0 ELSE 1 END,
-  abs(size(name) - size($written)), name LIMIT 1000"""
-FEW = 3  # names that a message offers
+_LABELS = {"user": "User", "machine": "Machine", "resource": "Resource"}
+_EVERY_NAME = 100_000_000  # the limit of rows of a query that reads the names of all nodes
 
 
 def ask(
@@ -57,26 +54,48 @@ def last_day(store: Store) -> tuple[str, str]:
     return (scored, "scored") if scored is not None else (loaded, "loaded")
 
 
-def unknown(store: Store, question: Question, parameters: Mapping[str, Any]) -> list[str]:
-    """For an empty answer: a sentence for each name among the parameters that no node has, with close
-    names."""
-    sentences = []
+def name_entities(
+    store: Store, question: Question, parameters: Mapping[str, Any], identities: Sequence[Identity] = ()
+) -> dict[str, Any]:
+    """The parameters, with each name as the graph has it.
+
+    identities: whose aliases may be written instead
+    Raises WorkspaceError for a name that no node has, or that may be of several."""
+    named = dict(parameters)
+    index: EntityIndex | None = None
     for parameter in question.parameters:
-        if parameter.type in _NAMED:
-            value = parameters[parameter.name]
-            for name in value if isinstance(value, list) else [value]:
-                sentences += _unless_found(store, parameter.type, name)
-    return sentences
+        kinds = _NAMED.get(parameter.type, ())
+        value = parameters[parameter.name]
+        texts = value if isinstance(value, list) else [value]
+        if kinds and not all(_is_node(store, kinds, text) for text in texts):
+            index = index or index_of(store, identities)
+            found = [index.find(text, kinds)[0].name for text in texts]
+            named[parameter.name] = found if isinstance(value, list) else found[0]
+    return named
 
 
-def _unless_found(store: Store, type_: str, name: str) -> list[str]:
-    """The sentence about a name, none if a node has it."""
-    labels, message = _NAMED[type_]
-    written = name.lower()
-    found = store.query(_CLOSE % labels, {"written": written, "begins": written[:2]})
-    names: list[str] = found["name"].tolist() if len(found) else []
-    if any(other.startswith(name) if type_ == "incident" else other == name for other in names):
-        return []
-    close = [other for other in names if written in other.lower()] or difflib.get_close_matches(name, names)
-    hint = f"; did you mean {', '.join(map(repr, close[:FEW]))}?" if close else ""
-    return [f"{message.format(repr(name))} in the graph{hint}"]
+def _is_node(store: Store, kinds: Sequence[str], name: str) -> bool:
+    """Whether a node has exactly this name."""
+    queries = (f"MATCH (n:{_LABELS[kind]} {{name: $name}}) RETURN n.name AS name" for kind in kinds)
+    return any(len(store.query(query, {"name": name}, limit=1)) for query in queries)
+
+
+def index_of(store: Store, identities: Sequence[Identity] = ()) -> EntityIndex:
+    """All names in the graph."""
+    names = set()
+    for kind, label in _LABELS.items():
+        found = store.query(f"MATCH (n:{label}) RETURN n.name AS name", limit=_EVERY_NAME)
+        names |= {Entity(kind, name) for name in (found["name"] if len(found) else ())}
+    return EntityIndex(names, identities)
+
+
+def unknown_incident(store: Store, question: Question, parameters: Mapping[str, Any]) -> str | None:
+    """For an empty answer: the message that no incident's id begins as a parameter says, with close ids; None
+    if one does, or no parameter is an incident."""
+    written = next((parameters[each.name] for each in question.parameters if each.type == "incident"), None)
+    found = store.query("MATCH (i:Incident) RETURN i.id AS id", limit=_EVERY_NAME) if written else ()
+    ids = sorted(found["id"]) if len(found) else []
+    if written is None or any(id_.startswith(written) for id_ in ids):
+        return None
+    close = [id_ for id_ in ids if written in id_] or difflib.get_close_matches(written, ids)
+    return f"no incident's id begins with {written!r} in the graph.{did_you_mean(close[:CLOSE])}"
