@@ -356,9 +356,9 @@ def test_a_lake_of_another_version_says_what_to_do(tmp_path, name):
         path.write_text(path.read_text().replace(f'"lake_version": {LAKE_VERSION}', '"lake_version": 2'))
     if name != "index.json":
         (root / "index.json").unlink()
-    with pytest.raises(WorkspaceError, match="ingest its log files again"):
+    with pytest.raises(WorkspaceError, match="`ueba ingest` its log files again"):
         everything(root)
-    with pytest.raises(WorkspaceError, match="ingest its log files again"):
+    with pytest.raises(WorkspaceError, match="`ueba ingest` its log files again"):
         ingest(tmp_path / "a", "lanl", root)
 
 

@@ -108,8 +108,8 @@ def test_a_path_that_is_not_there_does_not_stop_the_others(tmp_path):
     reports = ingest_all([logs[0], missing, logs[1]], "lanl", tmp_path / "ws/lake")
     assert [(each.file, each.already_ingested, bool(each.problem)) for each in reports] == [
         (logs[0], True, False),
-        (missing, False, True),
         (logs[1], True, False),
+        (missing, False, True),
     ]
 
 
@@ -117,7 +117,7 @@ def test_a_path_that_is_not_there_does_not_stop_the_others(tmp_path):
 def test_an_argument_that_names_no_file_has_a_report(tmp_path, argument):
     (tmp_path / "folder").mkdir()
     log = text(tmp_path, "log", LANL)
-    (wrong, right) = ingest_all([str(tmp_path / argument), log], "auto", tmp_path / "lake")
+    (right, wrong) = ingest_all([str(tmp_path / argument), log], "auto", tmp_path / "lake")
     assert wrong.file == str(tmp_path / argument) and wrong.problem.startswith(f"{wrong.file}: ")
     assert right.events == 1
     result = run(tmp_path, "ingest", str(tmp_path / argument), code=1)

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import TypeVar
 
@@ -47,33 +48,28 @@ def ingest_all(
 
     The same content twice changes nothing; the order of files and what they repeat of each other does not
     matter. A file that cannot be read, or is not there, does not stop the others: its report says why.
+    Returns the reports of files in order, then those of arguments that name no file.
+
     progress: of the file of a name; notify: receives messages about skipped files
 
     Raises UsageError if the log format is unknown."""
     if log_format != AUTO:
         sources.find(log_format, options.log)  # an unknown format is one error, not one of each file
-    missing = [path for path in paths if _problem(path)]
-    if paths and len(missing) == len(paths):  # no lake for a misspelt name
-        return [IngestReport(file=files.shown(path), problem=_problem(path)) for path in missing]
-    found = (file for path in paths for file in _files(path, notify))
-    return batch.ingest(found, log_format, root, options, progress)
+    failed: list[IngestReport] = []
+    found = _files(paths, notify, failed)
+    first = next(found, None)
+    if first is None:  # a misspelt name makes no lake
+        return failed
+    return [*batch.ingest(chain([first], found), log_format, root, options, progress), *failed]
 
 
-def _problem(path: str) -> str | None:
-    """Why a path cannot be read, as far as that is known before anything is read."""
-    try:
-        files.check(path)
-    except InputError as problem:
-        return str(problem)
-    return None
-
-
-def _files(path: str, notify: Callable[[str], None]) -> Iterator[File]:
-    """The files that an argument names, the last of them one that cannot be opened if it names none."""
-    try:
-        yield from files.find(path, notify)
-    except InputError as problem:
-        yield files.broken(files.shown(path), str(problem))
+def _files(paths: Sequence[str], notify: Callable[[str], None], failed: list[IngestReport]) -> Iterator[File]:
+    """The files that arguments name. An argument that names none gets a report in `failed`."""
+    for path in paths:
+        try:
+            yield from files.find(path, notify)
+        except InputError as problem:
+            failed.append(IngestReport(file=files.shown(path), problem=str(problem)))
 
 
 def ingest(
