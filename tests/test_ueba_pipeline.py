@@ -330,7 +330,9 @@ def test_bad_files_leave_the_workspace_as_it_was(workspace: Workspace, logs: Pat
     }
     for name, content in bad.items():
         (tmp_path / name).write_bytes(content)
-        assert name in run(workspace.root, "ingest", str(tmp_path / name), "--log-format", "lanl", code=1).output
+        assert (
+            name in run(workspace.root, "ingest", str(tmp_path / name), "--log-format", "lanl", code=1).output
+        )
     run(workspace.root, "ingest", str(logs / "all.txt.gz"), "--log-format", "nonsense", code=2)
     assert {path: path.read_bytes() for path in workspace.lake.rglob("*") if path.is_file()} == before
 

@@ -52,7 +52,7 @@ def whole(least: int, most: int) -> Kind:
     def read(value: Any) -> int:
         if isinstance(value, bool) or not isinstance(value, int | str):
             raise ValueError
-        return within(int(value), least, most)
+        return int(within(int(value), least, most))
 
     return Kind(f"a whole number from {least:,} to {most:,}", read)
 
@@ -63,7 +63,7 @@ def number(least: float, most: float) -> Kind:
     def read(value: Any) -> float:
         if isinstance(value, bool) or not isinstance(value, int | float | str):
             raise ValueError
-        return within(float(value), least, most)
+        return float(within(float(value), least, most))
 
     return Kind(f"a number from {least:g} to {most:,g}", read)
 

@@ -19,7 +19,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ueba.cli.common import common, echo
+from ueba.cli.common import common
+from ueba.cli.common import echo as echo
 from ueba.text import in_a_cell, plain
 
 if TYPE_CHECKING:

@@ -27,7 +27,7 @@ from ueba.ingest import batch, sources
 from ueba.ingest.batch import DEFAULTS, IngestOptions
 from ueba.ingest.reading import find as files
 from ueba.ingest.reading.feed import Feed, Progress
-from ueba.ingest.reading.stream import File
+from ueba.ingest.reading.stream import File, printable_name
 from ueba.ingest.sources import AUTO, Options
 
 __all__ = ["IngestOptions", "IngestReport", "Options", "events_of", "ingest", "ingest_all"]
@@ -69,7 +69,7 @@ def _files(paths: Sequence[str], notify: Callable[[str], None], failed: list[Ing
         try:
             yield from files.find(path, notify)
         except InputError as problem:
-            failed.append(IngestReport(file=files.shown(path), problem=str(problem)))
+            failed.append(IngestReport(file=printable_name(path), problem=str(problem)))
 
 
 def ingest(

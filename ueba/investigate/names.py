@@ -90,7 +90,7 @@ class EntityIndex:
     def _one_each(self, text: str, kinds: Sequence[str], table: Mapping[Key, list[Entity]]) -> list[Entity]:
         """The entity of each kind that a table has under a text. Raises WorkspaceError if it has several of
         one kind."""
-        found = []
+        found: list[Entity] = []
         for kind in kinds:
             entities = {each for form in forms(text, kind) for each in table.get((kind, form), ())}
             if len(entities) > 1:

@@ -80,7 +80,7 @@ def train(
     positive, calibrating = split(days, config.train)
     history, examples, held_out = History(config.history.half_life_days), [], []
     rng = np.random.default_rng(config.train.seed)
-    for done, edges in enumerate(walk(root, history, days[0], until, learning)):
+    for done, edges in enumerate(walk(root, history, days[0], until, config.ingest.memory_limit, learning)):
         progress("read", done, len(days))
         p_values = lessons.p_values(edges.table, learning.excluded(edges.day))
         if edges.day in calibrating:

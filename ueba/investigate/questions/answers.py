@@ -93,9 +93,11 @@ def unknown_incident(store: Store, question: Question, parameters: Mapping[str, 
     """For an empty answer: the message that no incident's id begins as a parameter says, with close ids; None
     if one does, or no parameter is an incident."""
     written = next((parameters[each.name] for each in question.parameters if each.type == "incident"), None)
-    found = store.query("MATCH (i:Incident) RETURN i.id AS id", limit=_EVERY_NAME) if written else ()
+    if written is None:
+        return None
+    found = store.query("MATCH (i:Incident) RETURN i.id AS id", limit=_EVERY_NAME)
     ids = sorted(found["id"]) if len(found) else []
-    if written is None or any(id_.startswith(written) for id_ in ids):
+    if any(id_.startswith(written) for id_ in ids):
         return None
     close = [id_ for id_ in ids if written in id_] or difflib.get_close_matches(written, ids)
     return f"no incident's id begins with {written!r} in the graph.{did_you_mean(close[:CLOSE])}"
