@@ -173,6 +173,9 @@ def keep(ranked: Ranked, prepared: Prepared, folder: Path) -> None:
     """Incidents of one budget and their edges, as a backtest writes them: `scripts/found FOLDER labels.csv`
     reads both."""
     import numpy as np
+    import pyarrow as pa
+
+    from ueba import files
 
     listed = ranked.listed[ranked.listed["budget"] == KEPT_BUDGET]
     places = np.array([*prepared.places, None], object)  # the last one for -1
@@ -181,9 +184,7 @@ def keep(ranked: Ranked, prepared: Prepared, folder: Path) -> None:
         source=places[listed["source"]],
         target=places[listed["target"]],
     )
-    folder.mkdir(parents=True, exist_ok=True)
-    edges[["day", "user", "source", "target", "surprise", "p_value", "incident"]].to_parquet(
-        folder / "edges.parquet", index=False
-    )
+    columns = ["day", "user", "source", "target", "surprise", "p_value", "incident"]
+    files.write_parquet(folder / "edges.parquet", pa.Table.from_pandas(edges[columns], preserve_index=False))
     incidents = listed[["day", "incident", "rank", "score"]].drop_duplicates("incident")
-    incidents.to_parquet(folder / "incidents.parquet", index=False)
+    files.write_parquet(folder / "incidents.parquet", pa.Table.from_pandas(incidents, preserve_index=False))

@@ -14,6 +14,7 @@ import json
 import uuid
 from typing import Any
 
+from ueba import files
 from ueba.contracts.perimeter import Perimeter, ReachedEntity
 from ueba.investigate.export.cases import address
 from ueba.text import plain
@@ -112,5 +113,5 @@ def _object(kind: str, about: str, made: str, **content: Any) -> dict[str, Any]:
 
 
 def _time(time: dt.datetime) -> str:
-    """UTC, whether it says so or not."""
-    return (time.astimezone(dt.UTC) if time.tzinfo else time).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"
+    """As STIX has it, in UTC with milliseconds."""
+    return files.iso_utc(time, "milliseconds")
