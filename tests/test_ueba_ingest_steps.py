@@ -60,7 +60,7 @@ def test_temporary_tables_are_seen_by_their_cursor_alone(connection, path):
 
 
 def test_a_parameter_that_is_not_given_is_a_fault(connection, path):
-    with pytest.raises(KeyError, match="least"):
+    with pytest.raises(duckdb.InvalidInputException, match="least"):
         steps.run(connection, steps.read(path), {"less": 5})
 
 
