@@ -824,9 +824,10 @@ def test_a_machine_and_a_resource_of_one_name_are_two(store: Store) -> None:
     ]
     inside = incident_of(edges, reasons=(ODD,), model=MODEL)
     try:
-        for item, table in graph.day_tables(pa.Table.from_pylist(rows), date):
+        day_edges = pa.Table.from_pylist(rows, table(D20).schema)  # a column of nulls alone has no type
+        for item, part in graph.day_tables(day_edges, date):
             load: Any = store.load_nodes if hasattr(item, "label") else store.load_relationships
-            load(item, table)
+            load(item, part)
         graph.write_findings(store, Findings(date, scored_table(edges), (inside,)), {})
         assert ask(store, "unresolved-sources", f"day={day}") == [
             ("twin", "machine", 1, 2, 0, at("09:00", day), at("09:00", day), ["zoe"]),
@@ -1041,8 +1042,8 @@ def test_the_command_prints_the_answer_and_tells_which_day(connected: None) -> N
         }
     ]  # fmt: skip
     assert result.stderr.splitlines() == [
-        f"day: {D20}, the last one scored",
-        "cut at 1 rows; --limit takes more",
+        f"day: {D20}, the last day scored",
+        "cut at 1 rows; --limit changes that",
     ]
     table = run("user-day", "--param", "user=alice", "--param", f"day={D20}")
     assert table.stderr == "" and "RemoteInteractive" in table.stdout and "first seen" in table.stdout

@@ -56,7 +56,7 @@ def draw_up(
     _, confirmed, possible = spreads
     exposures = reach.exposed(events, possible.on)
     reached = classes.reached(log, flags, spreads, exposures, {*origins.present})
-    known = {*origins.present, *(row.entity for row in reached)}
+    listed = {*origins.present, *(row.entity for row in reached)}
     return Perimeter(
         since=since,
         until=until,
@@ -66,7 +66,7 @@ def draw_up(
         reached=tuple(reached),
         exposed=tuple(rows.exposure_rows(log, exposures)),
         touched=tuple(rows.touch_rows(log, confirmed, possible)),
-        not_reached=tuple(sorted(classes.everything(log, possible.on, anonymous) - known)),
+        not_reached=tuple(sorted(classes.everything(log, possible.on, anonymous) - listed)),
     )
 
 
