@@ -37,6 +37,19 @@ def test_without_groups_broad_users_would_be_flagged_more() -> None:
     assert (p[broadest] <= 0.01).mean() > 0.02
 
 
+def test_p_is_the_share_of_scores_as_high_counting_itself() -> None:
+    """Of four scores and the edge itself: two equal scores count as high, and no p is 0."""
+    p = p_in_group(np.array([1.0, 2.0, 2.0, 4.0]), np.array([0.5, 1.0, 2.0, 3.0, 4.0, 9.0]))
+    assert p == pytest.approx([5 / 5, 5 / 5, 4 / 5, 2 / 5, 2 / 5, 1 / 5])
+
+
+def test_the_tail_begins_where_counting_ends() -> None:
+    """Of the scores 0 to 999 the last 19 stand for the tail. They lie evenly, 10 above 980 on average, so the
+    tail is exponential with that scale."""
+    p = p_in_group(np.arange(1000.0), np.array([980.0, 980.0 + 1e-9, 1020.0, 1e6]))
+    assert p == pytest.approx([21 / 1001, 20 / 1001, 20 / 1001 * np.exp(-4.0), 1e-12])
+
+
 def test_p_orders_as_surprise_does() -> None:
     rng = np.random.default_rng(1)
     calibration = Calibration.empty().extended(np.ones(5000), rng.exponential(size=5000), day=0)

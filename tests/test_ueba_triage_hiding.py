@@ -90,8 +90,8 @@ def test_a_day_on_which_nothing_changes_is_not_written(folder: Path, monkeypatch
 
 
 def test_a_dry_run_counts_and_keeps_nothing(folder: Path) -> None:
-    """i2 goes on both days; of i1 only ann's edge matches, on both days."""
-    chosen = parsed(rule("a", 'user = "ann"'), rule("c", 'user = "carl"'))
+    """i2 goes on both days; of i1 only ann's edge matches, on both days; eve is in no incident."""
+    chosen = parsed(*(rule(user, f'user = "{user}"') for user in ("ann", "carl", "eve")))
     run = hiding.dry_run(folder, chosen, {"i2": "true", "i1": "true"}, [DAY, LATER])
     assert (run.days, run.incidents, len(run.hidden), run.marked) == (2, 6, 2, 2)
     assert [incident.id for incident in run.true] == ["i2", "i2"]

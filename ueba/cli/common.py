@@ -80,14 +80,13 @@ def pass_settings(function: Callable[..., Any]) -> Callable[..., Any]:
 def settings() -> Settings:
     """Of the call in progress. Raises ConfigError."""
     from ueba import config
-    from ueba.cli import output
     from ueba.workspace import Workspace
 
     asked = common()
     found, sources = config.load(asked.config, os.environ)
     unknown = config.unknown_variables(os.environ)
-    if unknown:
-        output.note(f"ignored, as no setting has this name: {', '.join(unknown)}; see `ueba config show`")
+    if unknown and not asked.quiet:
+        echo(f"ignored, as no setting has this name: {', '.join(unknown)}; see `ueba config show`", err=True)
     for name, source in sources.items():
         log.info("setting %s from %s", name, source)
     return Settings(Workspace(asked.workspace, found.ingest.memory_limit), found, sources)
