@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 
 import pytest
@@ -234,7 +235,8 @@ def test_an_alias_that_is_learned_later_makes_earlier_days_anew(tmp_path):
     read(tmp_path / "b", late, early)
     assert users(tmp_path / "a") == {"alice@corp", "bob@corp"}
     assert everything(tmp_path / "a") == everything(tmp_path / "b")
-    assert before["2026-02-01"] == after["2026-02-01"] and before["2026-03-01"] != after["2026-03-01"]
+    assert before[dt.date(2026, 2, 1)] == after[dt.date(2026, 2, 1)]
+    assert before[dt.date(2026, 3, 1)] != after[dt.date(2026, 3, 1)]
 
 
 def test_tables_are_spelt_as_events_are(tmp_path):
