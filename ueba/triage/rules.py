@@ -193,7 +193,7 @@ def _span(row: Mapping[str, Any], where: str) -> tuple[dt.datetime | None, dt.da
 def _time(row: Mapping[str, Any], key: str, where: str, of_day: dt.time) -> dt.datetime:
     value = row[key]
     if isinstance(value, dt.datetime):
-        return value if value.tzinfo is None else value.astimezone(dt.UTC).replace(tzinfo=None)
+        return files.utc(value)
     if isinstance(value, dt.date):
         return dt.datetime.combine(value, of_day)
     raise UsageError(

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from ueba import files
 from ueba.contracts.drawing import Drawing
 
 
@@ -23,5 +24,4 @@ def write(drawing: Drawing, path: Path, title: str) -> None:
     from ueba.investigate.draw.svg import svg
 
     text = svg(drawing, title) if path.suffix.lower() == ".svg" else page(drawing, title)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text, encoding="utf-8")
+    files.write_text(path, text)

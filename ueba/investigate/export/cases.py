@@ -29,7 +29,7 @@ from ueba.contracts.explanation import Expected, Explanation
 from ueba.contracts.incident import Incident
 from ueba.contracts.scored import ScoredEdge
 from ueba.contracts.verdict import Verdict
-from ueba.files import aware
+from ueba.files import aware, iso_utc
 from ueba.ingest import raw
 from ueba.investigate.explain import kept
 from ueba.investigate.explain.words import would_be_normal
@@ -276,7 +276,7 @@ def users(case: Case) -> list[str]:
 
 def iso(time: dt.datetime) -> str:
     """With microseconds and Z."""
-    return time.astimezone(dt.UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return iso_utc(time, "microseconds")
 
 
 def incident_fields(case: Case) -> dict[str, Any]:

@@ -15,6 +15,7 @@ import uuid
 from typing import Any
 
 from ueba.contracts.perimeter import Perimeter, ReachedEntity
+from ueba.files import iso_utc
 from ueba.investigate.export.cases import address
 from ueba.text import plain
 
@@ -113,4 +114,4 @@ def _object(kind: str, about: str, made: str, **content: Any) -> dict[str, Any]:
 
 def _time(time: dt.datetime) -> str:
     """UTC, whether it says so or not."""
-    return (time.astimezone(dt.UTC) if time.tzinfo else time).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"
+    return iso_utc(time, "milliseconds")

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from ueba import words
+from ueba.files import aware
 from ueba.investigate.export import cases
 from ueba.investigate.export.cases import Case
 from ueba.text import plain
@@ -82,7 +83,7 @@ def rows(case: Case) -> Iterator[dict[str, Any]]:
 
 def _at(time: dt.datetime, what: str, message: str) -> dict[str, Any]:
     stamp = {
-        "datetime": time.astimezone(dt.UTC).isoformat(timespec="microseconds"),
+        "datetime": aware(time).isoformat(timespec="microseconds"),
         "timestamp": (time - EPOCH) // MICROSECOND,
     }
     return {"message": message, **stamp, "timestamp_desc": what}

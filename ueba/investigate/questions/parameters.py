@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from ueba import files
 from ueba.errors import UsageError
 from ueba.investigate.questions.files import TYPES, Parameter, Question
 
@@ -89,8 +90,7 @@ def _finite(text: str) -> float:
 
 def _time(text: str) -> str:
     """UTC without zone, as in the graph."""
-    time = dt.datetime.fromisoformat(text)
-    return (time.astimezone(dt.UTC) if time.tzinfo else time).replace(tzinfo=None).isoformat()
+    return files.utc(text).isoformat()
 
 
 _READERS: dict[str, Callable[[str], Any]] = {
