@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 from typing import TypeVar
 
@@ -48,7 +48,8 @@ def ingest_all(
 
     The same content twice changes nothing; the order of files and what they repeat of each other does not
     matter. A file that cannot be read, or is not there, does not stop the others: its report says why.
-    Returns the reports of files in order, then those of arguments that name no file.
+    Returns the reports of files in order, then those of arguments that name no file. Without paths it makes
+    the edges again by what entity tables say.
 
     progress: of the file of a name; notify: receives messages about skipped files
 
@@ -57,10 +58,10 @@ def ingest_all(
         sources.find(log_format, options.log)  # an unknown format is one error, not one of each file
     failed: list[IngestReport] = []
     found = _files(paths, notify, failed)
-    first = next(found, None)
-    if first is None:  # a misspelt name makes no lake
+    first = list(islice(found, 1))
+    if failed and not first:  # a misspelt name makes no lake
         return failed
-    return [*batch.ingest(chain([first], found), log_format, root, options, progress), *failed]
+    return [*batch.ingest(chain(first, found), log_format, root, options, progress), *failed]
 
 
 def _files(paths: Sequence[str], notify: Callable[[str], None], failed: list[IngestReport]) -> Iterator[File]:

@@ -65,14 +65,6 @@ def find(argument: str, notify: Callable[[str], None] = lambda message: None) ->
         notify(f"{printable_name(argument)}: {message}")
 
 
-def check(argument: str) -> None:
-    """Raises InputError if a path does not exist, before anything is read. Patterns and addresses are looked
-    up when they are read."""
-    is_path = argument != "-" and "://" not in argument and not glob.has_magic(argument)
-    if is_path and not os.path.lexists(argument):
-        raise InputError(f"{printable_name(argument)}: No such file or directory")
-
-
 def named(argument: str, skipped: Counter[str]) -> Iterator[File]:
     """The files that an argument names; an archive is one file."""
     if argument == "-":

@@ -16,6 +16,7 @@ from typing import Any
 
 from ueba import files
 from ueba.contracts.perimeter import Perimeter, ReachedEntity
+from ueba.files import iso_utc
 from ueba.investigate.export.cases import address
 from ueba.text import plain
 
@@ -113,5 +114,5 @@ def _object(kind: str, about: str, made: str, **content: Any) -> dict[str, Any]:
 
 
 def _time(time: dt.datetime) -> str:
-    """As STIX has it, in UTC with milliseconds."""
-    return files.iso_utc(time, "milliseconds")
+    """UTC, whether it says so or not."""
+    return iso_utc(time, "milliseconds")
