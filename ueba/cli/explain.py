@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 import click
 
 from ueba.cli import output
-from ueba.cli.common import Settings, command, common, pass_settings
+from ueba.cli.common import Settings, command, pass_settings
 from ueba.cli.options import Day, format_option, numbers_option, picture_option
+from ueba.cli.terminal import common
 from ueba.contracts import versions
 from ueba.text import plain
 

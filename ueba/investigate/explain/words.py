@@ -62,9 +62,7 @@ def summary(explained: ExplainedIncident, numbers: bool = False, zone: dt.tzinfo
     )
 
 
-def _about(
-    explained: ExplainedEdge, with_usual: bool, numbers: bool, zone: dt.tzinfo
-) -> list[str]:
+def _about(explained: ExplainedEdge, with_usual: bool, numbers: bool, zone: dt.tzinfo) -> list[str]:
     edge, explanation = explained.edge, explained.explanation
     if explanation is None:
         reasons = "; ".join(words.sentence(reason, numbers) for reason in edge.reasons)
