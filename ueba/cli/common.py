@@ -17,46 +17,24 @@ import sys
 import time
 import zoneinfo
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import update_wrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from ueba.cli.terminal import KEY, WORKSPACE, Common, common, echo, note, silence
 from ueba.errors import ConfigError, UebaError, UsageError
 
 if TYPE_CHECKING:
     from ueba.config import Config, Sources
     from ueba.workspace import Workspace
 
-WORKSPACE = Path("ueba-workspace")
-_KEY = "ueba.cli.common"  # in the `meta` that all contexts of one call share
 log = logging.getLogger("ueba.cli")
 
 
-# --- what was asked for -------------------------------------------------------------------------------------
-
-
-@dataclass
-class Common:
-    """The common options of one call. sources: option -> where its value comes from, if it was given."""
-
-    workspace: Path = WORKSPACE
-    config: Path | None = None
-    quiet: bool = False
-    verbose: int = 0  # 1: INFO, 2: DEBUG
-    no_color: bool = False
-    timezone: zoneinfo.ZoneInfo = field(default_factory=lambda: zoneinfo.ZoneInfo("UTC"))
-    sources: dict[str, str] = field(default_factory=dict)
-
-
-def common() -> Common:
-    """The common options of the call in progress; the defaults outside of one."""
-    context = click.get_current_context(silent=True)
-    if context is None:
-        return Common()
-    return context.meta.setdefault(_KEY, Common())  # type: ignore[no-any-return]
+# --- settings ----------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -85,8 +63,8 @@ def settings() -> Settings:
     asked = common()
     found, sources = config.load(asked.config, os.environ)
     unknown = config.unknown_variables(os.environ)
-    if unknown and not asked.quiet:
-        echo(f"ignored, as no setting has this name: {', '.join(unknown)}; see `ueba config show`", err=True)
+    if unknown:
+        note(f"ignored, as no setting has this name: {', '.join(unknown)}; see `ueba config show`")
     for name, source in sources.items():
         log.info("setting %s from %s", name, source)
     return Settings(Workspace(asked.workspace, found.ingest.memory_limit), found, sources)
@@ -117,7 +95,7 @@ def remember(ctx: click.Context, param: click.Parameter, value: Any) -> None:
     source = ctx.get_parameter_source(param.name or "")
     if source is None or source.name not in ("COMMANDLINE", "ENVIRONMENT"):
         return
-    asked: Common = ctx.meta.setdefault(_KEY, Common())
+    asked: Common = ctx.meta.setdefault(KEY, Common())
     name = str(param.name)
     setattr(asked, name, getattr(asked, name) + value if name == "verbose" else value)
     is_variable = source.name == "ENVIRONMENT"
@@ -297,22 +275,6 @@ def may_end_early() -> Iterator[None]:
     except KeyboardInterrupt:
         echo("\ninterrupted", err=True)
         raise click.exceptions.Exit(130) from None
-
-
-def silence(stream: Any) -> None:
-    """Send what is still written to a stream nowhere."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, stream.fileno())
-    os.close(nowhere)
-
-
-def echo(text: str, *, err: bool = False, end: str = "\n") -> None:
-    """Print text. If nobody reads any more, the command goes on without printing, and its exit code stays its
-    own."""
-    try:
-        click.echo(text + end, err=err, nl=False, color=False if common().no_color else None)
-    except BrokenPipeError:
-        silence(sys.stderr if err else sys.stdout)
 
 
 class Echo(logging.Handler):

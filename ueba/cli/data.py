@@ -184,7 +184,12 @@ def print_reports(reports: Sequence[IngestReport], output_format: str) -> None:
     output.table([each._asdict() for each in report.reasons(reports)], report.ReasonTotals._fields)
     for each in reports:
         for begin, end in each.gaps:
-            output.echo(f"{each.file}: no event from {begin} to {end}, where many were to be expected")
+            output.echo(f"{each.file}: no event from {span(begin, end)}, where many were to be expected")
+
+
+def span(begin: dt.datetime | None, end: dt.datetime | None) -> str:
+    """Two times in the zone of the output; empty without events."""
+    return "" if begin is None or end is None else f"{output.moment(begin)} to {output.moment(end)}"
 
 
 def print_report(each: IngestReport) -> None:
@@ -195,7 +200,7 @@ def print_report(each: IngestReport) -> None:
     )
     if each.days:
         output.echo(
-            f"  {each.format}, {each.first} to {each.last}; {each.users:,} users, {each.targets:,} targets"
+            f"  {each.format}, {span(each.first, each.last)}; {each.users:,} users, {each.targets:,} targets"
         )
     if each.repeated:
         output.echo(f"  {each.repeated:,} events are there more than once, and count once")
@@ -206,7 +211,7 @@ def print_report(each: IngestReport) -> None:
     for reason, count in each.notes.items():
         output.echo(f"  assumed {count:,}: {reason}, as {each.examples[reason]}")
     for begin, end in each.gaps:
-        output.echo(f"  no event from {begin} to {end}, where many were to be expected")
+        output.echo(f"  no event from {span(begin, end)}, where many were to be expected")
     if each.unread_fields:
         output.echo(f"  fields that nothing reads: {plain(', '.join(each.unread_fields))[:500]}")
 

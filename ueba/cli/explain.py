@@ -12,6 +12,7 @@ import click
 from ueba.cli import output
 from ueba.cli.common import Settings, command, pass_settings
 from ueba.cli.options import Day, format_option, numbers_option, picture_option
+from ueba.cli.terminal import common
 from ueba.contracts import versions
 from ueba.text import plain
 
@@ -96,10 +97,11 @@ def _show(explained: ExplainedIncident, numbers: bool) -> None:
     """For a person at a terminal."""
     from ueba.investigate.explain import words
 
+    zone = common().timezone
     incident, edges = explained.incident, explained.edges
     output.echo(f"incident {incident.id}")
-    output.echo(output.wrapped(plain(words.summary(explained, numbers))))
-    for name, lines in words.by_edge(explained, numbers).items():
+    output.echo(output.wrapped(plain(words.summary(explained, numbers, zone))))
+    for name, lines in words.by_edge(explained, numbers, zone).items():
         output.echo(f"\n{name}")
         for line in lines:
             output.echo(output.wrapped(plain(f"- {line}")))
@@ -118,7 +120,7 @@ def _show_edges(edges: Sequence[ExplainedEdge], numbers: bool) -> None:
     from ueba import words
 
     more = f"; the strangest {SHOWN} of {len(edges)}, --format jsonl has all" if len(edges) > SHOWN else ""
-    output.echo(f"\nits edges, in the order of time{more}")
+    output.echo(f"\nedges of the incident, in the order of time{more}")
     rows = [
         {
             **{name: getattr(each.edge, name, None) for name in (*TABLE_COLUMNS, *NUMBERS)},

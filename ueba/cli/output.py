@@ -19,8 +19,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ueba.cli.common import common
-from ueba.cli.common import echo as echo
+from ueba.cli.terminal import common, note, warn
+from ueba.cli.terminal import echo as echo
 from ueba.text import in_a_cell, plain
 
 if TYPE_CHECKING:
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     import rich.table
 
     from ueba.progress import Progress
+
+__all__ = ["echo", "note", "warn"]  # printed through this module by the commands
 
 Row = Mapping[str, Any]
 log = logging.getLogger("ueba.cli")
@@ -226,17 +228,6 @@ def wrapped(text: str) -> str:
     return textwrap.fill(
         text, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
     )
-
-
-def note(message: str) -> None:
-    """A line for the person at the terminal, on standard error; `--quiet` leaves it out."""
-    if not common().quiet:
-        echo(message, err=True)
-
-
-def warn(message: str) -> None:
-    """A line that `--quiet` does not leave out."""
-    echo(message, err=True)
 
 
 def note_damage(root: Path) -> None:

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ueba.cli import output
-from ueba.cli.common import Settings, command, common, group, pass_settings
+from ueba.cli.common import Settings, command, group, pass_settings
 from ueba.cli.options import format_option
+from ueba.cli.terminal import common
 from ueba.contracts import versions
 
 if TYPE_CHECKING:

@@ -165,7 +165,7 @@ def log(settings: Settings, first: dt.date | None, last: dt.date | None, output_
     if not rows:
         when = " on these days (of the clock, not of the logs)" if first or last else ""
         output.note(f"no verdict was entered{when}; `ueba triage ID --verdict ...` enters one")
-    output.emit(rows, output_format, versions.VERDICT_LOG, LOG_COLUMNS)
+    output.emit(rows, output_format, versions.VERDICT, LOG_COLUMNS)
 
 
 RULES_FILE = click.Path(dir_okay=False, path_type=Path)

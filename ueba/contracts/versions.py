@@ -19,8 +19,7 @@ EVALUATION = 1  # `ueba evaluate`
 EXPORT = 2  # `ueba export`
 
 # --- decided ------------------------------------------------------------------------------------------------
-VERDICT = 2  # feedback/verdicts.jsonl
-VERDICT_LOG = 1  # `ueba triage log`
+VERDICT = 2  # `ueba triage log`, feedback/verdicts.jsonl
 RULE = 1  # `ueba triage rules`
 RULE_CHANGE = 1  # feedback/rules.jsonl
 

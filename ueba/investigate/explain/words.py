@@ -6,7 +6,7 @@ import datetime as dt
 import shlex
 from collections.abc import Sequence
 
-from ueba import words
+from ueba import files, words
 from ueba.contracts.explanation import Counterfactual, Expected, Explanation, Habit, Usual
 from ueba.contracts.incident import Incident
 from ueba.contracts.scored import ScoredEdge
@@ -36,37 +36,40 @@ def sentences(explained: ExplainedIncident, numbers: bool = False) -> list[str]:
     return found
 
 
-def by_edge(explained: ExplainedIncident, numbers: bool = False) -> dict[str, list[str]]:
-    """The sentences about each of the strangest edges, by its name."""
+def by_edge(
+    explained: ExplainedIncident, numbers: bool = False, zone: dt.tzinfo = dt.UTC
+) -> dict[str, list[str]]:
+    """The sentences about each of the strangest edges, by its name. zone: of the times in them"""
     found: dict[str, list[str]] = {}
     users: set[str] = set()  # whose usual behaviour was described
     for edge in explained.edges[:MOST_EDGES]:
-        found[edge.name] = _about(edge, edge.edge.user not in users, numbers)
+        found[edge.name] = _about(edge, edge.edge.user not in users, numbers, zone)
         users.add(edge.edge.user)
     return found
 
 
-def summary(explained: ExplainedIncident, numbers: bool = False) -> str:
-    """The incident in one sentence."""
+def summary(explained: ExplainedIncident, numbers: bool = False, zone: dt.tzinfo = dt.UTC) -> str:
+    """The incident in one sentence. zone: of the times in it"""
     incident, edges = explained.incident, [each.edge for each in explained.edges]
     users = list(dict.fromkeys(edge.user for edge in edges))
-    first, last = min(edge.first_seen for edge in edges), max(edge.last_seen for edge in edges)
+    first = files.aware(min(edge.first_seen for edge in edges)).astimezone(zone)
+    last = files.aware(max(edge.last_seen for edge in edges)).astimezone(zone)
     score = f" (score {incident.score:.1f} nats, p {incident.p_value:.2g})" if numbers else ""
     return (
         f"{_named(users)} made {words.counted(len(edges), 'strange edge')} between {first:%Y-%m-%d %H:%M:%S} and"
-        f" {last:%H:%M:%S} UTC; rank {incident.rank} of {incident.day}:"
+        f" {last:%H:%M:%S} {zone}; rank {incident.rank} of {incident.day}:"
         f" {words.rarity(incident.once_in_days)}{score}."
     )
 
 
-def _about(explained: ExplainedEdge, with_usual: bool, numbers: bool) -> list[str]:
+def _about(explained: ExplainedEdge, with_usual: bool, numbers: bool, zone: dt.tzinfo) -> list[str]:
     edge, explanation = explained.edge, explained.explanation
     if explanation is None:
         reasons = "; ".join(words.sentence(reason, numbers) for reason in edge.reasons)
-        return [_what_happened(edge, numbers), f"{reasons}."]
+        return [_what_happened(edge, numbers, zone), f"{reasons}."]
     carried = [f"{edge.user} was also strange on the days before."] if edge.carry_over >= LEAST_NATS else []
     return [
-        _what_happened(edge, numbers),
+        _what_happened(edge, numbers, zone),
         *(_new(habit) for habit in explanation.new),
         *_rare(edge.user, explanation),
         *([usually(edge.user, explanation.expected)] if with_usual and explanation.expected else []),
@@ -80,12 +83,13 @@ def _about(explained: ExplainedEdge, with_usual: bool, numbers: bool) -> list[st
     ]
 
 
-def _what_happened(edge: ScoredEdge, numbers: bool) -> str:
+def _what_happened(edge: ScoredEdge, numbers: bool, zone: dt.tzinfo) -> str:
+    time = files.aware(edge.first_seen).astimezone(zone)
     verb = "tried to reach" if edge.failures == edge.count else "reached"
     start = edge.source or words.UNKNOWN_SOURCE
     detail = f" (surprise {edge.surprise:.1f} nats, p {edge.p_value:.2g})" if numbers else ""
     return (
-        f"{edge.user} {verb} {edge.target} from {start} at {edge.first_seen:%H:%M:%S}, {_times(edge)};"
+        f"{edge.user} {verb} {edge.target} from {start} at {time:%H:%M:%S}, {_times(edge)};"
         f" {words.rarity(edge.once_in_days)}{detail}."
     )
 

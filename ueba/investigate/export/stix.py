@@ -14,7 +14,6 @@ import json
 import uuid
 from typing import Any
 
-from ueba import files
 from ueba.contracts.perimeter import Perimeter, ReachedEntity
 from ueba.files import iso_utc
 from ueba.investigate.export.cases import address

@@ -1,0 +1,66 @@
+"""What the user asked of the terminal, and the only functions that print.
+
+A reader may leave early, as `head` does: the command then goes on without printing, and its exit code stays
+its own.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import zoneinfo
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import click
+
+WORKSPACE = Path("ueba-workspace")
+KEY = "ueba.cli.terminal"  # in the `meta` that all contexts of one call share
+
+
+@dataclass
+class Common:
+    """The common options of one call. sources: option -> where its value comes from, if it was given."""
+
+    workspace: Path = WORKSPACE
+    config: Path | None = None
+    quiet: bool = False
+    verbose: int = 0  # 1: INFO, 2: DEBUG
+    no_color: bool = False
+    timezone: zoneinfo.ZoneInfo = field(default_factory=lambda: zoneinfo.ZoneInfo("UTC"))
+    sources: dict[str, str] = field(default_factory=dict)
+
+
+def common() -> Common:
+    """The common options of the call in progress; the defaults outside of one."""
+    context = click.get_current_context(silent=True)
+    if context is None:
+        return Common()
+    return context.meta.setdefault(KEY, Common())  # type: ignore[no-any-return]
+
+
+def silence(stream: Any) -> None:
+    """Send what is still written to a stream nowhere."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)
+
+
+def echo(text: str, *, err: bool = False, end: str = "\n") -> None:
+    """Print text."""
+    try:
+        click.echo(text + end, err=err, nl=False, color=False if common().no_color else None)
+    except BrokenPipeError:
+        silence(sys.stderr if err else sys.stdout)
+
+
+def note(message: str) -> None:
+    """A line for the person at the terminal, on standard error; `--quiet` leaves it out."""
+    if not common().quiet:
+        warn(message)
+
+
+def warn(message: str) -> None:
+    """A line on standard error that `--quiet` does not leave out."""
+    echo(message, err=True)
