@@ -11,11 +11,16 @@ import duckdb
 import ibis
 import pandas as pd
 import pyarrow as pa
+import pyarrow.parquet as pq
 import sqlglot
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from ingest_world import event, read
 
-from ueba.ingest import edges, events, identity
+from ueba.contracts import daily_edge
+from ueba.contracts import event as contract
+from ueba.contracts.edge import Edge
+from ueba.ingest import edges, events, identity, lake
 
 
 def table(rows: list[dict], schema: ibis.Schema = events.SCHEMA) -> ibis.Table:
@@ -96,6 +101,30 @@ def test_daily_compiles_for_spark(rows):
     with duckdb.connect() as connection:
         connection.register("events", pa.Table.from_pylist(rows, schema=edges.WITNESSED.to_pyarrow()))
         assert counted(connection.sql(back).to_arrow_table().to_pylist()) == oracle(rows)
+
+
+def columns(schema: pa.Schema) -> list[tuple[str, pa.DataType]]:
+    return [(field.name, field.type) for field in schema]
+
+
+def test_tables_of_the_lake_are_those_of_the_contracts(tmp_path):
+    """Names, types and order of columns, of events and evidence that have every kind of value."""
+    lines = [event("09:00:00", "alice@corp", "ws1", "srv1", logon_type="Network", auth_package="NTLM")]
+    lines += [event("09:00:00", "bob", None, "share", target_kind="resource", action="share_access")]
+    read(tmp_path, [*lines, "broken"])
+    root, days = tmp_path / "lake", (dt.date(2026, 3, 2), dt.date(2026, 3, 2))
+    (stored,) = lake.stored(root, *days)
+    for table in (pq.read_table(stored), lake.read(root, *days, "1GB")):
+        assert columns(table.schema) == columns(daily_edge.SCHEMA) and len(table) == 2
+    pairs = lake.read_pairs(root, *days, "1GB")
+    none = lake.read_pairs(root, dt.date.min, dt.date.min, "1GB")
+    assert columns(pairs.schema) == columns(none.schema) == columns(daily_edge.PAIR_SCHEMA)
+    assert (len(pairs), len(none)) == (2, 0)
+    (folder,) = root.glob("events/*")
+    kept = pa.schema([contract.SCHEMA.field(name) for name in (*contract.KEPT, "dropped", "note", "line")])
+    rows = pq.read_table(folder, partitioning=None)
+    assert columns(rows.schema) == [*columns(kept), ("example", pa.string()), ("file", pa.int32())]
+    assert daily_edge.PAIR == ("day", *Edge._fields)
 
 
 def evaluate(function, values: list[str | None]) -> list:

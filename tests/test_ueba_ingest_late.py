@@ -74,3 +74,15 @@ def test_an_event_with_an_identity_is_there_once(tmp_path):
     )
     assert short(tmp_path, "count") == [("alice@corp", "ws1", "srv1", 2)]
     assert (report.lines, report.events, report.repeated, report.edges) == (2, 2, 1, 1)
+
+
+def test_every_step_can_be_looked_at(tmp_path, monkeypatch, capfd):
+    """Two overlapping files with aliases and witnesses: the second ingest takes every step."""
+    lines = [line(number) for number in range(6)]
+    read(tmp_path, lines)
+    monkeypatch.setenv("UEBA_SHOW_SQL", "1")
+    read(tmp_path, [*lines[:3], line(7)])
+    shown = capfd.readouterr().err
+    steps = ("batch_rows", "dropped_records", "days", "batch_evidence", "evidence", "user_alias")
+    steps += ("day_record", "day_unique", "day_resolved", "witnessed", "day_edges", "entity")
+    assert [name for name in steps if f"-- step: {name}\n" not in shown] == []

@@ -9,6 +9,7 @@ import json
 import re
 from pathlib import Path
 
+import duckdb
 import msgspec
 import pytest
 from click.testing import CliRunner, Result
@@ -18,7 +19,8 @@ from ueba.cli import main
 from ueba.contracts import report as contract
 from ueba.contracts.manifest import Span
 from ueba.errors import WorkspaceError
-from ueba.ingest import ingest_all, lake, report, silence
+from ueba.ingest import ingest_all, lake, report, silence, tally
+from ueba.ingest.tally import Day, Reason, Tally
 
 HOUR = dt.timedelta(hours=1)
 LANL = "5,U1@DOM1,U1@DOM1,C1,C2,Kerberos,Network,LogOn,Success\n"
@@ -101,7 +103,7 @@ def test_a_path_that_is_not_there_does_not_stop_the_others(tmp_path):
     """One file of three is missing: the other two are in the lake, the exit code is 1."""
     logs = [text(tmp_path, name, LANL.replace("5,", f"{n},", 1)) for n, name in enumerate(("a", "b"))]
     missing = str(tmp_path / "none")
-    result = run(tmp_path, "ingest", logs[0], missing, logs[1], "--format", "lanl", code=1)
+    result = run(tmp_path, "ingest", logs[0], missing, logs[1], "--log-format", "lanl", code=1)
     assert f"{missing}: No such file" in result.stderr
     assert result.stdout.count("1 events") == 2
     assert lake.size(tmp_path / "ws/lake", dt.date(1970, 1, 1)) == 1
@@ -269,6 +271,43 @@ def test_a_damaged_manifest_is_named_with_what_to_do(tmp_path, old, new):
     path.write_text(path.read_text().replace(old, new, 1))
     with pytest.raises(WorkspaceError, match=f"^{re.escape(str(path))}: .*`ueba ingest` its log files again"):
         lake.manifests(tmp_path / "lake")
+
+
+def test_the_tally_of_two_files_by_hand():
+    """File 0: two events with one identity, an hour apart and at the same time; one with a note; one dropped
+    record. File 1: evidence alone."""
+    columns = "file, time, user, source, target, action, event_id, witness, dropped, note, line, example"
+    rows = [
+        "(0, TIMESTAMP '2026-03-02 09:00', 'a', 's', 't', 'logon', '7', 'host', NULL, NULL, 1, NULL)",
+        "(0, TIMESTAMP '2026-03-02 09:00', 'a', 's', 't', 'logon', '7', NULL, NULL, NULL, 2, NULL)",
+        "(0, TIMESTAMP '2026-03-02 10:00', 'b', NULL, 't', NULL, '7', NULL, NULL, 'year guessed', 3, 'x')",
+        "(0, NULL, NULL, NULL, NULL, NULL, NULL, NULL, 'no user', 'year guessed', 4, 'y')",
+        "(1, TIMESTAMP '2026-03-03 11:30', 'a', NULL, 't', 'privilege', NULL, NULL, NULL, NULL, 1, NULL)",
+    ]
+    quoted = columns.replace("user", '"user"')
+    with duckdb.connect() as connection:
+        found = tally.count(connection, f"(VALUES {', '.join(rows)}) AS rows({quoted})")
+    nine, ten = dt.datetime(2026, 3, 2, 9), dt.datetime(2026, 3, 2, 10)
+    last = dt.datetime(2026, 3, 3, 11, 30)
+    assert found == {
+        0: Tally(
+            dropped=[Reason("no user", 1, "y", 4)],
+            notes=[Reason("year guessed", 1, "x", 3)],
+            days=[Day(nine.date(), nine, ten, 3, 3, 1, 0)],
+            repeated=1,
+            users=2,
+            sources=1,
+            targets=1,
+            hours={nine: 2, ten: 1},
+        ),
+        1: Tally(
+            days=[Day(last.date(), last, last, 1, 0, 0, 1)],
+            users=1,
+            targets=1,
+            hours={last.replace(minute=0): 1},
+        ),
+    }
+    assert (found[0].records, found[0].events) == (4, 3)
 
 
 def test_totals_by_format_and_by_reason():

@@ -197,9 +197,11 @@ def counted(witnessed: str) -> str:
 
 
 def make_day_events(connection: duckdb.DuckDBPyConnection, day: dt.date, parts: Parts) -> str:
-    """Make temporary tables of the events of a day: each once, resolved, views of one logon merged. Needs the
-    tables of `entities.resolve`. Returns SQL that reads them as a table, columns `edges.WITNESSED`, `line` and
-    `origin` (the digest of the file); valid until the next call with the same connection."""
+    """Make temporary tables of the events of a day: each once, resolved, views of one logon merged.
+
+    Needs the tables of `entities.resolve`. Returns SQL that reads the events as a table, columns
+    `edges.WITNESSED`, `line` and `origin` (the digest of the file); valid until the next call with the same
+    connection."""
 
     def step(name: str, sql: str) -> str:
         run(connection, [Step(name, sql)], temporary=True)
@@ -220,7 +222,8 @@ def records(day: dt.date, parts: Parts) -> str:
     """SQL: the events of a day as they were read."""
     return "\nUNION ALL ".join(
         f"SELECT {COLUMNS}, line, '{part.file.digest}' AS origin FROM {rows_in(part.folder)}"
-        f" WHERE file = {part.number} AND dropped IS NULL AND time >= DATE '{day}' AND time < DATE '{day}' + 1"
+        f" WHERE file = {part.number} AND dropped IS NULL"
+        f" AND time >= DATE '{day}' AND time < DATE '{day}' + 1"
         for part in parts
     )
 

@@ -1,8 +1,8 @@
 """Daily edges as expressions: events counted.
 
 The columns are those of `ueba.contracts.daily_edge`. `daily` adds up: the edges of several sets of events
-are the sum of their edges. It is one Ibis expression, so that DuckDB runs it on one machine, and Ibis compiles it
-to Spark SQL as well (dialect `databricks`; its `pyspark` has no bit_or).
+are the sum of their edges. It is one Ibis expression, so that DuckDB runs it on one machine, and Ibis
+compiles it to Spark SQL as well (dialect `databricks`; its `pyspark` has no bit_or).
 """
 
 from __future__ import annotations

@@ -71,8 +71,8 @@ def reporters(
     with lake.connect(memory_limit) as connection:
         build.gather_evidence(connection, root)
         rows = connection.execute(
-            "SELECT name, other, day + to_hours(hour), sum(count)::BIGINT, min(first), max(last) FROM evidence"
-            " WHERE kind = 'reporter' AND day <= $until"
+            "SELECT name, other, day + to_hours(hour), sum(count)::BIGINT, min(first), max(last)"
+            " FROM evidence WHERE kind = 'reporter' AND day <= $until"
             f" AND day > (SELECT max(day) FROM evidence WHERE day <= $until) - {window_days:d}"
             " GROUP BY ALL ORDER BY 1, 2, 3",
             {"until": until or dt.date.max},
