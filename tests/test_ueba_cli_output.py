@@ -102,12 +102,10 @@ def test_a_wide_table_is_whole_in_a_file(monkeypatch: pytest.MonkeyPatch) -> Non
     def probe() -> None:
         output.wide_table(headings, [[f"value-{number}" for number in range(41)]])
 
-    lines = CliRunner().invoke(probe, []).stdout.splitlines()
-    assert [line.split() for line in lines if "row" in line] == [
-        ["row", *(f"heading-{n}" for n in range(40))]
-    ]
-    assert [f"second-{n}" for n in range(40)] in [line.split() for line in lines]
-    assert [f"value-{n}" for n in range(41)] in [line.split() for line in lines]
+    lines = [line.split() for line in CliRunner().invoke(probe, []).stdout.splitlines()]
+    assert [f"heading-{n}" for n in range(40)] in lines
+    assert ["row", *(f"second-{n}" for n in range(40))] in lines
+    assert [f"value-{n}" for n in range(41)] in lines
 
 
 @pytest.mark.parametrize("options", [["--no-color"], []])

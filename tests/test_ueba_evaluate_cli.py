@@ -13,6 +13,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from ueba.cli import main
+from ueba.contracts import versions
 
 QUICK = ("--rows", "first-seen", "--rows", "cache", "--rows", "linear", "--seeds", "1", "--jobs", "2")
 DAYS = ("--train-until", "2026-01-13")
@@ -108,6 +109,7 @@ def test_campaigns_are_hidden_in_a_copy_of_the_own_lake(logs: Path) -> None:
     before = [(path, path.stat().st_mtime_ns) for path in files(logs / "lake")]
     shown = run(logs, "evaluate", "--rows", "cache", "--per-kind", "1", "--format", "jsonl")
     (record,) = (json.loads(line) for line in shown.stdout.splitlines())
+    assert record["schema_version"] == versions.EVALUATION
     assert record["row"] == "cache" and record["days"] == 3 and record["seeds"] == 1
     assert 5 <= record["campaigns"] <= 10 and set(record["campaigns_by_kind"].values()) == {1}
     assert 0 < record["found_50"] <= record["campaigns"]

@@ -17,6 +17,7 @@ from ingest_world import event, write
 
 from ueba.cli import main
 from ueba.contracts import report as contract
+from ueba.contracts import versions
 from ueba.contracts.manifest import Span
 from ueba.errors import WorkspaceError
 from ueba.ingest import ingest_all, lake, report, silence, tally
@@ -43,7 +44,7 @@ def test_what_a_file_is_is_seen_by_its_content(tmp_path):
     (found,) = json.loads(run(tmp_path, "ingest", log, "--format", "json").stdout)
     assert (found["format"], found["lines"], found["events"], found["edges"]) == ("lanl", 3, 3, 1)
     assert (
-        found["dropped"] == {} and found["clock"] == {} and found["schema_version"] == contract.SCHEMA_VERSION
+        found["dropped"] == {} and found["clock"] == {} and found["schema_version"] == versions.INGEST_REPORT
     )
 
 
@@ -362,5 +363,5 @@ def test_lost_records_and_doubtful_clocks():
     assert found.lost == {"no user": 2, "time before 1970": 3}
     assert found.clock == {"time before 1970": 3, "year guessed": 7}
     stored = found.to_dict()
-    assert stored["clock"] == found.clock and stored["schema_version"] == contract.SCHEMA_VERSION
+    assert stored["clock"] == found.clock and stored["schema_version"] == versions.INGEST_REPORT
     assert json.loads(json.dumps(stored)) == stored

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from ueba.contracts.incident import SCHEMA_VERSION as INCIDENT_VERSION
+from ueba.contracts import versions
 from ueba.contracts.incident import Incident
 from ueba.contracts.reason import (
     Burst,
@@ -30,7 +30,6 @@ from ueba.contracts.reason import (
 if TYPE_CHECKING:
     from ueba.contracts.scored import ScoredEdge
 
-EDGE_VERSION = 2  # of a scored edge as JSON
 VERBS = {"user_target": "reached", "user_source": "acted from", "source_target": "reached"}
 MOST_DAYS = 1000  # rarer than once in so many days is not said: a model is calibrated by far fewer
 UNKNOWN_SOURCE = "an unknown machine"
@@ -166,7 +165,7 @@ def incident_json(incident: Incident) -> dict[str, Any]:
     """An incident as it is printed, JSON values only."""
     fields: dict[str, Any] = msgspec.to_builtins(incident)
     return {
-        "schema_version": INCIDENT_VERSION,
+        "schema_version": versions.INCIDENT,
         **fields,
         "reasons": reasons_json(incident.reasons),
         "headline": headline(incident.reasons),
@@ -176,4 +175,4 @@ def incident_json(incident: Incident) -> dict[str, Any]:
 def edge_json(edge: ScoredEdge) -> dict[str, Any]:
     """A scored edge as it is printed, JSON values only."""
     fields: dict[str, Any] = msgspec.to_builtins(edge)
-    return {"schema_version": EDGE_VERSION, **fields, "reasons": reasons_json(edge.reasons)}
+    return {"schema_version": versions.SCORED_EDGE, **fields, "reasons": reasons_json(edge.reasons)}

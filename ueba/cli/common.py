@@ -131,7 +131,7 @@ def common_options(is_root: bool) -> list[click.Option]:
             variable="UEBA_TIMEZONE",
             type=Zone(),
             help="Zone of times in tables and text.",
-            more="  JSON and CSV are in UTC.  [default: UTC; variable: UEBA_TIMEZONE]",
+            more="  JSON, CSV and the limits of days are in UTC.  [default: UTC; variable: UEBA_TIMEZONE]",
         ),
         option("-q", "--quiet", is_flag=True, help="Print results, warnings and errors only."),
         option("-v", "--verbose", count=True, help="Log what is done; -vv logs more."),

@@ -69,25 +69,36 @@ def explain(
       ueba explain 20260121-3fa9c1d2 --picture incident.html
     """
     from ueba import findings
-    from ueba.investigate import draw
-    from ueba.investigate.draw.incident import incident_drawing
     from ueba.investigate.explain import incident as explaining
-    from ueba.investigate.explain import words
 
     incident = findings.find_incident(settings.workspace.findings, incident_id)
     explained = explaining.explained(settings.workspace, incident)
-    if picture is not None:  # before the output: whoever reads that through a pipe may close it early
-        drawing = incident_drawing([each.edge for each in explained.edges])
-        draw.write(drawing, picture, f"incident {incident.id}")
-        output.note(f"picture: {picture}")
+    if picture is not None:
+        _draw(explained, picture)
     if output_format == "table":
         _show(explained, numbers)
-        return
+    else:
+        _emit(explained, numbers, output_format)
+
+
+def _draw(explained: ExplainedIncident, picture: Path) -> None:
+    from ueba.investigate import draw
+    from ueba.investigate.draw.incident import incident_drawing
+
+    drawing = incident_drawing([each.edge for each in explained.edges])
+    draw.write(drawing, picture, f"incident {explained.incident.id}")
+    output.note(f"picture: {picture}")
+
+
+def _emit(explained: ExplainedIncident, numbers: bool, output_format: str) -> None:
+    """For programs: JSON has a record with all facts, the others a row for each edge."""
+    from ueba.investigate.explain import incident as explaining
+    from ueba.investigate.explain import words
+
     record = explaining.to_json(explained, words.sentences(explained, numbers))
-    if output_format == "json":
-        output.emit([record], "json", versions.EXPLANATION)
-        return
-    rows = [{"incident": incident.id, **edge} for edge in record["edges"]]
+    rows = [record]
+    if output_format != "json":
+        rows = [{"incident": explained.incident.id, **edge} for edge in record["edges"]]
     if output_format == "csv":
         rows = [{**row, "sentences": [each["sentence"] for each in row["reasons"]]} for row in rows]
     output.emit(rows, output_format, versions.EXPLANATION, EDGE_COLUMNS)

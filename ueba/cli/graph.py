@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import os
+from typing import TYPE_CHECKING
 
 import click
 
@@ -11,6 +12,9 @@ from ueba.cli import output
 from ueba.cli.common import Settings, group, pass_settings
 from ueba.cli.options import bounds_options, format_option, span_options
 from ueba.contracts import versions
+
+if TYPE_CHECKING:
+    from ueba.memory import Memory
 
 
 @group()
@@ -37,26 +41,32 @@ def load(settings: Settings, first: dt.date | None, last: dt.date | None) -> Non
     Example:
       ueba graph load --from 2026-01-01 --to 2026-01-14
     """
-    from ueba import graph as graphs
-    from ueba import stages
     from ueba.memory import Memory
 
     memory = Memory(settings.workspace, settings.config)
     last = last or memory.last_day()
     first = first or last - dt.timedelta(days=settings.config.graph.window_days)
-    with (
-        settings.workspace.locked(),
-        output.progress() as report,
-        graphs.connect(settings.workspace, settings.config, os.environ) as store,
-    ):
-        counts = graphs.load(store, memory, first, last, report)
-        known = stages.entity_context(memory) if memory.model_facts else None
-        counts["SIMILAR_TO"] = graphs.write_similar(store, known, report)
+    counts = load_days(memory, first, last)
     days = counts.pop("days")
     if not days:
         output.note(f"the lake has no days from {first} to {last}; `ueba doctor` says which it has")
     rows = ", ".join(f"{rows:,} {name}" for name, rows in counts.items())
     output.note(f"{days} days; rows written, a name once for each of its days: {rows}")
+
+
+def load_days(memory: Memory, first: dt.date, last: dt.date) -> dict[str, int]:
+    """Load days into the graph. Returns the number of days, and of rows by label or relationship."""
+    from ueba import graph as graphs
+    from ueba import stages
+
+    with (
+        memory.workspace.locked(),
+        output.progress() as report,
+        graphs.connect(memory.workspace, memory.config, os.environ) as store,
+    ):
+        counts = graphs.load(store, memory, first, last, report)
+        known = stages.entity_context(memory) if memory.model_facts else None
+        return {**counts, "SIMILAR_TO": graphs.write_similar(store, known, report)}
 
 
 @graph.command()
@@ -75,7 +85,7 @@ def query(
     limit: int,
     output_format: str,
 ) -> None:
-    """Ask the graph in CYPHER. It can only read: the server refuses anything else.
+    """Ask the graph in CYPHER. Queries only read: the server refuses to write.
 
     \b
     Example:

@@ -117,31 +117,27 @@ def _show(facts: dict[str, Any]) -> None:
         )
     )
     _show_identity(facts)
-    output.echo(
-        "\nin each role: distinct partners ever, share of a day's partners that are new, new partners a day"
-    )
-    roles = [{**role, "role": f"{role['role']} {role['partner']}s"} for role in facts["roles"]]
-    output.table(roles, ROLE_COLUMNS)
-    output.echo("with whom on most days (decayed)")
-    usual = [
-        {"role": f"{role['role']} {role['partner']}s", **partner}
-        for role in facts["roles"]
-        for partner in role["usual"]
-    ]
-    output.table(usual, ("role", "name", "days", "last_seen"))
-    held = [
-        {"role": f"{role['role']} {role['partner']}s", "name": name}
-        for role in facts["roles"]
-        for name in role["quarantined"]
-    ]
-    if held:
-        output.echo("met once, in a strange edge, and so news until it comes again")
-        output.table(held)
+    _show_roles([{**role, "role": f"{role['role']} {role['partner']}s"} for role in facts["roles"]])
     output.echo(f"most like it, by {facts['nearest_by']}")
     output.table(facts["nearest"], ("name", "similarity", "shared", "breadth"))
     output.echo("why its novelties count less or more")
     for sentence in facts["why"]:
         output.echo(f"- {plain(sentence)}")
+
+
+def _show_roles(roles: Sequence[dict[str, Any]]) -> None:
+    """An entity's partners in each role, for example as the user of targets."""
+    output.echo(
+        "\nin each role: distinct partners ever, share of a day's partners that are new, new partners a day"
+    )
+    output.table(roles, ROLE_COLUMNS)
+    output.echo("with whom on most days (decayed)")
+    usual = [{"role": role["role"], **partner} for role in roles for partner in role["usual"]]
+    output.table(usual, ("role", "name", "days", "last_seen"))
+    quarantined = [{"role": role["role"], "name": name} for role in roles for name in role["quarantined"]]
+    if quarantined:
+        output.echo("met once, in a strange edge, and so news until it comes again")
+        output.table(quarantined)
 
 
 def _show_identity(facts: dict[str, Any]) -> None:
@@ -158,11 +154,11 @@ def _show_identity(facts: dict[str, Any]) -> None:
     if facts["aliases"] or facts["addresses"]:
         output.echo("\nalso known as, and how we know")
         names = [{"name": each["name"], "why": each["why"]} for each in facts["aliases"]]
-        held = [
+        addresses = [
             {"name": each["address"], **{key: each[key] for key in ("why", "since", "until")}}
             for each in facts["addresses"]
         ]
-        output.table([*names, *held], ("name", "why", "since", "until"))
+        output.table([*names, *addresses], ("name", "why", "since", "until"))
 
 
 def sparkline(shares: Sequence[float]) -> str:

@@ -89,41 +89,40 @@ def _installed() -> list[dict[str, str]]:
 
 
 def _kept(settings: Settings) -> list[dict[str, str]]:
-    from ueba.detect.score.detector import Detector
-    from ueba.errors import WorkspaceError
+    workspace = settings.workspace
+    return [_disk(workspace), _lake(workspace), _model(workspace), _scored(workspace), _decided(workspace)]
+
+
+def _disk(workspace: Workspace) -> dict[str, str]:
+    """Whether there is room where the workspace is, or will be."""
+    root = workspace.root.absolute()
+    place = next(folder for folder in (root, *root.parents) if folder.exists())
+    free = shutil.disk_usage(place).free
+    state = "ok" if free > 2**30 else "broken"
+    return {"check": "disk", "state": state, "detail": f"{free / 2**30:.0f} GB free at {place}"}
+
+
+def _lake(workspace: Workspace) -> dict[str, str]:
+    """Which days the lake has."""
     from ueba.ingest import lake
 
-    workspace = settings.workspace
-    place = next(
-        parent
-        for parent in (workspace.root.absolute(), *workspace.root.absolute().parents)
-        if parent.exists()
-    )
-    free = shutil.disk_usage(place).free
-    rows = [
-        {
-            "check": "disk",
-            "state": "ok" if free > 2**30 else "broken",
-            "detail": f"{free / 2**30:.0f} GB free at {place}",
-        }
-    ]
     days = lake.days(workspace.lake)
-    detail = (
-        f"{len(days)} days, {days[0]} to {days[-1]}" if days else "no edges yet; `ueba ingest` a log file"
-    )
-    rows.append({"check": "lake", "state": "ok" if days else "empty", "detail": detail})
+    if not days:
+        return {"check": "lake", "state": "empty", "detail": "no edges yet; `ueba ingest` a log file"}
+    return {"check": "lake", "state": "ok", "detail": f"{len(days)} days, {days[0]} to {days[-1]}"}
+
+
+def _model(workspace: Workspace) -> dict[str, str]:
+    """Whether the model can be read."""
+    from ueba.detect.score.detector import Detector
+    from ueba.errors import WorkspaceError
+
     try:
         facts = Detector.load(workspace.model).facts
-        rows.append({"check": "model", "state": "ok", "detail": f"trained until {facts.trained_until}"})
     except WorkspaceError as reason:
-        rows.append(
-            {
-                "check": "model",
-                "state": "broken" if workspace.model.exists() else "empty",
-                "detail": str(reason),
-            }
-        )
-    return [*rows, _scored(workspace), _decided(workspace)]
+        state = "broken" if workspace.model.exists() else "empty"
+        return {"check": "model", "state": state, "detail": str(reason)}
+    return {"check": "model", "state": "ok", "detail": f"trained until {facts.trained_until}"}
 
 
 def _scored(workspace: Workspace) -> dict[str, str]:

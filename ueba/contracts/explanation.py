@@ -10,10 +10,9 @@ import datetime as dt
 
 import msgspec
 
+from ueba.contracts import versions
 from ueba.contracts.edge import Edge
 from ueba.contracts.reason import Relation
-
-SCHEMA_VERSION = 3
 
 
 class _Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -132,12 +131,12 @@ class _Day(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 def to_json(day: dt.date, explanations: Explanations) -> bytes:
     """A day's explanations as the content of their file."""
-    return msgspec.json.encode(_Day(SCHEMA_VERSION, day, explanations))
+    return msgspec.json.encode(_Day(versions.EXPLANATION, day, explanations))
 
 
 def from_json(content: bytes) -> Explanations:
     """A day's explanations from the content of their file. Raises ValueError if it is not one of this version."""
     day = msgspec.json.decode(content, type=_Day)
-    if day.schema_version != SCHEMA_VERSION:
-        raise ValueError(f"schema version {day.schema_version} instead of {SCHEMA_VERSION}")
+    if day.schema_version != versions.EXPLANATION:
+        raise ValueError(f"schema version {day.schema_version} instead of {versions.EXPLANATION}")
     return day.incidents

@@ -10,9 +10,9 @@ import datetime as dt
 
 import msgspec
 
+from ueba.contracts import versions
 from ueba.contracts.reason import Reasons
 
-SCHEMA_VERSION = 2
 STRANGE_P = 0.02  # an edge with at most this p-value is strange
 
 
@@ -77,12 +77,12 @@ class _Day(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 def to_json(incidents: tuple[Incident, ...]) -> bytes:
     """A day's incidents as the content of their file."""
-    return msgspec.json.format(msgspec.json.encode(_Day(SCHEMA_VERSION, incidents)), indent=1)
+    return msgspec.json.format(msgspec.json.encode(_Day(versions.INCIDENT, incidents)), indent=1)
 
 
 def from_json(content: bytes) -> tuple[Incident, ...]:
     """A day's incidents from the content of their file. Raises ValueError if it is not one of this version."""
     day = msgspec.json.decode(content, type=_Day)
-    if day.schema_version != SCHEMA_VERSION:
-        raise ValueError(f"schema version {day.schema_version} instead of {SCHEMA_VERSION}")
+    if day.schema_version != versions.INCIDENT:
+        raise ValueError(f"schema version {day.schema_version} instead of {versions.INCIDENT}")
     return day.incidents

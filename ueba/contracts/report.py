@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from ueba.contracts import versions
 from ueba.contracts.event import (
     HEADER,
     NOT_A_LOGON,
@@ -19,7 +20,6 @@ from ueba.contracts.event import (
     TIME_TOO_EARLY,
 )
 
-SCHEMA_VERSION = 2
 OF_NO_INTEREST = (NOT_A_LOGON, HEADER)  # reasons that begin so: no event was lost
 # Reasons and notes that begin so: the clock of the machine, or the time zone of the log, is in doubt.
 CLOCK = (
@@ -93,4 +93,4 @@ class IngestReport(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     def to_dict(self) -> dict[str, Any]:
         """JSON values only."""
         values: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(self))
-        return {**values, "clock": self.clock, "schema_version": SCHEMA_VERSION}
+        return {**values, "clock": self.clock, "schema_version": versions.INGEST_REPORT}

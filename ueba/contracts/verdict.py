@@ -17,9 +17,9 @@ from typing import Any, Literal
 
 import msgspec
 
+from ueba.contracts import versions
 from ueba.contracts.edge import Edge
 
-SCHEMA_VERSION = 2
 Word = Literal["true", "benign", "expected", "withdrawn"]
 WORDS: tuple[Word, ...] = ("true", "benign", "expected", "withdrawn")
 
@@ -88,7 +88,7 @@ def to_json(verdict: Verdict) -> dict[str, Any]:
     """A verdict as a line of the log, JSON values only."""
     fields: dict[str, Any] = msgspec.to_builtins(verdict)
     fields["edges"] = [{**row, "pattern": sorted(row["pattern"])} for row in fields["edges"]]
-    return {"schema_version": SCHEMA_VERSION, "verdict_id": verdict.id, **fields}
+    return {"schema_version": versions.VERDICT, "verdict_id": verdict.id, **fields}
 
 
 def from_json(line: bytes) -> Verdict:

@@ -38,4 +38,3 @@ SERVER = 1  # `ueba graph server status`
 # --- the installation ---------------------------------------------------------------------------------------
 SETTING = 1  # `ueba config show`
 CHECK = 1  # `ueba doctor`
-RUN = 1  # runs/*.json

@@ -29,6 +29,7 @@ import numpy as np
 import pandas as pd
 
 from ueba import findings
+from ueba.contracts import versions
 from ueba.contracts.day import KNOWN, MARKS, MISSING, NEW, UNUSUAL, USUAL, DayEdge, UserDay
 from ueba.contracts.drawing import Drawing, Line
 from ueba.contracts.edge import Edge
@@ -42,7 +43,6 @@ from ueba.investigate.names import EntityIndex
 from ueba.tables import records
 from ueba.workspace import Workspace
 
-SCHEMA_VERSION = 1
 WINDOW = dt.timedelta(days=28)
 RARE = 0.2  # share of the like days, below which an edge is unusual
 OFTEN = 0.5  # share of the like days, from which on an edge that is not there is missing
@@ -203,7 +203,7 @@ def sentence(found: UserDay) -> str:
 
 def to_dicts(found: UserDay) -> list[dict[str, Any]]:
     """A row an edge, JSON values only."""
-    day = {"schema_version": SCHEMA_VERSION, "user": found.user, "day": found.day.isoformat()}
+    day = {"schema_version": versions.USER_DAY, "user": found.user, "day": found.day.isoformat()}
     return [{**day, **_to_dict(row, found.like_days)} for row in found.edges]
 
 

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ueba.contracts import versions
 from ueba.contracts.entity import Entity
 from ueba.contracts.names import AddressLease, Identity
 from ueba.detect.past.history import NEVER, USER_KINDS, Floats, History, Ints, date_of, pair_ends
@@ -28,7 +29,6 @@ from ueba.errors import WorkspaceError
 from ueba.investigate import similar
 from ueba.text import plain
 
-SCHEMA_VERSION = 1
 LIST_COLUMNS = ("name", "kind", "breadth", "active_days", "first_seen", "last_seen")
 FEW = 5  # nearest entities, usual partners
 SURPRISES = (0.5, 1.0, 2.0, 4.0, 8.0)  # nats, of which p is told
@@ -187,7 +187,7 @@ def describe(known: EntityContext, entity: EntityId) -> dict[str, Any]:
     judged = _p_values(known, number) if entity.is_user and known.model else []
     kind = _kinds(history, entity.is_user)[number]
     return {
-        "schema_version": SCHEMA_VERSION,
+        "schema_version": versions.ENTITY,
         "name": (history.users if entity.is_user else history.places).names[number],
         "kind": kind,
         "before": known.day.isoformat(),

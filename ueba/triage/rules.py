@@ -29,6 +29,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from ueba import files, spelling
+from ueba.contracts import versions
 from ueba.errors import UsageError
 
 CONDITIONS = ("user", "source", "target", "logon_type", "kind")
@@ -204,7 +205,13 @@ def _time(row: Mapping[str, Any], key: str, where: str, of_day: dt.time) -> dt.d
 def install(root: Path, text: str, who: str, when: dt.datetime, hidden: Sequence[str]) -> None:
     """Make a text the rules of a workspace. Who, when, the text and the incidents it hides are added to
     `feedback/rules.jsonl`."""
-    row = {"schema_version": 1, "who": who, "when": when.isoformat(), "text": text, "hidden": list(hidden)}
+    row = {
+        "schema_version": versions.RULE_CHANGE,
+        "who": who,
+        "when": when.isoformat(),
+        "text": text,
+        "hidden": list(hidden),
+    }
     files.append_json(path(root).with_suffix(".jsonl"), lambda content: row)
     files.write_text(path(root), text)
 

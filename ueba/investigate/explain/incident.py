@@ -10,7 +10,8 @@ from typing import Any
 import msgspec
 
 from ueba import findings, words
-from ueba.contracts.explanation import SCHEMA_VERSION, Explanation
+from ueba.contracts import versions
+from ueba.contracts.explanation import Explanation
 from ueba.contracts.incident import Incident
 from ueba.contracts.scored import ScoredEdge
 from ueba.ingest import raw
@@ -66,7 +67,7 @@ def to_json(explained: ExplainedIncident, sentences: list[str]) -> dict[str, Any
     """JSON values only. sentences: see `words`."""
     return {
         **words.incident_json(explained.incident),
-        "schema_version": SCHEMA_VERSION,
+        "schema_version": versions.EXPLANATION,
         "edges": [_edge_json(edge) for edge in explained.edges],
         "sentences": sentences,
     }

@@ -37,7 +37,6 @@ from ueba.text import plain
 from ueba.triage import log
 from ueba.workspace import Workspace
 
-SCHEMA_VERSION = 2
 LEVELS = ((50.0, "Low"), (75.0, "Medium"), (math.inf, "High"))  # of risk, below
 NATS = 20.0  # of score, after which risk has covered 63 % of its scale
 ATTEMPTS = 5  # failures of an edge that are no mistyping; accounts that failed from one machine that are not one person's

@@ -12,6 +12,7 @@ from __future__ import annotations
 from typing import Any
 
 from ueba import __version__
+from ueba.contracts import versions
 from ueba.investigate.export import cases
 from ueba.investigate.export.cases import Case
 
@@ -108,7 +109,7 @@ def _ours(case: Case) -> dict[str, Any]:
         for edge in case.edges
     ]
     return {
-        "schema_version": cases.SCHEMA_VERSION,
+        "schema_version": versions.EXPORT,
         **cases.incident_fields(case),
         "model": cases.model_fields(case),
         "edges": edges,

@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 
 from ueba import __version__, words
+from ueba.contracts import versions
 from ueba.contracts.edge import Edge
 from ueba.contracts.explanation import Expected
 from ueba.contracts.reason import NewPair
@@ -251,7 +252,7 @@ def _observables(case: Case) -> list[dict[str, Any]]:
 def _unmapped(case: Case) -> dict[str, Any]:
     """What OCSF has no place for."""
     return {
-        "schema_version": cases.SCHEMA_VERSION,
+        "schema_version": versions.EXPORT,
         **cases.incident_fields(case),
         "model": msgspec.to_builtins(case.incident.model),
         "edges_total": len(case.edges),

@@ -18,6 +18,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ueba import words
+from ueba.contracts import versions
 from ueba.investigate.export import cases
 from ueba.investigate.export.cases import Case, CaseEdge
 from ueba.text import plain
@@ -76,7 +77,7 @@ def links(some: Sequence[Case]) -> dict[str, Any]:
             "kind": "Ueba_SameAs",
             "start": {"match_by": "id", "value": node_id((kind, name or ""))},
             "end": match,
-            "properties": {"schemaversion": cases.SCHEMA_VERSION},
+            "properties": {"schemaversion": versions.EXPORT},
         }
         for (kind, name), match in found
     ]
@@ -91,7 +92,7 @@ def node_id(entity: Entity) -> str:
 
 def _node(entity: Entity, by_id: dict[str, Case]) -> dict[str, Any]:
     kind, name = entity
-    properties = {"name": plain(name), "displayname": plain(name), "schemaversion": cases.SCHEMA_VERSION}
+    properties = {"name": plain(name), "displayname": plain(name), "schemaversion": versions.EXPORT}
     if kind == "incident":
         properties |= _of_incident(by_id[name])
     return {"id": node_id(entity), "kinds": [KINDS[kind]], "properties": properties}
@@ -118,7 +119,7 @@ def _edge(kind: str, start: Entity, end: Entity, found: list[tuple[Case, CaseEdg
         "start": {"match_by": "id", "value": node_id(start)},
         "end": {"match_by": "id", "value": node_id(end)},
         "properties": {
-            "schemaversion": cases.SCHEMA_VERSION,
+            "schemaversion": versions.EXPORT,
             "incidents": list(dict.fromkeys(case.id for case, _ in found)),
             "users": sorted({plain(edge.edge.user) for edge in rows}),
             "count": sum(edge.edge.count for edge in rows),

@@ -12,6 +12,7 @@ import io
 from collections.abc import Sequence
 from typing import Any
 
+from ueba.contracts import versions
 from ueba.investigate.export import cases
 from ueba.investigate.export.cases import Case, CaseEdge
 from ueba.text import in_a_cell
@@ -42,7 +43,7 @@ def text(some: Sequence[Case]) -> str:
 
 def _row(case: Case, edge: CaseEdge) -> tuple[Any, ...]:
     return (
-        cases.SCHEMA_VERSION,
+        versions.EXPORT,
         case.id,
         *(cases.incident_fields(case)[name] for name in INCIDENT),
         cases.severity(case),

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from ueba import words
+from ueba.contracts import versions
 from ueba.files import aware
 from ueba.investigate.export import cases
 from ueba.investigate.export.cases import Case
@@ -90,4 +91,4 @@ def _at(time: dt.datetime, what: str, message: str) -> dict[str, Any]:
 
 
 def _common(case: Case) -> dict[str, Any]:
-    return {"schema_version": cases.SCHEMA_VERSION, "incident": case.id}
+    return {"schema_version": versions.EXPORT, "incident": case.id}

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from ueba.contracts import versions
 from ueba.contracts.drawing import Drawing, Line
 from ueba.contracts.entity import Entity
 from ueba.contracts.perimeter import Contact, Exposure, Perimeter, ReachedEntity, Touch
 
-SCHEMA_VERSION = 1
 # The keys of a reached entity, in JSON and as columns.
 COLUMNS = ("entity", "kind", "class", "at", "hops", "via_user", "from", "from_kind", "event", "incident")
 
@@ -16,7 +16,7 @@ COLUMNS = ("entity", "kind", "class", "at", "hops", "via_user", "from", "from_ki
 def to_dict(perimeter: Perimeter) -> dict[str, Any]:
     """All of it, JSON values only."""
     return {
-        "schema_version": SCHEMA_VERSION,
+        "schema_version": versions.PERIMETER,
         "since": perimeter.since.isoformat(),
         "until": perimeter.until.isoformat(),
         "origins": [entity_to_dict(entity) for entity in perimeter.origins],
