@@ -21,7 +21,7 @@ import verdicts
 from detect_world import edge_table
 from scored_world import incident_of, on_day
 from scored_world import table as scored_table
-from small_workspace import CONFIG, DAY, LAST, run, short_training
+from small_workspace import CONFIG, DAY, LAST, day_files, run, short_training
 
 from graphdb import Connection, GraphError
 from graphdb.store import Store
@@ -39,6 +39,7 @@ from ueba.words import sentence
 from ueba.workspace import Workspace
 
 DOCS = (Path(__file__).parent.parent / "docs" / "graph.md").read_text()
+DAYS = 6  # of the small organisation that are in the workspace here
 FIRST, SECOND = dt.date(2024, 5, 1), dt.date(2024, 5, 2)
 MODEL = ModelFacts(dt.date(2024, 4, 1), dt.date(2024, 4, 30), 1, {"10": 9.5})
 REASONS = (RareHour("eve", 6.0), Unknown("source", "pc1"))
@@ -307,18 +308,19 @@ def test_incidents_go_with_their_days_and_keep_nobody(store: Store) -> None:
 
 
 @pytest.fixture(scope="module")
-def scored(trained: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
-    """Its last day scored and then learned, as after a night; with ten machines that were acted from and
+def scored(logs: Path, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    """Six days, the last scored and then learned, as after a night; with ten machines that were acted from and
     never reached."""
     workspace = Workspace(tmp_path_factory.mktemp("scored") / "ws")
-    shutil.copytree(trained.root, workspace.root)
+    more = tmp_path_factory.mktemp("more") / "more.txt"
     at = (LAST - dt.date(1970, 1, 1) - DAY) // dt.timedelta(seconds=1)
     lines = [f"{at + n},U{n % 3}@X,U{n % 3}@X,K{n},C{n % 2},NTLM,Network,LogOn,Success\n" for n in range(10)]
-    (workspace.root / "more.txt").write_text("".join(lines))
+    more.write_text("".join(lines))
     memory = Memory(workspace, CONFIG)
-    stages.read(memory, [str(workspace.root / "more.txt")], "lanl")
-    stages.score(memory, LAST)
+    stages.read(memory, [*day_files(logs)[-DAYS:], str(more)], "lanl")
     with short_training():
+        stages.learn(memory, LAST - DAY)
+        stages.score(memory, LAST)
         stages.learn(memory, LAST)
     return workspace
 
@@ -338,7 +340,7 @@ def similar_to(store: Store, label: str, name: str) -> list[list[Any]]:
 
 
 def test_similar_entities_are_those_that_ueba_entity_lists(store: Store, scored: Workspace) -> None:
-    load(store, scored, days=12)
+    load(store, scored, days=DAYS)
     known = stages.entity_context(Memory(scored, CONFIG))
     checked: Counter[str] = Counter()
     names = [*known.history.users.names[::5], *known.history.places.names[::5], "K3", "K4", "K5"]
@@ -517,7 +519,7 @@ def test_a_load_that_is_cut_off_anywhere_is_finished_by_the_next(store: Store, s
         writes = cut_at(patch, 10**9)
         load(store, scored, days=2)
     whole = dump(store)
-    for number in [*range(1, writes[0], max(writes[0] // 9, 1)), writes[0]]:
+    for number in [*range(1, writes[0], max(writes[0] // 6, 1)), writes[0]]:
         wipe(store)
         with pytest.MonkeyPatch.context() as patch, pytest.raises(CutOff):
             cut_at(patch, number)
