@@ -38,11 +38,11 @@ from ueba.config import IncidentConfig, TrainConfig
 from ueba.contracts import scored as contract
 from ueba.contracts.incident import ModelFacts
 from ueba.contracts.reason import Unknown
+from ueba.contracts.report import IngestReport
 from ueba.detect.past import lessons
 from ueba.detect.score.detector import Detector
-from ueba.errors import UebaError, UsageError, WorkspaceError
-from ueba.ingest import report as ingest_report
-from ueba.nightly import is_news, nightly
+from ueba.errors import InputError, UebaError, UsageError, WorkspaceError
+from ueba.nightly import is_news, last_day, nightly
 from ueba.progress import quiet
 from ueba.triage import log
 from ueba.workspace import Workspace
@@ -396,9 +396,22 @@ def test_a_file_that_cannot_be_read_is_no_news(workspace: Workspace) -> None:
     learn(workspace, LAST - DAY)
     score(workspace)
     learn(workspace)
-    broken = ingest_report.failed("broken.gz", "not a gzip file")
+    broken, read_well = IngestReport(file="broken.gz", problem="not a gzip file"), IngestReport(file="a.gz")
     assert not is_news(memory(workspace), LAST, [broken])
-    assert is_news(memory(workspace), LAST, [broken, replace(broken, problem=None)])
+    assert is_news(memory(workspace), LAST, [broken, read_well])
+
+
+def test_a_first_night_without_a_file_to_read_says_what_is_wrong_with_the_files(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    """An empty lake and a misspelt name: the name is the problem, not the lake."""
+    empty = memory(Workspace(tmp_path / "empty"))
+    missing = IngestReport(file="a.txt", problem="a.txt: No such file or directory")
+    with pytest.raises(InputError, match="^a.txt: No such file"):
+        last_day(empty, [missing, IngestReport(file="b.txt")])
+    with pytest.raises(WorkspaceError, match="no edges yet"):
+        last_day(empty, [])
+    assert last_day(memory(workspace), [missing]) == LAST
 
 
 def test_a_night_loads_the_model_once_and_reads_the_verdict_log_once(

@@ -14,6 +14,8 @@ from ueba import findings, graph, stages
 from ueba.config import Config
 from ueba.contracts.night import Night
 from ueba.contracts.report import IngestReport
+from ueba.errors import InputError
+from ueba.ingest import lake
 from ueba.memory import Memory
 from ueba.progress import Clock, Progress, quiet
 from ueba.workspace import Workspace
@@ -32,7 +34,7 @@ def nightly(
     with workspace.locked(), graph.connect(workspace, config, environment) as store:
         with clock.stage("ingest"):
             reports = stages.read(memory, arrived, log_format)
-        day = memory.last_day()
+        day = last_day(memory, reports)
         oldest = day - dt.timedelta(days=config.graph.window_days)
         with clock.stage("load"):
             loaded = graph.load(store, memory, oldest, day, progress)
@@ -54,6 +56,15 @@ def nightly(
     night = Night(day, tuple(reports), loaded, pruned, similar, incidents, clock.seconds)
     workspace.record_run("nightly", night.to_json())
     return night
+
+
+def last_day(memory: Memory, reports: Sequence[IngestReport]) -> dt.date:
+    """The last day of the lake. Raises InputError if the lake has none because no file could be read,
+    WorkspaceError if it has none and there was no file."""
+    problems = [report.problem for report in reports if report.problem]
+    if problems and not lake.days(memory.workspace.lake):
+        raise InputError("\n".join(problems))
+    return memory.last_day()
 
 
 def is_news(memory: Memory, day: dt.date, reports: Sequence[IngestReport]) -> bool:
