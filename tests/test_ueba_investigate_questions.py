@@ -819,6 +819,7 @@ def test_a_machine_and_a_resource_of_one_name_are_two(store: Store) -> None:
         for kind, count in (("machine", 2), ("resource", 1))
     ]  # fmt: skip
     date = dt.date.fromisoformat(day)
+    before = ask(store, "loaded-days")
     edges = [
         on_day(date, Edge("zoe", None, "twin", kind), "20250102-ffff") for kind in ("machine", "resource")
     ]
@@ -842,11 +843,12 @@ def test_a_machine_and_a_resource_of_one_name_are_two(store: Store) -> None:
         assert [row[1] for row in ask(store, "incidents-of", "entity=twin")] == ["machine", "resource"]
     finally:
         store.clear(ontology.SCHEMA, "day", day)
-        for label in ("User", "Machine", "Resource"):
-            store.delete(
-                f"MATCH (n:{label}) WHERE n.name IN ['zoe', 'twin'] WITH n LIMIT $limit DETACH DELETE n"
-                " RETURN count(*) AS deleted"
-            )
+        for nodes in (
+            "(n:User|Machine|Resource) WHERE n.name IN ['zoe', 'twin']",
+            "(n:Incident|LoadedDay) WHERE n.day = '2025-01-02'",
+        ):
+            store.delete(f"MATCH {nodes} WITH n LIMIT $limit DETACH DELETE n RETURN count(*) AS deleted")
+    assert ask(store, "loaded-days") == before
 
 
 @pytest.mark.parametrize(
