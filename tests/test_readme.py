@@ -69,7 +69,7 @@ def test_the_commands_run_as_written(logs: Path) -> None:
 def test_the_example_of_the_api_runs_as_written(logs: Path, tmp_path: Path) -> None:
     (tmp_path / "auth.txt.gz").symlink_to(logs / "auth.txt.gz")
     printed = python(tmp_path, block((ROOT / "docs/architecture.md").read_text(), "python")).splitlines()
-    events, records = re.findall(r"^auth.txt.gz: (\d+) events of (\d+) records$", printed[0])[0]
+    events, records = re.findall(r"^auth.txt.gz (\d+) events of (\d+) records$", printed[0])[0]
     assert events == records and int(events) > 1000
     incidents = [line.split("\t") for line in printed[1:] if not line.startswith("\t")]
     assert [rank for rank, *_ in incidents] == [str(number) for number in range(1, len(incidents) + 1)]
