@@ -2,7 +2,7 @@
 
 An excluded edge carries a p-value, by which `History.learn` decides what of it is learned: the p-value it was
 scored with, or 0 if a verdict calls it an attack, of which nothing is learned, ever. What an attack that stays in
-the training data costs is measured in docs/evaluation.md.
+the training data costs is measured in docs/measured.md.
 """
 
 from __future__ import annotations
