@@ -848,6 +848,12 @@ def test_a_machine_and_a_resource_of_one_name_are_two(store: Store) -> None:
                 f"MATCH (n:{label}) WHERE n.name IN ['zoe', 'twin'] WITH n LIMIT $limit DETACH DELETE n"
                 " RETURN count(*) AS deleted"
             )
+        for label in ("Incident", "LoadedDay"):
+            store.delete(
+                f"MATCH (n:{label} {{day: $day}}) WITH n LIMIT $limit DETACH DELETE n"
+                " RETURN count(*) AS deleted",
+                day=day,
+            )
 
 
 @pytest.mark.parametrize(

@@ -279,9 +279,7 @@ def test_who_was_silent_on_the_day_and_what_no_run_could_read(tmp_path: Path) ->
     ]
     read(tmp_path, lines)
     workspace = Workspace(tmp_path)
-    assert [each["reporter"] for each in report.ingest_health(workspace, DAYS[2], Config())["silent"]] == [
-        "srv2"
-    ]
+    assert [each.name for each in report.ingest_health(workspace, DAYS[2], Config())["silent"]] == ["srv2"]
     assert report.ingest_health(workspace, DAYS[1], Config())["silent"] == []
     for number, problem in enumerate([None, "it is a picture"]):
         ran = {
