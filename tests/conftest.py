@@ -18,14 +18,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from graph_servers import bundled_server, connection  # noqa: F401 - fixtures
+from graph_servers import bundled_server, connection, stop_servers  # noqa: F401 - fixtures
 from small_workspace import DAY, HOSTILE, LAST, day_files, learn, read, score, short_training
 
 if TYPE_CHECKING:
     from ueba.workspace import Workspace
 
-# Before a test module imports torch: on graphs this small its threads do nothing but wait for each other.
+# Before a test module imports torch: on graphs this small more threads only take more of the processors.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ["COLUMNS"] = "200"  # tables are as wide wherever the tests run
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Stop the graph servers of processes that were cut off (Ctrl-C, pytest-xdist), which outlive them."""
+    if "PYTEST_XDIST_WORKER" not in os.environ and session.config.getoption("numprocesses", None):
+        stop_servers(session.config._tmp_path_factory.getbasetemp())  # type: ignore[attr-defined]
 
 
 @pytest.fixture(scope="session")

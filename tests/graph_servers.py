@@ -22,6 +22,12 @@ def bundled_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     server.stop(folder)
 
 
+def stop_servers(run_folder: Path) -> None:
+    """Stop what still runs below the temporary folder of a test run."""
+    for folder in run_folder.glob("*/bundled*/graph"):
+        server.stop(folder)
+
+
 @pytest.fixture(scope="module", params=["bundled", "neo4j"])
 def connection(
     request: pytest.FixtureRequest, run_folder: Path, bundled_server: Path

@@ -112,7 +112,8 @@ def test_times_are_times_in_the_server(store: Store) -> None:
     loaded(store).load_relationships(MET, MEETINGS.append_column("count_at", times))
     store.load_nodes(PERSON, pa.table({"name": ["ann"], "born": pa.array([second], pa.timestamp("ns"))}))
     found = store.query(
-        "MATCH (a)-[r:T_MET]->(b) RETURN r.day AS day, r.count_at AS at, r.count_at.year AS year, a.born.year AS born"
+        "MATCH (a)-[r:T_MET]->(b)"
+        " RETURN r.day AS day, r.count_at AS at, r.count_at.year AS year, a.born.year AS born"
         " ORDER BY a.name, day"
     )
     assert found["at"].tolist() == ["2024-03-01T08:15:02.5", "1970-01-01T00:00:00", None]
@@ -347,7 +348,8 @@ def test_vectors_are_found_by_their_cosine_where_the_server_can(store: Store) ->
         unit = points / np.linalg.norm(points, axis=1, keepdims=True)
         for number in (7, 70, 170):
             found = store.query(
-                "MATCH (n:T_Point {name: $name}) CALL db.index.vector.queryNodes('t_point_at', 6, n.at) YIELD node, score"
+                "MATCH (n:T_Point {name: $name})"
+                " CALL db.index.vector.queryNodes('t_point_at', 6, n.at) YIELD node, score"
                 " RETURN node.name AS name, 2 * score - 1 AS cosine",
                 {"name": names[number]},
             )
@@ -407,11 +409,13 @@ def test_statements_are_what_they_should_be() -> None:
         " MERGE (a)-[r:T_MET {day: row.day}]->(b) SET r.count = row.count"
     )
     assert statements.vector_index(POINT, "at", 3) == (
-        "CREATE VECTOR INDEX t_point_at IF NOT EXISTS FOR (n:T_Point) ON (n.at) OPTIONS {indexConfig: {`vector.dimensions`: 3,"
+        "CREATE VECTOR INDEX t_point_at IF NOT EXISTS FOR (n:T_Point) ON (n.at)"
+        " OPTIONS {indexConfig: {`vector.dimensions`: 3,"
         " `vector.similarity_function`: 'cosine', `vector.quantization.enabled`: false}}"
     )
     assert statements.forget("T_MET", "day", ("count", "at")) == (
-        "MATCH ()-[r:T_MET]->() WHERE r.day = $value AND (r.count IS NOT NULL OR r.at IS NOT NULL) WITH r LIMIT $limit"
+        "MATCH ()-[r:T_MET]->() WHERE r.day = $value AND (r.count IS NOT NULL OR r.at IS NOT NULL)"
+        " WITH r LIMIT $limit"
         " REMOVE r.count, r.at RETURN count(*) AS forgot"
     )
     assert statements.create_relationships(MET, ("day", "at"), ("at",)).endswith(
@@ -492,7 +496,8 @@ def test_a_query_the_server_cannot_end_costs_a_restart(
         pid = server.status(bundled)["pid"]
         with pytest.raises(QueryTimeout):
             store.query(
-                "UNWIND range(1, 300000) AS i UNWIND range(1, 300000) AS j WITH i * j AS k WHERE k < 0 RETURN k",
+                "UNWIND range(1, 300000) AS i UNWIND range(1, 300000) AS j"
+                " WITH i * j AS k WHERE k < 0 RETURN k",
                 timeout_s=1,
             )
         assert (now := server.status(bundled)["pid"]) != pid

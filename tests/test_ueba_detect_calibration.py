@@ -147,5 +147,6 @@ def test_a_quiet_day_has_fewer_incidents() -> None:
 
 def test_support_adds_a_little_and_never_takes() -> None:
     assert score(np.array([9.0])) == 9
+    assert score(np.array([9.0, 8.0])) == pytest.approx(9 + np.log(1 + np.exp(-1)))
     assert 9 < score(np.array([9.0, 8.0])) < score(np.array([9.0, 8.0, 8.0])) < 9 + np.log(10) + 1e-9
     assert score(np.array([8.0, 9.0])) == pytest.approx(score(np.array([9.0, 8.0])))
