@@ -38,10 +38,10 @@ from ueba.config import IncidentConfig, TrainConfig
 from ueba.contracts import scored as contract
 from ueba.contracts.incident import ModelFacts
 from ueba.contracts.reason import Unknown
+from ueba.contracts.report import IngestReport
 from ueba.detect.past import lessons
 from ueba.detect.score.detector import Detector
 from ueba.errors import UebaError, UsageError, WorkspaceError
-from ueba.ingest import report as ingest_report
 from ueba.nightly import is_news, nightly
 from ueba.progress import quiet
 from ueba.triage import log
@@ -396,7 +396,7 @@ def test_a_file_that_cannot_be_read_is_no_news(workspace: Workspace) -> None:
     learn(workspace, LAST - DAY)
     score(workspace)
     learn(workspace)
-    broken = ingest_report.failed("broken.gz", "not a gzip file")
+    broken = IngestReport(file="broken.gz", problem="not a gzip file")
     assert not is_news(memory(workspace), LAST, [broken])
     assert is_news(memory(workspace), LAST, [broken, replace(broken, problem=None)])
 
