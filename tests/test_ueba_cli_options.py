@@ -29,6 +29,12 @@ def call(*arguments: str, code: int = 0, **options: Any) -> Result:
     return result
 
 
+@pytest.fixture(autouse=True)
+def empty_folder(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Commands that make a workspace where none is make it here."""
+    monkeypatch.chdir(tmp_path_factory.mktemp("current"))
+
+
 def own_options(command: click.Command) -> list[click.Option]:
     return [each for each in command.params if isinstance(each, click.Option) and not is_common(each)]
 

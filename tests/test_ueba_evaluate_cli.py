@@ -1,5 +1,5 @@
 """The command from end to end on a small simulated lake: both ways to be told what is malicious, all
-formats, and mistakes."""
+formats, and mistakes. The terminal is narrow: tables of numbers are as wide as they are."""
 
 import csv
 import io
@@ -20,7 +20,7 @@ DAYS = ("--train-until", "2026-01-13")
 
 
 def run(workspace: Path, *arguments: str, code: int = 0) -> Result:
-    result = CliRunner().invoke(main, ["--workspace", str(workspace), *arguments], env={"COLUMNS": "200"})
+    result = CliRunner().invoke(main, ["--workspace", str(workspace), *arguments], env={"COLUMNS": "40"})
     assert result.exit_code == code, result.output
     assert "Traceback" not in result.output
     return result
@@ -57,6 +57,7 @@ def test_labelled_days_become_a_table_and_a_picture(logs: Path, tmp_path: Path) 
     ]
     assert (
         "found" in shown.stdout
+        and "reported" in shown.stdout
         and "like it in training" in shown.stdout
         and "other_credential_usual_target" in shown.stdout
     )
