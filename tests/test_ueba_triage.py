@@ -20,7 +20,8 @@ from ueba.contracts.edge import Edge
 from ueba.contracts.reason import Effect
 from ueba.contracts.verdict import JudgedEdge, Verdict
 from ueba.detect import incidents
-from ueba.detect.past.history import RELATIONS, History, day_number, pair_keys
+from ueba.detect.past.history import History, day_number
+from ueba.detect.past.pairs import RELATIONS, pair_keys
 from ueba.detect.score.detector import Detector
 from ueba.errors import UsageError, WorkspaceError
 from ueba.findings import Findings

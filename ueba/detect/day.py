@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from ueba.arrays import Array, Floats, Ints
 from ueba.config import IncidentConfig
 from ueba.contracts import reason, scored
 from ueba.contracts.incident import STRANGE_P, Incident
@@ -22,12 +23,14 @@ from ueba.contracts.reason import Effect, Reasons
 from ueba.contracts.scored import ScoredEdge
 from ueba.contracts.verdict import Verdict
 from ueba.detect import incidents, reasons
-from ueba.detect.past.history import RELATIONS, EdgeBatch, Floats, History, Ints, day_number, pair_keys
+from ueba.detect.past.encoded import EncodedEdges
+from ueba.detect.past.history import History, day_number
+from ueba.detect.past.pairs import RELATIONS, pair_keys
 from ueba.detect.past.walk import DayEdges
 from ueba.detect.reasons import Subject
 from ueba.detect.score import carryover
 from ueba.detect.score.carryover import Excess
-from ueba.detect.score.detector import Array, Detector
+from ueba.detect.score.detector import Detector
 from ueba.findings import Findings
 from ueba.triage import effects
 from ueba.triage.rules import Rule, hiding_rule
@@ -60,14 +63,14 @@ class Past:
 def score_day(model: Detector, past: Past, edges: DayEdges, config: IncidentConfig) -> tuple[Findings, Array]:
     """Score a day that was not learned yet. Returns its findings, and the surprise of every edge of the day in
     nats, float64 [edges]."""
-    score, described = model.score(past.history, edges.batch, day_number(edges.day))
+    score, described = model.score(past.history, edges.encoded, day_number(edges.day))
     table = _with_scores(edges, score.surprise, score.p_value, past)
     table, changes = _with_effects(table, described, past.verdicts, config.candidates)
     table = incidents.strangest(table, config.candidates)
     table["rule"] = _hiding_rules(table, past.rules)
     least_score = model.facts.least_score(config.budget)
     table, ranked = incidents.incidents(edges.day, table, config.candidates, config.budget, least_score)
-    table = _with_reasons(table, described, edges.batch, past.history, changes)
+    table = _with_reasons(table, described, edges.encoded, past.history, changes)
     found = tuple(_incident(edges.day, each, table, model) for each in ranked)
     return Findings(edges.day, table[list(scored.NAMES)], found), score.surprise
 
@@ -76,7 +79,7 @@ def score_day(model: Detector, past: Past, edges: DayEdges, config: IncidentConf
 
 
 def _with_scores(edges: DayEdges, surprise: Array, p_value: Array, past: Past) -> pd.DataFrame:
-    """Every edge of the day with its scores and `row`, its place in the batch."""
+    """Every edge of the day with its scores and `row`, its position among the encoded edges."""
     table = edges.table.select(list(FROM_LAKE)).to_pandas().astype({"source": object})
     alone = surprise - np.log(p_value)
     carry_over = carryover.of_users(carryover.carried(past.excess, edges.day), table["user"])
@@ -87,7 +90,7 @@ def _with_scores(edges: DayEdges, surprise: Array, p_value: Array, past: Past) -
         logon_types=[tuple(types) for types in table["logon_types"]],
         surprise=surprise,
         p_value=p_value,
-        once_in_days=scored.once_in_days(p_value, _edges_a_day(past.history, edges.batch.user)),
+        once_in_days=scored.once_in_days(p_value, _edges_a_day(past.history, edges.encoded.user)),
         carry_over=carry_over,
         strangeness_alone=alone,
         strangeness_persisted=persisted,
@@ -160,13 +163,13 @@ def _hiding_rules(table: pd.DataFrame, rules: Sequence[Rule]) -> pd.Series[str]:
 def _with_reasons(
     table: pd.DataFrame,
     described: Floats,
-    batch: EdgeBatch,
+    encoded: EncodedEdges,
     history: History,
     changes: Mapping[int, list[Effect]],
 ) -> pd.DataFrame:
     """Strange edges with `reasons` and `pattern`."""
     rows = table["row"].to_numpy()
-    quarantined = quarantined_before(history, batch.take(rows))
+    quarantined = quarantined_before(history, encoded.take(rows))
     found: list[Reasons] = []
     patterns: list[tuple[str, ...]] = []
     for number, edge in enumerate(table.to_dict("records")):
@@ -190,10 +193,10 @@ def _lists(values: Sequence[Any], table: pd.DataFrame) -> pd.Series[Any]:
     return column
 
 
-def quarantined_before(history: History, batch: EdgeBatch) -> dict[str, npt.NDArray[np.bool_]]:
+def quarantined_before(history: History, encoded: EncodedEdges) -> dict[str, npt.NDArray[np.bool_]]:
     """For each relation, which edges have a quarantined pair. bool [edges]"""
     return {
-        relation: np.isin(pair_keys(*batch.pairs(relation)), history.pairs[relation].quarantined)
+        relation: np.isin(pair_keys(*encoded.pairs(relation)), history.pairs[relation].quarantined)
         for relation in RELATIONS
     }
 

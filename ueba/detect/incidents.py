@@ -21,13 +21,12 @@ from typing import Any, NamedTuple
 
 import networkx as nx
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
+from ueba.arrays import Array
 from ueba.contracts.incident import STRANGE_P
 from ueba.triage import rules
 
-Array = npt.NDArray[Any]
 QUIET = 3  # times the budget: so many incidents of a normal working day reach what is reported on a quiet one
 CROWD = 40  # edges of an incident beyond which nobody would read it
 SUPPORT = 1.0  # nats; weight of the edges beside the strangest

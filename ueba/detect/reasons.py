@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ueba.arrays import Floats
 from ueba.contracts.reason import (
     Burst,
     CarryOver,
@@ -23,7 +24,6 @@ from ueba.contracts.reason import (
     Unknown,
 )
 from ueba.detect.look.features import FEATURE_NAMES, RARE_NATS
-from ueba.detect.past.history import Floats
 from ueba.detect.score import carryover
 
 PAIRS: tuple[tuple[Relation, Role, Role], ...] = (

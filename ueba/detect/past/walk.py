@@ -15,17 +15,18 @@ import pyarrow as pa
 
 from ueba.config import Config
 from ueba.detect.past import lessons
-from ueba.detect.past.history import EdgeBatch, History, date_of, day_number
+from ueba.detect.past.encoded import EncodedEdges
+from ueba.detect.past.history import History, date_of, day_number
 from ueba.detect.past.lessons import EVERYTHING, Lessons
 from ueba.ingest import lake
 
 
 class DayEdges(NamedTuple):
-    """A day's edges. table: pair rows of the lake, see `ueba.ingest.edges.pairs`; batch: the same as integers
+    """A day's edges. table: pair rows of the lake, see `ueba.ingest.edges.pairs`; encoded: the same as arrays
     of a history."""
 
     day: dt.date
-    batch: EdgeBatch
+    encoded: EncodedEdges
     table: pa.Table
 
 
@@ -44,7 +45,7 @@ def walk(
             continue
         edges = day_edges(root, history, day, memory_limit)
         yield edges
-        history.learn(day_number(day), edges.batch, lessons.p_values(edges.table, learning.excluded(day)))
+        history.learn(day_number(day), edges.encoded, lessons.p_values(edges.table, learning.excluded(day)))
         history.batches += batches_of(root, day)
 
 

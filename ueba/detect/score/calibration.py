@@ -13,12 +13,11 @@ day; incidents are ranked, not tested.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-Array = npt.NDArray[Any]
+from ueba.arrays import Array
+
 GROUPS = 10
 TAIL = 0.02  # share of scores that the Pareto tail stands for
 SMALLEST_GROUP = 500  # scores; a smaller group is joined with its neighbour

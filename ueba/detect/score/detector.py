@@ -8,23 +8,22 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from models import checkpoint, inference
 from models.graph import Snapshot
 from ueba import files
+from ueba.arrays import Array, Floats, Ints
 from ueba.contracts.incident import ModelFacts
 from ueba.detect.look import features, tensors
-from ueba.detect.past.history import EdgeBatch, Floats, History, Ints, Names
+from ueba.detect.past.encoded import EncodedEdges
+from ueba.detect.past.history import History
+from ueba.detect.past.ids import IdTable
 from ueba.detect.score.calibration import Calibration
 from ueba.errors import WorkspaceError
-
-Array = npt.NDArray[Any]
 
 
 @dataclass(frozen=True)
@@ -52,29 +51,29 @@ class Detector:
     tables."""
 
     models: list[inference.Weights]
-    users: Names
-    places: Names
+    users: IdTable
+    places: IdTable
     calibration: Calibration
     facts: ModelFacts
 
-    def score(self, history: History, batch: EdgeBatch, day: int) -> tuple[Score, Floats]:
+    def score(self, history: History, encoded: EncodedEdges, day: int) -> tuple[Score, Floats]:
         """Score a whole day's edges, and return with it their features [edges, features]. The day was not
         learned."""
-        described = features.describe(history, batch, day, features.today(history, batch))
-        surprise = self.surprise(history, batch, described)
+        described = features.describe(history, encoded, day, features.today(history, encoded))
+        surprise = self.surprise(history, encoded, described)
         return Score(
-            surprise, self.calibration.p_values(breadth_rank(history, batch.user), surprise)
+            surprise, self.calibration.p_values(breadth_rank(history, encoded.user), surprise)
         ), described
 
-    def surprise(self, history: History, batch: EdgeBatch, described: Floats) -> Array:
+    def surprise(self, history: History, encoded: EncodedEdges, described: Floats) -> Array:
         """Surprise of described edges in nats, averaged over the models' log odds. float64 [edges]"""
         rows = self.users.find(history.users.names), self.places.find(history.places.names)
-        return averaged_surprise(self.models, tensors.snapshot(history, *rows), batch, described)
+        return averaged_surprise(self.models, tensors.snapshot(history, *rows), encoded, described)
 
-    def recalibrated(self, history: History, batch: EdgeBatch, day: int, surprise: Array) -> Detector:
+    def recalibrated(self, history: History, encoded: EncodedEdges, day: int, surprise: Array) -> Detector:
         """With edges of a scored day added to what is known of normal scores. `history` is as of before the
         day."""
-        calibration = self.calibration.extended(breadth_rank(history, batch.user), surprise, day)
+        calibration = self.calibration.extended(breadth_rank(history, encoded.user), surprise, day)
         return replace(self, calibration=calibration)
 
     def save(self, folder: Path) -> None:
@@ -98,7 +97,7 @@ class Detector:
             names = json.loads((folder / "names.json").read_text())
             facts = read_facts(folder)
             ranks, surprise, days = (pool[name] for name in ("rank", "surprise", "day"))
-            users, places = Names(names["users"]), Names(names["places"])
+            users, places = IdTable(names["users"]), IdTable(names["places"])
         except (checkpoint.DamagedModel, OSError, ValueError, KeyError) as reason:
             raise WorkspaceError(
                 f"the model is damaged or of another version ({reason}); make a new one with `ueba train`"
@@ -124,22 +123,22 @@ def breadth_rank(history: History, user: Ints) -> Floats:
 
 
 def averaged_surprise(
-    models: list[inference.Weights], graph: Snapshot, batch: EdgeBatch, described: Floats
+    models: list[inference.Weights], graph: Snapshot, encoded: EncodedEdges, described: Floats
 ) -> Array:
     """Surprise in nats of edges against a message graph, from the mean of the models' log odds. float64
     [edges]"""
-    logits = np.zeros(len(batch))
+    logits = np.zeros(len(encoded))
     for weights in models:
         z = inference.encode(weights, graph.x, graph.row, graph.pairs)
-        logits += inference.decode(weights, z, tensors.edge_nodes(batch), described)
+        logits += inference.decode(weights, z, tensors.edge_nodes(encoded), described)
     return inference.surprise(logits / len(models))
 
 
-def scored(batch: EdgeBatch, score: Score) -> pd.DataFrame:
+def scored(encoded: EncodedEdges, score: Score) -> pd.DataFrame:
     """Edges by their numbers, as incidents are made of them."""
-    source = batch.source.astype(object)
-    source[batch.source < 0] = None
-    columns = {"user": batch.user, "source": source, "target": batch.target}
+    source = encoded.source.astype(object)
+    source[encoded.source < 0] = None
+    columns = {"user": encoded.user, "source": source, "target": encoded.target}
     return pd.DataFrame(
         columns | {"surprise": score.surprise, "p_value": score.p_value, "strangeness": score.strangeness}
     )

@@ -20,19 +20,19 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
+from ueba.arrays import Array
 from ueba.config import Config
 from ueba.detect import incidents
-from ueba.detect.past.history import USER_KINDS, History, breadth_power, date_of, day_number
+from ueba.detect.past.encoded import USER_KINDS
+from ueba.detect.past.history import History, breadth_power, date_of, day_number
 from ueba.detect.past.walk import DayEdges
 from ueba.detect.score.detector import Detector, scored
 from ueba.errors import WorkspaceError
 from ueba.progress import Progress, quiet
 from ueba.tables import records
 
-Array = npt.NDArray[Any]
 LEVELS = (0.01, 0.001)  # p at or below which edges are counted; the first is judged
 TOLERANCE = 2.0  # a share within this factor of what it should be is even
 CONFIDENCE_Z = 1.96  # 95 %
@@ -272,9 +272,9 @@ def score_again(
                 f"{edges.day} is the only day the model is calibrated by; `ueba ingest` a day after it was trained,"
                 " and ask again"
             )
-        score, _ = replace(model, calibration=others).score(history, edges.batch, day_number(edges.day))
-        kind = np.array(USER_KINDS)[history.user_kind[edges.batch.user]]
-        breadth = history.sides["user_target"][0].breadth[edges.batch.user]
-        tables.append(scored(edges.batch, score).assign(day=edges.day, kind=kind, breadth=breadth))
+        score, _ = replace(model, calibration=others).score(history, edges.encoded, day_number(edges.day))
+        kind = np.array(USER_KINDS)[history.user_kind[edges.encoded.user]]
+        breadth = history.sides["user_target"][0].breadth[edges.encoded.user]
+        tables.append(scored(edges.encoded, score).assign(day=edges.day, kind=kind, breadth=breadth))
     progress("score", len(days), len(days))
     return pd.concat(tables, ignore_index=True)

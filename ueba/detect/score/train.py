@@ -17,13 +17,16 @@ import numpy as np
 
 from models import checkpoint, inference
 from models.graph import Edges, Snapshot
+from ueba.arrays import Floats
 from ueba.config import Config, IncidentConfig, TrainConfig
 from ueba.contracts.incident import ModelFacts
 from ueba.detect import incidents
 from ueba.detect.look import features, tensors
 from ueba.detect.look.negatives import FAMILIES, make_negatives
 from ueba.detect.past import lessons
-from ueba.detect.past.history import NO_HABIT_P, EdgeBatch, Floats, History, Names, day_number
+from ueba.detect.past.encoded import EncodedEdges
+from ueba.detect.past.history import NO_HABIT_P, History, day_number
+from ueba.detect.past.ids import IdTable
 from ueba.detect.past.lessons import EVERYTHING, Lessons
 from ueba.detect.past.walk import walk, window_start
 from ueba.detect.score.calibration import Calibration
@@ -37,7 +40,7 @@ CALIBRATION_DAYS = (
     2,
     5,
 )  # days before the end that are not trained on; three apart, so that one is a working day
-NegativesOf = Callable[[History, EdgeBatch, int, np.random.Generator], EdgeBatch]
+NegativesOf = Callable[[History, EncodedEdges, int, np.random.Generator], EncodedEdges]
 LEAST_DAYS = 4  # fewer days of history teach nothing
 
 
@@ -49,7 +52,7 @@ class Described:
     """
 
     history: History
-    batch: EdgeBatch
+    encoded: EncodedEdges
     day: int
     seen: features.Today
     features: Floats
@@ -65,7 +68,7 @@ class HeldOut:
 
     day: int
     graph: Snapshot
-    batch: EdgeBatch
+    encoded: EncodedEdges
     features: Floats
     breadth: Floats
 
@@ -84,9 +87,9 @@ def train(
         progress("read", done, len(days))
         p_values = lessons.p_values(edges.table, learning.excluded(edges.day))
         if edges.day in calibrating:
-            held_out.append(_held_out(described(history, edges.batch.take(p_values > 0), edges.day)))
+            held_out.append(_held_out(described(history, edges.encoded.take(p_values > 0), edges.day)))
         elif edges.day in positive:
-            day = described(history, edges.batch.take(p_values > NO_HABIT_P), edges.day)
+            day = described(history, edges.encoded.take(p_values > NO_HABIT_P), edges.day)
             examples.append((message_graph(history), make_examples(day, config.train, rng)))
     progress("read", len(days), len(days))
     models = train_models(examples, len(history.users), len(history.places), config.train, progress)
@@ -97,7 +100,7 @@ def train(
         seeds=config.train.seeds,
         usual_score={str(config.incidents.budget): usual_score},
     )
-    users, places = Names(history.users.names), Names(history.places.names)
+    users, places = IdTable(history.users.names), IdTable(history.places.names)
     return Detector(models, users, places, calibration, facts), history
 
 
@@ -112,28 +115,28 @@ def _days_of_training(root: Path, until: dt.date, config: Config) -> list[dt.dat
     return days
 
 
-def described(history: History, batch: EdgeBatch, day: dt.date) -> Described:
+def described(history: History, encoded: EncodedEdges, day: dt.date) -> Described:
     """A day's edges with their features."""
-    number, seen = day_number(day), features.today(history, batch)
-    return Described(history, batch, number, seen, features.describe(history, batch, number, seen))
+    number, seen = day_number(day), features.today(history, encoded)
+    return Described(history, encoded, number, seen, features.describe(history, encoded, number, seen))
 
 
 def _held_out(day: Described) -> HeldOut:
-    breadth = breadth_rank(day.history, day.batch.user)
-    return HeldOut(day.day, message_graph(day.history), day.batch, day.features, breadth)
+    breadth = breadth_rank(day.history, day.encoded.user)
+    return HeldOut(day.day, message_graph(day.history), day.encoded, day.features, breadth)
 
 
 def _calibrated(
     models: list[inference.Weights], days: list[HeldOut], config: IncidentConfig
 ) -> tuple[Calibration, float]:
     """The calibration by held-out days, and the score of incidents that is usual on them, nats."""
-    surprises = [averaged_surprise(models, day.graph, day.batch, day.features) for day in days]
+    surprises = [averaged_surprise(models, day.graph, day.encoded, day.features) for day in days]
     calibration = Calibration.empty()
     for day, surprise in zip(days, surprises, strict=True):
         calibration = calibration.extended(day.breadth, surprise, day.day)
     usual = [
         incidents.usual_score(
-            scored(day.batch, Score(surprise, calibration.p_values(day.breadth, surprise))),
+            scored(day.encoded, Score(surprise, calibration.p_values(day.breadth, surprise))),
             config.candidates,
             config.budget,
         )
@@ -163,12 +166,12 @@ def make_examples(
 ) -> Edges:
     """A day's edges and negatives, as training sees them."""
     new = day.features[:, features.FEATURE_NAMES.index("parts_new")] > 0
-    kept = new | (rng.random(len(day.batch)) < REPEATS)
-    size = max(int(config.negatives * len(day.batch) / len(FAMILIES)), 100)
-    negatives = negatives_of(day.history, day.batch, size, rng)
+    kept = new | (rng.random(len(day.encoded)) < REPEATS)
+    size = max(int(config.negatives * len(day.encoded) / len(FAMILIES)), 100)
+    negatives = negatives_of(day.history, day.encoded, size, rng)
     of_negatives = features.describe(day.history, negatives, day.day, day.seen)
     return Edges(
-        np.concatenate([tensors.edge_nodes(day.batch)[kept], tensors.edge_nodes(negatives)]),
+        np.concatenate([tensors.edge_nodes(day.encoded)[kept], tensors.edge_nodes(negatives)]),
         np.concatenate([day.features[kept], of_negatives]),
         np.repeat(np.array([0, 1], np.float32), [kept.sum(), len(negatives)]),
     )
