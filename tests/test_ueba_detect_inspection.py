@@ -24,8 +24,8 @@ from ueba.detect.score.inspection import (
     cohorts,
     days_to_inspect,
     design_effect,
+    evenness,
     interval,
-    judgement,
     likeness,
     prices,
     shares,
@@ -55,7 +55,7 @@ def test_shares_by_tenth_of_users() -> None:
     assert table["breadth"].tolist() == ["1-10", *map(str, range(1, 11))]
     assert table["edges"].tolist() == [1000] + [100] * 10 and table["users"].tolist() == [10] + [1] * 10
     assert (table["share_p_0.001"] == 0).all()
-    assert table["judgement"].tolist()[1:3] == ["even", "even"] and table["judgement"].iloc[-1] == "too many"
+    assert table["evenness"].tolist()[1:3] == ["even", "even"] and table["evenness"].iloc[-1] == "too many"
 
 
 def test_users_of_equal_breadth_stay_together() -> None:
@@ -90,7 +90,7 @@ def test_intervals_are_wilsons() -> None:
 
 
 @pytest.mark.parametrize(
-    ("share", "at_least", "at_most", "said"),
+    ("share", "at_least", "at_most", "expected"),
     [
         (0.01, 0.001, 0.1, "even"),
         (0.03, 0.019, 0.05, "within chance"),
@@ -99,8 +99,8 @@ def test_intervals_are_wilsons() -> None:
         (0.004, 0.003, 0.0049, "too few"),
     ],
 )
-def test_judgement(share: float, at_least: float, at_most: float, said: str) -> None:
-    assert judgement(share, at_least, at_most, 0.01) == said
+def test_evenness(share: float, at_least: float, at_most: float, expected: str) -> None:
+    assert evenness(share, at_least, at_most, 0.01) == expected
 
 
 def test_prices_of_thresholds() -> None:

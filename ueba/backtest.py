@@ -83,7 +83,7 @@ class Plan:
 
 @dataclass(frozen=True)
 class Backtest:
-    """What a backtest found. seconds: by stage; trainings: the last day of each."""
+    """What a backtest found. seconds: by stage; trainings: the last day that each training learned."""
 
     findings: list[Findings]
     seconds: dict[str, float]
@@ -154,7 +154,8 @@ def write(result: Backtest, folder: Path) -> None:
         folder / "edges.parquet", pa.Table.from_pandas(edges, EDGE_SCHEMA, preserve_index=False)
     )
     rows = [
-        (each.day, each.id, each.rank, each.score, each.users, each.machines) for each in result.incidents
+        (incident.day, incident.id, incident.rank, incident.score, incident.users, incident.machines)
+        for incident in result.incidents
     ]
     columns = [list(column) for column in zip(*rows, strict=True)] or [[] for _ in INCIDENT_SCHEMA]
     files.write_parquet(folder / "incidents.parquet", pa.table(columns, INCIDENT_SCHEMA))

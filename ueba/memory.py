@@ -116,7 +116,10 @@ class Memory:
         start = walk.window_start(day + dt.timedelta(days=1), self.config)
         root = self.workspace.lake
         stands = [
-            batch for each in lake.days(root) if start <= each <= day for batch in walk.batches_of(root, each)
+            batch
+            for learned in lake.days(root)
+            if start <= learned <= day
+            for batch in walk.batches_of(root, learned)
         ]
         return bool(kept["batches"] == stands)
 

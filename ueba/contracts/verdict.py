@@ -24,7 +24,7 @@ Word = Literal["true", "benign", "expected", "withdrawn"]
 WORDS: tuple[Word, ...] = ("true", "benign", "expected", "withdrawn")
 
 
-class JudgedEdge(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class VerdictEdge(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """An edge of the incident, as it was scored.
 
     pattern:     see `ueba.contracts.reason.pattern`
@@ -54,7 +54,7 @@ class Verdict(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     entered: dt.datetime
     since: dt.date
     expires: dt.date | None = None
-    edges: tuple[JudgedEdge, ...] = ()
+    edges: tuple[VerdictEdge, ...] = ()
 
     @property
     def id(self) -> str:

@@ -71,7 +71,7 @@ def score_day(model: Detector, past: Past, edges: DayEdges, config: IncidentConf
     least_score = model.facts.least_score(config.budget)
     table, ranked = incidents.incidents(edges.day, table, config.candidates, config.budget, least_score)
     table = _with_reasons(table, described, edges.encoded, past.history, changes)
-    found = tuple(_incident(edges.day, each, table, model) for each in ranked)
+    found = tuple(_incident(edges.day, incident, table, model) for incident in ranked)
     return Findings(edges.day, table[list(scored.NAMES)], found), score.surprise
 
 

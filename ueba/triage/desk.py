@@ -11,7 +11,7 @@ from typing import Any
 from ueba import findings
 from ueba.contracts import verdict as contract
 from ueba.contracts.incident import Incident
-from ueba.contracts.verdict import JudgedEdge, Verdict, Word
+from ueba.contracts.verdict import Verdict, VerdictEdge, Word
 from ueba.errors import UsageError
 from ueba.triage import hiding, log, rules
 from ueba.triage.hiding import DryRun
@@ -82,7 +82,7 @@ def verdict_on(
         since=since,
         expires=expires,
         edges=tuple(
-            JudgedEdge(edge.edge, frozenset(edge.pattern), edge.strangeness_persisted)
+            VerdictEdge(edge.edge, frozenset(edge.pattern), edge.strangeness_persisted)
             for edge in found.edges_of(incident)
         ),
     )

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from ueba.contracts.edge import Edge
 from ueba.contracts.reason import Effect
-from ueba.contracts.verdict import JudgedEdge, Verdict
+from ueba.contracts.verdict import Verdict, VerdictEdge
 from ueba.triage import log
 
 HALF_LIFE_DAYS = (
@@ -29,7 +29,7 @@ LIFTED_NATS = 5.0  # that a true verdict adds on the first day: half of that
 LIFT_DAYS = 10  # for which a true verdict lifts
 LIFT_KEPT_A_DAY = 0.7  # of the lift; the same as of carry-over
 
-Lowering = tuple[Verdict, JudgedEdge]
+Lowering = tuple[Verdict, VerdictEdge]
 Key = tuple[str | None, ...]
 
 
@@ -62,19 +62,21 @@ class Verdicts:
         if edge.source is not None:
             similar += self.lowering.get(("hop", edge.source, edge.target), ())
         best, by = 0.0, None
-        for verdict, judged in similar:
-            share = self._share(verdict, judged, edge, pattern())
-            nats = min(share * min(judged.strangeness, MOST_NATS), strangeness)
+        for verdict, verdict_edge in similar:
+            share = self._share(verdict, verdict_edge, edge, pattern())
+            nats = min(share * min(verdict_edge.strangeness, MOST_NATS), strangeness)
             if by is None or (nats, verdict.id) > (best, by.id):  # by what it is, not by its place in the log
                 best, by = nats, verdict
         return None if by is None or best <= 0 else _effect(by, -best)
 
-    def _share(self, verdict: Verdict, judged: JudgedEdge, edge: Edge, pattern: frozenset[str]) -> float:
+    def _share(
+        self, verdict: Verdict, verdict_edge: VerdictEdge, edge: Edge, pattern: frozenset[str]
+    ) -> float:
         if verdict.verdict == "expected":
-            return float(edge == judged.edge)
+            return float(edge == verdict_edge.edge)
         age_days = max((self.day - verdict.since).days, 0)
         fading: float = 0.5 ** (age_days / HALF_LIFE_DAYS)
-        return similarity(edge, pattern, judged) * fading
+        return similarity(edge, pattern, verdict_edge) * fading
 
     def _lifted(self, edge: Edge) -> Effect | None:
         ends = (("user", edge.user), ("machine", edge.source))
@@ -82,18 +84,20 @@ class Verdicts:
         return max(effects, key=lambda effect: effect.nats, default=None)
 
 
-def similarity(edge: Edge, pattern: frozenset[str], judged: JudgedEdge) -> float:
+def similarity(edge: Edge, pattern: frozenset[str], verdict_edge: VerdictEdge) -> float:
     """How like a judged edge another is, 0 to 1: a third for each end that is the same, if it is strange in no
     way that the judged one was not. Strange in another way, it is half as like if user and target are the
     same, and else not at all. One end is enough only if it is the user: many share a machine, and everybody
     meets at the domain controller. A source that is not known is the same only in the same edge."""
-    user = edge.user == judged.edge.user
-    source = edge.source == judged.edge.source and (edge.source is not None or edge == judged.edge)
-    target = (edge.target, edge.target_kind) == (judged.edge.target, judged.edge.target_kind)
+    user = edge.user == verdict_edge.edge.user
+    source = edge.source == verdict_edge.edge.source and (
+        edge.source is not None or edge == verdict_edge.edge
+    )
+    target = (edge.target, edge.target_kind) == (verdict_edge.edge.target, verdict_edge.edge.target_kind)
     ends = user + source + target
     if ends == 0 or (ends == 1 and not user):
         return 0.0
-    if pattern <= judged.pattern:
+    if pattern <= verdict_edge.pattern:
         return ends / 3
     return ends / 6 if user and target else 0.0
 
@@ -105,13 +109,13 @@ def _lowering(counting: Sequence[Verdict]) -> dict[Key, list[Lowering]]:
     for verdict in counting:
         if verdict.verdict not in ("benign", "expected"):
             continue
-        for judged in verdict.edges:
-            if log.is_ended(verdict, judged.edge, true_on):
+        for verdict_edge in verdict.edges:
+            if log.is_ended(verdict, verdict_edge.edge, true_on):
                 continue
-            found.setdefault(("user", judged.edge.user), []).append((verdict, judged))
-            if judged.edge.source is not None:
-                hop = ("hop", judged.edge.source, judged.edge.target)
-                found.setdefault(hop, []).append((verdict, judged))
+            found.setdefault(("user", verdict_edge.edge.user), []).append((verdict, verdict_edge))
+            if verdict_edge.edge.source is not None:
+                hop = ("hop", verdict_edge.edge.source, verdict_edge.edge.target)
+                found.setdefault(hop, []).append((verdict, verdict_edge))
     return found
 
 

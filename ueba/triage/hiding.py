@@ -71,8 +71,10 @@ def hide(found: Findings, rules: Sequence[Rule]) -> Findings:
         )
         for incident in found.incidents
     ]
-    ordered = sorted(incidents, key=lambda each: (each.hidden_by is not None, -each.score, each.rank))
-    ranked = (msgspec.structs.replace(each, rank=rank) for rank, each in enumerate(ordered, start=1))
+    ordered = sorted(
+        incidents, key=lambda incident: (incident.hidden_by is not None, -incident.score, incident.rank)
+    )
+    ranked = (msgspec.structs.replace(incident, rank=rank) for rank, incident in enumerate(ordered, start=1))
     return Findings(found.day, edges, tuple(ranked))
 
 

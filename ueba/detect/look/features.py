@@ -122,10 +122,10 @@ class Feature(NamedTuple, Generic[Columns]):
     formula: Callable[[Columns], Column]
 
 
-def cache_surprise(together: Floats, given: EndColumns, partner: EndColumns) -> Floats:
-    """-log p(partner | given) of the cache model in nats, [edges]."""
-    share = together / np.maximum(given.pair_days, 1e-6)
-    return -np.log((1 - given.novelty) * np.minimum(share, 1) + given.novelty * partner.arrivals)
+def cache_surprise(together: Floats, end: EndColumns, partner: EndColumns) -> Floats:
+    """-log p(partner | end) of the cache model in nats, [edges]."""
+    share = together / np.maximum(end.pair_days, 1e-6)
+    return -np.log((1 - end.novelty) * np.minimum(share, 1) + end.novelty * partner.arrivals)
 
 
 def log_odds(rate: Floats) -> Floats:

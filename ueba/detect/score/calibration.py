@@ -52,7 +52,7 @@ class Calibration:
         )
 
     def without(self, day: int) -> Calibration:
-        """All but a day's scores, so that the day can be judged by others."""
+        """All but a day's scores, so that the p-values of the day come from other days."""
         keep = self.day != day
         return Calibration(self.rank[keep], self.surprise[keep], self.day[keep])
 
@@ -64,8 +64,8 @@ class Calibration:
         edges = self._group_edges()
         pool_group, group = np.searchsorted(edges, self.rank, "right"), np.searchsorted(edges, rank, "right")
         for number in np.unique(group):
-            mine = group == number
-            p[mine] = p_in_group(np.sort(self.surprise[pool_group == number]), surprise[mine])
+            in_group = group == number
+            p[in_group] = p_in_group(np.sort(self.surprise[pool_group == number]), surprise[in_group])
         return p
 
     def _group_edges(self) -> Array:

@@ -116,9 +116,9 @@ def read_facts(folder: Path) -> ModelFacts:
 def breadth_rank(history: History, user: Ints) -> Floats:
     """Share of users who had fewer distinct targets than each of some, ties counted half, float32 [users]."""
     targets = history.sides["user_target"][0].breadth
-    every, mine = np.sort(targets[targets > 0]), targets[user]
-    below, upto = (np.searchsorted(every, mine, side) for side in ("left", "right"))
-    rank: Floats = ((below + upto) / (2 * max(len(every), 1))).astype(np.float32)
+    breadths = np.sort(targets[targets > 0])
+    below, upto = (np.searchsorted(breadths, targets[user], side) for side in ("left", "right"))
+    rank: Floats = ((below + upto) / (2 * max(len(breadths), 1))).astype(np.float32)
     return rank
 
 

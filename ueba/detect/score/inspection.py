@@ -33,7 +33,7 @@ from ueba.errors import WorkspaceError
 from ueba.progress import Progress, quiet
 from ueba.tables import records
 
-LEVELS = (0.01, 0.001)  # p at or below which edges are counted; the first is judged
+LEVELS = (0.01, 0.001)  # p at or below which edges are counted; evenness is that of the first
 TOLERANCE = 2.0  # a share within this factor of what it should be is even
 CONFIDENCE_Z = 1.96  # 95 %
 DAYS = 5  # days inspected if nobody says which
@@ -49,7 +49,7 @@ SHARE_COLUMNS = (
     "at_least",
     "at_most",
     "share_p_0.001",
-    "judgement",
+    "evenness",
 )
 PRICE_COLUMNS = ("measure", "threshold", "edges_a_day", "incidents_a_day", "most_incidents", "means")
 
@@ -95,7 +95,7 @@ def breadth_tenths(edges: pd.DataFrame) -> pd.Series[str]:
     users = edges.drop_duplicates(["day", "user"])["breadth"]
     limits = np.unique(np.quantile(users, np.arange(1, 10) / 10))
     number = np.searchsorted(limits[limits > users.min()], edges["breadth"], "right")
-    return pd.Series([f"{each + 1:2d} of {number.max() + 1}" for each in number], index=edges.index)
+    return pd.Series([f"{tenth + 1:2d} of {number.max() + 1}" for tenth in number], index=edges.index)
 
 
 def cohorts(edges: pd.DataFrame) -> pd.Series[str]:
@@ -113,7 +113,7 @@ def shares(edges: pd.DataFrame, group: pd.Series[str]) -> pd.DataFrame:
     alike = likeness((edges["p_value"] <= LEVELS[0]).to_numpy(), edges["user"].to_numpy())
     rows = [
         _share("all", edges, alike),
-        *(_share(str(name), mine, alike) for name, mine in edges.groupby(group)),
+        *(_share(str(name), members, alike) for name, members in edges.groupby(group)),
     ]
     return pd.DataFrame(rows, columns=list(SHARE_COLUMNS))
 
@@ -123,16 +123,14 @@ def _share(name: str, edges: pd.DataFrame, alike: float) -> dict[str, Any]:
     at_least, at_most = interval(share, len(edges) / design_effect(edges["user"].to_numpy(), alike))
     return {
         "group": name,
-        "breadth": "-".join(
-            f"{each:.0f}" for each in sorted({edges["breadth"].min(), edges["breadth"].max()})
-        ),
+        "breadth": "-".join(f"{end:.0f}" for end in sorted({edges["breadth"].min(), edges["breadth"].max()})),
         "users": edges["user"].nunique(),
         "edges": len(edges),
         "share_p_0.01": share,
         "at_least": at_least,
         "at_most": at_most,
         "share_p_0.001": tail,
-        "judgement": judgement(share, at_least, at_most, LEVELS[0]),
+        "evenness": evenness(share, at_least, at_most, LEVELS[0]),
     }
 
 
@@ -165,7 +163,7 @@ def interval(share: float, n: float) -> tuple[float, float]:
     return (float(middle - half) if share else 0.0), (float(middle + half) if share < 1 else 1.0)
 
 
-def judgement(share: float, at_least: float, at_most: float, level: float) -> str:
+def evenness(share: float, at_least: float, at_most: float, level: float) -> str:
     """`even` within TOLERANCE of the level, `within chance` if the interval reaches that far, else `too
     many` or `too few`."""
     low, high = level / TOLERANCE, level * TOLERANCE
@@ -184,31 +182,33 @@ def prices(edges: pd.DataFrame, config: Config, budget_score: float) -> pd.DataF
 
     p_value: every edge with p at most the threshold; these make incidents by shared user or source.
     score:   edges as strange as the threshold, in nats; incidents, made of each day's candidates, that score as much."""
-    days = [
-        mine.sort_values("strangeness", ascending=False, kind="stable") for _, mine in edges.groupby("day")
-    ]
+    days = [day.sort_values("strangeness", ascending=False, kind="stable") for _, day in edges.groupby("day")]
     rows = []
     for threshold in P_THRESHOLDS:
-        strange = [mine[mine["p_value"] <= threshold] for mine in days]
-        made = [len(set(incidents.group(some).tolist())) for some in strange]
-        rows.append(_price("p_value", threshold, [len(some) for some in strange], made, ""))
-    scores = [incidents.scores(mine, config.incidents.candidates, config.incidents.budget) for mine in days]
-    every = np.concatenate(scores)
-    step = max(int(np.ceil(np.ptp(every) / SCORE_THRESHOLDS)), 1)
-    thresholds = set(np.arange(np.ceil(every.min()), every.max() + 1, step).tolist())
+        strange = [day[day["p_value"] <= threshold] for day in days]
+        counts = [len(set(incidents.group(table).tolist())) for table in strange]
+        rows.append(_price("p_value", threshold, [len(table) for table in strange], counts, ""))
+    scores = [incidents.scores(day, config.incidents.candidates, config.incidents.budget) for day in days]
+    all_scores = np.concatenate(scores)
+    step = max(int(np.ceil(np.ptp(all_scores) / SCORE_THRESHOLDS)), 1)
+    thresholds = set(np.arange(np.ceil(all_scores.min()), all_scores.max() + 1, step).tolist())
     for threshold in sorted(thresholds | ({budget_score} if budget_score else set())):
-        strange_edges = [int((mine["strangeness"] >= threshold).sum()) for mine in days]
+        strange_edges = [int((day["strangeness"] >= threshold).sum()) for day in days]
         mark = f"the budget of {config.incidents.budget}" if threshold == budget_score else ""
         rows.append(
             _price(
-                "score", threshold, strange_edges, [int((some >= threshold).sum()) for some in scores], mark
+                "score",
+                threshold,
+                strange_edges,
+                [int((of_day >= threshold).sum()) for of_day in scores],
+                mark,
             )
         )
     return pd.DataFrame(rows, columns=list(PRICE_COLUMNS))
 
 
-def _price(measure: str, threshold: float, edges: list[int], made: list[int], mark: str) -> dict[str, Any]:
-    per_day = float(np.mean(edges)), float(np.mean(made)), max(made)
+def _price(measure: str, threshold: float, edges: list[int], found: list[int], mark: str) -> dict[str, Any]:
+    per_day = float(np.mean(edges)), float(np.mean(found)), max(found)
     return dict(zip(PRICE_COLUMNS, (measure, threshold, *per_day, mark), strict=True))
 
 
