@@ -149,7 +149,7 @@ def test_rank_in_breadth_does_not_grow_with_the_history() -> None:
 def model_until(until: dt.date, *held_out: dt.date) -> Detector:
     days = np.array([day_number(day) for day in held_out])
     pool = Calibration(np.ones(len(days)), np.ones(len(days)), days)
-    return Detector([], IdTable(), IdTable(), pool, ModelFacts(FIRST, until, 1, {}))
+    return Detector([], IdTable(), IdTable(), pool, ModelFacts(FIRST, until, 1, {}, "features"))
 
 
 def test_the_last_days_after_training_else_those_held_out() -> None:

@@ -384,7 +384,7 @@ def incident_of(*edges):
         edges=len(edges),
         reasons=(Combination(),),
         backoff=False,
-        model=ModelFacts(WHEN.date(), WHEN.date(), 1, {}),
+        model=ModelFacts(WHEN.date(), WHEN.date(), 1, {}, "features"),
     )
     rows = [ExplainedEdge(f"e{n}", edge, explanation, []) for n, (edge, explanation) in enumerate(edges, 1)]
     return ExplainedIncident(incident, rows)

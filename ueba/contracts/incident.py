@@ -22,12 +22,14 @@ class ModelFacts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     first_day, trained_until: the days it learned from
     seeds:       how many models are averaged
     usual_score: nats, by alert budget: the score from which incidents are reported on a quiet day
+    features_digest: hash of the names of its features, in order
     """
 
     first_day: dt.date
     trained_until: dt.date
     seeds: int
     usual_score: dict[str, float]
+    features_digest: str
 
     def least_score(self, budget: int) -> float:
         """The least score of a reported incident, in nats; 0 if the model was trained for another budget."""

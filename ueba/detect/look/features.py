@@ -18,7 +18,9 @@ administrators, before any learning.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, NamedTuple, TypeVar
 
@@ -335,6 +337,14 @@ FEATURES: tuple[Feature[EdgeColumns], ...] = (
 FEATURE_NAMES = tuple(feature.name for feature in FEATURES)
 
 
+def digest(names: Sequence[str]) -> str:
+    """Ten characters, a hash of the names of features in their order."""
+    return hashlib.sha256(json.dumps(names).encode()).hexdigest()[:10]
+
+
+DIGEST = digest(FEATURE_NAMES)  # recorded with a model, see `ModelFacts`
+
+
 # --- the day as a whole -------------------------------------------------------------------------------------
 
 
@@ -362,7 +372,7 @@ def today(history: History, encoded: EncodedEdges) -> Today:
 
 
 def _new_partners(history: History, encoded: EncodedEdges, relation: str) -> tuple[Floats, Floats]:
-    """How many new partners each entity has in a encoded, float32 [entities] for each side."""
+    """How many new partners each entity has on the day, float32 [entities] for each side."""
     keys = pair_keys(*encoded.pairs(relation))  # [edges]
     keys = np.unique(keys[keys >= 0])  # [pairs]
     new = keys[~history.pairs[relation].find(keys)[1]]

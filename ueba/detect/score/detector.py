@@ -88,20 +88,19 @@ class Detector:
 
     @classmethod
     def load(cls, folder: Path) -> Detector:
-        """The model in a folder. Raises WorkspaceError if there is none, or it is damaged."""
+        """The model in a folder. Raises WorkspaceError if there is none, it is damaged, or it was trained on
+        other features than those of this version."""
         if not folder.exists():
             raise WorkspaceError(f"{folder}: there is no model yet; make one with `ueba train`")
+        facts = read_facts(folder)
         try:
             models = checkpoint.load_models(folder)
             pool = json.loads((folder / "calibration.json").read_text())
             names = json.loads((folder / "names.json").read_text())
-            facts = read_facts(folder)
             ranks, surprise, days = (pool[name] for name in ("rank", "surprise", "day"))
             users, places = IdTable(names["users"]), IdTable(names["places"])
         except (checkpoint.DamagedModel, OSError, ValueError, KeyError) as reason:
-            raise WorkspaceError(
-                f"the model is damaged or of another version ({reason}); make a new one with `ueba train`"
-            ) from reason
+            raise _damaged(folder, reason) from reason
         calibration = Calibration(
             np.array(ranks, np.float32), np.array(surprise, np.float32), np.array(days, np.int64)
         )
@@ -109,8 +108,21 @@ class Detector:
 
 
 def read_facts(folder: Path) -> ModelFacts:
-    """What is recorded of the model in a folder. Raises OSError or ValueError if that cannot be read."""
-    return msgspec.json.decode((folder / "facts.json").read_bytes(), type=ModelFacts)
+    """What is recorded of the model in a folder. Raises WorkspaceError if the record is damaged, or the model
+    was trained on other features than those of this version."""
+    try:
+        facts = msgspec.json.decode((folder / "facts.json").read_bytes(), type=ModelFacts)
+    except (OSError, ValueError) as reason:
+        raise _damaged(folder, reason) from reason
+    if facts.features_digest != features.DIGEST:
+        raise WorkspaceError(f"{folder}: the model was made by another version; `ueba train` makes a new one")
+    return facts
+
+
+def _damaged(folder: Path, reason: Exception) -> WorkspaceError:
+    return WorkspaceError(
+        f"{folder}: the model is damaged or was made by another version ({reason}); `ueba train` makes a new one"
+    )
 
 
 def breadth_rank(history: History, user: Ints) -> Floats:

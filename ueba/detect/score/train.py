@@ -99,6 +99,7 @@ def train(
         trained_until=until,
         seeds=config.train.seeds,
         usual_score={str(config.incidents.budget): usual_score},
+        features_digest=features.DIGEST,
     )
     users, places = IdTable(history.users.names), IdTable(history.places.names)
     return Detector(models, users, places, calibration, facts), history
