@@ -1,4 +1,4 @@
-"""Names for the types of numpy arrays. A name says what the numbers are; docstrings and comments say the shape.
+"""Names for the types of numpy arrays. A name says what the numbers are; docstrings give the shape.
 
 Leaves out the arrays of `models`, which imports nothing from `ueba`.
 """

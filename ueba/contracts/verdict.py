@@ -37,13 +37,13 @@ class VerdictEdge(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Verdict(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One decision.
+    """A verdict on one incident.
 
     incident, day: the incident's id and day
     reason, who:   free text
     entered:       when, UTC
-    since:         the first day scored after it was entered, from which its effect fades
-    expires:       the last day on which it counts; None if it does not expire
+    since:         the first day that could be scored after the entry; the effect fades from this day on
+    expires:       the last day on which the verdict counts; None if it does not expire
     """
 
     incident: str
@@ -58,7 +58,7 @@ class Verdict(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     @property
     def id(self) -> str:
-        """Ten characters, a hash of all that it says and when."""
+        """Ten characters, a hash of the verdict's content and time of entry."""
         content = (
             self.incident,
             self.verdict,
@@ -70,7 +70,7 @@ class Verdict(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:10]
 
     def repeats(self, other: Verdict | None) -> bool:
-        """Whether it adds nothing to another verdict on the same incident."""
+        """Whether the verdict says the same as another one on the same incident."""
         if other is None:
             return False
         names = ("verdict", "reason", "who", "expires", "edges")

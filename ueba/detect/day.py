@@ -1,7 +1,7 @@
 """A day's edges -> its findings: strange edges with reasons, grouped into ranked incidents.
 
-`score_day` is the whole road of a day in order: the model's surprise and p-value, what the past adds, what verdicts
-change, what rules hide, incidents, reasons. Leaves out where any of it is kept.
+`score_day` calls the steps in order: surprise and p-value by the model, carry-over, effects of verdicts,
+rules, incidents, reasons. Leaves out storage (`ueba.findings`).
 """
 
 from __future__ import annotations
@@ -51,8 +51,13 @@ FROM_LAKE = (  # columns of a day's pair rows that a scored edge keeps
 
 @dataclass(frozen=True)
 class Past:
-    """What is known before a day. excess: what earlier days left for carry-over; verdicts: the last one on each
-    incident; rules: in the order in which they are tried."""
+    """What is known before a day.
+
+    history:  of all days before the day
+    excess:   nats that earlier days left for carry-over
+    verdicts: the last verdict on every incident
+    rules:    in the order in which they are tried
+    """
 
     history: History
     excess: Excess = ()
@@ -61,8 +66,8 @@ class Past:
 
 
 def score_day(model: Detector, past: Past, edges: DayEdges, config: IncidentConfig) -> tuple[Findings, Array]:
-    """Score a day that was not learned yet. Returns its findings, and the surprise of every edge of the day in
-    nats, float64 [edges]."""
+    """Score a day that is not in the history. Returns the findings, and the surprise of every edge of the day
+    in nats, float64 [edges]."""
     score, described = model.score(past.history, edges.encoded, day_number(edges.day))
     table = _with_scores(edges, score.surprise, score.p_value, past)
     table, changes = _with_effects(table, described, past.verdicts, config.candidates)
@@ -101,7 +106,8 @@ def _with_scores(edges: DayEdges, surprise: Array, p_value: Array, past: Past) -
 
 
 def _edges_a_day(history: History, user: Ints) -> Array:
-    """Targets a user reaches on an active day; of a user without history, what everybody does. float64 [edges]"""
+    """Mean number of targets that the edge's user reaches on an active day; the mean of all users for a user
+    without history. float64 [edges]"""
     side = history.sides["user_target"][0]
     typical = side.pair_days.sum() / max(float(side.days.sum()), 1.0)
     seen = side.days[user] > 0
@@ -112,10 +118,10 @@ def _edges_a_day(history: History, user: Ints) -> Array:
 def _with_effects(
     table: pd.DataFrame, described: Floats, verdicts: Sequence[Verdict], candidates: int
 ) -> tuple[pd.DataFrame, Mapping[int, list[Effect]]]:
-    """Edges with the effects of verdicts in their strangeness; and the effects by row.
+    """Edges with the effects of verdicts added to their strangeness, and the effects by row.
 
-    The candidates are chosen with what lifts them and not with what lowers them, so that what is learned of a
-    day does not depend on benign verdicts."""
+    Candidates are chosen by strangeness with the effects that lift and without those that lower, so that
+    benign verdicts do not change what is learned of the day."""
     counting = effects.Verdicts(verdicts, table["day"].iloc[0]) if len(table) else None
     if not counting:
         return table.assign(verdicts=_lists([()] * len(table), table)), {}
@@ -148,7 +154,7 @@ def _with_effects(
 
 
 def _pattern(described: Floats, logon_types: tuple[str, ...]) -> tuple[str, ...]:
-    """The pattern of an edge from its features; names do not matter to it."""
+    """The pattern of an edge from its features, float32 [features]. It does not depend on names."""
     return reason.pattern(reasons.of_edge(described, Subject("", "", "", logon_types, 1)), logon_types)
 
 
@@ -194,7 +200,7 @@ def _lists(values: Sequence[Any], table: pd.DataFrame) -> pd.Series[Any]:
 
 
 def quarantined_before(history: History, encoded: EncodedEdges) -> dict[str, npt.NDArray[np.bool_]]:
-    """For each relation, which edges have a quarantined pair. bool [edges]"""
+    """Whether the pair of an edge is quarantined, by relation. bool [edges] each"""
     return {
         relation: np.isin(pair_keys(*encoded.pairs(relation)), history.pairs[relation].quarantined)
         for relation in RELATIONS

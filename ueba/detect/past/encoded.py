@@ -21,7 +21,7 @@ HOURS = 24
 class EncodedEdges:
     """A day's edges as arrays. One row per (user, source, target).
 
-    user, source, target: int64 [edges], ids of a history; source is UNKNOWN (-1) where the log does not name it
+    user, source, target: int64 [edges], ids of a history; source is UNKNOWN (-1) if the log does not name it
     hours:     bool [edges, 24], hours of the day with events, UTC
     types:     bool [edges, types], which logon types were used
     count, failures: float32 [edges], events

@@ -1,13 +1,12 @@
-"""What is normal, as tables: everything known of entities and pairs before a day.
+"""What is normal, as tables: the history of entities and pairs before a day.
 
 `history(t) = decay(history(t-1)) + edges(t)`: learning a day costs that day's edges, not the window's. Every
 event gives three pairs (user-target, user-source, source-target); each pair and each side of it is counted
 in decayed *active days*, not in events, so that a chatty service does not drown the rest. Rates are shrunk
-to the peer group (entities of the same kind and similar breadth) by their Beta-Binomial and Gamma-Poisson
-posterior means.
+to the cohort by their Beta-Binomial and Gamma-Poisson posterior means.
 
-Leaves out: names beyond a lookup table, and any notion of strange; that is `features` and the model. The
-cache model behind it: Teh (2006), "A hierarchical Bayesian language model based on Pitman-Yor processes";
+Leaves out names (`ids`), the tables of pairs (`pairs`), the encoding of edges (`encoded`), and how strange an
+edge is (`ueba.detect.look.features` and the model). The cache model behind it: Teh (2006), "A hierarchical Bayesian language model based on Pitman-Yor processes";
 used for logons by Heard and Rubin-Delanchy (2016), "Network-wide anomaly detection via the Dirichlet
 process".
 """
@@ -43,7 +42,7 @@ EPOCH = dt.date(1970, 1, 1)
 
 @dataclass
 class Side:
-    """What is known of the entities on one side of a relation. All [entities]; counts are decayed.
+    """The entities on one side of a relation. Columns are [entities]; counts are decayed.
 
     days:     active days                    pair_days: sum over active days of distinct partners
     breadth:  distinct partners learned      first_day: day number first seen; a large number if never
@@ -68,7 +67,7 @@ class Side:
 
 
 def grown(array: Array, size: int, fill: float = 0) -> Array:
-    """The array with rows added up to `size`."""
+    """The array with rows of `fill` appended, so that it has at least `size` rows."""
     if len(array) >= size:
         return array
     more = np.full((size - len(array), *array.shape[1:]), fill, array.dtype)
@@ -83,14 +82,14 @@ def breadth_power(breadth: npt.ArrayLike) -> Ints:
 
 
 class History:
-    """All that is known before a day. `learn` takes days in order; `features` reads the tables."""
+    """The history before a day. `learn` takes days in order; features are computed from the tables."""
 
     def __init__(self, half_life_days: float = 14.0) -> None:
         self.half_life_days = half_life_days
         self.last_day: int = -1  # number of the last day learned, days since 1970
         self.days_learned = 0
-        self.batches: list[str] = []  # which lake files were learned, so that late ones are noticed
-        self.fingerprint = ""  # of the lessons, so that a late verdict is noticed
+        self.batches: list[str] = []  # files of the lake that were learned; shows whether others came late
+        self.fingerprint = ""  # of the lessons; shows whether a verdict came late
         self.users, self.places, self.types = IdTable(), IdTable(), IdTable()
         self.user_kind = np.zeros(0, np.int64)  # [users], index in USER_KINDS
         self.is_resource = np.zeros(0, bool)  # [places]
@@ -128,7 +127,7 @@ class History:
                 side.grow(size)
 
     def sizes(self, relation: str) -> tuple[int, int]:
-        """How many entities may stand on either side of a relation."""
+        """The number of entities on the left and right side of a relation."""
         return (len(self.users) if relation.startswith("user") else len(self.places)), len(self.places)
 
     # --- learning -------------------------------------------------------------------------------------------
@@ -136,14 +135,14 @@ class History:
     def learn(self, day: int, edges: EncodedEdges, p_value: Doubles | None = None) -> None:
         """Fade by the days that passed, then add a day's edges. Days come in order.
 
-        day: number of the day, see `day_number`. p_value: float64 [edges], the p-values that the edges had when
-        the day was scored; all 1 if None.
-        - A new pair seen only in edges at STRANGE_P or below is quarantined the first time, so that an attacker
-          who comes back is as strange as on the first day. It is learned the second time, so that an honest
-          change does not stay strange.
-        - An edge at STRANGE_P or below does not make meeting new partners a habit of its machines, and an edge
-          at NO_HABIT_P or below does not make it a habit of its user; the hours and logon types of such an edge
-          are not learned.
+        day: number of the day, see `day_number`. p_value: float64 [edges], the p-values that the edges had
+        when the day was scored; all 1 if None.
+        - A new pair seen only in edges at STRANGE_P or below is quarantined the first time, so that an
+          attacker who comes back is as strange as on the first day. It is learned the second time, so that
+          an honest change does not stay strange.
+        - An edge at STRANGE_P or below does not make meeting new partners a habit of its machines, and an
+          edge at NO_HABIT_P or below does not make it a habit of its user; the hours and logon types of the
+          latter are not learned.
         - An edge at 0 is a confirmed attack. Nothing of it is ever learned.
 
         Raises ValueError if the day is not after the last day learned."""
@@ -198,8 +197,8 @@ class History:
     # --- what the tables say --------------------------------------------------------------------------------
 
     def cohorts(self, relation: str, side: int) -> Ints:
-        """Entities that are compared with each other: same kind, breadth within a factor of two. int64
-        [entities]."""
+        """The number of every entity's cohort, int64 [entities]: same kind, breadth within a factor of
+        two."""
         breadth = breadth_power(self.sides[relation][side].breadth)
         kind = (
             self.user_kind
@@ -210,15 +209,16 @@ class History:
         return group
 
     def novelty_rates(self, relation: str, side: int, strength: float = 4.0) -> Floats:
-        """Share of an entity's partners of a day that are new, in (0, 1): the Beta-Binomial posterior mean,
-        whose prior is the peer group's rate with the weight of `strength` observations. [entities]"""
+        """The novelty rate of every entity, in (0, 1), float32 [entities]: the Beta-Binomial posterior mean,
+        whose prior is the cohort's rate with the weight of `strength` observations."""
         table = self.sides[relation][side]
         group = self.cohorts(relation, side)
         return _shrunk(table.novel, table.trials, group, strength)
 
     def new_per_day(self, relation: str, side: int, strength: float = 2.0) -> Floats:
-        """New partners an entity is expected to meet on an active day: Gamma-Poisson posterior mean.
-        [entities]"""
+        """The number of new partners that an entity is expected to meet on an active day, float32 [entities]:
+        the Gamma-Poisson posterior mean, whose prior is the cohort's rate with the weight of `strength`
+        days."""
         table = self.sides[relation][side]
         settled_days = np.maximum(table.days - (table.first_day < NEVER), 0)
         return _shrunk(table.novel, settled_days, self.cohorts(relation, side), strength)
@@ -237,7 +237,8 @@ class History:
                     yield f"{relation}.{index}.{name}", side, name
 
     def save(self, folder: Path) -> None:
-        """Write arrays as safetensors and the rest as JSON, each under a temporary name first."""
+        """Write arrays as safetensors and the rest as JSON. Both files replace those in the folder once they
+        are complete."""
         folder.mkdir(parents=True, exist_ok=True)
         arrays = {key: np.ascontiguousarray(getattr(owner, name)) for key, owner, name in self._arrays()}
         save_file(arrays, folder / "history.safetensors.tmp")
@@ -259,7 +260,7 @@ class History:
 
     @staticmethod
     def stored_facts(folder: Path) -> dict[str, Any] | None:
-        """All of a stored history but its arrays; None if there is none of this format."""
+        """The JSON part of a stored history; None if the folder has no history of this format."""
         if not (folder / "history.json").exists():
             return None
         facts: dict[str, Any] = json.loads((folder / "history.json").read_text())
@@ -267,8 +268,8 @@ class History:
 
     @classmethod
     def load(cls, folder: Path) -> History | None:
-        """Read what `save` wrote; None if there is nothing of this format. Raises WorkspaceError if the two
-        files do not belong together."""
+        """The history that `save` wrote; None if the folder has no history of this format. Raises
+        WorkspaceError if the two files do not belong together."""
         facts = cls.stored_facts(folder)
         if facts is None:
             return None
@@ -290,9 +291,9 @@ class History:
 def _learn_pairs(pairs: Pairs, day: int, keys: Ints, not_strange: Ints) -> tuple[Ints, Ints, Ints]:
     """Add a day's pairs to those learned, or to those quarantined.
 
-    keys: sorted int64 [pairs], the pairs of the day; not_strange: int64, keys of pairs in an edge above STRANGE_P.
-    Returns the keys of the pairs that are new, of these the ones that were not quarantined, and of the new ones
-    those learned."""
+    keys: sorted int64 [pairs], the pairs of the day; not_strange: int64, keys of pairs in an edge above
+    STRANGE_P. Returns the keys of the new pairs, of those among them that were not quarantined, and of those
+    among them that were learned."""
     position, known = pairs.find(keys)
     pairs.count[position[known]] += 1
     pairs.last_day[position[known]] = day
@@ -310,8 +311,8 @@ def _learn_pairs(pairs: Pairs, day: int, keys: Ints, not_strange: Ints) -> tuple
 def _learn_side(
     side: Side, day: int, partners: Floats, new_learned: Floats, new_habit: Floats, record: Floats
 ) -> None:
-    """Add a day's counts of partners to a side. float32 [entities] each: all partners, new ones learned, new ones
-    that count as a habit, and new ones that count for `most_new`."""
+    """Add a day's counts of partners to a side. float32 [entities] each: all partners, new ones that were
+    learned, new ones that count as a habit, and new ones that count for `most_new`."""
     settled = side.first_day < day  # all partners are new on an entity's first day, which says nothing
     side.days += partners > 0
     side.pair_days += partners
@@ -324,8 +325,8 @@ def _learn_side(
 
 
 def _shrunk(events: Floats, exposure: Floats, group: Ints, strength: float) -> Floats:
-    """(events + strength * group rate) / (exposure + strength), the group rate itself shrunk to the overall
-    one."""
+    """(events + strength * rate of the group) / (exposure + strength), float32 [entities]. The rate of a
+    group is shrunk to that of all entities."""
     overall = (events.sum() + 1) / (exposure.sum() + 10)
     in_group = (np.bincount(group, events) + 10 * overall) / (np.bincount(group, exposure) + 10)
     rate: Floats = ((events + strength * in_group[group]) / (exposure + strength)).astype(np.float32)
@@ -333,7 +334,7 @@ def _shrunk(events: Floats, exposure: Floats, group: Ints, strength: float) -> F
 
 
 def _wider(table: Array, columns: int) -> Array:
-    """The table with columns of zeros added up to `columns`."""
+    """The table with columns of zeros appended, so that it has at least `columns` columns."""
     return np.pad(table, ((0, 0), (0, max(columns - table.shape[1], 0))))
 
 

@@ -32,8 +32,8 @@ class Pairs:
     key:         int64, left << 32 | right
     count:       float32, decayed number of days on which the pair was active
     last_day:    int64, number of the last day on which the pair was active
-    quarantined: int64 [quarantined pairs], sorted keys of pairs seen only in strange edges, on one day; such a
-                 pair is learned if it comes again
+    quarantined: int64 [quarantined pairs], sorted keys of pairs that were seen only in strange edges, on one
+                 day; such a pair is learned if it comes again
     """
 
     key: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
@@ -47,8 +47,8 @@ class Pairs:
         return pair_ends(self.key)
 
     def commonest(self, side: int, entity: int, few: int) -> Ints:
-        """Rows of at most `few` pairs that have the entity on a side (0 left, 1 right), int64 [rows]; the pair
-        with the highest count comes first."""
+        """Rows of at most `few` pairs that have the entity on a side (0 left, 1 right), int64 [rows], the
+        highest count first."""
         rows = np.flatnonzero(self.ends[side] == entity)
         return rows[np.argsort(-self.count[rows], kind="stable")][:few]
 

@@ -1,6 +1,6 @@
-"""The detector: a trained model with all it needs to score a day.
+"""The detector: a trained model, its id tables and its calibration, which together score a day.
 
-Leaves out learning (`train`) and the walk through days (`ueba.detect.past.walk`).
+Leaves out training (`train`) and the walk through days (`ueba.detect.past.walk`).
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ from ueba.errors import WorkspaceError
 
 @dataclass(frozen=True)
 class Score:
-    """What is said of each edge. float64 [edges] each.
+    """The scores of edges. float64 [edges] each.
 
-    surprise:    nats, -log p(the edge happened by itself); higher is stranger
-    p_value:     (0, 1], how often a user as broad is as strange; small is strange
-    strangeness: nats, surprise - log p_value, what incidents are ranked by: strange at all, and strange for
-    this user
+    surprise:    nats, -log p of the model; higher is stranger
+    p_value:     (0, 1], how often a user as broad has an edge this surprising; small is strange
+    strangeness: nats, surprise - log p_value, so that it is high for edges that are strange among all edges
+                 and strange for their user
     """
 
     surprise: Array
@@ -47,8 +47,12 @@ class Score:
 
 @dataclass(frozen=True)
 class Detector:
-    """A trained model with all it needs to score. `users`, `places`: names in the order of the model's id
-    tables."""
+    """A trained model with its id tables and calibration.
+
+    models:        one for every seed; their log odds are averaged
+    users, places: names in the order of the model's id tables
+    facts:         what is recorded of the model
+    """
 
     models: list[inference.Weights]
     users: IdTable
@@ -57,8 +61,8 @@ class Detector:
     facts: ModelFacts
 
     def score(self, history: History, encoded: EncodedEdges, day: int) -> tuple[Score, Floats]:
-        """Score a whole day's edges, and return with it their features [edges, features]. The day was not
-        learned."""
+        """The scores and features (float32 [edges, features]) of all edges of a day. history: before the
+        day."""
         described = features.describe(history, encoded, day, features.today(history, encoded))
         surprise = self.surprise(history, encoded, described)
         return Score(
@@ -66,18 +70,21 @@ class Detector:
         ), described
 
     def surprise(self, history: History, encoded: EncodedEdges, described: Floats) -> Array:
-        """Surprise of described edges in nats, averaged over the models' log odds. float64 [edges]"""
+        """The surprise of edges in nats, float64 [edges], from the mean of the models' log odds.
+
+        described: float32 [edges, features]"""
         rows = self.users.find(history.users.names), self.places.find(history.places.names)
         return averaged_surprise(self.models, tensors.snapshot(history, *rows), encoded, described)
 
     def recalibrated(self, history: History, encoded: EncodedEdges, day: int, surprise: Array) -> Detector:
-        """With edges of a scored day added to what is known of normal scores. `history` is as of before the
-        day."""
+        """The detector with the scores of a day's normal edges added to its calibration.
+
+        history: before the day; surprise: nats [edges]"""
         calibration = self.calibration.extended(breadth_rank(history, encoded.user), surprise, day)
         return replace(self, calibration=calibration)
 
     def save(self, folder: Path) -> None:
-        """Replace the model in a folder in one step."""
+        """Write the detector into a folder. It replaces the folder's content once it is complete."""
         with files.replacing_folder(folder) as temporary:
             checkpoint.save_models(self.models, temporary)
             pool = {name: getattr(self.calibration, name).tolist() for name in ("rank", "surprise", "day")}
@@ -120,13 +127,13 @@ def read_facts(folder: Path) -> ModelFacts:
 
 
 def _damaged(folder: Path, reason: Exception) -> WorkspaceError:
-    return WorkspaceError(
-        f"{folder}: the model is damaged or was made by another version ({reason}); `ueba train` makes a new one"
-    )
+    problem = f"the model is damaged or was made by another version ({reason})"
+    return WorkspaceError(f"{folder}: {problem}; `ueba train` makes a new one")
 
 
 def breadth_rank(history: History, user: Ints) -> Floats:
-    """Share of users who had fewer distinct targets than each of some, ties counted half, float32 [users]."""
+    """The share of users with targets that are narrower than a user, in [0, 1], float32 [edges]; users of the
+    same breadth count half. user: int64 [edges]"""
     targets = history.sides["user_target"][0].breadth
     breadths = np.sort(targets[targets > 0])
     below, upto = (np.searchsorted(breadths, targets[user], side) for side in ("left", "right"))
@@ -137,8 +144,8 @@ def breadth_rank(history: History, user: Ints) -> Floats:
 def averaged_surprise(
     models: list[inference.Weights], graph: Snapshot, encoded: EncodedEdges, described: Floats
 ) -> Array:
-    """Surprise in nats of edges against a message graph, from the mean of the models' log odds. float64
-    [edges]"""
+    """The surprise of edges in nats against a message graph, from the mean of the models' log odds. float64
+    [edges]. described: float32 [edges, features]"""
     logits = np.zeros(len(encoded))
     for weights in models:
         z = inference.encode(weights, graph.x, graph.row, graph.pairs)
@@ -147,7 +154,8 @@ def averaged_surprise(
 
 
 def scored(encoded: EncodedEdges, score: Score) -> pd.DataFrame:
-    """Edges by their numbers, as incidents are made of them."""
+    """Edges with their scores, as incidents are made of them: columns user, source (None if unknown), target,
+    which are ids, surprise, p_value, strangeness."""
     source = encoded.source.astype(object)
     source[encoded.source < 0] = None
     columns = {"user": encoded.user, "source": source, "target": encoded.target}

@@ -1,15 +1,14 @@
-"""Does a p-value keep its word? Days that the model did not train on are scored again, and what was promised
-is counted.
+"""Are p-values right? Days that the model did not train on are scored again, and strange edges are counted.
 
 Of normal edges one in a hundred should have p <= 0.01, whatever the account (conformal validity, Vovk et al.
-2005); `shares` counts how many do, among users of similar breadth and in each peer group. Edges of a user
-resemble each other, so they are worth fewer than they are: an interval is Wilson's (1927) for the number of
+2005); `shares` counts how many do, among users of similar breadth and in each peer group. The edges of
+a user are correlated, so they count as fewer: an interval is Wilson's (1927) for the number of
 edges divided by Kish's (1965) design effect. `prices` says what a threshold would cost: edges and incidents
 a day. A day's p-values come from the calibration scores of other days. Leaves out labels: attacks are
 counted as the normal edges they pretend to be, which raises the smallest shares a little.
 
-    edges, a row each      day, user, source (None if unknown), target, kind (of USER_KINDS), breadth (distinct targets the user
-                           ever had before the day), surprise, p_value, strangeness
+    edges, a row each      day, user, source (None if unknown), target, kind (of USER_KINDS), breadth
+                           (distinct targets of the user before the day), surprise, p_value, strangeness
 """
 
 from __future__ import annotations
@@ -56,8 +55,13 @@ PRICE_COLUMNS = ("measure", "threshold", "edges_a_day", "incidents_a_day", "most
 
 @dataclass(frozen=True)
 class Inspection:
-    """breadth, cohorts: shares by tenth of breadth and by cohort; `prices`: what thresholds cost.
-    days: those inspected; how: what is to be known about them."""
+    """What was counted.
+
+    days:    the days inspected
+    how:     how these days relate to the training, a sentence for people
+    breadth, cohorts: shares by tenth of breadth and by cohort, columns SHARE_COLUMNS
+    prices:  edges and incidents a day by threshold, columns PRICE_COLUMNS
+    """
 
     days: list[dt.date]
     how: str
@@ -66,7 +70,7 @@ class Inspection:
     prices: pd.DataFrame
 
     def tables(self) -> dict[str, list[dict[str, Any]]]:
-        """Rows of each table."""
+        """The rows of the tables, by name of the table."""
         return {
             "breadth": records(self.breadth),
             "cohorts": records(self.cohorts),
@@ -75,8 +79,8 @@ class Inspection:
 
 
 def inspect(edges: pd.DataFrame, how: str, config: Config, budget_score: float) -> Inspection:
-    """All that is counted of scored edges. budget_score: what the budget means as a score of incidents, 0 if
-    unknown."""
+    """Shares and prices of scored edges, in the columns of this module's table. budget_score: the least score
+    of a reported incident in nats, 0 if unknown."""
     return Inspection(
         days=sorted(edges["day"].unique()),
         how=how,
@@ -90,8 +94,8 @@ def inspect(edges: pd.DataFrame, how: str, config: Config, budget_score: float) 
 
 
 def breadth_tenths(edges: pd.DataFrame) -> pd.Series[str]:
-    """The tenth of users, by breadth on a day, to which each edge's user belongs; fewer groups where many
-    are equally broad."""
+    """The tenth of users by breadth on a day that every edge's user belongs to [edges]; fewer than ten groups
+    if many users are equally broad."""
     users = edges.drop_duplicates(["day", "user"])["breadth"]
     limits = np.unique(np.quantile(users, np.arange(1, 10) / 10))
     number = np.searchsorted(limits[limits > users.min()], edges["breadth"], "right")
@@ -99,7 +103,7 @@ def breadth_tenths(edges: pd.DataFrame) -> pd.Series[str]:
 
 
 def cohorts(edges: pd.DataFrame) -> pd.Series[str]:
-    """Kind of account and breadth within a factor of two, as `History.cohorts`, in order of both."""
+    """The kind of account and breadth within a factor of two, as in `History.cohorts`. [edges]"""
     power = breadth_power(edges["breadth"])
     return pd.Series(
         [f"{kind} {2**e - 1:4d}+" for kind, e in zip(edges["kind"], power.tolist(), strict=True)],
@@ -108,8 +112,8 @@ def cohorts(edges: pd.DataFrame) -> pd.Series[str]:
 
 
 def shares(edges: pd.DataFrame, group: pd.Series[str]) -> pd.DataFrame:
-    """Share of edges with p at most each level in every group and in all, columns SHARE_COLUMNS. Columns of
-    `edges` that are read: user, breadth, p_value."""
+    """The share of edges with a p-value of at most every level, for all edges and for every group, columns
+    SHARE_COLUMNS. Reads the columns user, breadth and p_value of `edges`; group: [edges]"""
     alike = likeness((edges["p_value"] <= LEVELS[0]).to_numpy(), edges["user"].to_numpy())
     rows = [
         _share("all", edges, alike),
@@ -135,10 +139,10 @@ def _share(name: str, edges: pd.DataFrame, alike: float) -> dict[str, Any]:
 
 
 def likeness(strange: Array, user: Array) -> float:
-    """Correlation between the edges of a user, in [0, 1]. strange: bool [edges]; user: ids [edges].
+    """The correlation between the edges of a user, in [0, 1]. strange: bool [edges]; user: ids [edges].
 
-    What Kish's design effect, 1 + (edges of an edge's user - 1) * likeness, must be to give the variance
-    between users."""
+    It is the value for which Kish's design effect, 1 + (edges of an edge's user - 1) * likeness, gives the
+    observed variance between users."""
     _, user, edges = np.unique(user, return_inverse=True, return_counts=True)
     share = strange.mean()
     chance = len(strange) * share * (1 - share)
@@ -150,7 +154,8 @@ def likeness(strange: Array, user: Array) -> float:
 
 
 def design_effect(user: Array, alike: float) -> float:
-    """How many edges are worth one that is independent of the others."""
+    """The number of edges that carry as much information as one independent edge. user: ids [edges]; alike:
+    see `likeness`"""
     edges = np.unique(user, return_counts=True)[1]
     return float(1 + ((edges**2).sum() / edges.sum() - 1) * alike)
 
@@ -178,10 +183,11 @@ def evenness(share: float, at_least: float, at_most: float, level: float) -> str
 
 
 def prices(edges: pd.DataFrame, config: Config, budget_score: float) -> pd.DataFrame:
-    """What thresholds mean a day on average, and the most incidents of one day, columns PRICE_COLUMNS.
+    """Edges and incidents a day by threshold, and the most incidents of one day, columns PRICE_COLUMNS.
 
-    p_value: every edge with p at most the threshold; these make incidents by shared user or source.
-    score:   edges as strange as the threshold, in nats; incidents, made of each day's candidates, that score as much."""
+    p_value: edges with a p-value of at most the threshold; incidents are made of all of them
+    score:   edges with a strangeness of at least the threshold, in nats; incidents, made of a day's
+             candidates, whose score reaches it"""
     days = [day.sort_values("strangeness", ascending=False, kind="stable") for _, day in edges.groupby("day")]
     rows = []
     for threshold in P_THRESHOLDS:
@@ -218,10 +224,10 @@ def _price(measure: str, threshold: float, edges: list[int], found: list[int], m
 def days_to_inspect(
     lake_days: list[dt.date], model: Detector, first: dt.date | None = None, last: dt.date | None = None
 ) -> tuple[list[dt.date], str]:
-    """Days of those the lake holds that the model did not train on, and what is to be known about them.
+    """Days of the lake that the model did not train on, and how they relate to the training, for people.
 
-    Without `first` and `last`: the last DAYS after its training, or if there are none those held out. Raises
-    WorkspaceError where there is no such day."""
+    Without `first` and `last`: the last DAYS days after the training, or the held-out days if there are none.
+    Raises WorkspaceError if there is no such day."""
     after = [day for day in lake_days if model.facts.learned_before(day)]
     held_out = [
         day
@@ -234,9 +240,9 @@ def days_to_inspect(
         chosen = [day for day in held_out + after if (first or day) <= day <= (last or day)]
     if not chosen:
         raise WorkspaceError(
-            f"no day there that the model did not train on: it was trained until {model.facts.trained_until} and held out"
-            f" {', '.join(map(str, held_out)) or 'no day'}; the lake ends on {lake_days[-1] if lake_days else 'no day'};"
-            f" `ueba ingest` a later day"
+            f"no day there that the model did not train on: it was trained until {model.facts.trained_until}"
+            f" and held out {', '.join(map(str, held_out)) or 'no day'};"
+            f" the lake ends on {lake_days[-1] if lake_days else 'no day'}; `ueba ingest` a later day"
         )
     until = model.facts.trained_until
     if chosen[0] <= until:
@@ -257,10 +263,11 @@ def score_again(
     walked: Iterable[DayEdges],
     progress: Progress = quiet,
 ) -> pd.DataFrame:
-    """Every edge of days of the lake, each day by what was known before it and calibrated by other days.
+    """All edges of days of the lake, scored with the history before their day and calibrated by other days;
+    columns as in the table of this module.
 
-    walked: a walk of this history over all days from the first to the last. Raises WorkspaceError for a day
-    without calibration scores of another."""
+    walked: a walk of this history over all days from the first to the last. Raises WorkspaceError if the
+    calibration has no scores of another day."""
     tables: list[pd.DataFrame] = []
     for edges in walked:
         if edges.day not in days:
@@ -269,8 +276,8 @@ def score_again(
         others = model.calibration.without(day_number(edges.day))
         if not len(others.surprise):
             raise WorkspaceError(
-                f"{edges.day} is the only day the model is calibrated by; `ueba ingest` a day after it was trained,"
-                " and ask again"
+                f"{edges.day} is the only day of the model's calibration;"
+                " `ueba ingest` a day after its training, and ask again"
             )
         score, _ = replace(model, calibration=others).score(history, edges.encoded, day_number(edges.day))
         kind = np.array(USER_KINDS)[history.user_kind[edges.encoded.user]]

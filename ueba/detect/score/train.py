@@ -1,8 +1,8 @@
-"""Learn a detector from the lake.
+"""Train a detector on the lake.
 
-`train` walks the days of the window in order. For each of the last days it notes, before the day is learned, what its
-edges and as many negatives look like; the autoencoder learns to separate them. A day is always described before it
-is learned, so that nothing later than the day before can reach a score. Excluded edges stay out of training.
+`train` walks the days of the window in order. Of the last days it describes edges and negatives before the
+history learns the day; the autoencoder learns to separate the two. As a day is described before it is
+learned, no score depends on that day or a later one. Excluded edges stay out of training.
 """
 
 from __future__ import annotations
@@ -35,20 +35,23 @@ from ueba.errors import WorkspaceError
 from ueba.ingest import lake
 from ueba.progress import Progress, quiet
 
-REPEATS = 0.1  # share of edges seen before that training keeps: they are most of a day, and easy
+REPEATS = 0.1  # share of edges without a new pair that training keeps: they are most of a day, and easy
 CALIBRATION_DAYS = (
     2,
     5,
 )  # days before the end that are not trained on; three apart, so that one is a working day
 NegativesOf = Callable[[History, EncodedEdges, int, np.random.Generator], EncodedEdges]
-LEAST_DAYS = 4  # fewer days of history teach nothing
+LEAST_DAYS = 4  # days of history that a training needs
 
 
 @dataclass(frozen=True)
 class Described:
-    """A day's edges against the history before it, which they were not learned into.
+    """A day's edges with their features against the history before the day.
 
-    seen: the day as a whole; features: float32 [edges, features]
+    history:  before the day; it has not learned the edges
+    day:      number of the day
+    seen:     what entities do on the day as a whole
+    features: float32 [edges, features]
     """
 
     history: History
@@ -60,10 +63,12 @@ class Described:
 
 @dataclass(frozen=True)
 class HeldOut:
-    """A day that calibrates and is not trained on.
+    """A day that is used for calibration and not for training.
 
-    graph: the message graph before it; features: float32 [edges, features]; breadth: float32 [edges], see
-    `breadth_rank`
+    day:      number of the day
+    graph:    the message graph before the day
+    features: float32 [edges, features]
+    breadth:  float32 [edges], see `breadth_rank`
     """
 
     day: int
@@ -76,9 +81,9 @@ class HeldOut:
 def train(
     root: Path, until: dt.date, config: Config, progress: Progress = quiet, learning: Lessons = EVERYTHING
 ) -> tuple[Detector, History]:
-    """A detector that knows the lake's days up to `until`, and the history after that day.
+    """A detector trained on the lake's days up to `until`, and the history after that day.
 
-    Raises WorkspaceError if there are too few days."""
+    Raises WorkspaceError if the window has fewer than LEAST_DAYS days with edges."""
     days = _days_of_training(root, until, config)
     positive, calibrating = split(days, config.train)
     history, examples, held_out = History(config.history.half_life_days), [], []
@@ -147,15 +152,13 @@ def _calibrated(
 
 
 def split(days: list[dt.date], config: TrainConfig) -> tuple[list[dt.date], list[dt.date]]:
-    """Of the days of a training: those whose edges are told from made-up ones, and of these the ones held
-    out to calibrate with."""
+    """The days of a training whose edges are described, and the held-out days among them, which calibrate."""
     positive = days[max(len(days) // 2, len(days) - config.positive_days) :]
     return positive, [positive[-back] for back in CALIBRATION_DAYS if back < len(positive)] or positive[-1:]
 
 
 def message_graph(history: History) -> Snapshot:
-    """The message graph as of now. Every entity stands in the id table by its own number: names are only ever
-    added."""
+    """The message graph of a history. Rows of the model's id tables are the history's own ids."""
     return tensors.snapshot(history, np.arange(len(history.users)), np.arange(len(history.places)))
 
 
@@ -165,7 +168,7 @@ def make_examples(
     rng: np.random.Generator,
     negatives_of: NegativesOf = make_negatives,
 ) -> Edges:
-    """A day's edges and negatives, as training sees them."""
+    """A day's edges (label 0) and negatives (label 1) with their features, as training takes them."""
     new = day.features[:, features.FEATURE_NAMES.index("parts_new")] > 0
     kept = new | (rng.random(len(day.encoded)) < REPEATS)
     size = max(int(config.negatives * len(day.encoded) / len(FAMILIES)), 100)
@@ -185,7 +188,7 @@ def train_models(
     config: TrainConfig,
     progress: Progress = quiet,
 ) -> list[inference.Weights]:
-    """A model for each seed. users, places: rows of the id tables; later entities have none."""
+    """The trained models, one for every seed. users, places: number of rows of the id tables."""
     from models.training import TrainingConfig, train_several
 
     total, done = config.seeds * config.steps, count(1)
