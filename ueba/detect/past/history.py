@@ -6,9 +6,9 @@ in decayed *active days*, not in events, so that a chatty service does not drown
 to the cohort by their Beta-Binomial and Gamma-Poisson posterior means.
 
 Leaves out names (`ids`), the tables of pairs (`pairs`), the encoding of edges (`encoded`), and how strange an
-edge is (`ueba.detect.look.features` and the model). The cache model behind it: Teh (2006), "A hierarchical Bayesian language model based on Pitman-Yor processes";
-used for logons by Heard and Rubin-Delanchy (2016), "Network-wide anomaly detection via the Dirichlet
-process".
+edge is (`ueba.detect.look.features` and the model). The cache model behind it: Teh (2006), "A hierarchical
+Bayesian language model based on Pitman-Yor processes"; used for logons by Heard and Rubin-Delanchy (2016),
+"Network-wide anomaly detection via the Dirichlet process".
 """
 
 from __future__ import annotations
