@@ -30,15 +30,15 @@ def world(folder: Path, shuffled: bool = False) -> Prepared:
     history, days, known = History(), [], (0, 0)
     for number, use in enumerate(USES):
         day = Day(folder, FIRST + dt.timedelta(days=number), use)
-        batch = history.encode(edge_table(day.date, SCORED if use == "score" else [*USUAL, VAULT]))
+        encoded = history.encode(edge_table(day.date, SCORED if use == "score" else [*USUAL, VAULT]))
         if shuffled and use == "score":
-            batch = batch.take(permutation())
-        day.write(history, batch)
+            encoded = encoded.take(permutation())
+        day.write(history, encoded)
         if use == "train":
-            day.write_examples(history, batch, CONFIG, [np.random.default_rng(number)])
+            day.write_examples(history, encoded, CONFIG, [np.random.default_rng(number)])
         if use != "score":
             known = len(history.users), len(history.places)
-        history.learn(day.number, batch)
+        history.learn(day.number, encoded)
         days.append(day)
     return Prepared(folder, days, *known, history.users.names, history.places.names)
 

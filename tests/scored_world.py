@@ -17,7 +17,7 @@ from ueba.contracts.reason import Combination
 from ueba.contracts.scored import NAMES, ScoredEdge
 
 NOON = dt.datetime(2026, 3, 2, 12)
-MODEL = ModelFacts(dt.date(2026, 2, 1), dt.date(2026, 3, 1), 3, {"10": 4.9})
+MODEL = ModelFacts(dt.date(2026, 2, 1), dt.date(2026, 3, 1), 3, {"10": 4.9}, "features")
 
 
 def scored_edge(**fields: Any) -> ScoredEdge:

@@ -23,7 +23,9 @@ from written_world import (
 
 from ueba.detect.look import features
 from ueba.detect.look.features import FEATURE_NAMES
-from ueba.detect.past.history import RELATIONS, EdgeBatch, History
+from ueba.detect.past.encoded import EncodedEdges
+from ueba.detect.past.history import History
+from ueba.detect.past.pairs import RELATIONS
 
 # --- the values ---------------------------------------------------------------------------------------------
 
@@ -243,10 +245,10 @@ def test_every_number_is_finite(described: dict[str, Values]) -> None:
 
 def test_an_empty_history_and_an_empty_day_are_described() -> None:
     history = History()
-    batch = written_edges().take(np.zeros(0, np.int64))
+    encoded = written_edges().take(np.zeros(0, np.int64))
     history.user_types = history.place_types = np.zeros((0, len(TYPES)), np.float32)
-    seen = features.today(history, batch)
-    assert features.describe(history, batch, TODAY, seen).shape == (0, len(FEATURE_NAMES))
+    seen = features.today(history, encoded)
+    assert features.describe(history, encoded, TODAY, seen).shape == (0, len(FEATURE_NAMES))
 
 
 edge_lists = st.lists(
@@ -261,22 +263,22 @@ edge_lists = st.lists(
 @settings(max_examples=50, deadline=None)
 @given(edge_lists, st.randoms(use_true_random=False))
 def test_the_order_of_edges_changes_nothing(rows: list[tuple[str, str | None, str, int]], random) -> None:
-    batch = batch_of([row[:3] for row in rows], campaign=[row[3] for row in rows])
+    encoded = batch_of([row[:3] for row in rows], campaign=[row[3] for row in rows])
     order = np.array(random.sample(range(len(rows)), len(rows)))
     history, seen = written_history(), written_today()
-    forward = features.describe(history, batch, TODAY, seen)
-    assert np.array_equal(features.describe(history, batch.take(order), TODAY, seen), forward[order])
+    forward = features.describe(history, encoded, TODAY, seen)
+    assert np.array_equal(features.describe(history, encoded.take(order), TODAY, seen), forward[order])
 
 
 def test_describing_changes_neither_history_nor_edges() -> None:
-    history, batch, seen = written_history(), written_edges(), written_today()
-    features.describe(history, batch, TODAY, features.today(history, batch))
-    features.describe(history, batch, TODAY, seen)
+    history, encoded, seen = written_history(), written_edges(), written_today()
+    features.describe(history, encoded, TODAY, features.today(history, encoded))
+    features.describe(history, encoded, TODAY, seen)
     again, edges, counted = written_history(), written_edges(), written_today()
     for (key, owner, name), (_, same, _) in zip(history._arrays(), again._arrays(), strict=True):
         assert np.array_equal(getattr(owner, name), getattr(same, name)), key
-    for name in EdgeBatch.__dataclass_fields__:
-        assert np.array_equal(getattr(batch, name), getattr(edges, name)), name
+    for name in EncodedEdges.__dataclass_fields__:
+        assert np.array_equal(getattr(encoded, name), getattr(edges, name)), name
     for relation in RELATIONS:
         assert all(map(np.array_equal, seen.new[relation], counted.new[relation]))
 
@@ -310,15 +312,15 @@ def test_the_new_pairs_of_a_day_are_counted_once_for_each_end() -> None:
 def test_edges_at_a_rare_hour_or_by_a_rare_type_are_counted_for_their_user() -> None:
     """ann at 3: p = 1 / 128, 4.9 nats. bob by Batch: (0 + 3 * 0.05) / (12 + 3) = 0.01, 4.6 nats; ann by
     Batch: 0.15 / 8, 3.98 nats and not rare."""
-    batch = batch_of(
+    encoded = batch_of(
         [("ann", "pc1", "srv"), ("bob", "pc5", "srv"), ("bob", "pc1", "srv"), ("ann", "pc1", "pc3")]
     )
-    batch.hours[0, 3] = True
-    batch.types[1:, TYPES.index("Batch")] = True
+    encoded.hours[0, 3] = True
+    encoded.types[1:, TYPES.index("Batch")] = True
     history = written_history()
-    assert features.has_rare_hour(history, batch).tolist() == [True, False, False, False]
-    assert features.has_rare_type(history, batch).tolist() == [False, True, True, False]
-    seen = features.today(history, batch)
+    assert features.has_rare_hour(history, encoded).tolist() == [True, False, False, False]
+    assert features.has_rare_type(history, encoded).tolist() == [False, True, True, False]
+    seen = features.today(history, encoded)
     assert counted(USERS, seen.rare_hours) == {"ann": 1}
     assert counted(USERS, seen.rare_types) == {"bob": 2}
 
@@ -327,8 +329,8 @@ def test_a_made_up_edge_counts_what_its_own_campaign_adds_to_the_day() -> None:
     """ann has 3 new targets and 19 edges at rare hours today. Campaign 7 gives her pc5 (twice) and pc2, which
     are new, and srv, which is not; campaign 8 gives her pc5; the last edge is real."""
     targets, campaign = ["pc5", "pc5", "pc2", "srv", "pc5", "pc5"], [7, 7, 7, 7, 8, -1]
-    batch = batch_of([("ann", "pc1", target) for target in targets], hour=3, campaign=campaign)
-    rows = features.describe(written_history(), batch, TODAY, written_today())
+    encoded = batch_of([("ann", "pc1", target) for target in targets], hour=3, campaign=campaign)
+    rows = features.describe(written_history(), encoded, TODAY, written_today())
 
     def counts(name: str) -> list[float]:
         return np.expm1(rows[:, FEATURE_NAMES.index(name)]).round(3).tolist()

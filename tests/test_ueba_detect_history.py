@@ -22,8 +22,8 @@ def of(history: History, relation: str, side: int, name: str, entity: str) -> fl
 def describe(
     history: History, day: dt.date, rows: list[tuple[str, str | None, str]]
 ) -> list[dict[str, float]]:
-    batch = history.encode(edge_table(day, rows))
-    described = features.describe(history, batch, day_number(day), features.today(history, batch))
+    encoded = history.encode(edge_table(day, rows))
+    described = features.describe(history, encoded, day_number(day), features.today(history, encoded))
     return [dict(zip(features.FEATURE_NAMES, row.tolist(), strict=True)) for row in described]
 
 
@@ -136,8 +136,8 @@ def test_what_is_new_in_a_strange_edge_is_held_until_it_comes_again(p_value: flo
 def test_the_hours_of_very_strange_edges_are_nobodys() -> None:
     day = DAY + dt.timedelta(days=1)
     history, other = learned(FIRST), learned(FIRST)
-    batch, same = (each.encode(edge_table(day, SECOND)) for each in (history, other))
-    history.learn(day_number(day), batch, np.full(len(batch), NO_HABIT_P))
+    encoded, same = (each.encode(edge_table(day, SECOND)) for each in (history, other))
+    history.learn(day_number(day), encoded, np.full(len(encoded), NO_HABIT_P))
     other.learn(day_number(day), same.take(np.zeros(0, np.int64)))
     assert np.array_equal(history.user_hours, other.user_hours)
     assert np.array_equal(history.user_types, other.user_types)

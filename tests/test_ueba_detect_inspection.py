@@ -15,7 +15,8 @@ from small_workspace import DAY, LAST, memory, run
 from ueba import stages
 from ueba.config import Config, IncidentConfig
 from ueba.contracts.incident import ModelFacts
-from ueba.detect.past.history import History, Names, day_number
+from ueba.detect.past.history import History, day_number
+from ueba.detect.past.ids import IdTable
 from ueba.detect.score.calibration import Calibration
 from ueba.detect.score.detector import Detector, breadth_rank
 from ueba.detect.score.inspection import (
@@ -23,8 +24,8 @@ from ueba.detect.score.inspection import (
     cohorts,
     days_to_inspect,
     design_effect,
+    evenness,
     interval,
-    judgement,
     likeness,
     prices,
     shares,
@@ -54,7 +55,7 @@ def test_shares_by_tenth_of_users() -> None:
     assert table["breadth"].tolist() == ["1-10", *map(str, range(1, 11))]
     assert table["edges"].tolist() == [1000] + [100] * 10 and table["users"].tolist() == [10] + [1] * 10
     assert (table["share_p_0.001"] == 0).all()
-    assert table["judgement"].tolist()[1:3] == ["even", "even"] and table["judgement"].iloc[-1] == "too many"
+    assert table["evenness"].tolist()[1:3] == ["even", "even"] and table["evenness"].iloc[-1] == "too many"
 
 
 def test_users_of_equal_breadth_stay_together() -> None:
@@ -89,7 +90,7 @@ def test_intervals_are_wilsons() -> None:
 
 
 @pytest.mark.parametrize(
-    ("share", "at_least", "at_most", "said"),
+    ("share", "at_least", "at_most", "expected"),
     [
         (0.01, 0.001, 0.1, "even"),
         (0.03, 0.019, 0.05, "within chance"),
@@ -98,8 +99,8 @@ def test_intervals_are_wilsons() -> None:
         (0.004, 0.003, 0.0049, "too few"),
     ],
 )
-def test_judgement(share: float, at_least: float, at_most: float, said: str) -> None:
-    assert judgement(share, at_least, at_most, 0.01) == said
+def test_evenness(share: float, at_least: float, at_most: float, expected: str) -> None:
+    assert evenness(share, at_least, at_most, 0.01) == expected
 
 
 def test_prices_of_thresholds() -> None:
@@ -148,7 +149,7 @@ def test_rank_in_breadth_does_not_grow_with_the_history() -> None:
 def model_until(until: dt.date, *held_out: dt.date) -> Detector:
     days = np.array([day_number(day) for day in held_out])
     pool = Calibration(np.ones(len(days)), np.ones(len(days)), days)
-    return Detector([], Names(), Names(), pool, ModelFacts(FIRST, until, 1, {}))
+    return Detector([], IdTable(), IdTable(), pool, ModelFacts(FIRST, until, 1, {}, "features"))
 
 
 def test_the_last_days_after_training_else_those_held_out() -> None:

@@ -18,9 +18,9 @@ from ueba.detect.past.history import NO_HABIT_P, day_number
 def test_a_quarantined_pair_is_one_of_its_relation_only() -> None:
     day = DAY + dt.timedelta(days=1)
     history = learned([("ann", "pc1", "srv")])
-    batch = history.encode(edge_table(day, SECOND))
+    encoded = history.encode(edge_table(day, SECOND))
     # ann on pc2 is strange; she is there from pc1, where she always is
-    history.learn(day_number(day), batch, np.array([1.0, STRANGE_P, 1.0]))
+    history.learn(day_number(day), encoded, np.array([1.0, STRANGE_P, 1.0]))
     quarantined = quarantined_before(history, history.encode(edge_table(day, SECOND)))
     assert quarantined["user_target"].tolist() == [False, True, False]
     assert not quarantined["user_source"].any()

@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 
 from ueba.detect.look import features, negatives
 from ueba.detect.look.negatives import FAMILIES, Day, _is_ordinary, is_known, make_negatives
-from ueba.detect.past.history import HOURS, RELATIONS, EdgeBatch, History, day_number
+from ueba.detect.past.encoded import HOURS, EncodedEdges
+from ueba.detect.past.history import History, day_number
+from ueba.detect.past.pairs import RELATIONS
 
 DAY = dt.date(2024, 5, 6)
 # For ten days ann and bob do the same, each from one machine at nine o'clock by network.
@@ -76,31 +78,31 @@ def day_table() -> pa.Table:
     return pa.concat_tables([usual, new])
 
 
-def world(order: list[int] | None = None) -> tuple[History, EdgeBatch]:
+def world(order: list[int] | None = None) -> tuple[History, EncodedEdges]:
     history = History()
     for number in range(10):
         day = DAY - dt.timedelta(days=10 - number)
         history.learn(day_number(day), history.encode(edge_table(day, USUAL)))
-    batch = history.encode(day_table())
-    return history, batch if order is None else batch.take(np.array(order))
+    encoded = history.encode(day_table())
+    return history, encoded if order is None else encoded.take(np.array(order))
 
 
-def made_by(family: str, seed: int = 0, order: list[int] | None = None) -> tuple[History, EdgeBatch]:
-    history, batch = world(order)
-    return history, FAMILIES[family](Day(history, batch, np.random.default_rng(seed)), SIZE)
+def made_by(family: str, seed: int = 0, order: list[int] | None = None) -> tuple[History, EncodedEdges]:
+    history, encoded = world(order)
+    return history, FAMILIES[family](Day(history, encoded, np.random.default_rng(seed)), SIZE)
 
 
-def names(history: History, batch: EdgeBatch) -> list[Edge]:
+def names(history: History, encoded: EncodedEdges) -> list[Edge]:
     users, places = history.users.names, [*history.places.names, None]  # -1 is the last
     return [
         (users[user], places[source], places[target])
-        for user, source, target in zip(batch.user, batch.source, batch.target, strict=True)
+        for user, source, target in zip(encoded.user, encoded.source, encoded.target, strict=True)
     ]
 
 
-def same(one: EdgeBatch, other: EdgeBatch) -> bool:
+def same(one: EncodedEdges, other: EncodedEdges) -> bool:
     return all(
-        np.array_equal(getattr(one, name), getattr(other, name)) for name in EdgeBatch.__dataclass_fields__
+        np.array_equal(getattr(one, name), getattr(other, name)) for name in EncodedEdges.__dataclass_fields__
     )
 
 
@@ -189,9 +191,9 @@ def test_another_type_is_any_type_and_the_same_for_a_campaign() -> None:
 
 
 def test_without_newcomers_strangers_are_known() -> None:
-    history, batch = world()
-    batch = batch.take(np.arange(len(USUAL)))
-    made_up = FAMILIES["strangers"](Day(history, batch, np.random.default_rng(0)), SIZE)
+    history, encoded = world()
+    encoded = encoded.take(np.arange(len(USUAL)))
+    made_up = FAMILIES["strangers"](Day(history, encoded, np.random.default_rng(0)), SIZE)
     assert set(names(history, made_up)) == edges(OWN[:2], ["srv1", "srv2"])
 
 
@@ -200,58 +202,58 @@ def test_without_newcomers_strangers_are_known() -> None:
 
 def test_an_edge_like_an_ordinary_one_is_dropped() -> None:
     """Ordinary: every two of its parts know each other, today or before, at a usual hour by a usual type."""
-    history, batch = world()
+    history, encoded = world()
     rows = [("ann", "pc1", "srv1"), ("bob", "pc2", "srv1"), ("ann", "pc1", "srv2"), ("ann", "pc2", "srv1")]
     network = history.encode(edge_table(DAY, rows))
-    assert _is_ordinary(network, batch, history).tolist() == [True, True, False, False]
+    assert _is_ordinary(network, encoded, history).tolist() == [True, True, False, False]
     at_night = history.encode(edge_table(DAY, rows, hour=3))
-    assert not _is_ordinary(at_night, batch, history).any()
+    assert not _is_ordinary(at_night, encoded, history).any()
 
 
-def is_new_today(history: History, batch: EdgeBatch, made_up: EdgeBatch, relation: str) -> np.ndarray:
+def is_new_today(history: History, encoded: EncodedEdges, made_up: EncodedEdges, relation: str) -> np.ndarray:
     """Whether a pair was neither seen before nor today. bool [edges]"""
-    today = set(zip(*(end.tolist() for end in batch.pairs(relation)), strict=True))
+    today = set(zip(*(end.tolist() for end in encoded.pairs(relation)), strict=True))
     pairs = list(zip(*(end.tolist() for end in made_up.pairs(relation)), strict=True))
     unseen = np.array([-1 not in pair and pair not in today for pair in pairs])
     return unseen & ~is_known(history, relation, made_up)
 
 
 def test_every_made_up_edge_has_something_that_is_strange() -> None:
-    history, batch = world()
-    made_up = make_negatives(history, batch, 400, np.random.default_rng(0))
+    history, encoded = world()
+    made_up = make_negatives(history, encoded, 400, np.random.default_rng(0))
     rare = features.has_rare_hour(history, made_up) | features.has_rare_type(history, made_up)
-    new = np.any([is_new_today(history, batch, made_up, relation) for relation in RELATIONS], axis=0)
+    new = np.any([is_new_today(history, encoded, made_up, relation) for relation in RELATIONS], axis=0)
     assert (new | rare).all() and new.any() and rare.any()
     assert 1000 < len(made_up) < 400 * len(FAMILIES)
 
 
 def test_campaigns_of_different_families_have_different_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
-    history, batch = world()
+    history, encoded = world()
     rows = history.encode(edge_table(DAY, [("ann", "pc2", "srv1")] * 3))  # new to each other
     edges = replace(rows, campaign=np.array([0, 0, 1]))
     monkeypatch.setattr(negatives, "FAMILIES", dict.fromkeys(("one", "other"), lambda day, size: edges))
-    made_up = make_negatives(history, batch, 3, np.random.default_rng(0))
+    made_up = make_negatives(history, encoded, 3, np.random.default_rng(0))
     assert made_up.campaign.tolist() == [0, 0, 1, 2, 2, 3]
 
 
 @settings(max_examples=15, deadline=None)
 @given(st.integers(0, 2**32 - 1), st.permutations(range(5)))
 def test_the_same_seed_makes_the_same_and_changes_nothing(seed: int, order: list[int]) -> None:
-    (history, batch), (again, other) = world(order), world(order)
-    once = make_negatives(history, batch, 20, np.random.default_rng(seed))
-    assert same(once, make_negatives(history, batch, 20, np.random.default_rng(seed)))
-    assert same(batch, other)
+    (history, encoded), (again, other) = world(order), world(order)
+    once = make_negatives(history, encoded, 20, np.random.default_rng(seed))
+    assert same(once, make_negatives(history, encoded, 20, np.random.default_rng(seed)))
+    assert same(encoded, other)
     for (key, owner, name), (_, untouched, _) in zip(history._arrays(), again._arrays(), strict=True):
         assert np.array_equal(getattr(owner, name), getattr(untouched, name)), key
 
 
 def test_another_seed_makes_others() -> None:
-    history, batch = world()
-    one, other = (make_negatives(history, batch, 100, np.random.default_rng(seed)) for seed in (0, 1))
+    history, encoded = world()
+    one, other = (make_negatives(history, encoded, 100, np.random.default_rng(seed)) for seed in (0, 1))
     assert not same(one, other)
 
 
 def test_a_day_without_sources_has_none() -> None:
     history = History()
-    batch = history.encode(edge_table(DAY, [("ann", None, "srv")]))
-    assert not len(make_negatives(history, batch, 10, np.random.default_rng(0)))
+    encoded = history.encode(edge_table(DAY, [("ann", None, "srv")]))
+    assert not len(make_negatives(history, encoded, 10, np.random.default_rng(0)))

@@ -8,7 +8,8 @@ from detect_world import DAY, FIRST, SECOND, edge_table, learned
 from written_world import PLACES, USERS, written_edges, written_history
 
 from ueba.detect.look import tensors
-from ueba.detect.past.history import HOURS, History, day_number
+from ueba.detect.past.encoded import HOURS
+from ueba.detect.past.history import History, day_number
 
 NODE_TYPES = {"user": len(USERS), "place": len(PLACES)}
 
@@ -102,7 +103,7 @@ def test_a_snapshot_has_the_pairs_of_the_history() -> None:
 
 def test_a_day_is_not_in_the_graph_before_it_is_learned() -> None:
     history = learned(FIRST, SECOND)
-    batch = history.encode(edge_table(DAY, [("ann", "pc2", "srv9")]))
+    encoded = history.encode(edge_table(DAY, [("ann", "pc2", "srv9")]))
 
     def pairs() -> list[int]:
         rows = np.zeros(len(history.users), np.int64), np.zeros(len(history.places), np.int64)
@@ -110,7 +111,7 @@ def test_a_day_is_not_in_the_graph_before_it_is_learned() -> None:
 
     # ann: srv, pc1, pc2; bob: srv. ann on pc1, bob on pc2. pc1: srv, pc1, pc2; pc2: srv.
     assert pairs() == [4, 2, 4]
-    history.learn(day_number(DAY) + 9, batch)
+    history.learn(day_number(DAY) + 9, encoded)
     assert pairs() == [5, 3, 5]
 
 

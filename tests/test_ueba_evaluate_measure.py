@@ -144,7 +144,7 @@ def test_an_oracle_is_perfect(tmp_path: Path) -> None:
     assert there.facts == results.Facts(1, 2, 0, by_kind, resembles={"new": "?", "pivot": "?"})
     rng = np.random.default_rng(0)
     for day in prepared.days:
-        surprise = rng.random(len(day.batch))
+        surprise = rng.random(len(day.encoded))
         np.save(
             tmp_path / f"surprise-{day.date}.npy",
             surprise + 50 * there.edge_malicious if day.use == "score" else surprise,

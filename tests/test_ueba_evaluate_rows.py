@@ -81,11 +81,11 @@ def test_the_table_of_what_comes_from_the_past() -> None:
 def test_corruption_changes_one_end_at_most(prepared: Prepared) -> None:
     from ueba.detect.past.history import History
 
-    history, batch = History(), prepared.days[0].batch
+    history, encoded = History(), prepared.days[0].encoded
     history.users.ids(prepared.users)
     history.places.ids(prepared.places)
-    made = protocol.corrupted(history, batch, 50, np.random.default_rng(0))
-    real = set(zip(batch.user, batch.source, batch.target, strict=True))
+    made = protocol.corrupted(history, encoded, 50, np.random.default_rng(0))
+    real = set(zip(encoded.user, encoded.source, encoded.target, strict=True))
     for user, source, target in zip(made.user, made.source, made.target, strict=True):
         assert any(sum((user == u, source == s, target == t)) >= 2 for u, s, t in real)
     assert len(set(made.campaign)) == len(made)

@@ -41,7 +41,7 @@ from ueba.workspace import Workspace
 DOCS = (Path(__file__).parent.parent / "docs" / "graph.md").read_text()
 DAYS = 6  # of the small organisation that are in the workspace here
 FIRST, SECOND = dt.date(2024, 5, 1), dt.date(2024, 5, 2)
-MODEL = ModelFacts(dt.date(2024, 4, 1), dt.date(2024, 4, 30), 1, {"10": 9.5})
+MODEL = ModelFacts(dt.date(2024, 4, 1), dt.date(2024, 4, 30), 1, {"10": 9.5}, "features")
 REASONS = (RareHour("eve", 6.0), Unknown("source", "pc1"))
 
 

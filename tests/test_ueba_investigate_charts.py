@@ -14,7 +14,7 @@ from ueba.investigate.draw import charts
 
 DAYS = [dt.date(2026, 3, 2), dt.date(2026, 3, 3)]
 SHARES = pd.DataFrame(
-    [  # group, breadth, users, edges, share, at least, at most, share of p <= .001, judgement
+    [  # group, breadth, users, edges, share, at least, at most, share of p <= .001, evenness
         ("all", "1-9", 9, 900, 0.010, 0.008, 0.012, 0.001, "even"),
         (" 1 of 3", "1", 3, 300, 0.040, 0.030, 0.060, 0.004, "too many"),
         (" 2 of 3", "2-4", 3, 300, 0.0, 0.0, 0.002, 0.0, "too few"),
@@ -56,7 +56,7 @@ def test_its_title_says_which_days(figure: Figure) -> None:
     assert figure.get_suptitle() == "calibration on 2 days, 2026-03-02 to 2026-03-03"
 
 
-def test_every_group_is_a_dot_in_the_colour_of_its_judgement(figure: Figure) -> None:
+def test_every_group_is_a_dot_in_the_colour_of_its_evenness(figure: Figure) -> None:
     """A share of none lies on the end of a logarithmic axis, a twentieth of what is promised: 0.0005."""
     breadth = figure.axes[0]
     dots = {

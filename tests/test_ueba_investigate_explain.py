@@ -93,8 +93,8 @@ def strangest_row(edges, found):
 
 def test_an_edge_that_never_happened_is_scored_as_the_detector_does(judged):
     model, history, edges, _, scoring = judged
-    score, _ = model.score(history, edges.batch, day_number(LAST))
-    surprise, p = scoring.score(edges.batch)
+    score, _ = model.score(history, edges.encoded, day_number(LAST))
+    surprise, p = scoring.score(edges.encoded)
     assert surprise == pytest.approx(score.surprise, abs=1e-4) and p == pytest.approx(score.p_value, rel=1e-3)
 
 
@@ -119,7 +119,7 @@ def test_what_is_explained_is_kept(judged, scored):
 def test_what_differs_in_one_part_owes_all_to_it(judged, part):
     """The edge is its own ordinary one, but for the features of one part."""
     *_, edges, _, scoring = judged
-    row = edges.batch.take(np.array([0]))
+    row = edges.encoded.take(np.array([0]))
     described = scoring.describe(row)
     changed = np.where(weigh.MEMBERS[part], described + 1, described).astype(np.float32)
     (weights,) = weigh.weigh(scoring, row, changed, ordinary=row)
@@ -146,9 +146,9 @@ def test_what_differs_in_one_part_owes_all_to_it(judged, part):
 
 def test_what_differs_in_its_ends_alone_owes_all_to_the_graph(judged):
     *_, edges, _, scoring = judged
-    graph = scoring.products(edges.batch)[0]
+    graph = scoring.products(edges.encoded)[0]
     other = int(np.argmax(np.abs(graph - graph[0]).sum(1)))
-    row, ordinary = edges.batch.take(np.array([other])), edges.batch.take(np.array([0]))
+    row, ordinary = edges.encoded.take(np.array([other])), edges.encoded.take(np.array([0]))
     (weights,) = weigh.weigh(scoring, row, scoring.describe(ordinary), ordinary)
     assert abs(weights.parts[weigh.GRAPH]) > 1e-6
     assert all(abs(nats) < 1e-9 for name, nats in weights.parts.items() if name != weigh.GRAPH)
@@ -156,7 +156,7 @@ def test_what_differs_in_its_ends_alone_owes_all_to_the_graph(judged):
 
 def test_the_ordinary_edge_is_the_median_of_the_days(judged):
     *_, edges, _, scoring = judged
-    ordinary, row = edges.batch.take(np.arange(5)), edges.batch.take(np.array([7]))
+    ordinary, row = edges.encoded.take(np.arange(5)), edges.encoded.take(np.array([7]))
     (weights,) = weigh.weigh(scoring, row, scoring.describe(row), ordinary)
     median = np.median(scoring.describe(ordinary), axis=0)
     assert weights.features and all(
@@ -189,7 +189,7 @@ def test_every_feature_is_of_one_part():
 def test_a_change_is_judged_as_an_edge_that_has_it(judged):
     """Each alternative again, through the detector's own functions."""
     model, history, edges, found, scoring = judged
-    row = edges.batch.take(np.array([strangest_row(edges, found)[1]]))
+    row = edges.encoded.take(np.array([strangest_row(edges, found)[1]]))
     [changes] = counterfactuals.counterfactuals(scoring, row)
     assert {each.change for each in changes} >= {"source", "target"}
     assert [each.p_value for each in changes] == sorted((each.p_value for each in changes), reverse=True)
@@ -206,7 +206,7 @@ def test_a_change_is_judged_as_an_edge_that_has_it(judged):
             to = int(each.to) if each.change == "hour" else history.types.names.index(each.to)
             columns[name][number] = np.arange(columns[name].shape[1]) == to
     changed = replace(changed, **columns)
-    described = features.describe(history, changed, day_number(LAST), features.today(history, edges.batch))
+    described = features.describe(history, changed, day_number(LAST), features.today(history, edges.encoded))
     expected = model.surprise(history, changed, described)
     # Rows of a matrix product differ in their last digit by where they stand, and a feature's own function
     # can be steep.
@@ -237,12 +237,12 @@ def test_how_often_somebody_does_new_things_can_be_counted():
         [("cal", None, "x1"), ("cal", None, "x2"), ("dee", None, "x1"), ("dee", None, "x2")],
     )
     day = DAY + dt.timedelta(days=2)
-    batch = history.encode(
+    encoded = history.encode(
         edge_table(day, [("cal", None, "x1"), ("dee", None, "x3"), ("dee", None, "x4"), ("cal", None, "x5")])
     )
-    scoring = DayScoring(None, history, day_number(day), features.today(history, batch), [])
+    scoring = DayScoring(None, history, day_number(day), features.today(history, encoded), [])
     cal, dee = (
-        habits.habit(scoring, batch, row, "user_target", Edge(user, None, "x", "machine"), False)
+        habits.habit(scoring, encoded, row, "user_target", Edge(user, None, "x", "machine"), False)
         for row, user in ((3, "cal"), (1, "dee"))
     )
     assert (dee.actor, dee.partner, dee.new_today, dee.partners, dee.cohort) == ("dee", "x", 2, 2, 1)
@@ -274,8 +274,8 @@ def test_a_change_is_to_what_is_usual_and_never_to_what_is():
         [("ann", "pc1", "srv"), ("bob", "pc2", "srv"), ("bob", "pc2", "db"), ("cat", "pc3", "srv")],
         [("ann", "pc1", "srv"), ("bob", "pc2", "db")],
     )
-    batch = history.encode(edge_table(DAY, [("ann", "pc1", "db")], hour=3, logon_type="Interactive"))
-    choices = counterfactuals._choices(history, batch, 0, counterfactuals._peers(history, batch.user))
+    encoded = history.encode(edge_table(DAY, [("ann", "pc1", "db")], hour=3, logon_type="Interactive"))
+    choices = counterfactuals._choices(history, encoded, 0, counterfactuals._peers(history, encoded.user))
     names = {
         "source": history.places.names,
         "target": history.places.names,
@@ -384,7 +384,7 @@ def incident_of(*edges):
         edges=len(edges),
         reasons=(Combination(),),
         backoff=False,
-        model=ModelFacts(WHEN.date(), WHEN.date(), 1, {}),
+        model=ModelFacts(WHEN.date(), WHEN.date(), 1, {}, "features"),
     )
     rows = [ExplainedEdge(f"e{n}", edge, explanation, []) for n, (edge, explanation) in enumerate(edges, 1)]
     return ExplainedIncident(incident, rows)

@@ -93,7 +93,7 @@ EDGES: dict[str, list[tuple[Any, ...]]] = {
         ("hugo", "phone", "share", "02:04", "02:04", 1, 0),
     ],
 }  # fmt: skip
-MODEL = ModelFacts(dt.date.fromisoformat(D05), dt.date.fromisoformat(D05), 1, {})
+MODEL = ModelFacts(dt.date.fromisoformat(D05), dt.date.fromisoformat(D05), 1, {}, "features")
 ODD, LATE = Combination(), RareHour("bob", 6.0)
 INCIDENTS: dict[str, tuple[str, dict[str, Any]]] = {
     A: (D20, {"rank": 1, "score": 14.0, "p_value": 0.001, "reasons": (ODD,)}),

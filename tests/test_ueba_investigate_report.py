@@ -28,7 +28,8 @@ from ueba.config import Config
 from ueba.contracts.explanation import Counterfactual, Expected, Explanation, Usual
 from ueba.contracts.reason import CarryOver, NewPair, Unknown, is_backoff
 from ueba.contracts.scored import ScoredEdge
-from ueba.detect.past.history import Names, day_number
+from ueba.detect.past.history import day_number
+from ueba.detect.past.ids import IdTable
 from ueba.detect.score.calibration import Calibration
 from ueba.detect.score.detector import Detector
 from ueba.files import write_json
@@ -329,9 +330,9 @@ def test_held_out_days_are_judged_by_the_others() -> None:
     """Among 99 other scores the highest of all has p = 1/100, and the lowest 1."""
     days = np.array([1] * 99 + [2] * 2)
     pool = Calibration(np.zeros(101, np.float32), np.array([*range(1, 100), 0.5, 200], np.float32), days)
-    first, second = report.held_out(Detector([], Names([]), Names([]), pool, MODEL))
+    first, second = report.held_out(Detector([], IdTable([]), IdTable([]), pool, MODEL))
     assert (second["edges"], second["shares"]) == (2, [0.5, 0.0, 0.0]) and first["edges"] == 99
-    assert report.held_out(Detector([], Names([]), Names([]), pool.without(2), MODEL)) == []
+    assert report.held_out(Detector([], IdTable([]), IdTable([]), pool.without(2), MODEL)) == []
 
 
 def test_the_last_verdict_is_shown(small: Workspace, tmp_path: Path) -> None:

@@ -18,9 +18,10 @@ from ueba import backtest, findings
 from ueba.contracts import scored as contract
 from ueba.contracts.edge import Edge
 from ueba.contracts.reason import Effect
-from ueba.contracts.verdict import JudgedEdge, Verdict
+from ueba.contracts.verdict import Verdict, VerdictEdge
 from ueba.detect import incidents
-from ueba.detect.past.history import RELATIONS, History, day_number, pair_keys
+from ueba.detect.past.history import History, day_number
+from ueba.detect.past.pairs import RELATIONS, pair_keys
 from ueba.detect.score.detector import Detector
 from ueba.errors import UsageError, WorkspaceError
 from ueba.findings import Findings
@@ -66,7 +67,7 @@ def about(edges: pd.DataFrame, verdict: Any, day: dt.date = LAST - DAY) -> Verdi
         since=day + DAY,
         expires=None if verdict == "true" else day + 60 * DAY,
         edges=tuple(
-            JudgedEdge(edge.edge, frozenset(edge.pattern), edge.strangeness_persisted)
+            VerdictEdge(edge.edge, frozenset(edge.pattern), edge.strangeness_persisted)
             for edge in contract.edges(edges)
         ),
     )
@@ -186,7 +187,7 @@ def test_what_was_called_true_is_no_normal_edge_to_calibrate_by(workspace: Works
     day = LAST - DAY
     pairs = lake.read_pairs(workspace.lake, day, day, "1GB").slice(0, 30).to_pylist()
     edges = [Edge(*(row[name] for name in Edge._fields)) for row in pairs]
-    judged = tuple(JudgedEdge(edge, frozenset(), 9.0) for edge in edges)
+    judged = tuple(VerdictEdge(edge, frozenset(), 9.0) for edge in edges)
     given = Verdict("20260115-earlier", day, "true", "stolen", "ann", NOW, LAST, None, judged)
     before = learn(workspace).calibration.day
     log.add(workspace.root, given)

@@ -21,7 +21,7 @@ from msgspec.structs import replace
 
 from ueba.contracts.edge import Edge
 from ueba.contracts.reason import Effect
-from ueba.contracts.verdict import JudgedEdge, Verdict, to_json
+from ueba.contracts.verdict import Verdict, VerdictEdge, to_json
 from ueba.detect.past import lessons
 from ueba.detect.past.history import History, day_number
 from ueba.detect.past.lessons import Lessons
@@ -60,7 +60,7 @@ def called(
         "since": NEXT,
         "expires": None if verdict in ("true", "withdrawn") else NEXT + 90 * DAY,
     }
-    judged = tuple(JudgedEdge(each, pattern, nats) for each in edges)
+    judged = tuple(VerdictEdge(each, pattern, nats) for each in edges)
     return Verdict(**{"verdict": verdict, **fields, **other}, edges=judged)
 
 
@@ -414,11 +414,11 @@ def test_two_writers_at_once_lose_nothing(tmp_path: Path) -> None:
 import datetime as dt, sys
 from pathlib import Path
 from ueba.contracts.edge import Edge
-from ueba.contracts.verdict import JudgedEdge, Verdict
+from ueba.contracts.verdict import VerdictEdge, Verdict
 from ueba.triage.log import add
 now, day = dt.datetime.now(dt.UTC), dt.date(2026, 1, 1)
 for number in range(40):
-    edges = (JudgedEdge(Edge(sys.argv[2] * 3000, None, "x", "machine"), frozenset(), 1.0),)
+    edges = (VerdictEdge(Edge(sys.argv[2] * 3000, None, "x", "machine"), frozenset(), 1.0),)
     add(Path(sys.argv[1]), Verdict(f"{sys.argv[2]}-{number}", day, "benign", "r", "w", now, day, None, edges))
 """
     writers = [subprocess.Popen([sys.executable, "-c", code, str(tmp_path), name]) for name in ("a", "b")]

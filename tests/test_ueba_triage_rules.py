@@ -174,7 +174,7 @@ def test_what_would_not_have_been_reported_is_not_hidden_either() -> None:
 # --- scored days --------------------------------------------------------------------------------------------
 
 
-MODEL = ModelFacts(DAY, DAY, 1, {})
+MODEL = ModelFacts(DAY, DAY, 1, {}, "features")
 
 
 def scored(folder: Path, day: dt.date) -> list[str]:

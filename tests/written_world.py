@@ -10,17 +10,10 @@ from collections.abc import Mapping
 import numpy as np
 
 from ueba.detect.look.features import Today
-from ueba.detect.past.history import (
-    HOURS,
-    NEVER,
-    RELATIONS,
-    USER_KINDS,
-    EdgeBatch,
-    History,
-    Names,
-    Pairs,
-    Side,
-)
+from ueba.detect.past.encoded import HOURS, USER_KINDS, EncodedEdges
+from ueba.detect.past.history import NEVER, History, Side
+from ueba.detect.past.ids import IdTable
+from ueba.detect.past.pairs import RELATIONS, Pairs
 
 TODAY = 100  # day number
 USERS = ("ann", "bob", "cat", "dan", "fay", "svc", "pc2$", "anon", "eve", "gus")  # eve and gus: no history
@@ -136,7 +129,11 @@ def written_side(relation: str, side: int) -> Side:
 
 def written_history() -> History:
     history = History()
-    history.users, history.places, history.types = Names(list(USERS)), Names(list(PLACES)), Names(list(TYPES))
+    history.users, history.places, history.types = (
+        IdTable(list(USERS)),
+        IdTable(list(PLACES)),
+        IdTable(list(TYPES)),
+    )
     history.user_kind = np.array([USER_KINDS.index(KINDS.get(name, "human")) for name in USERS])
     history.is_resource = np.array([name == "share" for name in PLACES])
     history.pairs = {relation: written_pairs(relation) for relation in RELATIONS}
@@ -162,11 +159,11 @@ def written_today() -> Today:
 
 def batch_of(
     rows: list[tuple[str, str | None, str]], hour: int = 9, campaign: list[int] | None = None
-) -> EdgeBatch:
+) -> EncodedEdges:
     """Edges with one event each, at one hour, by network."""
     user, source, target = zip(*rows, strict=True)
     size = len(rows)
-    return EdgeBatch(
+    return EncodedEdges(
         user=ids(USERS, list(user)),
         source=ids(PLACES, list(source)),
         target=ids(PLACES, list(target)),
@@ -178,9 +175,9 @@ def batch_of(
     )
 
 
-def written_edges() -> EdgeBatch:
-    batch = batch_of(list(EDGES.values()))
-    batch.count[0], batch.failures[0] = 24, 3
-    batch.hours[0, 3] = True
-    batch.types[0, TYPES.index("Interactive")] = True
-    return batch
+def written_edges() -> EncodedEdges:
+    encoded = batch_of(list(EDGES.values()))
+    encoded.count[0], encoded.failures[0] = 24, 3
+    encoded.hours[0, 3] = True
+    encoded.types[0, TYPES.index("Interactive")] = True
+    return encoded

@@ -1,9 +1,11 @@
-"""A walk forward through the past: each day is scored with what was known before it, and only then learned from.
+"""A walk forward through past days: every day is scored with what was known before it, and then learned.
 
-No node list from the future, no threshold from the tested days, no label. The strangest edges of a scored day stay out of
-training, as they would in service. Writes what others compute on; these columns stay:
+A backtest uses no entity of the future, no threshold from the tested days and no label. The strangest edges
+of a scored day stay out of training, as they would in service. The tables that it writes are read by other
+programs, so their columns stay:
 
-    edges.parquet      day, user, source, target, surprise, p_value, incident (null where none): at least the 400 strangest a day
+    edges.parquet      day, user, source, target, surprise, p_value, incident (null if in none); at least the
+                       LEAST_CANDIDATES strangest edges of a day
     incidents.parquet  day, incident, rank, score, users, machines
 """
 
@@ -59,7 +61,8 @@ def nobody(found: Findings) -> Sequence[Verdict]:
 
 @dataclass(frozen=True)
 class Plan:
-    """Which days: train up to `train_until`, score from `first` to `last`, train again every `retrain_days`."""
+    """The days of a backtest: train up to `train_until`, score `first` to `last`, both included, and train
+    again every `retrain_days` days."""
 
     train_until: dt.date
     first: dt.date
@@ -67,14 +70,18 @@ class Plan:
     retrain_days: int = 7
 
     def days(self, root: Path) -> list[dt.date]:
-        """The days of the lake to score. Raises UsageError for days out of order, WorkspaceError if there are
-        none."""
+        """The days of the lake to score. Raises UsageError if the days of the plan are out of order,
+        WorkspaceError if the lake has no day to score."""
         if not self.train_until < self.first <= self.last:
             raise UsageError("--train-until must lie before --from, and --from not after --to")
-        every = lake.days(root)
-        days = [day for day in every if self.first <= day <= self.last]
+        lake_days = lake.days(root)
+        days = [day for day in lake_days if self.first <= day <= self.last]
         if not days:
-            span = files.days_text(every[0], every[-1]) if every else "none; `ueba ingest` comes first"
+            span = (
+                files.days_text(lake_days[0], lake_days[-1])
+                if lake_days
+                else "none; `ueba ingest` comes first"
+            )
             raise WorkspaceError(
                 f"{root}: no edges from {self.first} to {self.last}; days in the lake: {span}"
             )
@@ -83,7 +90,12 @@ class Plan:
 
 @dataclass(frozen=True)
 class Backtest:
-    """What a backtest found. seconds: by stage; trainings: the last day of each."""
+    """What a backtest found.
+
+    findings:  of every scored day, in order
+    seconds:   time taken, by stage
+    trainings: the last day that was learned in every training
+    """
 
     findings: list[Findings]
     seconds: dict[str, float]
@@ -97,10 +109,10 @@ class Backtest:
 def backtest(
     root: Path, plan: Plan, config: Config, progress: Progress = quiet, analyst: Analyst = nobody
 ) -> Backtest:
-    """Score the days of a plan. After each day the analyst sees its findings and may enter verdicts, which count from
-    the next day on.
+    """Score the days of a plan. After every day the analyst sees its findings and may enter verdicts, which
+    count from the next day on.
 
-    Raises what `Plan.days` raises."""
+    Raises UsageError or WorkspaceError as `Plan.days` does."""
     days = plan.days(root)
     config = _with_candidates(config)
     clock, trainings = Clock(), list[dt.date]()
@@ -127,8 +139,8 @@ def backtest(
             verdicts += analyst(today)
             strange[edges.day] = lessons.strange_edges(today.edges)
             normal = lessons.not_attacks(edges.table, learning.excluded(edges.day))
-            batch = edges.batch.take(normal)
-            model = model.recalibrated(history, batch, day_number(edges.day), surprise[normal])
+            encoded = edges.encoded.take(normal)
+            model = model.recalibrated(history, encoded, day_number(edges.day), surprise[normal])
         found.append(today)
         progress("score", len(found), len(days))
     return Backtest(found, clock.seconds, trainings)
@@ -140,7 +152,7 @@ def _with_candidates(config: Config) -> Config:
 
 
 def _excess(found: Sequence[Findings], verdicts: Sequence[Verdict]) -> carryover.Excess:
-    """What the days scored so far leave."""
+    """The excess that the days scored so far leave to later days, see `carryover`."""
     return [
         (past.day, carryover.excess_of(past.edges, lessons.cleared(verdicts, past.day)))
         for past in found[-carryover.DAYS :]
@@ -148,13 +160,14 @@ def _excess(found: Sequence[Findings], verdicts: Sequence[Verdict]) -> carryover
 
 
 def write(result: Backtest, folder: Path) -> None:
-    """`edges.parquet` and `incidents.parquet`, see the module's table."""
+    """Write `edges.parquet` and `incidents.parquet` into a folder; columns as in the table of this module."""
     edges = scored.concatenated([found.edges for found in result.findings])[EDGE_SCHEMA.names]
     files.write_parquet(
         folder / "edges.parquet", pa.Table.from_pandas(edges, EDGE_SCHEMA, preserve_index=False)
     )
     rows = [
-        (each.day, each.id, each.rank, each.score, each.users, each.machines) for each in result.incidents
+        (incident.day, incident.id, incident.rank, incident.score, incident.users, incident.machines)
+        for incident in result.incidents
     ]
     columns = [list(column) for column in zip(*rows, strict=True)] or [[] for _ in INCIDENT_SCHEMA]
     files.write_parquet(folder / "incidents.parquet", pa.table(columns, INCIDENT_SCHEMA))

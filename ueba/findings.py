@@ -2,9 +2,9 @@
 
     findings/day=YYYY-MM-DD.json         incidents, best first, see `ueba.contracts.incident`
     findings/day=YYYY-MM-DD.parquet      scored edges, strangest first, see `ueba.contracts.scored`
-    findings/explained=YYYY-MM-DD.json   explanations of the strangest edges, see `ueba.contracts.explanation`
+    findings/explained=YYYY-MM-DD.json   explanations of edges, see `ueba.contracts.explanation`
 
-Incidents need nothing but JSON, so listing them is quick: pandas and pyarrow are imported where edges are read.
+Listing incidents is quick, as they are read as JSON: pandas and pyarrow are imported where edges are read.
 Leaves out how a day is scored (`ueba.detect.day`).
 """
 
@@ -26,12 +26,13 @@ if TYPE_CHECKING:
 
     from ueba.contracts.scored import ScoredEdge
 
-CLOSE = 5  # ids that a message names where one id is not enough
+CLOSE = 5  # ids that a message lists if several incidents match
 
 
 @dataclass(frozen=True)
 class Findings:
-    """What scoring a day found. edges: a table of scored edges, strangest first; incidents: best first."""
+    """The findings of a day. edges: columns of `ueba.contracts.scored`, strangest first; incidents: by
+    rank."""
 
     day: dt.date
     edges: pd.DataFrame
@@ -44,7 +45,8 @@ class Findings:
         return scored.edges(self.edges[self.edges["incident"] == incident.id])
 
     def reported(self, words: Mapping[str, str]) -> Findings:
-        """The same without hidden incidents, whose edges are then in none. words: verdicts by incident."""
+        """The findings without hidden incidents; their edges are then in no incident. words: verdicts by
+        incident."""
         shown = reported(self.incidents, words)
         is_shown = self.edges["incident"].isin([incident.id for incident in shown])
         edges = self.edges.assign(incident=self.edges["incident"].where(is_shown, None))
@@ -64,12 +66,12 @@ def reported(incidents: Iterable[Incident], words: Mapping[str, str]) -> tuple[I
 
 
 def scored_days(folder: Path) -> list[dt.date]:
-    """Days that were scored, in order."""
+    """The scored days, in order."""
     return sorted(dt.date.fromisoformat(path.stem.removeprefix("day=")) for path in folder.glob("day=*.json"))
 
 
 def last_scored(folder: Path) -> dt.date:
-    """The last day that was scored. Raises WorkspaceError if none was."""
+    """The last scored day. Raises WorkspaceError if no day was scored."""
     days = scored_days(folder)
     if not days:
         raise WorkspaceError(
@@ -134,9 +136,9 @@ def find_incident(folder: Path, incident_id: str) -> Incident:
 
     Raises WorkspaceError if there is none or more than one."""
     wanted = incident_id.strip().casefold()
-    every = load_incidents(folder)
-    found = [incident for incident in every if incident.id.startswith(wanted)]
-    found = found or [incident for incident in every if incident.id.partition("-")[2].startswith(wanted)]
+    stored = load_incidents(folder)
+    found = [incident for incident in stored if incident.id.startswith(wanted)]
+    found = found or [incident for incident in stored if incident.id.partition("-")[2].startswith(wanted)]
     if len(found) == 1 and wanted:
         return found[0]
     few = ", ".join(incident.id for incident in found[:CLOSE]) + (", ..." if len(found) > CLOSE else "")
@@ -176,7 +178,7 @@ def load_edges(folder: Path, day: dt.date) -> pd.DataFrame:
 
 
 def save(findings: Findings, folder: Path) -> None:
-    """Keep the findings of a day; scoring a day again replaces them."""
+    """Store the findings of a day in place of those from an earlier scoring."""
     from ueba.contracts import scored
 
     files.write_parquet(folder / f"day={findings.day}.parquet", scored.to_arrow(findings.edges))

@@ -1,7 +1,7 @@
-"""What a scoring needs, made once: the model, the history before a day, verdicts, rules, and what learning leaves out.
+"""Memory: the model, the history before a day, verdicts, rules and excluded edges of a workspace.
 
-A night scores, trains and compares with one `Memory`, so that the model is loaded once and the verdict log read once.
-Leaves out the work itself; that is `ueba.stages`.
+A night scores, trains and compares with one `Memory`, so that the model is loaded and the verdict log is read
+once. Leaves out scoring and training (`ueba.stages`).
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from ueba.workspace import Workspace
 
 
 class Memory:
-    """The memory of a workspace. Each part is read when it is first asked for, and kept."""
+    """The memory of a workspace. A part is read from disk when it is first used, and kept."""
 
     def __init__(self, workspace: Workspace, config: Config) -> None:
         self.workspace = workspace
@@ -62,19 +62,20 @@ class Memory:
 
     @property
     def model_facts(self) -> ModelFacts | None:
-        """What is recorded of the model in use, None if there is none. Does not load the model."""
+        """What is recorded of the model in use, None if there is no model. Does not load the model. Raises
+        WorkspaceError if the record is damaged or of another version."""
         if self._model is not None:
             return self._model.facts
         return detector.read_facts(self.workspace.model) if self.workspace.model.exists() else None
 
     def model_for(self, day: dt.date) -> Detector:
-        """The model in use, if it may score a day. Raises WorkspaceError if it has learned from that day or
-        later, or there is none."""
+        """The model in use, to score a day. Raises WorkspaceError if it has learned from that day or a later
+        one, or there is no model."""
         model = self.model
         if not model.facts.learned_before(day):
             raise WorkspaceError(
-                f"the model has learned from days up to {model.facts.trained_until}, so {day} would be scored by"
-                f" what came after it; `ueba train --until` an earlier day, or `ueba backtest`"
+                f"the model has learned from days up to {model.facts.trained_until}, so {day} would be scored"
+                f" by what came after it; `ueba train --until` an earlier day, or `ueba backtest`"
             )
         return model
 
@@ -84,7 +85,7 @@ class Memory:
         return facts is not None and facts.learned_before(day)
 
     def replace_model(self, model: Detector, history: History) -> None:
-        """Keep another model, and the history of the days it learned."""
+        """Replace the model in use and the stored history. history: of the days that the model learned."""
         history.fingerprint = self.lessons.fingerprint(date_of(history.last_day))
         model.save(self.workspace.model)
         history.save(self.workspace.history)
@@ -94,29 +95,33 @@ class Memory:
 
     @cached_property
     def lessons(self) -> Lessons:
-        """What learning leaves out."""
+        """Which edges are excluded from learning."""
         return lessons.of_workspace(self.workspace.findings, self.verdicts)
 
     def history_before(self, day: dt.date) -> History:
-        """What was known before a day, carried on from the stored history."""
+        """The history before a day, continued from the stored one."""
         return walk.history_before(
             self.workspace.lake, day, self.config, self.workspace.history, self.lessons
         )
 
     def past(self, day: dt.date) -> Past:
-        """All that is known before a day."""
+        """What a scoring of a day knows of the days before it."""
         excess = carryover.before(self.workspace.findings, day, self.verdicts)
         return Past(self.history_before(day), excess, self.verdicts, self.rules)
 
     def has_learned(self, day: dt.date) -> bool:
-        """Whether the model and the stored history are of the days up to one, as the lake holds them now."""
+        """Whether the model and the stored history have learned a day and all before it, as the lake holds
+        them now."""
         kept = History.stored_facts(self.workspace.history)
         if kept is None or self.model_facts is None or self.can_score(day):
             return False
         start = walk.window_start(day + dt.timedelta(days=1), self.config)
         root = self.workspace.lake
         stands = [
-            batch for each in lake.days(root) if start <= each <= day for batch in walk.batches_of(root, each)
+            batch
+            for learned in lake.days(root)
+            if start <= learned <= day
+            for batch in walk.batches_of(root, learned)
         ]
         return bool(kept["batches"] == stands)
 
@@ -130,10 +135,11 @@ class Memory:
         return days[-1]
 
     def today(self) -> dt.date:
-        """Today by the clock of the logs: the day after the last one scored."""
+        """Today by the clock of the logs: the day after the last scored day. Raises WorkspaceError if no day
+        was scored."""
         return findings.last_scored(self.workspace.findings) + dt.timedelta(days=1)
 
     def day_after_learning(self) -> dt.date:
-        """The day after the last one learned, or after the last one of the lake if none was."""
+        """The day after the last day of the stored history, or of the lake if there is no stored history."""
         kept = History.stored_facts(self.workspace.history)
         return (date_of(kept["last_day"]) if kept else self.last_day()) + dt.timedelta(days=1)

@@ -1,8 +1,8 @@
-"""The story of a night: what arrived is read and put into the graph, the last day is scored, the model learns it.
+"""A night: new log files are read and loaded into the graph, the last day is scored, the model learns it.
 
-In that order: a day is scored by what was known before it, and only then becomes part of what is known. Every stage is
-a function of its own, which the command line calls as well. Running a night again changes nothing, and a night that was
-cut off is finished by running it again.
+The order matters: a day is scored by the history before it, and learned afterwards. Every stage is a function
+that the command line calls as well. Running a night again changes nothing, and completes a night that was
+interrupted.
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ def nightly(
     environment: Mapping[str, str],
     progress: Progress = quiet,
 ) -> Night:
-    """Ingest what arrived, load it, score the last day, train, update the graph. The night is also kept in `runs/`."""
+    """Ingest the files that arrived, load them into the graph, score the last day, train, update the graph.
+    The night is recorded in `runs/`."""
     memory, clock = Memory(workspace, config), Clock()
     with workspace.locked(), graph.connect(workspace, config, environment) as store:
         with clock.stage("ingest"):
@@ -68,7 +69,7 @@ def last_day(memory: Memory, reports: Sequence[IngestReport]) -> dt.date:
 
 
 def is_news(memory: Memory, day: dt.date, reports: Sequence[IngestReport]) -> bool:
-    """Whether a day was not scored yet, or a file brought events since it was learned."""
+    """Whether a day was not scored yet, or files were ingested since it was learned."""
     is_scored = day in findings.scored_days(memory.workspace.findings)
     brought = any(not report.already_ingested and not report.problem for report in reports)
     return brought or not (is_scored and memory.has_learned(day))

@@ -1,4 +1,4 @@
-"""The stages of a night on a workspace: each reads what the one before it kept, and keeps its own.
+"""The stages of a night on a workspace. A stage reads the result of the one before it, and stores its own.
 
 `nightly` calls them in order, the command line one at a time. Leaves out ingest (`ueba.ingest`) and the graph
 (`ueba.graph`).
@@ -41,7 +41,8 @@ def read(
     notify: Callable[[str], None] = lambda message: None,
 ) -> list[IngestReport]:
     """Read log files, folders and archives into the lake. The report of a file that cannot be read says why.
-    log: what the log does not say; by default the configuration's epoch"""
+
+    log: options for reading the log; by default those of the configuration"""
     config = memory.config
     options = IngestOptions(log or log_options(config), config.ingest.memory_limit)
     return ingest_all(paths, log_format, memory.workspace.lake, options, progress, notify)
@@ -53,14 +54,16 @@ def log_options(config: Config) -> Options:
 
 
 def learn(memory: Memory, until: dt.date, progress: Progress = quiet) -> Detector:
-    """Train on the lake's days up to one, and keep the model and the history."""
+    """Train on the lake's days up to one, and store the model and the history. Raises WorkspaceError if the
+    lake has too few days."""
     model, history = train.train(memory.workspace.lake, until, memory.config, progress, memory.lessons)
     memory.replace_model(model, history)
     return model
 
 
 def score(memory: Memory, day: dt.date) -> Findings:
-    """Score a day of the lake with what was known before it, and keep its findings and explanations."""
+    """Score a day of the lake with the memory before it, and store its findings and explanations. Raises
+    WorkspaceError if the day has no edges or the model may not score it."""
     model, past = memory.model_for(day), memory.past(day)
     edges = walk.day_edges(memory.workspace.lake, past.history, day, memory.config.ingest.memory_limit)
     if not len(edges.table):
@@ -72,7 +75,7 @@ def score(memory: Memory, day: dt.date) -> Findings:
 
 
 def score_file(memory: Memory, path: str, log_format: str) -> Iterator[Findings]:
-    """Score every edge of a log file, a day at a time, by what the lake knew before that day. Nothing is kept."""
+    """Score all edges of a log file, a day at a time, with the memory before that day. Stores nothing."""
     with tempfile.TemporaryDirectory() as folder:
         aside, memory_limit = Workspace(Path(folder)), memory.config.ingest.memory_limit
         options = IngestOptions(log_options(memory.config), memory_limit, beside=memory.workspace.lake)
@@ -88,7 +91,8 @@ def score_file(memory: Memory, path: str, log_format: str) -> Iterator[Findings]
 def inspect(
     memory: Memory, first: dt.date | None, last: dt.date | None, progress: Progress = quiet
 ) -> inspection.Inspection:
-    """Check the model's p-values on days that it did not train on, see `inspection.days_to_inspect`."""
+    """Check the model's p-values on days that it did not train on, see `inspection.days_to_inspect`. Raises
+    WorkspaceError if there is no such day."""
     model, config, root = memory.model, memory.config, memory.workspace.lake
     days, how = inspection.days_to_inspect(lake.days(root), model, first, last)
     history = memory.history_before(days[0])
@@ -98,8 +102,8 @@ def inspect(
 
 
 def entity_context(memory: Memory, day: dt.date | None = None) -> EntityContext:
-    """What is known of every entity before a day, by default after the last one learned. With the model only if
-    the model has learned nothing from that day or later."""
+    """The memory of entities before a day, by default the day after the last one learned. Includes the model
+    only if it may score that day."""
     day = day or memory.day_after_learning()
     model = memory.model if memory.can_score(day) else None
     return EntityContext(memory.history_before(day), day, model, entities.read(memory.workspace.lake))

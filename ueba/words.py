@@ -1,7 +1,7 @@
-"""Sentences for people, made from data: reasons, rarity, headlines. Text is never read back.
+"""Sentences for people: reasons, rarity, headlines. No program reads them back.
 
-What an analyst of the first tier reads has no nats, log odds or p-values. With `numbers` a sentence carries them
-in parentheses at its end, for those who want them.
+Sentences for analysts have no nats, log odds or p-values; with `numbers` a sentence ends with them in
+parentheses.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from ueba.contracts.scored import ScoredEdge
 
 VERBS = {"user_target": "reached", "user_source": "acted from", "source_target": "reached"}
-MOST_DAYS = 1000  # rarer than once in so many days is not said: a model is calibrated by far fewer
+MOST_DAYS = 1000  # a rarer edge is "less than once in" so many days: a model is calibrated by far fewer
 UNKNOWN_SOURCE = "an unknown machine"
 
 
@@ -57,7 +57,10 @@ def _sentence(reason: Reason) -> str:
         case Failures():
             return f"{reason.share:.0%} of {reason.attempts:,} attempts failed"
         case Unknown():
-            return f"{reason.name} has no history as a {reason.role}, so it is compared with similar ones (back-off)"
+            return (
+                f"{reason.name} has no history as a {reason.role},"
+                " so it is compared with similar ones (back-off)"
+            )
         case CarryOver():
             return f"{reason.user} was also strange on the days before"
         case Combination():
@@ -67,7 +70,7 @@ def _sentence(reason: Reason) -> str:
 
 
 def headline_of_pair(reason: NewPair) -> str:
-    """What is new, without numbers."""
+    """A new pair in words, without numbers."""
     verb = VERBS[reason.relation]
     if reason.was_quarantined:
         return f"{reason.actor} {verb} {reason.partner} again, which was strange the first time"
@@ -91,7 +94,7 @@ def _peers(reason: NewPair) -> str:
 
 
 def share(value: float) -> str:
-    """A share in words that never says 0 % of what is there."""
+    """A share in percent; a positive share below 1 % is not rounded to 0 %."""
     return f"{value:.0%}" if value >= 0.01 or not value else "fewer than 1%"
 
 
@@ -116,13 +119,13 @@ def _numbers(reason: Reason) -> str:
 
 def headline(reasons: Iterable[Reason]) -> str:
     """The first reason that is about this day, without its details."""
-    every = list(reasons)
-    first = next((reason for reason in every if not isinstance(reason, CarryOver)), every[0])
+    listed = list(reasons)
+    first = next((reason for reason in listed if not isinstance(reason, CarryOver)), listed[0])
     return headline_of_pair(first) if isinstance(first, NewPair) else sentence(first)
 
 
 def rarity(once_in_days: float, who: str = "an account this active") -> str:
-    """How rare something is, for a person."""
+    """How rare an edge is, as a sentence."""
     if once_in_days >= MOST_DAYS:
         return f"less than once in {MOST_DAYS:,} days {who} does something this unusual"
     if once_in_days < 1.5:
@@ -131,7 +134,7 @@ def rarity(once_in_days: float, who: str = "an account this active") -> str:
 
 
 def once_in(once_in_days: float) -> str:
-    """The same in a few words, for a column or a chip."""
+    """How rare an edge is, in few words, for a column of a table."""
     if once_in_days >= MOST_DAYS:
         return f"less than once in {MOST_DAYS:,} days"
     return "every day" if once_in_days < 1.5 else f"once in {two_digits(once_in_days)} days"

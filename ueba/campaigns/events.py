@@ -9,8 +9,9 @@ from typing import NamedTuple
 import numpy as np
 import pyarrow as pa
 
+from ueba.arrays import Ints
 from ueba.campaigns.kinds import KINDS, Kind, Plan
-from ueba.campaigns.scene import HOURS, Ints, Rng, Scene
+from ueba.campaigns.scene import HOURS, Rng, Scene
 from ueba.contracts.label import LABEL_COLUMNS
 from ueba.errors import UsageError
 

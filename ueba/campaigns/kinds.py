@@ -13,7 +13,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from ueba.campaigns.scene import Ints, Rng, Scene
+from ueba.arrays import Ints
+from ueba.campaigns.scene import Rng, Scene
 
 
 class Plan(NamedTuple):

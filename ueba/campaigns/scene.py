@@ -16,12 +16,10 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from ueba.arrays import Bools, Doubles, Ints
 from ueba.ingest import edges, identity
 
 Strings = npt.NDArray[np.str_]
-Ints = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float64]
-Bools = npt.NDArray[np.bool_]
 Rng = np.random.Generator
 
 OBSERVED_DAYS = 21  # before the campaigns, from which a lake's habits are taken
@@ -44,7 +42,7 @@ class Scene:
     user: Ints  # [edges]
     source: Ints  # [edges] -1 if unknown
     target: Ints  # [edges]
-    hours: Floats  # [users, 24] edges that were active in the hour
+    hours: Doubles  # [users, 24] edges that were active in the hour
     edges: pa.Table  # [edges] as observed
 
     # --- what is counted ------------------------------------------------------------------------------------
@@ -66,12 +64,12 @@ class Scene:
         return np.bincount(self.uses[0], minlength=len(self.users))
 
     @cached_property
-    def appeal(self) -> Floats:
+    def appeal(self) -> Doubles:
         """How likely people come to a place anew, up to a factor: a little for its human audience, and 1
         for each account that came in the last third of the time, if the edges have times. [places]"""
         who, where = self.uses
         human = self.kind[who] == "human"
-        appeal: Floats = np.maximum(np.bincount(where[human], minlength=len(self.places)) - 2, 0.5) / 10
+        appeal: Doubles = np.maximum(np.bincount(where[human], minlength=len(self.places)) - 2, 0.5) / 10
         if "first_seen" in self.edges.column_names and len(who):
             time = self.edges["first_seen"].to_numpy().astype(np.int64)
             begin, end = time.min(), time.max()
@@ -115,13 +113,13 @@ class Scene:
         found[where[np.searchsorted(who, user) : np.searchsorted(who, user, side="right")]] = True
         return found
 
-    def likeness(self, user: int) -> Floats:
+    def likeness(self, user: int) -> Doubles:
         """0 to 1 by the places shared with each account, and 1 more in the same department. [users]"""
         who, where = self.uses
         worth = 1.0 / np.maximum(self.audience, 1)  # [places]
         shared = np.bincount(who, (worth * self.reach(user))[where], len(self.users))
         everything = np.bincount(who, worth[where], len(self.users))
-        likeness: Floats = shared / np.maximum(np.sqrt(everything * everything[user]), 1e-12)
+        likeness: Doubles = shared / np.maximum(np.sqrt(everything * everything[user]), 1e-12)
         likeness[(self.department == self.department[user]) & (self.department >= 0)] += 1
         likeness[user] = 0
         return likeness
@@ -239,8 +237,8 @@ def numbered(users: Strings, departments: Mapping[str, str]) -> Ints:
     return np.where(names == "", -1, np.unique(names, return_inverse=True)[1])
 
 
-def hours_of(user: Ints, bits: Ints, users: int) -> Floats:
+def hours_of(user: Ints, bits: Ints, users: int) -> Doubles:
     """Edges of each user that were active in each hour, [users, 24], from the hours' bits, [edges]."""
     columns = [np.bincount(user, bits >> hour & 1, users) for hour in range(HOURS)]
-    hours: Floats = np.stack(columns, axis=1).astype(float)
+    hours: Doubles = np.stack(columns, axis=1).astype(float)
     return hours

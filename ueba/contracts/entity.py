@@ -1,5 +1,6 @@
 """An entity: a user, a machine or a resource; for perimeters and drawings also an address or a mail
-address."""
+address.
+"""
 
 from __future__ import annotations
 

@@ -28,7 +28,8 @@ class Habit(_Part, frozen=True):
     most_new:          the most in a day before
     novelty_rate, novelty_of_cohort: share of daily pairs that are new, of the actor and of its cohort
     cohort:            entities of the same kind and similar breadth, without the actor
-    partners:          distinct partners learned; partners_quarantined: further ones, met once in a strange edge
+    partners:          distinct partners learned
+    partners_quarantined: number of partners of quarantined pairs
     known_days:        days since the actor was first seen
     """
 
@@ -55,8 +56,8 @@ class Usual(_Part, frozen=True):
 
 
 class Expected(_Part, frozen=True):
-    """What the user does on most days: target and source by share of days, hour (UTC) and logon type by share of
-    activity."""
+    """What the user does on most days: target and source by share of days, hour (UTC) and logon type by share
+    of activity."""
 
     target: tuple[Usual, ...] = ()
     source: tuple[Usual, ...] = ()
@@ -102,7 +103,8 @@ class Explanation(_Part, frozen=True):
     expected:        what its user does on most days
     hours, logon_types: those of the edge, with their shares of the user's activity
     counterfactuals: the most normal first
-    log_odds, ordinary_log_odds: of the edge, and of an ordinary edge of the day; they differ by the sum of `parts`
+    log_odds, ordinary_log_odds: of the edge, and of an ordinary edge of the day; they differ by the sum of
+    `parts`
     parts:           log odds that each part of the evidence adds, by name
     backoff:         its ends without history
     """
@@ -135,7 +137,8 @@ def to_json(day: dt.date, explanations: Explanations) -> bytes:
 
 
 def from_json(content: bytes) -> Explanations:
-    """A day's explanations from the content of their file. Raises ValueError if it is not one of this version."""
+    """A day's explanations from the content of their file. Raises ValueError if it is not one of this
+    version."""
     day = msgspec.json.decode(content, type=_Day)
     if day.schema_version != versions.EXPLANATION:
         raise ValueError(f"schema version {day.schema_version} instead of {versions.EXPLANATION}")

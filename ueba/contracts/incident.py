@@ -19,15 +19,17 @@ STRANGE_P = 0.02  # an edge with at most this p-value is strange
 class ModelFacts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What is recorded of a trained model.
 
-    first_day, trained_until: the days it learned from
-    seeds:       how many models are averaged
-    usual_score: nats, by alert budget: the score from which incidents are reported on a quiet day
+    first_day, trained_until: first and last day of the training
+    seeds:           number of models that are averaged
+    usual_score:     nats, by alert budget: the score from which incidents are reported on a quiet day
+    features_digest: hash of the names of the model's features, in their order
     """
 
     first_day: dt.date
     trained_until: dt.date
     seeds: int
     usual_score: dict[str, float]
+    features_digest: str
 
     def least_score(self, budget: int) -> float:
         """The least score of a reported incident, in nats; 0 if the model was trained for another budget."""
@@ -81,7 +83,8 @@ def to_json(incidents: tuple[Incident, ...]) -> bytes:
 
 
 def from_json(content: bytes) -> tuple[Incident, ...]:
-    """A day's incidents from the content of their file. Raises ValueError if it is not one of this version."""
+    """A day's incidents from the content of their file. Raises ValueError if the content is damaged or of
+    another version."""
     day = msgspec.json.decode(content, type=_Day)
     if day.schema_version != versions.INCIDENT:
         raise ValueError(f"schema version {day.schema_version} instead of {versions.INCIDENT}")

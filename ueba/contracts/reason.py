@@ -1,8 +1,9 @@
 """A reason: one fact why an edge is strange, as a value with fields.
 
-Sentences, headlines, OCSF patterns and back-off marks are made from reasons (`ueba.words`) and never read back
-from text. On disk and in JSON a reason is an object whose `kind` names the type. An edge lists its reasons with
-the strongest sort first: new pairs, bursts, rare habits, failures, unknown entities, carry-over, effects of verdicts.
+Sentences, headlines, OCSF patterns and back-off marks are made from reasons (`ueba.words`) and never read
+back from text. On disk and in JSON a reason is an object whose `kind` names the type. An edge lists its
+reasons with the strongest sort first: new pairs, bursts, rare habits, failures, unknown entities, carry-over,
+effects of verdicts.
 """
 
 from __future__ import annotations
@@ -100,7 +101,8 @@ class Effect(_Fact, frozen=True, tag="verdict"):
     verdict:  true, benign or expected; verdict_id names the line of the verdict log
     incident: the id of the incident that the verdict is on
     entity:   the user or machine of that incident that lifts this edge; None if the effect lowers
-    day:      when the verdict was entered; expires: the last day on which it counts, None if it does not expire
+    day:      when the verdict was entered
+    expires:  the last day on which the verdict counts; None if it does not expire
     """
 
     nats: float

@@ -1,8 +1,8 @@
 """A scored edge: one of a day's strangest edges, with what the model, the past and verdicts say of it.
 
-`COLUMNS` is the table; `findings/day=YYYY-MM-DD.parquet` has these columns, with reasons as JSON text. In memory
-a day's scored edges are a pandas table with the same columns, whose reasons are `Reasons`; `edges` gives its rows
-as `ScoredEdge`. Leaves out edges that are not among the day's candidates: those are not kept.
+`COLUMNS` is the table; `findings/day=YYYY-MM-DD.parquet` has these columns, with reasons as JSON text. In
+memory a day's scored edges are a pandas table with the same columns, whose reasons are `Reasons`; `edges`
+gives its rows as `ScoredEdge`. Leaves out edges that are not among the day's candidates: those are not kept.
 """
 
 from __future__ import annotations

@@ -24,7 +24,7 @@ Word = Literal["true", "benign", "expected", "withdrawn"]
 WORDS: tuple[Word, ...] = ("true", "benign", "expected", "withdrawn")
 
 
-class JudgedEdge(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class VerdictEdge(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """An edge of the incident, as it was scored.
 
     pattern:     see `ueba.contracts.reason.pattern`
@@ -37,13 +37,13 @@ class JudgedEdge(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Verdict(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One decision.
+    """A verdict on one incident.
 
     incident, day: the incident's id and day
     reason, who:   free text
     entered:       when, UTC
-    since:         the first day scored after it was entered, from which its effect fades
-    expires:       the last day on which it counts; None if it does not expire
+    since:         the first day that could be scored after the entry; the effect fades from this day on
+    expires:       the last day on which the verdict counts; None if it does not expire
     """
 
     incident: str
@@ -54,11 +54,11 @@ class Verdict(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     entered: dt.datetime
     since: dt.date
     expires: dt.date | None = None
-    edges: tuple[JudgedEdge, ...] = ()
+    edges: tuple[VerdictEdge, ...] = ()
 
     @property
     def id(self) -> str:
-        """Ten characters, a hash of all that it says and when."""
+        """Ten characters, a hash of the verdict's content and time of entry."""
         content = (
             self.incident,
             self.verdict,
@@ -70,7 +70,7 @@ class Verdict(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:10]
 
     def repeats(self, other: Verdict | None) -> bool:
-        """Whether it adds nothing to another verdict on the same incident."""
+        """Whether the verdict says the same as another one on the same incident."""
         if other is None:
             return False
         names = ("verdict", "reason", "who", "expires", "edges")

@@ -14,7 +14,7 @@ USER_DAY = 1  # `ueba day`
 PERIMETER = 1  # `ueba perimeter`
 ENTITY = 1  # `ueba entity NAME`
 ENTITY_NAME = 1  # `ueba entity`
-CALIBRATION = 1  # `ueba calibration`
+CALIBRATION = 2  # `ueba calibration`
 EVALUATION = 1  # `ueba evaluate`
 EXPORT = 2  # `ueba export`
 

@@ -1,7 +1,7 @@
 """A day's edges -> its findings: strange edges with reasons, grouped into ranked incidents.
 
-`score_day` is the whole road of a day in order: the model's surprise and p-value, what the past adds, what verdicts
-change, what rules hide, incidents, reasons. Leaves out where any of it is kept.
+`score_day` calls the steps in order: surprise and p-value by the model, carry-over, effects of verdicts,
+rules, incidents, reasons. Leaves out storage (`ueba.findings`).
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from ueba.arrays import Array, Floats, Ints
 from ueba.config import IncidentConfig
 from ueba.contracts import reason, scored
 from ueba.contracts.incident import STRANGE_P, Incident
@@ -22,12 +23,14 @@ from ueba.contracts.reason import Effect, Reasons
 from ueba.contracts.scored import ScoredEdge
 from ueba.contracts.verdict import Verdict
 from ueba.detect import incidents, reasons
-from ueba.detect.past.history import RELATIONS, EdgeBatch, Floats, History, Ints, day_number, pair_keys
+from ueba.detect.past.encoded import EncodedEdges
+from ueba.detect.past.history import History, day_number
+from ueba.detect.past.pairs import RELATIONS, pair_keys
 from ueba.detect.past.walk import DayEdges
 from ueba.detect.reasons import Subject
 from ueba.detect.score import carryover
 from ueba.detect.score.carryover import Excess
-from ueba.detect.score.detector import Array, Detector
+from ueba.detect.score.detector import Detector
 from ueba.findings import Findings
 from ueba.triage import effects
 from ueba.triage.rules import Rule, hiding_rule
@@ -48,8 +51,13 @@ FROM_LAKE = (  # columns of a day's pair rows that a scored edge keeps
 
 @dataclass(frozen=True)
 class Past:
-    """What is known before a day. excess: what earlier days left for carry-over; verdicts: the last one on each
-    incident; rules: in the order in which they are tried."""
+    """What is known before a day.
+
+    history:  of all days before the day
+    excess:   nats that earlier days left for carry-over
+    verdicts: the last verdict on every incident
+    rules:    in the order in which they are tried
+    """
 
     history: History
     excess: Excess = ()
@@ -58,17 +66,17 @@ class Past:
 
 
 def score_day(model: Detector, past: Past, edges: DayEdges, config: IncidentConfig) -> tuple[Findings, Array]:
-    """Score a day that was not learned yet. Returns its findings, and the surprise of every edge of the day in
-    nats, float64 [edges]."""
-    score, described = model.score(past.history, edges.batch, day_number(edges.day))
+    """Score a day that is not in the history. Returns the findings, and the surprise of every edge of the day
+    in nats, float64 [edges]."""
+    score, described = model.score(past.history, edges.encoded, day_number(edges.day))
     table = _with_scores(edges, score.surprise, score.p_value, past)
     table, changes = _with_effects(table, described, past.verdicts, config.candidates)
     table = incidents.strangest(table, config.candidates)
     table["rule"] = _hiding_rules(table, past.rules)
     least_score = model.facts.least_score(config.budget)
     table, ranked = incidents.incidents(edges.day, table, config.candidates, config.budget, least_score)
-    table = _with_reasons(table, described, edges.batch, past.history, changes)
-    found = tuple(_incident(edges.day, each, table, model) for each in ranked)
+    table = _with_reasons(table, described, edges.encoded, past.history, changes)
+    found = tuple(_incident(edges.day, incident, table, model) for incident in ranked)
     return Findings(edges.day, table[list(scored.NAMES)], found), score.surprise
 
 
@@ -76,7 +84,7 @@ def score_day(model: Detector, past: Past, edges: DayEdges, config: IncidentConf
 
 
 def _with_scores(edges: DayEdges, surprise: Array, p_value: Array, past: Past) -> pd.DataFrame:
-    """Every edge of the day with its scores and `row`, its place in the batch."""
+    """Every edge of the day with its scores and `row`, its position among the encoded edges."""
     table = edges.table.select(list(FROM_LAKE)).to_pandas().astype({"source": object})
     alone = surprise - np.log(p_value)
     carry_over = carryover.of_users(carryover.carried(past.excess, edges.day), table["user"])
@@ -87,7 +95,7 @@ def _with_scores(edges: DayEdges, surprise: Array, p_value: Array, past: Past) -
         logon_types=[tuple(types) for types in table["logon_types"]],
         surprise=surprise,
         p_value=p_value,
-        once_in_days=scored.once_in_days(p_value, _edges_a_day(past.history, edges.batch.user)),
+        once_in_days=scored.once_in_days(p_value, _edges_a_day(past.history, edges.encoded.user)),
         carry_over=carry_over,
         strangeness_alone=alone,
         strangeness_persisted=persisted,
@@ -98,7 +106,8 @@ def _with_scores(edges: DayEdges, surprise: Array, p_value: Array, past: Past) -
 
 
 def _edges_a_day(history: History, user: Ints) -> Array:
-    """Targets a user reaches on an active day; of a user without history, what everybody does. float64 [edges]"""
+    """Mean number of targets that the edge's user reaches on an active day; the mean of all users for a user
+    without history. float64 [edges]"""
     side = history.sides["user_target"][0]
     typical = side.pair_days.sum() / max(float(side.days.sum()), 1.0)
     seen = side.days[user] > 0
@@ -109,10 +118,10 @@ def _edges_a_day(history: History, user: Ints) -> Array:
 def _with_effects(
     table: pd.DataFrame, described: Floats, verdicts: Sequence[Verdict], candidates: int
 ) -> tuple[pd.DataFrame, Mapping[int, list[Effect]]]:
-    """Edges with the effects of verdicts in their strangeness; and the effects by row.
+    """Edges with the effects of verdicts added to their strangeness, and the effects by row.
 
-    The candidates are chosen with what lifts them and not with what lowers them, so that what is learned of a
-    day does not depend on benign verdicts."""
+    Candidates are chosen by strangeness with the effects that lift and without those that lower, so that
+    benign verdicts do not change what is learned of the day."""
     counting = effects.Verdicts(verdicts, table["day"].iloc[0]) if len(table) else None
     if not counting:
         return table.assign(verdicts=_lists([()] * len(table), table)), {}
@@ -145,7 +154,7 @@ def _with_effects(
 
 
 def _pattern(described: Floats, logon_types: tuple[str, ...]) -> tuple[str, ...]:
-    """The pattern of an edge from its features; names do not matter to it."""
+    """The pattern of an edge from its features, float32 [features]. It does not depend on names."""
     return reason.pattern(reasons.of_edge(described, Subject("", "", "", logon_types, 1)), logon_types)
 
 
@@ -160,13 +169,13 @@ def _hiding_rules(table: pd.DataFrame, rules: Sequence[Rule]) -> pd.Series[str]:
 def _with_reasons(
     table: pd.DataFrame,
     described: Floats,
-    batch: EdgeBatch,
+    encoded: EncodedEdges,
     history: History,
     changes: Mapping[int, list[Effect]],
 ) -> pd.DataFrame:
     """Strange edges with `reasons` and `pattern`."""
     rows = table["row"].to_numpy()
-    quarantined = quarantined_before(history, batch.take(rows))
+    quarantined = quarantined_before(history, encoded.take(rows))
     found: list[Reasons] = []
     patterns: list[tuple[str, ...]] = []
     for number, edge in enumerate(table.to_dict("records")):
@@ -190,10 +199,10 @@ def _lists(values: Sequence[Any], table: pd.DataFrame) -> pd.Series[Any]:
     return column
 
 
-def quarantined_before(history: History, batch: EdgeBatch) -> dict[str, npt.NDArray[np.bool_]]:
-    """For each relation, which edges have a quarantined pair. bool [edges]"""
+def quarantined_before(history: History, encoded: EncodedEdges) -> dict[str, npt.NDArray[np.bool_]]:
+    """Whether the pair of an edge is quarantined, by relation. bool [edges] each"""
     return {
-        relation: np.isin(pair_keys(*batch.pairs(relation)), history.pairs[relation].quarantined)
+        relation: np.isin(pair_keys(*encoded.pairs(relation)), history.pairs[relation].quarantined)
         for relation in RELATIONS
     }
 

@@ -21,21 +21,21 @@ from typing import Any, NamedTuple
 
 import networkx as nx
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
+from ueba.arrays import Array
 from ueba.contracts.incident import STRANGE_P
 from ueba.triage import rules
 
-Array = npt.NDArray[Any]
 QUIET = 3  # times the budget: so many incidents of a normal working day reach what is reported on a quiet one
 CROWD = 40  # edges of an incident beyond which nobody would read it
 SUPPORT = 1.0  # nats; weight of the edges beside the strangest
 
 
 def group(edges: pd.DataFrame) -> Array:
-    """Number of the incident of each edge, int64 [edges]; columns user, source (None if unknown), strangest
-    edges first."""
+    """The number of every edge's incident, int64 [edges].
+
+    edges: columns user and source (None if unknown), strangest edges first."""
     graph = nx.Graph()
     for row, (user, source) in enumerate(zip(edges["user"], edges["source"], strict=True)):
         graph.add_edge(row, ("user", user))
@@ -53,8 +53,8 @@ def group(edges: pd.DataFrame) -> Array:
 
 
 def _parted(graph: nx.Graph, rows: list[int]) -> Iterator[list[int]]:
-    """The rows around the first of them, that is, those that share its user or its machine; then those
-    around the first that is left, and so on."""
+    """Rows in parts: the rows that share the user or the machine of the first row, then those of the first
+    row that is left, and so on."""
     left = dict.fromkeys(rows)
     while left:
         first = next(iter(left))
@@ -67,13 +67,18 @@ def _parted(graph: nx.Graph, rows: list[int]) -> Iterator[list[int]]:
 
 
 def score(strangeness: Array) -> float:
-    """Nats: the strangest edge, plus log of how much the others add to it."""
+    """The score of an incident in nats, from the strangeness of its edges, float64 [edges]: that of the
+    strangest edge, plus a term that grows with the nine next ones."""
     ordered = np.sort(strangeness)[::-1]
     return float(ordered[0] + SUPPORT * np.log1p(np.exp(ordered[1:10] - ordered[0]).sum()))
 
 
 class Ranked(NamedTuple):
-    """A ranked incident, without what its edges say. score: nats; hidden_by: rules, None if it is reported."""
+    """A ranked incident.
+
+    score:     nats
+    hidden_by: names of the rules that hide it, None if it is reported
+    """
 
     id: str
     rank: int
@@ -84,11 +89,12 @@ class Ranked(NamedTuple):
 def incidents(
     day: dt.date, edges: pd.DataFrame, candidates: int, budget: int, least_score: float = 0.0
 ) -> tuple[pd.DataFrame, list[Ranked]]:
-    """The day's candidates, strangest first, with a column `incident` (null where an edge is in none); and the
-    day's incidents, best first: at most `budget`, none below `least_score`.
+    """The day's candidates, strangest first, with a column `incident` (null for an edge in no incident); and
+    the day's incidents, highest score first.
 
-    edges: columns user, source, target, p_value, strangeness, and `rule` (what hides an edge) where rules are in
-    force. Hidden incidents that score as the reported ones do come after them, outside the budget."""
+    edges: columns user, source, target, p_value, strangeness, and `rule` (the rule that hides the edge) if
+    rules are in force. At most `budget` incidents are reported, none with a score below `least_score` (nats).
+    Hidden incidents that would have been reported come after them and do not count for the budget."""
     best, component, scores = _ranked(edges, candidates, budget)
     hidden = _hidden(best, component)
     reached = scores[scores >= least_score]
@@ -115,7 +121,7 @@ def _id(day: dt.date, strangest_edge: pd.Series[Any]) -> str:
 
 
 def _hidden(edges: pd.DataFrame, component: Array) -> dict[Any, str]:
-    """What hides a component, by its number, of those hidden."""
+    """The names of the rules that hide a component, by number of the component; hidden components only."""
     if "rule" not in edges or edges["rule"].isna().all():
         return {}
     by = edges["rule"].groupby(component).apply(rules.hidden_by).dropna()
@@ -123,22 +129,23 @@ def _hidden(edges: pd.DataFrame, component: Array) -> dict[Any, str]:
 
 
 def usual_score(edges: pd.DataFrame, candidates: int, budget: int) -> float:
-    """What the last of QUIET times the budget scores on a day like this one, or the last there is; 0 if the
-    day does not use the budget up."""
+    """The score in nats of incident number QUIET * budget of a day, or of the last incident if there are
+    fewer; 0 if there are fewer than the budget."""
     reached = scores(edges, candidates, budget)
     return float(reached[: QUIET * budget][-1]) if len(reached) >= budget else 0.0
 
 
 def scores(edges: pd.DataFrame, candidates: int, budget: int) -> Array:
-    """What each of a day's incidents scores, best first, within the budget or not. float64 [incidents]"""
+    """The scores of all incidents of a day in nats, highest first, float64 [incidents]. The budget is not
+    applied."""
     return _ranked(edges, candidates, budget)[2].to_numpy()
 
 
 def _ranked(
     edges: pd.DataFrame, candidates: int, budget: int
 ) -> tuple[pd.DataFrame, Array, pd.Series[float]]:
-    """The strangest edges, strangest first; the number of each one's component, -1 for those that are not
-    strange enough for one; and the components' scores, best first."""
+    """The candidates, strangest first; the number of every candidate's component, int64 [candidates], -1 for
+    a candidate that is not strange enough for an incident; and the scores of components, highest first."""
     best = strangest(edges, candidates)
     strange = ((best["p_value"] <= STRANGE_P) | (best.index < budget)).to_numpy()
     component = np.full(len(best), -1)
@@ -152,7 +159,7 @@ def _ranked(
 
 
 def strangest(edges: pd.DataFrame, candidates: int) -> pd.DataFrame:
-    """The strangest edges, strangest first: those of which incidents are made."""
+    """The candidates of a day, strangest first: the `candidates` strangest edges."""
     order = ["strangeness", "user", "source", "target"]
     ordered = edges.sort_values(order, ascending=[False, True, True, True], kind="stable")
     return ordered.head(candidates).reset_index(drop=True)

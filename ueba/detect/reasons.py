@@ -1,4 +1,4 @@
-"""Why an edge is strange: features and facts of an edge -> reasons. Leaves out sentences; those are `ueba.words`."""
+"""Why an edge is strange: features and facts of an edge -> reasons. Leaves out sentences (`ueba.words`)."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ueba.arrays import Floats
 from ueba.contracts.reason import (
     Burst,
     CarryOver,
@@ -23,7 +24,6 @@ from ueba.contracts.reason import (
     Unknown,
 )
 from ueba.detect.look.features import FEATURE_NAMES, RARE_NATS
-from ueba.detect.past.history import Floats
 from ueba.detect.score import carryover
 
 PAIRS: tuple[tuple[Relation, Role, Role], ...] = (
@@ -48,8 +48,13 @@ HISTORY_OF: dict[Role, str] = {  # the feature that says whether an end has no h
 
 @dataclass(frozen=True)
 class Subject:
-    """What reasons are about. logon_types: how the user logged on; attempts: events of the edge; quarantined:
-    relations whose pair was seen once, in a strange edge."""
+    """The edge that reasons are about.
+
+    source:      None if the log does not name it
+    logon_types: sorted
+    attempts:    number of events
+    quarantined: relations in which the edge's pair is quarantined
+    """
 
     user: str
     source: str | None
@@ -68,7 +73,7 @@ def by_name(described: Floats) -> dict[str, float]:
 
 
 def of_edge(described: Floats, subject: Subject) -> Reasons:
-    """The reasons that features give, the strongest sort first. described: float32 [features]"""
+    """The reasons that follow from features, the strongest kind first. described: float32 [features]"""
     value = by_name(described)
     return (
         *_new_pairs(value, subject),
@@ -80,7 +85,7 @@ def of_edge(described: Floats, subject: Subject) -> Reasons:
 
 
 def complete(reasons: Reasons, subject: Subject, carry_over: float, effects: Collection[Effect]) -> Reasons:
-    """Reasons with those that are not in the features. carry_over: nats that were added, 0 if none were."""
+    """Reasons from features, and those that do not follow from them. carry_over: nats added, 0 for none."""
     found: list[Reason] = list(reasons)
     if carry_over >= carryover.LEAST_NATS:
         found.append(CarryOver(subject.user, carry_over))

@@ -15,10 +15,12 @@ import numpy as np
 import numpy.typing as npt
 
 from models.graph import Snapshot
+from ueba.arrays import Array, Floats, Ints
 from ueba.detect.look.features import FEATURE_NAMES
 from ueba.detect.look.tensors import GRAPH_RELATIONS, ROLES
-from ueba.detect.past.history import HOURS, RELATIONS, EdgeBatch, Floats, Ints, pair_keys
-from ueba.evaluate.protocol import Array, Day, Scorer, Training
+from ueba.detect.past.encoded import HOURS, EncodedEdges
+from ueba.detect.past.pairs import RELATIONS, pair_keys
+from ueba.evaluate.protocol import Day, Scorer, Training
 
 FACTORS = 16  # dimensions of a factorisation
 REFIT_DAYS = 7  # after which pairs are factorised again
@@ -31,12 +33,12 @@ def column(described: Floats, name: str) -> Array:
     return result
 
 
-def over_pairs(batch: EdgeBatch, nats: Callable[[str, Ints, Ints], Array]) -> Array:
+def over_pairs(encoded: EncodedEdges, nats: Callable[[str, Ints, Ints], Array]) -> Array:
     """Sum over the three pairs of each edge of `nats(relation, left, right)`; nothing for a pair with an
     unknown end. [edges]"""
-    total = np.zeros(len(batch))
+    total = np.zeros(len(encoded))
     for relation in RELATIONS:
-        left, right = batch.pairs(relation)
+        left, right = encoded.pairs(relation)
         there = (left >= 0) & (right >= 0)
         total[there] += nats(relation, left[there], right[there])
     return total
@@ -127,7 +129,7 @@ def decayed_counts(training: Training, half_life_days: float = 14.0) -> Scorer:
             rare: Array = np.log(days + 0.2) - np.log(seen + 0.1)
             return rare
 
-        result = over_pairs(day.batch, nats)
+        result = over_pairs(day.encoded, nats)
         days += 1
         return result
 
@@ -148,15 +150,15 @@ def midas(training: Training, fade: float = 0.5) -> Scorer:
 
     def score(day: Day) -> Array:
         nonlocal hours_seen
-        batch = day.batch
-        share = batch.count / np.maximum(batch.hours.sum(1), 1)
-        worst = np.zeros(len(batch))
+        encoded = day.encoded
+        share = encoded.count / np.maximum(encoded.hours.sum(1), 1)
+        worst = np.zeros(len(encoded))
         for relation, counters in kinds.items():
-            left, right = batch.pairs(relation)
+            left, right = encoded.pairs(relation)
             there = (left >= 0) & (right >= 0)
             for counts, keys in zip(counters, (pair_keys(left, right), left, right), strict=True):
                 rows = counts.slots(keys[there])
-                found = _chi_squared(counts, rows, batch.hours[there], share[there], hours_seen, fade)
+                found = _chi_squared(counts, rows, encoded.hours[there], share[there], hours_seen, fade)
                 worst[there] = np.maximum(worst[there], found)
         hours_seen += HOURS
         nats: Array = -np.log(2) - log_ndtr(-np.sqrt(worst))
@@ -243,7 +245,7 @@ def _factorised(factors: Callable[[Any], tuple[Array, Array]], nats: Callable[[A
             found: Array = nats((a * b).sum(1))
             return found
 
-        return over_pairs(day.batch, of_pairs)
+        return over_pairs(day.encoded, of_pairs)
 
     return score
 

@@ -9,16 +9,14 @@ from __future__ import annotations
 
 import datetime as dt
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
+from ueba.arrays import Array
 from ueba.contracts.label import LABEL_COLUMNS, RED_TEAM
 from ueba.errors import InputError
 
-Array = npt.NDArray[Any]
 KEY = ["day", "user", "source", "target"]
 BUDGETS = (5, 10, 25, 50)  # incidents a day
 USUAL = BUDGETS[1]

@@ -14,10 +14,11 @@ from dataclasses import replace
 import numpy as np
 
 from models.graph import Edges, Snapshot
+from ueba.arrays import Array, Floats
 from ueba.detect.look.features import FEATURE_NAMES, FEATURES, PAIR_FEATURES
-from ueba.detect.past.history import RELATIONS, Floats
+from ueba.detect.past.pairs import RELATIONS
 from ueba.detect.score import detector, train
-from ueba.evaluate.protocol import Array, Day, Scorer, Training
+from ueba.evaluate.protocol import Day, Scorer, Training
 
 FROM_THE_PAST = [
     number
@@ -53,7 +54,7 @@ def detect(
     del days
 
     def score(day: Day) -> Array:
-        return detector.averaged_surprise(models, seen(day.graph), day.batch, described(day.features))
+        return detector.averaged_surprise(models, seen(day.graph), day.encoded, described(day.features))
 
     return score
 

@@ -19,10 +19,12 @@ from torch import Tensor, nn
 from torch_geometric.nn import VGAE, GCNConv
 from torch_geometric.utils import to_undirected
 
+from ueba.arrays import Array, Ints
 from ueba.detect.look.tensors import GRAPH_RELATIONS
-from ueba.detect.past.history import RELATIONS, EdgeBatch, Ints
+from ueba.detect.past.encoded import EncodedEdges
+from ueba.detect.past.pairs import RELATIONS
 from ueba.evaluate.baselines import over_pairs
-from ueba.evaluate.protocol import Array, Day, Scorer, Training
+from ueba.evaluate.protocol import Day, Scorer, Training
 
 DIM = 32  # of the hidden layer
 CODE = 16  # of an embedding
@@ -51,9 +53,9 @@ def known_graph(day: Day) -> Tensor:
     return joined({relation: (pairs[name][0], pairs[name][1]) for relation, name in GRAPH_RELATIONS.items()})
 
 
-def met(batch: EdgeBatch) -> Tensor:
+def met(encoded: EncodedEdges) -> Tensor:
     """Who met whom on a day."""
-    return joined({relation: batch.pairs(relation) for relation in RELATIONS})
+    return joined({relation: encoded.pairs(relation) for relation in RELATIONS})
 
 
 def nodes(users: int, places: int) -> int:
@@ -68,7 +70,7 @@ def contrast(graph: Tensor) -> tuple[Tensor, Tensor]:
     return true, torch.stack([true[0], present[torch.randint(len(present), (true.shape[1],))]])
 
 
-def dot_nats(z: Array, batch: EdgeBatch) -> Array:
+def dot_nats(z: Array, encoded: EncodedEdges) -> Array:
     """-log sigmoid of the dot product, summed over an edge's pairs. [edges]"""
 
     def nats(relation: str, left: Ints, right: Ints) -> Array:
@@ -76,7 +78,7 @@ def dot_nats(z: Array, batch: EdgeBatch) -> Array:
         result: Array = np.logaddexp(0, -(z[a] * z[b]).sum(1))
         return result
 
-    return over_pairs(batch, nats)
+    return over_pairs(encoded, nats)
 
 
 class Gcn(nn.Module):
@@ -123,7 +125,7 @@ def vgae(training: Training, steps: int = 200) -> Scorer:
         mean, _ = model.encoder(
             known_graph(day), max(nodes(len(entities["user"]), len(entities["place"])), size)
         )
-        return dot_nats(mean.numpy(), day.batch)
+        return dot_nats(mean.numpy(), day.encoded)
 
     return score
 
@@ -149,7 +151,7 @@ def euler(training: Training, epochs: int = 12) -> Scorer:
     start(training.seed)
     size = nodes(training.users, training.places)
     model = Recurrent(size)
-    graphs = [met(day.batch) for day in training.days]
+    graphs = [met(day.encoded) for day in training.days]
     optimiser = torch.optim.Adam(model.parameters(), lr=0.01)
     for _ in range(epochs):
         state, loss = torch.zeros(size, CODE), torch.zeros(())
@@ -165,10 +167,10 @@ def euler(training: Training, epochs: int = 12) -> Scorer:
     @torch.no_grad()
     def score(day: Day) -> Array:
         nonlocal state
-        batch = day.batch
-        met_today = met(batch)
+        encoded = day.encoded
+        met_today = met(encoded)
         state = nn.functional.pad(state, (0, 0, 0, max(int(met_today.max()) + 1 - len(state), 0)))
-        nats = dot_nats(state.numpy(), batch)
+        nats = dot_nats(state.numpy(), encoded)
         state = model(met_today, state)
         return nats
 

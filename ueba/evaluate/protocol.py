@@ -7,7 +7,7 @@ results change the history, so that all rows see the same past. The parts of a d
 
 | part | content | on days of use |
 |---|---|---|
-| batch | EdgeBatch; entities are integers, in order of first sight | all |
+| encoded | EncodedEdges; entities are integers, in order of first sight | all |
 | breadth | float32 [edges], rank of the user by distinct targets, 0 to 1 | all |
 | features | float32 [edges, features] | calibrate, score |
 | graph | message graph before the day, with every entity | train, calibrate, score |
@@ -27,20 +27,20 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import numpy.typing as npt
 
 from models.graph import Edges, Snapshot
+from ueba.arrays import Array, Floats
 from ueba.config import Config, TrainConfig
 from ueba.detect.look import features, tensors
 from ueba.detect.look.negatives import FAMILIES, make_negatives
 from ueba.detect.past import walk
-from ueba.detect.past.history import EdgeBatch, Floats, History, day_number
+from ueba.detect.past.encoded import EncodedEdges
+from ueba.detect.past.history import History, day_number
 from ueba.detect.score import detector, train
 from ueba.errors import UsageError, WorkspaceError
 from ueba.ingest import lake
 from ueba.progress import Progress, quiet
 
-Array = npt.NDArray[Any]
 Use = Literal["learn", "train", "calibrate", "score"]
 Scorer = Callable[["Day"], Array]  # surprise of a day's edges in nats, float [edges]; higher is stranger
 
@@ -67,9 +67,9 @@ class Day:
         return day_number(self.date)
 
     @property
-    def batch(self) -> EdgeBatch:
+    def encoded(self) -> EncodedEdges:
         with np.load(self._part("batch.npz")) as stored:
-            return EdgeBatch(**stored)
+            return EncodedEdges(**stored)
 
     @property
     def breadth(self) -> Floats:
@@ -99,13 +99,13 @@ class Day:
 
     # --- writing --------------------------------------------------------------------------------------------
 
-    def write(self, history: History, batch: EdgeBatch) -> None:
+    def write(self, history: History, encoded: EncodedEdges) -> None:
         """Write everything but the examples of a day that the history has not learned."""
         self._part("").mkdir()
-        np.savez(self._part("batch.npz"), **vars(batch))
-        np.save(self._part("breadth.npy"), detector.breadth_rank(history, batch.user))
+        np.savez(self._part("batch.npz"), **vars(encoded))
+        np.save(self._part("breadth.npy"), detector.breadth_rank(history, encoded.user))
         if self.use in ("calibrate", "score"):
-            described = features.describe(history, batch, self.number, features.today(history, batch))
+            described = features.describe(history, encoded, self.number, features.today(history, encoded))
             np.save(self._part("features.npy"), described)
         if self.use != "learn":
             graph = train.message_graph(history)
@@ -116,24 +116,26 @@ class Day:
     def write_examples(
         self,
         history: History,
-        batch: EdgeBatch,
+        encoded: EncodedEdges,
         config: TrainConfig,
         generators: Sequence[np.random.Generator],
     ) -> None:
         """Write what the detector would train on, and the same with plain corruption, for each seed."""
-        described = train.described(history, batch, self.date)
+        described = train.described(history, encoded, self.date)
         for seed, rng in enumerate(generators):
             for kind, negatives in (("examples", make_negatives), ("uniform", corrupted)):
                 edges = train.make_examples(described, config, rng, negatives)
                 np.savez(self._part(f"{kind}-{seed}.npz"), **vars(edges))
 
 
-def corrupted(history: History, batch: EdgeBatch, per_family: int, rng: np.random.Generator) -> EdgeBatch:
+def corrupted(
+    history: History, encoded: EncodedEdges, per_family: int, rng: np.random.Generator
+) -> EncodedEdges:
     """As many negatives as `make_negatives` makes: real edges with the user, the source or the target
     replaced by any known entity, each a campaign of its own (Bordes et al. 2013, "Translating embeddings for
     modeling multi-relational data")."""
     size = per_family * len(FAMILIES)
-    copies = batch.take(rng.integers(0, len(batch), size))
+    copies = encoded.take(rng.integers(0, len(encoded), size))
     end = rng.integers(0, 3, size)
     return replace(
         copies,
@@ -228,12 +230,12 @@ def prepare(
     generators = [np.random.default_rng(seeded(config.train, seed).seed) for seed in range(seeds)]
     known_users = known_places = 0
     days = walk.walk(root, history, min(planned), max(planned), config.ingest.memory_limit)
-    for done, (day, batch, _) in enumerate(days):
+    for done, (day, encoded, _) in enumerate(days):
         progress("read", done, len(planned))
         day_on_disk = Day(folder, day, planned[day])
-        day_on_disk.write(history, batch)
+        day_on_disk.write(history, encoded)
         if day_on_disk.use == "train":
-            day_on_disk.write_examples(history, batch, config.train, generators)
+            day_on_disk.write_examples(history, encoded, config.train, generators)
         if day <= when.train_until:
             known_users, known_places = len(history.users), len(history.places)
     progress("read", len(planned), len(planned))

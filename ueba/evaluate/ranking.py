@@ -16,15 +16,16 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from ueba.arrays import Array
 from ueba.config import IncidentConfig
 from ueba.contracts.incident import STRANGE_P
 from ueba.detect import incidents
-from ueba.detect.past.history import EdgeBatch
+from ueba.detect.past.encoded import EncodedEdges
 from ueba.detect.score import carryover
 from ueba.detect.score.calibration import Calibration
 from ueba.detect.score.detector import Score
 from ueba.evaluate.measure import USUAL
-from ueba.evaluate.protocol import Array, Prepared
+from ueba.evaluate.protocol import Prepared
 from ueba.evaluate.rows import Row, Run
 
 CURVE_BUDGETS = (1, 2, 3, 5, 7, 10, 15, 20, 25, 30, 40, 50)  # incidents a day
@@ -49,7 +50,7 @@ def rank(prepared: Prepared, run: Run, row: Row, config: IncidentConfig) -> Rank
     for day in prepared.of_use("calibrate"):
         pool = pool.extended(day.breadth, run.surprise(day), day.number)
     normal = [
-        strangest(day.batch, *scored(pool, day.breadth, run.surprise(day), row), row, config)
+        strangest(day.encoded, *scored(pool, day.breadth, run.surprise(day), row), row, config)
         for day in prepared.of_use("calibrate")
     ]
     least = max(incidents.usual_score(edges, len(edges), USUAL) for edges in normal)
@@ -59,12 +60,12 @@ def rank(prepared: Prepared, run: Run, row: Row, config: IncidentConfig) -> Rank
         breadth, surprise = day.breadth, run.surprise(day)
         score, strangeness = scored(pool, breadth, surprise, row)
         of_users = carryover.carried(excess, day.date)
-        carry_over = carryover.of_users(of_users, day.batch.user)
+        carry_over = carryover.of_users(of_users, day.encoded.user)
         strangeness = carryover.persisted(strangeness, score.p_value, carry_over)
         if row.remembers:
-            excess.append((day.date, carryover.excess(day.batch.user, score.p_value)))
+            excess.append((day.date, carryover.excess(day.encoded.user, score.p_value)))
         scores.append((strangeness, score.p_value))
-        listed.append(incidents_of(day.date, strangest(day.batch, score, strangeness, row, config), least))
+        listed.append(incidents_of(day.date, strangest(day.encoded, score, strangeness, row, config), least))
         pool = pool.extended(breadth, surprise, day.number)
     strangeness, p_value = (np.concatenate(part) for part in zip(*scores, strict=True))
     return Ranked(strangeness, p_value, pd.concat(listed, ignore_index=True))
@@ -108,11 +109,11 @@ def scored(pool: Calibration, breadth: Array, surprise: Array, row: Row) -> tupl
 
 
 def strangest(
-    batch: EdgeBatch, score: Score, strangeness: Array, row: Row, config: IncidentConfig
+    encoded: EncodedEdges, score: Score, strangeness: Array, row: Row, config: IncidentConfig
 ) -> pd.DataFrame:
     """The day's strangest edges as incidents are made of them, by numbers. Ungrouped, each edge has a user
     of its own."""
-    user, source, target = batch.user, batch.source, batch.target
+    user, source, target = encoded.user, encoded.source, encoded.target
     order = np.lexsort((target, source, user, -strangeness))[: config.candidates]
     user, source, target = user[order], source[order], target[order]
     machine = source.astype(object)

@@ -25,11 +25,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ueba.arrays import Array
 from ueba.campaigns import KINDS
 from ueba.errors import InputError
 from ueba.evaluate import measure
 from ueba.evaluate.measure import BUDGETS, KEY, USUAL
-from ueba.evaluate.protocol import Array, Day, Prepared
+from ueba.evaluate.protocol import Day, Prepared
 from ueba.evaluate.ranking import CURVE_BUDGETS, Ranked
 from ueba.evaluate.rows import Row, Run
 
@@ -97,7 +98,8 @@ def truth(prepared: Prepared, labels: pd.DataFrame) -> Truth:
             " from --labels-epoch?"
         )
     broad = [
-        pd.DataFrame({"day": day.date, "user": measure.broadest(day.batch.user, day.breadth)}) for day in days
+        pd.DataFrame({"day": day.date, "user": measure.broadest(day.encoded.user, day.breadth)})
+        for day in days
     ]
     breadth = np.concatenate([day.breadth for day in days])
     benign = labels[labels["malicious"] == 0]
@@ -120,9 +122,9 @@ def numbered(prepared: Prepared, labels: pd.DataFrame) -> pd.DataFrame:
 
 def is_labelled(day: Day, labelled: pd.DataFrame) -> Array:
     """Which edges of a day are among the labelled ones, bool [edges]."""
-    batch = day.batch
+    encoded = day.encoded
     edges = pd.DataFrame(
-        {"day": day.date, "user": batch.user, "source": batch.source, "target": batch.target}
+        {"day": day.date, "user": encoded.user, "source": encoded.source, "target": encoded.target}
     )
     found = edges.merge(labelled[labelled["day"] == day.date], on=KEY, how="left")["labelled"]
     result: Array = found.notna().to_numpy()

@@ -16,10 +16,11 @@ from pathlib import Path
 
 import numpy as np
 
+from ueba.arrays import Array
 from ueba.config import TrainConfig
 from ueba.errors import UsageError
 from ueba.evaluate import baselines, model
-from ueba.evaluate.protocol import Array, Day, Prepared, Scorer, Training
+from ueba.evaluate.protocol import Day, Prepared, Scorer, Training
 
 Fit = Callable[[Training], Scorer]
 BASELINE, MODEL, ABLATION = "baseline", "model", "ablation"

@@ -14,13 +14,14 @@ import pyarrow as pa
 from graphdb import Node, Relationship, statements
 from graphdb.store import Store
 from ueba import ontology
-from ueba.detect.past.history import History, Names
+from ueba.arrays import Bools
+from ueba.detect.past.history import History
+from ueba.detect.past.ids import IdTable
 from ueba.investigate import entity, similar
 from ueba.investigate.entity import EntityContext
 from ueba.investigate.similar import Directions
 from ueba.progress import Progress, quiet
 
-Bools = npt.NDArray[np.bool_]
 # By label, the properties that hold an embedding, with the role that it is of. Resources never act.
 _EMBEDDED = {
     ontology.USER: {"embedding": "user"},
@@ -124,5 +125,5 @@ def _in_graph(history: History, node: Node, names: list[str]) -> Bools:
     return found if node is ontology.USER else found & (history.is_resource == (node is ontology.RESOURCE))
 
 
-def _numbering(history: History, role: str) -> Names:
+def _numbering(history: History, role: str) -> IdTable:
     return history.users if role == "user" else history.places

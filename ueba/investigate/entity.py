@@ -19,10 +19,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ueba.arrays import Floats, Ints
 from ueba.contracts import versions
 from ueba.contracts.entity import Entity
 from ueba.contracts.names import AddressLease, Identity
-from ueba.detect.past.history import NEVER, USER_KINDS, Floats, History, Ints, date_of, pair_ends
+from ueba.detect.past.encoded import USER_KINDS
+from ueba.detect.past.history import NEVER, History, date_of
+from ueba.detect.past.pairs import pair_ends
 from ueba.detect.score import detector
 from ueba.detect.score.detector import Detector
 from ueba.errors import WorkspaceError

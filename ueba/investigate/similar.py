@@ -17,12 +17,12 @@ import numpy as np
 import numpy.typing as npt
 
 from models import inference
+from ueba.arrays import Bools, Ints
 from ueba.detect.look import tensors
-from ueba.detect.past.history import NEVER, History, Ints
+from ueba.detect.past.history import NEVER, History
 from ueba.detect.score.detector import Detector
 
 Directions = npt.NDArray[np.float64]
-Bools = npt.NDArray[np.bool_]
 # The relation and side by which an entity counts as seen in a role; every edge has a user and a target.
 SEEN = {"user": ("user_target", 0), "source": ("user_source", 1), "target": ("user_target", 1)}
 LEAST_VARIANCE = 1e-6  # of the largest, added to each variance: an axis without information keeps none

@@ -12,7 +12,8 @@ from datetime import date, timedelta
 
 import numpy as np
 
-from ueba.simulate.cast import IT, TECHNICAL, Bools, Cast, Floats, Ints
+from ueba.arrays import Bools, Doubles, Ints
+from ueba.simulate.cast import IT, TECHNICAL, Cast
 from ueba.simulate.organisation import EVER, Organisation
 
 # Rows of `activity` that follow the people's, counted from its end.
@@ -27,7 +28,7 @@ class Calendar:
     away: first day of each person's vacation and the first after it, EVER for none, [users] each;
     on_call: the person on call in each week for each department of TECHNICAL, [weeks, 3]"""
 
-    activity: Floats
+    activity: Doubles
     workday: Bools
     away: tuple[Ints, Ints]
     on_call: Ints

@@ -14,12 +14,10 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from ueba.arrays import Bools, Doubles, Ints
 from ueba.simulate.organisation import EVER, Organisation
 
 Strings = npt.NDArray[np.str_]
-Ints = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float64]
-Bools = npt.NDArray[np.bool_]
 
 DEPARTMENTS = "fin sal eng ops hr leg it".split()
 SHARES_OF_STAFF = np.array([0.16, 0.22, 0.24, 0.15, 0.07, 0.06, 0.10])
@@ -90,9 +88,9 @@ class People:
     role: Ints  # index into ROLES
     team: Ints  # numbered through the organisation
     manager: Ints  # index of a person; the head of a department is their own
-    opens: Floats  # hour the working day begins
-    stays: Floats  # its length, hours
-    spread: Floats  # standard deviation of each event's hour
+    opens: Doubles  # hour the working day begins
+    stays: Doubles  # its length, hours
+    spread: Doubles  # standard deviation of each event's hour
     joined: Ints  # first day; 0 for those who were always there
     left: Ints  # first day without them, EVER for those who stay
     moved: Ints  # first day in another department, EVER for those who do not move

@@ -18,8 +18,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from ueba.arrays import Bools, Ints
 from ueba.simulate.calendar import ALWAYS, WEEK, Calendar
-from ueba.simulate.cast import IT, TECHNICAL, Bools, Cast, Ints
+from ueba.simulate.cast import IT, TECHNICAL, Cast
 from ueba.simulate.habits import belonging, from_desk, habit, heavy_tailed, hours_of, visits
 from ueba.simulate.organisation import EVER, Organisation
 

@@ -13,8 +13,9 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from ueba.arrays import Bools, Ints
 from ueba.simulate.calendar import Calendar
-from ueba.simulate.cast import Bools, Cast, Ints
+from ueba.simulate.cast import Cast
 from ueba.simulate.change import count_up
 from ueba.simulate.habits import TEXTS
 from ueba.simulate.organisation import Organisation

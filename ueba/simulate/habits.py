@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from ueba.arrays import Bools, Doubles, Ints
 from ueba.simulate.calendar import ALWAYS, PATCH_NIGHTS, SCANS, WORKDAYS
 from ueba.simulate.cast import (
     BACKUP,
@@ -30,10 +31,7 @@ from ueba.simulate.cast import (
     PRINTERS,
     SCANNER,
     Admin,
-    Bools,
     Cast,
-    Floats,
-    Ints,
     People,
     Places,
     Strings,
@@ -124,7 +122,7 @@ def by_kind(kind: Strings, table: dict[str, str], otherwise: str) -> Strings:
     return np.select([kind == name for name in table], list(table.values()), otherwise)
 
 
-def heavy_tailed(rng: np.random.Generator, n: int, median: float) -> Floats:
+def heavy_tailed(rng: np.random.Generator, n: int, median: float) -> Doubles:
     return np.minimum(rng.lognormal(np.log(median), 1.2, n), 12.0)
 
 

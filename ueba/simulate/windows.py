@@ -25,7 +25,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ueba.simulate.cast import CONTROLLERS, Bools, Ints, Strings
+from ueba.arrays import Bools, Ints
+from ueba.simulate.cast import CONTROLLERS, Strings
 from ueba.simulate.json_lines import fill
 from ueba.simulate.ocsf import LOGON_TYPES, coded, numbers
 from ueba.simulate.writers import chunks, iso

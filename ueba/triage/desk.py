@@ -1,4 +1,4 @@
-"""An analyst at work: entering a verdict, putting rules in force, reading what both did."""
+"""What an analyst does: enter a verdict, put rules in force, read the effects of both."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 from ueba import findings
 from ueba.contracts import verdict as contract
 from ueba.contracts.incident import Incident
-from ueba.contracts.verdict import JudgedEdge, Verdict, Word
+from ueba.contracts.verdict import Verdict, VerdictEdge, Word
 from ueba.errors import UsageError
 from ueba.triage import hiding, log, rules
 from ueba.triage.hiding import DryRun
@@ -21,7 +21,8 @@ from ueba.workspace import Workspace
 
 @dataclass(frozen=True)
 class Decision:
-    """What an analyst enters. expires: the last day on which it counts, or for how many days it counts."""
+    """What an analyst enters. expires: the last day on which the verdict counts, or the number of days for
+    which it counts; None for the default."""
 
     verdict: Word
     reason: str
@@ -30,14 +31,16 @@ class Decision:
 
 
 def today(workspace: Workspace) -> dt.date:
-    """Today by the clock of the logs: the day after the last one scored."""
+    """Today by the clock of the logs: the day after the last scored day. Raises WorkspaceError if no day was
+    scored."""
     return findings.last_scored(workspace.findings) + dt.timedelta(days=1)
 
 
 def decide(workspace: Workspace, incident_id: str, decision: Decision) -> tuple[Verdict, bool]:
-    """Enter a verdict on an incident. Returns it, and whether it says anything new.
+    """Enter a verdict on an incident. Returns the verdict, and whether it differs from the last one.
 
-    Raises UsageError if the verdict cannot expire so, or there is none to withdraw."""
+    Raises UsageError if the verdict cannot expire on that day or there is no verdict to withdraw, and
+    WorkspaceError if the id does not name one incident."""
     incident = findings.find_incident(workspace.findings, incident_id)
     if decision.verdict == "withdrawn" and incident.id not in log.read(workspace.root).words:
         raise UsageError(f"{incident.id} has no verdict that could be withdrawn; see `ueba triage log`")
@@ -48,11 +51,12 @@ def decide(workspace: Workspace, incident_id: str, decision: Decision) -> tuple[
 
 
 def _expiry(decision: Decision, since: dt.date) -> dt.date | None:
-    """The last day on which a decision counts."""
+    """The last day on which a decision counts; None if it does not expire."""
     if decision.verdict in ("true", "withdrawn"):
         if decision.expires is not None:
             raise UsageError(
-                f"a verdict {decision.verdict!r} does not expire; leave --expires out, a later verdict replaces it"
+                f"a verdict {decision.verdict!r} does not expire; leave --expires out, a later verdict"
+                " replaces it"
             )
         return None
     days = decision.expires if isinstance(decision.expires, int) else log.EXPIRE_DAYS
@@ -82,14 +86,15 @@ def verdict_on(
         since=since,
         expires=expires,
         edges=tuple(
-            JudgedEdge(edge.edge, frozenset(edge.pattern), edge.strangeness_persisted)
+            VerdictEdge(edge.edge, frozenset(edge.pattern), edge.strangeness_persisted)
             for edge in found.edges_of(incident)
         ),
     )
 
 
 def log_rows(workspace: Workspace) -> list[dict[str, Any]]:
-    """Every verdict in the order of entry, as JSON, with `state` and how many scored edges it `changed`."""
+    """All verdicts in the order of entry, as JSON, with `state` and `changed`, the number of scored edges
+    that the verdict has an effect on."""
     verdicts = log.read(workspace.root).verdicts
     if not verdicts:
         return []
@@ -109,14 +114,15 @@ def log_rows(workspace: Workspace) -> list[dict[str, Any]]:
 def try_rules(
     workspace: Workspace, chosen: Sequence[Rule], first: dt.date | None, last: dt.date | None
 ) -> DryRun:
-    """What rules would have hidden of the scored days. Raises WorkspaceError if no day was scored."""
+    """The incidents of scored days that rules would have hidden. Raises WorkspaceError if no day was
+    scored."""
     today(workspace)
     days = [day for day in findings.scored_days(workspace.findings) if (first or day) <= day <= (last or day)]
     return hiding.dry_run(workspace.findings, chosen, log.read(workspace.root).words, days)
 
 
 def install_rules(workspace: Workspace, text: str, chosen: Sequence[Rule], who: str) -> None:
-    """Put rules in force, for scored days too, and record who did it and which incidents that hid."""
+    """Put rules in force, for scored days too. The log of rules records by whom, and the incidents hidden."""
     with workspace.locked():
         hidden = [incident.id for incident in try_rules(workspace, chosen, None, None).hidden]
         rules.install(workspace.root, text, who, dt.datetime.now(dt.UTC), hidden)

@@ -1,14 +1,15 @@
-"""What verdicts change on a day's edges: nats added to their strangeness or taken off.
+"""Effects of verdicts on a day's edges: nats added to their strangeness or subtracted from it.
 
-    true      for some days what its users do, and what is done from where they acted, is lifted
-    benign    what is like it is lowered: the same users, machines, targets, strange in no other way than it was;
-              half as much after every month
-    expected  exactly its edges are lowered, until it expires
+    true      lifts strange edges of its users, and strange edges from the machines they acted from, for
+              LIFT_DAYS days
+    benign    lowers similar edges: same user, machine or target, and no pattern that its edge did not have;
+              half as much after every HALF_LIFE_DAYS
+    expected  lowers exactly its edges, until it expires
 
-Effects are bounded; p-values, and so calibration, do not depend on them. A benign verdict teaches nothing, so that a
-wrong one ends with its withdrawal; a true one about the same user ends the benign ones before it. The other half of
-what an active learner does (Das et al. 2016, "Incorporating expert feedback into active anomaly discovery") is
-left out: no weight of the model is moved by a verdict.
+Effects are bounded, and p-values (so calibration too) do not depend on them. Nothing is learned from a benign
+verdict, so that a wrong one ends when it is withdrawn; a true verdict about the same user ends earlier benign
+ones. Leaves out the other half of active learning (Das et al. 2016, "Incorporating expert feedback into
+active anomaly discovery"): no verdict changes a weight of the model.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from ueba.contracts.edge import Edge
 from ueba.contracts.reason import Effect
-from ueba.contracts.verdict import JudgedEdge, Verdict
+from ueba.contracts.verdict import Verdict, VerdictEdge
 from ueba.triage import log
 
 HALF_LIFE_DAYS = (
@@ -29,12 +30,13 @@ LIFTED_NATS = 5.0  # that a true verdict adds on the first day: half of that
 LIFT_DAYS = 10  # for which a true verdict lifts
 LIFT_KEPT_A_DAY = 0.7  # of the lift; the same as of carry-over
 
-Lowering = tuple[Verdict, JudgedEdge]
+Lowering = tuple[Verdict, VerdictEdge]
 Key = tuple[str | None, ...]
 
 
 class Verdicts:
-    """The effects of verdicts on one day. verdicts: the last one on each incident; those in force count."""
+    """The effects of verdicts on one day. verdicts: the last verdict on every incident; those in force
+    count."""
 
     def __init__(self, verdicts: Iterable[Verdict], day: dt.date) -> None:
         counting = log.in_force(verdicts, day)
@@ -48,10 +50,11 @@ class Verdicts:
     def effects(
         self, edge: Edge, pattern: Callable[[], frozenset[str]], strangeness: float, is_strange: bool
     ) -> list[Effect]:
-        """At most one effect that lowers an edge and one that lifts it, the strongest of each, so that the same
-        verdict entered ten times counts once. Only a strange edge is lifted.
+        """The strongest effect that lowers an edge and the strongest that lifts it, so that a verdict entered
+        ten times counts once. Only a strange edge is lifted.
 
-        A verdict explains no more nats than the edge it was about had: what is far stranger stays strange."""
+        pattern: computes the edge's pattern, called only if needed; strangeness: nats. A verdict lowers an
+        edge by no more nats than its own edge had: a far stranger edge stays strange."""
         found = [self._lowered(edge, pattern, strangeness), self._lifted(edge) if is_strange else None]
         return [effect for effect in found if effect is not None and effect.nats]
 
@@ -62,19 +65,21 @@ class Verdicts:
         if edge.source is not None:
             similar += self.lowering.get(("hop", edge.source, edge.target), ())
         best, by = 0.0, None
-        for verdict, judged in similar:
-            share = self._share(verdict, judged, edge, pattern())
-            nats = min(share * min(judged.strangeness, MOST_NATS), strangeness)
+        for verdict, verdict_edge in similar:
+            share = self._share(verdict, verdict_edge, edge, pattern())
+            nats = min(share * min(verdict_edge.strangeness, MOST_NATS), strangeness)
             if by is None or (nats, verdict.id) > (best, by.id):  # by what it is, not by its place in the log
                 best, by = nats, verdict
         return None if by is None or best <= 0 else _effect(by, -best)
 
-    def _share(self, verdict: Verdict, judged: JudgedEdge, edge: Edge, pattern: frozenset[str]) -> float:
+    def _share(
+        self, verdict: Verdict, verdict_edge: VerdictEdge, edge: Edge, pattern: frozenset[str]
+    ) -> float:
         if verdict.verdict == "expected":
-            return float(edge == judged.edge)
+            return float(edge == verdict_edge.edge)
         age_days = max((self.day - verdict.since).days, 0)
         fading: float = 0.5 ** (age_days / HALF_LIFE_DAYS)
-        return similarity(edge, pattern, judged) * fading
+        return similarity(edge, pattern, verdict_edge) * fading
 
     def _lifted(self, edge: Edge) -> Effect | None:
         ends = (("user", edge.user), ("machine", edge.source))
@@ -82,42 +87,44 @@ class Verdicts:
         return max(effects, key=lambda effect: effect.nats, default=None)
 
 
-def similarity(edge: Edge, pattern: frozenset[str], judged: JudgedEdge) -> float:
-    """How like a judged edge another is, 0 to 1: a third for each end that is the same, if it is strange in no
-    way that the judged one was not. Strange in another way, it is half as like if user and target are the
-    same, and else not at all. One end is enough only if it is the user: many share a machine, and everybody
-    meets at the domain controller. A source that is not known is the same only in the same edge."""
-    user = edge.user == judged.edge.user
-    source = edge.source == judged.edge.source and (edge.source is not None or edge == judged.edge)
-    target = (edge.target, edge.target_kind) == (judged.edge.target, judged.edge.target_kind)
+def similarity(edge: Edge, pattern: frozenset[str], verdict_edge: VerdictEdge) -> float:
+    """How similar an edge is to an edge of a verdict, 0 to 1: a third for every end that is the same, if its
+    pattern has no way that the verdict's edge had not. With another pattern it is half of that if user and
+    target are the same, and 0 otherwise. One common end counts only if it is the user, as many users share a
+    machine, and all meet at the domain controller. An unknown source is the same only in the same edge."""
+    user = edge.user == verdict_edge.edge.user
+    source = edge.source == verdict_edge.edge.source and (
+        edge.source is not None or edge == verdict_edge.edge
+    )
+    target = (edge.target, edge.target_kind) == (verdict_edge.edge.target, verdict_edge.edge.target_kind)
     ends = user + source + target
     if ends == 0 or (ends == 1 and not user):
         return 0.0
-    if pattern <= judged.pattern:
+    if pattern <= verdict_edge.pattern:
         return ends / 3
     return ends / 6 if user and target else 0.0
 
 
 def _lowering(counting: Sequence[Verdict]) -> dict[Key, list[Lowering]]:
-    """The edges that lower others, by what a later edge must share with them: the user, or source and target."""
+    """The edges that lower others, by what a later edge must share with them: user, or source and target."""
     true_on = log.last_true_day(counting)
     found: dict[Key, list[Lowering]] = {}
     for verdict in counting:
         if verdict.verdict not in ("benign", "expected"):
             continue
-        for judged in verdict.edges:
-            if log.is_ended(verdict, judged.edge, true_on):
+        for verdict_edge in verdict.edges:
+            if log.is_ended(verdict, verdict_edge.edge, true_on):
                 continue
-            found.setdefault(("user", judged.edge.user), []).append((verdict, judged))
-            if judged.edge.source is not None:
-                hop = ("hop", judged.edge.source, judged.edge.target)
-                found.setdefault(hop, []).append((verdict, judged))
+            found.setdefault(("user", verdict_edge.edge.user), []).append((verdict, verdict_edge))
+            if verdict_edge.edge.source is not None:
+                hop = ("hop", verdict_edge.edge.source, verdict_edge.edge.target)
+                found.setdefault(hop, []).append((verdict, verdict_edge))
     return found
 
 
 def _lifting(counting: Sequence[Verdict], day: dt.date) -> Mapping[Key, Effect]:
-    """What true verdicts add to what a user does, and to what is done from a machine that was acted from. A
-    machine that was only reached may be everybody's server, or have refused."""
+    """The effects of true verdicts, by user and by source machine. A target does not count: it may be a
+    server that all users reach, or it may have refused the logon."""
     found: dict[Key, Effect] = {}
     for verdict in sorted(counting, key=lambda verdict: verdict.id):
         age_days = max((day - verdict.since).days, 0)

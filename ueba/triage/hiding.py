@@ -1,4 +1,6 @@
-"""Rules applied to scored days: what they would have hidden, and hiding it. Leaves out what a rule is (`rules`)."""
+"""Rules applied to scored days: what they would have hidden, and hiding it. Leaves out the rules
+(`rules`).
+"""
 
 from __future__ import annotations
 
@@ -21,8 +23,11 @@ from ueba.triage.rules import Rule, hidden_by, hiding_rule
 class DryRun:
     """What rules would have hidden.
 
-    days: scored days looked at; incidents: how many they have; hidden: those the rules hide, the worst first;
-    words: verdicts by incident; marked: edges of other incidents that a rule matches.
+    days:      number of scored days
+    incidents: number of their incidents
+    hidden:    incidents that the rules hide, the highest score first
+    words:     verdicts by incident
+    marked:    number of edges in other incidents that a rule hides
     """
 
     days: int
@@ -37,16 +42,16 @@ class DryRun:
         return [incident for incident in self.hidden if self.words.get(incident.id) == "true"]
 
     def sentence(self) -> str:
-        """For a person."""
+        """The result as a sentence for people."""
         worst = f", {len(self.true)} of them called true" if self.hidden else ""
         return (
-            f"would have hidden {len(self.hidden)} of {self.incidents} incidents on {self.days} scored days{worst};"
-            f" {self.marked} edges of other incidents match"
+            f"would have hidden {len(self.hidden)} of {self.incidents} incidents on {self.days} scored days"
+            f"{worst}; {self.marked} edges of other incidents match"
         )
 
 
 def dry_run(folder: Path, rules: Sequence[Rule], words: Mapping[str, str], days: Sequence[dt.date]) -> DryRun:
-    """What rules would have hidden of scored days. folder: of the findings; words: verdicts by incident."""
+    """What rules would have hidden of scored days. folder: the findings; words: verdicts by incident."""
     hidden: list[Incident] = []
     incidents, marked = 0, 0
     for day in days:
@@ -61,8 +66,8 @@ def dry_run(folder: Path, rules: Sequence[Rule], words: Mapping[str, str], days:
 
 
 def hide(found: Findings, rules: Sequence[Rule]) -> Findings:
-    """A scored day under other rules. Reported incidents rank before hidden ones; what the budget left out is
-    not brought back."""
+    """A scored day under other rules. Reported incidents rank before hidden ones. An incident that the budget
+    cut off does not come back."""
     names = [hiding_rule(rules, row) for row in found.edges.itertuples(index=False)]
     edges = found.edges.assign(rule=pd.Series(names, found.edges.index, dtype=object))
     incidents = [
@@ -71,13 +76,15 @@ def hide(found: Findings, rules: Sequence[Rule]) -> Findings:
         )
         for incident in found.incidents
     ]
-    ordered = sorted(incidents, key=lambda each: (each.hidden_by is not None, -each.score, each.rank))
-    ranked = (msgspec.structs.replace(each, rank=rank) for rank, each in enumerate(ordered, start=1))
+    ordered = sorted(
+        incidents, key=lambda incident: (incident.hidden_by is not None, -incident.score, incident.rank)
+    )
+    ranked = (msgspec.structs.replace(incident, rank=rank) for rank, incident in enumerate(ordered, start=1))
     return Findings(found.day, edges, tuple(ranked))
 
 
 def hide_all(folder: Path, rules: Sequence[Rule]) -> None:
-    """Put every scored day under other rules. The time of its file stays: it says when the day was scored."""
+    """Put all scored days under other rules. The time of a file stays, as it is when the day was scored."""
     for day in findings.scored_days(folder):
         before = findings.load(folder, day)
         after = hide(before, rules)

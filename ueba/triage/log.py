@@ -1,6 +1,6 @@
 """The verdict log of a workspace: `feedback/verdicts.jsonl`, one JSON object a line, only ever added to.
 
-The last verdict on an incident counts, for the days after the incident's. Needs nothing but JSON, so it is quick.
+The last verdict on an incident counts, for days after the incident's. Reading takes no more than JSON.
 Leaves out what verdicts change; that is `effects` and `ueba.detect.past.lessons`.
 """
 
@@ -17,7 +17,7 @@ from ueba.contracts import verdict as contract
 from ueba.contracts.edge import Edge
 from ueba.contracts.verdict import Verdict
 
-EXPIRE_DAYS = 90  # the history's window: what is older counts for nothing elsewhere either
+EXPIRE_DAYS = 90  # as the window of the history, beyond which days are forgotten
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,8 @@ def latest(verdicts: Iterable[Verdict]) -> tuple[Verdict, ...]:
 
 
 def add(root: Path, verdict: Verdict) -> bool:
-    """Add a verdict to the log of a workspace. Returns whether it says anything new."""
+    """Add a verdict to the log of a workspace, unless it repeats the last one. Returns whether it was
+    added."""
 
     def line(content: bytes) -> dict[str, Any] | None:
         last = {earlier.incident: earlier for earlier in _parsed(path(root), content).verdicts}
@@ -83,7 +84,7 @@ def add(root: Path, verdict: Verdict) -> bool:
 
 
 def in_force(verdicts: Iterable[Verdict], day: dt.date) -> list[Verdict]:
-    """Of the last verdicts, those that count when a day is scored."""
+    """The verdicts that count when a day is scored. verdicts: the last verdict on every incident."""
     return [
         verdict
         for verdict in verdicts

@@ -2,13 +2,13 @@
 decides.
 
     [[rule]]
-    name = "patch night"            # said wherever it hides something
+    name = "patch night"            # shown with what the rule hides
     reason = "servers are patched, change 4711"
     owner = "ann"
-    from = 2026-01-20T22:00:00      # a window: with `to`, dates (whole days) or times, UTC unless they say otherwise;
+    from = 2026-01-20T22:00:00      # a window, with `to`: dates (whole days) or times, UTC without an offset;
     to = 2026-01-21T04:00:00        # or `expires = 2026-03-31`, the last day of a rule without a window
-    user = "svc-patch*"             # conditions, all of which must hold: user, source, target, logon_type (exact or with * ? []),
-    kind = "service"                # kind of account; at least one
+    user = "svc-patch*"             # at least one condition; all must hold: user, source, target, logon_type
+    kind = "service"                # (exact or with * ? []), kind (of account)
     effect = "show"                 # an exception from later rules; without it a rule hides
 
 An incident is hidden only if every edge of it is: it is kept, not reported, and takes no place in the
@@ -44,7 +44,7 @@ KEYS = ("name", "reason", "owner", "from", "to", "expires", *CONDITIONS, "effect
 
 
 class Hideable(Protocol):
-    """What a rule looks at: a scored edge, or a row of a table with these columns."""
+    """What a rule is applied to: a scored edge, or a row of a table with these columns."""
 
     user: str
     user_kind: str
@@ -99,8 +99,8 @@ def _forms(condition: str, like: str) -> frozenset[str]:
 
 
 def hiding_rule(rules: Sequence[Rule], edge: Any) -> str | None:
-    """The name of the rule that hides an edge (a `Hideable`); None if no rule does, or one that shows it comes
-    first."""
+    """The name of the rule that hides an edge (a `Hideable`); None if no rule matches it, or the first that
+    does shows it."""
     rule = next((rule for rule in rules if rule.matches(edge)), None)
     return rule.name if rule is not None and rule.hides else None
 
@@ -114,17 +114,17 @@ def path(root: Path) -> Path:
 
 
 def installed(root: Path) -> list[Rule]:
-    """The rules of a workspace; none if there are none."""
+    """The rules in force in a workspace. Raises UsageError as `parse` does."""
     return load(path(root)) if path(root).exists() else []
 
 
 def load(file: Path) -> list[Rule]:
-    """Raises UsageError that names file, rule and key."""
+    """The rules in a file. Raises UsageError that names file, rule and key."""
     return parse(read(file), str(file))
 
 
 def read(file: Path) -> str:
-    """The text of a rules file. Raises UsageError."""
+    """The text of a rules file. Raises UsageError if the file cannot be read."""
     try:
         return file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as reason:

@@ -18,29 +18,22 @@ administrators, before any learning.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
+from ueba.arrays import Bools, Floats, Ints
 from ueba.detect.look import peers
-from ueba.detect.past.history import (
-    HOURS,
-    NEVER,
-    RELATIONS,
-    USER_KINDS,
-    EdgeBatch,
-    Floats,
-    History,
-    Ints,
-    pair_ends,
-    pair_keys,
-)
+from ueba.detect.past.encoded import HOURS, USER_KINDS, EncodedEdges
+from ueba.detect.past.history import NEVER, History
+from ueba.detect.past.pairs import RELATIONS, pair_ends, pair_keys
 
 Column = npt.NDArray[Any]  # [edges], a number or a truth value per edge
-Bools = npt.NDArray[np.bool_]
 
 RARE_NATS = 4.0  # an hour or logon type with p below exp(-4), a fiftieth of an entity's activity, is rare
 PROFILE_STRENGTH = 3.0  # active days; the weight of everybody's profile beside an entity's own
@@ -106,7 +99,7 @@ class EdgeColumns:
     is_resource:          [edges], whether the target is a resource
     """
 
-    batch: EdgeBatch
+    encoded: EncodedEdges
     pairs: Mapping[str, PairColumns]
     hour_surprise: Floats
     type_surprise_user: Floats
@@ -131,10 +124,10 @@ class Feature(NamedTuple, Generic[Columns]):
     formula: Callable[[Columns], Column]
 
 
-def cache_surprise(together: Floats, given: EndColumns, partner: EndColumns) -> Floats:
-    """-log p(partner | given) of the cache model in nats, [edges]."""
-    share = together / np.maximum(given.pair_days, 1e-6)
-    return -np.log((1 - given.novelty) * np.minimum(share, 1) + given.novelty * partner.arrivals)
+def cache_surprise(together: Floats, end: EndColumns, partner: EndColumns) -> Floats:
+    """-log p(partner | end) of the cache model in nats, [edges]."""
+    share = together / np.maximum(end.pair_days, 1e-6)
+    return -np.log((1 - end.novelty) * np.minimum(share, 1) + end.novelty * partner.arrivals)
 
 
 def log_odds(rate: Floats) -> Floats:
@@ -274,7 +267,7 @@ EDGE_FEATURES: tuple[Feature[EdgeColumns], ...] = (
         "hour_surprise_user",
         "nats",
         "-log p(hour | user), mean over the edge's hours, shrunk to everybody's hours",
-        lambda edge: edge.hour_surprise.sum(1) / np.maximum(edge.batch.hours.sum(1), 1),
+        lambda edge: edge.hour_surprise.sum(1) / np.maximum(edge.encoded.hours.sum(1), 1),
     ),
     Feature(
         "hour_surprise_worst",
@@ -306,19 +299,19 @@ EDGE_FEATURES: tuple[Feature[EdgeColumns], ...] = (
         "-log p(logon type | target), of the strangest type",
         lambda edge: edge.type_surprise_target.max(1),
     ),
-    Feature("events", "log count", "events on this edge", lambda edge: np.log1p(edge.batch.count)),
+    Feature("events", "log count", "events on this edge", lambda edge: np.log1p(edge.encoded.count)),
     Feature(
         "failures",
         "share",
         "of the events that failed",
-        lambda edge: edge.batch.failures / np.maximum(edge.batch.count, 1),
+        lambda edge: edge.encoded.failures / np.maximum(edge.encoded.count, 1),
     ),
-    Feature("no_source", "0/1", "the log does not name the source", lambda edge: edge.batch.source < 0),
+    Feature("no_source", "0/1", "the log does not name the source", lambda edge: edge.encoded.source < 0),
     Feature(
         "own_source",
         "0/1",
         "the user was on the target itself",
-        lambda edge: edge.batch.source == edge.batch.target,
+        lambda edge: edge.encoded.source == edge.encoded.target,
     ),
     Feature("resource", "0/1", "the target is a resource, not a machine", lambda edge: edge.is_resource),
     *(user_is(kind) for kind in USER_KINDS),
@@ -344,6 +337,14 @@ FEATURES: tuple[Feature[EdgeColumns], ...] = (
 FEATURE_NAMES = tuple(feature.name for feature in FEATURES)
 
 
+def digest(names: Sequence[str]) -> str:
+    """Ten characters, a hash of the names of features in their order."""
+    return hashlib.sha256(json.dumps(names).encode()).hexdigest()[:10]
+
+
+DIGEST = digest(FEATURE_NAMES)  # recorded with a model, see `ModelFacts`
+
+
 # --- the day as a whole -------------------------------------------------------------------------------------
 
 
@@ -360,19 +361,19 @@ class Today:
     rare_types: Floats
 
 
-def today(history: History, batch: EdgeBatch) -> Today:
-    """Count the day's new pairs for every entity. The batch is the whole day, real edges only."""
+def today(history: History, encoded: EncodedEdges) -> Today:
+    """Count the day's new pairs for every entity. `encoded` is the whole day, real edges only."""
     users = len(history.users)
     return Today(
-        {relation: _new_partners(history, batch, relation) for relation in RELATIONS},
-        _counts(batch.user[has_rare_hour(history, batch)], users),
-        _counts(batch.user[has_rare_type(history, batch)], users),
+        {relation: _new_partners(history, encoded, relation) for relation in RELATIONS},
+        _counts(encoded.user[has_rare_hour(history, encoded)], users),
+        _counts(encoded.user[has_rare_type(history, encoded)], users),
     )
 
 
-def _new_partners(history: History, batch: EdgeBatch, relation: str) -> tuple[Floats, Floats]:
-    """How many new partners each entity has in a batch, float32 [entities] for each side."""
-    keys = pair_keys(*batch.pairs(relation))  # [edges]
+def _new_partners(history: History, encoded: EncodedEdges, relation: str) -> tuple[Floats, Floats]:
+    """How many new partners each entity has on the day, float32 [entities] for each side."""
+    keys = pair_keys(*encoded.pairs(relation))  # [edges]
     keys = np.unique(keys[keys >= 0])  # [pairs]
     new = keys[~history.pairs[relation].find(keys)[1]]
     left, right = pair_ends(new)
@@ -385,14 +386,14 @@ def _counts(ids: Ints, size: int) -> Floats:
     return np.bincount(ids, minlength=size).astype(np.float32)
 
 
-def has_rare_hour(history: History, batch: EdgeBatch) -> Bools:
+def has_rare_hour(history: History, encoded: EncodedEdges) -> Bools:
     """Whether an edge has events at an hour that is rare for its user. bool [edges]"""
-    return _is_rare(_masked_surprise(history.user_hours, batch.user, batch.hours))
+    return _is_rare(_masked_surprise(history.user_hours, encoded.user, encoded.hours))
 
 
-def has_rare_type(history: History, batch: EdgeBatch) -> Bools:
+def has_rare_type(history: History, encoded: EncodedEdges) -> Bools:
     """Whether an edge has a logon type that is rare for its user. bool [edges]"""
-    return _is_rare(_masked_surprise(history.user_types, batch.user, batch.types))
+    return _is_rare(_masked_surprise(history.user_types, encoded.user, encoded.types))
 
 
 def _is_rare(surprise: Floats) -> Bools:
@@ -404,37 +405,37 @@ def _is_rare(surprise: Floats) -> Bools:
 # --- describing edges ---------------------------------------------------------------------------------------
 
 
-def describe(history: History, batch: EdgeBatch, day: int, seen_today: Today) -> Floats:
+def describe(history: History, encoded: EncodedEdges, day: int, seen_today: Today) -> Floats:
     """Features of a day's edges, float32 [edges, features], in the order of `FEATURES`."""
-    columns = _edge_columns(history, batch, day, seen_today)
-    described = np.empty((len(batch), len(FEATURES)), np.float32)
+    columns = _edge_columns(history, encoded, day, seen_today)
+    described = np.empty((len(encoded), len(FEATURES)), np.float32)
     for number, feature in enumerate(FEATURES):
         described[:, number] = feature.formula(columns)
     return described
 
 
-def _edge_columns(history: History, batch: EdgeBatch, day: int, seen_today: Today) -> EdgeColumns:
-    hour_surprise = _masked_surprise(history.user_hours, batch.user, batch.hours)  # [edges, 24]
-    type_surprise = _masked_surprise(history.user_types, batch.user, batch.types)  # [edges, types]
-    rare_hours = seen_today.rare_hours[batch.user] + _rare_in_campaign(batch, _is_rare(hour_surprise))
-    rare_types = seen_today.rare_types[batch.user] + _rare_in_campaign(batch, _is_rare(type_surprise))
+def _edge_columns(history: History, encoded: EncodedEdges, day: int, seen_today: Today) -> EdgeColumns:
+    hour_surprise = _masked_surprise(history.user_hours, encoded.user, encoded.hours)  # [edges, 24]
+    type_surprise = _masked_surprise(history.user_types, encoded.user, encoded.types)  # [edges, types]
+    rare_hours = seen_today.rare_hours[encoded.user] + _rare_in_campaign(encoded, _is_rare(hour_surprise))
+    rare_types = seen_today.rare_types[encoded.user] + _rare_in_campaign(encoded, _is_rare(type_surprise))
     return EdgeColumns(
-        batch=batch,
-        pairs={name: _pair_columns(history, batch, name, day, seen_today) for name in RELATIONS},
+        encoded=encoded,
+        pairs={name: _pair_columns(history, encoded, name, day, seen_today) for name in RELATIONS},
         hour_surprise=hour_surprise,
         type_surprise_user=type_surprise,
-        type_surprise_target=_masked_surprise(history.place_types, batch.target, batch.types),
+        type_surprise_target=_masked_surprise(history.place_types, encoded.target, encoded.types),
         rare_hours_today=rare_hours,
         rare_types_today=rare_types,
-        user_kind=history.user_kind[batch.user],
-        is_resource=history.is_resource[batch.target],
+        user_kind=history.user_kind[encoded.user],
+        is_resource=history.is_resource[encoded.target],
     )
 
 
 def _pair_columns(
-    history: History, batch: EdgeBatch, relation: str, day: int, seen_today: Today
+    history: History, encoded: EncodedEdges, relation: str, day: int, seen_today: Today
 ) -> PairColumns:
-    left, right = batch.pairs(relation)
+    left, right = encoded.pairs(relation)
     present = (left >= 0) & (right >= 0)
     ends = np.where(present, left, 0), np.where(present, right, 0)  # any entity stands in for an absent one
     pairs = history.pairs[relation]
@@ -448,7 +449,7 @@ def _pair_columns(
             side,
             ends,
             seen_today.new[relation][side][ends[side]]
-            + _new_in_campaign(batch, ends[side], ends[1 - side], ~known & present),
+            + _new_in_campaign(encoded, ends[side], ends[1 - side], ~known & present),
         )
         for side in (0, 1)
     )
@@ -485,27 +486,27 @@ def _arrivals(novel: Floats) -> Floats:
     return share
 
 
-def _new_in_campaign(batch: EdgeBatch, entity: Ints, partner: Ints, new: Bools) -> Floats:
+def _new_in_campaign(encoded: EncodedEdges, entity: Ints, partner: Ints, new: Bools) -> Floats:
     """For made-up edges: new partners that the entity has within its own made-up campaign; 0 for real edges.
     [edges]"""
-    counted = new & (batch.campaign >= 0)
-    result = np.zeros(len(batch), np.float32)
+    counted = new & (encoded.campaign >= 0)
+    result = np.zeros(len(encoded), np.float32)
     if not counted.any():
         return result
-    owner = (batch.campaign << 32) | entity  # [edges], one number per campaign and entity
+    owner = (encoded.campaign << 32) | entity  # [edges], one number per campaign and entity
     meetings = np.unique(np.column_stack([owner[counted], partner[counted]]), axis=0)  # [meetings, 2]
     owners, partners = np.unique(meetings[:, 0], return_counts=True)
     position = np.minimum(np.searchsorted(owners, owner), len(owners) - 1)
-    hit = (owners[position] == owner) & (batch.campaign >= 0)
+    hit = (owners[position] == owner) & (encoded.campaign >= 0)
     result[hit] = partners[position[hit]]
     return result
 
 
-def _rare_in_campaign(batch: EdgeBatch, rare: Bools) -> Floats:
+def _rare_in_campaign(encoded: EncodedEdges, rare: Bools) -> Floats:
     """For made-up edges: how many edges of the same user in the same made-up campaign are rare; 0 for real
     edges. [edges]"""
-    made_up = batch.campaign >= 0
-    owner = np.where(made_up, (batch.campaign << 32) | batch.user, -1)
+    made_up = encoded.campaign >= 0
+    owner = np.where(made_up, (encoded.campaign << 32) | encoded.user, -1)
     _, number = np.unique(owner, return_inverse=True)  # [edges]
     result: Floats = np.where(made_up, np.bincount(number, rare & made_up)[number], 0).astype(np.float32)
     return result

@@ -14,7 +14,8 @@ from __future__ import annotations
 import numpy as np
 from scipy import sparse
 
-from ueba.detect.past.history import Floats, Ints, Pairs, pair_keys
+from ueba.arrays import Floats, Ints
+from ueba.detect.past.pairs import Pairs, pair_keys
 
 PEERS = 20  # per entity, the nearest
 LARGEST_AUDIENCE = 300  # a partner that more entities know brings nobody near

@@ -11,7 +11,10 @@ import numpy as np
 import numpy.typing as npt
 
 from models.graph import Relation, Snapshot
-from ueba.detect.past.history import NEVER, RELATIONS, USER_KINDS, EdgeBatch, Floats, History, Ints
+from ueba.arrays import Floats, Ints
+from ueba.detect.past.encoded import USER_KINDS, EncodedEdges
+from ueba.detect.past.history import NEVER, History
+from ueba.detect.past.pairs import RELATIONS
 
 ROLES = {"user": "user", "source": "place", "target": "place"}  # role in an edge -> node type
 GRAPH_RELATIONS: dict[str, Relation] = {
@@ -22,10 +25,10 @@ PLACE_SIDES = (("user_target", 1), ("user_source", 1), ("source_target", 0), ("s
 HOUR_SCALE = 4.0  # so that a share of activity by hour is of the size of the other node features
 
 
-def edge_nodes(batch: EdgeBatch) -> Ints:
+def edge_nodes(encoded: EncodedEdges) -> Ints:
     """Ends of each edge in the order of ROLES, int64 [edges, 3]; -1 for a source that the log does not
     name."""
-    return np.stack([batch.user, batch.source, batch.target], axis=1)
+    return np.stack([encoded.user, encoded.source, encoded.target], axis=1)
 
 
 def snapshot(history: History, user_rows: Ints, place_rows: Ints) -> Snapshot:

@@ -1,8 +1,8 @@
-"""What learning leaves out: edges that were strange when they were scored, and edges of confirmed attacks.
+"""Excluded edges: edges that were strange when they were scored, and edges of confirmed attacks.
 
-An excluded edge carries a p-value, by which `History.learn` decides what of it is learned: the p-value it was
-scored with, or 0 if a verdict calls it an attack, of which nothing is learned, ever. What an attack that stays in
-the training data costs is measured in docs/measured.md.
+An excluded edge has a p-value, from which `History.learn` decides what of the edge is learned: the p-value of
+its scoring, or 0 if a verdict calls it an attack, of which nothing is ever learned. docs/measured.md
+measures what an attack costs that stays in the training data.
 """
 
 from __future__ import annotations
@@ -30,20 +30,25 @@ Exclusions = Mapping[Edge, float]  # p-value by edge
 
 
 def nothing_strange(day: dt.date) -> Exclusions:
-    """The strange edges of a day that was never scored."""
+    """No edge: the strange edges of a day that was not scored."""
     return {}
 
 
 @dataclass(frozen=True)
 class Lessons:
-    """strange: the strange edges of each scored day, with p-values; verdicts: the last one on each incident."""
+    """What decides which edges are excluded.
+
+    strange:  the strange edges of a day with their p-values, none for a day that was not scored
+    verdicts: the last verdict on every incident
+    """
 
     strange: Callable[[dt.date], Exclusions] = nothing_strange
     verdicts: Sequence[Verdict] = ()
 
     def excluded(self, day: dt.date) -> Exclusions:
-        """The excluded edges of a day: its strange edges; at p = 0 the edges of incidents of that day that
-        were called true, and strange edges that were called true on a day before and not otherwise since."""
+        """The excluded edges of a day: the strange edges with their p-values. The p-value is 0 for edges of
+        the day's incidents with the verdict true, and for strange edges whose last verdict, on an incident of
+        an earlier day, is true."""
         strange, last = self.strange(day), last_verdicts(self.verdicts, day)
         attacks = {
             edge: 0.0
@@ -53,7 +58,7 @@ class Lessons:
         return {**strange, **attacks} if attacks else strange
 
     def fingerprint(self, last: dt.date) -> str:
-        """A hash of all verdicts that matter for learning the days up to `last`; empty if none does."""
+        """A hash of the verdicts that affect learning the days up to `last`; empty if there are none."""
         verdicts = [verdict for verdict in self.verdicts if verdict.day <= last]
         attacks = {row.edge for verdict in verdicts if verdict.verdict == "true" for row in verdict.edges}
         rows = [
@@ -70,11 +75,11 @@ class Lessons:
         return hashlib.sha256(json.dumps(sorted(rows)).encode()).hexdigest() if rows else ""
 
 
-EVERYTHING = Lessons()  # nothing is left out
+EVERYTHING = Lessons()  # no edge is excluded
 
 
 def of_workspace(folder: Path, verdicts: Sequence[Verdict]) -> Lessons:
-    """The lessons of scored days. folder: of the findings."""
+    """The lessons of a workspace. folder: its findings."""
 
     def strange(day: dt.date) -> Exclusions:
         stored = (folder / f"day={day}.parquet").exists()
@@ -84,14 +89,15 @@ def of_workspace(folder: Path, verdicts: Sequence[Verdict]) -> Lessons:
 
 
 def strange_edges(edges: pd.DataFrame) -> dict[Edge, float]:
-    """The strange ones of a day's scored edges, in an incident or not, so that learning does not depend on the
-    alert budget."""
+    """The strange edges among a day's scored edges, with their p-values. Edges outside incidents are
+    included, so that learning does not depend on the alert budget."""
     strange = edges[edges["p_value"] <= STRANGE_P]
     return dict(zip(scored.identities(strange), strange["p_value"], strict=True))
 
 
 def p_values(table: pa.Table, excluded: Exclusions) -> npt.NDArray[np.float64]:
-    """The p-value of each edge of a day when it was scored, 1 for those that are not excluded. float64 [edges]"""
+    """The p-value of every edge of a day for learning, float64 [edges]; 1 for an edge that is not
+    excluded."""
     if not excluded:
         return np.ones(len(table))
     columns = (table[name].to_pylist() for name in Edge._fields)
@@ -101,13 +107,13 @@ def p_values(table: pa.Table, excluded: Exclusions) -> npt.NDArray[np.float64]:
 
 
 def not_attacks(table: pa.Table, excluded: Exclusions) -> npt.NDArray[np.bool_]:
-    """Which edges of a day are not confirmed attacks, and so count as normal. bool [edges]"""
+    """Whether an edge of a day is not a confirmed attack, and so counts as normal. bool [edges]"""
     normal: npt.NDArray[Any] = p_values(table, excluded) > 0
     return normal
 
 
 def last_verdicts(verdicts: Iterable[Verdict], day: dt.date) -> dict[Edge, Verdict]:
-    """The last verdict on each edge as of a day."""
+    """The last verdict on every edge among the incidents of days up to one."""
     ordered = sorted(
         (verdict for verdict in verdicts if verdict.day <= day),
         key=lambda verdict: (verdict.day, verdict.entered, verdict.id),
@@ -116,6 +122,6 @@ def last_verdicts(verdicts: Iterable[Verdict], day: dt.date) -> dict[Edge, Verdi
 
 
 def cleared(verdicts: Iterable[Verdict], day: dt.date) -> set[Edge]:
-    """The edges of a day with a verdict other than true: nothing of them carries over to later days."""
+    """The edges of a day whose verdict is not true. They leave no carry-over."""
     last = last_verdicts(verdicts, day)
     return {edge for edge, verdict in last.items() if verdict.day == day and verdict.verdict != "true"}

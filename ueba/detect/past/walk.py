@@ -1,7 +1,9 @@
-"""The lake's days in order, each handed out before it is learned; and the history before a day.
+"""The lake's days in order, before they are learned; and the history before a day.
 
-A stored history is carried on, so that a night costs the night's edges. It is made anew if the lake no longer
-holds what it learned (late data, names understood later), a verdict changed what is learned, or a setting did.
+A stored history is continued, so that a night reads only its own edges. All days of the window are learned
+again
+if the files of the lake changed (late data, names resolved later), a verdict changed the excluded edges, or a
+setting changed.
 """
 
 from __future__ import annotations
@@ -15,17 +17,21 @@ import pyarrow as pa
 
 from ueba.config import Config
 from ueba.detect.past import lessons
-from ueba.detect.past.history import EdgeBatch, History, date_of, day_number
+from ueba.detect.past.encoded import EncodedEdges
+from ueba.detect.past.history import History, date_of, day_number
 from ueba.detect.past.lessons import EVERYTHING, Lessons
 from ueba.ingest import lake
 
 
 class DayEdges(NamedTuple):
-    """A day's edges. table: pair rows of the lake, see `ueba.ingest.edges.pairs`; batch: the same as integers
-    of a history."""
+    """A day's edges.
+
+    encoded: as arrays with the ids of a history
+    table:   pair rows of the lake in the same order, see `ueba.contracts.daily_edge.PAIR_COLUMNS`
+    """
 
     day: dt.date
-    batch: EdgeBatch
+    encoded: EncodedEdges
     table: pa.Table
 
 
@@ -37,19 +43,19 @@ def walk(
     memory_limit: str,
     learning: Lessons = EVERYTHING,
 ) -> Iterator[DayEdges]:
-    """Each day from `first` to `last` that has edges, before it is learned; the day is learned when the caller
-    asks for the next."""
+    """The days from `first` to `last` that have edges, before the history learns them. A day is learned when
+    the caller asks for the next one."""
     for day in lake.days(root):
         if not first <= day <= last:
             continue
         edges = day_edges(root, history, day, memory_limit)
         yield edges
-        history.learn(day_number(day), edges.batch, lessons.p_values(edges.table, learning.excluded(day)))
+        history.learn(day_number(day), edges.encoded, lessons.p_values(edges.table, learning.excluded(day)))
         history.batches += batches_of(root, day)
 
 
 def day_edges(root: Path, history: History, day: dt.date, memory_limit: str) -> DayEdges:
-    """A day of the lake, with the ids of a history."""
+    """The edges of a day of the lake, with the ids of a history. New entities get an id."""
     table = lake.read_pairs(root, day, day, memory_limit)
     return DayEdges(day, history.encode(table), table)
 
@@ -60,14 +66,14 @@ def batches_of(root: Path, day: dt.date) -> list[str]:
 
 
 def window_start(day: dt.date, config: Config) -> dt.date:
-    """The first day that counts for what is known before `day`."""
+    """The first day of the window of the history before `day`."""
     return day - dt.timedelta(days=config.history.window_days)
 
 
 def history_before(
     root: Path, day: dt.date, config: Config, stored: Path | None = None, learning: Lessons = EVERYTHING
 ) -> History:
-    """What was known before a day. stored: the folder of a history to carry on, if it still holds."""
+    """The history before a day. stored: folder of a history to continue, if it still agrees with the lake."""
     last, start = day - dt.timedelta(days=1), window_start(day, config)
     history = _carried_on(root, stored, last, config, learning) if stored else None
     if history is None:
@@ -80,7 +86,7 @@ def history_before(
 
 
 def _carried_on(root: Path, stored: Path, last: dt.date, config: Config, learning: Lessons) -> History | None:
-    """The stored history, None if it does not hold for the day after `last`."""
+    """The stored history; None if it cannot be continued to the day after `last`."""
     history = History.load(stored)
     if history is None or not history.batches:
         return None

@@ -1,5 +1,4 @@
-"""Surprise to p-value: how often would an entity as broad as this one be at least this strange on a normal
-day?
+"""Surprise -> p-value: how often is a user of similar breadth at least this surprising on a normal day?
 
 A conformal rank (Vovk et al. 2005) among scores of users of similar breadth, a tenth of them, on days the
 model did not train on. Breadth is a user's place among all users of its day: the number of targets only ever
@@ -13,12 +12,11 @@ day; incidents are ranked, not tested.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-Array = npt.NDArray[Any]
+from ueba.arrays import Array
+
 GROUPS = 10
 TAIL = 0.02  # share of scores that the Pareto tail stands for
 SMALLEST_GROUP = 500  # scores; a smaller group is joined with its neighbour
@@ -27,7 +25,7 @@ LEAST_P = 1e-12
 
 @dataclass(frozen=True)
 class Calibration:
-    """What normal scores look like by breadth.
+    """A pool of scores of normal edges.
 
     rank:     float32 [scores], share of users narrower than the edge's, see `detector.breadth_rank`
     surprise: float32 [scores], nats
@@ -43,7 +41,7 @@ class Calibration:
         return cls(np.zeros(0, np.float32), np.zeros(0, np.float32), np.zeros(0, np.int64))
 
     def extended(self, rank: Array, surprise: Array, day: int, window_days: int = 14) -> Calibration:
-        """With a scored day's scores added, and days older than the window dropped."""
+        """The pool with the scores of a day, float32 [edges] each, and without days older than the window."""
         days = np.concatenate([self.day, np.full(len(surprise), day, np.int64)])
         keep = days > day - window_days
         return Calibration(
@@ -53,20 +51,23 @@ class Calibration:
         )
 
     def without(self, day: int) -> Calibration:
-        """All but a day's scores, so that the day can be judged by others."""
+        """The pool without the scores of a day, so that the p-values of that day come from other days."""
         keep = self.day != day
         return Calibration(self.rank[keep], self.surprise[keep], self.day[keep])
 
     def p_values(self, rank: Array, surprise: Array) -> Array:
-        """p in (0, 1], float64 [edges]; small is strange. Without any calibration scores every p is 1."""
+        """The p-value of every edge in (0, 1], float64 [edges]; small is strange. All are 1 if the pool is
+        empty.
+
+        rank: float32 [edges], see `detector.breadth_rank`; surprise: nats [edges]"""
         p = np.ones(len(surprise))
         if not len(self.surprise):
             return p
         edges = self._group_edges()
         pool_group, group = np.searchsorted(edges, self.rank, "right"), np.searchsorted(edges, rank, "right")
         for number in np.unique(group):
-            mine = group == number
-            p[mine] = p_in_group(np.sort(self.surprise[pool_group == number]), surprise[mine])
+            in_group = group == number
+            p[in_group] = p_in_group(np.sort(self.surprise[pool_group == number]), surprise[in_group])
         return p
 
     def _group_edges(self) -> Array:
@@ -79,7 +80,7 @@ class Calibration:
 
 
 def p_in_group(pool: Array, surprise: Array) -> Array:
-    """p of each surprise among sorted scores of the same group. [edges]"""
+    """The p-value of surprises [edges] among the sorted scores of their group [scores]. float64 [edges]"""
     n = len(pool)
     at_least = n - np.searchsorted(pool, surprise, "left")
     p = (at_least + 1) / (n + 1)
@@ -95,8 +96,8 @@ def p_in_group(pool: Array, surprise: Array) -> Array:
 def pareto_tail(excess: Array, x: Array) -> Array:
     """P(excess > x) of the generalised Pareto distribution fitted to `excess` (sorted, positive). [edges]
 
-    The shape is held in [0, 0.5]: a bounded tail would call every new height impossible, a heavier one
-    nothing strange."""
+    The shape is limited to [0, 0.5]: with a bounded tail every new maximum would be impossible, with a
+    heavier tail nothing would be strange."""
     n = len(excess)
     mean = excess.mean()
     weighted = (excess * (1 - (np.arange(1, n + 1) - 0.35) / n)).mean()

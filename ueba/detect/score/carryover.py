@@ -1,9 +1,9 @@
-"""Carry-over: what a user's strange days before a day add to what it does on that day.
+"""Carry-over: nats that a user's earlier strange days add to the user's strange edges of a day.
 
-A stolen account is used for some days and is a little strange on each; an honest user is strange once. A day
-leaves each user the nats by which its smallest p-value is below what one in 150 edges has by chance. They fade by
-a third a day, and are added to the user's strange edges; an ordinary edge gains nothing. This is the cumulative
-sum of Page (1954, "Continuous inspection schemes"), with fading in place of a reset.
+A stolen account is used for several days and is a little strange on every one; an honest user is strange
+once. A day leaves a user the nats by which -log of the user's smallest p-value exceeds CHANCE_NATS. They fade
+by 1 - KEPT_A_DAY a day; an edge that is not strange gains none. This is the cumulative sum of Page (1954,
+"Continuous inspection schemes"), with fading in place of a reset.
 Leaves out machines: many users share one, and each of them would pay for the others.
 """
 
@@ -35,15 +35,17 @@ Excess = Sequence[tuple[dt.date, "pd.Series[float]"]]  # earlier days, and the n
 
 
 def excess(user: npt.NDArray[Any], p_value: npt.NDArray[np.float64]) -> pd.Series[float]:
-    """What a day leaves: nats by user, without users at or below zero."""
+    """The excess that a day leaves: nats by user, users with more than 0 only.
+
+    user: [edges]; p_value: float64 [edges]"""
     nats = pd.Series(-np.log(p_value) - CHANCE_NATS).groupby(user).max()
     found: pd.Series[float] = nats[nats > 0]
     return found
 
 
 def excess_of(edges: pd.DataFrame, cleared: Set[Edge] = frozenset()) -> pd.Series[float]:
-    """What a day's scored edges leave: less what verdicts took off, and nothing of edges that rules hide or that
-    verdicts cleared."""
+    """The excess of a day's scored edges: nats by user. Nats that verdicts took off are subtracted; edges
+    that rules hide or that verdicts cleared leave none."""
     is_open = np.array([edge not in cleared for edge in scored.identities(edges)], bool)
     counting = edges[edges["rule"].isna().to_numpy() & is_open]
     lowered = np.minimum(counting["strangeness"] - counting["strangeness_persisted"], 0.0)
@@ -51,7 +53,7 @@ def excess_of(edges: pd.DataFrame, cleared: Set[Edge] = frozenset()) -> pd.Serie
 
 
 def before(folder: Path, day: dt.date, verdicts: Sequence[Verdict]) -> Excess:
-    """What the scored days before one left. folder: of the findings."""
+    """The excess of the scored days before a day. folder: the findings."""
     days = [earlier for earlier in findings.scored_days(folder) if 0 < (day - earlier).days <= DAYS]
     return [
         (earlier, excess_of(findings.load_edges(folder, earlier), lessons.cleared(verdicts, earlier)))
@@ -60,7 +62,8 @@ def before(folder: Path, day: dt.date, verdicts: Sequence[Verdict]) -> Excess:
 
 
 def carried(earlier: Iterable[tuple[dt.date, pd.Series[float]]], day: dt.date) -> pd.Series[float]:
-    """What is left on a day of what the days before it left: nats by user, at most MOST_NATS."""
+    """The carry-over of a day: nats by user, the faded sum of the excess of earlier days, at most
+    MOST_NATS."""
     left = [
         nats * KEPT_A_DAY ** ((day - before).days - 1)
         for before, nats in earlier
@@ -73,7 +76,7 @@ def carried(earlier: Iterable[tuple[dt.date, pd.Series[float]]], day: dt.date) -
 
 
 def of_users(carry_over: pd.Series[float], users: Any) -> npt.NDArray[np.float64]:
-    """The carry-over of the user of each edge, 0 for a user without. float64 [edges]"""
+    """The carry-over of every edge's user in nats, float64 [edges]; 0 for a user without carry-over."""
     nats: npt.NDArray[np.float64] = np.asarray(carry_over.reindex(users, fill_value=0.0), np.float64)
     return nats
 
@@ -83,6 +86,6 @@ def persisted(
     p_value: npt.NDArray[np.float64],
     carry_over: npt.NDArray[np.float64],
 ) -> npt.NDArray[np.float64]:
-    """Strangeness with the carry-over, in nats, where the edge itself is strange. float64 [edges]"""
+    """Strangeness in nats, with the carry-over added to edges that are strange themselves. float64 [edges]"""
     result: npt.NDArray[np.float64] = strangeness + np.where(p_value <= STRANGE_P, carry_over, 0.0)
     return result

@@ -1,6 +1,6 @@
-"""The detector: a trained model with all it needs to score a day.
+"""The detector: a trained model, its id tables and its calibration, which together score a day.
 
-Leaves out learning (`train`) and the walk through days (`ueba.detect.past.walk`).
+Leaves out training (`train`) and the walk through days (`ueba.detect.past.walk`).
 """
 
 from __future__ import annotations
@@ -8,33 +8,32 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from models import checkpoint, inference
 from models.graph import Snapshot
 from ueba import files
+from ueba.arrays import Array, Floats, Ints
 from ueba.contracts.incident import ModelFacts
 from ueba.detect.look import features, tensors
-from ueba.detect.past.history import EdgeBatch, Floats, History, Ints, Names
+from ueba.detect.past.encoded import EncodedEdges
+from ueba.detect.past.history import History
+from ueba.detect.past.ids import IdTable
 from ueba.detect.score.calibration import Calibration
 from ueba.errors import WorkspaceError
-
-Array = npt.NDArray[Any]
 
 
 @dataclass(frozen=True)
 class Score:
-    """What is said of each edge. float64 [edges] each.
+    """The scores of edges. float64 [edges] each.
 
-    surprise:    nats, -log p(the edge happened by itself); higher is stranger
-    p_value:     (0, 1], how often a user as broad is as strange; small is strange
-    strangeness: nats, surprise - log p_value, what incidents are ranked by: strange at all, and strange for
-    this user
+    surprise:    nats, -log p of the model; higher is stranger
+    p_value:     (0, 1], how often a user as broad has an edge this surprising; small is strange
+    strangeness: nats, surprise - log p_value, so that it is high for edges that are strange among all edges
+                 and strange for their user
     """
 
     surprise: Array
@@ -48,37 +47,44 @@ class Score:
 
 @dataclass(frozen=True)
 class Detector:
-    """A trained model with all it needs to score. `users`, `places`: names in the order of the model's id
-    tables."""
+    """A trained model with its id tables and calibration.
+
+    models:        one for every seed; their log odds are averaged
+    users, places: names in the order of the model's id tables
+    facts:         what is recorded of the model
+    """
 
     models: list[inference.Weights]
-    users: Names
-    places: Names
+    users: IdTable
+    places: IdTable
     calibration: Calibration
     facts: ModelFacts
 
-    def score(self, history: History, batch: EdgeBatch, day: int) -> tuple[Score, Floats]:
-        """Score a whole day's edges, and return with it their features [edges, features]. The day was not
-        learned."""
-        described = features.describe(history, batch, day, features.today(history, batch))
-        surprise = self.surprise(history, batch, described)
+    def score(self, history: History, encoded: EncodedEdges, day: int) -> tuple[Score, Floats]:
+        """The scores and features (float32 [edges, features]) of all edges of a day. history: before the
+        day."""
+        described = features.describe(history, encoded, day, features.today(history, encoded))
+        surprise = self.surprise(history, encoded, described)
         return Score(
-            surprise, self.calibration.p_values(breadth_rank(history, batch.user), surprise)
+            surprise, self.calibration.p_values(breadth_rank(history, encoded.user), surprise)
         ), described
 
-    def surprise(self, history: History, batch: EdgeBatch, described: Floats) -> Array:
-        """Surprise of described edges in nats, averaged over the models' log odds. float64 [edges]"""
-        rows = self.users.find(history.users.names), self.places.find(history.places.names)
-        return averaged_surprise(self.models, tensors.snapshot(history, *rows), batch, described)
+    def surprise(self, history: History, encoded: EncodedEdges, described: Floats) -> Array:
+        """The surprise of edges in nats, float64 [edges], from the mean of the models' log odds.
 
-    def recalibrated(self, history: History, batch: EdgeBatch, day: int, surprise: Array) -> Detector:
-        """With edges of a scored day added to what is known of normal scores. `history` is as of before the
-        day."""
-        calibration = self.calibration.extended(breadth_rank(history, batch.user), surprise, day)
+        described: float32 [edges, features]"""
+        rows = self.users.find(history.users.names), self.places.find(history.places.names)
+        return averaged_surprise(self.models, tensors.snapshot(history, *rows), encoded, described)
+
+    def recalibrated(self, history: History, encoded: EncodedEdges, day: int, surprise: Array) -> Detector:
+        """The detector with the scores of a day's normal edges added to its calibration.
+
+        history: before the day; surprise: nats [edges]"""
+        calibration = self.calibration.extended(breadth_rank(history, encoded.user), surprise, day)
         return replace(self, calibration=calibration)
 
     def save(self, folder: Path) -> None:
-        """Replace the model in a folder in one step."""
+        """Write the detector into a folder. It replaces the folder's content once it is complete."""
         with files.replacing_folder(folder) as temporary:
             checkpoint.save_models(self.models, temporary)
             pool = {name: getattr(self.calibration, name).tolist() for name in ("rank", "surprise", "day")}
@@ -89,20 +95,19 @@ class Detector:
 
     @classmethod
     def load(cls, folder: Path) -> Detector:
-        """The model in a folder. Raises WorkspaceError if there is none, or it is damaged."""
+        """The model in a folder. Raises WorkspaceError if there is none, it is damaged, or it was trained on
+        other features than those of this version."""
         if not folder.exists():
             raise WorkspaceError(f"{folder}: there is no model yet; make one with `ueba train`")
+        facts = read_facts(folder)
         try:
             models = checkpoint.load_models(folder)
             pool = json.loads((folder / "calibration.json").read_text())
             names = json.loads((folder / "names.json").read_text())
-            facts = read_facts(folder)
             ranks, surprise, days = (pool[name] for name in ("rank", "surprise", "day"))
-            users, places = Names(names["users"]), Names(names["places"])
+            users, places = IdTable(names["users"]), IdTable(names["places"])
         except (checkpoint.DamagedModel, OSError, ValueError, KeyError) as reason:
-            raise WorkspaceError(
-                f"the model is damaged or of another version ({reason}); make a new one with `ueba train`"
-            ) from reason
+            raise _damaged(folder, reason) from reason
         calibration = Calibration(
             np.array(ranks, np.float32), np.array(surprise, np.float32), np.array(days, np.int64)
         )
@@ -110,36 +115,50 @@ class Detector:
 
 
 def read_facts(folder: Path) -> ModelFacts:
-    """What is recorded of the model in a folder. Raises OSError or ValueError if that cannot be read."""
-    return msgspec.json.decode((folder / "facts.json").read_bytes(), type=ModelFacts)
+    """What is recorded of the model in a folder. Raises WorkspaceError if the record is damaged, or the model
+    was trained on other features than those of this version."""
+    try:
+        facts = msgspec.json.decode((folder / "facts.json").read_bytes(), type=ModelFacts)
+    except (OSError, ValueError) as reason:
+        raise _damaged(folder, reason) from reason
+    if facts.features_digest != features.DIGEST:
+        raise WorkspaceError(f"{folder}: the model was made by another version; `ueba train` makes a new one")
+    return facts
+
+
+def _damaged(folder: Path, reason: Exception) -> WorkspaceError:
+    problem = f"the model is damaged or was made by another version ({reason})"
+    return WorkspaceError(f"{folder}: {problem}; `ueba train` makes a new one")
 
 
 def breadth_rank(history: History, user: Ints) -> Floats:
-    """Share of users who had fewer distinct targets than each of some, ties counted half, float32 [users]."""
+    """The share of users with targets that are narrower than a user, in [0, 1], float32 [edges]; users of the
+    same breadth count half. user: int64 [edges]"""
     targets = history.sides["user_target"][0].breadth
-    every, mine = np.sort(targets[targets > 0]), targets[user]
-    below, upto = (np.searchsorted(every, mine, side) for side in ("left", "right"))
-    rank: Floats = ((below + upto) / (2 * max(len(every), 1))).astype(np.float32)
+    breadths = np.sort(targets[targets > 0])
+    below, upto = (np.searchsorted(breadths, targets[user], side) for side in ("left", "right"))
+    rank: Floats = ((below + upto) / (2 * max(len(breadths), 1))).astype(np.float32)
     return rank
 
 
 def averaged_surprise(
-    models: list[inference.Weights], graph: Snapshot, batch: EdgeBatch, described: Floats
+    models: list[inference.Weights], graph: Snapshot, encoded: EncodedEdges, described: Floats
 ) -> Array:
-    """Surprise in nats of edges against a message graph, from the mean of the models' log odds. float64
-    [edges]"""
-    logits = np.zeros(len(batch))
+    """The surprise of edges in nats against a message graph, from the mean of the models' log odds. float64
+    [edges]. described: float32 [edges, features]"""
+    logits = np.zeros(len(encoded))
     for weights in models:
         z = inference.encode(weights, graph.x, graph.row, graph.pairs)
-        logits += inference.decode(weights, z, tensors.edge_nodes(batch), described)
+        logits += inference.decode(weights, z, tensors.edge_nodes(encoded), described)
     return inference.surprise(logits / len(models))
 
 
-def scored(batch: EdgeBatch, score: Score) -> pd.DataFrame:
-    """Edges by their numbers, as incidents are made of them."""
-    source = batch.source.astype(object)
-    source[batch.source < 0] = None
-    columns = {"user": batch.user, "source": source, "target": batch.target}
+def scored(encoded: EncodedEdges, score: Score) -> pd.DataFrame:
+    """Edges with their scores, as incidents are made of them: columns user, source (None if unknown), target,
+    which are ids, surprise, p_value, strangeness."""
+    source = encoded.source.astype(object)
+    source[encoded.source < 0] = None
+    columns = {"user": encoded.user, "source": source, "target": encoded.target}
     return pd.DataFrame(
         columns | {"surprise": score.surprise, "p_value": score.p_value, "strangeness": score.strangeness}
     )

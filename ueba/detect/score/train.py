@@ -1,8 +1,8 @@
-"""Learn a detector from the lake.
+"""Train a detector on the lake.
 
-`train` walks the days of the window in order. For each of the last days it notes, before the day is learned, what its
-edges and as many negatives look like; the autoencoder learns to separate them. A day is always described before it
-is learned, so that nothing later than the day before can reach a score. Excluded edges stay out of training.
+`train` walks the days of the window in order. Of the last days it describes edges and negatives before the
+history learns the day; the autoencoder learns to separate the two. As a day is described before it is
+learned, no score depends on that day or a later one. Excluded edges stay out of training.
 """
 
 from __future__ import annotations
@@ -17,13 +17,16 @@ import numpy as np
 
 from models import checkpoint, inference
 from models.graph import Edges, Snapshot
+from ueba.arrays import Floats
 from ueba.config import Config, IncidentConfig, TrainConfig
 from ueba.contracts.incident import ModelFacts
 from ueba.detect import incidents
 from ueba.detect.look import features, tensors
 from ueba.detect.look.negatives import FAMILIES, make_negatives
 from ueba.detect.past import lessons
-from ueba.detect.past.history import NO_HABIT_P, EdgeBatch, Floats, History, Names, day_number
+from ueba.detect.past.encoded import EncodedEdges
+from ueba.detect.past.history import NO_HABIT_P, History, day_number
+from ueba.detect.past.ids import IdTable
 from ueba.detect.past.lessons import EVERYTHING, Lessons
 from ueba.detect.past.walk import walk, window_start
 from ueba.detect.score.calibration import Calibration
@@ -32,24 +35,27 @@ from ueba.errors import WorkspaceError
 from ueba.ingest import lake
 from ueba.progress import Progress, quiet
 
-REPEATS = 0.1  # share of edges seen before that training keeps: they are most of a day, and easy
+REPEATS = 0.1  # share of edges without a new pair that training keeps: they are most of a day, and easy
 CALIBRATION_DAYS = (
     2,
     5,
 )  # days before the end that are not trained on; three apart, so that one is a working day
-NegativesOf = Callable[[History, EdgeBatch, int, np.random.Generator], EdgeBatch]
-LEAST_DAYS = 4  # fewer days of history teach nothing
+NegativesOf = Callable[[History, EncodedEdges, int, np.random.Generator], EncodedEdges]
+LEAST_DAYS = 4  # days of history that a training needs
 
 
 @dataclass(frozen=True)
 class Described:
-    """A day's edges against the history before it, which they were not learned into.
+    """A day's edges with their features against the history before the day.
 
-    seen: the day as a whole; features: float32 [edges, features]
+    history:  before the day; it has not learned the edges
+    day:      number of the day
+    seen:     what entities do on the day as a whole
+    features: float32 [edges, features]
     """
 
     history: History
-    batch: EdgeBatch
+    encoded: EncodedEdges
     day: int
     seen: features.Today
     features: Floats
@@ -57,15 +63,17 @@ class Described:
 
 @dataclass(frozen=True)
 class HeldOut:
-    """A day that calibrates and is not trained on.
+    """A day that is used for calibration and not for training.
 
-    graph: the message graph before it; features: float32 [edges, features]; breadth: float32 [edges], see
-    `breadth_rank`
+    day:      number of the day
+    graph:    the message graph before the day
+    features: float32 [edges, features]
+    breadth:  float32 [edges], see `breadth_rank`
     """
 
     day: int
     graph: Snapshot
-    batch: EdgeBatch
+    encoded: EncodedEdges
     features: Floats
     breadth: Floats
 
@@ -73,9 +81,9 @@ class HeldOut:
 def train(
     root: Path, until: dt.date, config: Config, progress: Progress = quiet, learning: Lessons = EVERYTHING
 ) -> tuple[Detector, History]:
-    """A detector that knows the lake's days up to `until`, and the history after that day.
+    """A detector trained on the lake's days up to `until`, and the history after that day.
 
-    Raises WorkspaceError if there are too few days."""
+    Raises WorkspaceError if the window has fewer than LEAST_DAYS days with edges."""
     days = _days_of_training(root, until, config)
     positive, calibrating = split(days, config.train)
     history, examples, held_out = History(config.history.half_life_days), [], []
@@ -84,9 +92,9 @@ def train(
         progress("read", done, len(days))
         p_values = lessons.p_values(edges.table, learning.excluded(edges.day))
         if edges.day in calibrating:
-            held_out.append(_held_out(described(history, edges.batch.take(p_values > 0), edges.day)))
+            held_out.append(_held_out(described(history, edges.encoded.take(p_values > 0), edges.day)))
         elif edges.day in positive:
-            day = described(history, edges.batch.take(p_values > NO_HABIT_P), edges.day)
+            day = described(history, edges.encoded.take(p_values > NO_HABIT_P), edges.day)
             examples.append((message_graph(history), make_examples(day, config.train, rng)))
     progress("read", len(days), len(days))
     models = train_models(examples, len(history.users), len(history.places), config.train, progress)
@@ -96,8 +104,9 @@ def train(
         trained_until=until,
         seeds=config.train.seeds,
         usual_score={str(config.incidents.budget): usual_score},
+        features_digest=features.DIGEST,
     )
-    users, places = Names(history.users.names), Names(history.places.names)
+    users, places = IdTable(history.users.names), IdTable(history.places.names)
     return Detector(models, users, places, calibration, facts), history
 
 
@@ -112,28 +121,28 @@ def _days_of_training(root: Path, until: dt.date, config: Config) -> list[dt.dat
     return days
 
 
-def described(history: History, batch: EdgeBatch, day: dt.date) -> Described:
+def described(history: History, encoded: EncodedEdges, day: dt.date) -> Described:
     """A day's edges with their features."""
-    number, seen = day_number(day), features.today(history, batch)
-    return Described(history, batch, number, seen, features.describe(history, batch, number, seen))
+    number, seen = day_number(day), features.today(history, encoded)
+    return Described(history, encoded, number, seen, features.describe(history, encoded, number, seen))
 
 
 def _held_out(day: Described) -> HeldOut:
-    breadth = breadth_rank(day.history, day.batch.user)
-    return HeldOut(day.day, message_graph(day.history), day.batch, day.features, breadth)
+    breadth = breadth_rank(day.history, day.encoded.user)
+    return HeldOut(day.day, message_graph(day.history), day.encoded, day.features, breadth)
 
 
 def _calibrated(
     models: list[inference.Weights], days: list[HeldOut], config: IncidentConfig
 ) -> tuple[Calibration, float]:
     """The calibration by held-out days, and the score of incidents that is usual on them, nats."""
-    surprises = [averaged_surprise(models, day.graph, day.batch, day.features) for day in days]
+    surprises = [averaged_surprise(models, day.graph, day.encoded, day.features) for day in days]
     calibration = Calibration.empty()
     for day, surprise in zip(days, surprises, strict=True):
         calibration = calibration.extended(day.breadth, surprise, day.day)
     usual = [
         incidents.usual_score(
-            scored(day.batch, Score(surprise, calibration.p_values(day.breadth, surprise))),
+            scored(day.encoded, Score(surprise, calibration.p_values(day.breadth, surprise))),
             config.candidates,
             config.budget,
         )
@@ -143,15 +152,13 @@ def _calibrated(
 
 
 def split(days: list[dt.date], config: TrainConfig) -> tuple[list[dt.date], list[dt.date]]:
-    """Of the days of a training: those whose edges are told from made-up ones, and of these the ones held
-    out to calibrate with."""
+    """The days of a training whose edges are described, and the held-out days among them, which calibrate."""
     positive = days[max(len(days) // 2, len(days) - config.positive_days) :]
     return positive, [positive[-back] for back in CALIBRATION_DAYS if back < len(positive)] or positive[-1:]
 
 
 def message_graph(history: History) -> Snapshot:
-    """The message graph as of now. Every entity stands in the id table by its own number: names are only ever
-    added."""
+    """The message graph of a history. Rows of the model's id tables are the history's own ids."""
     return tensors.snapshot(history, np.arange(len(history.users)), np.arange(len(history.places)))
 
 
@@ -161,14 +168,14 @@ def make_examples(
     rng: np.random.Generator,
     negatives_of: NegativesOf = make_negatives,
 ) -> Edges:
-    """A day's edges and negatives, as training sees them."""
+    """A day's edges (label 0) and negatives (label 1) with their features, as training takes them."""
     new = day.features[:, features.FEATURE_NAMES.index("parts_new")] > 0
-    kept = new | (rng.random(len(day.batch)) < REPEATS)
-    size = max(int(config.negatives * len(day.batch) / len(FAMILIES)), 100)
-    negatives = negatives_of(day.history, day.batch, size, rng)
+    kept = new | (rng.random(len(day.encoded)) < REPEATS)
+    size = max(int(config.negatives * len(day.encoded) / len(FAMILIES)), 100)
+    negatives = negatives_of(day.history, day.encoded, size, rng)
     of_negatives = features.describe(day.history, negatives, day.day, day.seen)
     return Edges(
-        np.concatenate([tensors.edge_nodes(day.batch)[kept], tensors.edge_nodes(negatives)]),
+        np.concatenate([tensors.edge_nodes(day.encoded)[kept], tensors.edge_nodes(negatives)]),
         np.concatenate([day.features[kept], of_negatives]),
         np.repeat(np.array([0, 1], np.float32), [kept.sum(), len(negatives)]),
     )
@@ -181,7 +188,7 @@ def train_models(
     config: TrainConfig,
     progress: Progress = quiet,
 ) -> list[inference.Weights]:
-    """A model for each seed. users, places: rows of the id tables; later entities have none."""
+    """The trained models, one for every seed. users, places: number of rows of the id tables."""
     from models.training import TrainingConfig, train_several
 
     total, done = config.seeds * config.steps, count(1)

@@ -55,7 +55,7 @@ def _shares(axes: Axes, table: pd.DataFrame, label: str, title: str) -> None:
     axes.axhspan(LEVELS[0] / TOLERANCE, LEVELS[0] * TOLERANCE, color="#e8eef1", zorder=0)
     axes.axhline(LEVELS[0], color="black", linewidth=0.8, zorder=1)
     for name, colour in COLOURS.items():
-        group = table[table["judgement"] == name]
+        group = table[table["evenness"] == name]
         if len(group):
             share = group["share_p_0.01"].clip(lower=LEAST_SHARE)
             ends = [(share - group["at_least"]).clip(lower=0), (group["at_most"] - share).clip(lower=0)]

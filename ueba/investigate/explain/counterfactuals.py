@@ -13,9 +13,12 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
+from ueba.arrays import Ints
 from ueba.contracts.explanation import Counterfactual
 from ueba.detect.look import peers
-from ueba.detect.past.history import EdgeBatch, History, Ints, pair_keys
+from ueba.detect.past.encoded import EncodedEdges
+from ueba.detect.past.history import History
+from ueba.detect.past.pairs import pair_keys
 from ueba.investigate.explain.habits import FEW, most, usual
 from ueba.investigate.explain.scoring import DayScoring
 
@@ -35,22 +38,22 @@ class Choice:
     acts_from: int = -1
 
 
-def counterfactuals(scoring: DayScoring, batch: EdgeBatch) -> list[tuple[Counterfactual, ...]]:
+def counterfactuals(scoring: DayScoring, encoded: EncodedEdges) -> list[tuple[Counterfactual, ...]]:
     """For each edge, one part changed at a time, the most normal first."""
     history = scoring.history
-    near = _peers(history, batch.user)
-    choices = [choice for row in range(len(batch)) for choice in _choices(history, batch, row, near)]
-    found: list[list[Counterfactual]] = [[] for _ in range(len(batch))]
+    near = _peers(history, encoded.user)
+    choices = [choice for row in range(len(encoded)) for choice in _choices(history, encoded, row, near)]
+    found: list[list[Counterfactual]] = [[] for _ in range(len(encoded))]
     if choices:
-        surprise, p_value = scoring.score(_changed(batch, choices))
+        surprise, p_value = scoring.score(_changed(encoded, choices))
         for choice, nats, p in zip(choices, surprise, p_value, strict=True):
             found[choice.row].append(_counterfactual(history, choice, float(nats), float(p)))
     return [tuple(sorted(row, key=lambda each: (-each.p_value, each.surprise))) for row in found]
 
 
-def _changed(batch: EdgeBatch, choices: Sequence[Choice]) -> EdgeBatch:
+def _changed(encoded: EncodedEdges, choices: Sequence[Choice]) -> EncodedEdges:
     """The edges of the choices, each with its part changed."""
-    changed = batch.take(np.array([choice.row for choice in choices]))
+    changed = encoded.take(np.array([choice.row for choice in choices]))
     columns = {name: getattr(changed, name).copy() for name in ("user", "source", "target", "hours", "types")}
     for number, choice in enumerate(choices):
         if choice.change in ("hour", "logon_type"):
@@ -76,16 +79,16 @@ def _counterfactual(history: History, choice: Choice, surprise: float, p_value: 
     )
 
 
-def _choices(history: History, batch: EdgeBatch, row: int, near: dict[int, Ints]) -> list[Choice]:
+def _choices(history: History, encoded: EncodedEdges, row: int, near: dict[int, Ints]) -> list[Choice]:
     """The parts of an edge that may be changed to usual ones, each value once."""
-    user, source, target = int(batch.user[row]), int(batch.source[row]), int(batch.target[row])
+    user, source, target = int(encoded.user[row]), int(encoded.source[row]), int(encoded.target[row])
     found = [
         *_usual_places(history, row, user, target),
         *_knowing_peers(history, row, near[user], source, target),
         *_usual_ways(history, row, user),
     ]
     same = {("source", source), ("target", target), ("user", user)}
-    same |= _only("hour", batch.hours[row]) | _only("logon_type", batch.types[row])
+    same |= _only("hour", encoded.hours[row]) | _only("logon_type", encoded.types[row])
     once: dict[tuple[str, int], Choice] = {}
     for choice in found:
         if (choice.change, choice.to) not in same:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from ueba.arrays import Floats, Ints
 from ueba.contracts.explanation import Explanation, Explanations
 from ueba.contracts.scored import ScoredEdge, edges
 from ueba.detect.day import quarantined_before
 from ueba.detect.look import features
-from ueba.detect.past.history import Floats, History, Ints
+from ueba.detect.past.history import History
 from ueba.detect.past.walk import DayEdges
 from ueba.detect.reasons import HISTORY_OF, PAIRS
 from ueba.detect.score.detector import Detector
@@ -28,25 +29,25 @@ def explain(model: Detector, history: History, day: DayEdges, found: Findings) -
     if not len(strangest):
         return {}
     scoring = DayScoring.of(model, history, day)
-    batch = day.batch.take(_rows(day, strangest))
-    described = scoring.describe(batch)
-    weights = weigh.weigh(scoring, batch, described, weigh.ordinary_edges(scoring, day.batch))
-    changes = counterfactuals(scoring, batch)
-    quarantined = quarantined_before(history, batch)
+    encoded = day.encoded.take(_rows(day, strangest))
+    described = scoring.describe(encoded)
+    weights = weigh.weigh(scoring, encoded, described, weigh.ordinary_edges(scoring, day.encoded))
+    changes = counterfactuals(scoring, encoded)
+    quarantined = quarantined_before(history, encoded)
     explained: dict[str, list[Explanation]] = {}
     for row, edge in enumerate(edges(strangest)):
         again = {relation for relation, pairs in quarantined.items() if pairs[row]}
-        user = int(batch.user[row])
+        user = int(encoded.user[row])
         explanation = Explanation(
             edge=edge.edge,
             new=tuple(
-                habits.habit(scoring, batch, row, relation, edge.edge, relation in again)
+                habits.habit(scoring, encoded, row, relation, edge.edge, relation in again)
                 for relation, _, _ in PAIRS
                 if described[row, _column(f"{relation}.new")]
             ),
             expected=habits.expected(history, user),
-            hours=habits.hour_shares(history, batch, row),
-            logon_types=habits.type_shares(history, batch, row),
+            hours=habits.hour_shares(history, encoded, row),
+            logon_types=habits.type_shares(history, encoded, row),
             counterfactuals=changes[row],
             backoff=_without_history(edge, described[row]),
             **weights[row]._asdict(),

@@ -4,21 +4,29 @@ from __future__ import annotations
 
 import numpy as np
 
+from ueba.arrays import Floats, Ints
 from ueba.contracts.edge import Edge
 from ueba.contracts.explanation import Expected, Habit, Usual
 from ueba.contracts.reason import Relation
-from ueba.detect.past.history import NEVER, EdgeBatch, Floats, History, Ints, pair_ends
+from ueba.detect.past.encoded import EncodedEdges
+from ueba.detect.past.history import NEVER, History
+from ueba.detect.past.pairs import pair_ends
 from ueba.investigate.explain.scoring import DayScoring
 
 FEW = 3  # usual partners, hours, logon types
 
 
 def habit(
-    scoring: DayScoring, batch: EdgeBatch, row: int, relation: Relation, edge: Edge, was_quarantined: bool
+    scoring: DayScoring,
+    encoded: EncodedEdges,
+    row: int,
+    relation: Relation,
+    edge: Edge,
+    was_quarantined: bool,
 ) -> Habit:
     """A new pair of an edge, and how often its first end meets new ones."""
     history, (first, second) = scoring.history, relation.split("_")
-    entity = int(batch.pairs(relation)[0][row])
+    entity = int(encoded.pairs(relation)[0][row])
     table, group = history.sides[relation][0], history.cohorts(relation, 0)
     alike = (group == group[entity]) & (table.trials > 0)
     trials = float(table.trials[alike].sum())
@@ -55,14 +63,16 @@ def _places(history: History, partners: list[tuple[int, float]]) -> tuple[Usual,
     return tuple(Usual(history.places.names[place], round(share, 4)) for place, share in partners)
 
 
-def hour_shares(history: History, batch: EdgeBatch, row: int) -> tuple[Usual, ...]:
+def hour_shares(history: History, encoded: EncodedEdges, row: int) -> tuple[Usual, ...]:
     """How much of the user's activity falls on each hour of an edge."""
-    return _shares(history.user_hours[batch.user[row]], batch.hours[row], [str(hour) for hour in range(24)])
+    return _shares(
+        history.user_hours[encoded.user[row]], encoded.hours[row], [str(hour) for hour in range(24)]
+    )
 
 
-def type_shares(history: History, batch: EdgeBatch, row: int) -> tuple[Usual, ...]:
+def type_shares(history: History, encoded: EncodedEdges, row: int) -> tuple[Usual, ...]:
     """How much of the user's activity is of each logon type of an edge."""
-    return _shares(history.user_types[batch.user[row]], batch.types[row], history.types.names)
+    return _shares(history.user_types[encoded.user[row]], encoded.types[row], history.types.names)
 
 
 def _shares(counts: Floats, chosen: Ints, names: list[str]) -> tuple[Usual, ...]:

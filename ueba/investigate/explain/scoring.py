@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from models import inference
+from ueba.arrays import Array, Floats
 from ueba.detect.look import features, tensors
-from ueba.detect.past.history import EdgeBatch, Floats, History, day_number
+from ueba.detect.past.encoded import EncodedEdges
+from ueba.detect.past.history import History, day_number
 from ueba.detect.past.walk import DayEdges
 from ueba.detect.score.detector import Detector, breadth_rank
-
-Array = npt.NDArray[Any]
 
 
 @dataclass(frozen=True)
@@ -33,15 +31,15 @@ class DayScoring:
         rows = model.users.find(history.users.names), model.places.find(history.places.names)
         graph = tensors.snapshot(history, *rows)
         z = [inference.encode(weights, graph.x, graph.row, graph.pairs) for weights in model.models]
-        return cls(model, history, day_number(edges.day), features.today(history, edges.batch), z)
+        return cls(model, history, day_number(edges.day), features.today(history, edges.encoded), z)
 
-    def describe(self, batch: EdgeBatch) -> Floats:
+    def describe(self, encoded: EncodedEdges) -> Floats:
         """float32 [edges, features]"""
-        return features.describe(self.history, batch, self.day, self.seen)
+        return features.describe(self.history, encoded, self.day, self.seen)
 
-    def products(self, batch: EdgeBatch) -> list[Array]:
+    def products(self, encoded: EncodedEdges) -> list[Array]:
         """What the graph says of edges, by each model: float32 [edges, pairs * dim]"""
-        nodes = tensors.edge_nodes(batch)
+        nodes = tensors.edge_nodes(encoded)
         members = zip(self.model.models, self.z, strict=True)
         return [np.concatenate(inference.products(weights, z, nodes), axis=1) for weights, z in members]
 
@@ -55,7 +53,7 @@ class DayScoring:
         )
         return np.asarray(mean)
 
-    def score(self, batch: EdgeBatch) -> tuple[Array, Array]:
+    def score(self, encoded: EncodedEdges) -> tuple[Array, Array]:
         """Surprise in nats and p-value, float64 [edges] each"""
-        surprise = inference.surprise(self.log_odds(self.products(batch), self.describe(batch)))
-        return surprise, self.model.calibration.p_values(breadth_rank(self.history, batch.user), surprise)
+        surprise = inference.surprise(self.log_odds(self.products(encoded), self.describe(encoded)))
+        return surprise, self.model.calibration.p_values(breadth_rank(self.history, encoded.user), surprise)

@@ -11,10 +11,11 @@ from typing import NamedTuple
 import numpy as np
 
 from models import inference
+from ueba.arrays import Array, Floats
 from ueba.contracts.explanation import FeatureWeight
 from ueba.detect.look.features import FEATURES
-from ueba.detect.past.history import EdgeBatch, Floats
-from ueba.investigate.explain.scoring import Array, DayScoring
+from ueba.detect.past.encoded import EncodedEdges
+from ueba.investigate.explain.scoring import DayScoring
 
 ORDINARY_EDGES = 2000  # edges of a day that stand for the ordinary one
 ORDINARY_P = 0.1  # least p-value of an ordinary edge
@@ -56,18 +57,20 @@ class Weights(NamedTuple):
     features: tuple[FeatureWeight, ...]
 
 
-def ordinary_edges(scoring: DayScoring, batch: EdgeBatch) -> EdgeBatch:
+def ordinary_edges(scoring: DayScoring, encoded: EncodedEdges) -> EncodedEdges:
     """Edges of the day that are not strange, evenly picked."""
-    rows = np.linspace(0, len(batch) - 1, min(len(batch), ORDINARY_EDGES)).astype(np.int64)
-    picked = batch.take(rows)
+    rows = np.linspace(0, len(encoded) - 1, min(len(encoded), ORDINARY_EDGES)).astype(np.int64)
+    picked = encoded.take(rows)
     _, p_value = scoring.score(picked)
     return picked.take(p_value >= min(ORDINARY_P, p_value.max()))
 
 
-def weigh(scoring: DayScoring, batch: EdgeBatch, described: Floats, ordinary: EdgeBatch) -> list[Weights]:
+def weigh(
+    scoring: DayScoring, encoded: EncodedEdges, described: Floats, ordinary: EncodedEdges
+) -> list[Weights]:
     """What each part adds to the log odds of each edge, and the features whose own functions add most."""
     usual = np.median(scoring.describe(ordinary), axis=0).astype(np.float32)  # [features]
-    graph = scoring.products(batch)
+    graph = scoring.products(encoded)
     usual_graph = [products.mean(0, dtype=np.float32) for products in scoring.products(ordinary)]
     members = list(MEMBERS.values())
 
@@ -92,7 +95,7 @@ def weigh(scoring: DayScoring, batch: EdgeBatch, described: Floats, ordinary: Ed
             parts={name: float(brought[edge, part]) for part, name in enumerate(names)},
             features=_strongest(own[edge], described[edge], usual),
         )
-        for edge in range(len(batch))
+        for edge in range(len(encoded))
     ]
 
 

@@ -19,6 +19,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from ueba.arrays import Ints
 from ueba.contracts.entity import Entity
 from ueba.contracts.names import Identity
 from ueba.contracts.perimeter import Perimeter
@@ -29,7 +30,7 @@ from ueba.investigate.perimeter.events import anonymous_accounts, to_events
 from ueba.investigate.perimeter.flags import find_flags
 from ueba.investigate.perimeter.log import COLUMNS, Log, equals
 from ueba.investigate.perimeter.origins import find_origins
-from ueba.investigate.perimeter.reach import NEVER, Ints
+from ueba.investigate.perimeter.reach import NEVER
 from ueba.workspace import Workspace
 
 

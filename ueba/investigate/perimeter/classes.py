@@ -8,11 +8,12 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
+from ueba.arrays import Bools
 from ueba.contracts.entity import Entity
 from ueba.contracts.perimeter import CONFIRMED, POSSIBLE, ReachedEntity
 from ueba.investigate.perimeter.flags import Flags
 from ueba.investigate.perimeter.log import Log
-from ueba.investigate.perimeter.reach import NEVER, Arrivals, Bools, Spread
+from ueba.investigate.perimeter.reach import NEVER, Arrivals, Spread
 from ueba.investigate.perimeter.rows import reached_rows
 
 

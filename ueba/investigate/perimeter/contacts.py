@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pyarrow as pa
 
+from ueba.arrays import Ints
 from ueba.contracts.entity import Entity
 from ueba.investigate.indicators import Origin, mails_in
 from ueba.investigate.perimeter.log import Log, codes_of
-from ueba.investigate.perimeter.reach import Ints
 
 # What each distinct value of a column can be called, and the number of each row's value. [values], [events]
 Meanings = tuple[list[list[Entity]], Ints]

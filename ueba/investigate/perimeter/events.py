@@ -7,9 +7,10 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from ueba.arrays import Bools
 from ueba.ingest.identity import ANONYMOUS
 from ueba.investigate.perimeter.log import Log, equals
-from ueba.investigate.perimeter.reach import Bools, Events
+from ueba.investigate.perimeter.reach import Events
 
 NO_CREDENTIALS = "Network"  # the logon type that leaves none on the target
 # What a domain controller logs: the account was not on the target.

@@ -11,9 +11,10 @@ import numpy as np
 import pandas as pd
 
 from ueba import findings
+from ueba.arrays import Ints
 from ueba.contracts.scored import ScoredEdge
 from ueba.investigate.perimeter.log import Log, place_of
-from ueba.investigate.perimeter.reach import DAY, Ints
+from ueba.investigate.perimeter.reach import DAY
 from ueba.triage import log as verdict_log
 from ueba.workspace import Workspace
 

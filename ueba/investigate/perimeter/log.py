@@ -14,9 +14,9 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from ueba.arrays import Bools, Ints
 from ueba.contracts.entity import Entity
 from ueba.investigate.indicators import is_address
-from ueba.investigate.perimeter.reach import Bools, Ints
 
 _EDGE = ("time", "user", "actor", "source", "target", "target_kind")
 _MANNER = ("detail", "action", "logon_type", "outcome", "user_id", "source_ip", "target_ip", "code")

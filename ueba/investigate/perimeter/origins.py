@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import ibis
 import ibis.expr.types as ir
 
+from ueba.arrays import Ints
 from ueba.contracts.entity import Entity
 from ueba.contracts.names import Identity
 from ueba.errors import WorkspaceError
@@ -19,7 +20,6 @@ from ueba.investigate.indicators import Origin, is_address, origins
 from ueba.investigate.names import EntityIndex
 from ueba.investigate.perimeter.contacts import find_contacts
 from ueba.investigate.perimeter.log import Log, codes_of
-from ueba.investigate.perimeter.reach import Ints
 from ueba.text import plain
 from ueba.workspace import Workspace
 

@@ -48,14 +48,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
+
+from ueba.arrays import Bools, Ints
 
 NEVER = np.iinfo(np.int64).max
 DAY = 86_400_000_000  # microseconds
-
-Ints = npt.NDArray[np.int64]
-Bools = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)

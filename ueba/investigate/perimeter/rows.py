@@ -7,11 +7,12 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from ueba.arrays import Ints
 from ueba.contracts.entity import Entity
 from ueba.contracts.perimeter import CONFIRMED, POSSIBLE, Contact, Exposure, ReachedEntity, Touch
 from ueba.investigate.perimeter.flags import Flags
 from ueba.investigate.perimeter.log import Log, decoded, equals, grouped
-from ueba.investigate.perimeter.reach import Arrivals, Ints, Spread
+from ueba.investigate.perimeter.reach import Arrivals, Spread
 
 _CONTACT = ("indicator", "user", "source", "target", "target_kind", "source_ip", "outcome")
 _TOUCH = ("certainty", "target", "detail", "action", "code", "user")
