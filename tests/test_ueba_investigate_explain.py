@@ -183,7 +183,8 @@ def test_a_name_that_is_both_a_machines_and_a_resources_can_be_explained(judged)
 
 def test_every_feature_is_of_one_part():
     assert sum(weigh.MEMBERS.values()).tolist() == [1] * len(features.FEATURES)
-    assert {weigh.part_of(name) for name in ("rare_hours_user", "hour_surprise_worst")} == {"hour"}
+    part_of = {feature.name: feature.part for feature in features.FEATURES}
+    assert {part_of[name] for name in ("rare_hours_user", "hour_surprise_worst")} == {"hour"}
 
 
 def test_a_change_is_judged_as_an_edge_that_has_it(judged):

@@ -32,19 +32,9 @@ PARTS = {
 GRAPH = "the graph"
 
 
-def part_of(feature: str) -> str:
-    """The part of the evidence that a feature belongs to."""
-    relation = feature.partition(".")[0]
-    if relation in PARTS:
-        return relation
-    if "hour" in feature:
-        return "hour"
-    if "type" in feature:
-        return "type"
-    return "volume" if feature in ("events", "failures") else "kind"
-
-
-MEMBERS = {part: np.array([part_of(feature.name) == part for feature in FEATURES]) for part in PARTS}
+MEMBERS = {
+    part: np.array([feature.part == part for feature in FEATURES]) for part in PARTS
+}  # bool [features]
 
 
 class Weights(NamedTuple):
