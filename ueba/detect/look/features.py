@@ -125,8 +125,8 @@ Columns = TypeVar("Columns", PairColumns, EdgeColumns)
 class Feature(NamedTuple, Generic[Columns]):
     """One row of the table. The formula returns [edges].
 
-    part: of the evidence, a relation, parts_new, hour, type, volume or kind. Empty in PAIR_FEATURES, which are
-    computed for every relation."""
+    part: of the evidence, a relation, parts_new, hour, type, volume or kind. Empty in PAIR_FEATURES, which
+    are computed for every relation."""
 
     name: str
     unit: str
