@@ -309,8 +309,8 @@ def test_incidents_go_with_their_days_and_keep_nobody(store: Store) -> None:
 
 @pytest.fixture(scope="module")
 def scored(logs: Path, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
-    """Six days, the last scored and then learned, as after a night; with ten machines that were acted from and
-    never reached."""
+    """Six days, the last scored and then learned, as after a night; with ten machines that were acted from
+    and never reached."""
     workspace = Workspace(tmp_path_factory.mktemp("scored") / "ws")
     more = tmp_path_factory.mktemp("more") / "more.txt"
     at = (LAST - dt.date(1970, 1, 1) - DAY) // dt.timedelta(seconds=1)

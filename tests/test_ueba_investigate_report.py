@@ -486,9 +486,13 @@ def test_colours_can_be_read(small: Workspace) -> None:
 # --- in a browser -------------------------------------------------------------------------------------------
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-QUIET = "--no-first-run --disable-background-networking --disable-component-update --disable-sync --disable-quic --disable-gpu"
+QUIET = (
+    "--no-first-run --disable-background-networking --disable-component-update --disable-sync"
+    " --disable-quic --disable-gpu"
+)
 in_a_browser = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on PATH to show the page in")
-MEASURE = """<!doctype html><iframe id="frame" src="page.html" style="width:{width}px;height:800px;border:0"></iframe>
+MEASURE = """<!doctype html>
+<iframe id="frame" src="page.html" style="width:{width}px;height:800px;border:0"></iframe>
 <script>frame.onload = () => {{
   const page = frame.contentDocument, root = page.documentElement
   const out = [...page.body.querySelectorAll('*')].filter(each => !each.closest('.wide, .skip'))
@@ -564,7 +568,10 @@ def test_the_page_can_be_printed(shown: Path) -> None:
     (shown / "page.html").write_text(text.replace("@media print", "@media all"), encoding="utf-8")
     a4 = round((210 - 2 * 12) / 25.4 * 96)
     assert measured(shown, a4)["wide"] is False
-    script = "document.title = [...document.querySelectorAll('details')].map(each => each.getBoundingClientRect().height > 99)"
+    script = (
+        "document.title = [...document.querySelectorAll('details')]"
+        ".map(each => each.getBoundingClientRect().height > 99)"
+    )
     text = re.sub("<meta http-equiv[^>]*>", "", (shown / "page.html").read_text(encoding="utf-8"))
     (shown / "open.html").write_text(
         text.replace("</body>", f"<script>{script}</script></body>"), encoding="utf-8"
