@@ -4,8 +4,10 @@ early."""
 from __future__ import annotations
 
 import contextlib
+import csv
 import datetime as dt
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -17,6 +19,7 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner
 from command_line import LEAVES
+from scored_world import save, scored_edge
 from small_workspace import LAST, run
 
 from ueba import findings
@@ -259,3 +262,17 @@ def prepare(workspace: Workspace) -> None:
     lines = [f"{key} = {json.dumps(value)}" for key, value in facts.items()]
     file.write_text("\n".join(["[[rule]]", *lines, "expires = 2026-02-01"]))
     run(workspace.root, "triage", "rules", "--apply", str(file), "--yes")
+
+
+# --- incidents ----------------------------------------------------------------------------------------------
+
+
+def test_a_table_counts_the_resources_of_an_incident_and_csv_names_them(tmp_path: Path) -> None:
+    incident = "20260302-aaaaaaaa"
+    mailbox = scored_edge(target="mailbox", target_kind="resource", incident=incident)
+    save(tmp_path, [scored_edge(incident=incident), mailbox])
+    lines = [re.split(r"\s{2,}", line.strip()) for line in run(tmp_path, "incidents").stdout.splitlines()]
+    heading, row = (cells for cells in lines if len(cells) > 3)
+    assert (row[heading.index("machines")], row[heading.index("resources")]) == ("2", "1")
+    [record] = csv.DictReader(run(tmp_path, "incidents", "--format", "csv").stdout.splitlines())
+    assert (record["machines"], record["resources"]) == ("srv1 | ws1", "mailbox")

@@ -347,11 +347,11 @@ def test_similar_entities_are_those_that_ueba_entity_lists(store: Store, scored:
     named = [Entity(kind, name) for name in names for kind in ("user", "machine")]
     for entity in in_history(known, named):
         facts = describe(known, entity)
-        label = {"account": "User", "machine": "Machine", "resource": "Resource"}[facts["kind"].split()[-1]]
-        said = [[each["name"], each["similarity"]] for each in facts["nearest"]]
-        assert facts["nearest_by"] == "embedding" and len(said) == 5
-        assert similar_to(store, label, facts["name"]) == said, facts["name"]
-        checked[facts["roles"][0]["role"]] += 1
+        label = {"account": "User", "machine": "Machine", "resource": "Resource"}[facts.kind.split()[-1]]
+        expected = [[near.name, near.similarity] for near in facts.nearest]
+        assert facts.nearest_by == "embedding" and len(expected) == 5
+        assert similar_to(store, label, facts.name) == expected, facts.name
+        checked[facts.roles[0].role] += 1
     assert min(checked[role] for role in ("reaches", "is reached by", "is acted from by")) >= 3, checked
     assert run(scored.root, "entity", "--limit", "1").exit_code == 0
     as_of = store.query("MATCH ()-[p:SIMILAR_TO]->() RETURN DISTINCT p.as_of AS day")["day"]
@@ -408,9 +408,7 @@ def test_the_graph_holds_similar_entities_of_its_own_and_no_old_ones(
     for name in sorted(graphed)[:10]:
         [facts] = [describe(known, each) for each in in_history(known, [Entity("user", name)])]
         expected = [
-            (each["name"], rank)
-            for rank, each in enumerate(facts["nearest"], start=1)
-            if each["name"] in graphed
+            (near.name, rank) for rank, near in enumerate(facts.nearest, start=1) if near.name in graphed
         ]
         asked = (
             "MATCH (:User {name: $name})-[p:SIMILAR_TO]->(o) RETURN o.name AS name, p.rank AS rank"

@@ -15,6 +15,7 @@ from small_workspace import DAY, LAST, run
 from models import inference
 from ueba.cli.inspect import sparkline
 from ueba.contracts.entity import Entity
+from ueba.contracts.entity_facts import EntityFacts
 from ueba.detect.look import tensors
 from ueba.detect.past.history import History, day_number
 from ueba.detect.score.detector import Detector
@@ -49,7 +50,7 @@ def known(days: list[Rows]) -> EntityContext:
     return EntityContext(history, FIRST + len(days) * DAY, None)
 
 
-def facts(world: EntityContext, name: str) -> dict[str, object]:
+def facts(world: EntityContext, name: str) -> EntityFacts:
     [entity] = in_history(world, [Entity("user", name), Entity("machine", name)])
     return describe(world, entity)
 
@@ -57,23 +58,21 @@ def facts(world: EntityContext, name: str) -> dict[str, object]:
 def test_a_novelty_rate_can_be_counted() -> None:
     """After her first day ann met 6 targets on her days, 3 of them new; bob met 2, none new."""
     ann = facts(known(CURIOUS), "ann")
-    targets, sources = ann["roles"]
-    assert (targets["new_of_them"], targets["partners_of_days"], targets["novelty_raw"]) == pytest.approx(
-        (3, 6, 0.5)
-    )
-    assert (targets["breadth"], targets["most_new"], sources["breadth"]) == (4, pytest.approx(2), 2)
-    assert 0.3 < targets["novelty"] <= 0.5
-    assert targets["cost_of_new"] == pytest.approx(-np.log(targets["novelty"]))
-    assert (ann["first_seen"], ann["last_seen"]) == ("2024-05-01", "2024-05-03")
-    assert ann["active_days"] == pytest.approx(3) and ann["days_that_count"] == pytest.approx(3)
-    assert [(usual["name"], usual["days"]) for usual in targets["usual"][:2]] == [
+    targets, sources = ann.roles
+    assert (targets.new_of_them, targets.partners_of_days, targets.novelty_raw) == pytest.approx((3, 6, 0.5))
+    assert (targets.breadth, targets.most_new, sources.breadth) == (4, pytest.approx(2), 2)
+    assert 0.3 < targets.novelty <= 0.5
+    assert targets.cost_of_new == pytest.approx(-np.log(targets.novelty))
+    assert (ann.first_seen, ann.last_seen) == (FIRST, FIRST + 2 * DAY)
+    assert ann.active_days == pytest.approx(3) and ann.days_that_count == pytest.approx(3)
+    assert [(usual.name, usual.days) for usual in targets.usual[:2]] == [
         ("x1", pytest.approx(3)),
         ("x2", pytest.approx(2)),
     ]
-    assert ann["hours_utc"][9] == 1 and ann["logon_types"] == {"Network": 1.0}
-    assert "3.0 of 6.0 targets (50.0%" in ann["why"][0]
+    assert ann.hours_utc[9] == 1 and ann.logon_types == {"Network": 1.0}
+    assert ann.why[0].startswith("a new place counts ") and ann.to_json()["why"] == list(ann.why)
     bob = facts(known(CURIOUS), "bob")
-    assert bob["roles"][0]["cost_of_new"] > targets["cost_of_new"] and "nats more" in bob["why"][0]
+    assert bob.roles[0].cost_of_new > targets.cost_of_new and "counts more than for a typical" in bob.why[0]
 
 
 def test_peers_are_shrunk_to_and_told() -> None:
@@ -82,9 +81,9 @@ def test_peers_are_shrunk_to_and_told() -> None:
         [("cal", None, "x1"), ("dee", None, "x1"), ("dee", None, "x2")],
         [("cal", None, "x1"), ("cal", None, "x2"), ("dee", None, "x1"), ("dee", None, "x2")],
     ]
-    role = facts(known(days), "cal")["roles"][0]
-    assert (role["peers"], role["novelty_of_peers"]) == (1, pytest.approx(0.25))
-    assert 0.25 < role["novelty"] < role["novelty_raw"] == pytest.approx(0.5)
+    role = facts(known(days), "cal").roles[0]
+    assert (role.peers, role.novelty_of_peers) == (1, pytest.approx(0.25))
+    assert 0.25 < role.novelty < role.novelty_raw == pytest.approx(0.5)
 
 
 def test_the_same_team_comes_first() -> None:
@@ -96,16 +95,16 @@ def test_the_same_team_comes_first() -> None:
     ]
     everybody = [(user, None, "mail") for user, _, _ in teams]
     world = known([teams + everybody])
-    nearest = facts(world, "a0")["nearest"]
-    assert [each["name"] for each in nearest[:2]] == ["a1", "a2"]
+    nearest = facts(world, "a0").nearest
+    assert [each.name for each in nearest[:2]] == ["a1", "a2"]
     # a0 and a1 both have a-server1, a-server2 and mail, of five: with a-server0 and a-server3
-    assert (nearest[0]["shared"], nearest[0]["similarity"]) == (3, pytest.approx(3 / 5))
-    assert {each["name"] for each in nearest[2:]} == {"b0", "b1", "b2"}  # only the mail server
+    assert (nearest[0].shared, nearest[0].similarity) == (3, pytest.approx(3 / 5))
+    assert {each.name for each in nearest[2:]} == {"b0", "b1", "b2"}  # only the mail server
 
 
 def test_a_machine_is_known_in_each_of_its_roles() -> None:
     world = known([[("ann", "pc1", "x1"), ("bob", "pc1", "x1"), ("bob", "x1", "pc1")]])
-    roles = {(role["role"], role["partner"]): role["breadth"] for role in facts(world, "pc1")["roles"]}
+    roles = {(role.role, role.partner): role.breadth for role in facts(world, "pc1").roles}
     assert roles == {
         ("is reached by", "user"): 1,
         ("is reached from", "source"): 1,
@@ -139,13 +138,13 @@ def test_who_was_only_seen_in_a_strange_edge_is_known_by_that() -> None:
     history.learn(day_number(day), strange, np.array([0.001, 1.0]))
     known = EntityContext(history, day + DAY, None)
     [facts] = [describe(known, each) for each in in_history(known, [Entity("user", "eve")])]
-    assert (facts["first_seen"], facts["last_seen"]) == (str(day), str(day))
-    assert [(role["quarantined"], role["usual"], role["breadth"]) for role in facts["roles"]] == [
-        (["srv"], [], 0),
-        (["pc9"], [], 0),
+    assert (facts.first_seen, facts.last_seen) == (day, day)
+    assert [(role.quarantined, role.usual, role.breadth) for role in facts.roles] == [
+        (("srv",), (), 0),
+        (("pc9",), (), 0),
     ]
     [ann] = [describe(known, each) for each in in_history(known, [Entity("user", "ann")])]
-    assert ann["last_seen"] == str(day) and not any(role["quarantined"] for role in ann["roles"])
+    assert ann.last_seen == day and not any(role.quarantined for role in ann.roles)
 
 
 def test_bars() -> None:
@@ -221,7 +220,11 @@ def test_from_the_command_line(trained: Workspace, tmp_path: Path) -> None:
     [told] = json.loads(run(trained.root, "entity", user.upper(), "--format", "json").stdout)
     assert told["name"] == user and told["before"] == str(LAST + DAY) and told["nearest_by"] == "embedding"
     table = run(trained.root, "entity", user).stdout
-    assert "why its novelties count" in table and f"{told['roles'][0]['novelty']:.1%}" in table
+    assert "why its novelties count" in table and f"{told['roles'][0]['novelty']:.3g}" in table
+    text = table.partition("why its novelties")[2]
+    assert " nats" not in text and " p " not in text and "of the places it reaches in a day are new" in text
+    resource = next((row["name"] for row in listed if row["kind"] == "resource"), None)
+    assert resource is None or "logon types" not in run(trained.root, "entity", resource).stdout
     for row in told["p_values"]:
         assert 0 < row["p_value"] <= 1
     [earlier] = json.loads(

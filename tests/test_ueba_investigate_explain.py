@@ -183,7 +183,8 @@ def test_a_name_that_is_both_a_machines_and_a_resources_can_be_explained(judged)
 
 def test_every_feature_is_of_one_part():
     assert sum(weigh.MEMBERS.values()).tolist() == [1] * len(features.FEATURES)
-    assert {weigh.part_of(name) for name in ("rare_hours_user", "hour_surprise_worst")} == {"hour"}
+    part_of = {feature.name: feature.part for feature in features.FEATURES}
+    assert {part_of[name] for name in ("rare_hours_user", "hour_surprise_worst")} == {"hour"}
 
 
 def test_a_change_is_judged_as_an_edge_that_has_it(judged):
@@ -392,15 +393,16 @@ def incident_of(*edges):
 
 def test_an_explanation_reads_as_its_numbers():
     assert sentences.sentences(incident_of((scored_edge(), EXPLANATION))) == [
-        "ann made 1 strange edge between 2026-03-02 03:04:05 and 04:00:00 UTC; rank 2 of 2026-03-02: about once in"
-        " 400 days an account this active does something this unusual.",
-        "e1: ann reached srv9 from an unknown machine at 03:04:05, 2 times; about once in 400 days an account this"
-        " active does something this unusual.",
-        "e1: ann reached srv9 for the first time; it knew 4 targets (and 1 from strange edges only), and 2.0% of those"
-        " it meets in a day are new (5.0% for the 12 as broad); on this day it met 3 new ones, usually 0.2.",
+        "ann made 1 strange edge between 2026-03-02 03:04:05 and 04:00:00 UTC; rank 2 of 2026-03-02: about"
+        " once in 400 days an account this active does something this unusual.",
+        "e1: ann reached srv9 from an unknown machine at 03:04:05, 2 times; about once in 400 days an"
+        " account this active does something this unusual.",
+        "e1: ann reached srv9 for the first time; it knew 4 targets (and 1 from strange edges only), and 2.0%"
+        " of those it meets in a day are new (5.0% for the 12 as broad); on this day it met 3 new ones,"
+        " usually 0.2.",
         "e1: of what ann usually does, 3 h UTC is 0.0%.",
-        "e1: usually ann reaches srv1 (on 90% of its days); acts from ws1 (on 100% of its days); is most active at"
-        " 9 h, 10 h UTC; logs on by Network (100%).",
+        "e1: usually ann reaches srv1 (on 90% of its days); acts from ws1 (on 100% of its days); is most"
+        " active at 9 h, 10 h UTC; logs on by Network (100%).",
         "e1: it would have been normal by bob from ws2, a peer who knows the target.",
         "e1: what counted most: user and target (50%), hours (30%), the graph (20%).",
         "e1: srv9 has no history: it was compared with similar ones (back-off).",
@@ -414,8 +416,8 @@ def test_numbers_stand_beside_for_those_who_want_them():
     assert what.endswith("does something this unusual (surprise 6.0 nats, p 0.0005).")
     assert "e1: it would have been normal by bob from ws2, a peer who knows the target (p 0.4)." in found
     assert (
-        "e1: evidence in log odds: user and target +5.0, hours +3.0, the graph +2.0; together 6.0, where an ordinary"
-        " edge of the day has -4.0." in found
+        "e1: evidence in log odds: user and target +5.0, hours +3.0, the graph +2.0; together 6.0, where an"
+        " ordinary edge of the day has -4.0." in found
     )
 
 

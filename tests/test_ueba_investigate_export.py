@@ -178,8 +178,8 @@ def test_title_and_message_tell_who_what_and_why(found):
         cases.title(found[0]) == "Unusual access: alice@corp.example from ws1 to srv1.corp.example and 1 more"
     )
     assert cases.message(found[0]) == (
-        f"{cases.title(found[0])}: {NEW} (rank 1 of 2026-03-02; about once in 250 days an account this active does"
-        " something this unusual)"
+        f"{cases.title(found[0])}: {NEW} (rank 1 of 2026-03-02; about once in 250 days an account this active"
+        " does something this unusual)"
     )
     assert not re.search(r"\b(nats|log odds|p)\b", cases.message(found[0]))
     assert (

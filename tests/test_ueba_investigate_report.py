@@ -34,8 +34,9 @@ from ueba.detect.score.calibration import Calibration
 from ueba.detect.score.detector import Detector
 from ueba.files import write_json
 from ueba.ingest import lake
-from ueba.investigate import report
 from ueba.investigate.explain import kept
+from ueba.investigate.report import days, incidents, trust
+from ueba.investigate.report import page as report
 from ueba.workspace import Workspace
 
 DAYS = [dt.date(2026, 3, number) for number in range(2, 6)]
@@ -200,50 +201,42 @@ class Elements(HTMLParser):
     ],
 )
 def test_a_day_is_compared_with_those_before(worst: float, text: str) -> None:
-    trend = [{"worst": score, "incidents": 4, "strange": 9} for score in (10.0, 14.0, 12.0, worst)]
-    assert report.compared(trend).startswith(text)
-    assert report.compared(trend).endswith("; 4 incidents (usually 4), 9 strange edges (usually 9).")
-    assert report.compared(trend[1:]).startswith("Too few days")
+    trend = [days.DayNumbers(TODAY, 4, score, 9, None, None) for score in (10.0, 14.0, 12.0, worst)]
+    assert days.compared(trend).startswith(text)
+    assert days.compared(trend).endswith("; 4 incidents (usually 4), 9 strange edges (usually 9).")
+    assert days.compared(trend[1:]).startswith("Too few days")
 
 
 def test_whom_an_incident_is_about() -> None:
-    assert report.title(["ann"], ["pc1"]) == report.title(["ann"], []) == "ann"
-    assert report.title(["ann", "bob", "eve"], ["pc1"]) == "ann and 2 more"
-    assert report.title(["ann", "bob", "eve", "kim"], ["pc1"]) == "pc1, 4 users"
-    assert report.title(["ann", "bob", "eve", "kim"], []) == "ann and 3 more"
+    assert incidents.title(["ann"], ["pc1"]) == incidents.title(["ann"], []) == "ann"
+    assert incidents.title(["ann", "bob", "eve"], ["pc1"]) == "ann and 2 more"
+    assert incidents.title(["ann", "bob", "eve", "kim"], ["pc1"]) == "pc1, 4 users"
+    assert incidents.title(["ann", "bob", "eve", "kim"], []) == "ann and 3 more"
     reasons = CarryOver("ann", 2.0), NewPair("user_target", "ann (x)", "y", False, 1.0, 0.0, 0.0)
     assert words.headline(reasons) == "ann (x) never reached y before"
 
 
 def test_the_facts_of_a_small_world(small: Workspace) -> None:
     facts = report.facts(small, TODAY, Config())
-    assert (
-        facts["today"]["edges"] == 3 and facts["today"]["incidents"] == 2 and facts["today"]["strange"] == 3
-    )
-    assert {hour: number for hour, number in enumerate(facts["today"]["active"]) if number} == {
+    assert facts.today.edges == 3 and facts.today.incidents == 2 and facts.today.strange == 3
+    assert {hour: number for hour, number in enumerate(facts.today.active) if number} == {
         8: 1,
         9: 2,
         23: 1,
     }
-    assert [each["worst"] for each in facts["trend"]] == [10.0, 0.0, 10.0, 12.0]
-    assert [(mark["start"], mark["width"]) for mark in facts["others"]] == [
-        (25.0, 50.0)
-    ]  # eve's: 06:00 to 18:00
-    assert facts["going_on"] == 1 and facts["with_verdict"] == 0 and facts["is_last"]
-    user = facts["recurring"][0]
-    assert (user["name"], user["strip"], user["days"], user["row"]) == ("ann", [2, 1, 2, 2], 3, 2)
-    assert {(each["name"], each["role"]) for each in facts["recurring"]} == {
+    assert [each.worst for each in facts.trend] == [10.0, 0.0, 10.0, 12.0]
+    assert [(mark.start, mark.width) for mark in facts.others] == [(25.0, 50.0)]  # eve's: 06:00 to 18:00
+    assert facts.going_on == 1 and facts.with_verdict == 0 and facts.is_last
+    user = facts.recurring[0]
+    assert (user.name, user.strip, user.days, user.row) == ("ann", [2, 1, 2, 2], 3, 2)
+    assert {(each.name, each.role) for each in facts.recurring} == {
         ("ann", "user"),
         ("pc1", "acted from"),
         ("srv", "reached"),
     }
-    assert (
-        facts["model"]["used"] == MODEL
-        and facts["model"]["usual_score"] == 4.9
-        and facts["model"]["age"] == 4
-    )
-    assert facts["model"]["backoffs"] == [words.sentence(Unknown("target", "db"))]
-    assert facts["incidents"][0]["commands"] == [
+    assert facts.model.used == MODEL and facts.model.usual_score == 4.9 and facts.model.age == 4
+    assert facts.model.backoffs == [words.sentence(Unknown("target", "db"))]
+    assert facts.incidents[0].commands == [
         "ueba explain 20260305-aaaaaaaa --picture 20260305-aaaaaaaa.html",
         "ueba entity ann --day 2026-03-06",
         "ueba entity pc1 --day 2026-03-06",
@@ -251,7 +244,7 @@ def test_the_facts_of_a_small_world(small: Workspace) -> None:
         "ueba perimeter --from ann --since 2026-03-05T06:00:00 --hops 2",
         "ueba triage 20260305-aaaaaaaa --verdict true --reason '...'      # or benign, expected",
     ]
-    assert [each["why"] for each in facts["incidents"]] == [
+    assert [each.why for each in facts.incidents] == [
         [],
         [
             "usually bob reaches pc2 (on 90% of its days).",
@@ -261,9 +254,9 @@ def test_the_facts_of_a_small_world(small: Workspace) -> None:
 
 
 def test_what_was_read_of_a_day(small: Workspace) -> None:
-    health = report.ingest_health(small, TODAY, Config())
-    assert (health["files"], health["lines"], health["events"], health["usual_events"]) == (1, 12, 4, 2.0)
-    assert health["lost"] == 2 and health["clock"] == [("time out of range", 1)]
+    health = trust.ingest_health(small, TODAY, Config())
+    assert (health.files, health.lines, health.events, health.usual_events) == (1, 12, 4, 2.0)
+    assert health.lost == 2 and health.clock == [("time out of range", 1)]
     shown = page(small)
     assert "2 records could not be used" in shown and "no JSON" in shown and "time out of range: 1" in shown
 
@@ -280,8 +273,8 @@ def test_who_was_silent_on_the_day_and_what_no_run_could_read(tmp_path: Path) ->
     ]
     read(tmp_path, lines)
     workspace = Workspace(tmp_path)
-    assert [each.name for each in report.ingest_health(workspace, DAYS[2], Config())["silent"]] == ["srv2"]
-    assert report.ingest_health(workspace, DAYS[1], Config())["silent"] == []
+    assert [each.name for each in trust.ingest_health(workspace, DAYS[2], Config()).silent] == ["srv2"]
+    assert trust.ingest_health(workspace, DAYS[1], Config()).silent == []
     for number, problem in enumerate([None, "it is a picture"]):
         ran = {
             "day": "2026-03-04",
@@ -290,8 +283,8 @@ def test_who_was_silent_on_the_day_and_what_no_run_could_read(tmp_path: Path) ->
         }
         write_json(workspace.runs / f"{number}-nightly.json", ran)
     assert (
-        report.unread(workspace, DAYS[2]) == [("x.log", "it is a picture")]
-        and report.unread(workspace, DAYS[1]) == []
+        trust.unread(workspace, DAYS[2]) == [("x.log", "it is a picture")]
+        and trust.unread(workspace, DAYS[1]) == []
     )
 
 
@@ -307,7 +300,7 @@ def test_a_gap_is_of_the_days_it_touches(tmp_path: Path) -> None:
     ]
     read(tmp_path, [event(time.isoformat(), "a", "s", "t") for time in times])
     for day, seen in ((1, 0), (2, 1), (3, 1), (4, 1), (5, 0)):
-        gaps = report.ingest_health(Workspace(tmp_path), dt.date(2026, 3, day), Config())["gaps"]
+        gaps = trust.ingest_health(Workspace(tmp_path), dt.date(2026, 3, day), Config()).gaps
         assert {gap[1:] for gap in gaps} == ({("2026-03-02 18:00", "2026-03-04 08:00")} if seen else set()), (
             day
         )
@@ -316,23 +309,23 @@ def test_a_gap_is_of_the_days_it_touches(tmp_path: Path) -> None:
 def test_a_count_is_a_least_one_where_more_may_have_been_cut() -> None:
     """Two edges are kept. A third with p at most 0.01 has at least -log 0.01 = 4.6 nats: it is kept if the
     last one has less."""
-    trend = [{"day": TODAY, "edges": 1000}]
+    trend = [days.DayNumbers(TODAY, 0, 0.0, 0, 1000, None)]
     for least, at_least in ((4.5, False), (4.7, True)):
         rows = pd.DataFrame({"p_value": [0.001, 0.02], "strangeness": [9.0, least]})
-        found = report.level_facts(0.01, trend, {TODAY: rows}, candidates=2)
-        assert found["today"] == found["all"] == {"observed": 1, "expected": 10.0, "at_least": at_least}
-    assert not report.level_facts(0.01, trend, {TODAY: rows}, candidates=3)["today"][
-        "at_least"
-    ]  # there were no more
+        found = trust.level_facts(0.01, trend, {TODAY: rows}, candidates=2)
+        assert found.today == found.all == trust.Count(1, 10.0, at_least)
+    assert not trust.level_facts(
+        0.01, trend, {TODAY: rows}, candidates=3
+    ).today.at_least  # there were no more
 
 
 def test_held_out_days_are_judged_by_the_others() -> None:
     """Among 99 other scores the highest of all has p = 1/100, and the lowest 1."""
     days = np.array([1] * 99 + [2] * 2)
     pool = Calibration(np.zeros(101, np.float32), np.array([*range(1, 100), 0.5, 200], np.float32), days)
-    first, second = report.held_out(Detector([], IdTable([]), IdTable([]), pool, MODEL))
-    assert (second["edges"], second["shares"]) == (2, [0.5, 0.0, 0.0]) and first["edges"] == 99
-    assert report.held_out(Detector([], IdTable([]), IdTable([]), pool.without(2), MODEL)) == []
+    first, second = trust.held_out(Detector([], IdTable([]), IdTable([]), pool, MODEL))
+    assert (second.edges, second.shares) == (2, [0.5, 0.0, 0.0]) and first.edges == 99
+    assert trust.held_out(Detector([], IdTable([]), IdTable([]), pool.without(2), MODEL)) == []
 
 
 def test_the_last_verdict_is_shown(small: Workspace, tmp_path: Path) -> None:
@@ -380,12 +373,12 @@ def test_the_command(
     pairs = lake.read_pairs(scored.lake, LAST, LAST, "1GB")
     hours = pairs["hours"].to_numpy()
     facts = report.facts(scored, LAST, CONFIG)
-    assert facts["today"]["edges"] == len(pairs)
-    assert facts["today"]["active"] == [int((hours >> hour & 1).sum()) for hour in range(24)]
-    assert [each["edges"] for each in facts["held_out"]] == [
-        len(lake.read_pairs(scored.lake, each["day"], each["day"], "1GB")) for each in facts["held_out"]
+    assert facts.today.edges == len(pairs)
+    assert facts.today.active == [int((hours >> hour & 1).sum()) for hour in range(24)]
+    assert [each.edges for each in facts.held_out] == [
+        len(lake.read_pairs(scored.lake, each.day, each.day, "1GB")) for each in facts.held_out
     ]
-    assert {day_number(each["day"]) for each in facts["held_out"]} == set(
+    assert {day_number(each.day) for each in facts.held_out} == set(
         Detector.load(scored.model).calibration.day.tolist()
     )
 
@@ -494,9 +487,13 @@ def test_colours_can_be_read(small: Workspace) -> None:
 # --- in a browser -------------------------------------------------------------------------------------------
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-QUIET = "--no-first-run --disable-background-networking --disable-component-update --disable-sync --disable-quic --disable-gpu"
+QUIET = (
+    "--no-first-run --disable-background-networking --disable-component-update --disable-sync"
+    " --disable-quic --disable-gpu"
+)
 in_a_browser = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on PATH to show the page in")
-MEASURE = """<!doctype html><iframe id="frame" src="page.html" style="width:{width}px;height:800px;border:0"></iframe>
+MEASURE = """<!doctype html>
+<iframe id="frame" src="page.html" style="width:{width}px;height:800px;border:0"></iframe>
 <script>frame.onload = () => {{
   const page = frame.contentDocument, root = page.documentElement
   const out = [...page.body.querySelectorAll('*')].filter(each => !each.closest('.wide, .skip'))
@@ -572,7 +569,10 @@ def test_the_page_can_be_printed(shown: Path) -> None:
     (shown / "page.html").write_text(text.replace("@media print", "@media all"), encoding="utf-8")
     a4 = round((210 - 2 * 12) / 25.4 * 96)
     assert measured(shown, a4)["wide"] is False
-    script = "document.title = [...document.querySelectorAll('details')].map(each => each.getBoundingClientRect().height > 99)"
+    script = (
+        "document.title = [...document.querySelectorAll('details')]"
+        ".map(each => each.getBoundingClientRect().height > 99)"
+    )
     text = re.sub("<meta http-equiv[^>]*>", "", (shown / "page.html").read_text(encoding="utf-8"))
     (shown / "open.html").write_text(
         text.replace("</body>", f"<script>{script}</script></body>"), encoding="utf-8"

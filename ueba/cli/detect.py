@@ -30,7 +30,18 @@ if TYPE_CHECKING:
     from ueba.contracts.scored import ScoredEdge
     from ueba.findings import Findings
 
-INCIDENT_COLUMNS = ("day", "rank", "id", "how_rare", "edges", "users", "machines", "verdict", "why")
+INCIDENT_COLUMNS = (
+    "day",
+    "rank",
+    "id",
+    "how_rare",
+    "edges",
+    "users",
+    "machines",
+    "resources",
+    "verdict",
+    "why",
+)
 NUMBERS = ("score", "p_value")  # columns for those who want them
 EDGE_COLUMNS = ("day", "user", "source", "target", "how_rare", "incident", "reasons")
 EDGE_NUMBERS = ("surprise", "p_value")
@@ -95,7 +106,7 @@ def score(
         found = [score_day(settings, day)]
     else:
         found = score_file(settings, file, log_format, day)
-    edges = scored.edges(scored.concatenated([each.edges for each in found]))
+    edges = scored.edges(scored.concatenated([day.edges for day in found]))
     edges.sort(key=lambda edge: -edge.surprise)
     emit_edges(edges[:limit] if output_format == "table" else edges, output_format, numbers)
 
@@ -182,7 +193,7 @@ def incidents(
     if len(shown) < len(found):
         output.note(f"hidden incidents: {len(found) - len(shown)}; --all shows them")
     # Hidden incidents rank after all others, so the limit is not for one that is shown all the same.
-    limited = [each for each in shown if everything or each.rank <= limit or each.hidden_by]
+    limited = [incident for incident in shown if everything or incident.rank <= limit or incident.hidden_by]
     emit_incidents(limited, verdicts.words, output_format, numbers)
 
 
@@ -193,29 +204,30 @@ def emit_incidents(
     from ueba import words
 
     if output_format in ("json", "jsonl"):
-        rows = [{**words.incident_json(each), "verdict": verdicts.get(each.id)} for each in found]
+        rows = [{**words.incident_json(incident), "verdict": verdicts.get(incident.id)} for incident in found]
         output.emit(rows, output_format, versions.INCIDENT)
         return
     columns = (
         *INCIDENT_COLUMNS[:4],
         *(NUMBERS if numbers or output_format == "csv" else ()),
         *INCIDENT_COLUMNS[4:],
-        *(["hidden_by"] if any(each.hidden_by for each in found) else []),
+        *(["hidden_by"] if any(incident.hidden_by for incident in found) else []),
     )
     short = output_format == "table"
     rows = [
         {
             **{
-                name: getattr(each, name)
+                name: getattr(incident, name)
                 for name in ("day", "rank", "id", "score", "p_value", "edges", "hidden_by")
             },
-            "how_rare": words.once_in(each.once_in_days),
-            "users": _few(each.users) if short else each.users,
-            "machines": len(each.machines) if short else each.machines,
-            "verdict": verdicts.get(each.id),
-            "why": words.headline(each.reasons),
+            "how_rare": words.once_in(incident.once_in_days),
+            "users": _few(incident.users) if short else incident.users,
+            "machines": len(incident.machines) if short else incident.machines,
+            "resources": len(incident.resources) if short else incident.resources,
+            "verdict": verdicts.get(incident.id),
+            "why": words.headline(incident.reasons),
         }
-        for each in found
+        for incident in found
     ]
     output.emit(rows, output_format, versions.INCIDENT, columns)
 

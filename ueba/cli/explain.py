@@ -85,7 +85,7 @@ def _draw(explained: ExplainedIncident, picture: Path) -> None:
     from ueba.investigate import draw
     from ueba.investigate.draw.incident import incident_drawing
 
-    drawing = incident_drawing([each.edge for each in explained.edges])
+    drawing = incident_drawing([explained_edge.edge for explained_edge in explained.edges])
     draw.write(drawing, picture, f"incident {explained.incident.id}")
     output.note(f"picture: {picture}")
 
@@ -100,7 +100,7 @@ def _emit(explained: ExplainedIncident, numbers: bool, output_format: str) -> No
     if output_format != "json":
         rows = [{"incident": explained.incident.id, **edge} for edge in record["edges"]]
     if output_format == "csv":
-        rows = [{**row, "sentences": [each["sentence"] for each in row["reasons"]]} for row in rows]
+        rows = [{**row, "sentences": [reason["sentence"] for reason in row["reasons"]]} for row in rows]
     output.emit(rows, output_format, versions.EXPLANATION, EDGE_COLUMNS)
 
 
@@ -116,12 +116,12 @@ def _show(explained: ExplainedIncident, numbers: bool) -> None:
         output.echo(f"\n{name}")
         for line in lines:
             output.echo(output.wrapped(plain(f"- {line}")))
-    if all(each.explanation is None for each in edges):
+    if all(edge.explanation is None for edge in edges):
         output.note(f"the day has no explanations; `ueba score --day {incident.day}` makes them")
     _show_edges(edges, numbers)
     output.echo("next")
     user = edges[0].edge.user
-    since = min(each.edge.first_seen for each in edges if each.edge.user == user)
+    since = min(edge.edge.first_seen for edge in edges if edge.edge.user == user)
     for step in words.next_steps(incident, user, since):
         output.echo(f"  {step}")
 
@@ -134,17 +134,17 @@ def _show_edges(edges: Sequence[ExplainedEdge], numbers: bool) -> None:
     output.echo(f"\nedges of the incident, in the order of time{more}")
     rows = [
         {
-            **{name: getattr(each.edge, name, None) for name in (*TABLE_COLUMNS, *NUMBERS)},
-            "edge": each.name,
-            "how_rare": words.once_in(each.edge.once_in_days),
+            **{name: getattr(edge.edge, name, None) for name in (*TABLE_COLUMNS, *NUMBERS)},
+            "edge": edge.name,
+            "how_rare": words.once_in(edge.edge.once_in_days),
         }
-        for each in sorted(edges[:SHOWN], key=lambda each: each.edge.first_seen)
+        for edge in sorted(edges[:SHOWN], key=lambda edge: edge.edge.first_seen)
     ]
     output.table(rows, (*TABLE_COLUMNS, *(NUMBERS if numbers else ())))
     events = [
-        {"edge": each.name, **event, "event": f"{Path(event['path']).name}:{event['line']}"}
-        for each in edges[:5]
-        for event in each.events
+        {"edge": edge.name, **event, "event": f"{Path(event['path']).name}:{event['line']}"}
+        for edge in edges[:5]
+        for event in edge.events
     ]
     if events:
         output.echo("the first events of the strangest edges, in the log")

@@ -104,8 +104,8 @@ def choose(
     if ids and any(days):
         raise UsageError("give IDs or days, not both")
     if ids:
-        named = [findings.find_incident(folder, each) for each in ids]
-        return list({incident.id: incident for incident in named}.values())
+        incidents = [findings.find_incident(folder, incident_id) for incident_id in ids]
+        return list({incident.id: incident for incident in incidents}.values())
     chosen = findings.choose_incidents(folder, *days)
     if not everything:
         chosen = findings.reported(chosen, log.read(settings.workspace.root).words)

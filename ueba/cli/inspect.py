@@ -6,7 +6,6 @@ import datetime as dt
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -14,6 +13,7 @@ from ueba.cli import output
 from ueba.cli.common import Settings, command, pass_settings
 from ueba.cli.options import day_option, format_option, limit_option, picture_option, span_options
 from ueba.contracts import versions
+from ueba.contracts.entity_facts import EntityFacts, NearEntity, RoleFacts, UsualPartner, address_json
 from ueba.text import plain
 
 TITLES = {
@@ -87,77 +87,78 @@ def entity(settings: Settings, name: str | None, day: dt.date | None, limit: int
     from ueba.memory import Memory
 
     memory = Memory(settings.workspace, settings.config)
-    known = stages.entity_context(memory, day or memory.last_day() + dt.timedelta(days=1))
+    context = stages.entity_context(memory, day or memory.last_day() + dt.timedelta(days=1))
     if name is None:
-        rows = entities.listing(known)
+        rows = entities.listing(context)
         shown = rows[:limit] if output_format == "table" else rows
         output.emit(shown, output_format, versions.ENTITY_NAME, entities.LIST_COLUMNS)
         return
     named = EntityIndex.of_workspace(settings.workspace).find(name)
-    found = [entities.describe(known, each) for each in entities.in_history(known, named)]
+    found = [entities.describe(context, number) for number in entities.in_history(context, named)]
     if output_format != "table":
-        output.emit(found, output_format, versions.ENTITY)
+        output.emit([facts.to_json() for facts in found], output_format, versions.ENTITY)
         return
-    for each in found:
-        _show(each)
+    for facts in found:
+        _show(facts)
 
 
-def _show(facts: dict[str, Any]) -> None:
+def _show(facts: EntityFacts) -> None:
     """An entity's facts for a person."""
-    output.echo(plain(f"{facts['name']}: {facts['kind']}, as known before {facts['before']}"))
+    output.echo(plain(f"{facts.name}: {facts.kind}, as known before {facts.before}"))
     output.echo(
-        f"seen {facts['first_seen']} to {facts['last_seen']}; active on {facts['active_days']:.1f} of"
-        f" {facts['days_that_count']:.1f} days (a day counts half after {facts['half_life_days']:g})"
+        f"seen {facts.first_seen} to {facts.last_seen}; active on {facts.active_days:.1f} of"
+        f" {facts.days_that_count:.1f} days (a day counts half after {facts.half_life_days:g})"
     )
-    output.echo(f"hours, UTC     0h {sparkline(facts['hours_utc'])} 23h")
-    output.echo(
-        plain(
-            "logon types    "
-            + ", ".join(f"{name} {share:.0%}" for name, share in facts["logon_types"].items())
-        )
-    )
+    output.echo(f"hours, UTC     0h {sparkline(facts.hours_utc)} 23h")
+    if facts.logon_types:
+        types = ", ".join(f"{name} {share:.0%}" for name, share in facts.logon_types.items())
+        output.echo(plain(f"logon types    {types}"))
     _show_identity(facts)
-    _show_roles([{**role, "role": f"{role['role']} {role['partner']}s"} for role in facts["roles"]])
-    output.echo(f"most like it, by {facts['nearest_by']}")
-    output.table(facts["nearest"], ("name", "similarity", "shared", "breadth"))
+    _show_roles(facts.roles)
+    output.echo(f"most like it, by {facts.nearest_by}")
+    output.table([near._asdict() for near in facts.nearest], NearEntity._fields)
     output.echo("why its novelties count less or more")
-    for sentence in facts["why"]:
+    for sentence in facts.why:
         output.echo(f"- {plain(sentence)}")
 
 
-def _show_roles(roles: Sequence[dict[str, Any]]) -> None:
+def _show_roles(roles: Sequence[RoleFacts]) -> None:
     """An entity's partners in each role, for example as the user of targets."""
     output.echo(
         "\nin each role: distinct partners ever, share of a day's partners that are new, new partners a day"
     )
-    output.table(roles, ROLE_COLUMNS)
+    rows = [{name: getattr(role, name) for name in ROLE_COLUMNS} for role in roles]
+    output.table(
+        [{**row, "role": _phrase(role)} for row, role in zip(rows, roles, strict=True)], ROLE_COLUMNS
+    )
     output.echo("with whom on most days (decayed)")
-    usual = [{"role": role["role"], **partner} for role in roles for partner in role["usual"]]
-    output.table(usual, ("role", "name", "days", "last_seen"))
-    quarantined = [{"role": role["role"], "name": name} for role in roles for name in role["quarantined"]]
+    usual = [{"role": _phrase(role), **partner._asdict()} for role in roles for partner in role.usual]
+    output.table(usual, ("role", *UsualPartner._fields))
+    quarantined = [{"role": _phrase(role), "name": name} for role in roles for name in role.quarantined]
     if quarantined:
         output.echo("met once, in a strange edge, and so news until it comes again")
         output.table(quarantined)
 
 
-def _show_identity(facts: dict[str, Any]) -> None:
+def _phrase(role: RoleFacts) -> str:
+    return f"{role.role} {role.partner}s"
+
+
+def _show_identity(facts: EntityFacts) -> None:
     """Rights, attributes and other names, as far as there are any."""
-    if facts["is_admin"]:
-        seen = (
-            f", seen with administrator rights on {facts['privileged_on']} machines"
-            if facts["privileged_on"]
+    if facts.is_admin:
+        machines = (
+            f", seen with administrator rights on {facts.privileged_on} machines"
+            if facts.privileged_on
             else ""
         )
-        output.echo(f"administrator{seen}")
-    for name, value in facts["attributes"].items():
+        output.echo(f"administrator{machines}")
+    for name, value in facts.attributes.items():
         output.echo(plain(f"{name:14} {value}"))
-    if facts["aliases"] or facts["addresses"]:
+    if facts.aliases or facts.addresses:
         output.echo("\nalso known as, and how we know")
-        names = [{"name": each["name"], "why": each["why"]} for each in facts["aliases"]]
-        addresses = [
-            {"name": each["address"], **{key: each[key] for key in ("why", "since", "until")}}
-            for each in facts["addresses"]
-        ]
+        names = [alias._asdict() for alias in facts.aliases]
+        addresses = [{"name": lease.address, **address_json(lease)} for lease in facts.addresses]
         output.table([*names, *addresses], ("name", "why", "since", "until"))
 
 

@@ -27,16 +27,16 @@ def report(settings: Settings, day: dt.date | None, path: Path | None) -> None:
       ueba report 2026-01-21 --output monday.html
     """
     from ueba import files, findings
-    from ueba.investigate import report as reports
+    from ueba.investigate.report.page import page
 
     output.note_damage(settings.workspace.root)
     day = day or findings.last_scored(settings.workspace.findings)
-    page = reports.page(settings.workspace, day, settings.config)
+    html = page(settings.workspace, day, settings.config)
     if path == Path("-"):
-        output.echo(page, end="")
+        output.echo(html, end="")
         return
     path = path or Path(f"ueba-report-{day}.html")
-    files.write_text(path, page)
+    files.write_text(path, html)
     output.note(f"report of {day}: {path}")
 
 

@@ -15,19 +15,14 @@ import numpy as np
 
 from models.graph import Edges, Snapshot
 from ueba.arrays import Array, Floats
-from ueba.detect.look.features import FEATURE_NAMES, FEATURES, PAIR_FEATURES
+from ueba.detect.look.features import FEATURE_NAMES, FEATURES
 from ueba.detect.past.pairs import RELATIONS
 from ueba.detect.score import detector, train
 from ueba.evaluate.protocol import Day, Scorer, Training
 
-FROM_THE_PAST = [
-    number
-    for number, name in enumerate(FEATURE_NAMES)
-    if number < len(RELATIONS) * len(PAIR_FEATURES)
-    or name == "parts_new"
-    or "surprise" in name
-    or "rare_" in name
-]
+# Parts of the evidence that compare an edge with the history.
+PAST_PARTS = (*RELATIONS, "parts_new", "hour", "type")
+FROM_THE_PAST = [number for number, feature in enumerate(FEATURES) if feature.part in PAST_PARTS]
 PEERS = [number for number, name in enumerate(FEATURE_NAMES) if ".peers_" in name]
 assert len(FEATURES) > len(FROM_THE_PAST)
 

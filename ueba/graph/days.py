@@ -65,8 +65,8 @@ def day_tables(
 
 
 def _names(*columns: pa.ChunkedArray) -> pa.Table:
-    every = pa.chunked_array([chunk for column in columns for chunk in column.chunks], pa.string())
-    return pa.table({"name": pc.unique(every).sort()})
+    names = pa.chunked_array([chunk for column in columns for chunk in column.chunks], pa.string())
+    return pa.table({"name": pc.unique(names).sort()})
 
 
 def _users(edges: pa.Table, administrators: Set[str]) -> pa.Table:

@@ -6,8 +6,8 @@ for a weekend day. Each edge of the day has a mark:
 
     new       the user never reached this target from this source before, as far back as the lake goes; `why`
               says which part of it is new
-    unusual   known, but on fewer than one in five like days, or at hours or by logon types that the like days
-              do not have, or among the strangest edges when the day was scored
+    unusual   not new, but on fewer than one in five like days, or at hours or by logon types that the like
+              days do not have, or among the strangest edges when the day was scored
     usual     every other edge
     known     the same where there are too few like days to say what is usual
     missing   not on this day, but on at least half of the like days; needs three like days
@@ -44,8 +44,8 @@ from ueba.tables import records
 from ueba.workspace import Workspace
 
 WINDOW = dt.timedelta(days=28)
-RARE = 0.2  # share of the like days, below which an edge is unusual
-OFTEN = 0.5  # share of the like days, from which on an edge that is not there is missing
+RARE = 0.2  # an edge of less than this share of the like days is unusual
+OFTEN = 0.5  # an edge of at least this share of the like days is missing if it is not on the day
 LEAST_DAYS = 3  # like days, before anything is rare or missing
 
 
@@ -100,18 +100,18 @@ def _strange(workspace: Workspace, user: str, day: dt.date) -> dict[Edge, tuple[
     )
 
 
-# --- what is known of the user ------------------------------------------------------------------------------
+# --- the user's past ----------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Past:
-    """What is known of a user before a day."""
+    """What a user did before a day."""
 
-    edges: Set[Edge]  # of all days before, as are targets and sources
+    edges: Set[Edge]  # of all days before, like targets and sources
     targets: Set[Entity]
     sources: Set[str]
-    like_days: int  # how many there are
-    often: Mapping[Edge, int]  # on how many of the like days each edge was
+    like_days: int  # number of like days
+    often: Mapping[Edge, int]  # edge -> like days on which it was
     hours: int  # bit set of the hours in which the user was active on like days
     types: Set[str]  # logon types of the like days
 
@@ -155,7 +155,7 @@ def _day_edge(
 
 
 def _what_is_new(edge: Edge, past: Past) -> str:
-    """Which part of an edge is new that never was before."""
+    """The part of an edge that is new, in words."""
     knows_source = edge.source is None or edge.source in past.sources
     if Entity(edge.target_kind, edge.target) not in past.targets:
         return "never reached before" if knows_source else "never reached before, and never acted from there"

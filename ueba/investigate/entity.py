@@ -1,28 +1,30 @@
-"""What is known of one user, machine or resource before a day, and why its novelties count less or more than
-another's.
+"""What the history knows of one user, machine or resource before a day, and why its novelties count less or
+more than another's.
 
-Everything is read from the history (`ueba.detect.past.history`), by the formulas that judge: a novelty rate is
-the Beta-Binomial posterior mean with the peer group as its prior, and that a partner is new costs -log of
-that rate in the cache model of `ueba.detect.look.features`; which partner it is costs the same for everybody and
-is left out. With a model, the nearest entities are those whose embeddings point the same way; without, those
-that share most partners (Jaccard 1901). Leaves out single events; those are in the lake and the graph.
+Everything is read from the history (`ueba.detect.past.history`) by the formulas that scoring uses. A novelty
+rate is the Beta-Binomial posterior mean with the cohort as its prior. In the cache model of
+`ueba.detect.look.features` a new partner costs -log of that rate, plus a part that is the same for every
+entity and is left out here. With a model, the nearest entities are those whose embeddings point the same way;
+without, those that share most partners (Jaccard 1901). Leaves out single events; those are in the lake and
+the graph.
 """
 
 from __future__ import annotations
 
 import datetime as dt
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from ueba.arrays import Floats, Ints
-from ueba.contracts import versions
 from ueba.contracts.entity import Entity
-from ueba.contracts.names import AddressLease, Identity
+from ueba.contracts.entity_facts import EntityFacts, NearEntity, PValueRow, RoleFacts, UsualPartner
+from ueba.contracts.names import Identity
 from ueba.detect.past.encoded import USER_KINDS
 from ueba.detect.past.history import NEVER, History, date_of
 from ueba.detect.past.pairs import pair_ends
@@ -34,26 +36,36 @@ from ueba.text import plain
 
 LIST_COLUMNS = ("name", "kind", "breadth", "active_days", "first_seen", "last_seen")
 FEW = 5  # nearest entities, usual partners
-SURPRISES = (0.5, 1.0, 2.0, 4.0, 8.0)  # nats, of which p is told
+SURPRISES = (0.5, 1.0, 2.0, 4.0, 8.0)  # nats, whose p-values are looked up
 
-# (relation, side) -> (what it is in this role, one partner). The first that an entity has is the one it is
-# known by.
+
+class RoleWords(NamedTuple):
+    """A role in words: what the entity does with a partner, and the partner's noun with a clause, as in
+    "the places it reaches"."""
+
+    verb: str
+    partner: str
+    noun: str
+    clause: str
+
+
+# (relation, side) -> words. The first role that an entity has is its main one.
 Role = tuple[str, int]
-USER_ROLES: dict[Role, tuple[str, str]] = {
-    ("user_target", 0): ("reaches", "target"),
-    ("user_source", 0): ("acts from", "source"),
+USER_ROLES: dict[Role, RoleWords] = {
+    ("user_target", 0): RoleWords("reaches", "target", "place", "it reaches"),
+    ("user_source", 0): RoleWords("acts from", "source", "machine", "it acts from"),
 }
-PLACE_ROLES: dict[Role, tuple[str, str]] = {
-    ("user_target", 1): ("is reached by", "user"),
-    ("source_target", 1): ("is reached from", "source"),
-    ("user_source", 1): ("is acted from by", "user"),
-    ("source_target", 0): ("leads to", "target"),
+PLACE_ROLES: dict[Role, RoleWords] = {
+    ("user_target", 1): RoleWords("is reached by", "user", "user", "that reach it"),
+    ("source_target", 1): RoleWords("is reached from", "source", "machine", "it is reached from"),
+    ("user_source", 1): RoleWords("is acted from by", "user", "user", "that act from it"),
+    ("source_target", 0): RoleWords("leads to", "target", "place", "reached from it"),
 }
 
 
 @dataclass(frozen=True)
 class EntityContext:
-    """What is known before a day.
+    """What facts about entities are read from.
 
     model:      None if there is none, or it has learned from that day or later
     identities: what the lake knows of entities beside their edges"""
@@ -66,7 +78,7 @@ class EntityContext:
     @cached_property
     def identity_of(self) -> dict[tuple[bool, str], Identity]:
         """(whether it is a user, name) -> identity."""
-        return {(each.kind == "user", each.name): each for each in self.identities}
+        return {(row.kind == "user", row.name): row for row in self.identities}
 
 
 @dataclass(frozen=True)
@@ -77,37 +89,41 @@ class EntityId:
     id: int
 
     @property
-    def roles(self) -> dict[Role, tuple[str, str]]:
+    def roles(self) -> dict[Role, RoleWords]:
         return USER_ROLES if self.is_user else PLACE_ROLES
 
 
 # --- in the history -----------------------------------------------------------------------------------------
 
 
-def in_history(known: EntityContext, entities: Sequence[Entity]) -> list[EntityId]:
+def in_history(context: EntityContext, entities: Sequence[Entity]) -> list[EntityId]:
     """The users and places of the history that these entities are.
 
     Raises WorkspaceError if none was seen before the day."""
-    users = dict.fromkeys(each.name for each in entities if each.kind == "user")
-    places = dict.fromkeys(each.name for each in entities if each.kind != "user")
-    found = [EntityId(True, int(number)) for number in known.history.users.find([*users]) if number >= 0]
-    found += [EntityId(False, int(number)) for number in known.history.places.find([*places]) if number >= 0]
+    users = dict.fromkeys(entity.name for entity in entities if entity.kind == "user")
+    places = dict.fromkeys(entity.name for entity in entities if entity.kind != "user")
+    found = [EntityId(True, int(number)) for number in context.history.users.find([*users]) if number >= 0]
+    found += [
+        EntityId(False, int(number)) for number in context.history.places.find([*places]) if number >= 0
+    ]
     if not found:
         raise WorkspaceError(
-            f"{plain(entities[0].name)} was not seen before {known.day}, as far back as counts"
+            f"{plain(entities[0].name)} was not seen before {context.day}, as far back as counts"
             " (`history.window_days`); choose a later --day"
         )
     return found
 
 
-def listing(known: EntityContext) -> list[dict[str, Any]]:
+def listing(context: EntityContext) -> list[dict[str, Any]]:
     """Every entity, the broadest first, columns LIST_COLUMNS."""
     rows = []
-    for is_user, names in ((True, known.history.users), (False, known.history.places)):
+    for is_user, names in ((True, context.history.users), (False, context.history.places)):
         roles = USER_ROLES if is_user else PLACE_ROLES
-        first = _first_seen(known.history, roles)
-        breadth, days, last = (_most(known.history, roles, what) for what in ("breadth", "days", "last_day"))
-        kinds = _kinds(known.history, is_user)
+        first = _first_seen(context.history, roles)
+        breadth, days, last = (
+            _most(context.history, roles, what) for what in ("breadth", "days", "last_day")
+        )
+        kinds = _kinds(context.history, is_user)
         rows += [
             dict(
                 zip(
@@ -128,33 +144,14 @@ def _kinds(history: History, is_user: bool) -> list[str]:
     return ["resource" if is_resource else "machine" for is_resource in history.is_resource]
 
 
-def identity(known: EntityContext, entity: EntityId) -> dict[str, Any]:
-    """Other names and addresses of an entity with the evidence, whether it is an administrator, and its
-    attributes. JSON values."""
-    name = (known.history.users if entity.is_user else known.history.places).names[entity.id]
-    found = known.identity_of.get((entity.is_user, name))
-    if found is None:
-        return {"aliases": [], "addresses": [], "is_admin": False, "privileged_on": 0, "attributes": {}}
-    return {
-        "aliases": [alias._asdict() for alias in found.aliases],
-        "is_admin": found.is_admin,
-        "privileged_on": found.privileged_on,
-        "addresses": [_lease(lease) for lease in found.addresses],
-        "attributes": dict(found.attributes),
-    }
+def identity(context: EntityContext, entity: EntityId) -> Identity:
+    """The lake's row of an entity; an empty one if it has none."""
+    name = (context.history.users if entity.is_user else context.history.places).names[entity.id]
+    empty = Identity("user" if entity.is_user else "host", name, None, False, 0, (), (), {})
+    return context.identity_of.get((entity.is_user, name), empty)
 
 
-def _lease(lease: AddressLease) -> dict[str, str | None]:
-    """An address with its span; None where a span is open, as entity tables are for all time."""
-    return {
-        "address": lease.address,
-        "since": lease.since.isoformat() if lease.since.year > 1900 else None,
-        "until": lease.until.isoformat() if lease.until.year < 9999 else None,
-        "why": lease.why,
-    }
-
-
-def _most(history: History, roles: dict[Role, tuple[str, str]], what: str) -> npt.NDArray[Any]:
+def _most(history: History, roles: dict[Role, RoleWords], what: str) -> npt.NDArray[Any]:
     """The largest of a number over an entity's roles. [entities]"""
     most: npt.NDArray[Any] = np.max(
         [getattr(history.sides[relation][side], what) for relation, side in roles], axis=0
@@ -162,19 +159,18 @@ def _most(history: History, roles: dict[Role, tuple[str, str]], what: str) -> np
     return most
 
 
-def _first_seen(history: History, roles: dict[Role, tuple[str, str]]) -> Ints:
+def _first_seen(history: History, roles: dict[Role, RoleWords]) -> Ints:
     """Day number on which each entity was first seen in any role. int64 [entities]"""
     first: Ints = np.min([history.sides[relation][side].first_day for relation, side in roles], axis=0)
     return first
 
 
-# --- what is known ------------------------------------------------------------------------------------------
+# --- the facts ----------------------------------------------------------------------------------------------
 
 
-def describe(known: EntityContext, entity: EntityId) -> dict[str, Any]:
-    """Everything that is known of an entity, JSON values only. Counts of days are decayed; `days_that_count`
-    is their maximum."""
-    history, number = known.history, entity.id
+def describe(context: EntityContext, entity: EntityId) -> EntityFacts:
+    """All facts about an entity of the history."""
+    history, number = context.history, entity.id
     roles = {
         role: words
         for role, words in entity.roles.items()
@@ -186,33 +182,36 @@ def describe(known: EntityContext, entity: EntityId) -> dict[str, Any]:
         if entity.is_user
         else (history.place_hours, history.place_types)
     )
-    told = [_role(history, number, role, *words) for role, words in roles.items()]
-    judged = _p_values(known, number) if entity.is_user and known.model else []
+    facts = [_role(history, number, role, words) for role, words in roles.items()]
+    p_values = _p_values(context, number) if entity.is_user and context.model else []
     kind = _kinds(history, entity.is_user)[number]
-    return {
-        "schema_version": versions.ENTITY,
-        "name": (history.users if entity.is_user else history.places).names[number],
-        "kind": kind,
-        "before": known.day.isoformat(),
-        "first_seen": date_of(int(_first_seen(history, roles)[number])).isoformat(),
-        "last_seen": date_of(int(_most(history, roles, "last_day")[number])).isoformat(),
-        "active_days": float(_most(history, roles, "days")[number]),
-        "days_that_count": _days_that_count(history),
-        "half_life_days": history.half_life_days,
-        "roles": told,
-        "hours_utc": _shares(hours[number]),
-        "logon_types": _named_shares(history.types.names, types[number]),
-        **identity(known, entity),
-        "nearest_by": "embedding" if known.model else f"shared {roles[main][1]}s",
-        "nearest": nearest(known, number, main),
-        "p_values": judged,
-        "why": [_why(role, kind) for role in told] + _why_p(judged),
-    }
+    row = identity(context, entity)
+    return EntityFacts(
+        name=row.name,
+        kind=kind,
+        before=context.day,
+        first_seen=date_of(int(_first_seen(history, roles)[number])),
+        last_seen=date_of(int(_most(history, roles, "last_day")[number])),
+        active_days=float(_most(history, roles, "days")[number]),
+        days_that_count=_days_that_count(history),
+        half_life_days=history.half_life_days,
+        roles=tuple(facts),
+        hours_utc=_shares(hours[number]),
+        logon_types=_named_shares(history.types.names, types[number]),
+        aliases=row.aliases,
+        is_admin=row.is_admin,
+        privileged_on=row.privileged_on,
+        addresses=row.addresses,
+        attributes=row.attributes,
+        nearest_by="embedding" if context.model else f"shared {roles[main].partner}s",
+        nearest=tuple(nearest(context, number, main)),
+        p_values=tuple(p_values),
+        why=(*map(_why, facts, roles.values(), itertools.repeat(kind)), *_why_p(p_values, kind)),
+    )
 
 
-def _role(history: History, number: int, role: Role, verb: str, partner: str) -> dict[str, Any]:
-    """An entity in one role: how broad, how often something new, beside its peers and what is typical of its
-    kind."""
+def _role(history: History, number: int, role: Role, words: RoleWords) -> RoleFacts:
+    """An entity in one role: its breadth and novelty rate, beside its cohort and its kind."""
     relation, side = role
     table = history.sides[relation][side]
     group = history.cohorts(relation, side)
@@ -220,40 +219,36 @@ def _role(history: History, number: int, role: Role, verb: str, partner: str) ->
     seen = table.first_day < NEVER
     peers = seen & (group == group[number])
     alike = seen & (group // 16 == group[number] // 16)  # of the same kind
-    trials = float(table.trials[peers].sum())
-    return {
-        "role": verb,
-        "partner": partner,
-        "breadth": int(table.breadth[number]),
-        "active_days": float(table.days[number]),
-        "partners_of_days": float(table.trials[number]),
-        "new_of_them": float(table.novel[number]),
-        "novelty_raw": float(table.novel[number] / table.trials[number]) if table.trials[number] else None,
-        "novelty": float(rate[number]),
-        "novelty_of_peers": float(table.novel[peers].sum()) / trials if trials else None,
-        "peers": int(peers.sum()) - 1,
-        "novelty_typical": float(np.median(rate[alike])),
-        "cost_of_new": float(-np.log(rate[number])),
-        "cost_of_new_typical": float(-np.log(np.median(rate[alike]))),
-        "new_a_day": float(expected[number]),
-        "most_new": float(table.most_new[number]),
-        "usual": _usual(history, number, role),
-        "quarantined": _quarantined(history, number, role),
-    }
+    trials, typical = float(table.trials[peers].sum()), np.median(rate[alike])
+    return RoleFacts(
+        role=words.verb,
+        partner=words.partner,
+        breadth=int(table.breadth[number]),
+        active_days=float(table.days[number]),
+        partners_of_days=float(table.trials[number]),
+        new_of_them=float(table.novel[number]),
+        novelty_raw=float(table.novel[number] / table.trials[number]) if table.trials[number] else None,
+        novelty=float(rate[number]),
+        novelty_of_peers=float(table.novel[peers].sum()) / trials if trials else None,
+        peers=int(peers.sum()) - 1,
+        novelty_typical=float(typical),
+        cost_of_new=float(-np.log(rate[number])),
+        cost_of_new_typical=float(-np.log(typical)),
+        new_a_day=float(expected[number]),
+        most_new=float(table.most_new[number]),
+        usual=tuple(_usual(history, number, role)),
+        quarantined=tuple(_quarantined(history, number, role)),
+    )
 
 
-def _usual(history: History, number: int, role: Role) -> list[dict[str, Any]]:
+def _usual(history: History, number: int, role: Role) -> list[UsualPartner]:
     """The partners it was with on most days."""
     relation, side = role
     pairs = history.pairs[relation]
     names = _partner_names(history, role)
     partners = pairs.ends[1 - side]
     return [
-        {
-            "name": names[partners[row]],
-            "days": float(pairs.count[row]),
-            "last_seen": date_of(int(pairs.last_day[row])).isoformat(),
-        }
+        UsualPartner(names[partners[row]], float(pairs.count[row]), date_of(int(pairs.last_day[row])))
         for row in pairs.commonest(side, number, FEW)
     ]
 
@@ -278,9 +273,9 @@ def _days_that_count(history: History) -> float:
     )
 
 
-def _shares(counts: Floats) -> list[float]:
+def _shares(counts: Floats) -> tuple[float, ...]:
     total = float(counts.sum())
-    return [round(float(count) / total, 4) if total else 0.0 for count in counts]
+    return tuple(round(float(count) / total, 4) if total else 0.0 for count in counts)
 
 
 def _named_shares(names: list[str], counts: Floats) -> dict[str, float]:
@@ -292,98 +287,83 @@ def _named_shares(names: list[str], counts: Floats) -> dict[str, float]:
 # --- who is alike -------------------------------------------------------------------------------------------
 
 
-def nearest(known: EntityContext, number: int, role: Role) -> list[dict[str, Any]]:
+def nearest(context: EntityContext, number: int, role: Role) -> list[NearEntity]:
     """The entities most like one, with their similarity in [-1, 1] and how many partners they share."""
     relation, side = role
-    history = known.history
+    history = context.history
     shared = shared_partners(history, number, role)
     breadth = history.sides[relation][side].breadth
     names = history.users if relation.startswith("user") and side == 0 else history.places
-    if known.model is None:
+    if context.model is None:
         jaccard = shared / np.maximum(breadth + breadth[number] - shared, 1)
         jaccard[number] = 0
         best = np.argsort(-jaccard, kind="stable")[: min(FEW, np.count_nonzero(jaccard))]
         similarity = jaccard[best]
     else:
         name = relation.split("_")[side]
-        direction = similar.directions(known.model, history)[name]
+        direction = similar.directions(context.model, history)[name]
         [best], [similarity] = similar.nearest(
             direction, similar.seen(history, name), np.array([number]), FEW
         )
     return [
-        {
-            "name": names.names[each],
-            "similarity": float(how),
-            "shared": int(shared[each]),
-            "breadth": int(breadth[each]),
-        }
-        for each, how in zip(best, similarity, strict=True)
-        if each >= 0
+        NearEntity(names.names[other], float(how_similar), int(shared[other]), int(breadth[other]))
+        for other, how_similar in zip(best, similarity, strict=True)
+        if other >= 0
     ]
 
 
 def shared_partners(history: History, number: int, role: Role) -> Floats:
-    """How many of an entity's partners every other has met too. [entities]"""
+    """How many partners every entity shares with one of them. float32 [entities]"""
     relation, side = role
     both = history.pairs[relation].ends
-    mine = both[1 - side][both[side] == number]
-    met = np.isin(both[1 - side], mine)
+    partners = both[1 - side][both[side] == number]
+    met = np.isin(both[1 - side], partners)
     return np.bincount(both[side][met], minlength=history.sizes(relation)[side]).astype(np.float32)
 
 
 # --- why ----------------------------------------------------------------------------------------------------
 
 
-def _why(role: dict[str, Any], kind: str) -> str:
-    """How much a new partner counts in a role, in numbers."""
-    less = role["cost_of_new_typical"] - role["cost_of_new"]
-    counts = (
-        f"counts {abs(less):.1f} nats {'less' if less > 0 else 'more'}"
-        if abs(less) >= 0.05
-        else "counts the same"
-    )
-    raw = f"{role['novelty_raw']:.1%}" if role["novelty_raw"] is not None else "none"
-    peers = (
-        f"; its {role['peers']} peers': {role['novelty_of_peers']:.1%}"
-        if role["peers"] and role["novelty_of_peers"]
-        else ""
-    )
-    shrunk = f"shrunk to its peers: {role['novelty']:.1%}; typical: {role['novelty_typical']:.1%}"
+def _why(role: RoleFacts, words: RoleWords, kind: str) -> str:
+    """How much a new partner counts in a role."""
+    less = role.cost_of_new_typical - role.cost_of_new
+    compared = "as much as" if abs(less) < 0.05 else "less than" if less > 0 else "more than"
     return (
-        f"that it {role['role']} a new {role['partner']} costs {role['cost_of_new']:.1f} nats, for a typical {kind}"
-        f" {role['cost_of_new_typical']:.1f}: it {counts}. New on a day: {role['new_of_them']:.1f} of"
-        f" {role['partners_of_days']:.1f} {role['partner']}s ({raw}{peers}; {shrunk})"
+        f"a new {words.noun} counts {compared} for a typical {kind}:"
+        f" {_percent(role.novelty)} of the {words.noun}s {words.clause} in a day are new"
+        f" (typical: {_percent(role.novelty_typical)})"
     )
 
 
-def _p_values(known: EntityContext, number: int) -> list[dict[str, float]]:
-    """What p some surprises have for users as broad as this one, and for typical ones of its kind."""
-    assert known.model
-    table, kind = known.history.sides["user_target"][0], known.history.user_kind
+def _percent(share: float) -> str:
+    """Two digits of a share."""
+    return f"{share:.0%}" if share >= 0.1 else f"{100 * share:.2g}%"
+
+
+def _p_values(context: EntityContext, number: int) -> list[PValueRow]:
+    """The p-values of SURPRISES for users as broad as this one, and for typical ones of its kind."""
+    assert context.model
+    table, kind = context.history.sides["user_target"][0], context.history.user_kind
     alike = np.flatnonzero((table.first_day < NEVER) & (kind == kind[number]))
     typical = alike[np.argsort(table.breadth[alike], kind="stable")[len(alike) // 2]]
-    broad = detector.breadth_rank(known.history, np.array([number, typical]))
+    ranks = detector.breadth_rank(context.history, np.array([number, typical]))
     surprise = np.array(SURPRISES)
-    mine, theirs = (
-        known.model.calibration.p_values(np.full(len(surprise), each), surprise) for each in broad
+    p_value, p_value_typical = (
+        context.model.calibration.p_values(np.full(len(surprise), rank), surprise) for rank in ranks
     )
     return [
-        {
-            "surprise": float(s),
-            "p_value": float(p),
-            "p_value_typical": float(q),
-            "breadth_typical": float(table.breadth[typical]),
-        }
-        for s, p, q in zip(surprise, mine, theirs, strict=True)
+        PValueRow(nats, float(p), float(q), float(table.breadth[typical]))
+        for nats, p, q in zip(SURPRISES, p_value, p_value_typical, strict=True)
     ]
 
 
-def _why_p(judged: list[dict[str, float]]) -> list[str]:
-    """The first surprise that is rare for a typical user."""
-    rare = next((row for row in judged if row["p_value_typical"] <= 0.01), None)
+def _why_p(p_values: list[PValueRow], kind: str) -> list[str]:
+    """How often users as broad as this one have what is rare for a typical user: the first such surprise."""
+    rare = next((row for row in p_values if row.p_value_typical <= 0.01), None)
     if rare is None:
         return []
     return [
-        f"a surprise of {rare['surprise']:g} nats has p {rare['p_value']:.2g} among users as broad as this one,"
-        f" {rare['p_value_typical']:.2g} among typical ones of its kind ({rare['breadth_typical']:.0f} targets)"
+        f"an edge as surprising as 1 in {1 / rare.p_value_typical:,.0f} of a typical {kind}"
+        f" ({rare.breadth_typical:.0f} targets) is 1 in {1 / rare.p_value:,.0f} among accounts as"
+        " broad as this one"
     ]

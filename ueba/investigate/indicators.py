@@ -1,5 +1,5 @@
-"""Indicators: addresses, names and mail addresses that belong to an attacker, as people list them; and what a
-text that begins a perimeter is an origin of.
+"""Indicators: addresses, names and mail addresses that belong to an attacker, as people list them; and the
+origins of a perimeter that a text names.
 
 Leaves out which entity a name means (`names`), and what the attacker did (`perimeter`).
 """
@@ -32,18 +32,18 @@ class Origin:
 def origins(
     index: EntityIndex, addresses: Iterable[str], text: str, is_attacker: bool = False
 ) -> list[Origin]:
-    """What a text is an origin of: an address, all addresses of a network, or the account, or else machine
-    and resource, of that name. A mail address that is none of these is looked for in texts of events; that of
-    an attacker always is. Empty if nothing is called so.
+    """The origins that a text names: an address, all addresses of a network, or the account of that name, or
+    else the machine and the resource. A mail address that is none of these is looked for in texts of events;
+    that of an attacker always is. Empty if the text names nothing.
 
-    addresses: that events name
-    Raises WorkspaceError if the name may be that of several entities."""
+    addresses: of the events
+    Raises WorkspaceError if several entities may have the name."""
     if is_network(text):
-        return [Origin("address", each, True) for each in _within(text, addresses)]
+        return [Origin("address", address, True) for address in _within(text, addresses)]
     if is_address(text):
         return [Origin("address", _usual(text, {*addresses}), True)]
     entities = index.lookup(text)
-    users = [each for each in entities if each.kind == "user"]
+    users = [entity for entity in entities if entity.kind == "user"]
     found = [Origin(kind, name, is_attacker or kind == "resource") for kind, name in users or entities]
     if "@" in text and (is_attacker or not found):
         found.append(Origin("mail", text.casefold(), True))
@@ -54,12 +54,12 @@ def _usual(text: str, addresses: set[str]) -> str:
     """An address as events name it. IPv6 has many spellings, of which the shortest is usual."""
     spelt = HOST.spell(text) or text
     forms = (text, spelt, str(ipaddress.ip_address(spelt)))
-    return next((each for each in forms if each in addresses), spelt)
+    return next((form for form in forms if form in addresses), spelt)
 
 
 def _within(network: str, addresses: Iterable[str]) -> list[str]:
     span = ipaddress.ip_network(network, strict=False)
-    return sorted(each for each in addresses if ipaddress.ip_address(each) in span)
+    return sorted(address for address in addresses if ipaddress.ip_address(address) in span)
 
 
 def is_address(text: str) -> bool:
@@ -97,20 +97,18 @@ def _bare(indicator: str) -> str:
     )
     url = re.match(r"(h..p)s?://(?:[^/@]*@)?(\[[^\]]*\]|[^/:?#]*)", plain, re.IGNORECASE)
     host = url[2].strip("[]") if url else plain
-    return (
-        host if url and (url[1].lower() != "http" or is_address(host)) else plain
-    )  # of a site, the URL is the name of the resource
+    # The URL of a site is the name of a resource.
+    return host if url and (url[1].lower() != "http" or is_address(host)) else plain
 
 
 # --- mail addresses in text ---------------------------------------------------------------------------------
 
-AROUND = re.compile(
-    r"(\w*)@(?=(\w*))"
-)  # what stands right before and after an @: a quick look, before `_whole` looks closely
+# The words right before and after an @: a quick test before `_whole`.
+AROUND = re.compile(r"(\w*)@(?=(\w*))")
 
 
 def mails_in(texts: Sequence[str], addresses: Iterable[str]) -> list[list[str]]:
-    """Which of some mail addresses each text names."""
+    """The mail addresses that every text contains, of those that are looked for."""
     by_key: dict[tuple[str, str], list[tuple[str, re.Pattern[str]]]] = {}
     for address in addresses:
         by_key.setdefault(_keys(address)[0], []).append((address, re.compile(_whole(address), re.IGNORECASE)))

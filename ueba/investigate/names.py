@@ -1,6 +1,6 @@
 """Which entity a text means: the one finder for all commands that take a name, and its one "did you mean".
 
-A text is, in this order, and the first that there is counts:
+A text is compared with these, in this order, and the first match counts:
 
     its name        as the lake has it
     its spelling    as ingest would spell it (`ueba.spelling`), in any case: CORP\\Alice, WS7.,
@@ -29,13 +29,13 @@ from ueba.workspace import Workspace
 
 KINDS = ("user", "machine", "resource")
 DOMAIN_MARK = {"user": "@", "machine": "."}  # between a short name and its domain
-CLOSE = 3  # names that are offered for one that is not known
+CLOSE = 3  # names that are offered for an unknown one
 
 Key = tuple[str, str]  # kind, name in lower case
 
 
 class EntityIndex:
-    """All names that are known.
+    """All names of entities, to be looked up.
 
     names: as the lake has them
     identities: with their aliases, and the addresses they had; those that `names` lacks are left out"""
@@ -63,7 +63,9 @@ class EntityIndex:
 
     def _add_aliases(self, identity: Identity) -> None:
         if identity.entity in self.names:
-            others = [each.name for each in identity.aliases] + [each.address for each in identity.addresses]
+            others = [alias.name for alias in identity.aliases] + [
+                lease.address for lease in identity.addresses
+            ]
             for other in dict.fromkeys(map(lowered, others)):
                 self._aliases[identity.entity.kind, other].append(identity.entity)
 
@@ -78,12 +80,12 @@ class EntityIndex:
         return found
 
     def lookup(self, text: str, kinds: Sequence[str] = KINDS) -> list[Entity]:
-        """The same; empty if there is none."""
+        """As `find`; empty if there is none."""
         found = [Entity(kind, text) for kind in kinds if Entity(kind, text) in self.names]
         found = (
             found or self._one_each(text, kinds, self._folded) or self._one_each(text, kinds, self._aliases)
         )
-        if found and "user" in kinds and all(each.kind == "resource" for each in found):
+        if found and "user" in kinds and all(entity.kind == "resource" for entity in found):
             return self._one_each(text, ("user",), self._short) or found
         return found or self._one_each(text, kinds, self._short)
 
@@ -92,14 +94,14 @@ class EntityIndex:
         one kind."""
         found: list[Entity] = []
         for kind in kinds:
-            entities = {each for form in forms(text, kind) for each in table.get((kind, form), ())}
+            entities = {entity for form in forms(text, kind) for entity in table.get((kind, form), ())}
             if len(entities) > 1:
-                raise WorkspaceError(ambiguous(text, kind, [each.name for each in entities]))
+                raise WorkspaceError(ambiguous(text, kind, [entity.name for entity in entities]))
             found += entities
         return found
 
     def unknown(self, text: str, kinds: Sequence[str] = KINDS) -> str:
-        """That nothing is called so, with names that are close."""
+        """The message that no entity has this name, with names that are close."""
         *others, last = kinds
         kind = f"{', '.join(others)} or {last}" if others else last
         meant = did_you_mean(self.close(text, kinds))
@@ -107,15 +109,15 @@ class EntityIndex:
 
     def close(self, text: str, kinds: Sequence[str] = KINDS) -> list[str]:
         """A few names that begin so, or else are spelled much alike, with or without a domain."""
-        known: dict[str, list[str]] = defaultdict(list)
-        for entity in sorted(each for each in self.names if each.kind in kinds):
+        names: dict[str, list[str]] = defaultdict(list)
+        for entity in sorted(entity for entity in self.names if entity.kind in kinds):
             for form in _full_and_short(entity):
-                known[form].append(entity.name)
+                names[form].append(entity.name)
         written = [Entity(kind, form) for kind in kinds for form in forms(text, kind)]
-        asked = dict.fromkeys(filter(None, (part for each in written for part in _full_and_short(each))))
-        close = [form for form in sorted(known) if any(map(form.startswith, asked))]
-        close = close or [each for form in asked for each in difflib.get_close_matches(form, known, CLOSE)]
-        return list(dict.fromkeys(name for form in close for name in known[form]))[:CLOSE]
+        asked = dict.fromkeys(filter(None, (part for entity in written for part in _full_and_short(entity))))
+        close = [form for form in sorted(names) if any(map(form.startswith, asked))]
+        close = close or [near for form in asked for near in difflib.get_close_matches(form, names, CLOSE)]
+        return list(dict.fromkeys(name for form in close for name in names[form]))[:CLOSE]
 
 
 def forms(text: str, kind: str) -> list[str]:
@@ -132,7 +134,7 @@ def did_you_mean(names: Sequence[str]) -> str:
 
 
 def ambiguous(text: str, kind: str, names: Sequence[str]) -> str:
-    """That a text may mean several entities of a kind."""
+    """The message that a text may mean several entities of a kind."""
     few = ", ".join(map(plain, sorted(names)[: 2 * CLOSE]))
     return f"{text!r} may be any of the {kind}s {few}; name one in full"
 

@@ -2,11 +2,11 @@
 
 A direction is an entity's embedding by every model of the detector, one after the other, each whitened and
 scaled to length 1/sqrt(models): a unit vector, so that the product of two directions is the cosine averaged
-over the models. It is long, but a mean of the embeddings would not do: each model has axes of its own.
-Embeddings are whitened because a few axes (how broad, how busy) hold nearly all of the variance, by which
-everybody is similar to everybody; without them neighbours share more partners (Su et al. 2021,
+over the models. It is long, because a mean of the embeddings has no meaning: every model has axes of its own.
+Embeddings are whitened because a few axes (how broad, how busy) hold nearly all of the variance, so that
+every entity is similar to every other; without them neighbours share more partners (Su et al. 2021,
 https://arxiv.org/abs/2103.15316). An entity has a direction for each role; an entity that was not seen in a
-role is nobody's neighbour there. Leaves out why two entities are similar.
+role is no neighbour there. Leaves out why two entities are similar.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ Directions = npt.NDArray[np.float64]
 # The relation and side by which an entity counts as seen in a role; every edge has a user and a target.
 SEEN = {"user": ("user_target", 0), "source": ("user_source", 1), "target": ("user_target", 1)}
 LEAST_VARIANCE = 1e-6  # of the largest, added to each variance: an axis without information keeps none
-# Steps of a similarity of 1. Entities within a step are equally near, and the one known for longer comes
-# first.
+# Steps of a similarity of 1. Entities within a step are equally near; the one with the lower number, seen
+# earlier, comes first.
 STEPS = 1e6
 BLOCK = 256  # entities compared with all others at once
 

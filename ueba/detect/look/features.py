@@ -116,12 +116,16 @@ Columns = TypeVar("Columns", PairColumns, EdgeColumns)
 
 
 class Feature(NamedTuple, Generic[Columns]):
-    """One row of the table. The formula returns [edges]."""
+    """One row of the table. The formula returns [edges].
+
+    part: of the evidence, a relation, parts_new, hour, type, volume or kind. Empty in PAIR_FEATURES, which
+    are computed for every relation."""
 
     name: str
     unit: str
     meaning: str
     formula: Callable[[Columns], Column]
+    part: str = ""
 
 
 def cache_surprise(together: Floats, end: EndColumns, partner: EndColumns) -> Floats:
@@ -143,7 +147,7 @@ def user_is(kind: str) -> Feature[EdgeColumns]:
     """The feature that tells one kind of user from the others."""
     number = USER_KINDS.index(kind)
     return Feature(
-        f"user_{kind}", "0/1", f"the user is a {kind} account", lambda edge: edge.user_kind == number
+        f"user_{kind}", "0/1", f"the user is a {kind} account", lambda edge: edge.user_kind == number, "kind"
     )
 
 
@@ -262,58 +266,81 @@ EDGE_FEATURES: tuple[Feature[EdgeColumns], ...] = (
         "count",
         "how many of the three pairs are new",
         lambda edge: np.sum([pair.present & pair.new for pair in edge.pairs.values()], axis=0),
+        part="parts_new",
     ),
     Feature(
         "hour_surprise_user",
         "nats",
         "-log p(hour | user), mean over the edge's hours, shrunk to everybody's hours",
         lambda edge: edge.hour_surprise.sum(1) / np.maximum(edge.encoded.hours.sum(1), 1),
+        part="hour",
     ),
     Feature(
         "hour_surprise_worst",
         "nats",
         "the same for the strangest hour of the edge",
         lambda edge: edge.hour_surprise.max(1),
+        part="hour",
     ),
     Feature(
         "rare_hours_user",
         "log count",
         "edges of the user on this day at an hour that is rare for the user",
         lambda edge: np.log1p(edge.rare_hours_today),
+        part="hour",
     ),
     Feature(
         "type_surprise_user",
         "nats",
         "-log p(logon type | user), of the strangest type",
         lambda edge: edge.type_surprise_user.max(1),
+        part="type",
     ),
     Feature(
         "rare_types_user",
         "log count",
         "edges of the user on this day by a logon type that is rare for the user",
         lambda edge: np.log1p(edge.rare_types_today),
+        part="type",
     ),
     Feature(
         "type_surprise_target",
         "nats",
         "-log p(logon type | target), of the strangest type",
         lambda edge: edge.type_surprise_target.max(1),
+        part="type",
     ),
-    Feature("events", "log count", "events on this edge", lambda edge: np.log1p(edge.encoded.count)),
+    Feature(
+        "events", "log count", "events on this edge", lambda edge: np.log1p(edge.encoded.count), part="volume"
+    ),
     Feature(
         "failures",
         "share",
         "of the events that failed",
         lambda edge: edge.encoded.failures / np.maximum(edge.encoded.count, 1),
+        part="volume",
     ),
-    Feature("no_source", "0/1", "the log does not name the source", lambda edge: edge.encoded.source < 0),
+    Feature(
+        "no_source",
+        "0/1",
+        "the log does not name the source",
+        lambda edge: edge.encoded.source < 0,
+        part="kind",
+    ),
     Feature(
         "own_source",
         "0/1",
         "the user was on the target itself",
         lambda edge: edge.encoded.source == edge.encoded.target,
+        part="kind",
     ),
-    Feature("resource", "0/1", "the target is a resource, not a machine", lambda edge: edge.is_resource),
+    Feature(
+        "resource",
+        "0/1",
+        "the target is a resource, not a machine",
+        lambda edge: edge.is_resource,
+        part="kind",
+    ),
     *(user_is(kind) for kind in USER_KINDS),
 )
 
@@ -327,7 +354,7 @@ def of_relation(relation: str, feature: Feature[PairColumns]) -> Feature[EdgeCol
         return np.where(pair.present, feature.formula(pair), 0)
 
     name = f"{relation}.{feature.name.format(a=a, b=b)}"
-    return Feature(name, feature.unit, feature.meaning.format(a=a, b=b), formula)
+    return Feature(name, feature.unit, feature.meaning.format(a=a, b=b), formula, relation)
 
 
 FEATURES: tuple[Feature[EdgeColumns], ...] = (

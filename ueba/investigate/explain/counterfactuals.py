@@ -1,7 +1,9 @@
-"""What would have been normal: the same edge with one part changed, scored by the same model against the same past.
+"""What would have been normal: the same edge with one part changed, scored by the same model against the same
+history.
 
-From a usual machine, by a peer who knows the target (from where the peer would reach it), at a usual hour, in a usual
-way, to a usual target. After Wachter et al. (2017), with changes that the user or its peers make on other days.
+The changes: from a usual machine, by a peer who knows the target (from where the peer would reach it), at a
+usual hour, by a usual logon type, to a usual target. After Wachter et al. (2017), with changes that the user
+or its peers make on other days.
 """
 
 from __future__ import annotations
@@ -39,7 +41,7 @@ class Choice:
 
 
 def counterfactuals(scoring: DayScoring, encoded: EncodedEdges) -> list[tuple[Counterfactual, ...]]:
-    """For each edge, one part changed at a time, the most normal first."""
+    """The counterfactuals of every edge, the most normal first."""
     history = scoring.history
     near = _peers(history, encoded.user)
     choices = [choice for row in range(len(encoded)) for choice in _choices(history, encoded, row, near)]
@@ -48,7 +50,7 @@ def counterfactuals(scoring: DayScoring, encoded: EncodedEdges) -> list[tuple[Co
         surprise, p_value = scoring.score(_changed(encoded, choices))
         for choice, nats, p in zip(choices, surprise, p_value, strict=True):
             found[choice.row].append(_counterfactual(history, choice, float(nats), float(p)))
-    return [tuple(sorted(row, key=lambda each: (-each.p_value, each.surprise))) for row in found]
+    return [tuple(sorted(row, key=lambda one: (-one.p_value, one.surprise))) for row in found]
 
 
 def _changed(encoded: EncodedEdges, choices: Sequence[Choice]) -> EncodedEdges:

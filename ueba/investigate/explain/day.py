@@ -59,8 +59,8 @@ def explain(model: Detector, history: History, day: DayEdges, found: Findings) -
 def _rows(day: DayEdges, strangest: pd.DataFrame) -> Ints:
     """Where the edges stand among all of the day. int64 [edges]"""
     keys = ["user", "source", "target", "target_kind"]
-    every = pd.MultiIndex.from_frame(day.table.select(keys).to_pandas().fillna(""))
-    rows: Ints = every.get_indexer(pd.MultiIndex.from_frame(strangest[keys].fillna(""))).astype(np.int64)
+    all_edges = pd.MultiIndex.from_frame(day.table.select(keys).to_pandas().fillna(""))
+    rows: Ints = all_edges.get_indexer(pd.MultiIndex.from_frame(strangest[keys].fillna(""))).astype(np.int64)
     return rows
 
 

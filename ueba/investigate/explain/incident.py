@@ -1,5 +1,5 @@
-"""All there is to say of one incident: its edges e1, e2, ..., the strangest first, with reasons, explanations and the
-first of their events in the log."""
+"""One incident with its edges e1, e2, ..., strangest first: their reasons, explanations and first events in
+the log."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class ExplainedIncident:
 
 
 def explained(workspace: Workspace, incident: Incident) -> ExplainedIncident:
-    """An incident with all that is known of it."""
+    """An incident with the explanations that were kept, and events of the lake."""
     found = findings.load(workspace.findings, incident.day)
     explanations = kept.by_edge(kept.load(workspace.findings, incident.day).get(incident.id, ()))
     table = found.edges[found.edges["incident"] == incident.id]

@@ -1,7 +1,7 @@
 """What each part of the evidence adds to an edge's log odds, beside an ordinary edge of the day.
 
-Shapley values of the groups of features and of the graph, exactly, since the parts are few (Lundberg and Lee 2017):
-a part is put in or left out by taking it from the edge or from the ordinary one.
+Exact Shapley values of the parts of the evidence and of the graph, as the parts are few (Lundberg and Lee
+2017). A part that is left out takes its features from the ordinary edge.
 """
 
 from __future__ import annotations
@@ -33,19 +33,9 @@ PARTS = {
 GRAPH = "the graph"
 
 
-def part_of(feature: str) -> str:
-    """The part of the evidence that a feature belongs to."""
-    relation = feature.partition(".")[0]
-    if relation in PARTS:
-        return relation
-    if "hour" in feature:
-        return "hour"
-    if "type" in feature:
-        return "type"
-    return "volume" if feature in ("events", "failures") else "kind"
-
-
-MEMBERS = {part: np.array([part_of(feature.name) == part for feature in FEATURES]) for part in PARTS}
+MEMBERS = {
+    part: np.array([feature.part == part for feature in FEATURES]) for part in PARTS
+}  # bool [features]
 
 
 class Weights(NamedTuple):
@@ -85,13 +75,13 @@ def weigh(
         return scoring.log_odds(products, np.where(taken, described, usual))
 
     brought = inference.shapley(value, len(members) + 1)  # [edges, parts + 1]
-    none, every = value(np.zeros(len(members) + 1, bool)), value(np.ones(len(members) + 1, bool))
+    without, with_all = value(np.zeros(len(members) + 1, bool)), value(np.ones(len(members) + 1, bool))
     own = _own(scoring, described) - _own(scoring, usual[None])
     names = [*PARTS.values(), GRAPH]
     return [
         Weights(
-            log_odds=float(every[edge]),
-            ordinary_log_odds=float(none[edge]),
+            log_odds=float(with_all[edge]),
+            ordinary_log_odds=float(without[edge]),
             parts={name: float(brought[edge, part]) for part, name in enumerate(names)},
             features=_strongest(own[edge], described[edge], usual),
         )
@@ -115,8 +105,8 @@ def _strongest(own: Array, described: Floats, usual: Floats) -> tuple[FeatureWei
 
 
 def _own(scoring: DayScoring, described: Floats) -> Array:
-    """What each feature's own function, line and bends, adds to the log odds, averaged over the models. float64
-    [edges, features]"""
+    """What the own function of every feature, line and bends, adds to the log odds: mean over the models.
+    float64 [edges, features]"""
     total = np.zeros(described.shape)
     for weights in scoring.model.models:
         line = inference.standardised(weights, described) * weights.arrays["linear.weight"][0]

@@ -16,7 +16,7 @@ from ueba.investigate.explain.incident import ExplainedEdge, ExplainedIncident
 from ueba.investigate.explain.weigh import ORDINARY_P, PARTS
 from ueba.text import plain
 
-YOUNG_DAYS = 14  # an entity known for less is said to be
+YOUNG_DAYS = 14  # the age of an entity that is younger is told
 WEIGHTY = 1.0  # log odds from which a rare hour or logon type has a sentence of its own
 FEW_NAMES = 3
 CHANGES = {
@@ -29,7 +29,7 @@ CHANGES = {
 
 
 def sentences(explained: ExplainedIncident, numbers: bool = False) -> list[str]:
-    """The whole explanation; what is about an edge begins with its name and a colon."""
+    """The whole explanation. A sentence about an edge begins with the edge's name and a colon."""
     found = [summary(explained, numbers)]
     for name, lines in by_edge(explained, numbers).items():
         found += [f"{name}: {line}" for line in lines]
@@ -50,14 +50,14 @@ def by_edge(
 
 def summary(explained: ExplainedIncident, numbers: bool = False, zone: dt.tzinfo = dt.UTC) -> str:
     """The incident in one sentence. zone: of the times in it"""
-    incident, edges = explained.incident, [each.edge for each in explained.edges]
+    incident, edges = explained.incident, [explained_edge.edge for explained_edge in explained.edges]
     users = list(dict.fromkeys(edge.user for edge in edges))
     first = files.aware(min(edge.first_seen for edge in edges)).astimezone(zone)
     last = files.aware(max(edge.last_seen for edge in edges)).astimezone(zone)
     score = f" (score {incident.score:.1f} nats, p {incident.p_value:.2g})" if numbers else ""
     return (
-        f"{_named(users)} made {words.counted(len(edges), 'strange edge')} between {first:%Y-%m-%d %H:%M:%S} and"
-        f" {last:%H:%M:%S} {zone}; rank {incident.rank} of {incident.day}:"
+        f"{_named(users)} made {words.counted(len(edges), 'strange edge')} between {first:%Y-%m-%d %H:%M:%S}"
+        f" and {last:%H:%M:%S} {zone}; rank {incident.rank} of {incident.day}:"
         f" {words.rarity(incident.once_in_days)}{score}."
     )
 
@@ -117,16 +117,16 @@ def _new(habit: Habit) -> str:
     )
     return (
         f"{habit.actor} {verb} {habit.partner} {again}; {young}it knew"
-        f" {words.counted(habit.partners, partner)}{strange}, and {words.percent(habit.novelty_rate)} of those it"
-        f" meets in a day are new{cohort}; on this day it met {words.counted(habit.new_today, 'new one')},"
-        f" usually {habit.new_a_day:.1f}."
+        f" {words.counted(habit.partners, partner)}{strange}, and {words.percent(habit.novelty_rate)}"
+        f" of those it meets in a day are new{cohort}; on this day it met"
+        f" {words.counted(habit.new_today, 'new one')}, usually {habit.new_a_day:.1f}."
     )
 
 
 def _rare(user: str, explanation: Explanation) -> list[str]:
     """Hours and logon types that weigh, and how much of the user's activity they usually are."""
-    hours = ", ".join(f"{each.name} h UTC is {words.percent(each.share)}" for each in explanation.hours)
-    types = ", ".join(f"{each.name} is {words.percent(each.share)}" for each in explanation.logon_types)
+    hours = ", ".join(f"{hour.name} h UTC is {words.percent(hour.share)}" for hour in explanation.hours)
+    types = ", ".join(f"{used.name} is {words.percent(used.share)}" for used in explanation.logon_types)
     return [
         f"of what {user} usually does, {shares}."
         for part, shares in (("hour", hours), ("type", types))
@@ -138,17 +138,17 @@ def usually(user: str, expected: Expected) -> str:
     """What a user does on most days."""
     found = []
     for usual, verb in ((expected.target, "reaches"), (expected.source, "acts from")):
-        names = ", ".join(f"{each.name} (on {each.share:.0%} of its days)" for each in usual)
+        names = ", ".join(f"{place.name} (on {place.share:.0%} of its days)" for place in usual)
         found += [f"{verb} {names}"] if names else []
-    hours = ", ".join(f"{each.name} h" for each in _by_hour(expected.hour))
+    hours = ", ".join(f"{hour.name} h" for hour in _by_hour(expected.hour))
     found += [f"is most active at {hours} UTC"] if hours else []
-    types = ", ".join(f"{each.name} ({each.share:.0%})" for each in expected.logon_type)
+    types = ", ".join(f"{used.name} ({used.share:.0%})" for used in expected.logon_type)
     found += [f"logs on by {types}"] if types else []
     return f"usually {user} {'; '.join(found)}."
 
 
 def _by_hour(hours: Sequence[Usual]) -> list[Usual]:
-    return sorted(hours, key=lambda each: int(each.name))
+    return sorted(hours, key=lambda hour: int(hour.name))
 
 
 def would_be_normal(changes: Sequence[Counterfactual], numbers: bool = False) -> str:
@@ -177,8 +177,8 @@ def _weighed(explanation: Explanation, numbers: bool) -> str:
     if numbers:
         weights = ", ".join(f"{name} {nats:+.1f}" for name, nats in parts if abs(nats) >= 0.05)
         return (
-            f"evidence in log odds: {weights or 'nothing'}; together {explanation.log_odds:.1f}, where an ordinary"
-            f" edge of the day has {explanation.ordinary_log_odds:.1f}."
+            f"evidence in log odds: {weights or 'nothing'}; together {explanation.log_odds:.1f}, where an"
+            f" ordinary edge of the day has {explanation.ordinary_log_odds:.1f}."
         )
     raising = [(name, nats) for name, nats in parts if nats >= 0.05]
     total = sum(nats for _, nats in raising)

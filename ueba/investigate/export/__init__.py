@@ -1,16 +1,16 @@
-"""Incidents in the forms that other tools read: one module a form, all from the same `cases`.
+"""Incidents in the forms that other tools read: one module for each form, all from the same `cases`.
 
-| form           | what it is                                              | for                                    |
-|----------------|---------------------------------------------------------|----------------------------------------|
-| ocsf           | OCSF Detection Finding (2004), JSON lines               | SIEMs and security lakes               |
-| ecs            | Elastic Common Schema alerts, JSON lines                | Elastic, OpenSearch                    |
-| csv            | a row for each edge                                     | people with a spreadsheet              |
-| timesketch     | a row for each event and for the incident, JSON lines   | timelines                              |
-| opengraph      | BloodHound OpenGraph, one JSON document                 | attack paths                           |
-| opengraph-link | a second document: our nodes to those of the directory  | to be loaded after the first           |
+| form           | what it is                                             | for                          |
+|----------------|--------------------------------------------------------|------------------------------|
+| ocsf           | OCSF Detection Finding (2004), JSON lines              | SIEMs and security lakes     |
+| ecs            | Elastic Common Schema alerts, JSON lines               | Elastic, OpenSearch          |
+| csv            | a row for each edge                                    | people with a spreadsheet    |
+| timesketch     | a row for each event and for the incident, JSON lines  | timelines                    |
+| opengraph      | BloodHound OpenGraph, one JSON document                | attack paths                 |
+| opengraph-link | a second document: our nodes to those of the directory | to be loaded after the first |
 
-What is exported again is the same again, with the same ids. Text is ASCII JSON, so that no name can break a
-line or steer a terminal. Leaves out STIX, which is for a perimeter and not for a day's incidents, see
+Another export of the same incidents is the same, with the same ids. Text is ASCII JSON, so that no name can
+break a line or steer a terminal. Leaves out STIX, which is for a perimeter and not for a day's incidents, see
 `stix`; and sending, see `webhook`.
 """
 
@@ -24,11 +24,8 @@ if TYPE_CHECKING:
     from ueba.investigate.export.cases import Case
 
 FORMATS = ("ocsf", "ecs", "csv", "timesketch", "opengraph", "opengraph-link")
-EVENTS: dict[str, int | None] = {
-    "ocsf": 100,
-    "ecs": 100,
-    "timesketch": None,
-}  # of an edge that are told of; None is all, else none
+# Events of an edge that a form has: the first ones; None is all. The other forms have no events.
+EVENTS: dict[str, int | None] = {"ocsf": 100, "ecs": 100, "timesketch": None}
 
 
 def text(form: str, cases: Sequence[Case]) -> str:

@@ -1,9 +1,8 @@
-"""A case: an incident with its edges, the events behind them, and what was said of it. And what all forms
-say of one alike.
+"""A case: an incident with its edges, their events and its verdict; and what all export forms have in common.
 
 Risk is 0 to 100, `100 (1 - exp(-score / 20))` of an incident's score in nats, so that it grows with the
-score and never gets to the end of the scale. Severity follows it: below 50 (13.9 nats) Low, below 75 (27.7
-nats) Medium, from there on High. Nothing is Critical: that is for a person to say.
+score and never reaches 100. Severity follows it: below 50 (13.9 nats) Low, below 75 (27.7
+nats) Medium, above that High. Nothing is Critical: a person decides that.
 
 A technique of ATT&CK is named where an edge shows it, and only then: a remote desktop logon, or many
 attempts that mostly failed. That an account reached something new is no evidence of one. Leaves out what no
@@ -39,7 +38,9 @@ from ueba.workspace import Workspace
 
 LEVELS = ((50.0, "Low"), (75.0, "Medium"), (math.inf, "High"))  # of risk, below
 NATS = 20.0  # of score, after which risk has covered 63 % of its scale
-ATTEMPTS = 5  # failures of an edge that are no mistyping; accounts that failed from one machine that are not one person's
+# So many failures of an edge are no mistyping, and so many accounts that failed from one machine are not
+# those of one person.
+ATTEMPTS = 5
 VERDICT_FIELDS = ("verdict", "reason", "who", "entered", "expires")  # that are exported
 EDGE_FIELDS = (
     "user",
@@ -76,7 +77,7 @@ SPRAYING = Technique(
 
 @dataclass(frozen=True)
 class CaseEdge:
-    """A scored edge and what was worked out about it, if it was."""
+    """A scored edge with its explanation, if it has one."""
 
     edge: ScoredEdge
     explanation: Explanation | None = None
@@ -104,7 +105,7 @@ class CaseEdge:
         return would_be_normal(self.explanation.counterfactuals) if self.explanation else None
 
     def fields(self) -> dict[str, Any]:
-        """The columns EDGE_FIELDS, JSON values only, without those that are not known."""
+        """The columns EDGE_FIELDS, JSON values only, without those that are None."""
         found = {
             **{name: getattr(self.edge, name, None) for name in EDGE_FIELDS},
             "logon_types": list(self.edge.logon_types),
@@ -116,8 +117,13 @@ class CaseEdge:
 
 @dataclass(frozen=True)
 class Case:
-    """edges: strangest first; events: of the edges, by time, as `raw.events` has them, as far as they were asked for
-    and the lake still has them; found: when the day was scored; verdict: the last on the incident."""
+    """An incident for export.
+
+    edges:   strangest first
+    events:  of the edges, by time, as `raw.events` has them; those that were asked for and are in the lake
+    found:   when the day was scored
+    verdict: the last on the incident
+    """
 
     incident: Incident
     edges: list[CaseEdge]
@@ -157,8 +163,9 @@ class Case:
 def cases(
     workspace: Workspace, incidents: Sequence[Incident], most_events: int | None = None
 ) -> Iterator[Case]:
-    """The cases of incidents, in their order; those of a day stand together. most_events: of each edge, the
-    first so many"""
+    """The cases of incidents, in their order; those of a day must stand together.
+
+    most_events: of an edge, the first ones; None is all"""
     verdicts = log.read(workspace.root).by_incident
     for day, group in groupby(incidents, key=lambda incident: incident.day):
         chosen = list(group)
@@ -180,7 +187,7 @@ def _by_time(events: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     return sorted(timed, key=lambda event: (event["time"], event["path"] or "", event["line"] or 0))
 
 
-# --- what all forms say alike -------------------------------------------------------------------------------
+# --- common to all forms ------------------------------------------------------------------------------------
 
 
 def risk(case: Case) -> float:
@@ -221,13 +228,13 @@ def edge_of(event: Mapping[str, Any]) -> Edge:
 
 
 def event_id(event: dict[str, Any]) -> str:
-    """What the log calls the event, else the place of its record."""
+    """The id that the log gives the event, else the place of its record."""
     return str(event["event_id"] or f"{event['path']}:{event['line']}")
 
 
 def techniques(case: Case) -> list[Technique]:
-    """Those that an edge shows."""
-    edges = [each.edge for each in case.edges]
+    """The techniques that edges of a case show."""
+    edges = [case_edge.edge for case_edge in case.edges]
     failed = [edge for edge in edges if edge.failures and 2 * edge.failures >= edge.count]
     sources = [edge.source for edge in failed if edge.source is not None]
     accounts = {source: {edge.user for edge in failed if edge.source == source} for source in sources}
@@ -255,22 +262,22 @@ def address(name: str | None) -> str | None:
 
 def addresses(case: Case) -> list[str]:
     """IP addresses of machines: those without another name, and those that the events have."""
-    named = [each.edge.source for each in case.edges]
-    named += [each.edge.target for each in case.edges if each.edge.target_kind == "machine"]
+    names = [case_edge.edge.source for case_edge in case.edges]
+    names += [edge.edge.target for edge in case.edges if edge.edge.target_kind == "machine"]
     of_events = [event[end] for event in case.events for end in ("source_ip", "target_ip")]
-    return sorted({found for name in (*named, *of_events) if (found := address(name))})
+    return sorted({found for name in (*names, *of_events) if (found := address(name))})
 
 
 def hosts(case: Case) -> list[str]:
     """Names of machines, which are not addresses."""
-    named = {each.edge.source for each in case.edges}
-    named |= {each.edge.target for each in case.edges if each.edge.target_kind == "machine"}
-    return sorted(name for name in named if name is not None and not address(name))
+    names = {case_edge.edge.source for case_edge in case.edges}
+    names |= {edge.edge.target for edge in case.edges if edge.edge.target_kind == "machine"}
+    return sorted(name for name in names if name is not None and not address(name))
 
 
 def users(case: Case) -> list[str]:
     """Accounts, the strangest edge's first."""
-    return list(dict.fromkeys(each.edge.user for each in case.edges))
+    return list(dict.fromkeys(case_edge.edge.user for case_edge in case.edges))
 
 
 def iso(time: dt.datetime) -> str:
@@ -279,7 +286,7 @@ def iso(time: dt.datetime) -> str:
 
 
 def incident_fields(case: Case) -> dict[str, Any]:
-    """What every form says of an incident in numbers, JSON values only."""
+    """The numbers of an incident that every form has, JSON values only."""
     incident = case.incident
     return {
         "day": incident.day.isoformat(),

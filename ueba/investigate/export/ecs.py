@@ -22,30 +22,14 @@ SEVERITIES = {"Low": 21, "Medium": 47, "High": 73}  # as Elastic's own rules cou
 
 def alert(case: Case) -> dict[str, Any]:
     """The alert document of a case."""
-    edge, risk = case.strangest.edge, cases.risk(case)
+    edge = case.strangest.edge
     name, domain = cases.account(edge.user)
     document = {
         "@timestamp": cases.iso(case.found),
         "ecs": {"version": VERSION},
         "message": cases.message(case),
         "tags": ["ueba"],
-        "event": {
-            "kind": "alert",
-            "category": ["authentication"],
-            "type": ["info"],
-            "module": "ueba",
-            "dataset": "ueba.incident",
-            "provider": "ueba",
-            "id": case.id,
-            "action": "unusual-access",
-            "reason": case.strangest.reasons[0],
-            "created": cases.iso(case.found),
-            "start": cases.iso(case.first),
-            "end": cases.iso(case.last),
-            "severity": SEVERITIES[cases.severity(case)],
-            "risk_score": case.incident.score,
-            "risk_score_norm": risk,
-        },
+        "event": _event(case),
         "rule": {
             "id": "ueba.incident",
             "name": "Unusual access",
@@ -66,6 +50,27 @@ def alert(case: Case) -> dict[str, Any]:
     return document | ({"threat": threat} if threat else {})
 
 
+def _event(case: Case) -> dict[str, Any]:
+    """What happened, when, and how severe it is."""
+    return {
+        "kind": "alert",
+        "category": ["authentication"],
+        "type": ["info"],
+        "module": "ueba",
+        "dataset": "ueba.incident",
+        "provider": "ueba",
+        "id": case.id,
+        "action": "unusual-access",
+        "reason": case.strangest.reasons[0],
+        "created": cases.iso(case.found),
+        "start": cases.iso(case.first),
+        "end": cases.iso(case.last),
+        "severity": SEVERITIES[cases.severity(case)],
+        "risk_score": case.incident.score,
+        "risk_score_norm": cases.risk(case),
+    }
+
+
 def _end(name: str) -> dict[str, Any]:
     """An address as it is, and again as what it is."""
     ip = cases.address(name)
@@ -84,9 +89,12 @@ def _threat(case: Case) -> dict[str, Any]:
     if not shown:
         return {}
     parts = [technique.part for technique in shown if technique.part]
-    named = {"tactic": [each.tactic for each in shown], "technique": [each.technique for each in shown]}
+    pairs = {
+        "tactic": [technique.tactic for technique in shown],
+        "technique": [technique.technique for technique in shown],
+    }
     threat: dict[str, Any] = {"framework": "MITRE ATT&CK"} | {
-        key: _listed(pairs) for key, pairs in named.items()
+        key: _listed(ids_and_names) for key, ids_and_names in pairs.items()
     }
     if parts:
         threat["technique"]["subtechnique"] = _listed(parts)

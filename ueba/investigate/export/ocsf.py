@@ -48,7 +48,7 @@ ATTACK_VERSION = "16.1"
 MOST_EVENTS, MOST_EDGES = (
     100,
     50,
-)  # that a finding tells of, the first and the strangest; it says how many there are
+)  # of a finding: the first events, the strangest edges; totals are beside them
 
 
 def finding(case: Case) -> dict[str, Any]:
@@ -91,8 +91,7 @@ def _ms(time: dt.datetime) -> int:
 
 
 def _status(case: Case) -> tuple[int, str]:
-    """What was called true is work to be done, and what was called harmless, or is hidden by rules, is
-    none."""
+    """An incident judged true is in progress; one judged harmless or hidden by rules is suppressed."""
     if case.verdict is not None:
         return (2, "In Progress") if case.verdict.verdict == "true" else (3, "Suppressed")
     return (3, "Suppressed") if case.incident.hidden_by else (1, "New")
@@ -143,13 +142,13 @@ def _related(event: dict[str, Any]) -> dict[str, Any]:
 
 
 def _analyses(case: Case) -> list[dict[str, Any]]:
-    """One for each account."""
+    """An analysis for every account."""
     anomalies: dict[str, list[dict[str, Any]]] = {}
     expected: dict[str, Expected] = {}
-    for each in case.edges[:MOST_EDGES]:
-        user = each.edge.user
-        anomalies.setdefault(user, []).extend(_anomalies(each))
-        expected[user] = expected.get(user) or each.expected
+    for edge in case.edges[:MOST_EDGES]:
+        user = edge.edge.user
+        anomalies.setdefault(user, []).extend(_anomalies(edge))
+        expected[user] = expected.get(user) or edge.expected
     return [
         {"analysis_targets": [{"name": user, "type": "User Account"}], "anomalies": found}
         | ({"baselines": baselines} if (baselines := _baselines(expected[user])) else {})
@@ -171,10 +170,10 @@ def _baselines(expected: Expected) -> list[dict[str, Any]]:
     ]
 
 
-def _anomalies(each: CaseEdge) -> list[dict[str, Any]]:
-    """One for each pair that was never seen; if there is none, one for the edge."""
-    edge = each.edge
-    span = {"start_time": _ms(each.first_seen), "end_time": _ms(each.last_seen)}
+def _anomalies(case_edge: CaseEdge) -> list[dict[str, Any]]:
+    """An anomaly for every pair that was never seen; if there is none, one for the edge."""
+    edge = case_edge.edge
+    span = {"start_time": _ms(case_edge.first_seen), "end_time": _ms(case_edge.last_seen)}
     unseen = [
         (f"{reason.relation.replace('_', ' -> ')} access", f"{reason.actor} -> {reason.partner}", "UNSEEN")
         for reason in edge.reasons
@@ -194,14 +193,15 @@ def _anomalies(each: CaseEdge) -> list[dict[str, Any]]:
 
 
 def _evidences(case: Case) -> list[dict[str, Any]]:
-    """One for each edge."""
-    ids: dict[Edge, dict[str, str]] = {}  # what the events of an edge say of its ends
+    """An evidence for every edge."""
+    ids: dict[Edge, dict[str, str]] = {}  # account id and addresses in the events of an edge
     for event in case.events:
-        known = ids.setdefault(cases.edge_of(event), {})
+        of_edge = ids.setdefault(cases.edge_of(event), {})
         for name in ("user_id", "source_ip", "target_ip"):
             if event[name]:
-                known.setdefault(name, event[name])
-    return [_evidence(case, each.edge.edge, ids.get(each.edge.edge, {})) for each in case.edges[:MOST_EDGES]]
+                of_edge.setdefault(name, event[name])
+    edges = [case_edge.edge.edge for case_edge in case.edges[:MOST_EDGES]]
+    return [_evidence(case, edge, ids.get(edge, {})) for edge in edges]
 
 
 def _evidence(case: Case, edge: Edge, ids: Mapping[str, str]) -> dict[str, Any]:
@@ -230,10 +230,10 @@ def _endpoint(name: str, known_address: str | None) -> dict[str, Any]:
 
 def _observables(case: Case) -> list[dict[str, Any]]:
     """What a SIEM searches by, each once, and where in the evidences it stands."""
-    sources = {each.edge.source for each in case.edges} | {
+    sources = {edge.edge.source for edge in case.edges} | {
         cases.address(event["source_ip"]) for event in case.events
     }
-    resources = sorted({each.edge.target for each in case.edges if each.edge.target_kind != "machine"})
+    resources = sorted({edge.edge.target for edge in case.edges if edge.edge.target_kind != "machine"})
 
     def end(name: str) -> str:
         return "evidences.src_endpoint" if name in sources else "evidences.dst_endpoint"
@@ -256,18 +256,18 @@ def _unmapped(case: Case) -> dict[str, Any]:
         **cases.incident_fields(case),
         "model": msgspec.to_builtins(case.incident.model),
         "edges_total": len(case.edges),
-        "edges": [_edge(case, each) for each in case.edges[:MOST_EDGES]],
+        "edges": [_edge(case, edge) for edge in case.edges[:MOST_EDGES]],
         **case.verdict_fields,
     }
 
 
-def _edge(case: Case, each: CaseEdge) -> dict[str, Any]:
-    edge = each.edge
+def _edge(case: Case, case_edge: CaseEdge) -> dict[str, Any]:
+    edge = case_edge.edge
     fields = {
         "uid": cases.edge_id(case, edge.edge),
         **{name: getattr(edge, name) for name in NUMBERS},
         "logon_types": list(edge.logon_types),
         "reasons": words.reasons_json(edge.reasons),
-        "would_be_normal": each.would_be_normal,
+        "would_be_normal": case_edge.would_be_normal,
     }
     return {name: value for name, value in fields.items() if value is not None}

@@ -33,10 +33,10 @@ KINDS = {
 Entity = tuple[str, str]  # kind and name
 
 
-def graph(some: Sequence[Case]) -> dict[str, Any]:
+def graph(exported: Sequence[Case]) -> dict[str, Any]:
     """The first document: every node has an edge."""
     edges: dict[tuple[str, Entity, Entity], list[tuple[Case, CaseEdge]]] = {}
-    for case in some:
+    for case in exported:
         for edge in case.edges:
             user, target = ("user", edge.edge.user), (edge.edge.target_kind, edge.edge.target)
             source = user if edge.edge.source is None else ("machine", edge.edge.source)
@@ -48,7 +48,7 @@ def graph(some: Sequence[Case]) -> dict[str, Any]:
             for kind, start, end in (*steps, *involved):
                 if start != end:  # an unknown source, a logon at the machine itself
                     edges.setdefault((kind, start, end), []).append((case, edge))
-    by_id = {case.id: case for case in some}
+    by_id = {case.id: case for case in exported}
     entities = dict.fromkeys(entity for _, start, end in edges for entity in (start, end))
     return {
         "metadata": {"source_kind": SOURCE_KIND},
@@ -59,11 +59,11 @@ def graph(some: Sequence[Case]) -> dict[str, Any]:
     }
 
 
-def links(some: Sequence[Case]) -> dict[str, Any]:
+def links(exported: Sequence[Case]) -> dict[str, Any]:
     """The second document: our nodes to those of Active Directory, where a name leaves no doubt."""
     ends: list[tuple[str, str | None]] = [
         entity
-        for case in some
+        for case in exported
         for edge in case.edges
         for entity in (
             ("user", edge.edge.user),

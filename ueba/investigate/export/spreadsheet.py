@@ -32,12 +32,12 @@ COLUMNS = (
 )
 
 
-def text(some: Sequence[Case]) -> str:
+def text(exported: Sequence[Case]) -> str:
     """A header and the rows."""
     file = io.StringIO()
     writer = csv.writer(file, quoting=csv.QUOTE_NONNUMERIC, lineterminator="\n")
     writer.writerow(COLUMNS)
-    writer.writerows([_cell(value) for value in _row(case, edge)] for case in some for edge in case.edges)
+    writer.writerows([_cell(value) for value in _row(case, edge)] for case in exported for edge in case.edges)
     return file.getvalue()
 
 

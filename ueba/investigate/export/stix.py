@@ -31,15 +31,14 @@ MEANT = {
 
 def perimeter(found: Perimeter) -> dict[str, Any]:
     """A bundle."""
-    since, until = found.since, found.until
-    made = _time(until)
+    created = _time(found.until)
     producer = _object("identity", "ueba", FIRST, name="ueba", identity_class="system")
     objects: dict[str, dict[str, Any]] = {}
     classes: dict[str, dict[str, None]] = {}
     ids: dict[tuple[str, str], str] = {}  # by kind and name
 
     def add(kind: str, name: str) -> str:
-        entity = _entity(kind, name, made, producer["id"])
+        entity = _entity(kind, name, created, producer["id"])
         objects[entity["id"]] = entity
         return ids.setdefault((kind, name), entity["id"])
 
@@ -50,21 +49,9 @@ def perimeter(found: Perimeter) -> dict[str, Any]:
         classes.setdefault(row.certainty, {})[end] = None
         start = ids.get(row.start) or add(*row.start)
         if start != end:
-            relationship = _step(row, start, end, made, producer["id"])
+            relationship = _step(row, start, end, created, producer["id"])
             objects[relationship["id"]] = relationship
-    groups = [
-        _object(
-            "grouping",
-            json.dumps([name, sorted(members), _time(since), made]),
-            made,
-            created_by_ref=producer["id"],
-            name=f"perimeter: {name}",
-            description=f"{MEANT.get(name, name)}, {_time(since)} to {made}",
-            context="suspicious-activity",
-            object_refs=list(members),
-        )
-        for name, members in classes.items()
-    ]
+    groups = [_group(found, name, [*members], created, producer["id"]) for name, members in classes.items()]
     everything = [producer, *objects.values(), *groups]
     return {
         "type": "bundle",
@@ -73,16 +60,31 @@ def perimeter(found: Perimeter) -> dict[str, Any]:
     }
 
 
-def _step(row: ReachedEntity, start: str, end: str, made: str, by: str) -> dict[str, Any]:
+def _group(found: Perimeter, name: str, members: list[str], created: str, by: str) -> dict[str, Any]:
+    """The entities of one class of certainty."""
+    since = _time(found.since)
+    return _object(
+        "grouping",
+        json.dumps([name, sorted(members), since, created]),
+        created,
+        created_by_ref=by,
+        name=f"perimeter: {name}",
+        description=f"{MEANT.get(name, name)}, {since} to {created}",
+        context="suspicious-activity",
+        object_refs=members,
+    )
+
+
+def _step(row: ReachedEntity, start: str, end: str, created: str, by: str) -> dict[str, Any]:
     """How the perimeter grew: from one entity to the next, when, and by which account."""
     at = {"start_time": _time(row.at)}
-    said = plain(f"{row.start.name} to {row.entity.name} as {row.via_user}")
+    description = plain(f"{row.start.name} to {row.entity.name} as {row.via_user}")
     ends = {"relationship_type": "related-to", "source_ref": start, "target_ref": end}
     about = json.dumps([start, end, row.via_user, at])
-    return _object("relationship", about, made, created_by_ref=by, **ends, description=said, **at)
+    return _object("relationship", about, created, created_by_ref=by, **ends, description=description, **at)
 
 
-def _entity(kind: str, name: str, made: str, by: str) -> dict[str, Any]:
+def _entity(kind: str, name: str, created: str, by: str) -> dict[str, Any]:
     ip = address(name)
     if kind == "user":
         return _observable("user-account", user_id=name, account_login=name)
@@ -92,7 +94,7 @@ def _entity(kind: str, name: str, made: str, by: str) -> dict[str, Any]:
         "created_by_ref": by,
         "name": name,
         "description": kind,
-        "modified": made,
+        "modified": created,
     }  # the same whatever the perimeter
     return _object("infrastructure", json.dumps([kind, name]), FIRST, **about)
 
@@ -107,9 +109,16 @@ def _observable(kind: str, **content: str) -> dict[str, Any]:
     }
 
 
-def _object(kind: str, about: str, made: str, **content: Any) -> dict[str, Any]:
-    uid = f"{kind}--{uuid.uuid5(OURS, f'{kind} {made} {about}')}"
-    return {"type": kind, "spec_version": "2.1", "id": uid, "created": made, "modified": made, **content}
+def _object(kind: str, about: str, created: str, **content: Any) -> dict[str, Any]:
+    uid = f"{kind}--{uuid.uuid5(OURS, f'{kind} {created} {about}')}"
+    return {
+        "type": kind,
+        "spec_version": "2.1",
+        "id": uid,
+        "created": created,
+        "modified": created,
+        **content,
+    }
 
 
 def _time(time: dt.datetime) -> str:

@@ -64,7 +64,7 @@ def rows(case: Case) -> Iterator[dict[str, Any]]:
         "risk": cases.risk(case),
         "p_value": case.incident.p_value,
     }
-    edges = {each.edge.edge: each for each in case.edges}
+    edges = {case_edge.edge.edge: case_edge for case_edge in case.edges}
     for event in case.events:
         edge = edges[cases.edge_of(event)]
         what = f"{event['user']} from {event['source'] or words.UNKNOWN_SOURCE} to {event['target']}"

@@ -72,7 +72,8 @@ def checked(url: str, token: str | None) -> str:
         raise UsageError("--webhook: give an address that begins with https:// or http://")
     if "@" in parts.netloc:
         raise UsageError(
-            f"--webhook: leave name and password out of the address; set {TOKEN}, it is sent as a bearer token"
+            f"--webhook: leave name and password out of the address; set {TOKEN}, which is sent as a bearer"
+            " token"
         )
     if token is not None and not (token.isascii() and token.isprintable() and " " not in token):
         raise UsageError(f"{TOKEN}: holds a character that no header can carry (a line break or a blank?)")
@@ -80,7 +81,7 @@ def checked(url: str, token: str | None) -> str:
 
 
 def _post(opener: urllib.request.OpenerDirector, request: urllib.request.Request) -> str | None:
-    """None if it was taken, else what the receiver said last."""
+    """None if it was accepted, else the last answer of the receiver."""
     for wait in (*WAITS_S, None):
         try:
             with opener.open(request, timeout=TIMEOUT_S):
@@ -101,11 +102,11 @@ def _post(opener: urllib.request.OpenerDirector, request: urllib.request.Request
     return f"{problem}, {len(WAITS_S) + 1} times"
 
 
-def _asked(said: str, otherwise: float) -> float:
-    """Seconds to wait by a Retry-After, which tells seconds or a date (RFC 9110)."""
-    if said.isdecimal():
-        return float(said)
+def _asked(header: str, otherwise: float) -> float:
+    """Seconds to wait by a Retry-After header, which has seconds or a date (RFC 9110)."""
+    if header.isdecimal():
+        return float(header)
     try:
-        return max((email.utils.parsedate_to_datetime(said) - dt.datetime.now(dt.UTC)).total_seconds(), 0.0)
+        return max((email.utils.parsedate_to_datetime(header) - dt.datetime.now(dt.UTC)).total_seconds(), 0.0)
     except (TypeError, ValueError):
         return otherwise

@@ -73,7 +73,7 @@ def draw_up(
 
 def _anonymous(identities: Sequence[Identity]) -> set[str]:
     """The accounts that the lake knows as anonymous, whatever their names."""
-    return {each.name for each in identities if each.account_kind == "anonymous"}
+    return {identity.name for identity in identities if identity.account_kind == "anonymous"}
 
 
 def _beginnings(log: Log, origins: Sequence[Entity], since: dt.datetime) -> tuple[Ints, Ints]:

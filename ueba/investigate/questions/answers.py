@@ -92,7 +92,7 @@ def index_of(store: Store, identities: Sequence[Identity] = ()) -> EntityIndex:
 def unknown_incident(store: Store, question: Question, parameters: Mapping[str, Any]) -> str | None:
     """For an empty answer: the message that no incident's id begins as a parameter says, with close ids; None
     if one does, or no parameter is an incident."""
-    written = next((parameters[each.name] for each in question.parameters if each.type == "incident"), None)
+    written = next((parameters[one.name] for one in question.parameters if one.type == "incident"), None)
     if written is None:
         return None
     found = store.query("MATCH (i:Incident) RETURN i.id AS id", limit=_EVERY_NAME)

@@ -1,0 +1,150 @@
+"""The page: its facts, and how `report.html` beside this file is filled with them.
+
+Names from logs are shown and never obeyed: every string goes through `text.plain` and Jinja's escaping. The
+same workspace gives the same bytes.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+from pathlib import Path
+
+import jinja2
+import pandas as pd
+from markupsafe import Markup
+
+from ueba import __version__, findings, words
+from ueba.config import Config
+from ueba.contracts.incident import Incident
+from ueba.contracts.scored import edges as scored_edges_of
+from ueba.detect.score.detector import Detector
+from ueba.investigate.explain import kept
+from ueba.investigate.report import days, trust
+from ueba.investigate.report.days import DayNumbers, Recurring
+from ueba.investigate.report.incidents import IncidentFacts, Mark, at, incident_facts, marks
+from ueba.investigate.report.trust import HeldOutDay, IngestHealth, LevelFacts, ModelView
+from ueba.text import plain, shortened
+from ueba.triage import log
+from ueba.triage.log import Log
+from ueba.workspace import Workspace
+
+DAYS = 14  # scored days that a day is seen among
+
+
+@dataclass(frozen=True)
+class ReportFacts:
+    """All that the page says.
+
+    is_last:      whether no later day was scored
+    trend:        the day, last, and the scored days before it; compared: a sentence on it
+    hidden:       incidents that rules hide
+    with_verdict, going_on: incidents that have a verdict, and that go on from the days before
+    scale:        the highest score of the trend, where bars are full
+    others:       strange edges in no incident
+    """
+
+    day: dt.date
+    is_last: bool
+    version: str
+    trend: list[DayNumbers]
+    compared: str
+    incidents: list[IncidentFacts]
+    hidden: int
+    others: list[Mark]
+    recurring: list[Recurring]
+    levels: list[LevelFacts]
+    held_out: list[HeldOutDay]
+    ingest: IngestHealth
+    model: ModelView
+
+    @property
+    def today(self) -> DayNumbers:
+        return self.trend[-1]
+
+    @property
+    def with_verdict(self) -> int:
+        return sum(bool(incident.verdict) for incident in self.incidents)
+
+    @property
+    def going_on(self) -> int:
+        return sum(incident.goes_on for incident in self.incidents)
+
+    @property
+    def scale(self) -> float:
+        return max(day.worst for day in self.trend) or 1
+
+
+def page(workspace: Workspace, day: dt.date, config: Config) -> str:
+    """The report of a scored day. Raises WorkspaceError if it was not scored."""
+    findings.check_scored(workspace.findings, day)
+    return render(facts(workspace, day, config))
+
+
+def render(report: ReportFacts) -> str:
+    """The page. A string is markup only if it is a Markup."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=lambda value: (
+            plain(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+        ),
+    )
+    environment.filters |= {
+        "once_in": words.once_in,
+        "rarity": words.rarity,
+        "sentence": words.sentence,
+        "shortened": shortened,
+        "at": at,
+    }
+    derived = {name: getattr(report, name) for name in ("today", "with_verdict", "going_on", "scale")}
+    return environment.get_template("report.html").render(vars(report) | derived)
+
+
+def facts(workspace: Workspace, day: dt.date, config: Config) -> ReportFacts:
+    """What is stored of a day and of the scored days before it."""
+    chosen = [scored for scored in findings.scored_days(workspace.findings) if scored <= day][-DAYS:]
+    verdicts = log.read(workspace.root)
+    found = {scored: findings.load(workspace.findings, scored) for scored in chosen}
+    reported = {scored: of_day.reported(verdicts.words) for scored, of_day in found.items()}
+    tables = {scored: of_day.edges for scored, of_day in reported.items()}
+    sizes = days.scored_edges(workspace, chosen[0], day)
+    trend = [
+        days.numbers(scored, of_day.edges, of_day.incidents, sizes) for scored, of_day in reported.items()
+    ]
+    model = Detector.load(workspace.model) if workspace.model.exists() else None
+    return ReportFacts(
+        day=day,
+        is_last=day == findings.last_scored(workspace.findings),
+        version=__version__,
+        trend=trend,
+        compared=days.compared(trend),
+        incidents=_incidents(workspace, reported[day], verdicts),
+        hidden=len(found[day].incidents) - len(reported[day].incidents),
+        others=_in_no_incident(tables[day]),
+        recurring=days.recurring(tables),
+        levels=[
+            trust.level_facts(level, trend, tables, config.incidents.candidates) for level in trust.LEVELS
+        ],
+        held_out=trust.held_out(model) if model else [],
+        ingest=trust.ingest_health(workspace, day, config),
+        model=trust.model_view(workspace, day, reported[day], model, config),
+    )
+
+
+def _incidents(workspace: Workspace, found: findings.Findings, verdicts: Log) -> list[IncidentFacts]:
+    explained = kept.load(workspace.findings, found.day)
+
+    def of(incident: Incident) -> IncidentFacts:
+        verdict = verdicts.by_incident.get(incident.id)
+        return incident_facts(incident, found.edges_of(incident), verdict, explained.get(incident.id, ()))
+
+    return [of(incident) for incident in found.incidents]
+
+
+def _in_no_incident(edges: pd.DataFrame) -> list[Mark]:
+    """The strange edges of a day that are in no incident."""
+    return marks(scored_edges_of(edges[edges["incident"].isna() & (edges["p_value"] <= days.STRANGE_P)]))
