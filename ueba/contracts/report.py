@@ -1,7 +1,7 @@
 """An ingest report: what became of the records of one file.
 
-Part of the manifest of a batch and of `runs/<time>-ingest.json`, and printed by `ueba ingest --format json`. Leaves
-out totals over files; those are `ueba.ingest.report`.
+Part of the manifest of a batch and of `runs/<time>-ingest.json`, and printed by `ueba ingest --format json`.
+Leaves out totals over files; those are `ueba.ingest.report`.
 """
 
 from __future__ import annotations

@@ -5,9 +5,9 @@
 
 A logon is at the machine itself: these data sets have no remote logons, count screen unlocks as logons, and
 record no failures. The domain before the user (`DTAA/`) is in some releases only. Times have no zone:
-`--log-timezone` sets it. Leaves out device.csv, file.csv, http.csv and email.csv, which reach no other machine,
-and people (LDAP, psychometric.csv). Format: J. Glasser, B. Lindauer (2013), "Bridging the Gap: A Pragmatic
-Approach to Generating Insider Threat Data", and the readme.txt of each release,
+`--log-timezone` sets it. Leaves out device.csv, file.csv, http.csv and email.csv, which reach no other
+machine, and people (LDAP, psychometric.csv). Format: J. Glasser, B. Lindauer (2013), "Bridging the Gap: A
+Pragmatic Approach to Generating Insider Threat Data", and the readme.txt of each release,
 https://doi.org/10.1184/R1/12841247.
 """
 

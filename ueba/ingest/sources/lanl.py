@@ -4,8 +4,8 @@ for unknown.
     seconds, source user@domain, destination user@domain, source computer, destination computer,
     authentication type, logon type, orientation, Success|Fail
 
-Seconds count from an epoch that the data set does not disclose; `--log-epoch` sets one. The user is the account
-that was logged on (field 3); the account that logged it on (field 2) is the actor. Quotes are plain
+Seconds count from an epoch that the data set does not disclose; `--log-epoch` sets one. The user is the
+account that was logged on (field 3); the account that logged it on (field 2) is the actor. Quotes are plain
 characters. Names are canonical and are not changed. Leaves out LogOff, AuthMap, ScreenLock and ScreenUnlock:
 such records are dropped. Format: A. D. Kent (2015), "Comprehensive, Multi-source Cyber-security Events",
 https://csr.lanl.gov/data/cyber1/.
