@@ -15,7 +15,8 @@ from graphdb.schema import Node, Relationship, Schema, check_names
 def constraints(schema: Schema) -> list[str]:
     """A uniqueness constraint on each node's key, which also is the index that loading looks nodes up by."""
     return [
-        f"CREATE CONSTRAINT {node.label.lower()}_key IF NOT EXISTS FOR (n:{node.label}) REQUIRE n.{node.key} IS UNIQUE"
+        f"CREATE CONSTRAINT {node.label.lower()}_key IF NOT EXISTS FOR (n:{node.label}) REQUIRE"
+        f" n.{node.key} IS UNIQUE"
         for node in schema.nodes
     ]
 
@@ -37,9 +38,13 @@ def vector_index(node: Node, name: str, dimensions: int) -> str:
     """An index that finds the nodes whose vectors point the same way, by the vectors as they are: Neo4j
     would round them."""
     check_names(name)
-    settings = f"`vector.dimensions`: {dimensions:d}, `vector.similarity_function`: 'cosine', `vector.quantization.enabled`: false"
+    settings = (
+        f"`vector.dimensions`: {dimensions:d}, `vector.similarity_function`: 'cosine',"
+        " `vector.quantization.enabled`: false"
+    )
     return (
-        f"CREATE VECTOR INDEX {vector_index_name(node, name)} IF NOT EXISTS FOR (n:{node.label}) ON (n.{name})"
+        f"CREATE VECTOR INDEX {vector_index_name(node, name)} IF NOT EXISTS FOR (n:{node.label})"
+        f" ON (n.{name})"
         f" OPTIONS {{indexConfig: {{{settings}}}}}"
     )
 
@@ -94,7 +99,8 @@ def _relationships(
     start, end = relationship.start, relationship.end
     identity = ", ".join(f"{name}: row.{name}" for name in relationship.identity)
     return (
-        f"UNWIND $rows AS row MATCH (a:{start.label} {{{start.key}: row.start}}) MATCH (b:{end.label} {{{end.key}: row.end}})"
+        f"UNWIND $rows AS row MATCH (a:{start.label} {{{start.key}: row.start}}) MATCH"
+        f" (b:{end.label} {{{end.key}: row.end}})"
         f" {verb} (a)-[r:{relationship.type}{f' {{{identity}}}' if identity else ''}]->(b)"
         f"{_set('r', tuple(name for name in properties if name not in relationship.identity), times)}"
     )
@@ -127,12 +133,18 @@ def forget(kind: str, name: str, properties: tuple[str, ...]) -> str:
 
 def delete_relationships(kind: str, name: str) -> str:
     """Relationships whose property is below `$before`, at most `$limit` of them. Returns how many went."""
-    return f"MATCH ()-[r:{kind}]->() WHERE r.{name} < $before WITH r LIMIT $limit DELETE r RETURN count(*) AS deleted"
+    return (
+        f"MATCH ()-[r:{kind}]->() WHERE r.{name} < $before WITH r LIMIT $limit DELETE r RETURN"
+        " count(*) AS deleted"
+    )
 
 
 def delete_relationships_of(kind: str, name: str) -> str:
     """Relationships whose property equals `$value`, at most `$limit` of them. Returns how many went."""
-    return f"MATCH ()-[r:{kind}]->() WHERE r.{name} = $value WITH r LIMIT $limit DELETE r RETURN count(*) AS deleted"
+    return (
+        f"MATCH ()-[r:{kind}]->() WHERE r.{name} = $value WITH r LIMIT $limit DELETE r RETURN"
+        " count(*) AS deleted"
+    )
 
 
 def delete_all_relationships(kind: str) -> str:
@@ -143,20 +155,29 @@ def delete_all_relationships(kind: str) -> str:
 def delete_nodes_below(node: Node, name: str) -> str:
     """Nodes whose property is below `$before` with their relationships, at most `$limit` of them. Returns
     how many went."""
-    return f"MATCH (n:{node.label}) WHERE n.{name} < $before WITH n LIMIT $limit DETACH DELETE n RETURN count(*) AS deleted"
+    return (
+        f"MATCH (n:{node.label}) WHERE n.{name} < $before WITH n LIMIT $limit DETACH DELETE n RETURN"
+        " count(*) AS deleted"
+    )
 
 
 def delete_nodes(node: Node, name: str) -> str:
     """Nodes whose property equals `$value` with their relationships, at most `$limit` of them. Returns how
     many went."""
-    return f"MATCH (n:{node.label}) WHERE n.{name} = $value WITH n LIMIT $limit DETACH DELETE n RETURN count(*) AS deleted"
+    return (
+        f"MATCH (n:{node.label}) WHERE n.{name} = $value WITH n LIMIT $limit DETACH DELETE n RETURN"
+        " count(*) AS deleted"
+    )
 
 
 def delete_lonely(node: Node, kinds: tuple[str, ...]) -> str:
     """Nodes without a relationship of some types, with those they have, at most `$limit` nodes. Returns how
     many went."""
     kept = f"(n)-[:{'|'.join(kinds)}]-()"
-    return f"MATCH (n:{node.label}) WHERE NOT {kept} WITH n LIMIT $limit DETACH DELETE n RETURN count(*) AS deleted"
+    return (
+        f"MATCH (n:{node.label}) WHERE NOT {kept} WITH n LIMIT $limit DETACH DELETE n RETURN"
+        " count(*) AS deleted"
+    )
 
 
 def count_nodes(node: Node) -> str:

@@ -37,7 +37,8 @@ from graphdb.server import Connection
 
 Progress = Callable[[int], None]
 _ALL = 2**31 - 1  # rows of a query that is to be read to its end
-_MESSAGE_BYTES = 4_000_000  # of a table in one message, where it is up to three times as large: the bundled server hangs at 16 MB
+# Of a table in one message, where it is up to three times as large: the bundled server hangs at 16 MB.
+_MESSAGE_BYTES = 4_000_000
 GRACE_S = 2.0  # what a server is given beyond the timeout to end a query by itself
 
 
@@ -54,7 +55,8 @@ class Store:
         except AuthError as reason:
             self.close()
             raise ServerError(
-                f"{connection.uri}: {connection.username} is not let in; check NEO4J_USERNAME and NEO4J_PASSWORD"
+                f"{connection.uri}: {connection.username} is not let in; check NEO4J_USERNAME"
+                " and NEO4J_PASSWORD"
             ) from reason
         except (Neo4jError, DriverError, ValueError) as reason:
             self.close()
@@ -285,7 +287,8 @@ class Store:
             raise QueryTimeout(f"the query ran longer than {timeout_s:g} s and was ended")
         if worker.is_alive():
             raise QueryTimeout(
-                f"the query ran longer than {timeout_s:g} s; the server was told to end it and has not yet answered"
+                f"the query ran longer than {timeout_s:g} s; the server was told to end it and"
+                " has not yet answered"
             )
         if isinstance(outcome[0], BaseException):
             raise outcome[0]
@@ -313,7 +316,8 @@ class Store:
                     result = transaction.run(cypher, dict(parameters))
                     keys, records = list(result.keys()), result.fetch(limit)
                     if len(records) < limit:
-                        transaction.commit()  # some writes are refused only here; a result that was cut is never committed
+                        # Writes may be refused only here; a result that was cut is never committed.
+                        transaction.commit()
             outcome += [keys, records]
         except (Neo4jError, DriverError) as reason:
             outcome[:] = [_translated(reason, connection.uri, timeout_s)]

@@ -4,8 +4,8 @@ A *graph* is a PyG `HeteroData`:
 
     data[type].x                      float32 [nodes, node features]
     data[type].row                    int64 [nodes], the node's row in the model's id table, -1 if it has none
-    data[source, relation, target].edge_index   int64 [2, pairs], one column per pair, both directions present:
-                                      every (a, r, b) has its mirror (b, rev_r, a) with the same columns in the same order
+    data[source, relation, target].edge_index   int64 [2, pairs], a column a pair, both directions:
+                                      every (a, r, b) has its mirror (b, rev_r, a), columns in the same order
 
 *Edges* join one node of each role (a role is a place in an edge, filled by nodes of one type):
 

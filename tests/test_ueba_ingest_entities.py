@@ -177,7 +177,8 @@ def test_administrators_and_services(tmp_path):
 def test_a_table_of_people_and_one_of_machines(tmp_path):
     people = tmp_path / "people.csv"
     people.write_text(
-        "User,Department,Manager,aliases,kind,groups\nCORP\\alice,Sales,bob,alice@mail.example;S-1-5-7-9,human,Domain Admins\n"
+        "User,Department,Manager,aliases,kind,groups\n"
+        "CORP\\alice,Sales,bob,alice@mail.example;S-1-5-7-9,human,Domain Admins\n"
     )
     assets = tmp_path / "assets.csv"
     assets.write_text("hostname,ip,tier\nDB1.corp.example,10.0.0.5,0\n")

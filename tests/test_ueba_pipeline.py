@@ -233,7 +233,10 @@ def test_a_name_that_is_understood_later_replaces_the_old_one_in_the_graph(
     for number, lines in enumerate(nights):
         read(workspace, write(tmp_path, f"log{number}", lines), str(tmp_path / "all.toml"))
         graph.load(store, memory(workspace), monday, tuesday, quiet)
-    asked = "MATCH (u:User)-[r:LOGGED_ON]->() RETURN u.name AS user, r.day AS day, r.witnesses AS seen, u:Privileged AS admin"
+    asked = (
+        "MATCH (u:User)-[r:LOGGED_ON]->() RETURN u.name AS user, r.day AS day, r.witnesses AS seen,"
+        " u:Privileged AS admin"
+    )
     assert store.query(f"{asked} ORDER BY day").to_dict("records") == [
         {"user": "alice@corp", "day": str(monday), "seen": 0, "admin": True},
         {"user": "alice@corp", "day": str(tuesday), "seen": 1, "admin": True},

@@ -362,7 +362,8 @@ def test_rules_are_tried_then_put_in_force_and_hide(workspace: Workspace, tmp_pa
     file = tmp_path / "drill.toml"
     file.write_text(
         "".join(
-            f'[[rule]]\nname = "drill {user}"\nreason = "planned"\nowner = "ann"\nexpires = 2026-02-01\nuser = "{user}"\n'
+            f'[[rule]]\nname = "drill {user}"\nreason = "planned"\nowner = "ann"\n'
+            f'expires = 2026-02-01\nuser = "{user}"\n'
             for user in sorted(set(edges["user"]))
         )
     )

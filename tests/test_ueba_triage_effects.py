@@ -192,7 +192,8 @@ def test_true_lifts_its_users_and_what_is_done_from_its_machines() -> None:
 def test_the_reason_names_incident_person_day_and_end() -> None:
     (lower,) = found([called("benign", EDGE)])
     assert sentence(lower) == (
-        "counts less: it is like incident 20260119-aa, called benign by ann on 2026-01-20 (new job), until 2026-04-20"
+        "counts less: it is like incident 20260119-aa, called benign by ann on 2026-01-20 (new"
+        " job), until 2026-04-20"
     )
     assert sentence(lower, numbers=True).endswith(" (-9.0 nats)")
     (lift,) = found([called("true", EDGE)])

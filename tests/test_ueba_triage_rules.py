@@ -229,7 +229,8 @@ def test_a_dry_run_counts_what_would_be_hidden_and_warns_of_what_was_true(tmp_pa
     chosen = rules.parse(rule('user = "svc-*"'), "x")
     run = hiding.dry_run(tmp_path, chosen, {patching: "true", ann: "true"}, [DAY, next_day])
     assert run.sentence() == (
-        "would have hidden 2 of 6 incidents on 2 scored days, 1 of them called true; 2 edges of other incidents match"
+        "would have hidden 2 of 6 incidents on 2 scored days, 1 of them called true; 2 edges of"
+        " other incidents match"
     )
     assert [incident.id for incident in run.true] == [patching]
     later = hiding.dry_run(tmp_path, chosen, {}, [next_day])

@@ -5,7 +5,7 @@
     header = true                   csv: the first line names the columns; else columns are numbers from 1
     time_format = "iso8601"         iso8601, epoch_s, epoch_ms, a strptime pattern ("%d/%m/%Y %H:%M:%S"), or a
                                     list of these
-    timezone = "Europe/Berlin"      of times without a zone, a name of the IANA database; else as --log-timezone
+    timezone = "Europe/Berlin"      of times without a zone, an IANA name; else as --log-timezone
     [columns]                       event column = column, or JSON path: "user.name", "/a/0/b.c" for keys with
                                     dots; or a list of these, of which the first with a value counts
     [constants]                     event column = value for every line
