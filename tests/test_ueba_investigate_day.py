@@ -121,7 +121,7 @@ def test_a_strange_edge_of_a_scored_day_is_unusual(world):
     assert (row.mark, row.incident, row.why) == (
         "unusual",
         "20260309-aaaaaaaa",
-        ("one of the strangest of the day (p 0.001)",),
+        ("one of the strangest of the day (once in 100 days)",),
     )
 
 

@@ -28,7 +28,7 @@ import ibis.expr.types as ir
 import numpy as np
 import pandas as pd
 
-from ueba import findings
+from ueba import findings, words
 from ueba.contracts import versions
 from ueba.contracts.day import KNOWN, MARKS, MISSING, NEW, UNUSUAL, USUAL, DayEdge, UserDay
 from ueba.contracts.drawing import Drawing, Line
@@ -90,13 +90,13 @@ def _edges_of(workspace: Workspace, user: str, first: dt.date, last: dt.date) ->
 
 
 def _strange(workspace: Workspace, user: str, day: dt.date) -> dict[Edge, tuple[float, str | None]]:
-    """The p-value and the incident of the user's strange edges, if the day was scored."""
+    """How often (once in N days) and the incident of the user's strange edges, if the day was scored."""
     if day not in findings.scored_days(workspace.findings):
         return {}
     table = findings.load_edges(workspace.findings, day)
     strange = table[(table["user"] == user) & (table["p_value"] <= STRANGE_P)]
     return dict(
-        zip(identities(strange), zip(strange["p_value"], strange["incident"], strict=True), strict=True)
+        zip(identities(strange), zip(strange["once_in_days"], strange["incident"], strict=True), strict=True)
     )
 
 
@@ -136,9 +136,9 @@ def _day_edge(
     edge = row["edge"]
     new = [] if edge in past.edges else [_what_is_new(edge, past)]
     unusual = _what_is_unusual(row, past)
-    p_value, incident = strange.get(edge, (None, None))
-    if p_value is not None:
-        unusual.append(f"one of the strangest of the day (p {p_value:.2g})")
+    once_in_days, incident = strange.get(edge, (None, None))
+    if once_in_days is not None:
+        unusual.append(f"one of the strangest of the day ({words.once_in(once_in_days)})")
     usual = USUAL if past.like_days >= LEAST_DAYS else KNOWN
     return DayEdge(
         edge=edge,
