@@ -51,7 +51,7 @@ def _sentence(reason: Reason) -> str:
                 f" its most on any day before was {reason.most_before:,}"
             )
         case RareHour():
-            return f"at an hour when {reason.user} is rarely active"
+            return f"{reason.user} acted at an hour when it is rarely active"
         case RareLogonType():
             return f"{reason.user} rarely logs on this way: {', '.join(reason.logon_types) or 'unknown'}"
         case Failures():

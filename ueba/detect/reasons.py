@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
@@ -36,7 +37,7 @@ BURSTS: tuple[tuple[Relation, Role, Role], ...] = (  # relation, who met many, o
     ("source_target", "source", "target"),
     ("user_source", "source", "user"),
 )
-BURST_PARTNERS = 3  # a burst has log(1 + new partners) above the log of this: three partners and more
+BURST_PARTNERS = 3  # the fewest new partners of a burst
 BURST_LOG_RATIO = 0.5  # by which a burst is above the most of any day before
 MOSTLY_FAILED = 0.5  # share of the attempts
 HISTORY_OF: dict[Role, str] = {  # the feature that says whether an end has no history
@@ -112,10 +113,10 @@ def _bursts(value: Mapping[str, float], subject: Subject) -> list[Reason]:
     found: list[Reason] = []
     for relation, role, partner_role in BURSTS:
         new, record = value[f"{relation}.new_today_{role}"], value[f"{relation}.record_{role}"]
-        if new > np.log(BURST_PARTNERS) and record > BURST_LOG_RATIO:
-            most_before = round(float(np.expm1(new - record)))
+        new_today, most_before = round(math.expm1(new)), round(math.expm1(new - record))
+        if new_today >= BURST_PARTNERS and record > BURST_LOG_RATIO:
             actor = subject.name(role) or ""
-            found.append(Burst(relation, role, partner_role, actor, round(float(np.expm1(new))), most_before))
+            found.append(Burst(relation, role, partner_role, actor, new_today, most_before))
     return found
 
 
