@@ -106,8 +106,8 @@ class Section:
     """A group of settings that checks itself."""
 
     def __post_init__(self) -> None:
-        for each in fields(self):  # type: ignore[arg-type]  # every section is a dataclass
-            object.__setattr__(self, each.name, checked(each, getattr(self, each.name)))
+        for declared in fields(self):  # type: ignore[arg-type]  # every section is a dataclass
+            object.__setattr__(self, declared.name, checked(declared, getattr(self, declared.name)))
 
 
 def checked(setting: Field[Any], value: Any) -> Any:
@@ -170,7 +170,7 @@ class Config:
 Sources = dict[str, str]  # "section.key" -> the file or variable that its value comes from
 
 
-class Given(NamedTuple):
+class Override(NamedTuple):
     """A value from outside. source: the file or variable."""
 
     section: str
@@ -193,9 +193,9 @@ def load(path: Path | None, environment: Mapping[str, str]) -> tuple[Config, Sou
 
     Raises ConfigError naming the file or variable, the key, the value and what is allowed."""
     config, sources = Config(), {}
-    for given in [*from_file(path), *from_environment(environment)]:
-        config = with_value(config, given)
-        sources[f"{given.section}.{given.key}"] = given.source
+    for override in [*from_file(path), *from_environment(environment)]:
+        config = with_value(config, override)
+        sources[f"{override.section}.{override.key}"] = override.source
     return config, sources
 
 
@@ -203,20 +203,20 @@ def settings(config: Config) -> list[Setting]:
     """Every setting, in order."""
     return [
         Setting(
-            f"{section}.{each.name}",
-            getattr(getattr(config, section), each.name),
-            each.metadata["kind"].allowed,
-            each.metadata["meaning"],
+            f"{section}.{declared.name}",
+            getattr(getattr(config, section), declared.name),
+            declared.metadata["kind"].allowed,
+            declared.metadata["meaning"],
         )
-        for section, each in every_setting()
+        for section, declared in every_setting()
     ]
 
 
 def every_setting() -> Iterator[tuple[str, Field[Any]]]:
     """Section and field of every setting."""
     for section in fields(Config):
-        for each in fields(getattr(Config(), section.name)):
-            yield section.name, each
+        for declared in fields(getattr(Config(), section.name)):
+            yield section.name, declared
 
 
 def variable(section: str, key: str) -> str:
@@ -224,7 +224,7 @@ def variable(section: str, key: str) -> str:
     return f"UEBA_{section}_{key}".upper()
 
 
-def from_file(path: Path | None) -> list[Given]:
+def from_file(path: Path | None) -> list[Override]:
     """The values of a TOML file."""
     if path is None:
         return []
@@ -240,43 +240,48 @@ def from_file(path: Path | None) -> list[Given]:
                 f"{path}: {section!r} is outside a section; write it under one of {names(Config)}"
             )
     return [
-        Given(section, key, value, str(path))
+        Override(section, key, value, str(path))
         for section, values in content.items()
         for key, value in values.items()
     ]
 
 
-def from_environment(environment: Mapping[str, str]) -> list[Given]:
+def from_environment(environment: Mapping[str, str]) -> list[Override]:
     """The values of variables that are settings."""
-    named = [(section, each.name, variable(section, each.name)) for section, each in every_setting()]
+    named = [
+        (section, declared.name, variable(section, declared.name)) for section, declared in every_setting()
+    ]
     return [
-        Given(section, key, environment[name], name) for section, key, name in named if name in environment
+        Override(section, key, environment[name], name) for section, key, name in named if name in environment
     ]
 
 
 def unknown_variables(environment: Mapping[str, str]) -> list[str]:
     """Variables that look like settings and are none, each with the one that may be meant."""
-    known = {*OTHER_VARIABLES, *(variable(section, each.name) for section, each in every_setting())}
+    known = {*OTHER_VARIABLES, *(variable(section, declared.name) for section, declared in every_setting())}
     unknown = sorted(name for name in environment if name.startswith("UEBA_") and name not in known)
     close = {name: difflib.get_close_matches(name, sorted(known), 1, 0.85) for name in unknown}
     return [f"{name} (did you mean {close[name][0]}?)" if close[name] else name for name in unknown]
 
 
-def with_value(config: Config, given: Given) -> Config:
+def with_value(config: Config, override: Override) -> Config:
     """A configuration with another value of one setting."""
-    part = getattr(config, given.section, None)
+    part = getattr(config, override.section, None)
     if part is None:
-        raise ConfigError(f"{given.source}: unknown section [{given.section}]; there are {names(Config)}")
-    if given.key not in asdict(part):
         raise ConfigError(
-            f"{given.source}: unknown key {given.key!r} in [{given.section}]; there are {names(type(part))}"
+            f"{override.source}: unknown section [{override.section}]; there are {names(Config)}"
+        )
+    if override.key not in asdict(part):
+        raise ConfigError(
+            f"{override.source}: unknown key {override.key!r} in [{override.section}];"
+            f" there are {names(type(part))}"
         )
     try:
-        return replace(config, **{given.section: replace(part, **{given.key: given.value})})
+        return replace(config, **{override.section: replace(part, **{override.key: override.value})})
     except ConfigError as reason:
-        raise ConfigError(f"{given.source}: {given.section}.{reason}") from None
+        raise ConfigError(f"{override.source}: {override.section}.{reason}") from None
 
 
 def names(kind: type) -> str:
     """The fields of a section, or the sections."""
-    return ", ".join(each.name for each in fields(kind))
+    return ", ".join(declared.name for declared in fields(kind))

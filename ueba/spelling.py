@@ -59,7 +59,7 @@ class Spelling:
 
     @cached_property
     def _compiled(self) -> list[tuple[re.Pattern[str], str]]:
-        return [(_python_pattern(each.pattern), each.replacement) for each in self.rewrites]
+        return [(_python_pattern(rewrite.pattern), rewrite.replacement) for rewrite in self.rewrites]
 
 
 def _python_pattern(pattern: str) -> re.Pattern[str]:
@@ -70,13 +70,13 @@ def _python_pattern(pattern: str) -> re.Pattern[str]:
 def lowered(text: str) -> str:
     """Lower case as DuckDB's `lower`: character by character, one for one. Python's `str.lower` looks at the
     neighbours of a sigma, and makes two characters of one I with a dot."""
-    return text.lower() if text.isascii() else "".join(each.lower()[0] for each in text)
+    return text.lower() if text.isascii() else "".join(letter.lower()[0] for letter in text)
 
 
 def forms(text: str, *spellings: Spelling) -> list[str]:
     """A text as it is and as these spellings have it, in lower case, each form once; for finding a name that
     a person wrote."""
-    spelt = [text, *(form for each in spellings if (form := each.spell(text)) is not None)]
+    spelt = [text, *(form for spelling in spellings if (form := spelling.spell(text)) is not None)]
     return list(dict.fromkeys(filter(None, map(lowered, spelt))))
 
 

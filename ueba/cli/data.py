@@ -61,7 +61,7 @@ def log_time_options(function: Any) -> Any:
 
 
 @command()
-@click.argument("given", nargs=-1, metavar="FILES...")
+@click.argument("paths", nargs=-1, metavar="FILES...")
 @log_format_option
 @log_time_options
 @click.option(
@@ -80,7 +80,7 @@ def log_time_options(function: Any) -> Any:
 @pass_settings
 def ingest(
     settings: Settings,
-    given: tuple[str, ...],
+    paths: tuple[str, ...],
     log_format: str,
     entities: tuple[Path, ...],
     fail_on_drops: float | None,
@@ -105,12 +105,12 @@ def ingest(
     """
     from ueba.errors import UsageError
 
-    if not given and not entities:
+    if not paths and not entities:
         raise UsageError("nothing to read; name log files, or tables with --entities")
     log = log_times(settings, **times)
-    reports = read(settings, given, log_format, log, entities)
+    reports = read(settings, paths, log_format, log, entities)
     print_reports(reports, output_format)
-    fail_if_bad(reports, given, fail_on_drops)
+    fail_if_bad(reports, paths, fail_on_drops)
 
 
 def log_times(
@@ -127,7 +127,7 @@ def log_times(
 
 
 def read(
-    settings: Settings, given: Sequence[str], log_format: str, log: Options, entities: Sequence[Path]
+    settings: Settings, paths: Sequence[str], log_format: str, log: Options, entities: Sequence[Path]
 ) -> list[IngestReport]:
     """Read tables of entities and log files into the lake, with progress, and record the run."""
     from ueba import stages
@@ -139,30 +139,34 @@ def read(
         for path in entities:
             output.note(f"{path}: {tables.write(path, settings.workspace.lake):,} entities")
         watched = output.file_progress(progress)
-        reports = stages.read(memory, given, log_format, log, watched, output.note)
-    settings.workspace.record_run("ingest", {"files": [each.to_dict() for each in reports]})
+        reports = stages.read(memory, paths, log_format, log, watched, output.note)
+    settings.workspace.record_run("ingest", {"files": [account.to_dict() for account in reports]})
     return reports
 
 
-def fail_if_bad(reports: Sequence[IngestReport], given: Sequence[str], limit: float | None = None) -> None:
+def fail_if_bad(reports: Sequence[IngestReport], paths: Sequence[str], limit: float | None = None) -> None:
     """Raises InputError if a file could not be read, or more than a share `limit` of its records was dropped.
 
     A file of a folder or an archive that is no log is only noted, unless all files are such."""
     from ueba.errors import InputError
     from ueba.ingest.sources import UNKNOWN
 
-    others = [each for each in reports if each.problem and UNKNOWN in each.problem and each.file not in given]
+    others = [
+        account
+        for account in reports
+        if account.problem and UNKNOWN in account.problem and account.file not in paths
+    ]
     if len(others) == len(reports):
         others = []
-    for each in others:
-        output.note(f"{each.file}: {UNKNOWN}; passed over")
-    wrong = [each.problem for each in reports if each.problem and each not in others]
-    for each in reports:
-        lost = sum(each.lost.values())
-        if limit is not None and each.lines and lost / each.lines > limit:
-            reasons = ", ".join(f"{reason}: {count:,}" for reason, count in each.lost.items())
+    for account in others:
+        output.note(f"{account.file}: {UNKNOWN}; passed over")
+    wrong = [account.problem for account in reports if account.problem and account not in others]
+    for account in reports:
+        lost = sum(account.lost.values())
+        if limit is not None and account.lines and lost / account.lines > limit:
+            reasons = ", ".join(f"{reason}: {count:,}" for reason, count in account.lost.items())
             wrong.append(
-                f"{each.file}: {lost:,} of {each.lines:,} records dropped, over {limit:.2%} ({reasons})"
+                f"{account.file}: {lost:,} of {account.lines:,} records dropped, over {limit:.2%} ({reasons})"
             )
     if wrong:
         raise InputError("\n".join(wrong))
@@ -173,18 +177,18 @@ def print_reports(reports: Sequence[IngestReport], output_format: str) -> None:
     from ueba.ingest import report
 
     if output_format != "table":
-        output.emit([each.to_dict() for each in reports], output_format, versions.INGEST_REPORT)
+        output.emit([row.to_dict() for row in reports], output_format, versions.INGEST_REPORT)
         return
     if len(reports) <= FEW_FILES:
-        for each in reports:
-            if not each.problem:
-                print_report(each)
+        for row in reports:
+            if not row.problem:
+                print_report(row)
         return
-    output.table([each._asdict() for each in report.by_format(reports)])
-    output.table([each._asdict() for each in report.reasons(reports)], report.ReasonTotals._fields)
-    for each in reports:
-        for begin, end in each.gaps:
-            output.echo(f"{each.file}: no event from {span(begin, end)}, where many were to be expected")
+    output.table([row._asdict() for row in report.by_format(reports)])
+    output.table([row._asdict() for row in report.reasons(reports)], report.ReasonTotals._fields)
+    for account in reports:
+        for begin, end in account.gaps:
+            output.echo(f"{account.file}: no event from {span(begin, end)}, where many were to be expected")
 
 
 def span(begin: dt.datetime | None, end: dt.datetime | None) -> str:
@@ -192,28 +196,32 @@ def span(begin: dt.datetime | None, end: dt.datetime | None) -> str:
     return "" if begin is None or end is None else f"{output.moment(begin)} to {output.moment(end)}"
 
 
-def print_report(each: IngestReport) -> None:
+def print_report(account: IngestReport) -> None:
     """What became of one file."""
-    again = " (already ingested: nothing changed)" if each.already_ingested else f" in {each.seconds:.1f} s"
-    output.echo(
-        f"{each.file}: {each.lines:,} lines, {each.events:,} events, {each.edges:,} daily edges{again}"
+    again = (
+        " (already ingested: nothing changed)" if account.already_ingested else f" in {account.seconds:.1f} s"
     )
-    if each.days:
+    output.echo(
+        f"{account.file}: {account.lines:,} lines, {account.events:,} events,"
+        f" {account.edges:,} daily edges{again}"
+    )
+    if account.days:
         output.echo(
-            f"  {each.format}, {span(each.first, each.last)}; {each.users:,} users, {each.targets:,} targets"
+            f"  {account.format}, {span(account.first, account.last)};"
+            f" {account.users:,} users, {account.targets:,} targets"
         )
-    if each.repeated:
-        output.echo(f"  {each.repeated:,} events are there more than once, and count once")
-    if each.evidence:
-        output.echo(f"  {each.evidence:,} events tell of entities and make no edge")
-    for reason, count in each.dropped.items():
-        output.echo(f"  dropped {count:,}: {reason}, as {each.examples[reason]}")
-    for reason, count in each.notes.items():
-        output.echo(f"  assumed {count:,}: {reason}, as {each.examples[reason]}")
-    for begin, end in each.gaps:
+    if account.repeated:
+        output.echo(f"  {account.repeated:,} events are there more than once, and count once")
+    if account.evidence:
+        output.echo(f"  {account.evidence:,} events are about entities and make no edge")
+    for reason, count in account.dropped.items():
+        output.echo(f"  dropped {count:,}: {reason}, as {account.examples[reason]}")
+    for reason, count in account.notes.items():
+        output.echo(f"  assumed {count:,}: {reason}, as {account.examples[reason]}")
+    for begin, end in account.gaps:
         output.echo(f"  no event from {span(begin, end)}, where many were to be expected")
-    if each.unread_fields:
-        output.echo(f"  fields that nothing reads: {plain(', '.join(each.unread_fields))[:500]}")
+    if account.unread_fields:
+        output.echo(f"  fields that nothing reads: {plain(', '.join(account.unread_fields))[:500]}")
 
 
 @command()

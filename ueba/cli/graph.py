@@ -96,11 +96,11 @@ def query(
     from ueba.errors import UsageError
     from ueba.tables import records
 
-    given = dict(parameter.partition("=")[::2] for parameter in parameters)
+    values = dict(parameter.partition("=")[::2] for parameter in parameters)
     if any("=" not in parameter for parameter in parameters):
         raise UsageError("--param takes NAME=VALUE")
     with graphs.connect(settings.workspace, settings.config, os.environ) as store:
-        found = store.query(cypher, given, timeout or settings.config.graph.query_timeout_s, limit)
+        found = store.query(cypher, values, timeout or settings.config.graph.query_timeout_s, limit)
     output.emit(records(found), output_format, versions.QUERY, [str(name) for name in found.columns])
 
 
@@ -118,7 +118,7 @@ def schema(output_format: str) -> None:
     rows = [
         {"item": item, "property": name, "meaning": meaning}
         for item, what, properties in ontology.described()
-        for name, meaning in [("", what), *((each.name, each.description) for each in properties)]
+        for name, meaning in [("", what), *((declared.name, declared.description) for declared in properties)]
     ]
     output.emit(rows, output_format, versions.GRAPH_SCHEMA, ("item", "property", "meaning"))
 

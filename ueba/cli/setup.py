@@ -44,13 +44,13 @@ def show(settings: Settings, output_format: str) -> None:
 
     rows: list[dict[str, Any]] = [
         {
-            "setting": each.name,
-            "value": each.value,
-            "source": settings.sources.get(each.name, "default"),
-            "allowed": each.allowed,
-            "meaning": each.meaning,
+            "setting": entry.name,
+            "value": entry.value,
+            "source": settings.sources.get(entry.name, "default"),
+            "allowed": entry.allowed,
+            "meaning": entry.meaning,
         }
-        for each in every(settings.config)
+        for entry in every(settings.config)
     ]
     workspace = {"setting": "workspace", "value": str(settings.workspace.root)}
     rows.append({**workspace, "source": common().sources.get("workspace", "default")})

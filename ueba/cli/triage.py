@@ -266,7 +266,7 @@ def show_dry_run(found: DryRun, output_format: str) -> None:
             f"WARNING: {len(found.true)} of them were called TRUE and would never have been seen: {named}"
         )
     shown = found.hidden[:SHOWN] if output_format == "table" else found.hidden
-    rows = [{**words.incident_json(each), "verdict": found.words.get(each.id)} for each in shown]
+    rows = [{**words.incident_json(incident), "verdict": found.words.get(incident.id)} for incident in shown]
     output.emit(rows, output_format, versions.INCIDENT, DRY_COLUMNS)
 
 

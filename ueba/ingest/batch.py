@@ -277,8 +277,8 @@ def ingest_report(reading: Reading, counts: Tally) -> IngestReport:
         dropped={dropped.reason: dropped.records for dropped in counts.dropped},
         notes={note.reason: note.records for note in counts.notes},
         examples={
-            each.reason: f"{reading.name}:{each.line}: {plain(each.example or '')}"
-            for each in (*counts.dropped, *counts.notes)
+            row.reason: f"{reading.name}:{row.line}: {plain(row.example or '')}"
+            for row in (*counts.dropped, *counts.notes)
         },
         unread_fields=reading.unread,
         first=min((day.first for day in counts.days), default=None),
@@ -385,7 +385,7 @@ def ingest(
 
 def stored_files(root: Path) -> dict[str, ManifestFile]:
     """Digest -> the file of that content that counts."""
-    return {each.file.digest: each.file for each in lake.live_files(lake.manifests(root))}
+    return {live.file.digest: live.file for live in lake.live_files(lake.manifests(root))}
 
 
 def is_final(file: ManifestFile) -> bool:

@@ -107,8 +107,8 @@ def live_files(stored: Sequence[Manifest]) -> list[LiveFile]:
         for number, file in enumerate(batch.files)
         if file is not None
     ]
-    last = {each.file.digest: each for each in read}
-    return [each for each in read if last[each.file.digest] is each]
+    last = {live.file.digest: live for live in read}
+    return [live for live in read if last[live.file.digest] is live]
 
 
 def publish(lake: Path, temporary: Path, batch: Manifest) -> None:

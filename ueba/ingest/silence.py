@@ -80,8 +80,8 @@ def reporters(
     hours: dict[tuple[str, str], list[Hour]] = {}
     for name, log_format, *values in rows:
         hours.setdefault((name, log_format), []).append(Hour(*values))
-    end = max((hour.last for each in hours.values() for hour in each), default=dt.datetime.min)
-    found = [reporter(name, log_format, each, end) for (name, log_format), each in hours.items()]
+    end = max((hour.last for active in hours.values() for hour in active), default=dt.datetime.min)
+    found = [reporter(name, log_format, active, end) for (name, log_format), active in hours.items()]
     return sorted(found, key=lambda reporter: (not reporter.is_silent, -reporter.events, reporter.name))
 
 

@@ -68,8 +68,8 @@ def read(root: Path) -> tuple[Identity, ...]:
 
 
 def _identity(row: dict[str, Any]) -> Identity:
-    aliases = tuple(Alias(**each) for each in row["aliases"])
-    addresses = tuple(AddressLease(**each) for each in row["addresses"])
+    aliases = tuple(Alias(**alias) for alias in row["aliases"])
+    addresses = tuple(AddressLease(**lease) for lease in row["addresses"])
     attributes = json.loads(row["attributes"])
     return Identity(**row | {"aliases": aliases, "addresses": addresses, "attributes": attributes})
 

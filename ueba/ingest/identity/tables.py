@@ -134,8 +134,10 @@ def entity_of(row: Row, column: str) -> ListedEntity | None:
     name = spelling.spell(text(row[column]))
     if name is None:
         return None
-    others = [cell for each in ALIASES if each != column for cell in cells(row.get(each))]
-    addresses = [cell for each in ADDRESSES if is_host for cell in cells(row.get(each))]
+    others = [
+        cell for alias_column in ALIASES if alias_column != column for cell in cells(row.get(alias_column))
+    ]
+    addresses = [cell for column_name in ADDRESSES if is_host for cell in cells(row.get(column_name))]
     return ListedEntity(
         kind="host" if is_host else "user",
         name=name,
@@ -177,7 +179,7 @@ def cells(value: Any) -> list[str]:
 
 def spelt(names: Iterable[str], spelling: Spelling) -> list[str]:
     """Names as events have them, without those that say that there is no name."""
-    return [name for each in names if (name := spelling.spell(each)) is not None]
+    return [name for text in names if (name := spelling.spell(text)) is not None]
 
 
 # --- in the lake --------------------------------------------------------------------------------------------
@@ -186,7 +188,7 @@ def spelt(names: Iterable[str], spelling: Spelling) -> list[str]:
 def write(path: Path, root: Path) -> int:
     """Keep a table in the lake at `root`. Returns how many entities it has."""
     found = read(path)
-    files.write_json(root / "given" / f"{path.name}.json", [asdict(each) for each in found])
+    files.write_json(root / "given" / f"{path.name}.json", [asdict(listed) for listed in found])
     return len(found)
 
 
@@ -217,12 +219,12 @@ def _both(earlier: ListedEntity, later: ListedEntity) -> ListedEntity:
 def load(connection: duckdb.DuckDBPyConnection, roots: Iterable[Path]) -> None:
     """Make the database tables `listed` (kind: user, host, address; name, entity) and `listed_attribute`
     (kind, name, account_kind, is_admin, attributes as JSON) of the entity tables of these lakes."""
-    found = [each for root in roots for each in stored(root)]
-    names = [(each.kind, alias, each.name) for each in found for alias in each.aliases]
-    addresses = [("address", address, each.name) for each in found for address in each.addresses]
+    found = [listed for root in roots for listed in stored(root)]
+    names = [(listed.kind, alias, listed.name) for listed in found for alias in listed.aliases]
+    addresses = [("address", address, listed.name) for listed in found for address in listed.addresses]
     kept = [
-        (each.kind, each.name, each.account_kind, each.is_admin, json.dumps(each.attributes))
-        for each in found
+        (listed.kind, listed.name, listed.account_kind, listed.is_admin, json.dumps(listed.attributes))
+        for listed in found
     ]
     _table(connection, "listed", ("kind", "name", "entity"), [*names, *addresses])
     columns = ("kind", "name", "account_kind", "is_admin", "attributes")

@@ -79,8 +79,8 @@ def agreeing(ranks: Set[int]) -> Step:
     others would find nothing, and take time"""
     pairs = [
         _last(absorbed, place, absorbing, other)
-        for absorbed, place, each, other in AGREE
-        for absorbing in each
+        for absorbed, place, views, other in AGREE
+        for absorbing in views
         if ranks & {*absorbed} and ranks & {*absorbing}
     ]
     return Step("agreeing_view", "\nUNION ALL\n".join([NO_PAIR, *pairs]))
