@@ -85,11 +85,15 @@ class Schema:
 
     def types_with(self, name: str) -> list[str]:
         """Types of relationships that have a property, each once."""
-        having = (
-            each.type for each in self.relationships if name in {known.name for known in each.properties}
+        types = (
+            relationship.type
+            for relationship in self.relationships
+            if name in {prop.name for prop in relationship.properties}
         )
-        return list(dict.fromkeys(having))
+        return list(dict.fromkeys(types))
 
     def keeping(self) -> tuple[str, ...]:
         """Types of relationships that keep their nodes in the graph, each once."""
-        return tuple(dict.fromkeys(each.type for each in self.relationships if not each.remark))
+        return tuple(
+            dict.fromkeys(relationship.type for relationship in self.relationships if not relationship.remark)
+        )

@@ -125,8 +125,8 @@ def terminate(directory: Path, cypher: str, ran_s: float) -> bool:
     ended = False
     with contextlib.suppress(OSError, ValueError):
         for query in _command(facts["http_port"], root, "list queries")["result"]:
-            mine = query["user"] == READER and query["text"][:_LISTED] == cypher.strip()[:_LISTED]
-            if mine and query["elapsedMs"] >= (ran_s - 0.5) * 1000:
+            is_same = query["user"] == READER and query["text"][:_LISTED] == cypher.strip()[:_LISTED]
+            if is_same and query["elapsedMs"] >= (ran_s - 0.5) * 1000:
                 with contextlib.suppress(urllib.error.HTTPError):  # it ended by itself in between
                     _command(facts["http_port"], root, f"terminate query {query['id']}")
                     ended = True
@@ -313,9 +313,9 @@ def _make_reader(http_port: int, passwords: Mapping[str, str]) -> None:
     try:
         _command(http_port, passwords["root"], f"create user {json.dumps(user)}")
     except urllib.error.HTTPError as reason:
-        said = reason.read().decode(errors="replace")
-        if "already exist" not in said:
-            raise RuntimeError(f"the read-only account could not be made: {said}") from reason
+        answer = reason.read().decode(errors="replace")
+        if "already exist" not in answer:
+            raise RuntimeError(f"the read-only account could not be made: {answer}") from reason
 
 
 if __name__ == "__main__":

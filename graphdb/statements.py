@@ -121,13 +121,11 @@ def forget(kind: str, name: str, properties: tuple[str, ...]) -> str:
     """Relationships whose property equals `$value` lose others that they have, at most `$limit` of them.
     Returns how many did."""
     check_names(kind, name, *properties)
-    having, gone = (
-        " OR ".join(f"r.{each} IS NOT NULL" for each in properties),
-        ", ".join(f"r.{each}" for each in properties),
-    )
+    has_any = " OR ".join(f"r.{prop} IS NOT NULL" for prop in properties)
+    removed = ", ".join(f"r.{prop}" for prop in properties)
     return (
-        f"MATCH ()-[r:{kind}]->() WHERE r.{name} = $value AND ({having}) WITH r LIMIT $limit REMOVE {gone}"
-        " RETURN count(*) AS forgot"
+        f"MATCH ()-[r:{kind}]->() WHERE r.{name} = $value AND ({has_any}) WITH r LIMIT $limit"
+        f" REMOVE {removed} RETURN count(*) AS forgot"
     )
 
 

@@ -116,9 +116,9 @@ class Store:
         for rows in self._batches(written):
             self._write(statement, {"rows": rows}, progress, len(rows))
             for label in node.extra_labels if "labels" in table.column_names else ():
-                mine = [row for row in rows if label in (row["labels"] or ())]
-                if mine:
-                    self._write(statements.add_label(node, label), {"rows": mine})
+                labelled = [row for row in rows if label in (row["labels"] or ())]
+                if labelled:
+                    self._write(statements.add_label(node, label), {"rows": labelled})
         return len(table)
 
     def load_relationships(
@@ -361,18 +361,20 @@ def _check_filled(what: str, table: pa.Table, names: tuple[str, ...]) -> None:
 
 
 def _translated(reason: Exception, uri: str, timeout_s: float | None = None) -> GraphError:
-    """The driver's error as one of ours."""
+    """The driver's error as a GraphError."""
     code = getattr(reason, "code", None) or ""
-    said = str(getattr(reason, "message", None) or reason)
+    message = str(getattr(reason, "message", None) or reason)
     if isinstance(reason, ServiceUnavailable):
-        return ServerError(f"{uri}: the graph server does not answer ({said})")
+        return ServerError(f"{uri}: the graph server does not answer ({message})")
     if code.endswith(("AccessMode", "Security.Forbidden")):
-        return ReadOnlyError(f"this would write, and only reading is allowed here: {said}")
+        return ReadOnlyError(f"this would write, and only reading is allowed here: {message}")
     if "TransactionTimedOut" in code or "Terminated" in code or "imeout" in code:
-        return QueryTimeout(f"the query ran longer than {timeout_s:g} s and was ended" if timeout_s else said)
+        return QueryTimeout(
+            f"the query ran longer than {timeout_s:g} s and was ended" if timeout_s else message
+        )
     if isinstance(reason, ClientError):
-        return QueryError(said)
-    return GraphError(said)
+        return QueryError(message)
+    return GraphError(message)
 
 
 def plain(value: Any) -> Any:

@@ -105,10 +105,10 @@ def remember(ctx: click.Context, param: click.Parameter, value: Any) -> None:
 def common_options(is_root: bool) -> list[click.Option]:
     """The options. Only the root reads variables: what is given after a command must not lose to them."""
 
-    def option(*names: str, more: str = "", variable: str | None = None, **given: Any) -> click.Option:
-        text = given.pop("help") + (more if is_root else "")
+    def option(*names: str, more: str = "", variable: str | None = None, **options: Any) -> click.Option:
+        text = options.pop("help") + (more if is_root else "")
         envvar = variable if is_root else None
-        return click.Option(names, envvar=envvar, expose_value=False, callback=remember, help=text, **given)
+        return click.Option(names, envvar=envvar, expose_value=False, callback=remember, help=text, **options)
 
     return [
         option(

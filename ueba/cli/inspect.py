@@ -87,7 +87,8 @@ def entity(settings: Settings, name: str | None, day: dt.date | None, limit: int
     from ueba.memory import Memory
 
     memory = Memory(settings.workspace, settings.config)
-    context = stages.entity_context(memory, day or memory.last_day() + dt.timedelta(days=1))
+    after_last = memory.last_day() + dt.timedelta(days=1)  # an error if the lake is empty, with --day as well
+    context = stages.entity_context(memory, day or after_last)
     if name is None:
         rows = entities.listing(context)
         shown = rows[:limit] if output_format == "table" else rows
