@@ -338,8 +338,8 @@ def test_vectors_are_found_by_their_cosine_where_the_server_can(store: Store) ->
     for dimensions in (3, 8):
         points = np.random.default_rng(dimensions).normal(size=(len(names), dimensions))
         store.load_nodes(POINT, pa.table({"name": names, "at": points.tolist()}))
-        told = store.query("MATCH (n:T_Point {name: 'n7'}) RETURN n.at AS at")["at"][0]
-        assert told == points[7].tolist()
+        vector = store.query("MATCH (n:T_Point {name: 'n7'}) RETURN n.at AS at")["at"][0]
+        assert vector == points[7].tolist()
         assert store.ensure_vector_indexes(POINT, dimensions) == (store.connection.directory is None)
         if store.connection.directory is not None:
             continue
@@ -355,7 +355,7 @@ def test_vectors_are_found_by_their_cosine_where_the_server_can(store: Store) ->
             )
             cosine = unit @ unit[number]
             nearest = np.argsort(-cosine)[:6]
-            assert found["name"].tolist() == [names[each] for each in nearest]
+            assert found["name"].tolist() == [names[index] for index in nearest]
             assert found["cosine"].tolist() == pytest.approx(cosine[nearest], abs=1e-5)
     store.load_nodes(POINT, pa.table({"name": names, "at": pa.nulls(len(names))}))
     assert len(store.query("MATCH (n:T_Point) WHERE n.at IS NOT NULL RETURN n")) == 0

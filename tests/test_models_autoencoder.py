@@ -31,8 +31,8 @@ def world(seed: int = 0, edges: int = 60) -> tuple[Snapshot, Edges]:
     pairs = {}
     for relation, (i, j) in RELATIONS.items():
         known = nodes[(nodes[:, i] >= 0) & (nodes[:, j] >= 0)]
-        some = np.stack([rng.integers(0, NODES[relation[0]], 30), rng.integers(0, NODES[relation[2]], 30)])
-        pairs[relation] = np.unique(np.concatenate([some, known[: edges // 2, [i, j]].T], axis=1), axis=1)
+        drawn = np.stack([rng.integers(0, NODES[relation[0]], 30), rng.integers(0, NODES[relation[2]], 30)])
+        pairs[relation] = np.unique(np.concatenate([drawn, known[: edges // 2, [i, j]].T], axis=1), axis=1)
     features = rng.normal(size=(edges, 4)).astype(np.float32)
     return Snapshot(x, row, pairs), Edges(nodes, features, (rng.random(edges) < 0.5).astype(np.float32))
 
@@ -55,10 +55,10 @@ def test_numpy_says_what_torch_says(trained) -> None:
         torch_surprise = model(
             hetero_data(snapshot), torch.as_tensor(edges.nodes), torch.as_tensor(edges.features)
         ).numpy()
-    ours = inference.encode(weights, snapshot.x, snapshot.row, snapshot.pairs)
+    embeddings = inference.encode(weights, snapshot.x, snapshot.row, snapshot.pairs)
     for role in ROLES:
-        np.testing.assert_allclose(ours[role], z[role].numpy(), atol=1e-5)
-    surprise = inference.surprise(inference.decode(weights, ours, edges.nodes, edges.features))
+        np.testing.assert_allclose(embeddings[role], z[role].numpy(), atol=1e-5)
+    surprise = inference.surprise(inference.decode(weights, embeddings, edges.nodes, edges.features))
     np.testing.assert_allclose(surprise, torch_surprise, atol=1e-5)
     assert torch_surprise.std() > 0.01
 

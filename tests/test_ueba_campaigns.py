@@ -60,7 +60,7 @@ def attacks(scene: Scene) -> pd.DataFrame:
     return table.assign(day=table.time.dt.date, hour=table.time.dt.hour)
 
 
-def each(attacks: pd.DataFrame, kind: str) -> Iterator[pd.DataFrame]:
+def campaigns_of(attacks: pd.DataFrame, kind: str) -> Iterator[pd.DataFrame]:
     chosen = attacks[attacks.kind == kind]
     assert len(chosen)
     return (campaign for _, campaign in chosen.groupby("seed"))
@@ -123,16 +123,16 @@ def test_events_read_as_events(attacks: pd.DataFrame) -> None:
 
 def test_each_campaign_has_its_own_victim(scene: Scene) -> None:
     for seed in range(5):
-        made = invent(scene, DAYS, Wanted(2, seed=seed)).to_pandas()
-        own = made[
-            made.kind.isin(["novel_target", "low_and_slow", "peer_mimic", "odd_hours", "credential_switch"])
+        drawn = invent(scene, DAYS, Wanted(2, seed=seed)).to_pandas()
+        own = drawn[
+            drawn.kind.isin(["novel_target", "low_and_slow", "peer_mimic", "odd_hours", "credential_switch"])
         ]
         assert own.groupby("user").campaign.nunique().max() == 1
-        assert (made.groupby("campaign").kind.nunique() == 1).all()
+        assert (drawn.groupby("campaign").kind.nunique() == 1).all()
 
 
 def test_novel_target(attacks: pd.DataFrame) -> None:
-    for campaign in each(attacks, "novel_target"):
+    for campaign in campaigns_of(attacks, "novel_target"):
         (user,) = set(campaign.user)
         assert set(campaign.source) == {desk(user)}
         assert not set(campaign.target.map(department)) & {department(user)}
@@ -140,7 +140,7 @@ def test_novel_target(attacks: pd.DataFrame) -> None:
 
 
 def test_low_and_slow(attacks: pd.DataFrame) -> None:
-    for campaign in each(attacks, "low_and_slow"):
+    for campaign in campaigns_of(attacks, "low_and_slow"):
         (user,) = set(campaign.user)
         assert (campaign.groupby("day").target.nunique() == 1).all()
         assert 4 <= campaign.day.nunique() == campaign.target.nunique()
@@ -148,8 +148,8 @@ def test_low_and_slow(attacks: pd.DataFrame) -> None:
 
 
 def test_low_and_slow_has_no_more_steps_than_days(scene: Scene) -> None:
-    made = invent(scene, DAYS[:2], Wanted(1, strength=3.0)).to_pandas()
-    slow = made[made.kind == "low_and_slow"]
+    drawn = invent(scene, DAYS[:2], Wanted(1, strength=3.0)).to_pandas()
+    slow = drawn[drawn.kind == "low_and_slow"]
     assert slow.target.nunique() == slow.time.dt.date.nunique() == 2
 
 
@@ -170,7 +170,9 @@ def test_places_that_people_come_to_lately_are_chosen() -> None:
         "target_kind": ["machine"] * 11,
     }
     table |= {"logon_types": [["Network"]] * 11, "hours": pa.array([1] * 11, pa.int32())}
-    table["first_seen"] = pa.array([dt.datetime(2026, 1, each) for each in day], pa.timestamp("us"))
+    table["first_seen"] = pa.array(
+        [dt.datetime(2026, 1, day_of_month) for day_of_month in day], pa.timestamp("us")
+    )
     found = observe(pa.table(table))
     appeal = dict(zip(found.places.tolist(), found.appeal.tolist(), strict=True))
     assert {name: appeal[name] for name in ("old", "new", "own")} == pytest.approx(
@@ -179,14 +181,14 @@ def test_places_that_people_come_to_lately_are_chosen() -> None:
 
 
 def test_credential_switch(attacks: pd.DataFrame) -> None:
-    for campaign in each(attacks, "credential_switch"):
+    for campaign in campaigns_of(attacks, "credential_switch"):
         (user,), (source,) = set(campaign.user), set(campaign.source)
         assert source != desk(user)
         assert set(campaign.target) <= usual(user)
 
 
 def test_peer_mimic(attacks: pd.DataFrame) -> None:
-    for campaign in each(attacks, "peer_mimic"):
+    for campaign in campaigns_of(attacks, "peer_mimic"):
         (user,), (source,) = set(campaign.user), set(campaign.source)
         assert source != desk(user)
         assert set(campaign.target.map(department)) == {department(user)}
@@ -194,7 +196,7 @@ def test_peer_mimic(attacks: pd.DataFrame) -> None:
 
 
 def test_pivot_chain(attacks: pd.DataFrame) -> None:
-    for campaign in each(attacks, "pivot_chain"):
+    for campaign in campaigns_of(attacks, "pivot_chain"):
         hops = campaign.drop_duplicates(["source", "target"])
         if len(hops) == campaign.groupby("target").ngroups:  # repeated events do not reorder the first ones
             follows = dict(zip(hops.source, hops.target, strict=True))
@@ -205,7 +207,7 @@ def test_pivot_chain(attacks: pd.DataFrame) -> None:
 
 
 def test_odd_hours(attacks: pd.DataFrame) -> None:
-    for campaign in each(attacks, "odd_hours"):
+    for campaign in campaigns_of(attacks, "odd_hours"):
         (user,) = set(campaign.user)
         assert set(campaign.source) == {desk(user)}
         assert set(campaign.target.map(department)) == {department(user)}
@@ -216,12 +218,12 @@ def test_odd_hours(attacks: pd.DataFrame) -> None:
     "kind", [name for name in KINDS if name not in ("odd_hours", "admin_inside", "service_abuse")]
 )
 def test_others_begin_at_usual_hours(attacks: pd.DataFrame, kind: str) -> None:
-    for campaign in each(attacks, kind):
+    for campaign in campaigns_of(attacks, kind):
         assert campaign.time.min().hour in range(7, 18)
 
 
 def test_service_abuse(attacks: pd.DataFrame) -> None:
-    for campaign in each(attacks, "service_abuse"):
+    for campaign in campaigns_of(attacks, "service_abuse"):
         assert set(campaign.user) == {"svc-backup@x"}
         (source,) = set(campaign.source)
         assert "-ws" in source or source == "jump"
@@ -230,18 +232,18 @@ def test_service_abuse(attacks: pd.DataFrame) -> None:
 
 def test_administrators(scene: Scene, attacks: pd.DataFrame) -> None:
     admins = set(scene.users[scene.administrators])
-    for campaign in each(attacks, "admin_inside"):
+    for campaign in campaigns_of(attacks, "admin_inside"):
         (user,), (source,) = set(campaign.user), set(campaign.source)
         assert user in admins and set(campaign.target) <= usual(user)
         assert source != desk(user) or campaign.time.min().hour not in OFFICE
-    for campaign in each(attacks, "admin_outside"):
+    for campaign in campaigns_of(attacks, "admin_outside"):
         (user,) = set(campaign.user)
         assert user in admins and not set(campaign.target) & usual(user)
         assert set(campaign.source) == {desk(user)}
 
 
 def test_burst(attacks: pd.DataFrame) -> None:
-    for campaign in each(attacks, "burst"):
+    for campaign in campaigns_of(attacks, "burst"):
         assert campaign.source.nunique() == 1
         assert campaign.target.nunique() >= 20
         assert campaign.time.max() - campaign.time.min() < pd.Timedelta(hours=2)
@@ -254,13 +256,13 @@ def test_seeded(scene: Scene) -> None:
 
 def test_strength_orders_the_number_of_steps(scene: Scene) -> None:
     def steps(strength: float) -> pd.Series:
-        made = pd.concat(
+        drawn = pd.concat(
             [
                 invent(scene, DAYS, Wanted(1, strength, seed)).to_pandas().assign(seed=seed)
                 for seed in range(12)
             ]
         )
-        return made.drop_duplicates(["seed", "kind", "source", "target"]).groupby("kind").target.count()
+        return drawn.drop_duplicates(["seed", "kind", "source", "target"]).groupby("kind").target.count()
 
     weak, plain, strong = steps(0.4), steps(1.0), steps(2.0)
     few = {"peer_mimic"}  # colleagues have hardly more places than these

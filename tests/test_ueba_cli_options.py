@@ -36,7 +36,7 @@ def empty_folder(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.M
 
 
 def own_options(command: click.Command) -> list[click.Option]:
-    return [each for each in command.params if isinstance(each, click.Option) and not is_common(each)]
+    return [option for option in command.params if isinstance(option, click.Option) and not is_common(option)]
 
 
 def settings_of(result: Result) -> dict[str, tuple[Any, str]]:
@@ -51,7 +51,9 @@ SHOW = ("config", "show", "--format", "json")
 
 
 def test_no_environment_variable_has_two_meanings() -> None:
-    variables: list[str] = [config.variable(*each.name.split(".")) for each in config.settings(Config())]
+    variables: list[str] = [
+        config.variable(*setting.name.split(".")) for setting in config.settings(Config())
+    ]
     for name, command in EVERY.items():
         context = click.Context(command, info_name=name, parent=None)
         assert context.auto_envvar_prefix is None
@@ -115,8 +117,8 @@ def test_log_formats_have_an_option_of_their_own() -> None:
     named = {
         name
         for name, command in LEAVES.items()
-        for each in own_options(command)
-        if "--log-format" in each.opts
+        for option in own_options(command)
+        if "--log-format" in option.opts
     }
     assert named == {"ingest", "score", "nightly", "simulate"}
 
@@ -129,7 +131,7 @@ def test_every_command_takes_the_common_options(name: str) -> None:
     command = EVERY[name]
     assert isinstance(command, Command | Group)
     names = [option.opts[-1] for option in common_options(False)]
-    assert [each.opts[-1] for each in command.params if each.opts[-1] in names] == names
+    assert [option.opts[-1] for option in command.params if option.opts[-1] in names] == names
 
 
 @pytest.mark.parametrize("place", range(3))
@@ -292,7 +294,7 @@ def test_a_missing_file_does_not_stop_the_others(tmp_path: Path) -> None:
     files = [str(tmp_path / name) for name in ("one", "two", "three")]
     failed = call("ingest", *files, "-w", str(tmp_path / "ws"), "--format", "json", code=1)
     reports = json.loads(failed.stdout)
-    events = {Path(each["file"]).name: each["events"] for each in reports}
+    events = {Path(report["file"]).name: report["events"] for report in reports}
     assert events == {"one": 1, "two": 0, "three": 1}
     assert f"{tmp_path / 'two'}: No such file or directory" in failed.stderr
     assert "three" not in failed.stderr.rpartition("Error")[2]

@@ -223,7 +223,9 @@ ELSEWHERE = {"evaluate"}  # in test_ueba_evaluate_cli.py
 
 def test_every_command_with_a_format_is_in_the_table() -> None:
     with_format = {
-        name for name, each in LEAVES.items() if "output_format" in [param.name for param in each.params]
+        name
+        for name, command in LEAVES.items()
+        if "output_format" in [param.name for param in command.params]
     }
     assert with_format == {name for name in KINDS if name in LEAVES} | ELSEWHERE
     assert {version for version in vars(versions) if version.isupper()}

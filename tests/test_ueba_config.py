@@ -51,7 +51,7 @@ def file(folder: Path, text: str) -> Path:
 
 
 def test_every_setting_is_in_the_table_of_this_test() -> None:
-    assert list(EDGES) == [each.name for each in config.settings(Config())]
+    assert list(EDGES) == [setting.name for setting in config.settings(Config())]
 
 
 @pytest.mark.parametrize("name", EDGES)
@@ -63,7 +63,7 @@ def test_edges_of_a_range_are_allowed(name: str) -> None:
 
 @pytest.mark.parametrize("name", EDGES)
 def test_what_is_outside_names_variable_key_value_and_range(name: str) -> None:
-    allowed = {each.name: each.allowed for each in config.settings(Config())}[name]
+    allowed = {setting.name: setting.allowed for setting in config.settings(Config())}[name]
     variable = config.variable(*name.split("."))
     for text in EDGES[name][1]:
         with pytest.raises(ConfigError) as error:
@@ -73,15 +73,15 @@ def test_what_is_outside_names_variable_key_value_and_range(name: str) -> None:
 
 @given(st.floats() | st.integers() | st.text() | st.booleans() | st.none() | st.lists(st.integers()))
 def test_any_value_is_taken_or_is_an_error_that_names_the_key(value: Any) -> None:
-    for section, each in config.every_setting():
+    for section, setting in config.every_setting():
         part = getattr(Config(), section)
         try:
-            found = getattr(replace(part, **{each.name: value}), each.name)
+            found = getattr(replace(part, **{setting.name: value}), setting.name)
         except ConfigError as error:
-            assert str(error).startswith(f"{each.name} = {value!r} is not allowed; give ")
+            assert str(error).startswith(f"{setting.name} = {value!r} is not allowed; give ")
         else:
-            assert type(found) is type(getattr(part, each.name))
-            assert getattr(replace(part, **{each.name: found}), each.name) == found
+            assert type(found) is type(getattr(part, setting.name))
+            assert getattr(replace(part, **{setting.name: found}), setting.name) == found
 
 
 def test_a_configuration_of_python_code_is_checked_too() -> None:

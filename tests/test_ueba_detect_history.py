@@ -136,7 +136,7 @@ def test_what_is_new_in_a_strange_edge_is_held_until_it_comes_again(p_value: flo
 def test_the_hours_of_very_strange_edges_are_nobodys() -> None:
     day = DAY + dt.timedelta(days=1)
     history, other = learned(FIRST), learned(FIRST)
-    encoded, same = (each.encode(edge_table(day, SECOND)) for each in (history, other))
+    encoded, same = (twin.encode(edge_table(day, SECOND)) for twin in (history, other))
     history.learn(day_number(day), encoded, np.full(len(encoded), NO_HABIT_P))
     other.learn(day_number(day), same.take(np.zeros(0, np.int64)))
     assert np.array_equal(history.user_hours, other.user_hours)
@@ -160,8 +160,8 @@ def test_saved_and_loaded_history_goes_on_the_same(tmp_path: Path) -> None:
     assert loaded is not None
     assert loaded.batches == history.batches
     day = DAY + dt.timedelta(days=1)
-    for each in (history, loaded):
-        each.learn(day_number(day), each.encode(edge_table(day, SECOND)))
+    for twin in (history, loaded):
+        twin.learn(day_number(day), twin.encode(edge_table(day, SECOND)))
     third = DAY + dt.timedelta(days=2)
     assert describe(history, third, FIRST) == describe(loaded, third, FIRST)
     (tmp_path / "history.safetensors").write_bytes(b"x")

@@ -153,35 +153,35 @@ def model_until(until: dt.date, *held_out: dt.date) -> Detector:
 
 
 def test_the_last_days_after_training_else_those_held_out() -> None:
-    held = [FIRST + i * DAY for i in range(20)]
-    model = model_until(held[9], held[5], held[8])
-    assert days_to_inspect(held, model)[0] == held[-5:]
-    days, how = days_to_inspect(held[:10], model)
-    assert days == [held[5], held[8]] and "held out" in how
-    assert days_to_inspect(held, model, held[7], held[10])[0] == [
-        held[8],
-        held[10],
+    days_in_lake = [FIRST + i * DAY for i in range(20)]
+    model = model_until(days_in_lake[9], days_in_lake[5], days_in_lake[8])
+    assert days_to_inspect(days_in_lake, model)[0] == days_in_lake[-5:]
+    days, how = days_to_inspect(days_in_lake[:10], model)
+    assert days == [days_in_lake[5], days_in_lake[8]] and "held out" in how
+    assert days_to_inspect(days_in_lake, model, days_in_lake[7], days_in_lake[10])[0] == [
+        days_in_lake[8],
+        days_in_lake[10],
     ]  # the others were trained on
-    assert "9 days old" in days_to_inspect(held, model, held[18], held[18])[1]
+    assert "9 days old" in days_to_inspect(days_in_lake, model, days_in_lake[18], days_in_lake[18])[1]
     with pytest.raises(WorkspaceError, match="ueba ingest"):
-        days_to_inspect(held, model, held[6], held[7])
+        days_to_inspect(days_in_lake, model, days_in_lake[6], days_in_lake[7])
 
 
 def test_every_edge_of_the_day_is_counted(trained: Workspace, tmp_path: Path) -> None:
     picture = tmp_path / "calibration.svg"
-    told = run(trained.root, "calibration", "--format", "json", "--picture", str(picture))
-    rows = json.loads(told.stdout)
+    result = run(trained.root, "calibration", "--format", "json", "--picture", str(picture))
+    rows = json.loads(result.stdout)
     edges = len(lake.read_pairs(trained.lake, LAST, LAST, "1GB"))
     for table in ("breadth", "cohorts"):
-        mine = [row for row in rows if row["table"] == table]
-        assert mine[0]["edges"] == edges == sum(row["edges"] for row in mine[1:])
+        of_table = [row for row in rows if row["table"] == table]
+        assert of_table[0]["edges"] == edges == sum(row["edges"] for row in of_table[1:])
     assert (
-        picture.read_text().startswith("<?xml") and "the budget of 10" not in told.stdout
+        picture.read_text().startswith("<?xml") and "the budget of 10" not in result.stdout
     )  # trained for a budget of 5
     once = picture.read_bytes()
     run(trained.root, "calibration", "--picture", str(picture))
     assert picture.read_bytes() == once
-    assert str(LAST) in told.stderr
+    assert str(LAST) in result.stderr
 
 
 def test_a_day_is_calibrated_by_others(trained: Workspace, tmp_path: Path) -> None:

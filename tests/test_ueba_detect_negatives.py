@@ -151,7 +151,7 @@ def test_edges_are_in_the_manner_in_which_strangers_meet_today(family: str) -> N
 def test_half_the_campaigns_have_one_credential(family: str) -> None:
     _, made_up = made_by(family)
     campaigns, sizes = np.unique(made_up.campaign, return_counts=True)
-    users = [len(np.unique(made_up.user[made_up.campaign == each])) for each in campaigns[sizes >= 7]]
+    users = [len(np.unique(made_up.user[made_up.campaign == campaign])) for campaign in campaigns[sizes >= 7]]
     # with 7 draws from bob (half) and two others, one user alone is rare otherwise
     assert 0.35 < np.mean(np.array(users) == 1) < 0.65
 

@@ -133,7 +133,7 @@ def test_csv_is_one_row_each(logs: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said", "code"),
+    ("arguments", "message", "code"),
     [
         (("--rows", "nonsense"), "there is no such row; there are first-seen", 2),
         (("--picture", "found.html"), "name a file that ends in .svg", 2),
@@ -142,8 +142,8 @@ def test_csv_is_one_row_each(logs: Path) -> None:
         (("--train-until", "2026-01-06"), "at least 4 are needed", 1),
     ],
 )
-def test_mistakes_are_said(arguments: tuple[str, ...], said: str, code: int, logs: Path) -> None:
-    assert said in run(logs, "evaluate", "--rows", "cache", *arguments, code=code).output
+def test_mistakes_are_said(arguments: tuple[str, ...], message: str, code: int, logs: Path) -> None:
+    assert message in run(logs, "evaluate", "--rows", "cache", *arguments, code=code).output
 
 
 def test_an_empty_lake_says_what_to_do(tmp_path: Path) -> None:

@@ -113,16 +113,16 @@ def test_times_of_labels(time: str, day: dt.date, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("time,user\n1,a\n", "no column source, target"),
         ("", "cannot be read"),
         ("time,user,source,target,kind,campaign,malicious\nx,a,b,c,k,1,1\n", "ISO"),
     ],
 )
-def test_labels_that_are_none(text: str, said: str, tmp_path: Path) -> None:
+def test_labels_that_are_none(text: str, message: str, tmp_path: Path) -> None:
     (tmp_path / "labels.csv").write_text(text)
-    with pytest.raises(InputError, match=said):
+    with pytest.raises(InputError, match=message):
         measure.read_labels(tmp_path / "labels.csv")
 
 

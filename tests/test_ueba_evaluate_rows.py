@@ -84,11 +84,11 @@ def test_corruption_changes_one_end_at_most(prepared: Prepared) -> None:
     history, encoded = History(), prepared.days[0].encoded
     history.users.ids(prepared.users)
     history.places.ids(prepared.places)
-    made = protocol.corrupted(history, encoded, 50, np.random.default_rng(0))
+    corrupted = protocol.corrupted(history, encoded, 50, np.random.default_rng(0))
     real = set(zip(encoded.user, encoded.source, encoded.target, strict=True))
-    for user, source, target in zip(made.user, made.source, made.target, strict=True):
+    for user, source, target in zip(corrupted.user, corrupted.source, corrupted.target, strict=True):
         assert any(sum((user == u, source == s, target == t)) >= 2 for u, s, t in real)
-    assert len(set(made.campaign)) == len(made)
+    assert len(set(corrupted.campaign)) == len(corrupted)
 
 
 def test_rows_are_named() -> None:

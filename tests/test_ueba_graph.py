@@ -63,10 +63,11 @@ def dump(store: Store) -> Counter[str]:
     everything: Counter[str] = Counter()
     for node in ontology.SCHEMA.nodes:
         found = store.query(f"MATCH (n:{node.label}) RETURN n AS n", limit=10**6)
-        everything.update(json.dumps(each, sort_keys=True) for [each] in found.values.tolist())
-    for each in ontology.SCHEMA.relationships:
-        pattern = f"(a:{each.start.label})-[r:{each.type}]->(b:{each.end.label})"
-        cypher = f"MATCH {pattern} RETURN a.{each.start.key} AS start, r AS r, b.{each.end.key} AS end"
+        everything.update(json.dumps(properties, sort_keys=True) for [properties] in found.values.tolist())
+    for relationship in ontology.SCHEMA.relationships:
+        pattern = f"(a:{relationship.start.label})-[r:{relationship.type}]->(b:{relationship.end.label})"
+        start, end = relationship.start.key, relationship.end.key
+        cypher = f"MATCH {pattern} RETURN a.{start} AS start, r AS r, b.{end} AS end"
         found = store.query(cypher, limit=10**6)
         everything.update(json.dumps(row, sort_keys=True) for row in found.values.tolist())
     return everything
@@ -128,8 +129,8 @@ EDGES = [edge[:3] for edge in STRANGE]
 def test_an_incident_says_what_an_investigator_asks(store: Store) -> None:
     day_in(store, FIRST, EDGES)
     graph.write_findings(store, findings_of(FIRST, STRANGE), {"i2": "benign"})
-    told = store.query("MATCH (i:Incident) RETURN i AS i ORDER BY i.rank")["i"].tolist()
-    assert told[0] == {
+    incidents = store.query("MATCH (i:Incident) RETURN i AS i ORDER BY i.rank")["i"].tolist()
+    assert incidents[0] == {
         "labels": ["Incident"],
         "id": "i1",
         "day": "2024-05-01",
@@ -143,7 +144,7 @@ def test_an_incident_says_what_an_investigator_asks(store: Store) -> None:
         "machines": 3,
         "backoff": False,
     }
-    assert [each.get("verdict") for each in told] == [None, "benign"]
+    assert [incident.get("verdict") for incident in incidents] == [None, "benign"]
     involved = store.query(
         "MATCH (:Incident {id: 'i1'})-[r:INVOLVES]->(n) RETURN r.role AS role, labels(n) AS labels,"
         " n.name AS name"
@@ -170,13 +171,13 @@ def test_what_an_earlier_scoring_said_goes(store: Store) -> None:
     assert dump(store) != never_otherwise
     graph.write_findings(store, later, {})
     assert dump(store) == never_otherwise
-    said = store.query(
+    strange = store.query(
         "MATCH (u:User)-[r:LOGGED_ON|ACCESSED]->(m) WHERE r.surprise IS NOT NULL OR r.p_value IS NOT"
         " NULL OR r.incident IS NOT NULL"
         " RETURN r.day AS day, u.name AS user, m.name AS target, r.surprise AS surprise, r.incident AS"
         " incident"
     )
-    assert sorted(said.values.tolist(), key=str) == [
+    assert sorted(strange.values.tolist(), key=str) == [
         ["2024-05-01", "eve", "share", 2.0, None],
         ["2024-05-01", "eve", "srv", 4.0, "i1"],
         ["2024-05-02", "eve", "srv", 7.0, "j1"],
@@ -222,14 +223,17 @@ def test_what_rules_hide_is_no_incident_unless_it_was_called_true(store: Store) 
     day_in(store, FIRST, EDGES)
     found = findings_of(FIRST, STRANGE)
     hidden = replace(
-        found, incidents=tuple(msgspec.structs.replace(each, hidden_by="patches") for each in found.incidents)
+        found,
+        incidents=tuple(
+            msgspec.structs.replace(incident, hidden_by="patches") for incident in found.incidents
+        ),
     )
     asked = (
         "MATCH ()-[r:LOGGED_ON|ACCESSED]->() WHERE r.incident IS NOT NULL RETURN DISTINCT r.incident"
         " AS id ORDER BY id"
     )
-    for said, ids in (({}, []), ({"i1": "true", "i2": "benign"}, ["i1"])):
-        graph.write_findings(store, hidden, said)
+    for decided, ids in (({}, []), ({"i1": "true", "i2": "benign"}, ["i1"])):
+        graph.write_findings(store, hidden, decided)
         assert store.query(asked).values.ravel().tolist() == ids
         assert store.query("MATCH (i:Incident) RETURN i.id AS id ORDER BY id").values.ravel().tolist() == ids
 
@@ -290,7 +294,7 @@ def test_incidents_go_with_their_days_and_keep_nobody(store: Store) -> None:
         )
     store.prune(ontology.SCHEMA, "day", str(SECOND))
     left = dump(store)
-    assert {json.loads(each)["name"] for each in left if each.startswith('{"') and '"name"' in each} == {
+    assert {json.loads(text)["name"] for text in left if text.startswith('{"') and '"name"' in text} == {
         "bob",
         "pc2",
         "srv",
@@ -406,7 +410,7 @@ def test_the_graph_holds_similar_entities_of_its_own_and_no_old_ones(
     graphed = set(store.keys(ontology.USER))
     assert graphed < set(known.history.users.names)
     for name in sorted(graphed)[:10]:
-        [facts] = [describe(known, each) for each in in_history(known, [Entity("user", name)])]
+        [facts] = [describe(known, number) for number in in_history(known, [Entity("user", name)])]
         expected = [
             (near.name, rank) for rank, near in enumerate(facts.nearest, start=1) if near.name in graphed
         ]
@@ -437,7 +441,7 @@ def test_a_verdict_comes_with_the_next_load(store: Store, scored: Workspace, tmp
     shutil.copytree(scored.root, workspace.root)
     load(store, workspace, days=1)
     before = dump(store)
-    [worst, next_worst, *_] = [each.id for each in findings.load(workspace.findings, LAST).incidents]
+    [worst, next_worst, *_] = [incident.id for incident in findings.load(workspace.findings, LAST).incidents]
     words = [
         (worst, "true"),
         ("20200101-00000000", "benign"),
@@ -472,7 +476,7 @@ def environment_of(connection: Connection) -> dict[str, str]:
 def test_again_is_the_same_graph(store: Store, scored: Workspace) -> None:
     load(store, scored)
     once = dump(store)
-    assert sum("SIMILAR_TO" in each for each in once) > 100 and max(once.values()) == 1
+    assert sum("SIMILAR_TO" in text for text in once) > 100 and max(once.values()) == 1
     load(store, scored)
     assert dump(store) == once
     found = findings.load(scored.findings, LAST)
@@ -481,8 +485,8 @@ def test_again_is_the_same_graph(store: Store, scored: Workspace) -> None:
         assert dump(store) == once
     wipe(store)
     for _ in range(2):
-        said = run_load(scored, store)
-        assert "SIMILAR_TO" in said and dump(store) == once
+        output = run_load(scored, store)
+        assert "SIMILAR_TO" in output and dump(store) == once
 
 
 def run_load(workspace: Workspace, store: Store) -> str:
@@ -585,7 +589,7 @@ def test_a_night_that_is_cut_off_is_finished_by_the_next(
 def test_the_document_says_what_the_ontology_says() -> None:
     rows = []
     for item, what, properties in ontology.described():
-        names = ", ".join(f"`{each.name}`" for each in properties)
+        names = ", ".join(f"`{prop.name}`" for prop in properties)
         escaped = item.replace("|", "\\|")
         rows.append(f"| `{escaped}` | {what} | {names} |")
     assert re.findall(r"^\| `.*$", DOCS, re.MULTILINE) == rows
@@ -606,8 +610,8 @@ def test_the_queries_of_the_document_run(store: Store, scored: Workspace) -> Non
 
 
 def test_the_schema_is_told(tmp_path: Path) -> None:
-    told = json.loads(run(tmp_path, "graph", "schema", "--format", "json").stdout)
+    rows = json.loads(run(tmp_path, "graph", "schema", "--format", "json").stdout)
     assert {"item": "(:Incident)", "property": "verdict"}.items() <= {
-        **[row for row in told if row["property"] == "verdict"][0]
+        **[row for row in rows if row["property"] == "verdict"][0]
     }.items()
-    assert all(row["meaning"] and row["schema_version"] == 1 for row in told)
+    assert all(row["meaning"] and row["schema_version"] == 1 for row in rows)

@@ -139,8 +139,10 @@ def test_the_libraries_know_nothing_of_the_others(package: str) -> None:
     inside = [module for module in MODULES if room_of(module) == package]
     assert inside
     for module in inside:
-        ours = {name for name in imported(module) if name.split(".")[0] in ("ueba", "models", "graphdb")}
-        assert {name.split(".")[0] for name in ours} <= {package}, module
+        own_modules = {
+            name for name in imported(module) if name.split(".")[0] in ("ueba", "models", "graphdb")
+        }
+        assert {name.split(".")[0] for name in own_modules} <= {package}, module
         assert not imported(module) & ABROAD.get(package, set()), module
 
 

@@ -50,9 +50,9 @@ def read(folder: Path, text: str, **options: Any) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize("header", [True, False])
 def test_logons_by_hand(tmp_path, header):
-    made = read(tmp_path, f"{HEADER}\r\n" * header + ROWS)
-    assert [event["dropped"] for event in made] == ["header"] * header + REASONS
-    first, second, third = made[header : 3 + header]
+    rows = read(tmp_path, f"{HEADER}\r\n" * header + ROWS)
+    assert [event["dropped"] for event in rows] == ["header"] * header + REASONS
+    first, second, third = rows[header : 3 + header]
     assert {
         name: value for name, value in first.items() if value is not None and name not in ("line", "text")
     } == {
@@ -97,8 +97,8 @@ ROW = "{X1D9-S0ES98JV-5357PWMI},01/02/2010 06:49:00,NGF0157,PC-6056"
     ],
 )
 def test_other_logs_are_counted(tmp_path, columns, row, log):
-    made = read(tmp_path, f"id,date,user,pc,{columns}\n{ROW},{row}\n{ROW},{row}\n")
-    assert [event["dropped"] for event in made] == ["header"] + [f"not a logon: {log}"] * 2
+    rows = read(tmp_path, f"id,date,user,pc,{columns}\n{ROW},{row}\n{ROW},{row}\n")
+    assert [event["dropped"] for event in rows] == ["header"] + [f"not a logon: {log}"] * 2
 
 
 def test_recognises_its_own_only():

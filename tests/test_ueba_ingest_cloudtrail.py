@@ -82,7 +82,9 @@ def sign_in(result: str, **more: Any) -> dict[str, Any]:
 
 def events(tmp_path, *records: Any, format: str = "cloudtrail") -> list[dict[str, Any]]:
     path = tmp_path / "log"
-    path.write_text("".join((each if isinstance(each, str) else json.dumps(each)) + "\n" for each in records))
+    path.write_text(
+        "".join((record if isinstance(record, str) else json.dumps(record)) + "\n" for record in records)
+    )
     return events_of(path, format).to_pylist()
 
 
@@ -298,7 +300,7 @@ DROPPED = {
     "not JSON": ["{", json.dumps(record("ListUsers", "iam"))[:-9]],
     "empty line": [""],
 }
-ALL = [given for given, _ in CASES.values()]
+ALL = [record for record, _ in CASES.values()]
 
 
 def test_events_by_hand(tmp_path):
@@ -306,7 +308,8 @@ def test_events_by_hand(tmp_path):
     shown = {name: tuple(event[column] for column in SHOWN) for name, event in zip(CASES, found, strict=True)}
     assert shown == {name: expected for name, (_, expected) in CASES.items()}
     assert all(
-        event["detail"] == event["code"] == each["eventName"] for event, each in zip(found, ALL, strict=True)
+        event["detail"] == event["code"] == record["eventName"]
+        for event, record in zip(found, ALL, strict=True)
     )
     assert {
         (event["target_kind"], event["reporter"], event["event_id"], event["note"], event["time"])
@@ -348,13 +351,13 @@ def test_who_a_user_is(tmp_path):
 
 
 def test_what_a_call_is_about(tmp_path):
-    assert [event["target"] for event in events(tmp_path, *(given for given, _ in TARGETS))] == [
+    assert [event["target"] for event in events(tmp_path, *(record for record, _ in TARGETS))] == [
         target for _, target in TARGETS
     ]
 
 
 def test_dropped_by_hand(tmp_path):
-    found = events(tmp_path, ALL[0], *(each for records in DROPPED.values() for each in records))
+    found = events(tmp_path, ALL[0], *(record for records in DROPPED.values() for record in records))
     assert [event["dropped"] for event in found] == [
         None,
         *(reason for reason, records in DROPPED.items() for _ in records),
@@ -364,7 +367,7 @@ def test_dropped_by_hand(tmp_path):
 def test_recognises_its_own():
     def known(*records: Any) -> int:
         return cloudtrail.recognises(
-            Sample("x", tuple(json.dumps(each) for each in records), dt.datetime(2020, 1, 1))
+            Sample("x", tuple(json.dumps(record) for record in records), dt.datetime(2020, 1, 1))
         )
 
     assert known(ALL[0], record("x", "y", {})) == 2
@@ -421,7 +424,7 @@ def test_every_real_record_is_accounted_for(real):
     buckets = [
         record["requestParameters"] or {} for record in logged if record["eventSource"] == "s3.amazonaws.com"
     ]
-    names = Counter(each.get("bucketName") or each.get("bucket") for each in buckets)
+    names = Counter(parameters.get("bucketName") or parameters.get("bucket") for parameters in buckets)
     names.pop(None)
     assert (
         Counter(event["target"][5:] for event in kept if event["target"].startswith("s3://")) == names

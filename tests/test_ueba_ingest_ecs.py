@@ -312,21 +312,21 @@ def read(folder: Path, *records: Any) -> list[dict[str, Any]]:
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory):
+def rows(tmp_path_factory):
     """Events of all records that are read, and of those that are dropped."""
     return read(tmp_path_factory.mktemp("made"), *(record for record, _ in (*READ, *DROPPED)))
 
 
 @pytest.mark.parametrize("number", range(len(READ)))
-def test_what_is_read(made, number):
-    event, (record, expected) = made[number], READ[number]
+def test_what_is_read(rows, number):
+    event, (record, expected) = rows[number], READ[number]
     assert event["dropped"] is None and json.loads(event["text"]) == record
     assert {name: event[name] for name in expected} == expected
 
 
 @pytest.mark.parametrize("number", range(len(DROPPED)))
-def test_what_is_dropped(made, number):
-    assert made[len(READ) + number]["dropped"] == DROPPED[number][1]
+def test_what_is_dropped(rows, number):
+    assert rows[len(READ) + number]["dropped"] == DROPPED[number][1]
 
 
 def test_a_search_response_is_its_hits(tmp_path):
@@ -341,7 +341,7 @@ def test_a_search_response_is_its_hits(tmp_path):
 
 
 def test_recognises_its_own_only():
-    mine = [
+    own_records = [
         SSH,
         FIELDS,
         {"_index": "a", "_source": SSH},
@@ -360,9 +360,12 @@ def test_recognises_its_own_only():
         {"@timestamp": 1, "event": "authentication", "ecs": None, "event.x": 1} | {"ecs": 1, "winlog": None},
     ]
     lines = (*map(json.dumps, others), "0,U1@D,U1@D,C1,C2,Kerberos,Network,LogOn,Success", "{")
-    assert ecs.recognises(Sample("log", (*map(json.dumps, mine), *lines), AT)) == len(mine)
+    assert ecs.recognises(Sample("log", (*map(json.dumps, own_records), *lines), AT)) == len(own_records)
     assert ecs.recognises(Sample("log", lines, AT)) == 0
-    assert sources.detect(Sample("log", tuple(map(json.dumps, mine)), AT), sources.Options()).name == "ecs"
+    assert (
+        sources.detect(Sample("log", tuple(map(json.dumps, own_records)), AT), sources.Options()).name
+        == "ecs"
+    )
 
 
 RECORDS = [

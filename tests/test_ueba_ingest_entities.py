@@ -39,7 +39,7 @@ def test_five_names_of_one_user(tmp_path):
     )
     assert short(tmp_path) == [("alice@corp.example", "ws1", f"srv{n}") for n in range(1, 6)]
     found = known(tmp_path, "alice@corp.example")
-    assert {each["name"]: each["why"].split(" s-1")[0] for each in found["aliases"]} == {
+    assert {alias["name"]: alias["why"].split(" s-1")[0] for alias in found["aliases"]} == {
         "alice@corp": "the same domain identifier",
         SID.lower(): "the identifier of that name",
         "alice": "the only account of that name in any domain",
@@ -145,7 +145,7 @@ def test_names_and_addresses_that_logons_tell_together(tmp_path):
     )
     found = {edge[0]: edge[1] for edge in short(tmp_path) if edge[2] == "srv2"}
     assert found == {"bob@corp": "ws1", "carol@corp": "ws9", "dave@corp": "10.0.0.1"}
-    assert [each["address"] for each in known(tmp_path, "ws9")["addresses"]] == ["10.0.0.9"]
+    assert [address["address"] for address in known(tmp_path, "ws9")["addresses"]] == ["10.0.0.9"]
 
 
 def test_between_two_sightings_of_one_machine_it_keeps_its_address(tmp_path):
@@ -159,7 +159,7 @@ def test_between_two_sightings_of_one_machine_it_keeps_its_address(tmp_path):
         ],
     )
     assert [edge[1] for edge in short(tmp_path)] == ["ws1", "ws1", "ws1", "10.0.0.7"]
-    assert [each["address"] for each in known(tmp_path, "ws1")["addresses"]] == ["10.0.0.7"]
+    assert [address["address"] for address in known(tmp_path, "ws1")["addresses"]] == ["10.0.0.7"]
 
 
 def test_administrators_and_services(tmp_path):
@@ -208,7 +208,7 @@ def test_a_table_of_people_and_one_of_machines(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("a,b\n1,2\n", "no column names the entity"),
         ("user\n", "holds no rows"),
@@ -216,9 +216,9 @@ def test_a_table_of_people_and_one_of_machines(tmp_path):
         ("", "holds no rows"),
     ],
 )
-def test_a_table_that_names_nobody(tmp_path, text, said):
+def test_a_table_that_names_nobody(tmp_path, text, message):
     (tmp_path / "people.csv").write_text(text)
-    with pytest.raises(InputError, match=said):
+    with pytest.raises(InputError, match=message):
         tables.write(tmp_path / "people.csv", tmp_path / "lake")
 
 
@@ -249,7 +249,7 @@ def test_tables_are_spelt_as_events_are(tmp_path):
     assets = tmp_path / "assets.csv"
     assets.write_text("hostname,ip\n\\\\DB1.,::ffff:10.0.0.5\n")
     found = [*tables.read(people), *tables.read(assets)]
-    assert [(each.kind, each.name, each.aliases, each.addresses) for each in found] == [
+    assert [(row.kind, row.name, row.aliases, row.addresses) for row in found] == [
         ("user", "alice@corp", ("corp\\alice@corp.example",), ()),
         ("user", "bob", (), ()),
         ("host", "db1", (), ("10.0.0.5",)),

@@ -244,7 +244,9 @@ DROPPED = {
 
 
 def read(path: Path, *records: Any, format: str = "entra") -> list[dict[str, Any]]:
-    path.write_text("".join((each if isinstance(each, str) else json.dumps(each)) + "\n" for each in records))
+    path.write_text(
+        "".join((record if isinstance(record, str) else json.dumps(record)) + "\n" for record in records)
+    )
     return events_of(path, format).to_pylist()
 
 
@@ -288,7 +290,7 @@ def test_who_where_and_what_it_is_called(tmp_path):
 
 
 def test_dropped_by_hand(tmp_path):
-    found = read(tmp_path / "log", sign_in(), *(each for records in DROPPED.values() for each in records))
+    found = read(tmp_path / "log", sign_in(), *(record for records in DROPPED.values() for record in records))
     assert [event["dropped"] for event in found] == [
         None,
         *(reason for reason, records in DROPPED.items() for _ in records),
@@ -355,7 +357,7 @@ def test_download_of_the_portal(tmp_path, time):
         "\ufeff" + rows_of(PORTAL, [time, *PORTAL_ROW[1:]], [time, *plain[1:]], PORTAL_ROW[:5])
     )
     header, event, other, short = events_of(tmp_path / "log").to_pylist()
-    assert [each["dropped"] for each in (header, short)] == ["header", "not 14 fields"]
+    assert [row["dropped"] for row in (header, short)] == ["header", "not 14 fields"]
     expected = ("alice@corp.example", "203.0.113.7", "Azure Portal", API, None)
     assert shown(event) == (*expected, "Browser", "unknown", "50074: Strong authentication is required.")
     assert shown(other) == (*expected, None, "success", None)
@@ -369,18 +371,18 @@ def test_download_of_the_portal(tmp_path, time):
 
 @pytest.mark.parametrize("type_line", ["", "#TYPE System.Management.Automation.PSCustomObject\n"])
 def test_table_as_csv(tmp_path, type_line):
-    given = row(TimeGenerated="5/20/2024, 6:19:04.423 PM")
-    header = ["TimeGenerated [UTC]" if name == "TimeGenerated" else name for name in given]
-    (tmp_path / "log").write_text(type_line + rows_of(header, list(given.values())))
+    fields = row(TimeGenerated="5/20/2024, 6:19:04.423 PM")
+    header = ["TimeGenerated [UTC]" if name == "TimeGenerated" else name for name in fields]
+    (tmp_path / "log").write_text(type_line + rows_of(header, list(fields.values())))
     *dropped, event = events_of(tmp_path / "log").to_pylist()
-    assert [each["dropped"] for each in dropped] == ["header"] * (1 + bool(type_line))
+    assert [row["dropped"] for row in dropped] == ["header"] * (1 + bool(type_line))
     assert (shown(event), event["time"], event["note"]) == (EXPECTED[10], TIME, None)
 
 
 def sample(*records: Any) -> Sample:
     return Sample(
         "log",
-        tuple(each if isinstance(each, str) else json.dumps(each) for each in records),
+        tuple(record if isinstance(record, str) else json.dumps(record) for record in records),
         dt.datetime(2024, 1, 1),
     )
 

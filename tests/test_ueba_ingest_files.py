@@ -41,19 +41,19 @@ DATA = Path(__file__).parents[2] / "shared/data"
 
 
 def zipped(members: dict[str, bytes], method: int = zipfile.ZIP_DEFLATED) -> bytes:
-    made = io.BytesIO()
-    with zipfile.ZipFile(made, "w", method) as archive:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", method) as archive:
         for name, content in members.items():
             info = zipfile.ZipInfo(name, WHEN.timetuple()[:6])
             info.compress_type = method
             archive.writestr(info, content)
-    return made.getvalue()
+    return buffer.getvalue()
 
 
 def tarred(members: dict[str, bytes | str], format: int = tarfile.PAX_FORMAT) -> bytes:
     """A member that is a str is a link to it."""
-    made = io.BytesIO()
-    with tarfile.open(fileobj=made, mode="w", format=format) as archive:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w", format=format) as archive:
         for name, content in members.items():
             info = tarfile.TarInfo(name)
             info.mtime = int(WHEN.replace(tzinfo=dt.UTC).timestamp())
@@ -63,14 +63,14 @@ def tarred(members: dict[str, bytes | str], format: int = tarfile.PAX_FORMAT) ->
             else:
                 info.size = len(content)
                 archive.addfile(info, io.BytesIO(content))
-    return made.getvalue()
+    return buffer.getvalue()
 
 
 def zstd(content: bytes) -> bytes:
-    made = pa.BufferOutputStream()
-    with pa.CompressedOutputStream(made, "zstd") as stream:
+    sink = pa.BufferOutputStream()
+    with pa.CompressedOutputStream(sink, "zstd") as stream:
         stream.write(content)
-    return made.getvalue().to_pybytes()
+    return sink.getvalue().to_pybytes()
 
 
 LONG = random.Random(0).randbytes(2_000_000).hex().encode()  # does not become much smaller
@@ -208,11 +208,13 @@ def test_times_that_cannot_be_are_those_of_the_archive(tmp_path):
 def test_progress_ends_at_the_size(tmp_path):
     for packed in ("zip", "gzip in zip", "tar.gz", "plain", "gzip"):
         (file,) = files.find(written(tmp_path / packed, PACKED[packed][0]))
-        told = []
-        with contextlib.closing(Feed(file, "1GB", lambda *numbers, told=told: told.append(numbers))) as feed:
+        progress = []
+        with contextlib.closing(
+            Feed(file, "1GB", lambda *numbers, progress=progress: progress.append(numbers))
+        ) as feed:
             for _ in feed.slices():
                 pass
-        assert told[-1] == (5000, file.size, file.size)
+        assert progress[-1] == (5000, file.size, file.size)
 
 
 def test_names_that_are_not_utf8(tmp_path):
@@ -247,10 +249,10 @@ def folder(tmp_path):
 
 
 def test_a_folder(folder, monkeypatch):
-    said = []
-    found = read(files.find(str(folder), said.append))
+    notes = []
+    found = read(files.find(str(folder), notes.append))
     assert list(found) == [f"{folder}/{name}" for name in FOLDER] and set(found.values()) == {DIGEST}
-    assert said == [f"{folder}: skipped 3 hidden, 2 empty, 1 links, pipes or devices"]
+    assert notes == [f"{folder}: skipped 3 hidden, 2 empty, 1 links, pipes or devices"]
     monkeypatch.chdir(folder / "b")
     assert list(read(files.find("../c/"))) == [
         "../c/d/e/3.json.gz",
@@ -282,9 +284,9 @@ def test_patterns(pattern, expected, folder, monkeypatch):
 
 
 def test_a_pattern_says_what_it_passed_over(folder):
-    said = []
-    assert len(list(files.find(f"{folder}/**/*.json*", said.append))) == 5
-    assert said == [f"{folder}/**/*.json*: skipped 2 empty"]
+    notes = []
+    assert len(list(files.find(f"{folder}/**/*.json*", notes.append))) == 5
+    assert notes == [f"{folder}/**/*.json*: skipped 2 empty"]
     with pytest.raises(InputError, match=r"c/empty.\*: no files in it; skipped 2 empty"):
         list(files.find(f"{folder}/c/empty.*"))
 
@@ -394,14 +396,14 @@ def test_members_that_are_passed_over(tmp_path):
         "empty": b"",
         "empty.gz": gzip.compress(b""),
     }
-    said = []
+    notes = []
     path = written(tmp_path / "log", zipped({"a.csv": LOG, **hidden}))
-    assert read(files.find(path, said.append)) == {f"{path}/a.csv": DIGEST}
+    assert read(files.find(path, notes.append)) == {f"{path}/a.csv": DIGEST}
     path = written(
         tmp_path / "log.tar", tarred({**hidden, "a.csv": LOG, "link": "a.csv", "gone": "/etc/passwd"})
     )
-    assert read(files.find(path, said.append)) == {f"{path}/a.csv": DIGEST}
-    assert said == [
+    assert read(files.find(path, notes.append)) == {f"{path}/a.csv": DIGEST}
+    assert notes == [
         f"{tmp_path}/log: skipped 3 hidden, 2 empty",
         f"{tmp_path}/log.tar: skipped 3 hidden, 2 empty, 2 links, pipes or devices",
     ]
@@ -571,7 +573,7 @@ WHOLE = [content for content, _ in PACKED.values()]
         st.binary(max_size=2000),
         st.builds(
             lambda start, junk: start + junk,
-            st.sampled_from([each[:600] for each in WHOLE]),
+            st.sampled_from([content[:600] for content in WHOLE]),
             st.binary(max_size=300),
         ),
         st.builds(
@@ -611,12 +613,12 @@ def test_objects_below_a_prefix_and_by_pattern(memory):
         "/logs/empty",
     ):
         memory(name, b"" if "empty" in name else zipped({"x": LOG}) if "zip" in name else LOG)
-    said = []
+    notes = []
     expected = {"memory://logs/2024/a.json", "memory://logs/2024/c.gz", "memory://logs/b.zip/x"}
     for given_ in ("memory://logs", "memory://logs/"):
-        found = read(files.find(given_, said.append))
+        found = read(files.find(given_, notes.append))
         assert {name.replace(":///", "://") for name in found} == expected and set(found.values()) == {DIGEST}
-    assert said == ["memory://logs: skipped 1 hidden, 1 empty", "memory://logs/: skipped 1 hidden, 1 empty"]
+    assert notes == ["memory://logs: skipped 1 hidden, 1 empty", "memory://logs/: skipped 1 hidden, 1 empty"]
     assert [name.rpartition("/")[2] for name in read(files.find("memory://**/*.gz"))] == ["c.gz", "d.gz"]
     assert len(read(files.find("memory://logs/20*"))) == 2
     assert list(read(files.find("memory://logs/2024/*.gz"))) == ["memory:///logs/2024/c.gz"]

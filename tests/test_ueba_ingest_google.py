@@ -31,7 +31,7 @@ def parameter(name: str, value: Any) -> dict[str, Any]:
 
 
 def event(type: str, name: str, /, **parameters: Any) -> dict[str, Any]:
-    return {"type": type, "name": name, "parameters": [parameter(*each) for each in parameters.items()]}
+    return {"type": type, "name": name, "parameters": [parameter(*pair) for pair in parameters.items()]}
 
 
 def activity(application: str, *happened: dict[str, Any], **more: Any) -> dict[str, Any]:
@@ -52,7 +52,9 @@ def activity(application: str, *happened: dict[str, Any], **more: Any) -> dict[s
 
 def found_in(tmp_path, *records: Any, format: str = "google") -> list[dict[str, Any]]:
     path = tmp_path / "log"
-    path.write_text("".join((each if isinstance(each, str) else json.dumps(each)) + "\n" for each in records))
+    path.write_text(
+        "".join((record if isinstance(record, str) else json.dumps(record)) + "\n" for record in records)
+    )
     return events_of(path, format).to_pylist()
 
 
@@ -166,7 +168,7 @@ CASES = {
         ("bar@corp.example", USER, IP, HERE, "_SEED_ADMIN_ROLE", "privilege", None, "success", None, None),
     ),
 }
-ALL = [given for given, _ in CASES.values()]
+ALL = [record for record, _ in CASES.values()]
 DROPPED = {
     "not a logon: step of a sign-on": [
         activity("login", event("login", "login_challenge", login_challenge_status="Challenge Passed.")),
@@ -213,13 +215,13 @@ def test_several_events_in_one_activity(tmp_path):
     found = found_in(
         tmp_path, activity("login", SUCCESS, event("login", "logout")), activity("login", passed, SUCCESS)
     )
-    assert [(each["code"], each["auth_package"], each["note"]) for each in found] == [
+    assert [(row["code"], row["auth_package"], row["note"]) for row in found] == [
         ("login_success", "google_password", "several events in one record: one taken")
     ] * 2
 
 
 def test_dropped_by_hand(tmp_path):
-    found = found_in(tmp_path, ALL[0], *(each for records in DROPPED.values() for each in records))
+    found = found_in(tmp_path, ALL[0], *(record for records in DROPPED.values() for record in records))
     assert [event["dropped"] for event in found] == [
         None,
         *(reason for reason, records in DROPPED.items() for _ in records),
@@ -233,7 +235,7 @@ def test_an_answer_of_the_api_and_lines_are_one(tmp_path):
     for text in (
         answer,
         json.dumps(json.loads(answer), indent=1),
-        "".join(json.dumps(each) + "\n" for each in ALL),
+        "".join(json.dumps(record) + "\n" for record in ALL),
     ):
         assert [event["code"] for event in found_in(tmp_path, text.rstrip("\n"), format="auto")] == [
             event["code"] for event in found_in(tmp_path, *ALL)
@@ -243,7 +245,7 @@ def test_an_answer_of_the_api_and_lines_are_one(tmp_path):
 def test_recognises_its_own():
     def known(*records: Any) -> int:
         return google.recognises(
-            Sample("x", tuple(json.dumps(each) for each in records), dt.datetime(2020, 1, 1))
+            Sample("x", tuple(json.dumps(record) for record in records), dt.datetime(2020, 1, 1))
         )
 
     assert known(*ALL) == len(ALL)

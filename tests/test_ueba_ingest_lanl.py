@@ -227,10 +227,10 @@ def bad_inputs() -> dict[str, tuple[bytes, str]]:
 
 @pytest.mark.parametrize("name", bad_inputs())
 def test_an_input_that_cannot_be_read_changes_nothing(tmp_path, name):
-    data, said = bad_inputs()[name]
+    data, message = bad_inputs()[name]
     ingest(write(tmp_path / "good", ROAD), "lanl", tmp_path / "lake")
     before = tree(tmp_path / "lake")
-    with pytest.raises(InputError, match=said) as error:
+    with pytest.raises(InputError, match=message) as error:
         ingest(write(tmp_path / name, data), "lanl", tmp_path / "lake")
     assert name in str(error.value)
     assert tree(tmp_path / "lake") == before

@@ -374,7 +374,7 @@ CASES = {
         ),
     ),
 }
-REAL = [given for given, _ in CASES.values()]
+REAL = [record for record, _ in CASES.values()]
 EXPECTED = [expected for _, expected in CASES.values()]
 DROPPED = {
     "not a logon: service account": [
@@ -407,7 +407,9 @@ DROPPED = {
 
 
 def read(path: Path, *records: Any, format: str = "m365") -> list[dict[str, Any]]:
-    path.write_text("".join((each if isinstance(each, str) else json.dumps(each)) + "\n" for each in records))
+    path.write_text(
+        "".join((record if isinstance(record, str) else json.dumps(record)) + "\n" for record in records)
+    )
     return events_of(path, format).to_pylist()
 
 
@@ -418,11 +420,11 @@ def shown(event: dict[str, Any]) -> tuple[Any, ...]:
 def test_events_by_hand(tmp_path):
     found = read(tmp_path / "log", *REAL)
     assert dict(zip(CASES, map(shown, found), strict=True)) == dict(zip(CASES, EXPECTED, strict=True))
-    assert {each["dropped"] for each in found} == {None}
-    assert {each["time"] for each in found} == {dt.datetime(2024, 7, 19, 17, 54, 58)}
-    assert {(each["reporter"], each["target_kind"]) for each in found} == {("0873ee4d", "resource")}
-    assert [(each["code"], each["event_id"]) for each in found] == [
-        (given["Operation"].strip(), given["Id"]) for given in REAL
+    assert {row["dropped"] for row in found} == {None}
+    assert {row["time"] for row in found} == {dt.datetime(2024, 7, 19, 17, 54, 58)}
+    assert {(row["reporter"], row["target_kind"]) for row in found} == {("0873ee4d", "resource")}
+    assert [(row["code"], row["event_id"]) for row in found] == [
+        (record["Operation"].strip(), record["Id"]) for record in REAL
     ]
 
 
@@ -434,7 +436,7 @@ def test_more_of_them(tmp_path):
         None,
     ]
     assert found["sign-in"]["session"] == "5d1f"
-    noted = {name for name, each in found.items() if each["note"]}
+    noted = {name for name, row in found.items() if row["note"]}
     assert noted == {"another's rule"}
     assert found["another's rule"]["note"] == "mailbox without a domain: taken to be of the user's"
     guest, nobody = read(
@@ -446,8 +448,8 @@ def test_more_of_them(tmp_path):
 
 
 def test_dropped_by_hand(tmp_path):
-    found = read(tmp_path / "log", sign_in(), *(each for records in DROPPED.values() for each in records))
-    assert [each["dropped"] for each in found] == [
+    found = read(tmp_path / "log", sign_in(), *(record for records in DROPPED.values() for record in records))
+    assert [row["dropped"] for row in found] == [
         None,
         *(reason for reason, records in DROPPED.items() for _ in records),
     ]
@@ -479,8 +481,8 @@ def as_csv(header: list[str], quoting: int, type_line: str = "") -> str:
     writer = csv.writer(text, quoting=quoting)
     writer.writerow(header)
     writer.writerows(
-        [json.dumps(each) if name == "AuditData" else "7/19/2024 5:54:58 PM" for name in header]
-        for each in REAL
+        [json.dumps(record) if name == "AuditData" else "7/19/2024 5:54:58 PM" for name in header]
+        for record in REAL
     )
     return type_line + text.getvalue()
 
@@ -490,8 +492,8 @@ def as_csv(header: list[str], quoting: int, type_line: str = "") -> str:
     [
         (json.dumps(REAL), 0),
         (json.dumps({"value": REAL}, indent=1), 0),
-        ("".join(json.dumps({"Identity": 1, "AuditData": json.dumps(each)}) + "\n" for each in REAL), 0),
-        ("".join(json.dumps({"id": "x", "auditData": each}) + "\n" for each in REAL), 0),
+        ("".join(json.dumps({"Identity": 1, "AuditData": json.dumps(record)}) + "\n" for record in REAL), 0),
+        ("".join(json.dumps({"id": "x", "auditData": record}) + "\n" for record in REAL), 0),
         (as_csv(SEARCH, csv.QUOTE_ALL), 1),
         (as_csv(SEARCH, csv.QUOTE_ALL, "#TYPE Selected.System.Management.Automation.PSCustomObject\r\n"), 2),
         ("\ufeff" + as_csv(PURVIEW, csv.QUOTE_MINIMAL), 1),
@@ -509,8 +511,8 @@ def as_csv(header: list[str], quoting: int, type_line: str = "") -> str:
 def test_wrappings(tmp_path, text, headers):
     (tmp_path / "log").write_text(text, newline="")
     found = events_of(tmp_path / "log").to_pylist()
-    assert [each["dropped"] for each in found] == ["header"] * headers + [None] * len(REAL)
-    assert [shown(each) for each in found[headers:]] == EXPECTED
+    assert [row["dropped"] for row in found] == ["header"] * headers + [None] * len(REAL)
+    assert [shown(row) for row in found[headers:]] == EXPECTED
 
 
 def test_office_activity(tmp_path):
@@ -569,7 +571,7 @@ def test_office_activity(tmp_path):
 def sample(*records: Any) -> Sample:
     return Sample(
         "log",
-        tuple(each if isinstance(each, str) else json.dumps(each) for each in records),
+        tuple(record if isinstance(record, str) else json.dumps(record) for record in records),
         dt.datetime(2024, 1, 1),
     )
 
@@ -603,19 +605,19 @@ def test_real_records_are_accounted_for(tmp_path):
         records = [json.loads(row["AuditData"]) for row in csv.DictReader(file)]
     header, *found = events_of(AUDIT_LOG).to_pylist()
     assert (header["dropped"], len(found), len(records)) == ("header", 4675, 4675)
-    assert Counter(each["dropped"] for each in found) == {
+    assert Counter(row["dropped"] for row in found) == {
         None: 1258,
         "not a logon: service account": 3398,
         "not a logon: alert": 4,
         "no user": 15,
     }
-    kept = [(each, given) for each, given in zip(found, records, strict=True) if each["dropped"] is None]
-    assert all("@" in given["UserId"] or len(given["UserId"]) == 36 for _, given in kept)
+    kept = [(row, record) for row, record in zip(found, records, strict=True) if row["dropped"] is None]
+    assert all("@" in record["UserId"] or len(record["UserId"]) == 36 for _, record in kept)
     assert all(
-        (each["event_id"], each["code"]) == (given["Id"], given["Operation"].strip()) for each, given in kept
+        (row["event_id"], row["code"]) == (record["Id"], record["Operation"].strip()) for row, record in kept
     )
-    operations = Counter(given["Operation"] for given in records)
-    by_action = Counter((each["action"], each["code"]) for each, _ in kept)
+    operations = Counter(record["Operation"] for record in records)
+    by_action = Counter((row["action"], row["code"]) for row, _ in kept)
     # the steps of taking over an account
     assert by_action["sso", "UserLoggedIn"] == operations["UserLoggedIn"] == 280
     assert by_action["sso", "UserLoginFailed"] == operations["UserLoginFailed"] == 174
@@ -629,9 +631,9 @@ def test_real_records_are_accounted_for(tmp_path):
         "consent": 100,
         "forward": 2,
     }
-    forwards = {(each["user"], each["target"]) for each, _ in kept if each["action"] == "forward"}
+    forwards = {(row["user"], row["target"]) for row, _ in kept if row["action"] == "forward"}
     assert forwards == {("joey@dutchmasterz.onmicrosoft.com", "sans@dutchmasterz.onmicrosoft.com")}
-    failed = [each["outcome"] for each, _ in kept if each["code"] == "UserLoginFailed"]
+    failed = [row["outcome"] for row, _ in kept if row["code"] == "UserLoginFailed"]
     assert Counter(failed) == {
         "failure": 135,
         "unknown": 39,

@@ -135,8 +135,8 @@ def test_times(tmp_path, settings, text, expected):
 @pytest.mark.parametrize("text", ["inf", "-infinity", "0044-03-15 (BC) 00:00:00", "290000-01-01"])
 def test_absurd_times_are_dropped(tmp_path, text):
     columns = "format = 'csv'\nheader = false\n[columns]\ntime = 1\nuser = 2\ntarget = 3"
-    made = events(tmp_path, f"2024-03-01,a,b\n{text},a,b\n", columns)
-    assert made[1]["dropped"] in ("time out of range", "time not understood") and made[1]["time"] is None
+    rows = events(tmp_path, f"2024-03-01,a,b\n{text},a,b\n", columns)
+    assert rows[1]["dropped"] in ("time out of range", "time not understood") and rows[1]["time"] is None
 
 
 @pytest.mark.parametrize("text", ["nan", "inf", "-1", "1e300", "x"])
@@ -293,7 +293,7 @@ def test_parquet_documents_and_lines_are_one(tmp_path):
         "\ufeff" + "\n".join(map(json.dumps, rows)),
     ):
         found.append(events_of(log(tmp_path, text), mapping(tmp_path, f"format = 'jsonl'\n{toml}")))
-    assert [[(event["user"], event["dropped"]) for event in made.to_pylist()] for made in found] == [
+    assert [[(event["user"], event["dropped"]) for event in table.to_pylist()] for table in found] == [
         [("alice", None)] * 2
     ] * 4
 
@@ -311,8 +311,10 @@ def test_several_ways_to_write_times(tmp_path):
 def test_times_without_a_zone(tmp_path):
     """The mapping's zone counts; without one it is that of --log-timezone, and noted."""
     text = "at,who,to\n2024-03-01T08:15:02,a,b\n2024-03-01T08:15:02Z,a,b\n"
-    told = events(tmp_path, text, f"format = 'csv'\ntimezone = 'Asia/Tokyo'\n{ANY}", timezone="Europe/Berlin")
-    assert [(event["time"].hour, event["note"]) for event in told[1:]] == [(23, None), (8, None)]
+    in_tokyo = events(
+        tmp_path, text, f"format = 'csv'\ntimezone = 'Asia/Tokyo'\n{ANY}", timezone="Europe/Berlin"
+    )
+    assert [(event["time"].hour, event["note"]) for event in in_tokyo[1:]] == [(23, None), (8, None)]
     taken = events(tmp_path, text, f"format = 'csv'\n{ANY}", timezone="Europe/Berlin")
     assert [(event["time"].hour, event["note"]) for event in taken[1:]] == [
         (7, "time without a zone: taken as Europe/Berlin"),
@@ -521,8 +523,8 @@ def test_a_proposal_loads_and_reads_its_file(tmp_path, text, settings, columns):
 
 
 def test_a_proposal_knows_words_for_outcomes(tmp_path):
-    made = proposal(log(tmp_path, VPN))
-    assert 'success = ["ok"]\nfailure = ["denied"]' in made and "#   protocol: SAML, SAML" in made
+    toml = proposal(log(tmp_path, VPN))
+    assert 'success = ["ok"]\nfailure = ["denied"]' in toml and "#   protocol: SAML, SAML" in toml
     assert "or the day first" in proposal(log(tmp_path, "time,user,host\n01/02/2024 03:04,a,b\n"))
 
 
@@ -560,11 +562,11 @@ OBJECTS = st.lists(
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_a_proposal_for_anything_loads_and_reads(tmp_path_factory, text):
     folder = tmp_path_factory.mktemp("anything")
-    if made := proposal(log(folder, text + "\n")):
+    if toml := proposal(log(folder, text + "\n")):
         with contextlib.suppress(InputError):
             assert all(
                 event["dropped"] or event["user"]
-                for event in events_of(folder / "log", mapping(folder, made)).to_pylist()
+                for event in events_of(folder / "log", mapping(folder, toml)).to_pylist()
             )
 
 
@@ -609,10 +611,10 @@ def test_lanl_labels_by_a_proposal(tmp_path):
 
 @pytest.mark.skipif(not EDGES.exists(), reason=f"needs {EDGES}")
 def test_edges_without_times_are_an_error(tmp_path):
-    made = proposal(EDGES)
-    assert "no column looks like a time" in made and 'user = "user"\ntarget = "computer"' in made
+    toml = proposal(EDGES)
+    assert "no column looks like a time" in toml and 'user = "user"\ntarget = "computer"' in toml
     with pytest.raises(InputError, match=r"no (line|record) reads as .*time not understood: \d+"):
-        ingest(EDGES, mapping(tmp_path, made), tmp_path / "lake")
+        ingest(EDGES, mapping(tmp_path, toml), tmp_path / "lake")
     assert gzip.open(EDGES, "rt").readline().startswith("user,computer")
 
 

@@ -71,11 +71,13 @@ CASES = {
         (TIME, *SENT[:2], None, SENT[3], "success", None, "no target"),
     ),
 }
-REAL = [given for given, _ in CASES.values()]
+REAL = [record for record, _ in CASES.values()]
 
 
 def read(path: Path, *records: Any, format: str = "message_trace") -> list[dict[str, Any]]:
-    path.write_text("".join((each if isinstance(each, str) else json.dumps(each)) + "\n" for each in records))
+    path.write_text(
+        "".join((record if isinstance(record, str) else json.dumps(record)) + "\n" for record in records)
+    )
     return events_of(path, format).to_pylist()
 
 
@@ -124,7 +126,7 @@ def test_csv(tmp_path, time, type_line):
     writer.writerow(trace(Received=time, Subject='Urgent, "now"\nor'))
     (tmp_path / "log").write_text(type_line + text.getvalue(), newline="")
     *headers, event = events_of(tmp_path / "log").to_pylist()
-    assert [each["dropped"] for each in headers] == ["header"] * (1 + bool(type_line))
+    assert [header["dropped"] for header in headers] == ["header"] * (1 + bool(type_line))
     assert tuple(event[column] for column in SHOWN) == (
         TIME,
         *SENT[:3],
@@ -137,7 +139,7 @@ def test_csv(tmp_path, time, type_line):
 
 def test_recognises_its_own_and_nothing_else(tmp_path):
     def sample(*records: Any) -> Sample:
-        texts = [each if isinstance(each, str) else json.dumps(each) for each in records]
+        texts = [record if isinstance(record, str) else json.dumps(record) for record in records]
         return Sample("log", tuple(texts), dt.datetime(2024, 1, 1))
 
     assert message_trace.recognises(sample(*REAL)) == len(REAL)

@@ -415,21 +415,21 @@ READ: list[tuple[dict[str, Any], dict[str, Any]]] = [
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory):
+def rows(tmp_path_factory):
     """Events of all records that are read, and of those that are dropped."""
     return read(tmp_path_factory.mktemp("made"), *(record for record, _ in (*READ, *DROPPED)))
 
 
 @pytest.mark.parametrize("number", range(len(READ)))
-def test_what_is_read(made, number):
-    event, expected = made[number], READ[number][1]
+def test_what_is_read(rows, number):
+    event, expected = rows[number], READ[number][1]
     assert event["dropped"] is None
     assert {name: event[name] for name in expected} == expected
 
 
 @pytest.mark.parametrize("number", range(len(DROPPED)))
-def test_what_is_dropped(made, number):
-    assert made[len(READ) + number]["dropped"] == DROPPED[number][1]
+def test_what_is_dropped(rows, number):
+    assert rows[len(READ) + number]["dropped"] == DROPPED[number][1]
 
 
 @pytest.mark.parametrize("wrap", ["array", "parquet"])
@@ -443,8 +443,8 @@ def test_documents_and_parquet(tmp_path, wrap):
 
         times = pa.array([AT, AT], pa.timestamp("us"))
         pq.write_table(pa.Table.from_pylist([LOGON, LOGON]).append_column("time_dt", times), path)
-    made = events_of(path).to_pylist()
-    assert [(event["user"], event["time"], event["dropped"]) for event in made] == [
+    rows = events_of(path).to_pylist()
+    assert [(event["user"], event["time"], event["dropped"]) for event in rows] == [
         ("CORP\\alice", AT, None)
     ] * 2
 
@@ -469,10 +469,10 @@ def test_what_the_simulation_writes_is_read_back(tmp_path):
     """Every event, by all columns that both have."""
     world = simulate(Organisation(users=60, days=8, attack_days=4, campaigns=1))
     formats.write(world.events, "ocsf", tmp_path)
-    made = events_of(tmp_path / formats.FILES["ocsf"])
-    assert made["dropped"].null_count == len(made) == len(world.events)
+    rows = events_of(tmp_path / formats.FILES["ocsf"])
+    assert rows["dropped"].null_count == len(rows) == len(world.events)
     names = ["source", "target", "target_kind", "action", "outcome", "logon_type", "auth_package"]
-    for event, wrote in zip(made.to_pylist(), world.events.to_pylist(), strict=True):
+    for event, wrote in zip(rows.to_pylist(), world.events.to_pylist(), strict=True):
         name, domain = wrote["user"].split("@")
         at = wrote["time"].replace(tzinfo=None, microsecond=wrote["time"].microsecond // 1000 * 1000)
         assert (event["time"], event["user"]) == (at, f"{domain}\\{name}")

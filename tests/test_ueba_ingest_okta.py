@@ -38,7 +38,9 @@ def record(type: str, result: str | None = "SUCCESS", **more: Any) -> dict[str, 
 
 def events(tmp_path, *records: Any, format: str = "okta") -> list[dict[str, Any]]:
     path = tmp_path / "log"
-    path.write_text("".join((each if isinstance(each, str) else json.dumps(each)) + "\n" for each in records))
+    path.write_text(
+        "".join((record if isinstance(record, str) else json.dumps(record)) + "\n" for record in records)
+    )
     return events_of(path, format).to_pylist()
 
 
@@ -124,7 +126,7 @@ CASES = {
         ("Jane@corp.example",) + ("175.16.199.1", "Okta", "logon", None, "unknown", None, None),
     ),
 }
-REAL = [given for given, _ in CASES.values()]
+REAL = [record for record, _ in CASES.values()]
 DROPPED = {
     "not a logon: step of a sign-on": [
         record("user.authentication.auth_via_mfa"),
@@ -174,11 +176,11 @@ def test_events_by_hand(tmp_path):
     shown = {name: tuple(event[column] for column in SHOWN) for name, event in zip(CASES, found, strict=True)}
     assert shown == {name: expected for name, (_, expected) in CASES.items()}
     assert all(event["target_kind"] == "resource" and event["reporter"] == "Okta" for event in found)
-    assert [event["code"] for event in found] == [each["eventType"] for each in REAL]
+    assert [event["code"] for event in found] == [record["eventType"] for record in REAL]
 
 
 def test_dropped_by_hand(tmp_path):
-    found = events(tmp_path, REAL[0], *(each for records in DROPPED.values() for each in records))
+    found = events(tmp_path, REAL[0], *(record for records in DROPPED.values() for record in records))
     assert [event["dropped"] for event in found] == [
         None,
         *(reason for reason, records in DROPPED.items() for _ in records),
@@ -214,14 +216,14 @@ def test_a_time_without_zone_is_noted(tmp_path):
 
 
 def test_an_array_over_several_lines(tmp_path):
-    text = json.dumps([given for given, _ in CASES.values()], indent=2)
+    text = json.dumps([record for record, _ in CASES.values()], indent=2)
     assert len(events(tmp_path, text, format="auto")) == len(CASES)
 
 
 def test_recognises_its_own():
     def known(*records: Any) -> int:
         return okta.recognises(
-            Sample("x", tuple(json.dumps(each) for each in records), dt.datetime(2020, 1, 1))
+            Sample("x", tuple(json.dumps(record) for record in records), dt.datetime(2020, 1, 1))
         )
 
     assert known(record("user.session.start"), record("x")) == 2

@@ -51,9 +51,9 @@ def test_events_come_by_time_with_file_and_line_and_the_name_of_the_entity(tmp_p
 
 def test_no_day_has_no_events_and_the_same_columns(tmp_path):
     read(tmp_path, [event("11:00:00", "alice", "ws1", "srv1")])
-    some = raw.events(tmp_path / "lake", DAY, NOON, LIMIT)
+    sample = raw.events(tmp_path / "lake", DAY, NOON, LIMIT)
     none = raw.events(tmp_path / "lake", DAY - dt.timedelta(days=9), DAY - dt.timedelta(days=8), LIMIT)
-    assert len(some) == 1 and len(none) == 0 and none.schema.equals(some.schema)
+    assert len(sample) == 1 and len(none) == 0 and none.schema.equals(sample.schema)
 
 
 def test_only_the_columns_that_are_wanted_are_read_and_texts_are_there_once(tmp_path):

@@ -87,10 +87,12 @@ def test_records_in_an_envelope_are_opened(tmp_path):
     for envelope in ("_source", "detail", "_raw", "message"):
         inside = [okta | {"uuid": str(n)} for n in range(3)]
         wrapped = [
-            {"other": 1, envelope: json.dumps(each) if envelope in ("_raw", "message") else each}
-            for each in inside
+            {"other": 1, envelope: json.dumps(record) if envelope in ("_raw", "message") else record}
+            for record in inside
         ]
-        log = text(tmp_path, envelope, "".join(json.dumps(each) + "\n" for each in [*wrapped, {"other": 2}]))
+        log = text(
+            tmp_path, envelope, "".join(json.dumps(record) + "\n" for record in [*wrapped, {"other": 2}])
+        )
         (found,) = ingest_all([log], "auto", tmp_path / f"lake{envelope}")
         assert (found.problem, found.format, found.events, sum(found.dropped.values())) == (
             None,
@@ -109,7 +111,7 @@ def test_a_path_that_is_not_there_does_not_stop_the_others(tmp_path):
     assert result.stdout.count("1 events") == 2
     assert lake.size(tmp_path / "ws/lake", dt.date(1970, 1, 1)) == 1
     reports = ingest_all([logs[0], missing, logs[1]], "lanl", tmp_path / "ws/lake")
-    assert [(each.file, each.already_ingested, bool(each.problem)) for each in reports] == [
+    assert [(report.file, report.already_ingested, bool(report.problem)) for report in reports] == [
         (logs[0], True, False),
         (logs[1], True, False),
         (missing, False, True),
@@ -129,7 +131,7 @@ def test_an_argument_that_names_no_file_has_a_report(tmp_path, argument):
 
 def test_misspelt_names_alone_make_no_lake(tmp_path):
     wrong = [str(tmp_path / name) for name in ("non", "nonne")]
-    assert [each.file for each in ingest_all(wrong, "auto", tmp_path / "lake") if each.problem] == wrong
+    assert [report.file for report in ingest_all(wrong, "auto", tmp_path / "lake") if report.problem] == wrong
     assert not (tmp_path / "lake").exists()
 
 
@@ -238,7 +240,7 @@ def test_an_entity_is_found_by_any_of_its_names(tmp_path):
         (found,) = json.loads(run(tmp_path, "entity", name, "--format", "json").stdout)
         assert found["name"] == "alice@corp.example" and found["is_admin"] and found["privileged_on"] == 1
         assert found["attributes"] == {"department": "Finance", "tier": "0"}
-        assert [each["name"] for each in found["aliases"]] == ["alice@corp", "s-1-5-21-1-2-3-9"]
+        assert [alias["name"] for alias in found["aliases"]] == ["alice@corp", "s-1-5-21-1-2-3-9"]
     shown = run(tmp_path, "entity", "10.0.0.7").stdout
     assert run(tmp_path, "entity", "\\\\WS1").stdout == run(tmp_path, "entity", "ws1$").stdout == shown
     assert shown.startswith("ws1: machine") and "seen with it" in shown and "ws1.corp.example" in shown

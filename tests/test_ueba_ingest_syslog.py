@@ -141,7 +141,7 @@ SSHD = [
 def test_sshd(tmp_path, program):
     rows = read(tmp_path, *(f"{ISO}{program}[1]: {message}" for message, *_ in SSHD))
     assert chosen(rows, "user", "source", "source_ip", "outcome", "outcome_reason") == [
-        tuple(told) for _, *told in SSHD
+        tuple(expected) for _, *expected in SSHD
     ]
     assert chosen(rows, "target", "dropped") == [("web1", None)] * len(SSHD)
 
@@ -268,7 +268,7 @@ USED = [
 def test_accounts_used_by_others(tmp_path):
     rows = read(tmp_path, *(ISO + message for message, *_ in USED))
     assert chosen(rows, "user", "actor", "detail", "outcome", "outcome_reason") == [
-        tuple(told) for _, *told in USED
+        tuple(expected) for _, *expected in USED
     ]
     assert set(chosen(rows, "source", "target", "action", "dropped")) == {
         ("web1", "web1", "explicit_credential", None)
@@ -303,7 +303,9 @@ PAM = [
 
 def test_pam(tmp_path):
     rows = read(tmp_path, *(ISO + message for message, *_ in PAM))
-    assert chosen(rows, "user", "source", "logon_type", "outcome") == [tuple(told) for _, *told in PAM]
+    assert chosen(rows, "user", "source", "logon_type", "outcome") == [
+        tuple(expected) for _, *expected in PAM
+    ]
     assert set(chosen(rows, "actor", "target", "action", "dropped")) == {(None, "web1", "logon", None)}
 
 
@@ -352,8 +354,8 @@ def test_rfc_5424(tmp_path):
     rows = read(
         tmp_path, *lines, lines[0].replace("2003-10-11T22:14:15.003Z", "-"), lines[0].replace("web1", "-")
     )
-    told = (dt.datetime(2003, 10, 11, 22, 14, 15, 3000), "alice", "web1", None)
-    assert chosen(rows[:3], "time", "user", "target", "dropped") == [told] * 3
+    expected = (dt.datetime(2003, 10, 11, 22, 14, 15, 3000), "alice", "web1", None)
+    assert chosen(rows[:3], "time", "user", "target", "dropped") == [expected] * 3
     assert [row["dropped"] for row in rows[3:]] == ["time not understood", "no target"]
 
 

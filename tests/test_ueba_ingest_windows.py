@@ -99,7 +99,7 @@ def winlogbeat_6(code: int, data: dict[str, Any]) -> dict[str, Any]:
 
 def nxlog(code: int, data: dict[str, Any], **about: Any) -> dict[str, Any]:
     """Its clock is three and a half hours behind UTC; the record arrived 70 seconds late."""
-    told = {
+    record = {
         "EventTime": "2024-03-05 08:30:00",
         "EventReceivedTime": "2024-03-05 08:31:10",
         "@timestamp": "2024-03-05T12:01:12.345Z",
@@ -111,7 +111,7 @@ def nxlog(code: int, data: dict[str, Any], **about: Any) -> dict[str, Any]:
         "EventID": code,
         "RecordNumber": 42,
     }
-    return told | {name: str(value) for name, value in data.items()} | about
+    return record | {name: str(value) for name, value in data.items()} | about
 
 
 def splunk(code: int, **data: Any) -> dict[str, Any]:
@@ -170,16 +170,16 @@ def found(tmp_path: Path, *records: Any, format: str = "windows", **options: Any
     )
     table = events_of(path, format, IngestOptions(Options(**options)))
     assert len(table) == len(records) and table["text"].to_pylist() == path.read_text().splitlines()
-    told = [name for name in events.COLUMNS if name not in ("line", "text")]
-    return [{name: row[name] for name in told if row[name] is not None} for row in table.to_pylist()]
+    names = [name for name in events.COLUMNS if name not in ("line", "text")]
+    return [{name: row[name] for name in names if row[name] is not None} for row in table.to_pylist()]
 
 
 def expect(record: dict[str, Any], **columns: Any) -> dict[str, Any]:
     """What every record of these tests says, and more; None for what this one does not."""
-    said = {"time": AT_NOON, "target": "SRV1.corp.example", "target_kind": "machine", "outcome": "success"}
+    usual = {"time": AT_NOON, "target": "SRV1.corp.example", "target_kind": "machine", "outcome": "success"}
     code = record["Event"]["System"]["EventID"]
-    said |= {"reporter": "SRV1.corp.example", "code": str(code), "event_id": "srv1.corp.example/42"}
-    return {name: value for name, value in (said | columns).items() if value is not None}
+    usual |= {"reporter": "SRV1.corp.example", "code": str(code), "event_id": "srv1.corp.example/42"}
+    return {name: value for name, value in (usual | columns).items() if value is not None}
 
 
 ALICE_LOGON = {
@@ -299,9 +299,9 @@ def test_failed_logons(tmp_path):
     failed = {name: value for name, value in LOGON.items() if name != "TargetLogonId"}
     failed |= {"TargetUserSid": "S-1-0-0", "WorkstationName": "WS7"}
     records = [evtx(4625, failed | status) for status, _ in FAILURE_CASES]
-    told = ALICE_LOGON | {"source": "WS7", "user_id": None, "session": None, "outcome": "failure"}
+    expected = ALICE_LOGON | {"source": "WS7", "user_id": None, "session": None, "outcome": "failure"}
     assert found(tmp_path, *records) == [
-        expect(records[0], **told, outcome_reason=reason) for _, reason in FAILURE_CASES
+        expect(records[0], **expected, outcome_reason=reason) for _, reason in FAILURE_CASES
     ]
 
 
@@ -334,22 +334,27 @@ EXPLICIT_CASES: list[Any] = [
 
 def test_explicit_credentials(tmp_path):
     records = [evtx(4648, EXPLICIT | data) for data, _ in EXPLICIT_CASES]
-    told = {
+    expected = {
         "user": r"CORP\alice",
         "actor": r"CORP\bob",
         "source": "SRV1.corp.example",
         "action": "explicit_credential",
     }
-    told |= {"session": "srv1.corp.example:0x77", "witness": "source"}
+    expected |= {"session": "srv1.corp.example:0x77", "witness": "source"}
     assert found(tmp_path, *records) == [
-        expect(records[0], **(told | columns)) for _, columns in EXPLICIT_CASES
+        expect(records[0], **(expected | columns)) for _, columns in EXPLICIT_CASES
     ]
 
 
 def test_administrator_rights(tmp_path):
     record = evtx(4672, SUBJECT | {"PrivilegeList": "SeSecurityPrivilege\r\n\t\t\tSeDebugPrivilege"})
-    told = {"user": r"CORP\bob", "user_id": BOB, "action": "privilege", "session": "srv1.corp.example:0x77"}
-    assert found(tmp_path, record) == [expect(record, **told)]
+    expected = {
+        "user": r"CORP\bob",
+        "user_id": BOB,
+        "action": "privilege",
+        "session": "srv1.corp.example:0x77",
+    }
+    assert found(tmp_path, record) == [expect(record, **expected)]
 
 
 TICKET = {
@@ -391,9 +396,9 @@ TICKET_CASES: list[Any] = [
 
 def test_tickets(tmp_path):
     records = [evtx(code, TICKET | data) for code, data, _ in TICKET_CASES]
-    told = BY_CONTROLLER | {"user": "alice@CORP.EXAMPLE", "user_id": ALICE, "action": "ticket"}
+    common = BY_CONTROLLER | {"user": "alice@CORP.EXAMPLE", "user_id": ALICE, "action": "ticket"}
     expected = [
-        expect(record, **(told | columns))
+        expect(record, **(common | columns))
         for record, (*_, columns) in zip(records, TICKET_CASES, strict=True)
     ]
     assert found(tmp_path, *records) == expected
@@ -419,9 +424,9 @@ def test_service_tickets(tmp_path):
         evtx(4769, TICKET | {"TargetUserName": "alice@CORP.EXAMPLE", "TargetSid": None} | data)
         for data, _ in SERVICE_CASES
     ]
-    told = BY_CONTROLLER | {"user": "alice@CORP.EXAMPLE", "action": "service_ticket"}
+    expected = BY_CONTROLLER | {"user": "alice@CORP.EXAMPLE", "action": "service_ticket"}
     assert found(tmp_path, *records) == [
-        expect(records[0], **(told | columns)) for _, columns in SERVICE_CASES
+        expect(records[0], **(expected | columns)) for _, columns in SERVICE_CASES
     ]
 
 
@@ -441,7 +446,7 @@ def test_passwords_checked_by_ntlm(tmp_path):
             {"Workstation": None, "TargetUserName": "a@b"},
         )
     )
-    told = {
+    expected = {
         "user": "alice",
         "source": "WS7",
         "action": "credential_validation",
@@ -449,10 +454,10 @@ def test_passwords_checked_by_ntlm(tmp_path):
         "witness": "controller",
     }
     assert found(tmp_path, good, bad, own, none) == [
-        expect(good, **told),
-        expect(bad, **told, outcome_reason="bad password") | {"outcome": "failure"},
-        expect(own, **told) | {"source": "SRV1.corp.example"},
-        expect(none, **(told | {"source": None, "user": "a@b"})),
+        expect(good, **expected),
+        expect(bad, **expected, outcome_reason="bad password") | {"outcome": "failure"},
+        expect(own, **expected) | {"source": "SRV1.corp.example"},
+        expect(none, **(expected | {"source": None, "user": "a@b"})),
     ]
 
 
@@ -466,10 +471,15 @@ def test_a_session_taken_up_again(tmp_path):
     }
     remote = evtx(4778, data | {"ClientAddress": "10.0.0.7"})
     console = evtx(4778, data | {"SessionName": "Console", "ClientName": "Unknown", "ClientAddress": "LOCAL"})
-    told = {"user": r"CORP\alice", "action": "logon", "session": "srv1.corp.example:0xabc", "witness": "host"}
+    expected = {
+        "user": r"CORP\alice",
+        "action": "logon",
+        "session": "srv1.corp.example:0xabc",
+        "witness": "host",
+    }
     assert found(tmp_path, remote, console) == [
-        expect(remote, **told, logon_type="RemoteInteractive", source="WS7", source_ip="10.0.0.7"),
-        expect(console, **told, logon_type="Unlock", source="SRV1.corp.example"),
+        expect(remote, **expected, logon_type="RemoteInteractive", source="WS7", source_ip="10.0.0.7"),
+        expect(console, **expected, logon_type="Unlock", source="SRV1.corp.example"),
     ]
 
 
@@ -484,8 +494,8 @@ def test_shares_and_objects(tmp_path):
     folder, inside, here = evtx(5140, share), evtx(5145, file), evtx(5140, share | {"IpAddress": "::1"})
     refused = evtx(5145, file, Keywords="0x8010000000000000")
     read = evtx(4663, SUBJECT | {"ObjectType": "File", "ObjectName": "C:\\secret.txt"})
-    told = {"user": r"CORP\bob", "user_id": BOB, "session": "srv1.corp.example:0x77"}
-    to_share = told | {
+    expected = {"user": r"CORP\bob", "user_id": BOB, "session": "srv1.corp.example:0x77"}
+    to_share = expected | {
         "source": "10.0.0.7",
         "source_ip": "10.0.0.7",
         "target": r"\\srv1\admin$",
@@ -497,7 +507,7 @@ def test_shares_and_objects(tmp_path):
         expect(inside, **to_share, detail="System32\\cmd.exe"),
         expect(refused, **to_share, detail="System32\\cmd.exe") | {"outcome": "failure"},
         expect(here, **(to_share | {"source": "SRV1.corp.example", "source_ip": None})),
-        expect(read, **told, action="object_access", detail="C:\\secret.txt"),
+        expect(read, **expected, action="object_access", detail="C:\\secret.txt"),
     ]
 
 
@@ -592,7 +602,7 @@ def test_only_its_own_is_recognised():
         texts = tuple(record if isinstance(record, str) else json.dumps(record) for record in records)
         return windows.recognises(Sample("log", texts, dt.datetime(2024, 3, 5)))
 
-    ours = (
+    own_records = (
         evtx(1, None),
         winlogbeat(1, {}),
         winlogbeat_6(1, {}),
@@ -601,7 +611,7 @@ def test_only_its_own_is_recognised():
         azure(1, {}),
         xml(1, {}),
     )
-    assert count(*ours) == len(ours)
+    assert count(*own_records) == len(own_records)
     assert count(evtx(1, None), json.dumps(evtx(2, None))[:50]) == 1
     others = [
         "0,U1@DOM1,U1@DOM1,C1,C2,Kerberos,Network,LogOn,Success",
@@ -626,7 +636,7 @@ def test_only_its_own_is_recognised():
 # --- real files ---------------------------------------------------------------------------------------------
 
 
-def told(table: pa.Table) -> tuple[dict[str, int], dict[str, int]]:
+def counts(table: pa.Table) -> tuple[dict[str, int], dict[str, int]]:
     """Events by code, dropped records by reason."""
     rows = table.select(["code", "dropped"]).to_pylist()
     codes = collections.Counter(row["code"] for row in rows if row["dropped"] is None)
@@ -676,8 +686,8 @@ def test_real_event_logs(tmp_path):
     path = tmp_path / "all.json"
     path.write_text("".join(f"{json.dumps(text)}\n" for text in texts))
     table = events_of(path)
-    assert told(table) == by_hand(texts)
-    assert told(table) == (
+    assert counts(table) == by_hand(texts)
+    assert counts(table) == (
         {
             "4624": 121,
             "4625": 22,
@@ -693,15 +703,15 @@ def test_real_event_logs(tmp_path):
         {"not a logon: other event": 397, "not a logon: system account": 63, "no user": 1},
     )
     one = next(file for file in files if "CrackMap" in file.name)
-    assert told(events_of(one)) == ({"4624": 7}, {"not a logon: other event": 56})
+    assert counts(events_of(one)) == ({"4624": 7}, {"not a logon: other event": 56})
 
 
 @pytest.mark.skipif(not JSON.exists(), reason=f"needs {JSON}")
 def test_real_json_of_security_events():
     path = JSON / "security_auth_events.jsonl.gz"
     table = events_of(path)
-    assert told(table) == by_hand([json.loads(line) for line in gzip.open(path, "rt")])
-    assert told(table) == (
+    assert counts(table) == by_hand([json.loads(line) for line in gzip.open(path, "rt")])
+    assert counts(table) == (
         {
             "4624": 327,
             "4625": 27,
@@ -724,7 +734,7 @@ def test_real_json_of_all_channels(tmp_path, name):
         path = Path(archive.extract(member, tmp_path))
     texts = path.read_text().split("\n")
     records = [json.loads(text) for text in texts if text]
-    codes, dropped = told(events_of(path))
+    codes, dropped = counts(events_of(path))
     empty = dropped.pop("empty line", 0)
     assert (codes, dropped) == by_hand(records) and sum(codes.values()) + sum(dropped.values()) == len(
         records
@@ -739,7 +749,7 @@ def test_what_the_simulation_wrote(tmp_path):
     write_windows(world.events, tmp_path / "windows.jsonl.gz")
     back = events_of(tmp_path / "windows.jsonl.gz").to_pandas()
     assert back.dropped.isna().all() and back.event_id.is_unique
-    made = world.events.to_pandas().astype(str)
+    simulated = world.events.to_pandas().astype(str)
 
     def short(names: Any) -> Any:
         return names.str.lower().str.split(".").str[0]
@@ -749,14 +759,19 @@ def test_what_the_simulation_wrote(tmp_path):
     got = collections.Counter(
         zip(logons.time.dt.floor("s"), account, short(logons.target), logons.outcome, strict=True)
     )
-    made = made[made.action == "logon"]
-    time = made.time.astype("datetime64[ns, UTC]").dt.tz_localize(None).dt.floor("s").astype("datetime64[us]")
+    simulated = simulated[simulated.action == "logon"]
+    time = (
+        simulated.time.astype("datetime64[ns, UTC]")
+        .dt.tz_localize(None)
+        .dt.floor("s")
+        .astype("datetime64[us]")
+    )
     wanted = collections.Counter(
-        zip(time, made.user.str.split("@").str[0], made.target, made.outcome, strict=True)
+        zip(time, simulated.user.str.split("@").str[0], simulated.target, simulated.outcome, strict=True)
     )
     assert got == wanted and len(logons) > 1000
     named = logons[logons.source.str.match("(?i)(ws|srv|dc)-").fillna(False)]
-    assert len(named) and set(short(named.source)) <= set(made.source)
+    assert len(named) and set(short(named.source)) <= set(simulated.source)
     report = ingest(tmp_path / "windows.jsonl.gz", "auto", tmp_path / "lake")
     assert report.format == "windows" and report.events == len(back)
 

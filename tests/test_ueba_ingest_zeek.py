@@ -187,7 +187,7 @@ def test_ntlm(tmp_path):
 
 
 def test_ssh_has_an_account_for_each_client(tmp_path):
-    rows = kept(read(tmp_path, tsv("ssh", *(f"2 {told} 1 INBOUND SSH-2.0-OpenSSH_9 - -" for told in "TF-"))))
+    rows = kept(read(tmp_path, tsv("ssh", *(f"2 {auth} 1 INBOUND SSH-2.0-OpenSSH_9 - -" for auth in "TF-"))))
     assert chosen(rows, "user", "source", "target", "outcome", "note", "witness") == [
         ("ssh client 10.0.0.7", "10.0.0.7", "10.0.0.1", outcome, zeek.NO_USER, None)
         for outcome in ("success", "failure", "unknown")
@@ -223,7 +223,7 @@ def test_leases(tmp_path):
         "server_addr": "10.0.0.1",
         "assigned_addr": "10.0.0.7",
     }
-    given = [
+    messages = [
         {"host_name": "ws7", "client_fqdn": "ws7.corp", "msg_types": ["DISCOVER", "OFFER", "REQUEST", "ACK"]},
         {"client_fqdn": "ws7.corp", "msg_types": ["REQUEST", "ACK"]},
         {"host_name": "ws8", "msg_types": ["INFORM"], "assigned_addr": None, "client_addr": "10.0.0.8"},
@@ -236,7 +236,7 @@ def test_leases(tmp_path):
         },
         {"msg_types": ["REQUEST", "ACK"]},
     ]
-    rows = read(tmp_path, "".join(json.dumps(lease | each) + "\n" for each in given))
+    rows = read(tmp_path, "".join(json.dumps(lease | record) + "\n" for record in messages))
     assert chosen(rows, "action", "source", "source_ip", "detail", "dropped") == [
         ("lease", "ws7", "10.0.0.7", "aa:bb:cc:dd:ee:ff", None),
         ("lease", "ws7.corp", "10.0.0.7", "aa:bb:cc:dd:ee:ff", None),
@@ -307,28 +307,28 @@ def test_a_separator_and_words_of_its_own(tmp_path):
 
 @pytest.mark.parametrize("log, names", zeek.COLUMNS)
 def test_known_columns_without_a_header(log, names):
-    told = {
+    expected = {
         "ts": "1331901011.840000",
         "status": "failure",
         "direction": "INBOUND",
         "share_type": "DISK",
         "mac": "aa:bb:cc:dd:ee:ff",
     }
-    told |= {
+    expected |= {
         "id.orig_h": "10.0.0.7",
         "id.orig_p": "1",
         "id.resp_h": "fe80::1",
         "id.resp_p": "22",
         "assigned_ip": "10.0.0.7",
     }
-    told |= {
+    expected |= {
         "version": "2",
         "resp_size": "5",
         "lease_time": "60.000000",
         "duration": "0.1",
         "request_type": "AS",
     }
-    line = "\t".join(told.get(name, "-") for name in names.split())
+    line = "\t".join(expected.get(name, "-") for name in names.split())
     assert zeek.looks_like((line, line, "")) == (log, names.split())
     assert zeek.recognises(Sample("log", (line, line), NOW)) == 2
 
@@ -369,7 +369,7 @@ def test_every_real_ssh_line_is_an_event():
     outcome = {"undetermined": "unknown"}
     assert len(rows) == len(fields) == 7143 and all(row["dropped"] is None for row in rows)
     assert [(row["source"], row["target"], row["outcome"]) for row in rows] == [
-        (each[2], each[4], outcome.get(each[6], each[6])) for each in fields
+        (field[2], field[4], outcome.get(field[6], field[6])) for field in fields
     ]
     assert Counter(row["outcome"] for row in rows) == {"failure": 5069, "unknown": 1773, "success": 301}
     assert rows[0]["time"] == dt.datetime(2012, 3, 16, 12, 30, 11, 840000)

@@ -43,7 +43,7 @@ def world(tmp_path):
     return Workspace(tmp_path)
 
 
-def told(found):
+def facts(found):
     return [
         (row["mark"], row["source"], row["target"], row["days"], row["why"]) for row in days.to_dicts(found)
     ]
@@ -52,7 +52,7 @@ def told(found):
 def test_new_unusual_usual_and_missing_are_what_the_days_before_say(world):
     found = days.day_of(world, "ann@corp", MONDAY + dt.timedelta(days=8))
     assert found.like_days == 6
-    assert told(found) == [
+    assert facts(found) == [
         ("unusual", "ws1", "srv1", "6 of 6", "never active at 3 h on like days"),
         ("unusual", "ws1", "old", "1 of 6", "on 1 of 6 like days"),
         ("new", "ws1", "brandnew", "0 of 6", "never reached before"),
@@ -75,10 +75,10 @@ def test_new_unusual_usual_and_missing_are_what_the_days_before_say(world):
 def test_a_weekend_is_beside_weekends_and_few_days_make_nothing_rare(world):
     found = days.day_of(world, "ann@corp", MONDAY + dt.timedelta(days=5))
     assert found.like_days == 0
-    assert told(found) == [
+    assert facts(found) == [
         ("new", "home", "vpn", "0 of 0", "never reached before, and never acted from there")
     ]
-    assert told(days.day_of(world, "ANN", MONDAY + dt.timedelta(days=1))) == [
+    assert facts(days.day_of(world, "ANN", MONDAY + dt.timedelta(days=1))) == [
         ("known", "ws1", "srv1", "1 of 1", ""),
         ("known", "ws1", "share", "1 of 1", ""),
     ]
@@ -110,7 +110,7 @@ def test_four_weeks_three_days_and_half_of_them_are_the_normal_day(tmp_path):
 def test_another_logon_type_is_unusual(world, tmp_path):
     read(tmp_path, [on(9, "09:00", "ws1", "srv1", logon_type="RemoteInteractive")])
     found = days.day_of(world, "ann@corp", MONDAY + dt.timedelta(days=9))
-    assert told(found)[0] == ("unusual", "ws1", "srv1", "7 of 7", "no RemoteInteractive logon on like days")
+    assert facts(found)[0] == ("unusual", "ws1", "srv1", "7 of 7", "no RemoteInteractive logon on like days")
 
 
 def test_a_strange_edge_of_a_scored_day_is_unusual(world):

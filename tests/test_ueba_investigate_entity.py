@@ -96,10 +96,10 @@ def test_the_same_team_comes_first() -> None:
     everybody = [(user, None, "mail") for user, _, _ in teams]
     world = known([teams + everybody])
     nearest = facts(world, "a0").nearest
-    assert [each.name for each in nearest[:2]] == ["a1", "a2"]
+    assert [near.name for near in nearest[:2]] == ["a1", "a2"]
     # a0 and a1 both have a-server1, a-server2 and mail, of five: with a-server0 and a-server3
     assert (nearest[0].shared, nearest[0].similarity) == (3, pytest.approx(3 / 5))
-    assert {each.name for each in nearest[2:]} == {"b0", "b1", "b2"}  # only the mail server
+    assert {near.name for near in nearest[2:]} == {"b0", "b1", "b2"}  # only the mail server
 
 
 def test_a_machine_is_known_in_each_of_its_roles() -> None:
@@ -137,13 +137,13 @@ def test_who_was_only_seen_in_a_strange_edge_is_known_by_that() -> None:
     strange = history.encode(edge_table(day, [("eve", "pc9", "srv"), rows[0]]))
     history.learn(day_number(day), strange, np.array([0.001, 1.0]))
     known = EntityContext(history, day + DAY, None)
-    [facts] = [describe(known, each) for each in in_history(known, [Entity("user", "eve")])]
+    [facts] = [describe(known, number) for number in in_history(known, [Entity("user", "eve")])]
     assert (facts.first_seen, facts.last_seen) == (day, day)
     assert [(role.quarantined, role.usual, role.breadth) for role in facts.roles] == [
         (("srv",), (), 0),
         (("pc9",), (), 0),
     ]
-    [ann] = [describe(known, each) for each in in_history(known, [Entity("user", "ann")])]
+    [ann] = [describe(known, number) for number in in_history(known, [Entity("user", "ann")])]
     assert ann.last_seen == day and not any(role.quarantined for role in ann.roles)
 
 
@@ -206,10 +206,10 @@ def test_the_nearest_are_those_of_a_plain_sort(rows: list[tuple[int, int, bool]]
     best, similarity = similar.nearest(direction, among, np.arange(len(rows)), few)
     for number, (found, how) in enumerate(zip(best, similarity, strict=True)):
         products = direction @ direction[number]
-        others = [each for each in np.argsort(-products, kind="stable") if among[each] and each != number][
-            :few
-        ]
-        assert [each for each in found if each >= 0] == others
+        others = [
+            index for index in np.argsort(-products, kind="stable") if among[index] and index != number
+        ][:few]
+        assert [index for index in found if index >= 0] == others
         assert how[: len(others)] == pytest.approx(products[others])
 
 
@@ -217,15 +217,15 @@ def test_from_the_command_line(trained: Workspace, tmp_path: Path) -> None:
     before = {path: path.stat().st_mtime_ns for path in trained.root.rglob("*") if path.is_file()}
     listed = json.loads(run(trained.root, "entity", "--format", "json").stdout)
     user = next(row["name"] for row in listed if row["kind"] == "human account")
-    [told] = json.loads(run(trained.root, "entity", user.upper(), "--format", "json").stdout)
-    assert told["name"] == user and told["before"] == str(LAST + DAY) and told["nearest_by"] == "embedding"
+    [facts] = json.loads(run(trained.root, "entity", user.upper(), "--format", "json").stdout)
+    assert facts["name"] == user and facts["before"] == str(LAST + DAY) and facts["nearest_by"] == "embedding"
     table = run(trained.root, "entity", user).stdout
-    assert "why its novelties count" in table and f"{told['roles'][0]['novelty']:.3g}" in table
+    assert "why its novelties count" in table and f"{facts['roles'][0]['novelty']:.3g}" in table
     text = table.partition("why its novelties")[2]
     assert " nats" not in text and " p " not in text and "of the places it reaches in a day are new" in text
     resource = next((row["name"] for row in listed if row["kind"] == "resource"), None)
     assert resource is None or "logon types" not in run(trained.root, "entity", resource).stdout
-    for row in told["p_values"]:
+    for row in facts["p_values"]:
         assert 0 < row["p_value"] <= 1
     [earlier] = json.loads(
         run(trained.root, "entity", user, "--day", str(LAST - 3 * DAY), "--format", "json").stdout
@@ -237,11 +237,12 @@ def test_from_the_command_line(trained: Workspace, tmp_path: Path) -> None:
     assert len(run(trained.root, "entity", "--limit", "3").stdout.splitlines()) < 9
     assert "did you mean" in run(trained.root, "entity", user[:-1], code=1).output.lower()
     assert "ueba ingest" in run(tmp_path, "entity", user, code=1).output
+    assert "ueba ingest" in run(tmp_path, "entity", user, "--day", str(LAST), code=1).output
     assert before == {path: path.stat().st_mtime_ns for path in trained.root.rglob("*") if path.is_file()}
 
 
 def test_without_a_history_or_model_the_lake_is_enough(trained: Workspace, tmp_path: Path) -> None:
     (tmp_path / "lake").symlink_to(trained.lake)
     user = lake.read_pairs(trained.lake, LAST, LAST, "1GB")["user"][0].as_py()
-    [told] = json.loads(run(tmp_path, "entity", user, "--format", "json").stdout)
-    assert told["before"] == str(LAST + DAY) and told["last_seen"] == str(LAST)
+    [facts] = json.loads(run(tmp_path, "entity", user, "--format", "json").stdout)
+    assert facts["before"] == str(LAST + DAY) and facts["last_seen"] == str(LAST)

@@ -105,9 +105,13 @@ def test_parts_add_up_to_the_log_odds_and_these_are_the_surprise(day):
     surprise = {edge.edge: edge.surprise for edge in contract.edges(found.edges)}
     for of_incident in explanations.values():
         assert 1 <= len(of_incident) <= explaining.MOST_EDGES
-        for each in of_incident:
-            assert each.ordinary_log_odds + sum(each.parts.values()) == pytest.approx(each.log_odds, abs=1e-6)
-            assert np.logaddexp(0, each.log_odds) == pytest.approx(surprise[each.edge], abs=1e-4)
+        for explanation in of_incident:
+            assert explanation.ordinary_log_odds + sum(explanation.parts.values()) == pytest.approx(
+                explanation.log_odds, abs=1e-6
+            )
+            assert np.logaddexp(0, explanation.log_odds) == pytest.approx(
+                surprise[explanation.edge], abs=1e-4
+            )
 
 
 def test_what_is_explained_is_kept(judged, scored):
@@ -128,9 +132,9 @@ def test_what_differs_in_one_part_owes_all_to_it(judged, part):
     assert abs(difference) > 1e-6
     assert weights.parts[weigh.PARTS[part]] == pytest.approx(difference, abs=1e-6)
     assert all(abs(nats) < 1e-9 for name, nats in weights.parts.items() if name != weigh.PARTS[part])
-    for each in weights.features:  # each by its own function, on top of the ordinary value
-        column = features.FEATURE_NAMES.index(each.feature)
-        assert weigh.MEMBERS[part][column] and each.value == pytest.approx(each.ordinary + 1)
+    for feature in weights.features:  # each by its own function, on top of the ordinary value
+        column = features.FEATURE_NAMES.index(feature.feature)
+        assert weigh.MEMBERS[part][column] and feature.value == pytest.approx(feature.ordinary + 1)
         alone = described.copy()
         alone[0, column] += 1
         own = [
@@ -141,7 +145,7 @@ def test_what_differs_in_one_part_owes_all_to_it(judged, part):
             )[0]
             for model in scoring.model.models
         ]
-        assert each.log_odds == pytest.approx(np.mean(own), abs=1e-5)
+        assert feature.log_odds == pytest.approx(np.mean(own), abs=1e-5)
 
 
 def test_what_differs_in_its_ends_alone_owes_all_to_the_graph(judged):
@@ -160,8 +164,8 @@ def test_the_ordinary_edge_is_the_median_of_the_days(judged):
     (weights,) = weigh.weigh(scoring, row, scoring.describe(row), ordinary)
     median = np.median(scoring.describe(ordinary), axis=0)
     assert weights.features and all(
-        each.ordinary == pytest.approx(median[features.FEATURE_NAMES.index(each.feature)])
-        for each in weights.features
+        feature.ordinary == pytest.approx(median[features.FEATURE_NAMES.index(feature.feature)])
+        for feature in weights.features
     )
 
 
@@ -176,7 +180,7 @@ def test_a_name_that_is_both_a_machines_and_a_resources_can_be_explained(judged)
     again, _ = score_day(model, Past(history), twice, CONFIG.incidents)
     explanations = explaining.explain(model, history, twice, again)
     explained = [
-        each.edge for rows in explanations.values() for each in rows if each.edge.target == wanted.target
+        row.edge for rows in explanations.values() for row in rows if row.edge.target == wanted.target
     ]
     assert len(explained) == len(set(explained)) and {edge.target_kind for edge in explained} >= {"machine"}
 
@@ -192,26 +196,28 @@ def test_a_change_is_judged_as_an_edge_that_has_it(judged):
     model, history, edges, found, scoring = judged
     row = edges.encoded.take(np.array([strangest_row(edges, found)[1]]))
     [changes] = counterfactuals.counterfactuals(scoring, row)
-    assert {each.change for each in changes} >= {"source", "target"}
-    assert [each.p_value for each in changes] == sorted((each.p_value for each in changes), reverse=True)
+    assert {change.change for change in changes} >= {"source", "target"}
+    assert [change.p_value for change in changes] == sorted(
+        (change.p_value for change in changes), reverse=True
+    )
     ids = {"source": history.places, "target": history.places, "user": history.users}
     changed = row.take(np.zeros(len(changes), np.int64))
     columns = {name: getattr(changed, name).copy() for name in ("user", "source", "target", "hours", "types")}
-    for number, each in enumerate(changes):
-        if each.change in ids:
-            columns[each.change][number] = ids[each.change].find([each.to])[0]
-            if each.acts_from is not None:
-                columns["source"][number] = history.places.find([each.acts_from])[0]
+    for number, change in enumerate(changes):
+        if change.change in ids:
+            columns[change.change][number] = ids[change.change].find([change.to])[0]
+            if change.acts_from is not None:
+                columns["source"][number] = history.places.find([change.acts_from])[0]
         else:
-            name = "hours" if each.change == "hour" else "types"
-            to = int(each.to) if each.change == "hour" else history.types.names.index(each.to)
+            name = "hours" if change.change == "hour" else "types"
+            to = int(change.to) if change.change == "hour" else history.types.names.index(change.to)
             columns[name][number] = np.arange(columns[name].shape[1]) == to
     changed = replace(changed, **columns)
     described = features.describe(history, changed, day_number(LAST), features.today(history, edges.encoded))
     expected = model.surprise(history, changed, described)
     # Rows of a matrix product differ in their last digit by where they stand, and a feature's own function
     # can be steep.
-    assert np.array([each.surprise for each in changes]) == pytest.approx(expected, abs=1e-2)
+    assert np.array([change.surprise for change in changes]) == pytest.approx(expected, abs=1e-2)
 
 
 # --- what is counted ----------------------------------------------------------------------------------------
@@ -284,13 +290,14 @@ def test_a_change_is_to_what_is_usual_and_never_to_what_is():
         "hour": range(24),
     }
     found = {
-        (each.change, names.get(each.change, history.types.names)[each.to], each.why) for each in choices
+        (choice.change, names.get(choice.change, history.types.names)[choice.to], choice.why)
+        for choice in choices
     }
-    (peer,) = [each for each in choices if each.change == "user"]
+    (peer,) = [choice for choice in choices if choice.change == "user"]
     assert (
         history.places.names[peer.acts_from] == "pc2"
     )  # from where bob reaches db, as he never acted from pc1
-    assert {each.acts_from for each in choices if each.change != "user"} == {-1}
+    assert {choice.acts_from for choice in choices if choice.change != "user"} == {-1}
     assert found == {
         ("source", "pc2", "where the target is usually reached from"),
         ("target", "srv", "what the user usually reaches"),
@@ -463,7 +470,7 @@ def test_what_a_user_usually_does_is_said_once_and_that_it_is_new():
     young = msgspec.structs.replace(EXPLANATION, new=(habit,))
     edges = (scored_edge(), young), (scored_edge(), EXPLANATION), (scored_edge(user="bob"), EXPLANATION)
     found = sentences.sentences(incident_of(*edges))
-    assert [each[:2] for each in found if ": usually " in each] == ["e1", "e3"]
+    assert [row[:2] for row in found if ": usually " in row] == ["e1", "e3"]
     assert "for the first time; known for 1 day, it knew 1 target, and" in found[2]
     assert "it met 1 new one, usually 0.2" in found[2]
 
@@ -474,14 +481,14 @@ def test_what_a_user_usually_does_is_said_once_and_that_it_is_new():
 def test_the_command_tells_names_and_shows_where_in_the_log(day, tmp_path):
     workspace, finding = day
     name = finding.incidents[0].id
-    told = run(workspace.root, "explain", name, "--picture", str(tmp_path / "incident.svg"))
+    result = run(workspace.root, "explain", name, "--picture", str(tmp_path / "incident.svg"))
     assert (
-        ": usually " not in told.stdout
-        and "- usually " in told.stdout
-        and "what counted most" in told.stdout
-        and f"{LAST}.txt:" in told.stdout
+        ": usually " not in result.stdout
+        and "- usually " in result.stdout
+        and "what counted most" in result.stdout
+        and f"{LAST}.txt:" in result.stdout
     )
-    assert "has no explanations" not in told.stderr and (tmp_path / "incident.svg").exists()
+    assert "has no explanations" not in result.stderr and (tmp_path / "incident.svg").exists()
     [facts] = json.loads(run(workspace.root, "explain", name, "--format", "json").stdout)
     assert facts["id"] == name and facts["sentences"][0].startswith(facts["edges"][0]["user"])
     event = facts["edges"][0]["events"][0]

@@ -111,14 +111,14 @@ def workspace(tmp_path_factory):
     lines += [event(f"09:1{n}:00", "bob@corp.example", None, "Payroll", **failed) for n in range(6)]
     lines += [event("09:40:00", "carol@corp.example", "ws3", "srv1.corp.example")]
     read(root, lines)
-    made = Workspace(root)
-    findings.save(findings.Findings(DAY, table(EDGES), BOTH), made.findings)
+    scored = Workspace(root)
+    findings.save(findings.Findings(DAY, table(EDGES), BOTH), scored.findings)
     expected = Expected(target=(Usual("mail", 0.9),), hour=(Usual("9", 0.5),))
     change = Counterfactual("source", "ws9", None, "where the user usually acts from", 0.1, 0.5)
     alices = explanation(EDGES[0].edge, expected=expected, counterfactuals=(change,))
-    kept.save({FIRST: (alices,)}, made.findings, DAY)
-    os.utime(made.findings / f"day={DAY}.json", (FOUND.timestamp(), FOUND.timestamp()))
-    return made
+    kept.save({FIRST: (alices,)}, scored.findings, DAY)
+    os.utime(scored.findings / f"day={DAY}.json", (FOUND.timestamp(), FOUND.timestamp()))
+    return scored
 
 
 @pytest.fixture(scope="module")
@@ -128,7 +128,7 @@ def found(workspace) -> list[Case]:
 
 def changed(case: Case, *edges, **more) -> Case:
     """The case with other edges and other facts of its incident."""
-    rows = [CaseEdge(each) for each in edges] or case.edges
+    rows = [CaseEdge(edge) for edge in edges] or case.edges
     changed_incident = msgspec.structs.replace(case.incident, **more)
     return Case(changed_incident, rows, case.events, case.found, case.verdict)
 
@@ -146,8 +146,8 @@ def test_a_case_has_its_edges_and_their_events(found):
         NINE + dt.timedelta(minutes=15),
         8,
     )
-    assert [each.edge.user for each in first.edges] == ["alice@corp.example", "bob@corp.example"]
-    assert [(each["time"].minute, each["line"]) for each in first.events] == [
+    assert [edge.edge.user for edge in first.edges] == ["alice@corp.example", "bob@corp.example"]
+    assert [(event["time"].minute, event["line"]) for event in first.events] == [
         (0, 1),
         (1, 2),
         *((10 + n, 3 + n) for n in range(6)),
@@ -191,7 +191,9 @@ def test_title_and_message_tell_who_what_and_why(found):
 
 def test_techniques_are_those_that_an_edge_shows(found):
     def named(*edges):
-        return [each.part or each.technique for each in cases.techniques(changed(found[0], *edges))]
+        return [
+            technique.part or technique.technique for technique in cases.techniques(changed(found[0], *edges))
+        ]
 
     def failing(count, failures, user="a", source="ws1"):
         return edge(user, source, "t", "machine", FIRST, 0, count, failures)
@@ -222,7 +224,9 @@ def test_rules_put_in_force_do_not_change_when_a_day_was_scored(workspace, tmp_p
     (tmp_path / "rules.toml").write_text(rule + rule.replace('"r"', '"s"').replace("alice", "bob"))
     before = run(tmp_path, "export", "ecs", SECOND).stdout
     run(tmp_path, "triage", "rules", "--apply", str(tmp_path / "rules.toml"), "--yes")
-    assert [each.id for each in findings.load_incidents(tmp_path / "findings") if each.hidden_by] == [FIRST]
+    assert [
+        incident.id for incident in findings.load_incidents(tmp_path / "findings") if incident.hidden_by
+    ] == [FIRST]
     assert run(tmp_path, "export", "ecs", SECOND).stdout == before.replace('"rank": 2', '"rank": 1').replace(
         "rank 2 of", "rank 1 of"
     )
@@ -288,11 +292,11 @@ def test_the_schema_can_refuse(found):
         ].update(ip="ws1"),
         "$.observables[0]: 'type_id' is a required property": lambda it: it["observables"][0].pop("type_id"),
     }
-    for said, break_it in broken.items():
+    for message, break_it in broken.items():
         record = copy.deepcopy(good)
         break_it(record)
         refused = problems(record, "1.5.0")
-        assert len(refused) == 1 and refused[0].startswith(said), (said, refused)
+        assert len(refused) == 1 and refused[0].startswith(message), (message, refused)
 
 
 def test_ocsf_says_what_happened(found):
@@ -308,7 +312,7 @@ def test_ocsf_says_what_happened(found):
     info = record["finding_info"]
     assert info["uid"] == record["metadata"]["uid"] == FIRST
     assert info["analytic"]["type_id"] == 4 and info["analytic"]["version"] == "2026-03-01"
-    assert [each["technique"]["uid"] for each in info["attacks"]] == ["T1021", "T1110"]
+    assert [attack["technique"]["uid"] for attack in info["attacks"]] == ["T1021", "T1110"]
     assert info["related_events_count"] == 8
     assert info["related_events"][0]["uid"] == "e-0" and info["related_events"][2]["uid"].endswith("log0:3")
     assert info["data_sources"] == [info["related_events"][0]["tags"][0]["value"]]
@@ -323,17 +327,21 @@ def test_ocsf_says_what_happened(found):
         and "dst_endpoint" not in bob
     )
     patterns = [
-        (each["analysis_targets"][0]["name"], anomaly["observation_parameter"], anomaly["observed_pattern"])
-        for each in record["anomaly_analyses"]
-        for anomaly in each["anomalies"]
+        (
+            analysis["analysis_targets"][0]["name"],
+            anomaly["observation_parameter"],
+            anomaly["observed_pattern"],
+        )
+        for analysis in record["anomaly_analyses"]
+        for anomaly in analysis["anomalies"]
     ]
     assert patterns == [
         ("alice@corp.example", "user -> target access", "UNSEEN"),
         ("bob@corp.example", "user -> source -> target access", "RARE"),
     ]
     assert [
-        (each["type_id"], each["name"].removeprefix("evidences."), each["value"])
-        for each in record["observables"]
+        (observable["type_id"], observable["name"].removeprefix("evidences."), observable["value"])
+        for observable in record["observables"]
     ] == [
         (4, "user.name", "alice@corp.example"),
         (4, "user.name", "bob@corp.example"),
@@ -342,11 +350,17 @@ def test_ocsf_says_what_happened(found):
         (2, "src_endpoint.ip", "10.0.0.7"),
         (10, "resources.uid", "Payroll"),
     ]
-    ours = record["unmapped"]
-    assert (ours["score"], ours["p_value"], ours["model"]) == (30.0, 1e-4, msgspec.to_builtins(MODEL))
-    reason = ours["edges"][0]["reasons"][0]
+    unmapped = record["unmapped"]
+    assert (unmapped["score"], unmapped["p_value"], unmapped["model"]) == (
+        30.0,
+        1e-4,
+        msgspec.to_builtins(MODEL),
+    )
+    reason = unmapped["edges"][0]["reasons"][0]
     assert (reason["kind"], reason["partner"], reason["sentence"]) == ("new_pair", SERVER, NEW)
-    assert [each["uid"] for each in ours["edges"]] == [each["uid"] for each in record["evidences"]]
+    assert [edge["uid"] for edge in unmapped["edges"]] == [
+        evidence["uid"] for evidence in record["evidences"]
+    ]
 
 
 OTHERWISE = "it would have been normal from ws9, where the user usually acts from."
@@ -354,14 +368,14 @@ OTHERWISE = "it would have been normal from ws9, where the user usually acts fro
 
 def test_what_was_expected_and_what_would_be_normal_go_along(found):
     record = valid(ocsf.finding(found[0]))
-    baselines = [each.get("baselines") for each in record["anomaly_analyses"]]
-    assert [(each["observation_parameter"], each["observations"]) for each in baselines[0]] == [
+    baselines = [analysis.get("baselines") for analysis in record["anomaly_analyses"]]
+    assert [(baseline["observation_parameter"], baseline["observations"]) for baseline in baselines[0]] == [
         ("user -> target access", [{"value": "mail"}]),
         ("hour of activity, UTC", [{"value": "9"}]),
     ]
     assert baselines[1:] == [None]  # bob's edge was not explained
-    assert [each.get("would_be_normal") for each in record["unmapped"]["edges"]] == [OTHERWISE, None]
-    assert [each.get("would_be_normal") for each in ecs.alert(found[0])["ueba"]["edges"]] == [OTHERWISE, None]
+    assert [edge.get("would_be_normal") for edge in record["unmapped"]["edges"]] == [OTHERWISE, None]
+    assert [edge.get("would_be_normal") for edge in ecs.alert(found[0])["ueba"]["edges"]] == [OTHERWISE, None]
     rows = csv.DictReader(io.StringIO(spreadsheet.text(found[:1])))
     assert [row["would_be_normal"] for row in rows] == [OTHERWISE, ""]
 
@@ -369,9 +383,9 @@ def test_what_was_expected_and_what_would_be_normal_go_along(found):
 def test_a_crowd_is_told_of_by_its_strangest_edges_and_its_number(found):
     crowd = [edge(f"u{n}", "ws1", "t", "machine", FIRST, n) for n in range(60)]
     record = valid(ocsf.finding(changed(found[0], *crowd)))
-    told = [record["evidences"], record["anomaly_analyses"], record["unmapped"]["edges"]]
-    assert [len(each) for each in told] == [50, 50, 50] and record["unmapped"]["edges_total"] == 60
-    assert sum(each["type_id"] == 4 for each in record["observables"]) == 60
+    parts = [record["evidences"], record["anomaly_analyses"], record["unmapped"]["edges"]]
+    assert [len(rows) for rows in parts] == [50, 50, 50] and record["unmapped"]["edges_total"] == 60
+    assert sum(observable["type_id"] == 4 for observable in record["observables"]) == 60
 
 
 def test_an_incident_that_was_judged_says_so(found, workspace, tmp_path):
@@ -398,7 +412,9 @@ def test_what_rules_hide_is_exported_if_it_is_asked_for_or_was_called_true(works
     findings.save(findings.Findings(DAY, table(EDGES), hidden), tmp_path / "findings")
 
     def exported(*arguments) -> list[str]:
-        return [each["metadata"]["uid"] for each in lines(run(tmp_path, "export", "ocsf", *arguments).stdout)]
+        return [
+            record["metadata"]["uid"] for record in lines(run(tmp_path, "export", "ocsf", *arguments).stdout)
+        ]
 
     assert exported() == [FIRST]
     assert exported("--all") == [FIRST, SECOND] and exported(SECOND) == [SECOND]
@@ -503,7 +519,7 @@ def test_ecs_says_what_happened(found):
     assert document["related"]["ip"] == ["10.0.0.7"]
     assert document["threat"]["technique"]["id"] == ["T1021", "T1110"]
     assert document["threat"]["technique"]["subtechnique"]["id"] == ["T1021.001"]
-    assert [each["count"] for each in document["ueba"]["edges"]] == [2, 6]
+    assert [edge["count"] for edge in document["ueba"]["edges"]] == [2, 6]
     other = ecs.alert(found[1])
     assert other["source"] == {"address": "10.0.0.9", "ip": "10.0.0.9"} and "threat" not in other
     assert other["user"] == {"name": FORMULA} and other["destination"]["address"] == EVIL
@@ -583,12 +599,12 @@ def holds_rules(document: dict) -> list[dict]:
         assert 1 <= len(node["kinds"]) <= 3 and not set(node["kinds"]) & BUILT_IN
         assert all(re.fullmatch("Ueba_[A-Z][A-Za-z]+", kind) for kind in node["kinds"])
         assert not {"objectid", "lastseen", "reconcile"} & set(node["properties"])
-    for each in edges:
-        assert re.fullmatch("[A-Za-z0-9_]+", each["kind"]) and re.fullmatch(
-            "Ueba_([A-Z][a-z]+)+", each["kind"]
+    for edge in edges:
+        assert re.fullmatch("[A-Za-z0-9_]+", edge["kind"]) and re.fullmatch(
+            "Ueba_([A-Z][a-z]+)+", edge["kind"]
         )
-        assert set(each) == {"kind", "start", "end", "properties"} and "lastseen" not in each["properties"]
-        for end in (each["start"], each["end"]):
+        assert set(edge) == {"kind", "start", "end", "properties"} and "lastseen" not in edge["properties"]
+        for end in (edge["start"], edge["end"]):
             wanted = {"id": {"match_by", "value"}, "property": {"match_by", "kind", "property_matchers"}}[
                 end["match_by"]
             ]
@@ -614,8 +630,8 @@ def test_opengraph_holds_to_its_rules_and_no_node_is_alone(found):
     nodes = holds_rules(document)
     name = {node["id"]: node["properties"]["displayname"] for node in nodes}
     edges = [
-        (each["kind"], name[each["start"]["value"]], name[each["end"]["value"]])
-        for each in document["graph"]["edges"]
+        (edge["kind"], name[edge["start"]["value"]], name[edge["end"]["value"]])
+        for edge in document["graph"]["edges"]
     ]
     assert edges[:6] == [
         ("Ueba_Used", "alice@corp.example", "ws1"),
@@ -644,11 +660,11 @@ def test_opengraph_has_one_edge_of_a_kind_between_two_nodes(found):
     document = opengraph.graph(both)
     holds_rules(document)
     keys = [
-        (each["kind"], each["start"]["value"], each["end"]["value"]) for each in document["graph"]["edges"]
+        (edge["kind"], edge["start"]["value"], edge["end"]["value"]) for edge in document["graph"]["edges"]
     ]
     assert len(set(keys)) == len(keys)
     reached = next(
-        each["properties"] for each in document["graph"]["edges"] if each["kind"] == "Ueba_Reached"
+        edge["properties"] for edge in document["graph"]["edges"] if edge["kind"] == "Ueba_Reached"
     )
     assert (reached["count"], reached["users"]) == (2 + 3 + 2, ["alice@corp.example", "zoe@x.y"])
 
@@ -668,11 +684,11 @@ def test_opengraph_links_are_a_document_of_their_own(found):
     }
     matched = [
         (
-            *ids[each["start"]["value"]],
-            each["end"]["kind"],
-            *(each["end"]["property_matchers"][0][key] for key in ("key", "value")),
+            *ids[edge["start"]["value"]],
+            edge["end"]["kind"],
+            *(edge["end"]["property_matchers"][0][key] for key in ("key", "value")),
         )
-        for each in document["graph"]["edges"]
+        for edge in document["graph"]["edges"]
     ]
     assert matched == [
         ("user", "alice@corp.example", "User", "name", "ALICE@CORP.EXAMPLE"),
@@ -706,22 +722,22 @@ def perimeter_of(*reached, origin=WS1):
 
 
 def test_stix_is_taken_by_the_library_and_ids_follow_from_the_content():
-    made = stix.perimeter(perimeter_of(*REACHED))
-    bundle = stix2.parse(json.dumps(made), allow_custom=False)
+    document = stix.perimeter(perimeter_of(*REACHED))
+    bundle = stix2.parse(json.dumps(document), allow_custom=False)
     by_type: dict[str, list] = {}
-    for each in bundle.objects:
-        by_type.setdefault(each["type"], []).append(each)
+    for item in bundle.objects:
+        by_type.setdefault(item["type"], []).append(item)
     assert by_type["user-account"][0].id == stix2.UserAccount(user_id="alice", account_login="alice").id
     assert by_type["ipv4-addr"][0].id == stix2.IPv4Address(value="10.0.0.7").id
-    assert [each.name for each in by_type["infrastructure"]] == ["ws1", "srv1", EVIL]
-    name = {each.id: each.get("name", each.get("value", each.get("user_id"))) for each in bundle.objects}
-    assert {each.name: [name[ref] for ref in each.object_refs] for each in by_type["grouping"]} == {
+    assert [item.name for item in by_type["infrastructure"]] == ["ws1", "srv1", EVIL]
+    name = {item.id: item.get("name", item.get("value", item.get("user_id"))) for item in bundle.objects}
+    assert {item.name: [name[ref] for ref in item.object_refs] for item in by_type["grouping"]} == {
         "perimeter: origin": ["ws1"],
         "perimeter: confirmed": ["alice", "srv1"],
         "perimeter: possible": ["10.0.0.7", EVIL],
     }
     assert [
-        (name[each.source_ref], name[each.target_ref], each.start_time) for each in by_type["relationship"]
+        (name[item.source_ref], name[item.target_ref], item.start_time) for item in by_type["relationship"]
     ] == [
         ("ws1", "alice", NINE),
         ("ws1", "srv1", NINE),
@@ -729,9 +745,9 @@ def test_stix_is_taken_by_the_library_and_ids_follow_from_the_content():
         ("srv1", EVIL, NINE),
     ]
     assert by_type["relationship"][1].description == "ws1 to srv1 as alice"
-    assert made == stix.perimeter(perimeter_of(*REACHED))
-    assert made["id"] != stix.perimeter(perimeter_of(*REACHED[:3]))["id"]
-    assert len({each["id"] for each in made["objects"]}) == len(made["objects"])
+    assert document == stix.perimeter(perimeter_of(*REACHED))
+    assert document["id"] != stix.perimeter(perimeter_of(*REACHED[:3]))["id"]
+    assert len({item["id"] for item in document["objects"]}) == len(document["objects"])
 
 
 def test_a_step_in_stix_begins_at_what_is_of_that_kind():
@@ -739,11 +755,11 @@ def test_a_step_in_stix_begins_at_what_is_of_that_kind():
         step(Entity("resource", "fs01"), WS1, "fs01", "possible"),
         step(SRV1, Entity("user", "fs01"), "fs01", "possible"),
     ]
-    made = stix.perimeter(perimeter_of(*rows, origin=Entity("machine", "fs01")))["objects"]
+    objects = stix.perimeter(perimeter_of(*rows, origin=Entity("machine", "fs01")))["objects"]
     (relationship,) = [
-        each
-        for each in made
-        if each["type"] == "relationship" and each["description"] == "fs01 to srv1 as fs01"
+        item
+        for item in objects
+        if item["type"] == "relationship" and item["description"] == "fs01 to srv1 as fs01"
     ]
     assert relationship["source_ref"].startswith("user-account--")
 
@@ -822,7 +838,7 @@ def test_a_busy_web_hook_is_tried_again(found, slept):
 
 
 @pytest.mark.parametrize(
-    ("said", "waits"),
+    ("retry_after", "waits"),
     [
         ("7", 7),
         ("3600", 60),
@@ -832,8 +848,8 @@ def test_a_busy_web_hook_is_tried_again(found, slept):
         ("", 1),
     ],
 )
-def test_a_receiver_says_when_to_come_again(said, waits):
-    assert min(webhook._asked(said, otherwise=1.0), webhook.LONGEST_WAIT_S) == waits
+def test_a_receiver_says_when_to_come_again(retry_after, waits):
+    assert min(webhook._asked(retry_after, otherwise=1.0), webhook.LONGEST_WAIT_S) == waits
 
 
 @pytest.mark.parametrize("status", [400, 401, 302, 307])
@@ -866,7 +882,7 @@ def test_a_web_hook_that_is_not_there_is_told(workspace, slept):
 
 
 @pytest.mark.parametrize(
-    ("url", "token", "said"),
+    ("url", "token", "message"),
     [
         ("file:///etc/passwd", "", "https://"),
         ("hooks.example/x", "", "https://"),
@@ -876,10 +892,10 @@ def test_a_web_hook_that_is_not_there_is_told(workspace, slept):
         ("https://hooks.example/", "s3cret\u20ac", "UEBA_WEBHOOK_TOKEN"),
     ],
 )
-def test_wrong_addresses_and_tokens_are_refused_and_not_shown(workspace, monkeypatch, url, token, said):
+def test_wrong_addresses_and_tokens_are_refused_and_not_shown(workspace, monkeypatch, url, token, message):
     monkeypatch.setenv("UEBA_WEBHOOK_TOKEN", token)
     result = run(workspace.root, "export", "ocsf", "--webhook", url, code=2)
-    assert said in result.stderr and "s3cret" not in result.output
+    assert message in result.stderr and "s3cret" not in result.output
 
 
 # --- command line -------------------------------------------------------------------------------------------
@@ -888,7 +904,7 @@ def test_wrong_addresses_and_tokens_are_refused_and_not_shown(workspace, monkeyp
 def test_incidents_are_named_or_those_of_days(workspace, tmp_path):
     def ids(*arguments):
         return [
-            each["event"]["id"] for each in lines(run(workspace.root, "export", "ecs", *arguments).stdout)
+            record["event"]["id"] for record in lines(run(workspace.root, "export", "ecs", *arguments).stdout)
         ]
 
     assert (
@@ -927,8 +943,8 @@ def test_damaged_findings_are_named_and_doctor_sees_them(workspace, tmp_path):
     edges, incidents = tmp_path / "findings" / f"day={DAY}.parquet", tmp_path / "findings" / f"day={DAY}.json"
     for path, content in ((edges, b"x"), (edges, None), (incidents, b"x")):
         path.write_bytes(content) if content else path.unlink()
-        said = run(tmp_path, "export", "ecs", code=1).stderr
-        assert path.name in said and "ueba score --day" in said
+        stderr = run(tmp_path, "export", "ecs", code=1).stderr
+        assert path.name in stderr and "ueba score --day" in stderr
         assert "broken" in run(tmp_path, "doctor", code=1).stdout
     log = verdicts.write(tmp_path, verdicts.verdict(FIRST, "true"))
     log.write_text(log.read_text() + "{half")

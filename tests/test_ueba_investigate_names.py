@@ -31,8 +31,10 @@ def index(*names: str, identities: tuple[Identity, ...] = ()) -> EntityIndex:
 
 
 def identity(kind: Any, name: str, *aliases: str, addresses: tuple[str, ...] = ()) -> Identity:
-    leases = tuple(AddressLease(each, WHEN, WHEN, "leased to it") for each in addresses)
-    return Identity(kind, name, None, False, 0, tuple(Alias(each, "said so") for each in aliases), leases, {})
+    leases = tuple(AddressLease(address, WHEN, WHEN, "leased to it") for address in addresses)
+    return Identity(
+        kind, name, None, False, 0, tuple(Alias(alias, "said so") for alias in aliases), leases, {}
+    )
 
 
 @pytest.mark.parametrize(
@@ -62,7 +64,7 @@ def test_a_text_means(text: str, found: list[str]) -> None:
     more = ("machine:pc2.corp.example", "machine:10.0.0.7", "resource:pat", "resource:Mail")
     identities = (identity("user", "eve@corp", "s-1-5-9"), identity("host", "pc1", addresses=("10.0.0.8",)))
     named = index(*names, *more, identities=identities).find(text)
-    assert [f"{each.kind}:{each.name}" for each in named] == found
+    assert [f"{entity.kind}:{entity.name}" for entity in named] == found
 
 
 @pytest.mark.parametrize(
@@ -140,8 +142,8 @@ class FakeStore:
         if label is None:
             self.parameters = parameters
             return pd.DataFrame()
-        names = [each.name for each in self.names if each.kind == label[1].lower()]
-        return pd.DataFrame({"name": [each for each in names if not label[2] or each == parameters["name"]]})
+        names = [entity.name for entity in self.names if entity.kind == label[1].lower()]
+        return pd.DataFrame({"name": [name for name in names if not label[2] or name == parameters["name"]]})
 
 
 @pytest.fixture
@@ -230,7 +232,7 @@ def test_every_command_means_the_same(world, store, command, text, name):
 
 @pytest.mark.parametrize(("text", "name"), MEANT_ADDRESSES)
 def test_an_address_is_the_machine_that_had_it(world, store, text, name):
-    assert {each(world, store, text, 0) for each in FOR_MACHINES if each != by_perimeter} == {name}
+    assert {finder(world, store, text, 0) for finder in FOR_MACHINES if finder != by_perimeter} == {name}
     assert by_perimeter(world, store, text, 0) == text[-8:]  # without ::ffff:
 
 

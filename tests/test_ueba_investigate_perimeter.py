@@ -55,11 +55,11 @@ class One:
         return (self.at_source and self.source == place) or (self.at_target and self.target == place)
 
 
-def chains(events, held, on, hops):
+def chains(events, owned_since, on, hops):
     """What is reached, by trying every chain of events, and the rows that moved: {("owned", account), ("on",
     place) or ("exposed", account, by the row of the event that exposes it): (earliest, fewest events)},
     confirmed and possible."""
-    starts = [("owned", i, t) for i, t in enumerate(held) if t != NEVER] + [
+    starts = [("owned", i, t) for i, t in enumerate(owned_since) if t != NEVER] + [
         ("on", i, t) for i, t in enumerate(on) if t != NEVER
     ]
     best = {True: {}, False: {}}
@@ -107,7 +107,10 @@ def chains(events, held, on, hops):
             happens(row, True, True, 1)
     return [
         (
-            {key: (min(t for t, _ in some), min(n for _, n in some)) for key, some in best[certain].items()},
+            {
+                key: (min(t for t, _ in arrivals), min(n for _, n in arrivals))
+                for key, arrivals in best[certain].items()
+            },
             moved[certain],
         )
         for certain in (True, False)
@@ -174,25 +177,25 @@ def test_the_oracle_knows_who_is_exposed_and_what_comes_of_it():
     st.integers(1, 9),
 )
 @settings(max_examples=400, deadline=None)
-def test_it_is_what_trying_every_chain_gives(events, held, on, hops):
-    owned, *states = reach.reach(table(events), np.array(held), np.array(on), hops, LATELY)
-    for state, (expected, moved) in zip(states, chains(events, held, on, hops), strict=True):
-        told = {
+def test_it_is_what_trying_every_chain_gives(events, owned_since, on, hops):
+    owned, *states = reach.reach(table(events), np.array(owned_since), np.array(on), hops, LATELY)
+    for state, (expected, moved) in zip(states, chains(events, owned_since, on, hops), strict=True):
+        actual = {
             (what, number): (int(arrivals.time[number]), int(arrivals.hops[number]))
             for what, arrivals in (("owned", owned), ("on", state.on), ("exposed", state.exposed))
             for number in np.flatnonzero(arrivals.time < NEVER).tolist()
         }
-        assert told == expected
+        assert actual == expected
         assert set(np.flatnonzero(state.moved).tolist()) == moved
 
 
 @given(log, st.lists(began, min_size=PLACES, max_size=PLACES))
 @settings(max_examples=100, deadline=None)
 def test_confirmed_is_part_of_possible_and_more_hops_reach_no_less(events, on):
-    held, on = np.full(USERS, NEVER), np.array(on)
+    owned_since, on = np.full(USERS, NEVER), np.array(on)
     before = None
     for hops in (1, 2, 3, None):
-        _, confirmed, possible = reach.reach(table(events), held, on, hops)
+        _, confirmed, possible = reach.reach(table(events), owned_since, on, hops)
         assert (possible.on.time <= confirmed.on.time).all() and (
             possible.exposed.time <= confirmed.exposed.time
         ).all()
@@ -205,7 +208,7 @@ def test_confirmed_is_part_of_possible_and_more_hops_reach_no_less(events, on):
 @settings(max_examples=100, deadline=None)
 def test_who_is_exposed_is_who_was_there(events, on):
     found = reach.exposed(table(events), reach.Arrivals.of(np.array(on)))
-    told = {(int(row.user), int(row.place)): (int(row.time), int(row.event)) for row in found.itertuples()}
+    actual = {(int(row.user), int(row.place)): (int(row.time), int(row.event)) for row in found.itertuples()}
     expected = {}
     for row, e in reversed([*enumerate(events)]):
         expected |= {
@@ -213,7 +216,7 @@ def test_who_is_exposed_is_who_was_there(events, on):
             for place in range(PLACES)
             if e.exposes_on(place) and on[place] <= e.time
         }
-    assert told == expected
+    assert actual == expected
 
 
 # --- by hand ------------------------------------------------------------------------------------------------
@@ -223,7 +226,7 @@ def found(folder, *names, since=BEGIN, until=END, hops=None, indicators=()):
     return draw_up(Workspace(folder), names, indicators, since, until, hops)
 
 
-def told(result):
+def reached_rows(result):
     return {
         (row.entity.name, row.entity.kind, row.certainty, f"{row.at:%H:%M}", row.hops)
         for row in result.reached
@@ -259,7 +262,7 @@ def test_a_machine_leads_on_by_who_acts_from_it_and_only_after(tmp_path):
     ]
     read(tmp_path, log)
     result = found(tmp_path, "ws1", since=BEGIN.replace(hour=9))
-    assert told(result) == {
+    assert reached_rows(result) == {
         ("srv1", "machine", "possible", "09:30", 1),
         ("srv2", "machine", "possible", "09:40", 2),
         ("bob", "user", "possible", "09:30", 0),
@@ -284,7 +287,7 @@ def test_an_account_leads_wherever_it_goes_and_to_where_it_acts_from(tmp_path):
         event("11:00:00", "bob", "ws2", "failed", outcome="failure"),
     ]
     read(tmp_path, log)
-    assert told(found(tmp_path, "bob")) == {
+    assert reached_rows(found(tmp_path, "bob")) == {
         ("ws1", "machine", "possible", "09:00", 1),
         ("srv1", "machine", "possible", "09:00", 1),
         ("srv2", "machine", "possible", "10:00", 1),
@@ -564,8 +567,8 @@ def test_an_attempt_is_told_and_reaches_nothing(tmp_path):
     ]
     read(tmp_path, log)
     result = found(tmp_path, "203.0.113.9")
-    told = [(row.indicator, row.user, row.outcome, row.events) for row in result.contacts]
-    assert told == [("203.0.113.9", "ann", "failure", 2), ("203.0.113.9", "bob", "success", 1)]
+    contacts = [(row.indicator, row.user, row.outcome, row.events) for row in result.contacts]
+    assert contacts == [("203.0.113.9", "ann", "failure", 2), ("203.0.113.9", "bob", "success", 1)]
     assert {"ann", "ws1", "srv1"} <= names(result.not_reached) and names(result.reached) == {"bob", "vpn"}
     only = found(tmp_path, indicators=["203.0.113.9", "203.0.113.10"], until=BEGIN.replace(hour=9, second=30))
     assert only.unknown == ("203.0.113.10",) and len(only.contacts) == 1 and not only.reached
@@ -683,7 +686,7 @@ def test_mail_addresses_are_found_by_their_whole():
         "@b@x.example@",
     ]
     found = lists.mails_in(texts, ["b@x.example", "a#ext#@c.example", "#ext#@c.example"])
-    assert [{*each} for each in found] == [
+    assert [{*mails} for mails in found] == [
         {"b@x.example"},
         set(),
         set(),
@@ -745,7 +748,7 @@ def test_every_form_tells_the_same(world):
     )
     assert graph.has_edge("machine:ws1", "machine:srv1") and graph.has_edge("machine:srv1", "machine:srv2")
     bundle = json.loads(ask(world, *begin, "--format", "stix").stdout)
-    assert bundle["type"] == "bundle" and {"srv1", "srv2"} <= {each.get("name") for each in bundle["objects"]}
+    assert bundle["type"] == "bundle" and {"srv1", "srv2"} <= {item.get("name") for item in bundle["objects"]}
 
 
 def test_a_picture_and_a_list_of_indicators(world, tmp_path):
@@ -783,7 +786,7 @@ def test_a_list_has_guests_and_is_text(world, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "code", "said"),
+    ("arguments", "code", "message"),
     [
         (["--since", "2026-03-02"], 2, "--indicators"),
         (["--from", "ws11", "--since", "2026-03-02"], 1, "Did you mean ws1"),
@@ -800,8 +803,8 @@ def test_a_list_has_guests_and_is_text(world, tmp_path):
         (["--from", "ws1", "--since", "2026-03-05", "--until", "2026-03-06"], 1, "ws1"),
     ],
 )
-def test_wrong_use_is_told(world, arguments, code, said):
-    assert said in ask(world, *arguments, code=code).output
+def test_wrong_use_is_told(world, arguments, code, message):
+    assert message in ask(world, *arguments, code=code).output
 
 
 # --- real logs ----------------------------------------------------------------------------------------------
@@ -816,20 +819,22 @@ def test_one_address_leads_to_every_mailbox_file_and_rule_it_touched(tmp_path):
     address, day = "34.99.77.38", "2021-04-16"
     with gzip.open(M365, "rt", encoding="utf-8-sig", newline="") as file:
         records = [json.loads(row["AuditData"]) for row in csv.DictReader(file)]
-    mine = [
-        each
-        for each in records
-        if address in str(each.get("ClientIP", each.get("ClientIPAddress", "")))
-        and day in each["CreationTime"]
+    of_address = [
+        record
+        for record in records
+        if address in str(record.get("ClientIP", record.get("ClientIPAddress", "")))
+        and day in record["CreationTime"]
     ]
-    accounts = {each["UserId"].casefold() for each in mine}
-    mailboxes = {each["MailboxOwnerUPN"].casefold() for each in mine if each.get("MailboxOwnerUPN")}
-    files = {
-        each["ObjectId"]
-        for each in mine
-        if each.get("Workload") in ("OneDrive", "SharePoint") and each["Operation"].startswith("File")
+    accounts = {record["UserId"].casefold() for record in of_address}
+    mailboxes = {
+        record["MailboxOwnerUPN"].casefold() for record in of_address if record.get("MailboxOwnerUPN")
     }
-    rules = [each for each in mine if each["Operation"] == "New-InboxRule"]
+    files = {
+        record["ObjectId"]
+        for record in of_address
+        if record.get("Workload") in ("OneDrive", "SharePoint") and record["Operation"].startswith("File")
+    }
+    rules = [record for record in of_address if record["Operation"] == "New-InboxRule"]
     assert accounts and mailboxes and files and rules
     run(tmp_path, "ingest", str(M365))
     result = found(
@@ -850,8 +855,8 @@ def test_one_address_leads_to_every_mailbox_file_and_rule_it_touched(tmp_path):
 def meant(there, name, is_attacker=False):
     """there: entities, as (kind, name)"""
     addresses = [name for kind, name in there if kind == "address"]
-    found = lists.origins(EntityIndex(Entity(*each) for each in there), addresses, name, is_attacker)
-    return [(each.kind, each.name) for each in found]
+    found = lists.origins(EntityIndex(Entity(*pair) for pair in there), addresses, name, is_attacker)
+    return [(row.kind, row.name) for row in found]
 
 
 def test_a_short_name_is_the_account_and_not_a_service_that_is_called_so():
@@ -869,7 +874,9 @@ def test_a_short_name_is_the_account_and_not_a_service_that_is_called_so():
 
 
 def test_a_network_is_its_addresses_that_there_are():
-    there = [("address", each) for each in ("203.0.113.9", "203.0.113.77", "198.51.100.1", "2001:db8::1")]
+    there = [
+        ("address", address) for address in ("203.0.113.9", "203.0.113.77", "198.51.100.1", "2001:db8::1")
+    ]
     assert meant(there, "203.0.113.0/24") == [("address", "203.0.113.77"), ("address", "203.0.113.9")]
     assert meant(there, "2001:db8::/32") == [("address", "2001:db8::1")] and meant(there, "10.0.0.0/8") == []
     assert not lists.is_network("\\\\srv/share") and not lists.is_network("203.0.113.9")

@@ -178,19 +178,21 @@ def store(connection: Connection) -> Iterator[Store]:
                 graph.write_findings(opened, found(day), {B: "benign"})
         opened.load_relationships(ontology.SIMILAR_TO[ontology.USER, ontology.USER], pa.table(SIMILAR))
         for node in (ontology.USER, ontology.MACHINE, ontology.RESOURCE):
-            some = EMBEDDINGS[node.label]
+            vectors = EMBEDDINGS[node.label]
             opened.load_nodes(
                 node,
-                pa.table({"name": list(some), "embedding": pa.array(some.values(), pa.list_(pa.float32()))}),
+                pa.table(
+                    {"name": list(vectors), "embedding": pa.array(vectors.values(), pa.list_(pa.float32()))}
+                ),
             )
         yield opened
         emptied(opened)
 
 
-def ask(store: Store, name: str, *given: str, **how: Any) -> list[tuple[Any, ...]]:
+def ask(store: Store, name: str, *arguments: str, **how: Any) -> list[tuple[Any, ...]]:
     question = questions.load(name)
     found = questions.ask(
-        store, question, questions.values(question, given, lambda: questions.last_day(store)[0]), **how
+        store, question, questions.values(question, arguments, lambda: questions.last_day(store)[0]), **how
     )
     assert list(found.columns) == list(question.columns)
     return [tuple(row) for row in found.values.tolist()]
@@ -749,12 +751,14 @@ ANSWERS: list[tuple[str, list[str], list[tuple[Any, ...]]]] = [
 
 
 @pytest.mark.parametrize(
-    ("name", "given", "rows"), ANSWERS, ids=[f"{name} {' '.join(given)}" for name, given, _ in ANSWERS]
+    ("name", "arguments", "rows"),
+    ANSWERS,
+    ids=[f"{name} {' '.join(arguments)}" for name, arguments, _ in ANSWERS],
 )
 def test_the_answer_is_the_one_worked_out(
-    store: Store, name: str, given: list[str], rows: list[tuple[Any, ...]]
+    store: Store, name: str, arguments: list[str], rows: list[tuple[Any, ...]]
 ) -> None:
-    assert ask(store, name, *given) == rows
+    assert ask(store, name, *arguments) == rows
 
 
 def test_every_question_has_an_answer_with_rows() -> None:
@@ -786,8 +790,8 @@ def test_names_are_only_names(store: Store) -> None:
     store.load_relationships(ontology.LOGGED_ON, pa.table({**rows, "first_seen": when, "last_seen": when}))
     try:
         for name in HOSTILE:
-            told = ask(store, "user-day", f"user={name}", "day=2025-01-01")
-            assert [(row[2], row[3]) for row in told] == [(name, "srv")]
+            answer = ask(store, "user-day", f"user={name}", "day=2025-01-01")
+            assert [(row[2], row[3]) for row in answer] == [(name, "srv")]
             jewels = [f"jewel={name}", "jewel=srv"]
             paths = ask(store, "paths-to-jewels", f"user={name}", *jewels, "since=2025-01-01T08:00")
             assert [row[3] for row in paths] == [[name, "srv"]]
@@ -922,8 +926,8 @@ def test_the_example_of_a_file_can_be_asked(name: str) -> None:
     question = questions.load(name)
     words = question.example.split()
     assert words[:3] == ["ueba", "ask", name]
-    given = [word for flag, word in zip(words, words[1:], strict=False) if flag == "--param"]
-    found = questions.values(question, given, lambda: D20)
+    arguments = [word for flag, word in zip(words, words[1:], strict=False) if flag == "--param"]
+    found = questions.values(question, arguments, lambda: D20)
     assert list(found) == [parameter.name for parameter in question.parameters]
 
 
@@ -973,16 +977,16 @@ EVERY = parsed(
 )
 
 
-def values(*given: str) -> dict[str, Any]:
-    return questions.values(EVERY, given, lambda: D20)
+def values(*arguments: str) -> dict[str, Any]:
+    return questions.values(EVERY, arguments, lambda: D20)
 
 
 def test_parameters_have_their_types_and_defaults() -> None:
     assert values("user=a=b") == {
         "user": "a=b", "day": D20, "first": "2026-01-13", "at": "0001-01-01T00:00:00", "n": 3, "some": ["x"],
     }  # fmt: skip
-    given = ["user=", "day=2026-03-01", "n=2.5", "some=b,c", "some=a", "at=2026-01-20T08:00:00.5+01:00"]
-    assert values(*given) == {
+    arguments = ["user=", "day=2026-03-01", "n=2.5", "some=b,c", "some=a", "at=2026-01-20T08:00:00.5+01:00"]
+    assert values(*arguments) == {
         "user": "", "day": "2026-03-01", "first": "2026-02-22", "at": "2026-01-20T07:00:00.500000",
         "n": 2.5, "some": ["b,c", "a"],
     }  # fmt: skip
@@ -997,7 +1001,7 @@ def test_a_text_arrives_as_it_was_written(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "said"),
+    ("arguments", "message"),
     [
         ([], "user is missing"),
         (["user=a", "usr=b"], "no parameter is called 'usr'"),
@@ -1013,10 +1017,10 @@ def test_a_text_arrives_as_it_was_written(text: str) -> None:
         (["user=\udcff"], "user=\\udcff is not a text"),
     ],
 )
-def test_a_wrong_parameter_names_the_right_ones(given: list[str], said: str) -> None:
+def test_a_wrong_parameter_names_the_right_ones(arguments: list[str], message: str) -> None:
     with pytest.raises(UsageError) as error:
-        values(*given)
-    assert said in str(error.value) and str(error.value).endswith(EVERY.takes)
+        values(*arguments)
+    assert message in str(error.value) and str(error.value).endswith(EVERY.takes)
 
 
 # --- the command line ---------------------------------------------------------------------------------------
@@ -1059,7 +1063,7 @@ def test_an_answer_without_rows_still_has_its_columns(connected: None) -> None:
 
 
 @pytest.mark.parametrize(
-    ("question", "given", "named"),
+    ("question", "arguments", "named"),
     [
         ("user-day", ["user=Alice"], {"user": "alice"}),
         ("user-day", ["user=S-1-5-9"], {"user": "alice"}),
@@ -1075,16 +1079,16 @@ def test_an_answer_without_rows_still_has_its_columns(connected: None) -> None:
     ],
 )
 def test_names_are_found_in_other_spellings(
-    store: Store, question: str, given: list[str], named: dict[str, Any]
+    store: Store, question: str, arguments: list[str], named: dict[str, Any]
 ) -> None:
     asked = questions.load(question)
-    parameters = questions.values(asked, given, lambda: D20)
+    parameters = questions.values(asked, arguments, lambda: D20)
     alias = Identity("user", "alice", None, False, 0, (Alias("s-1-5-9", "the same identifier"),), (), {})
     assert questions.name_entities(store, asked, parameters, [alias]) == parameters | named
 
 
 @pytest.mark.parametrize(
-    ("question", "given", "message"),
+    ("question", "arguments", "message"),
     [
         ("user-day", ["user=alcie"], "no user is called 'alcie'. Did you mean alice?"),
         ("user-day", ["user=ali"], "no user is called 'ali'. Did you mean alice?"),
@@ -1105,16 +1109,16 @@ def test_names_are_found_in_other_spellings(
     ],
 )
 def test_a_name_that_no_node_has_is_refused(
-    store: Store, question: str, given: list[str], message: str
+    store: Store, question: str, arguments: list[str], message: str
 ) -> None:
     asked = questions.load(question)
-    parameters = questions.values(asked, given, lambda: D20)
+    parameters = questions.values(asked, arguments, lambda: D20)
     with pytest.raises(WorkspaceError, match=f"^{re.escape(message)}"):
         questions.name_entities(store, asked, parameters)
 
 
 @pytest.mark.parametrize(
-    ("question", "given", "message"),
+    ("question", "incident", "message"),
     [
         ("incident-edges", "aaaa", f"no incident's id begins with 'aaaa' in the graph. Did you mean {A}?"),
         ("incident-edges", "zzzz", "no incident's id begins with 'zzzz' in the graph."),
@@ -1122,10 +1126,10 @@ def test_a_name_that_no_node_has_is_refused(
     ],
 )
 def test_an_incident_that_is_not_in_the_graph(
-    store: Store, question: str, given: str, message: str | None
+    store: Store, question: str, incident: str, message: str | None
 ) -> None:
-    assert questions.unknown_incident(store, questions.load(question), {"incident": given}) == message
-    assert questions.unknown_incident(store, questions.load("user-day"), {"user": given}) is None
+    assert questions.unknown_incident(store, questions.load(question), {"incident": incident}) == message
+    assert questions.unknown_incident(store, questions.load("user-day"), {"user": incident}) is None
 
 
 def test_the_command_refuses_unknown_names_and_notes_unknown_incidents(connected: None) -> None:
@@ -1167,4 +1171,4 @@ def test_wrong_use_is_told_before_a_server_is_started(monkeypatch: pytest.Monkey
 def test_a_shell_completes_questions_and_their_parameters(line: str, offered: list[str]) -> None:
     words = {"_UEBA_COMPLETE": "bash_complete", "COMP_WORDS": line, "COMP_CWORD": str(len(line.split()) - 1)}
     result = CliRunner().invoke(main, prog_name="ueba", env=words)
-    assert [each.partition(",")[2] for each in result.stdout.split()] == offered
+    assert [word.partition(",")[2] for word in result.stdout.split()] == offered

@@ -90,8 +90,8 @@ def save(workspace: Workspace, day: dt.date, edges: list[ScoredEdge], scores: di
     """What scoring would leave of a day. scores: incident -> score, best first"""
     incidents = []
     for rank, (name, score) in enumerate(scores.items(), start=1):
-        inside = [each for each in edges if each.incident == name]
-        backoff = any(is_backoff(each.reasons) for each in inside)
+        inside = [edge for edge in edges if edge.incident == name]
+        backoff = any(is_backoff(edge.reasons) for edge in inside)
         incidents.append(incident_of(inside, day=day, rank=rank, score=score, backoff=backoff))
     rows = table(edges).assign(day=day)
     findings.save(findings.Findings(day, rows, tuple(incidents)), workspace.findings)
@@ -143,7 +143,7 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
         ]
     for day in DAYS[-2:]:
         save(workspace, day, edges, scores)
-        explanations = {each.incident or "": (explained(each, each.user),) for each in edges[::2]}
+        explanations = {edge.incident or "": (explained(edge, edge.user),) for edge in edges[::2]}
         kept.save(explanations, workspace.findings, day)
     verdicts.write(
         workspace.root,
@@ -224,12 +224,12 @@ def test_the_facts_of_a_small_world(small: Workspace) -> None:
         9: 2,
         23: 1,
     }
-    assert [each.worst for each in facts.trend] == [10.0, 0.0, 10.0, 12.0]
+    assert [numbers.worst for numbers in facts.trend] == [10.0, 0.0, 10.0, 12.0]
     assert [(mark.start, mark.width) for mark in facts.others] == [(25.0, 50.0)]  # eve's: 06:00 to 18:00
     assert facts.going_on == 1 and facts.with_verdict == 0 and facts.is_last
     user = facts.recurring[0]
     assert (user.name, user.strip, user.days, user.row) == ("ann", [2, 1, 2, 2], 3, 2)
-    assert {(each.name, each.role) for each in facts.recurring} == {
+    assert {(entity.name, entity.role) for entity in facts.recurring} == {
         ("ann", "user"),
         ("pc1", "acted from"),
         ("srv", "reached"),
@@ -244,7 +244,7 @@ def test_the_facts_of_a_small_world(small: Workspace) -> None:
         "ueba perimeter --from ann --since 2026-03-05T06:00:00 --hops 2",
         "ueba triage 20260305-aaaaaaaa --verdict true --reason '...'      # or benign, expected",
     ]
-    assert [each.why for each in facts.incidents] == [
+    assert [incident.why for incident in facts.incidents] == [
         [],
         [
             "usually bob reaches pc2 (on 90% of its days).",
@@ -273,7 +273,9 @@ def test_who_was_silent_on_the_day_and_what_no_run_could_read(tmp_path: Path) ->
     ]
     read(tmp_path, lines)
     workspace = Workspace(tmp_path)
-    assert [each.name for each in trust.ingest_health(workspace, DAYS[2], Config()).silent] == ["srv2"]
+    assert [reporter.name for reporter in trust.ingest_health(workspace, DAYS[2], Config()).silent] == [
+        "srv2"
+    ]
     assert trust.ingest_health(workspace, DAYS[1], Config()).silent == []
     for number, problem in enumerate([None, "it is a picture"]):
         ran = {
@@ -331,8 +333,8 @@ def test_held_out_days_are_judged_by_the_others() -> None:
 def test_the_last_verdict_is_shown(small: Workspace, tmp_path: Path) -> None:
     workspace = Workspace(shutil.copytree(small.root, tmp_path / "judged"))
     words_said = ("true", "benign")
-    given = [verdicts.verdict("20260305-aaaaaaaa", word, reason="checked") for word in words_said]
-    verdicts.write(workspace.root, *given)
+    entries = [verdicts.verdict("20260305-aaaaaaaa", word, reason="checked") for word in words_said]
+    verdicts.write(workspace.root, *entries)
     shown = page(workspace)
     assert (
         "benign, says kim" in shown
@@ -347,14 +349,14 @@ def test_a_day_without_lake_model_or_incident_has_a_report(tmp_path: Path) -> No
     save(workspace, TODAY, [edge("ann", "pc1", "srv", 0.3)], {})
     shown = page(workspace)
     Elements(shown)
-    for said in (
+    for phrase in (
         "0 incidents",
         "None: nothing this day",
         "The lake holds the day no longer",
         "no file of this day",
         "is gone",
     ):
-        assert said in shown
+        assert phrase in shown
 
 
 # --- the command --------------------------------------------------------------------------------------------
@@ -369,16 +371,17 @@ def test_the_command(
     assert run(scored.root, "report").stdout == ""
     written = (tmp_path / f"ueba-report-{LAST}.html").read_text(encoding="utf-8")
     assert run(scored.root, "report", str(LAST), "--output", "-").stdout == written  # the same bytes again
-    assert all(each.id in written for each in findings.load_incidents(scored.findings, LAST, LAST))
+    assert all(incident.id in written for incident in findings.load_incidents(scored.findings, LAST, LAST))
     pairs = lake.read_pairs(scored.lake, LAST, LAST, "1GB")
     hours = pairs["hours"].to_numpy()
     facts = report.facts(scored, LAST, CONFIG)
     assert facts.today.edges == len(pairs)
     assert facts.today.active == [int((hours >> hour & 1).sum()) for hour in range(24)]
-    assert [each.edges for each in facts.held_out] == [
-        len(lake.read_pairs(scored.lake, each.day, each.day, "1GB")) for each in facts.held_out
+    assert [held_out_day.edges for held_out_day in facts.held_out] == [
+        len(lake.read_pairs(scored.lake, held_out_day.day, held_out_day.day, "1GB"))
+        for held_out_day in facts.held_out
     ]
-    assert {day_number(each.day) for each in facts.held_out} == set(
+    assert {day_number(held_out_day.day) for held_out_day in facts.held_out} == set(
         Detector.load(scored.model).calibration.day.tolist()
     )
 

@@ -286,8 +286,8 @@ def test_incidents_and_explain_from_the_command_line(workspace: Workspace, tmp_p
     assert listed == json.loads(json.dumps(rows))
     assert all(reason["kind"] and reason["sentence"] for reason in listed[0]["reasons"])
     picture = tmp_path / "picture.html"
-    told = run(workspace.root, "explain", listed[0]["id"][:13], "--picture", str(picture))
-    assert listed[0]["id"] in told.stdout
+    result = run(workspace.root, "explain", listed[0]["id"][:13], "--picture", str(picture))
+    assert listed[0]["id"] in result.stdout
     page = picture.read_text()
     assert listed[0]["users"][0] in page and "<script src" not in page
     assert run(workspace.root, "incidents", "--format", "csv").stdout.startswith(
@@ -311,14 +311,14 @@ def test_score_reads_a_pipe(workspace: Workspace, logs: Path) -> None:
 
 
 def test_what_is_missing_is_said_with_the_next_command(tmp_path: Path) -> None:
-    for arguments, said in (
+    for arguments, message in (
         (["incidents"], "ueba score"),
         (["explain", "x"], "ueba incidents"),
         (["train"], "ueba ingest"),
         (["score"], "ueba ingest"),
         (["ingest", str(tmp_path / "none.txt"), "--log-format", "lanl"], "none.txt"),
     ):
-        assert said in run(tmp_path / "empty", *arguments, code=1).output
+        assert message in run(tmp_path / "empty", *arguments, code=1).output
     assert "--train-until" in run(tmp_path, "backtest", "--from", "2026-01-01", code=2).output
     assert "YYYY-MM-DD" in run(tmp_path, "train", "--until", "yesterday", code=2).output
 
@@ -357,13 +357,13 @@ def test_settings_tell_where_they_come_from(tmp_path: Path) -> None:
     assert rows["incidents.budget"] == (25, str(settings))
     assert rows["train.seeds"] == (5, "UEBA_TRAIN_SEEDS")
     assert rows["train.steps"][1] == "default"
-    for text, said in (
+    for text, message in (
         ("[incident]\na=1", "unknown section"),
         ("[train]\nstep=1", "unknown key"),
         ("[train]\nsteps='x'", "whole"),
     ):
         settings.write_text(text)
-        assert said in run(tmp_path, "--config", str(settings), "config", "show", code=2).output
+        assert message in run(tmp_path, "--config", str(settings), "config", "show", code=2).output
 
 
 def test_every_command_has_help_with_an_example() -> None:

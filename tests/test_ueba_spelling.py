@@ -62,8 +62,8 @@ RESOURCES = {"\\\\Srv\\Share ": "\\\\Srv\\Share", " a.": "a.", " - ": None, "İ"
 EXAMPLES = [
     *(
         (kind, name, spelt)
-        for kind, each in (("user", USERS), ("host", HOSTS))
-        for name, spelt in each.items()
+        for kind, spellings in (("user", USERS), ("host", HOSTS))
+        for name, spelt in spellings.items()
     ),
     *(("resource", name, spelt) for name, spelt in RESOURCES.items()),
 ]
@@ -78,7 +78,7 @@ def in_the_database(kind: str, names: list[str]) -> list[str | None]:
 
 @pytest.mark.parametrize("kind", SPELLINGS)
 def test_names_are_spelt_as_the_examples_say(kind):
-    expected = {name: spelt for each, name, spelt in EXAMPLES if each == kind}
+    expected = {name: spelt for example_kind, name, spelt in EXAMPLES if example_kind == kind}
     assert {name: SPELLINGS[kind].spell(name) for name in expected} == expected
     assert dict(zip(expected, in_the_database(kind, list(expected)), strict=True)) == expected
 
@@ -106,9 +106,9 @@ def test_python_spells_as_the_database_does(kind, names):
 @settings(max_examples=1000, deadline=None)
 def test_what_is_spelt_keeps_its_form(name):
     """Except an account with a second backslash, whose first part may end as `.\\` begins."""
-    for kind, each in SPELLINGS.items():
-        spelt = each.spell(name)
-        assert spelt is None or (kind == "user" and name.count("\\") > 1) or each.spell(spelt) == spelt
+    for kind, rules in SPELLINGS.items():
+        spelt = rules.spell(name)
+        assert spelt is None or (kind == "user" and name.count("\\") > 1) or rules.spell(spelt) == spelt
 
 
 def test_every_character_is_lowered_as_in_the_database():

@@ -96,7 +96,9 @@ def test_without_feedback_a_day_is_ranked_by_surprise_p_value_and_the_past_alone
     bare = edges[[*BEFORE, "strangeness"]]
     plain, ranked = incidents.incidents(LAST, bare, limits.candidates, limits.budget, least_score)
     assert plain["incident"].tolist() == edges["incident"].tolist()
-    assert [(each.id, each.score) for each in ranked] == [(each.id, each.score) for each in found.incidents]
+    assert [(incident.id, incident.score) for incident in ranked] == [
+        (incident.id, incident.score) for incident in found.incidents
+    ]
     assert len(ranked) == 2 < len(incidents.incidents(LAST, bare, limits.candidates, limits.budget)[1])
 
 
@@ -118,10 +120,10 @@ def test_an_edge_says_what_a_verdict_did_to_it(
     workspace: Workspace, verdict: str, expected: float | None
 ) -> None:
     before, (_, edges) = by_edge(findings.load_edges(workspace.findings, LAST)), worst(workspace)
-    given = about(
+    judgement = about(
         edges if verdict != "true" else edges.assign(target="elsewhere"), verdict
     )  # nothing to unlearn
-    log.add(workspace.root, given)
+    log.add(workspace.root, judgement)
     after = by_edge(score(workspace).edges)
     assert set(after.index) == set(before.index)  # the same edges are candidates, and so suspects
     pd.testing.assert_frame_equal(
@@ -135,7 +137,7 @@ def test_an_edge_says_what_a_verdict_did_to_it(
         effect = row["reasons"][-1]
         assert isinstance(effect, Effect) and effect.incident == "20260115-earlier"
         assert effect.nats == pytest.approx(nats)
-        assert list(row["verdicts"]) == [given.id]
+        assert list(row["verdicts"]) == [judgement.id]
     assert desk.log_rows(workspace)[0]["changed"] >= len(edges)
 
 
@@ -155,7 +157,7 @@ def test_what_was_called_benign_falls_in_rank(workspace: Workspace) -> None:
 def traces(history: History, edges: pd.DataFrame) -> dict[str, int]:
     """How many pairs of some edges a history knows or holds, by relation."""
     ids = {"user": history.users.find(list(edges["user"]))}
-    ids |= {name: history.places.find([each or "" for each in edges[name]]) for name in ("source", "target")}
+    ids |= {name: history.places.find([end or "" for end in edges[name]]) for name in ("source", "target")}
     found = {}
     for relation in RELATIONS:
         left, right = relation.split("_")
@@ -188,9 +190,9 @@ def test_what_was_called_true_is_no_normal_edge_to_calibrate_by(workspace: Works
     pairs = lake.read_pairs(workspace.lake, day, day, "1GB").slice(0, 30).to_pylist()
     edges = [Edge(*(row[name] for name in Edge._fields)) for row in pairs]
     judged = tuple(VerdictEdge(edge, frozenset(), 9.0) for edge in edges)
-    given = Verdict("20260115-earlier", day, "true", "stolen", "ann", NOW, LAST, None, judged)
+    verdict = Verdict("20260115-earlier", day, "true", "stolen", "ann", NOW, LAST, None, judged)
     before = learn(workspace).calibration.day
-    log.add(workspace.root, given)
+    log.add(workspace.root, verdict)
     after = learn(workspace).calibration.day
     assert (
         np.count_nonzero(before == day_number(day)) - np.count_nonzero(after == day_number(day))
@@ -222,7 +224,7 @@ def test_in_a_walk_a_verdict_counts_from_the_next_day_on(scored: Workspace) -> N
 
     def clairvoyant(finding: Findings) -> list[Verdict]:
         days[1].append(finding)
-        (tomorrow,) = [each for each in days[0] if each.day == LAST]
+        (tomorrow,) = [finding for finding in days[0] if finding.day == LAST]
         worst = tomorrow.edges[tomorrow.edges["incident"] == tomorrow.incidents[0].id]
         return [about(worst, "benign", day=finding.day)]
 
@@ -261,7 +263,7 @@ def test_verdicts_begin_and_end_by_the_days_that_were_scored(workspace: Workspac
 def test_the_command_line_takes_verdicts_and_lists_them(workspace: Workspace) -> None:
     name, edges = worst(workspace)
     hostile = "new \x1b[2J[bold]job"
-    said = run(
+    result = run(
         workspace.root,
         "triage",
         name[:14],
@@ -274,7 +276,7 @@ def test_the_command_line_takes_verdicts_and_lists_them(workspace: Workspace) ->
         "--expires",
         "60",
     )
-    assert f"{name} is called benign by ann until 2026-03-18: {len(edges)} edges" in said.stderr
+    assert f"{name} is called benign by ann until 2026-03-18: {len(edges)} edges" in result.stderr
     again = run(
         workspace.root,
         "triage",

@@ -60,7 +60,7 @@ def called(
         "since": NEXT,
         "expires": None if verdict in ("true", "withdrawn") else NEXT + 90 * DAY,
     }
-    judged = tuple(VerdictEdge(each, pattern, nats) for each in edges)
+    judged = tuple(VerdictEdge(edge, pattern, nats) for edge in edges)
     return Verdict(**{"verdict": verdict, **fields, **other}, edges=judged)
 
 
@@ -107,31 +107,31 @@ def excluded(verdicts: Sequence[Verdict], day: dt.date, strange: dict[Edge, floa
     ],
 )
 def test_benign_lowers_by_ends_and_pattern(edge: Edge, same_pattern: float, other_pattern: float) -> None:
-    said = [called("benign", EDGE)]
-    assert nats(said, edge) == pytest.approx(-same_pattern)
-    assert nats(said, edge, pattern=NIGHT) == pytest.approx(-other_pattern)
+    verdicts = [called("benign", EDGE)]
+    assert nats(verdicts, edge) == pytest.approx(-same_pattern)
+    assert nats(verdicts, edge, pattern=NIGHT) == pytest.approx(-other_pattern)
 
 
 def test_less_strange_in_kind_is_like_it_and_stranger_in_kind_is_not() -> None:
-    said, elsewhere = [called("benign", EDGE)], edge("ann", "pc1", "db")
-    assert nats(said, elsewhere, pattern=frozenset({"Network"})) == pytest.approx(-6.0)
-    assert nats(said, elsewhere, pattern=NEW | {"many user_target of user"}) == 0.0
+    verdicts, elsewhere = [called("benign", EDGE)], edge("ann", "pc1", "db")
+    assert nats(verdicts, elsewhere, pattern=frozenset({"Network"})) == pytest.approx(-6.0)
+    assert nats(verdicts, elsewhere, pattern=NEW | {"many user_target of user"}) == 0.0
 
 
 def test_an_unknown_machine_is_no_machine_that_edges_share() -> None:
-    said = [called("benign", edge("ann", None, "srv"))]
-    assert nats(said, edge("ann", None, "srv")) == pytest.approx(-9.0)
-    assert nats(said, edge("ann", None, "db")) == pytest.approx(-3.0)
-    assert nats(said, edge("bob", None, "srv")) == 0.0
+    verdicts = [called("benign", edge("ann", None, "srv"))]
+    assert nats(verdicts, edge("ann", None, "srv")) == pytest.approx(-9.0)
+    assert nats(verdicts, edge("ann", None, "db")) == pytest.approx(-3.0)
+    assert nats(verdicts, edge("bob", None, "srv")) == 0.0
 
 
 def test_benign_counts_half_after_thirty_days_and_nothing_after_it_expires() -> None:
-    said = [called("benign", EDGE)]
-    assert nats(said, day=MONDAY) == 0.0  # its own day stays as it was
-    assert nats(said, day=NEXT + 30 * DAY) == pytest.approx(-4.5)
-    assert nats(said, day=NEXT + 90 * DAY) == pytest.approx(-9.0 / 8)
-    assert nats(said, day=NEXT + 91 * DAY) == 0.0
-    late = [replace(said[0], since=NEXT + 10 * DAY)]  # given ten days later: until then it counts in full
+    verdicts = [called("benign", EDGE)]
+    assert nats(verdicts, day=MONDAY) == 0.0  # its own day stays as it was
+    assert nats(verdicts, day=NEXT + 30 * DAY) == pytest.approx(-4.5)
+    assert nats(verdicts, day=NEXT + 90 * DAY) == pytest.approx(-9.0 / 8)
+    assert nats(verdicts, day=NEXT + 91 * DAY) == 0.0
+    late = [replace(verdicts[0], since=NEXT + 10 * DAY)]  # given ten days later: until then it counts in full
     assert nats(late, day=NEXT + 3 * DAY) == pytest.approx(-9.0)
     assert nats(late, day=NEXT + 40 * DAY) == pytest.approx(-4.5)
 
@@ -143,8 +143,8 @@ def test_what_is_far_stranger_than_what_was_called_benign_still_shows() -> None:
 
 
 def test_to_say_it_ten_times_is_to_say_it_once() -> None:
-    said = [called("benign", EDGE, incident=f"20260119-{number}") for number in range(10)]
-    assert nats(said, edge("ann", "pc2", "db")) == pytest.approx(-3.0)
+    verdicts = [called("benign", EDGE, incident=f"20260119-{number}") for number in range(10)]
+    assert nats(verdicts, edge("ann", "pc2", "db")) == pytest.approx(-3.0)
 
 
 def test_a_true_verdict_on_a_user_ends_the_benign_ones_before_it() -> None:
@@ -163,30 +163,30 @@ def test_a_true_verdict_on_a_user_ends_the_benign_ones_before_it() -> None:
 
 
 def test_expected_is_exactly_its_edges_whatever_the_pattern_until_it_expires() -> None:
-    said = [called("expected", EDGE, expires=NEXT + 7 * DAY)]
-    assert nats(said, pattern=NIGHT, day=NEXT + 7 * DAY) == pytest.approx(-9.0)
-    assert nats(said, day=NEXT + 8 * DAY) == 0.0
+    verdicts = [called("expected", EDGE, expires=NEXT + 7 * DAY)]
+    assert nats(verdicts, pattern=NIGHT, day=NEXT + 7 * DAY) == pytest.approx(-9.0)
+    assert nats(verdicts, day=NEXT + 8 * DAY) == 0.0
     others: list[Edge] = [
         edge("ann", "pc2", "srv"),
         edge("ann", "pc1", "db"),
         edge("bob", "pc1", "srv"),
         edge("ann", None, "srv"),
     ]
-    assert [nats(said, edge) for edge in others] == [0.0] * 4
+    assert [nats(verdicts, edge) for edge in others] == [0.0] * 4
 
 
 def test_true_lifts_its_users_and_what_is_done_from_its_machines() -> None:
-    said = [called("true", EDGE)]
-    assert nats(said, edge("ann", "pc7", "x")) == pytest.approx(5.0)
-    assert nats(said, edge("eve", "pc1", "x")) == pytest.approx(5.0)
+    verdicts = [called("true", EDGE)]
+    assert nats(verdicts, edge("ann", "pc7", "x")) == pytest.approx(5.0)
+    assert nats(verdicts, edge("eve", "pc1", "x")) == pytest.approx(5.0)
     assert (
-        nats(said, edge("eve", "srv", "x")) == 0.0
+        nats(verdicts, edge("eve", "srv", "x")) == 0.0
     )  # reached, and not acted from: its own users are no suspects
-    assert nats(said, edge("eve", "pc7", "srv")) == 0.0  # everybody meets there
-    assert nats(said, edge("eve", None, "x")) == 0.0
-    assert nats(said, day=NEXT + DAY) == pytest.approx(3.5)
-    assert nats(said, day=NEXT + 10 * DAY) == 0.0
-    assert found(said, strangeness=1.0, is_strange=False) == []
+    assert nats(verdicts, edge("eve", "pc7", "srv")) == 0.0  # everybody meets there
+    assert nats(verdicts, edge("eve", None, "x")) == 0.0
+    assert nats(verdicts, day=NEXT + DAY) == pytest.approx(3.5)
+    assert nats(verdicts, day=NEXT + 10 * DAY) == 0.0
+    assert found(verdicts, strangeness=1.0, is_strange=False) == []
 
 
 def test_the_reason_names_incident_person_day_and_end() -> None:
@@ -219,77 +219,78 @@ days = st.integers(1, 120).map(lambda after: MONDAY + after * DAY)
 @st.composite
 def worlds(draw: st.DrawFn, kinds: tuple[str, ...] = ("true", "benign", "expected")) -> list[Verdict]:
     """Verdicts on different incidents of some days."""
-    said = []
+    verdicts = []
     for number in range(draw(st.integers(0, 5))):
         day = MONDAY + draw(st.integers(0, 4)) * DAY
-        some = draw(st.lists(edges, min_size=1, max_size=3, unique=True))
-        made = called(
+        judged = draw(st.lists(edges, min_size=1, max_size=3, unique=True))
+        verdict = called(
             draw(st.sampled_from(kinds)),
-            *some,
+            *judged,
             incident=str(number),
             nats=draw(st.floats(0, 40)),
             pattern=draw(patterns),
         )
-        said.append(replace(made, day=day, since=day + draw(st.integers(1, 5)) * DAY))
-    return said
+        verdicts.append(replace(verdict, day=day, since=day + draw(st.integers(1, 5)) * DAY))
+    return verdicts
 
 
 @given(worlds(("benign", "expected")), edges, patterns, days, st.floats(0, 50))
 def test_harmless_verdicts_never_raise_and_take_off_no_more_than_allowed(
-    said: list[Verdict], edge: Edge, pattern: frozenset[str], day: dt.date, strangeness: float
+    verdicts: list[Verdict], edge: Edge, pattern: frozenset[str], day: dt.date, strangeness: float
 ) -> None:
-    got = nats(said, edge, day, pattern, strangeness)
+    got = nats(verdicts, edge, day, pattern, strangeness)
     assert -min(effects.MOST_NATS, strangeness) <= got <= 0
 
 
 @given(worlds(), worlds(("true",)), edges, patterns, days, st.floats(0, 50))
 def test_true_verdicts_never_lower(
-    said: list[Verdict],
+    verdicts: list[Verdict],
     true: list[Verdict],
     edge: Edge,
     pattern: frozenset[str],
     day: dt.date,
     strangeness: float,
 ) -> None:
-    more = [*said, *(replace(verdict, incident=f"true {verdict.incident}") for verdict in true)]
-    assert nats(more, edge, day, pattern, strangeness) >= nats(said, edge, day, pattern, strangeness)
+    more = [*verdicts, *(replace(verdict, incident=f"true {verdict.incident}") for verdict in true)]
+    assert nats(more, edge, day, pattern, strangeness) >= nats(verdicts, edge, day, pattern, strangeness)
     assert 0 <= nats(true, edge, day, pattern, strangeness) <= effects.LIFTED_NATS
 
 
 @given(worlds(("benign",)), edges, patterns, days, days)
 def test_benign_only_fades(
-    said: list[Verdict], edge: Edge, pattern: frozenset[str], one: dt.date, other: dt.date
+    verdicts: list[Verdict], edge: Edge, pattern: frozenset[str], one: dt.date, other: dt.date
 ) -> None:
     sooner, later = sorted((max(one, MONDAY + 5 * DAY), max(other, MONDAY + 5 * DAY)))  # after all their days
-    assert nats(said, edge, sooner, pattern) <= nats(said, edge, later, pattern)
+    assert nats(verdicts, edge, sooner, pattern) <= nats(verdicts, edge, later, pattern)
 
 
 @given(worlds(), st.randoms(), edges, patterns, days)
 def test_the_order_of_lines_about_different_incidents_is_nothing(
-    said: list[Verdict], random: Any, edge: Edge, pattern: frozenset[str], day: dt.date
+    verdicts: list[Verdict], random: Any, edge: Edge, pattern: frozenset[str], day: dt.date
 ) -> None:
-    mixed = random.sample(said, len(said))
-    assert found(said, edge, day, pattern) == found(mixed, edge, day, pattern)
-    assert excluded(said, day, {edge: 0.01}) == excluded(mixed, day, {edge: 0.01})
-    assert fingerprint(said, day) == fingerprint(mixed, day)
+    mixed = random.sample(verdicts, len(verdicts))
+    assert found(verdicts, edge, day, pattern) == found(mixed, edge, day, pattern)
+    assert excluded(verdicts, day, {edge: 0.01}) == excluded(mixed, day, {edge: 0.01})
+    assert fingerprint(verdicts, day) == fingerprint(mixed, day)
 
 
 # --- learning -----------------------------------------------------------------------------------------------
 
 
 def test_true_edges_are_no_suspects_but_known() -> None:
-    said, other = [called("true", EDGE)], edge("bob", None, "db")
-    assert excluded(said, MONDAY, {EDGE: 0.001, other: 0.01}) == {EDGE: 0.0, other: 0.01}
-    assert excluded(said, MONDAY, {}) == {EDGE: 0.0}  # on its day even if the day was scored otherwise since
-    assert excluded(said, NEXT, {EDGE: 0.01}) == {EDGE: 0.0}  # who comes back as strange
-    assert excluded(said, NEXT, {}) == {}  # and not who does what is normal by now
-    assert excluded(said, MONDAY - DAY, {EDGE: 0.01}) == {EDGE: 0.01}
+    verdicts, other = [called("true", EDGE)], edge("bob", None, "db")
+    assert excluded(verdicts, MONDAY, {EDGE: 0.001, other: 0.01}) == {EDGE: 0.0, other: 0.01}
+    # On its day even if the day was scored otherwise since.
+    assert excluded(verdicts, MONDAY, {}) == {EDGE: 0.0}
+    assert excluded(verdicts, NEXT, {EDGE: 0.01}) == {EDGE: 0.0}  # who comes back as strange
+    assert excluded(verdicts, NEXT, {}) == {}  # and not who does what is normal by now
+    assert excluded(verdicts, MONDAY - DAY, {EDGE: 0.01}) == {EDGE: 0.01}
 
 
 def test_the_last_word_about_an_edge_counts_in_learning() -> None:
-    said = [called("true", EDGE), called("benign", EDGE, incident="20260120-bb", day=NEXT)]
-    assert excluded(said, NEXT, {EDGE: 0.01}) == {EDGE: 0.01}
-    assert excluded(said, MONDAY, {EDGE: 0.01}) == {EDGE: 0.0}
+    verdicts = [called("true", EDGE), called("benign", EDGE, incident="20260120-bb", day=NEXT)]
+    assert excluded(verdicts, NEXT, {EDGE: 0.01}) == {EDGE: 0.01}
+    assert excluded(verdicts, MONDAY, {EDGE: 0.01}) == {EDGE: 0.0}
 
 
 def test_a_true_edge_leaves_no_trace_in_a_history() -> None:
@@ -346,7 +347,7 @@ def test_the_last_verdict_on_an_incident_counts_and_the_log_keeps_all(tmp_path: 
     kept = log.read(tmp_path)
     assert kept.verdicts == (benign, other, true)
     assert kept.damaged == ()
-    assert {each.incident: each.verdict for each in log.latest(kept.verdicts)} == {
+    assert {verdict.incident: verdict.verdict for verdict in log.latest(kept.verdicts)} == {
         "20260119-aa": "true",
         "20260119-bb": "expected",
     }
@@ -384,8 +385,8 @@ def test_a_half_written_line_is_said_and_skipped_and_stays(tmp_path: Path) -> No
     path = log.path(tmp_path)
     broken = path.read_bytes() + b'{"incident": "20260119-bb", "verd\xc3'
     path.write_bytes(broken)
-    (said,) = log.read(tmp_path).damaged
-    assert said.startswith(f"{path}:2: not a verdict (")
+    (damage,) = log.read(tmp_path).damaged
+    assert damage.startswith(f"{path}:2: not a verdict (")
     log.add(tmp_path, called("true", EDGE, minutes=1))
     assert path.read_bytes().startswith(broken + b"\n")
     kept = log.read(tmp_path)

@@ -47,7 +47,9 @@ def folder(tmp_path: Path) -> Path:
 
 def hidden(folder: Path, day: dt.date = DAY) -> list[tuple[str, int, str | None]]:
     """Id, rank and what hides it, of the incidents of a day as they are on disk."""
-    return [(each.id, each.rank, each.hidden_by) for each in findings.load(folder, day).incidents]
+    return [
+        (incident.id, incident.rank, incident.hidden_by) for incident in findings.load(folder, day).incidents
+    ]
 
 
 def test_an_incident_goes_only_if_rules_hide_all_its_edges(folder: Path) -> None:

@@ -36,8 +36,8 @@ def edge(
     return SimpleNamespace(**{**named, "logon_types": ["Network"], **times, **other})
 
 
-def hides(text: str, some: SimpleNamespace) -> bool:
-    return rules.hiding_rule(rules.parse(text, "rules.toml"), some) is not None
+def hides(text: str, candidate: SimpleNamespace) -> bool:
+    return rules.hiding_rule(rules.parse(text, "rules.toml"), candidate) is not None
 
 
 @pytest.mark.parametrize(
@@ -87,14 +87,14 @@ def test_an_edge_must_lie_in_the_window(time: str, hidden: bool) -> None:
 def test_the_first_rule_that_matches_decides() -> None:
     shows = rule('target = "dc*"\neffect = "show"', name="not the dc")
     every = rule('user = "svc-*"', name="all")
-    some = rules.parse(shows + every, "x")
-    assert rules.hiding_rule(some, edge(target="dc1")) is None
-    assert rules.hiding_rule(some, edge()) == "all"
+    two_rules = rules.parse(shows + every, "x")
+    assert rules.hiding_rule(two_rules, edge(target="dc1")) is None
+    assert rules.hiding_rule(two_rules, edge()) == "all"
     assert rules.hiding_rule(rules.parse(every + shows, "x"), edge(target="dc1")) == "all"
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         (rule('user = "a"\nuzer = "b"'), "rules.toml: rule 'patches': unknown key 'uzer'"),
         (rule("user = 7"), "rules.toml: rule 'patches': user = 7 is not text"),
@@ -123,10 +123,10 @@ def test_the_first_rule_that_matches_decides() -> None:
         ("[[rule]", "cannot be read as TOML"),
     ],
 )
-def test_a_mistake_is_named_by_file_rule_and_key(text: str, said: str) -> None:
+def test_a_mistake_is_named_by_file_rule_and_key(text: str, message: str) -> None:
     with pytest.raises(UsageError) as error:
         rules.parse(text, "rules.toml")
-    assert said in str(error.value)
+    assert message in str(error.value)
     assert "rules.toml" in str(error.value)
 
 
@@ -152,7 +152,7 @@ def day_of(*rows: tuple[str, float, str | None]) -> pd.DataFrame:
 def found(edges: pd.DataFrame, budget: int, least: float = 0.0) -> list[tuple[str, int, str | None]]:
     table, every = incidents.incidents(DAY, edges, 100, budget, least)
     user = dict(zip(table["incident"], table["user"], strict=True))
-    return [(user[each.id], each.rank, each.hidden_by) for each in every]
+    return [(user[incident.id], incident.rank, incident.hidden_by) for incident in every]
 
 
 def test_an_incident_is_hidden_if_all_its_edges_are_and_takes_no_place() -> None:
@@ -202,10 +202,10 @@ def scored(folder: Path, day: dt.date) -> list[str]:
     strangest, ranked = incidents.incidents(day, edges, 100, 10)
     every = tuple(
         Incident(
-            id=each.id,
+            id=incident.id,
             day=day,
-            rank=each.rank,
-            score=each.score,
+            rank=incident.rank,
+            score=incident.score,
             p_value=0.001,
             once_in_days=10.0,
             users=(),
@@ -216,7 +216,7 @@ def scored(folder: Path, day: dt.date) -> list[str]:
             backoff=False,
             model=MODEL,
         )
-        for each in ranked
+        for incident in ranked
     )
     findings.save(findings.Findings(day, strangest[list(contract.NAMES)], every), folder)
     return [incident.id for incident in every]
@@ -245,7 +245,7 @@ def test_days_are_put_under_other_rules_and_back(tmp_path: Path) -> None:
     before = findings.load(tmp_path, DAY)
     hiding.hide_all(tmp_path, rules.parse(rule('user = "svc-*"'), "x"))
     after = findings.load(tmp_path, DAY)
-    assert [(each.id, each.rank, each.hidden_by) for each in after.incidents] == [
+    assert [(incident.id, incident.rank, incident.hidden_by) for incident in after.incidents] == [
         (mixed, 1, None),
         (ann, 2, None),
         (patching, 3, "patches"),

@@ -27,5 +27,5 @@ def write(root: Path, *verdicts: Verdict) -> Path:
     """A log with these verdicts alone."""
     path = log.path(root)
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("".join(json.dumps(to_json(each)) + "\n" for each in verdicts), encoding="utf-8")
+    path.write_text("".join(json.dumps(to_json(verdict)) + "\n" for verdict in verdicts), encoding="utf-8")
     return path
