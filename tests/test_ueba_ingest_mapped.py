@@ -458,7 +458,7 @@ def test_radius_by_hand(tmp_path):
 
 def proposal(path: Path) -> str:
     with contextlib.closing(Feed(next(files.find(str(path))), "1GB")) as feed:
-        return skeleton(Sample(feed.path, feed.sample, feed.modified))
+        return skeleton(Sample(feed.path, feed.sample(feed.frames[0]), feed.modified))
 
 
 @pytest.mark.parametrize(

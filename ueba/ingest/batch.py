@@ -15,6 +15,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -29,11 +30,12 @@ from ueba.contracts.event import HEADER, NOT_A_LOGON, TIME_IN_THE_FUTURE
 from ueba.contracts.manifest import LAKE_VERSION, Manifest, ManifestFile
 from ueba.contracts.report import IngestReport
 from ueba.errors import InputError
-from ueba.ingest import build, edges, events, identity, lake, report, sources, tally
+from ueba.ingest import build, edges, events, identity, lake, report, tally
 from ueba.ingest.identity import evidence
 from ueba.ingest.reading.feed import SLICE, Feed, Progress
 from ueba.ingest.reading.stream import File
-from ueba.ingest.sources import AUTO, LogSource, Options, Sample
+from ueba.ingest.sample import Sample
+from ueba.ingest.sources import LogSource, Options, Plan, planned
 from ueba.ingest.steps import Step, execute
 from ueba.ingest.tally import Tally
 from ueba.text import plain
@@ -59,20 +61,22 @@ class IngestOptions:
 DEFAULTS = IngestOptions()
 
 
-def log_source(feed: Feed, log_format: str, options: Options) -> tuple[LogSource, Sample]:
-    """The log source of a file: that of the log format, or the one that recognises the first records."""
-    sample = Sample(feed.path, feed.sample, feed.modified)
-    found = sources.detect(sample, options) if log_format == AUTO else sources.find(log_format, options)
-    return found, sample
+def plan_of(feed: Feed, log_format: str, options: Options) -> tuple[Plan, Sample]:
+    """How to read a file, and its first records laid bare."""
+
+    def sample(frame: str) -> Sample:
+        return Sample(feed.path, feed.sample(frame), feed.modified)
+
+    return planned(feed.frames, sample, log_format, options)
 
 
 def events_of(feed: Feed, log_format: str, options: IngestOptions = DEFAULTS) -> pa.Table:
     """The events of one file before names are unified, dropped records too; columns `event.COLUMNS`."""
-    source, sample = log_source(feed, log_format, options.log)
-    parse = ibis.to_sql(source.events(ibis.table(events.LINES, name="lines"), sample), dialect="duckdb")
+    plan, _ = plan_of(feed, log_format, options.log)
+    parse = ibis.to_sql(plan.events(ibis.table(events.LINES, name="lines")), dialect="duckdb")
     tables = []
     with lake.connect(options.memory_limit) as connection:
-        for lines in feed.slices(source.has_rows(sample)):
+        for lines in feed.slices(plan.opening.frame):
             connection.register("lines", lines)
             tables.append(connection.sql(f"SELECT * FROM ({parse}) ORDER BY line").to_arrow_table())
     return pa.concat_tables(tables) if tables else events.SCHEMA.to_pyarrow().empty_table()
@@ -81,10 +85,8 @@ def events_of(feed: Feed, log_format: str, options: IngestOptions = DEFAULTS) ->
 # --- a batch ------------------------------------------------------------------------------------------------
 
 
-GENERATED = LogSource(
-    "events", {}, lambda lines, sample: lines, canonical=True
-)  # of events that no log holds
-NOTHING = LogSource("", {}, lambda lines, sample: lines)  # of a file that could not be read
+GENERATED = LogSource("events", {}, lambda lines, facts: lines, canonical=True)  # of events that no log holds
+NOTHING = LogSource("", {}, lambda lines, facts: lines)  # of a file that could not be read
 
 
 @dataclass
@@ -132,16 +134,16 @@ class Batch:
         (temporary / "events").mkdir()
         return cls(lake.connect(memory_limit, temporary), temporary / "events")
 
-    def read(self, feed: Feed, source: LogSource, sample: Sample) -> Reading:
-        """Read all records of a file."""
-        parse, number = parsing(source, sample), len(self.files)
+    def read(self, feed: Feed, plan: Plan, sample: Sample) -> Reading:
+        """Read all records of a file. sample: its first records laid bare"""
+        parse, number, source = parsing(plan), len(self.files), plan.source
         if parse != self.parse:
             self.flush()
         self.parse = parse
         settings = source.settings | {"lake_version": LAKE_VERSION}
         reading = Reading(feed.path, source, settings, unread(sample, source))
         self.files.append(reading)
-        for lines in feed.slices(source.has_rows(sample)):
+        for lines in feed.slices(plan.opening.frame):
             numbers = pa.repeat(pa.scalar(number, pa.int32()), len(lines))
             self.waiting.append(lines.append_column(events.FILE, numbers))
             self.bytes += lines.nbytes
@@ -295,23 +297,18 @@ def ingest_report(reading: Reading, counts: Tally) -> IngestReport:
 # --- parsing ------------------------------------------------------------------------------------------------
 
 
-# SQL by what it depends on: the files of a folder of small files need the same again and again.
-COMPILED: dict[str, str] = {}
+def parsing(plan: Plan) -> str:
+    """SQL: the table `lines` -> rows of a batch. Made once for all files with the same plan: there may be
+    thousands."""
+    return compiled(plan, events.latest().isoformat()[:13])
 
 
-def parsing(source: LogSource, sample: Sample) -> str:
-    """SQL: the table `lines` -> rows of a batch."""
-    depends_on = [
-        source.settings,
-        sample.header and sample.first + sample.header if source.by_header else "",
-        str(sample.modified) if source.by_time else "",
-    ]
-    key = json.dumps([source.name, events.latest().isoformat()[:13], *depends_on], sort_keys=True)
-    if key not in COMPILED:
-        rows = source.events(ibis.table(events.LINES | {events.FILE: "int32"}, name="lines"), sample)
-        rows = rows if source.canonical else identity.unify(rows)
-        COMPILED[key] = rows_of(f"({ibis.to_sql(rows, dialect='duckdb')})")
-    return COMPILED[key]
+@lru_cache(maxsize=1000)
+def compiled(plan: Plan, hour: str) -> str:
+    """hour: of now, on which it depends which times lie in the future"""
+    rows = plan.events(ibis.table(events.LINES | {events.FILE: "int32"}, name="lines"))
+    rows = rows if plan.source.canonical else identity.unify(rows)
+    return rows_of(f"({ibis.to_sql(rows, dialect='duckdb')})")
 
 
 def rows_of(table: str) -> str:
@@ -323,13 +320,10 @@ def rows_of(table: str) -> str:
 
 
 def unread(sample: Sample, source: LogSource) -> tuple[str, ...]:
-    """Fields of the first records that the source does not read: `a.b` of JSON objects, columns of CSV."""
+    """Fields of the first records that the source does not read: `a.b` of JSON objects, columns of tables."""
     if not source.fields:
         return ()
-    if source.has_rows(sample):
-        fields = {name for row in sample.rows[:1] for name in row if name}
-    else:
-        fields = {path for record in sample.objects for path in leaves(record)}
+    fields = {path for record in sample.objects for path in leaves(record)}
     paths = {name.removeprefix("/").replace("/", ".") for name in source.fields}
     return tuple(
         sorted(name for name in fields if not any(f"{name}.".startswith(f"{path}.") for path in paths))
@@ -407,7 +401,7 @@ def read_file(
     started = time.monotonic()
     try:
         with contextlib.closing(Feed(file, options.memory_limit, progress)) as feed:
-            reading = batch.read(feed, *log_source(feed, log_format, options.log))
+            reading = batch.read(feed, *plan_of(feed, log_format, options.log))
     except InputError as problem:
         return batch.give_up(file.name, str(problem))
     reading.seconds = round(time.monotonic() - started, 3)

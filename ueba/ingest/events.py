@@ -54,11 +54,12 @@ __all__ = [  # what a log source needs
 COLUMNS = NAMES
 KEPT_SQL = ", ".join(f'"{name}"' for name in KEPT)
 SCHEMA = ibis.Schema.from_pyarrow(ARROW_SCHEMA)
-LINES = ibis.schema({"line": "int64", "text": "string"})
+LINES = ibis.schema({"line": "int64", "text": "string", "is_guessed": "boolean"})
 FILE = "file_number"  # a column of lines that events carry along: the number of their file in a batch
+NOT_UTF8 = "bytes that are no UTF-8: guessed, or marked with \N{REPLACEMENT CHARACTER}"
 CALENDAR = (dt.datetime(1, 1, 1), dt.datetime(9999, 12, 31))
 FIRST_YEAR = 1970  # a time before it is of a clock that was not set: Windows begins in 1601
-Case = tuple[ir.BooleanValue, str]
+Case = tuple[ir.BooleanValue, str | ir.StringValue]
 
 
 @ibis.udf.scalar.builtin  # type: ignore[untyped-decorator]
@@ -72,9 +73,15 @@ def finish(lines: ir.Table, cases: list[Case], **columns: ir.Value) -> ir.Table:
     time is null or cannot be, or if it has no user or target and is not evidence."""
     missing = [name for name in COLUMNS if name not in lines.columns and name != "dropped"]
     rows = lines.mutate(**({name: ibis.null(SCHEMA[name]) for name in missing} | columns))
+    if "written" in lines.columns:  # an opening laid the record bare
+        cases = [(rows.refused.notnull(), rows.refused), *cases]
+        rows = rows.mutate(text=rows.written, event_id=ibis.coalesce(rows.event_id, rows.hit))
+    if "is_guessed" in lines.columns:
+        both = ibis.coalesce(rows.note + "; " + NOT_UTF8, NOT_UTF8)
+        rows = rows.mutate(note=ibis.ifelse(rows.is_guessed, both, rows.note))
     # DuckDB reads `-infinity` as a time, and years BC.
     is_time = rows.time.between(*CALENDAR).fill_null(False)
-    dropped = ibis.cases(*_unreadable(lines), *cases, *_unusable(rows, is_time), else_=ibis.null("string"))
+    dropped = ibis.cases(*_unreadable(rows), *cases, *_unusable(rows, is_time), else_=ibis.null("string"))
     events = rows.mutate(time=ibis.ifelse(is_time, rows.time, None), dropped=dropped)
     carried = [events[FILE]] if FILE in lines.columns else []
     return events.select([events[name].cast(SCHEMA[name]).name(name) for name in COLUMNS] + carried)

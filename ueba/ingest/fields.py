@@ -13,7 +13,6 @@ import ibis
 import ibis.expr.datatypes as dtypes
 import ibis.expr.types as ir
 
-from ueba.ingest.events import HEADER
 from ueba.ingest.identity import LOOPBACK, blank_to_null, once
 
 OFFSET = r"\d\d:\d\d(:\d\d)?(\.\d+)?\s*(Z|z|UTC|[+-]\d\d(:?\d\d)?)$"  # the text of a time with a zone
@@ -49,7 +48,7 @@ def json_fields(lines: ir.Table, paths: Paths) -> ir.Table:
     rows = rows.mutate(_json=parsed)
     found = {path: blank_to_null(rows._json[number]) for number, path in enumerate(flat)}
     columns = {
-        name: ibis.coalesce(*(found[path] for path in options))
+        name: ibis.coalesce(*(found[path] for path in options)) if options else ibis.null("string")
         for name, options in zip(paths, wanted, strict=True)
     }
     return rows.mutate(**columns).drop("_json")
@@ -123,36 +122,6 @@ def value_or_null(text: ir.StringValue) -> ir.StringValue:
 
 
 Cases = list[tuple[ir.BooleanValue, str]]  # (condition, reason): why a record is dropped
-
-
-def record_fields(
-    lines: ir.Table, header: str, fields: Mapping[str, Sequence[str]]
-) -> tuple[ir.Table, Cases]:
-    """lines with a text column for each field, and the cases in which a line is no record.
-
-    header: of a CSV; empty if records are JSON objects. fields: column -> paths of a JSON object, or columns
-    of the CSV, in any case and with or without `[UTC]` behind them
-    """
-    if not header:
-        rows = json_fields(lines, fields)
-        return rows, [(~rows.is_json, "not JSON")]
-    columns = [name.removesuffix("[UTC]").strip().lower() for name in split_csv(header)]
-    rows, _ = csv_fields(lines, columns)
-    found = {
-        name: [columns.index(option.lower()) for option in options if option.lower() in columns]
-        for name, options in fields.items()
-    }
-    values = {
-        name: ibis.coalesce(*(value_or_null(unquoted(rows.field[number])) for number in numbers))
-        if numbers
-        else ibis.null("string")
-        for name, numbers in found.items()
-    }
-    is_header = (rows.text == header) | rows.text.startswith(TYPE_LINE)
-    return rows.mutate(**values), [
-        (is_header, HEADER),
-        (rows.field.length() != len(columns), f"not {len(columns)} fields"),
-    ]
 
 
 # --- times --------------------------------------------------------------------------------------------------
@@ -348,6 +317,10 @@ def json_extract_string(text: str, path: str) -> str: ...  # type: ignore[empty-
 
 @ibis.udf.scalar.builtin(name="json_extract_string")  # type: ignore[untyped-decorator]
 def json_extract_strings(text: str, paths: list[str]) -> list[str]: ...  # type: ignore[empty-body]
+
+
+@ibis.udf.scalar.builtin  # type: ignore[untyped-decorator]
+def to_json(text: str) -> str: ...  # type: ignore[empty-body]
 
 
 @ibis.udf.scalar.builtin  # type: ignore[untyped-decorator]

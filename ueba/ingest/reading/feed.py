@@ -6,9 +6,8 @@ quotes, a record of a Windows event log (EVTX), or a row of a Parquet file (as J
 as one line of text.
 
 On the way the content is hashed (a file is identified by its content, so `auth.txt` and `auth.txt.gz` are
-one), records are counted, and text is made safe: UTF-16 becomes UTF-8, a byte that is not UTF-8 and a NUL
-become `\\xNN`, CRLF becomes LF, and only the beginning of a record over `MAX_LINE` is kept, so that memory
-stays bounded whatever the file holds.
+one), records are counted, text becomes UTF-8 (`characters`), and only the beginning of a record over
+`MAX_LINE` is kept, so that memory stays bounded whatever the file holds.
 
 Records come in slices of bounded size; the next slice is read while the last one is processed. Leaves out
 what a record means (`ueba.ingest.sources`), which files there are (`find`) and archives (`archives`).
@@ -16,7 +15,6 @@ what a record means (`ueba.ingest.sources`), which files there are (`find`) and 
 
 from __future__ import annotations
 
-import codecs
 import hashlib
 import os
 from collections.abc import Callable, Iterable, Iterator
@@ -29,12 +27,14 @@ import pyarrow as pa
 
 from ueba.errors import InputError
 from ueba.ingest.reading import conversion, framing
-from ueba.ingest.reading.framing import MAX_LINE
+from ueba.ingest.reading.characters import Guessed, safe, utf8
+from ueba.ingest.reading.framing import MAX_LINE, NEWLINE, Frame
 from ueba.ingest.reading.stream import BLOCK, LONGEST_MAGIC, File, compression, unreadable
 
 # Bytes of text in a slice: the larger, the fewer days are cut in two. Two slices are in memory at a time.
 SLICE = 1 << 26
-LINES = pa.schema([("line", pa.int64()), ("text", pa.string())])  # line: from 1; text: without its newline
+# line: from 1; text: without its newline; is_guessed: bytes in it are no UTF-8, see `characters`
+LINES = pa.schema([("line", pa.int64()), ("text", pa.string()), ("is_guessed", pa.bool_())])
 SAMPLE = 200  # records that show what a file is
 
 # (records, bytes read of the file as stored, its size); of a pipe (records, records, None)
@@ -45,7 +45,7 @@ class Feed:
     """The records of one file, to be read once. After the last of `slices`, `lines` and `digest` describe the
     whole file.
 
-    sample:       the first records, the last of them perhaps truncated
+    frames:       how it may be cut into records, the likeliest first: names of `framing.FRAMES`
     memory_limit: of DuckDB, which reads Parquet; such as 1GB
     """
 
@@ -70,16 +70,17 @@ class Feed:
         except InputError:
             self.close()
             raise
-        self._frame = framing.guessed(self._start)
-        first = b"".join(text for text, _ in self._frame([self._start])).split(b"\n")
-        self.sample = tuple(safe(record[:MAX_LINE]).decode().rstrip("\r") for record in first[:SAMPLE])
+        self.frames = framing.frames(self._start)
 
-    def slices(self, is_csv: bool = False) -> Iterator[pa.Table]:
+    def sample(self, frame: str) -> tuple[str, ...]:
+        """The first records, the last of them perhaps truncated. frame: a name of `framing.FRAMES`"""
+        first = b"".join(text for text, _ in framing.FRAMES[frame]([self._start])).split(b"\n")
+        return tuple(safe(record[:MAX_LINE])[0].decode().rstrip("\r") for record in first[:SAMPLE])
+
+    def slices(self, frame: str) -> Iterator[pa.Table]:
         """All records as tables of `LINES`, in order. Raises InputError if the file cannot be read to its
         end."""
-        if is_csv:
-            self._frame = framing.csv_rows
-        unread = self._slices()
+        unread = self._slices(framing.FRAMES[frame])
         upcoming = self._reader.submit(next, unread, None)
         while (ready := upcoming.result()) is not None:
             upcoming = self._reader.submit(next, unread, None)
@@ -119,12 +120,12 @@ class Feed:
             self._hash.update(block)
             yield block
 
-    def _slices(self) -> Iterator[pa.Table]:
+    def _slices(self, frame: Frame) -> Iterator[pa.Table]:
         batches: list[pa.RecordBatch] = []
         size = 0
-        for text, numbers in self._frame(chain([self._start], self._blocks)):
-            text = safe(text)
-            batches.append(record_batch(text, numbers, self.lines))
+        for text, numbers in frame(chain([self._start], self._blocks)):
+            text, guessed = safe(text)
+            batches.append(record_batch(text, numbers, guessed, self.lines))
             self.lines += batches[-1].num_rows
             size += len(text)
             if self._progress:
@@ -136,9 +137,11 @@ class Feed:
             yield pa.Table.from_batches(batches)
 
 
-def record_batch(text: bytes, numbers: npt.NDArray[np.int64] | None, lines_before: int) -> pa.RecordBatch:
+def record_batch(
+    text: bytes, numbers: npt.NDArray[np.int64] | None, guessed: Guessed, lines_before: int
+) -> pa.RecordBatch:
     """Whole lines as `LINES`, without a copy of each. numbers: of the records; None if they count on"""
-    ends = np.flatnonzero(np.frombuffer(text, np.uint8) == ord("\n"))  # [records]
+    ends = np.flatnonzero(np.frombuffer(text, np.uint8) == NEWLINE)  # [records]
     offsets = np.zeros(len(ends) + 1, np.int32)
     offsets[1:] = ends - np.arange(len(ends))
     texts = pa.StringArray.from_buffers(
@@ -146,28 +149,5 @@ def record_batch(text: bytes, numbers: npt.NDArray[np.int64] | None, lines_befor
     )
     if numbers is None:
         numbers = np.arange(lines_before + 1, lines_before + 1 + len(ends))
-    return pa.record_batch([pa.array(numbers), texts], schema=LINES)
-
-
-def utf8(blocks: Iterator[bytes]) -> Iterator[bytes]:
-    """UTF-16 with a byte order mark, as PowerShell writes it, as UTF-8. A byte order mark of UTF-8 is
-    removed; all other bytes pass unchanged."""
-    start = next(blocks, b"")
-    name = {codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}.get(start[:2])
-    if name is None:
-        yield start.removeprefix(codecs.BOM_UTF8)
-        yield from blocks
-        return
-    decoder = codecs.getincrementaldecoder(name)("backslashreplace")
-    for block in chain([start[2:]], blocks):
-        yield decoder.decode(block).encode("utf-8", "backslashreplace")
-    yield decoder.decode(b"", final=True).encode("utf-8", "backslashreplace")
-
-
-def safe(text: bytes) -> bytes:
-    """The same lines as valid UTF-8 without NUL and CRLF."""
-    if not text.isascii():
-        text = text.decode("utf-8", "backslashreplace").encode()
-    if b"\0" in text:
-        text = text.replace(b"\0", b"\\x00")
-    return text.replace(b"\r\n", b"\n") if b"\r" in text else text
+    is_guessed = np.zeros(len(ends), bool) if guessed is None else guessed
+    return pa.record_batch([pa.array(numbers), texts, pa.array(is_guessed)], schema=LINES)

@@ -127,7 +127,7 @@ KEYS = ("eventVersion", "eventTime", "eventSource", "eventName", "awsRegion")
 
 def source(format: str, options: Options) -> LogSource:
     """Times are UTC."""
-    return LogSource(format, {"format": format}, lambda lines, sample: read(lines), fields=all_paths(PATHS))
+    return LogSource(format, {"format": format}, lambda lines, facts: read(lines), fields=all_paths(PATHS))
 
 
 def recognises(sample: Sample) -> int:

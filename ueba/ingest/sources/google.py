@@ -67,7 +67,7 @@ GRANTS = ("ASSIGN_ROLE", "GRANT_ADMIN_PRIVILEGE", "GRANT_DELEGATED_ADMIN_PRIVILE
 
 def source(format: str, options: Options) -> LogSource:
     """Times always have a zone."""
-    return LogSource(format, {"format": format}, lambda lines, sample: read(lines), fields=all_paths(PATHS))
+    return LogSource(format, {"format": format}, lambda lines, facts: read(lines), fields=all_paths(PATHS))
 
 
 def recognises(sample: Sample) -> int:

@@ -155,7 +155,7 @@ NO_ZONE = "time without a zone: taken as UTC"
 
 def source(format: str, options: Options) -> LogSource:
     """Times are UTC according to the schema."""
-    return LogSource(format, {"format": format}, lambda lines, sample: read(lines), fields=all_paths(FIELDS))
+    return LogSource(format, {"format": format}, lambda lines, facts: read(lines), fields=all_paths(FIELDS))
 
 
 def recognises(sample: Sample) -> int:

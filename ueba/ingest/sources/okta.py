@@ -90,7 +90,7 @@ def source(format: str, options: Options) -> LogSource:
     """options: `timezone` is that of times without a zone."""
     settings = {"format": format, "timezone": options.timezone}
     return LogSource(
-        format, settings, lambda lines, sample: read(lines, options.timezone), fields=all_paths(PATHS)
+        format, settings, lambda lines, facts: read(lines, options.timezone), fields=all_paths(PATHS)
     )
 
 

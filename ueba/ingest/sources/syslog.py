@@ -31,7 +31,8 @@ import calendar
 import datetime as dt
 import re
 import zoneinfo
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import ibis
 import ibis.expr.types as ir
@@ -41,9 +42,11 @@ from ueba.ingest.fields import (
     Cases,
     Columns,
     Parsed,
+    all_paths,
     as_utc,
     by_kind,
     character,
+    exported_time,
     groups,
     has_zone,
     is_address,
@@ -53,6 +56,7 @@ from ueba.ingest.fields import (
     try_strptime,
 )
 from ueba.ingest.identity import LOOPBACK, blank_to_null, once
+from ueba.ingest.proposal import lookup
 from ueba.ingest.sources import LogSource, Options, Sample
 
 STAMP = r"[A-Z][a-z]{2} [ \d]\d(?: \d{4})? \d\d:\d\d:\d\d(?:\.\d+)?|\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\S*"
@@ -65,13 +69,27 @@ HEADER_5424 = (
 )
 IS_5424 = r"^(?:<\d{1,3}>)?1 (-|\d{4}-)"
 HEAD = ("stamp", "host", "program", "message")
-JOURNAL = {
+JOURNAL: dict[str, str | Sequence[str]] = {
     "stamp": "__REALTIME_TIMESTAMP",
-    "host": "_HOSTNAME",
-    "program": ("SYSLOG_IDENTIFIER", "_COMM"),
-    "message": "MESSAGE",
     "cursor": "__CURSOR",
 }
+# The parts of a message in a journal, in what Beats and Elastic Agent ship, and in the table Syslog of Azure
+# Monitor.
+STRUCTURED: dict[str, str | Sequence[str]] = {
+    "shipped": ("EventTime", "@timestamp", "TimeGenerated"),
+    "host": ("_HOSTNAME", "log.syslog.hostname", "host.hostname", "host.name", "HostName", "Computer"),
+    "program": ("SYSLOG_IDENTIFIER", "_COMM", "log.syslog.appname", "process.name", "ProcessName"),
+    "message": ("MESSAGE", "SyslogMessage", "message"),
+}
+
+
+class Facts(NamedTuple):
+    """What events depend on in a file. modified: when it was last written, UTC without zone; None if it does
+    not matter"""
+
+    is_json: bool
+    modified: dt.datetime | None
+
 
 SSHD = ("sshd", "sshd-session", "sshd-auth")
 DHCPD = ("dhcpd", "dnsmasq-dhcp", "dnsmasq")
@@ -137,16 +155,16 @@ def source(format: str, options: Options) -> LogSource:
     return LogSource(
         format,
         settings,
-        lambda lines, sample: read(lines, sample, options),
-        by_time=options.year is None,
-        fields=("__REALTIME_TIMESTAMP", "_HOSTNAME", "SYSLOG_IDENTIFIER", "_COMM", "MESSAGE", "__CURSOR"),
+        lambda lines, facts: read(lines, facts, options),
+        facts=lambda sample: Facts(bool(sample.objects), sample.modified if options.year is None else None),
+        fields=tuple(dict.fromkeys(all_paths(JOURNAL) + all_paths(STRUCTURED))),
     )
 
 
 def recognises(sample: Sample) -> int:
     """Lines with a syslog header and the name of a program, or records of a journal."""
     if sample.objects:
-        return sum({"__REALTIME_TIMESTAMP", "MESSAGE"} <= record.keys() for record in sample.objects)
+        return sum(map(is_structured, sample.objects))
     heads = [re.match(HEADER, line) for line in sample.records]
     return sum(
         bool(head and head[3] or re.match(IS_5424, line))
@@ -154,10 +172,20 @@ def recognises(sample: Sample) -> int:
     )
 
 
+def is_structured(record: dict[str, Any]) -> bool:
+    """Whether a record is of a journal, or has the parts of a syslog message."""
+
+    def has(name: str) -> bool:
+        return any(lookup(record, path) not in (None, "") for path in STRUCTURED[name])
+
+    is_shipped = all(map(has, ("shipped", "program", "message"))) and "winlog" not in record
+    return {"__REALTIME_TIMESTAMP", "MESSAGE"} <= record.keys() or is_shipped
+
+
 # --- records -> time, host, program, message ----------------------------------------------------------------
 
 
-def text_rows(lines: ir.Table, sample: Sample, options: Options) -> ir.Table:
+def text_rows(lines: ir.Table, modified: dt.datetime | None, options: Options) -> ir.Table:
     """lines with the parts of their header, in any of three forms: time, host, program, message."""
     head = ibis.ifelse(
         lines.text.re_search(IS_5424), groups(lines.text, HEADER_5424, HEAD), groups(lines.text, HEADER, HEAD)
@@ -175,7 +203,7 @@ def text_rows(lines: ir.Table, sample: Sample, options: Options) -> ir.Table:
         at=ibis.cases(
             (is_iso, parsed_time(rows.stamp, "iso8601", options.timezone)),
             (has_year, parsed_time(rows.stamp.substr(0, 20), "%b %d %Y %H:%M:%S", options.timezone)),
-            else_=as_utc(of_year(rows.stamp, sample.modified, options), options.timezone),
+            else_=as_utc(of_year(rows.stamp, modified, options), options.timezone),
         ),
         assumed=ibis.cases(
             (is_iso & has_zone(rows.stamp), None),
@@ -185,7 +213,7 @@ def text_rows(lines: ir.Table, sample: Sample, options: Options) -> ir.Table:
     )
 
 
-def of_year(stamp: ir.StringValue, modified: dt.datetime, options: Options) -> ir.TimestampValue:
+def of_year(stamp: ir.StringValue, modified: dt.datetime | None, options: Options) -> ir.TimestampValue:
     """`Dec 10 06:55:46` in the year of `options`, else in the latest year in which it is at most a day after
     `modified`: a day because clocks and zones differ. Null for 29 February in a year that is no leap year."""
     in_2000 = try_strptime("2000 " + stamp.substr(0, 15), "%Y %b %d %H:%M:%S")  # a leap year
@@ -193,6 +221,7 @@ def of_year(stamp: ir.StringValue, modified: dt.datetime, options: Options) -> i
     if options.year is not None:
         moved = in_2000 + ibis.interval(years=options.year - 2000)
         return moved if calendar.isleap(options.year) else ibis.ifelse(is_leap_day, None, moved)
+    assert modified is not None  # it matters without a year
     zone = zoneinfo.ZoneInfo(options.timezone)
     latest = modified.replace(tzinfo=dt.UTC).astimezone(zone).replace(tzinfo=None) + dt.timedelta(days=1)
     leap = next(
@@ -208,15 +237,20 @@ def of_year(stamp: ir.StringValue, modified: dt.datetime, options: Options) -> i
     )
 
 
-def journal_rows(lines: ir.Table) -> ir.Table:
-    """lines with the parts of journal records: time, host, program, message."""
-    rows = json_fields(lines, JOURNAL)
+def journal_rows(lines: ir.Table, options: Options) -> ir.Table:
+    """lines with the parts of structured records, of a journal or of a shipper: time, host, program,
+    message."""
+    rows = json_fields(lines, JOURNAL | STRUCTURED)
     is_bytes = rows.message.re_search(r"^\[[\d,\s]+\]$")
     return rows.mutate(
         message=ibis.ifelse(is_bytes, once(rows.message.try_cast("array<uint8>"), characters), rows.message),
-        at=make_timestamp(rows.stamp.try_cast("int64").clip(0, LAST)),
-        assumed=ibis.null("string"),
-        is_whole=rows.stamp.notnull() & rows.message.notnull(),
+        at=ibis.coalesce(
+            make_timestamp(rows.stamp.try_cast("int64").clip(0, LAST)), exported_time(rows.shipped)
+        ),
+        assumed=ibis.ifelse(
+            rows.stamp.notnull() | has_zone(rows.shipped), None, "time without a zone: taken as UTC"
+        ),
+        is_whole=(rows.stamp.notnull() | rows.shipped.notnull()) & rows.message.notnull(),
     )
 
 
@@ -228,10 +262,10 @@ def characters(codes: ir.ArrayValue) -> ir.StringValue:
 # --- message -> columns of events ---------------------------------------------------------------------------
 
 
-def read(lines: ir.Table, sample: Sample, options: Options) -> ir.Table:
+def read(lines: ir.Table, facts: Facts, options: Options) -> ir.Table:
     """lines -> events"""
-    is_json = bool(sample.objects)
-    rows = journal_rows(lines) if is_json else text_rows(lines, sample, options)
+    is_json = facts.is_json
+    rows = journal_rows(lines, options) if is_json else text_rows(lines, facts.modified, options)
     rows, parts = with_groups(rows.mutate(kind=kind_of(rows.program, rows.message)))
     cases, columns = by_kind(rows.kind, {kind: stage(rows, parts[kind]) for kind, stage in KINDS.items()})
     return events.finish(
@@ -269,7 +303,7 @@ def dropped(rows: ir.Table, is_json: bool) -> Cases:
     not_json: Cases = [(~rows.is_json, "not JSON")] if is_json else []
     return [
         *not_json,
-        (~rows.is_whole, "not a journal record" if is_json else "not syslog"),
+        (~rows.is_whole, "not a syslog record" if is_json else "not syslog"),
         (rows.kind.isnull() & is_ours & is_repetition, f"{events.NOT_A_LOGON}: {AGAIN}"),
         (rows.kind.isnull() & is_ours, f"{events.NOT_A_LOGON}: {OTHER_MESSAGE}"),
         (rows.kind.isnull(), f"{events.NOT_A_LOGON}: {OTHER_PROGRAM}"),

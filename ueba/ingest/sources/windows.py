@@ -51,6 +51,7 @@ from ueba.ingest.fields import (
     json_fields,
     parsed_time,
     regexp_extract_all,
+    to_json,
     without_port,
 )
 from ueba.ingest.identity import once
@@ -140,8 +141,6 @@ EVENT = {
             "EventID",
             "EventCode",
             "event_id",
-            "result.EventCode",
-            "result.EventID",
         ),
     ),
     "channel": (
@@ -150,10 +149,7 @@ EVENT = {
         "Channel",
         "LogName",
         "log_name",
-        "result.Channel",
-        "result.LogName",
     ),
-    "inner": ("result",),
 }
 SYSTEM = {
     "computer": (
@@ -241,7 +237,7 @@ def source(format: str, options: Options) -> LogSource:
     return LogSource(
         format,
         settings,
-        lambda lines, sample: read(lines, options.timezone),
+        lambda lines, facts: read(lines, options.timezone),
         fields=tuple(dict.fromkeys(fields)),
     )
 
@@ -254,8 +250,6 @@ def recognises(sample: Sample) -> int:
 
 
 def is_event(record: dict[str, Any]) -> bool:
-    if isinstance(record.get("result"), dict):
-        record = record["result"]
     event, winlog = record.get("Event"), record.get("winlog")
     if isinstance(event, dict) and isinstance(event.get("System"), dict):
         return "EventID" in event["System"]
@@ -265,6 +259,7 @@ def is_event(record: dict[str, Any]) -> bool:
         (isinstance(record.get("event_data"), dict) and "event_id" in record)
         or ("EventID" in record and bool(record.keys() & {"Channel", "SourceName", "EventSourceName"}))
         or ("EventID" in record and record.get("Type") == "SecurityEvent")
+        or {"EventID", "TimeGenerated", "Computer"} <= record.keys()
         or ("EventCode" in record and bool(record.keys() & {"ComputerName", "LogName", "Channel"}))
     )
 
@@ -309,8 +304,7 @@ def with_fields(lines: ir.Table) -> ir.Table:
     rows = json_fields(rows, EVENT)
     wanted = rows.code.isin(list(KIND)) & (rows.channel.lower().fill_null("security") == "security")
     rows = rows.mutate(_is_json=rows.is_json, _wanted=wanted.fill_null(False))
-    inner = ibis.ifelse(rows.inner.startswith("{"), rows.inner, rows.text)
-    rows = rows.mutate(text=ibis.ifelse(rows._wanted, inner, "{}")).drop("is_json", "inner")
+    rows = rows.mutate(text=ibis.ifelse(rows._wanted, rows.text, "{}")).drop("is_json")
     rows = json_fields(rows, SYSTEM | {"data": DATA})
     # made a text, or else all that it stands beside would be cast to JSON
     merged = json_merge_patch(rows.text, xml_as_json(rows.data)) + ""
@@ -642,10 +636,6 @@ def event_time(rows: ir.Table, timezone: str) -> ir.TimestampValue:
 
 
 # Functions of DuckDB that are not in Ibis.
-
-
-@ibis.udf.scalar.builtin  # type: ignore[untyped-decorator]
-def to_json(text: str) -> str: ...  # type: ignore[empty-body]
 
 
 @ibis.udf.scalar.builtin  # type: ignore[untyped-decorator]
