@@ -53,7 +53,7 @@ def everything(folder: Path) -> list[dict[str, Any]]:
 def detected(records: Sequence[str]) -> str:
     """The name of the log source that recognises these first records of a file."""
     sample = Sample("log", tuple(records), dt.datetime(2024, 1, 1))
-    plan, _ = planned(("lines", "rows"), lambda frame: sample, "auto", Options())
+    plan, _ = planned(("rows", "lines"), lambda frame: sample, "auto", Options())
     return plan.source.name
 
 

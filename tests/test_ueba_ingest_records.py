@@ -171,7 +171,7 @@ def query(path: Path) -> tuple[str, list[str]]:
     """SQL of the events of a file like this one, and the file's records."""
     records = path.read_text().splitlines()
     sample = Sample(str(path), tuple(records), now())
-    frames = ("lines", "rows")
+    frames = ("rows", "lines") if path.suffix == ".csv" else ("lines",)
     plan, _ = sources.planned(frames, lambda frame: sample, format_of(path), Options())
     return ibis.to_sql(plan.events(ibis.table(events.LINES, name="lines")), dialect="duckdb"), records
 

@@ -46,6 +46,7 @@ MOST = 80  # openings that are tried
 SHORTEST = 15  # characters of a text that may be a record
 SHOWN = 30  # records by which openings are tried
 LEVELS = 2  # of objects in which keys with dots are looked for
+NAME = r"[\w@#%$&*.\[\]()/ +-]{0,80}"  # of a column
 BASE64 = r"^[A-Za-z0-9+/]{20,}={0,2}$"
 BEHIND = r"(?s)^[^{]*(\{.*\})\s*$"
 
@@ -95,16 +96,21 @@ class Decoded:
 
 @dataclass(frozen=True)
 class Nested:
-    """`{"a.b": ["x"]}` as `{"a": {"b": "x"}}`: keys with dots, and lists of one text, as Elasticsearch writes
-    fields. A key that comes twice has the last value; null is no value."""
+    """`{"a.b": "x"}` as `{"a": {"b": "x"}}`; if all values are lists, as Elasticsearch writes fields, a list of
+    one is that one. A key that comes twice has the last value; null is no value."""
 
     def of_record(self, record: str) -> str | None:
         found = parse_json(record)
-        return json.dumps(nested(found, LEVELS)) if isinstance(found, dict) else None
+        if not isinstance(found, dict):
+            return None
+        if all(isinstance(value, list) for value in found.values()):
+            found = {key: value[0] if len(value) == 1 else value for key, value in found.items()}
+        return json.dumps(nested(found, LEVELS))
 
     def of_rows(self, text: ir.StringValue) -> ir.StringValue:
         is_object = ibis.ifelse(json_valid(text), json_type(text) == "OBJECT", False)
-        return ibis.ifelse(is_object, nested_rows(ibis.ifelse(is_object, text, "{}"), LEVELS), None)
+        found = once(ibis.ifelse(is_object, text, "{}"), nested_record)
+        return ibis.ifelse(is_object, found, None)
 
 
 Step = Inside | Behind | Decoded | Nested
@@ -116,8 +122,6 @@ def nested(value: dict[str, Any], levels: int) -> dict[str, Any]:
     for key, inner in value.items():
         if isinstance(inner, dict) and levels > 1:
             inner = nested(inner, levels - 1)
-        elif isinstance(inner, list) and len(inner) == 1 and not isinstance(inner[0], dict | list):
-            inner = inner[0]
         for part in reversed(key.split(".")):
             inner = {part: inner}
         found = patched(found, inner)
@@ -137,20 +141,26 @@ def patched(target: Any, patch: Any) -> Any:
     return found
 
 
-def nested_rows(text: ir.StringValue, levels: int) -> ir.StringValue:
-    """The same in the database. text: JSON objects"""
+def nested_record(text: ir.StringValue) -> ir.StringValue:
+    """What `Nested` makes of a JSON object, in the database."""
+    others = json_keys(text).filter(lambda key: json_type(member_of(text, key)) != "ARRAY")
+    return once(others.length() == 0, lambda is_listed: nested_rows(text, LEVELS, is_listed))
+
+
+def nested_rows(
+    text: ir.StringValue, levels: int, is_listed: ir.BooleanValue | None = None
+) -> ir.StringValue:
+    """`nested` in the database. text: a JSON object; is_listed: a list of one is that one"""
 
     def value(inner: ir.StringValue) -> ir.StringValue:
-        is_single = (json_type(inner) == "ARRAY") & (json_array_length(inner) == 1)
-        first = json_extract(inner, "/0")
-        single = ibis.ifelse(is_single & json_type(first).notin(("OBJECT", "ARRAY")), first, inner)
+        if is_listed is not None:
+            inner = ibis.ifelse(is_listed & (json_array_length(inner) == 1), json_extract(inner, "/0"), inner)
         if levels == 1:
-            return single
-        return ibis.ifelse(json_type(inner) == "OBJECT", nested_rows(inner, levels - 1), single)
+            return inner
+        return once(inner, lambda v: ibis.ifelse(json_type(v) == "OBJECT", nested_rows(v, levels - 1), v))
 
     def member(key: ir.StringValue) -> ir.StringValue:
-        escaped = key.replace("~", "~0").replace("/", "~1")
-        inner = once(json_extract(text, ibis.literal("/") + escaped), value)
+        inner = once(member_of(text, key), value)
         opening = to_json(key).replace(".", '":{"')
         dots = key.length() - key.replace(".", "").length()
         return (
@@ -185,10 +195,10 @@ class Table:
         header = next((record for record in records[:3] if not is_preamble(record)), "")
         columns = fields.split_csv(header, delimiter)
         names = [name.removesuffix(UTC_COLUMN).strip() for name in columns]
-        is_table = len(columns) > 1 and len(set(names)) == len(names) and names.count("") <= 1
+        is_table = len(columns) > 1 and len(set(names)) == len(names) and all(map(is_name, names))
         return cls(delimiter, header, tuple(names)) if is_table else None
 
-    def objects(self, records: tuple[str, ...]) -> list[dict[str, str]]:
+    def objects(self, records: tuple[str, ...]) -> list[dict[str, Any]]:
         """The rows below the header by column. A header alone is a row of empty texts."""
         below = records[records.index(self.header) + 1 :]
         try:
@@ -198,7 +208,20 @@ class Table:
         except csv.Error:
             rows = []
         rows = rows or ([[""] * len(self.columns)] if not any(below) else [])
-        return [{name: value for name, value in zip(self.columns, row, strict=True) if name} for row in rows]
+        return [
+            {name: cell(value) for name, value in zip(self.columns, row, strict=True) if name} for row in rows
+        ]
+
+
+def cell(text: str) -> Any:
+    """The value of a cell: an object or a list if it is one."""
+    found = parse_json(text) if text.startswith(("{", "[")) else None
+    return text if found is None else found
+
+
+def is_name(text: str) -> bool:
+    """Whether a text may be the name of a column; an index has none."""
+    return re.fullmatch(NAME, text) is not None
 
 
 def is_preamble(record: str) -> bool:
@@ -213,7 +236,7 @@ def table_rows(lines: ir.Table, table: Table, known: tuple[str, ...]) -> ir.Tabl
     spelling = {name.lower(): name for name in known}
     rows, values = fields.csv_fields(lines, table.columns, table.delimiter)
     members = [
-        to_json(ibis.literal(spelling.get(name.lower(), name))) + ":" + to_json(value)
+        to_json(ibis.literal(spelling.get(name.lower(), name))) + ":" + cells(value)
         for name, value in values.items()
         if name
     ]
@@ -228,6 +251,16 @@ def table_rows(lines: ir.Table, table: Table, known: tuple[str, ...]) -> ir.Tabl
             (is_header, HEADER), (~is_row & (rows.text != ""), f"not {len(table.columns)} fields")
         ),
     ).drop("field")
+
+
+def cells(text: ir.StringValue) -> ir.StringValue:
+    """The values of cells as JSON."""
+
+    def value(text: ir.StringValue) -> ir.StringValue:
+        may_be = text.startswith("{") | text.startswith("[")
+        return ibis.ifelse(ibis.ifelse(may_be, json_valid(text), False), text, to_json(text))
+
+    return once(text, value)
 
 
 # --- openings -----------------------------------------------------------------------------------------------
@@ -246,6 +279,11 @@ class Opening:
 def candidates(sample: Sample, frame: str) -> Iterator[tuple[Opening, Sample]]:
     """Openings of a file and what they lay bare of its first records, those with fewest steps first."""
     waiting = [(Opening(frame), sample)]
+    if frame == "rows":
+        waiting = list(tables(sample))
+    elif sum(re.search(BEHIND, record) is not None for record in sample.records) * 2 > len(sample.records):
+        # behind a header there may be records: rather these than the header's own
+        waiting.insert(0, (Opening(frame, steps=(Behind(),)), taken(sample, [Behind()])))
     for _ in range(MOST):
         if not waiting:
             return
@@ -255,17 +293,17 @@ def candidates(sample: Sample, frame: str) -> Iterator[tuple[Opening, Sample]]:
             waiting += wider(opening, replace(laid_bare, records=laid_bare.records[:SHOWN]))
 
 
+def tables(sample: Sample) -> Iterator[tuple[Opening, Sample]]:
+    """The tables that these records may be the beginning of."""
+    for delimiter in DELIMITERS:
+        if table := Table.of(sample.records, delimiter):
+            rows = tuple(json.dumps(row) for row in table.objects(sample.records))
+            names = tuple(fields.split_csv(table.header, delimiter))
+            yield Opening("rows", table), replace(sample, records=rows, columns=names)
+
+
 def wider(opening: Opening, sample: Sample) -> Iterator[tuple[Opening, Sample]]:
     """Openings with one more step."""
-    if opening.frame == "rows" and opening.table is None:
-        for delimiter in DELIMITERS:
-            if table := Table.of(sample.records, delimiter):
-                texts = tuple(json.dumps(row) for row in table.objects(sample.records))
-                found = replace(
-                    sample, records=texts, columns=tuple(fields.split_csv(table.header, delimiter))
-                )
-                yield replace(opening, table=table), found
-        return
     for step in steps_into(sample, opening):
         bare = (step.of_record(record) for record in sample.records)
         if any(text is not None and len(text) >= SHORTEST for text in bare):
@@ -316,6 +354,11 @@ def opened(lines: ir.Table, opening: Opening, known: tuple[str, ...]) -> ir.Tabl
 def laid_bare(step: Step, text: ir.StringValue) -> ir.StringValue:
     """What a step finds in a text; the text itself if that is nothing."""
     return ibis.coalesce(step.of_rows(text), text)
+
+
+def member_of(text: ir.StringValue, key: ir.StringValue) -> ir.StringValue:
+    """The value of a key as JSON."""
+    return json_extract(text, ibis.literal("/") + key.replace("~", "~0").replace("/", "~1"))
 
 
 # --- functions of DuckDB ------------------------------------------------------------------------------------

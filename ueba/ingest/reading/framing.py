@@ -44,8 +44,9 @@ def frames(start: bytes) -> tuple[str, ...]:
     """The frames that a text that begins so may have, the likeliest first: names of FRAMES."""
     likeliest = guessed(start)
     is_json = likeliest.startswith("json") or start.lstrip().startswith(b"{")
-    others = JSON_FRAMES if is_json else ("lines", "rows") if likeliest != "xml" else ()
-    return tuple(dict.fromkeys((likeliest, *others)))
+    if likeliest == "lines" and not is_json:
+        return ("rows", "lines")  # the names of columns are surer than the look of a line
+    return tuple(dict.fromkeys((likeliest, *(JSON_FRAMES if is_json else ()))))
 
 
 def guessed(start: bytes) -> str:
