@@ -27,7 +27,7 @@ import pyarrow as pa
 
 from ueba.config import IngestConfig
 from ueba.contracts.event import HEADER, NOT_A_LOGON, TIME_IN_THE_FUTURE
-from ueba.contracts.manifest import LAKE_VERSION, Manifest, ManifestFile
+from ueba.contracts.manifest import LAKE_VERSION, READING_VERSION, Manifest, ManifestFile
 from ueba.contracts.report import IngestReport
 from ueba.errors import InputError
 from ueba.ingest import build, edges, events, identity, lake, report, tally
@@ -140,7 +140,7 @@ class Batch:
         if parse != self.parse:
             self.flush()
         self.parse = parse
-        settings = source.settings | {"lake_version": LAKE_VERSION}
+        settings = source.settings | {"lake_version": LAKE_VERSION, "reading_version": READING_VERSION}
         reading = Reading(feed.path, source, settings, unread(sample, source))
         self.files.append(reading)
         for lines in feed.slices(plan.opening.frame):

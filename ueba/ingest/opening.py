@@ -96,16 +96,15 @@ class Decoded:
 
 @dataclass(frozen=True)
 class Nested:
-    """`{"a.b": "x"}` as `{"a": {"b": "x"}}`; if all values are lists, as Elasticsearch writes fields, a list of
-    one is that one. A key that comes twice has the last value; null is no value."""
+    """`{"a.b": "x"}` as `{"a": {"b": "x"}}`; if all values are lists, as Elasticsearch writes fields, a list
+    of one is that one. A key that comes twice has the last value; null and an empty text are no value."""
 
     def of_record(self, record: str) -> str | None:
         found = parse_json(record)
         if not isinstance(found, dict):
             return None
-        if all(isinstance(value, list) for value in found.values()):
-            found = {key: value[0] if len(value) == 1 else value for key, value in found.items()}
-        return json.dumps(nested(found, LEVELS))
+        is_listed = all(isinstance(value, list) for value in found.values())
+        return json.dumps(nested(found, LEVELS, is_listed))
 
     def of_rows(self, text: ir.StringValue) -> ir.StringValue:
         is_object = ibis.ifelse(json_valid(text), json_type(text) == "OBJECT", False)
@@ -116,10 +115,15 @@ class Nested:
 Step = Inside | Behind | Decoded | Nested
 
 
-def nested(value: dict[str, Any], levels: int) -> dict[str, Any]:
-    """An object with objects in place of dots in its keys, down to a number of levels."""
+def nested(value: dict[str, Any], levels: int, is_listed: bool = False) -> dict[str, Any]:
+    """An object with objects in place of dots in its keys, down to a number of levels. is_listed: a list of
+    one is that one"""
     found: dict[str, Any] = {}
     for key, inner in value.items():
+        if inner is None or inner == "":
+            continue
+        if is_listed and len(inner) == 1:
+            inner = inner[0]
         if isinstance(inner, dict) and levels > 1:
             inner = nested(inner, levels - 1)
         for part in reversed(key.split(".")):
@@ -171,7 +175,8 @@ def nested_rows(
             + ibis.literal("}").repeat(dots + 1)
         )
 
-    return merged(json_keys(text).map(member))
+    values = json_keys(text).filter(lambda key: member_of(text, key).notin(("null", '""')))
+    return merged(values.map(member))
 
 
 # --- a table ------------------------------------------------------------------------------------------------
@@ -219,6 +224,13 @@ def cell(text: str) -> Any:
     return text if found is None else found
 
 
+def spellings(names: Iterable[str], known: Iterable[str]) -> dict[str, str]:
+    """Names of columns, each as a log source spells it: exports change upper and lower case."""
+    exact = set(known)
+    others = {name.lower(): name for name in exact}
+    return {name: name if name in exact else others.get(name.lower(), name) for name in names}
+
+
 def is_name(text: str) -> bool:
     """Whether a text may be the name of a column; an index has none."""
     return re.fullmatch(NAME, text) is not None
@@ -233,12 +245,10 @@ def is_preamble(record: str) -> bool:
 def table_rows(lines: ir.Table, table: Table, known: tuple[str, ...]) -> ir.Table:
     """lines with each row as a JSON object, and why it is none in `refused`. known: names as the log source
     spells them"""
-    spelling = {name.lower(): name for name in known}
+    names = spellings(table.columns, known)
     rows, values = fields.csv_fields(lines, table.columns, table.delimiter)
     members = [
-        to_json(ibis.literal(spelling.get(name.lower(), name))) + ":" + cells(value)
-        for name, value in values.items()
-        if name
+        to_json(ibis.literal(names[name])) + ":" + cells(value) for name, value in values.items() if name
     ]
     is_header = (
         (rows.text == table.header) | rows.text.startswith(TYPE_LINE) | rows.text.startswith(SEPARATOR_LINE)

@@ -57,7 +57,18 @@ from typing import Any
 import ibis.expr.types as ir
 
 from ueba.errors import InputError, UsageError
-from ueba.ingest.opening import SHOWN, USUAL, Inside, Nested, Opening, Step, candidates, opened, taken
+from ueba.ingest.opening import (
+    SHOWN,
+    USUAL,
+    Inside,
+    Nested,
+    Opening,
+    Step,
+    candidates,
+    opened,
+    spellings,
+    taken,
+)
 from ueba.ingest.sample import Sample
 from ueba.text import plain
 
@@ -267,8 +278,9 @@ def spelt(sample: Sample, module: ModuleType) -> Sample:
     """The rows of a table with the names of columns as the log source spells them."""
     if not sample.columns or module.__name__.endswith(f".{MAPPED}"):
         return sample
-    known = {name.lower(): name for name in field_names(module)}
-    rows = [{known.get(key.lower(), key): value for key, value in row.items()} for row in sample.objects]
+    keys = {key for record in sample.objects for key in record}
+    names = spellings(keys, field_names(module))
+    rows = [{names[key]: value for key, value in row.items()} for row in sample.objects]
     return replace(sample, records=tuple(map(json.dumps, rows)))
 
 
