@@ -203,13 +203,17 @@ def with_machine(rows: ir.Table) -> ir.Table:
 
 def dropped(rows: ir.Table) -> Cases:
     """Why a record is dropped."""
-    is_authentication = has(rows.categories, ("authentication",)).fill_null(False)
+    is_authentication = has(rows.categories, ("authentication",)).fill_null(rows.has_effective)
     is_end = has(rows.types, ("end",)) | rows.operation.lower().isin(LOGOFFS)
     return [
         (~rows.is_json, "not JSON"),
         (rows.winlog.notnull(), "not an ECS record but one of Winlogbeat: use windows"),
         (rows.categories.isnull() & rows.kind.isnull() & rows.ecs_version.isnull(), "not an ECS record"),
-        (rows.categories.isnull(), "no event.category: its shipper did not parse it"),
+        (
+            rows.categories.isnull()
+            & ~rows.has_effective,  # a change of account is one, whatever it is called
+            "no event.category: its shipper did not parse it",
+        ),
         (~is_authentication, f"{events.NOT_A_LOGON}: another category"),
         (rows.kind.notnull() & (rows.kind != EVENT_KIND), f"{events.NOT_A_LOGON}: an alert or a state"),
         (is_end, f"{events.NOT_A_LOGON}: logoff"),

@@ -31,8 +31,8 @@ from ueba.ingest.fields import (
     Parsed,
     address,
     all_paths,
+    any_time,
     by_kind,
-    exported_time,
     has_zone,
     json_fields,
 )
@@ -149,7 +149,7 @@ INTERRUPTS = (
     "70016",  # the device code was not entered yet
     "1000000",  # another provider must bind the user
 )
-STATUS = {"success": "success", "failure": "failure", "interrupted": "unknown"}  # of the portal
+STATUS = {"success": "success", "failure": "failure", "interrupted": "unknown"}  # in words
 NOTHING = ("00000000-0000-0000-0000-000000000000", "{PII Removed}")
 NO_METHOD = ("none", "previously satisfied")
 OTHER = ("Other", "Other.")
@@ -212,7 +212,7 @@ def read(lines: ir.Table, facts: Facts) -> ir.Table:
         [*dropped(rows), *kind_cases],
         **columns
         | {
-            "time": exported_time(rows.happened).truncate("s"),
+            "time": any_time(rows.happened).truncate("s"),
             "source": ibis.coalesce(rows.device_name, inner(rows.device, "displayName"), rows.address),
             "source_ip": rows.address,
             "target_kind": ibis.literal("resource"),
@@ -245,8 +245,8 @@ def with_kind(rows: ir.Table) -> ir.Table:
         ended=ibis.cases(
             (rows.failed == "0", "success"),
             (rows.failed.isin(INTERRUPTS), "unknown"),
-            (rows.failed.notnull(), "failure"),
-            else_=rows.status.lower().cases(*STATUS.items(), else_="unknown"),
+            (rows.failed.re_search(r"^\d+$"), "failure"),
+            else_=ibis.coalesce(rows.failed, rows.status).lower().cases(*STATUS.items(), else_="unknown"),
         ),
     )
 

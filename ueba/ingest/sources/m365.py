@@ -42,8 +42,8 @@ from ueba.ingest.fields import (
     Parsed,
     address,
     all_paths,
+    any_time,
     by_kind,
-    iso_time,
     json_fields,
     json_list,
     value_or_null,
@@ -272,7 +272,7 @@ def read(lines: ir.Table) -> ir.Table:
         dropped(rows),
         **columns
         | {
-            "time": iso_time(rows.at),
+            "time": any_time(rows.at),
             "user": user(rows),
             "user_id": user_id(rows),
             "source": ibis.coalesce(columns["source"], rows.address),
@@ -352,8 +352,10 @@ def with_parts(rows: ir.Table) -> ir.Table:
         ended=ibis.cases(
             (rows.kind != SIGN_INS, ibis.null("string")),
             (rows.error.isin(INTERRUPTS), "unknown"),
-            ((rows.operation == SIGN_IN_FAILED) | (rows.error != "0"), "failure"),
-            else_="success",
+            (rows.operation == SIGN_IN_FAILED, "failure"),
+            (rows.error.isnull() | (rows.error == "0"), "success"),
+            (rows.error.re_search(r"^\d+$"), "failure"),
+            else_="unknown",
         ),
     )
 

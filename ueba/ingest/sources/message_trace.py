@@ -15,7 +15,7 @@ import ibis
 import ibis.expr.types as ir
 
 from ueba.ingest import events
-from ueba.ingest.fields import address, all_paths, exported_time, json_fields
+from ueba.ingest.fields import address, all_paths, any_time, json_fields
 from ueba.ingest.identity import once
 from ueba.ingest.sources import LogSource, Options, Sample
 from ueba.ingest.sources.m365 import OWN_NETWORK
@@ -69,7 +69,7 @@ def read(lines: ir.Table) -> ir.Table:
             (~rows.is_json, "not JSON"),
             (rows.received.isnull() | rows.status.isnull(), "not a message trace record"),
         ],
-        time=exported_time(rows.received),
+        time=any_time(rows.received),
         user=rows.sender.nullif(NOBODY),
         source=rows.address,
         source_ip=rows.address,

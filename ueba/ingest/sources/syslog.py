@@ -43,10 +43,10 @@ from ueba.ingest.fields import (
     Columns,
     Parsed,
     all_paths,
+    any_time,
     as_utc,
     by_kind,
     character,
-    exported_time,
     groups,
     has_zone,
     is_address,
@@ -244,9 +244,7 @@ def journal_rows(lines: ir.Table, options: Options) -> ir.Table:
     is_bytes = rows.message.re_search(r"^\[[\d,\s]+\]$")
     return rows.mutate(
         message=ibis.ifelse(is_bytes, once(rows.message.try_cast("array<uint8>"), characters), rows.message),
-        at=ibis.coalesce(
-            make_timestamp(rows.stamp.try_cast("int64").clip(0, LAST)), exported_time(rows.shipped)
-        ),
+        at=ibis.coalesce(make_timestamp(rows.stamp.try_cast("int64").clip(0, LAST)), any_time(rows.shipped)),
         assumed=ibis.ifelse(
             rows.stamp.notnull() | has_zone(rows.shipped), None, "time without a zone: taken as UTC"
         ),

@@ -45,6 +45,7 @@ from ueba.ingest.fields import (
     Parsed,
     all_paths,
     by_kind,
+    character,
     has_zone,
     is_address,
     iso_time,
@@ -55,6 +56,7 @@ from ueba.ingest.fields import (
     without_port,
 )
 from ueba.ingest.identity import once
+from ueba.ingest.reading.characters import MARK
 from ueba.ingest.sources import LogSource, Options, Sample
 
 LOGON, FAILED, RECONNECTED = "4624", "4625", "4778"
@@ -220,7 +222,7 @@ VALUES = {  # also the names that Splunk extracts from text, in which those of t
     "object": ("ObjectName", "Object_Name"),
 }
 ELEMENT = r"""<(?:Data Name=['"])?(\w+)[^<>]*>([^<]*)"""  # of XML: its name, or that of a value; its text
-ENTITIES = {"&lt;": "<", "&gt;": ">", "&quot;": '"', "&apos;": "'", "&amp;": "&"}  # in this order
+ENTITIES = {"&lt;": "<", "&gt;": ">", "&quot;": '"', "&apos;": "'", "&amp;": "&"}
 NAMESPACE = "schemas.microsoft.com/win/2004/08/events"
 
 
@@ -334,9 +336,21 @@ def xml_as_json(text: ir.StringValue) -> ir.StringValue:
 
 
 def unescaped(text: ir.StringValue) -> ir.StringValue:
-    for entity, character in ENTITIES.items():
-        text = text.replace(entity, character)
-    return text
+    """A text without references to characters, by name or number, each decoded once."""
+    parts = regexp_extract_all(text, r"(?s)&(?:#\d{1,8}|#[xX][0-9a-fA-F]{1,6}|\w{2,4});|&|[^&]+", 0)
+    return ibis.ifelse(text.contains("&"), parts.map(referred).join(""), text)
+
+
+def referred(part: ir.StringValue) -> ir.StringValue:
+    """The character that a reference stands for; any other text as it is."""
+    decimal = part.re_extract(r"^&#(\d+);$", 1).try_cast("int64")
+    sixteen = (ibis.literal("0x") + part.re_extract(r"^&#[xX]([0-9a-fA-F]+);$", 1)).try_cast("int64")
+    code = ibis.coalesce(decimal, sixteen)
+    is_character = code.between(1, 0xD7FF) | code.between(0xE000, 0x10FFFF)
+    numbered = character(ibis.ifelse(is_character, code, ord(MARK)).cast("int32"))
+    return ibis.ifelse(
+        part.startswith("&#") & code.notnull(), numbered, part.cases(*ENTITIES.items(), else_=part)
+    )
 
 
 # --- the values, in one spelling ----------------------------------------------------------------------------
