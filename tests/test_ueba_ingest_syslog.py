@@ -87,8 +87,8 @@ SSHD = [
     (
         "Failed password for alice from fe80::1%eth0 port 1 ssh2 [preauth]",
         "alice",
-        "fe80::1%eth0",
-        "fe80::1%eth0",
+        "fe80::1",
+        "fe80::1",
         "failure",
         None,
     ),

@@ -65,7 +65,7 @@ def plan_of(feed: Feed, log_format: str, options: Options) -> tuple[Plan, Sample
     """How to read a file, and its first records laid bare."""
 
     def sample(frame: str) -> Sample:
-        return Sample(feed.path, feed.sample(frame), feed.modified)
+        return Sample(feed.path, feed.sample(frame), feed.modified, whole=lambda: feed.again(frame))
 
     return planned(feed.frames, sample, log_format, options)
 
@@ -243,8 +243,8 @@ def manifest_file(reading: Reading, counts: Tally) -> ManifestFile | None:
     if reading.lines and not _is_understood(counts):
         reasons = "; ".join(f"{reason}: {count}" for reason, count in found.dropped.items())
         reading.problem = (
-            f"{reading.name}: no line reads as {reading.source.name} ({reasons}), as\n"
-            f"  {next(iter(found.examples.values()))}\nsay what it is with --log-format"
+            f"{reading.name}: no record reads as {reading.source.name} ({reasons}), as\n"
+            f"  {next(iter(found.examples.values()))}"
         )
         return None
     return ManifestFile(

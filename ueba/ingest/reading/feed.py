@@ -17,9 +17,11 @@ from __future__ import annotations
 
 import hashlib
 import os
+import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import chain
+from typing import IO
 
 import numpy as np
 import numpy.typing as npt
@@ -56,6 +58,7 @@ class Feed:
         self._size = file.size
         self._progress = progress
         self._hash = hashlib.sha256()
+        self._spooled: IO[bytes] | None = None
         self._file = file.open()
         try:  # Arrow reads a file by itself a quarter faster than through Python.
             self._stored = (
@@ -77,6 +80,28 @@ class Feed:
         first = b"".join(text for text, _ in framing.FRAMES[frame]([self._start])).split(b"\n")
         return tuple(safe(record[:MAX_LINE])[0].decode().rstrip("\r") for record in first[:SAMPLE])
 
+    def again(self, frame: str) -> Iterator[bytes]:
+        """The lines of the whole file, in blocks, to be read before `slices`. A file of more than one block
+        is kept in a temporary file until then."""
+        second = next(self._blocks, None)
+        blocks: Iterable[bytes] = [self._start]
+        if second is not None:
+            self._spooled = tempfile.TemporaryFile()  # noqa: SIM115  # closed with the feed
+            self._spooled.writelines(chain([self._start, second], self._blocks))
+            blocks = self._respooled()
+            self._blocks = self._respooled(len(self._start))
+        return (safe(text)[0] for text, _ in framing.FRAMES[frame](blocks))
+
+    def _respooled(self, begin: int = 0) -> Iterator[bytes]:
+        """What was kept in a temporary file, from an offset on."""
+        assert self._spooled is not None
+        while True:
+            self._spooled.seek(begin)
+            if not (block := self._spooled.read(BLOCK)):
+                return
+            begin += len(block)
+            yield block
+
     def slices(self, frame: str) -> Iterator[pa.Table]:
         """All records as tables of `LINES`, in order. Raises InputError if the file cannot be read to its
         end."""
@@ -95,6 +120,8 @@ class Feed:
         self._reader.shutdown(cancel_futures=True)
         self._stored.close()
         self._file.close()
+        if self._spooled:
+            self._spooled.close()
 
     def _begin(self, memory_limit: str) -> tuple[Iterator[bytes], bytes]:
         """The blocks of the file's text, and the first of them, which the others follow."""

@@ -19,6 +19,8 @@ from itertools import chain
 import numpy as np
 import numpy.typing as npt
 
+from ueba.ingest.reading import wineventlog
+
 MAX_LINE = 1 << 20  # bytes; a longer record is not a log record
 WRAPPERS = (  # names under which export tools write a list of records
     rb'"(Records|records|value|items|events|Events|results|data|logs|log|hits|logEvents|resourceLogs)"'
@@ -55,6 +57,8 @@ def guessed(start: bytes) -> str:
     text = start.removeprefix(b"\xef\xbb\xbf").lstrip()
     if re.match(XML, text) and not re.match(XML_LINE, text):
         return "xml"
+    if wineventlog.is_text(text):
+        return "wineventlog"
     if text.startswith(b"["):
         return "json1"
     if re.match(rb"Record \d+\s*\{", text):
@@ -263,5 +267,6 @@ FRAMES: dict[str, Frame] = {
     "lines": lines,
     "rows": csv_rows,
     "xml": xml_events,
+    "wineventlog": wineventlog.text_events,
     **{name: partial(json_elements, base=base) for base, name in enumerate(JSON_FRAMES)},
 }

@@ -40,6 +40,7 @@ from ueba.ingest.identity import blank_to_null, once
 from ueba.ingest.sources import LogSource, Options, Sample
 from ueba.ingest.sources.entra import INTERRUPTS
 from ueba.ingest.sources.ocsf import aws_user
+from ueba.ingest.wellknown import is_system_name
 
 FIELDS: dict[str, tuple[str, ...]] = {
     "at": ("@timestamp",),
@@ -217,6 +218,10 @@ def dropped(rows: ir.Table) -> Cases:
         (~is_authentication, f"{events.NOT_A_LOGON}: another category"),
         (rows.kind.notnull() & (rows.kind != EVENT_KIND), f"{events.NOT_A_LOGON}: an alert or a state"),
         (is_end, f"{events.NOT_A_LOGON}: logoff"),
+        (
+            is_system_name(account(rows.user_name, rows.user_domain), rows.user_uid) & ~rows.has_effective,
+            f"{events.NOT_A_LOGON}: system account",
+        ),
         (has(rows.types, CHANGES), f"{events.NOT_A_LOGON}: a change of an account"),
     ]
 

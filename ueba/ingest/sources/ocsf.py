@@ -42,6 +42,7 @@ from ueba.ingest.fields import (
     kerberos_machine,
 )
 from ueba.ingest.sources import LogSource, Options, Sample, windows
+from ueba.ingest.wellknown import is_system_name
 
 AUTHENTICATION, AUTHORIZATION, SMB, SSH, API, DATASTORE, FILES = 3002, 3003, 4006, 4007, 6003, 6005, 6006
 WEB = (6001, 6004)  # Web Resources Activity; Web Resource Access Activity, deprecated
@@ -246,7 +247,7 @@ def dropped(rows: ir.Table) -> Cases:
         (rows.class_uid.isnull(), "not an OCSF record"),
         (rows.is_amazon & rows.operation.isin(STEPS), f"{events.NOT_A_LOGON}: step of a sign-in"),
         (rows.class_uid.notin(CLASSES), f"{events.NOT_A_LOGON}: another class"),
-        (rows.user.lower().startswith("nt authority\\"), f"{events.NOT_A_LOGON}: system account"),
+        (is_system_name(rows.user, rows.user_id), f"{events.NOT_A_LOGON}: system account"),
     ]
 
 

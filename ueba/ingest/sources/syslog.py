@@ -58,10 +58,15 @@ from ueba.ingest.fields import (
 from ueba.ingest.identity import LOOPBACK, blank_to_null, once
 from ueba.ingest.proposal import lookup
 from ueba.ingest.sources import LogSource, Options, Sample
+from ueba.ingest.years import Years, years_of
 
-STAMP = r"[A-Z][a-z]{2} [ \d]\d(?: \d{4})? \d\d:\d\d:\d\d(?:\.\d+)?|\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\S*"
+YEARLESS = r"[A-Z][a-z]{2} {1,2}\d{1,2} \d\d:\d\d:\d\d(?:[.,]\d+)?"
+STAMP = (
+    rf"{YEARLESS}|[A-Z][a-z]{{2}} {{1,2}}\d{{1,2}} \d{{4}} \d\d:\d\d:\d\d(?:[.,]\d+)?"
+    r"|\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(?:[.,]\d+)?(?: ?(?:[Zz]|UTC|[+-]\d\d:?\d\d))?"
+)
 HEADER = (  # RFC 3164, Solaris
-    rf"^(?:<\d{{1,3}}>)?({STAMP}) (\S+) (?:([^\s:\[]+)(?:\[[^\]]*\]+)?: *)?(?:\[ID \d+ \S+\] )?(.*)$"
+    rf"^(?:<\d{{1,3}}>)?({STAMP}):? +(\S+) (?:([^\s:\[]+)(?:\[[^\]]*\]+)?: *)?(?:\[ID \d+ \S+\] )?(.*)$"
 )
 HEADER_5424 = (
     rf"^(?:<\d{{1,3}}>)?1 ({STAMP}|-) (\S+) (\S+) \S+ \S+ "
@@ -84,11 +89,10 @@ STRUCTURED: dict[str, str | Sequence[str]] = {
 
 
 class Facts(NamedTuple):
-    """What events depend on in a file. modified: when it was last written, UTC without zone; None if it does
-    not matter"""
+    """What events depend on in a file. years: of times without a year; None if there are none"""
 
     is_json: bool
-    modified: dt.datetime | None
+    years: Years | None
 
 
 SSHD = ("sshd", "sshd-session", "sshd-auth")
@@ -156,7 +160,7 @@ def source(format: str, options: Options) -> LogSource:
         format,
         settings,
         lambda lines, facts: read(lines, facts, options),
-        facts=lambda sample: Facts(bool(sample.objects), sample.modified if options.year is None else None),
+        facts=lambda sample: facts(sample, options),
         fields=tuple(dict.fromkeys(all_paths(JOURNAL) + all_paths(STRUCTURED))),
     )
 
@@ -172,6 +176,22 @@ def recognises(sample: Sample) -> int:
     )
 
 
+def facts(sample: Sample, options: Options) -> Facts:
+    """What the events of a file depend on. Its lines are read twice if their times have no year."""
+    is_json = bool(sample.objects)
+    if is_json or not any(map(has_no_year, sample.records)):
+        return Facts(is_json, None)
+    zone = zoneinfo.ZoneInfo(options.timezone)
+    latest = sample.modified.replace(tzinfo=dt.UTC).astimezone(zone).replace(tzinfo=None) + dt.timedelta(
+        days=1
+    )
+    return Facts(is_json, years_of(sample.lines(), latest, options.year))
+
+
+def has_no_year(record: str) -> bool:
+    return re.match(rf"^(?:<\d{{1,3}}>)?{YEARLESS}", record) is not None
+
+
 def is_structured(record: dict[str, Any]) -> bool:
     """Whether a record is of a journal, or has the parts of a syslog message."""
 
@@ -185,7 +205,7 @@ def is_structured(record: dict[str, Any]) -> bool:
 # --- records -> time, host, program, message ----------------------------------------------------------------
 
 
-def text_rows(lines: ir.Table, modified: dt.datetime | None, options: Options) -> ir.Table:
+def text_rows(lines: ir.Table, years: Years | None, options: Options) -> ir.Table:
     """lines with the parts of their header, in any of three forms: time, host, program, message."""
     head = ibis.ifelse(
         lines.text.re_search(IS_5424), groups(lines.text, HEADER_5424, HEAD), groups(lines.text, HEADER, HEAD)
@@ -197,44 +217,41 @@ def text_rows(lines: ir.Table, modified: dt.datetime | None, options: Options) -
         is_whole=cut["part"]["stamp"] != "",
     )
     is_iso = rows.stamp.re_search(r"^\d")
-    has_year = rows.stamp.re_search(r"^\D{3} .. \d{4} ")
+    has_year = rows.stamp.re_search(r"^\D{3} +\d+ \d{4} ")
     zone = f"taken as {options.timezone}"
+    guess = "when the file was written" + (" and the order of its lines" if years and years.turns else "")
     return rows.mutate(
         at=ibis.cases(
             (is_iso, parsed_time(rows.stamp, "iso8601", options.timezone)),
-            (has_year, parsed_time(rows.stamp.substr(0, 20), "%b %d %Y %H:%M:%S", options.timezone)),
-            else_=as_utc(of_year(rows.stamp, modified, options), options.timezone),
+            (has_year, parsed_time(once(rows.stamp, to_second), "%b %d %Y %H:%M:%S", options.timezone)),
+            else_=as_utc(of_year(rows.stamp, rows.line, years), options.timezone),
         ),
         assumed=ibis.cases(
             (is_iso & has_zone(rows.stamp), None),
             (is_iso | has_year | ibis.literal(options.year is not None), f"time without a zone: {zone}"),
-            else_=f"time without a year: guessed from when the file was written; without a zone: {zone}",
+            else_=f"time without a year: guessed from {guess}; without a zone: {zone}",
         ),
     )
 
 
-def of_year(stamp: ir.StringValue, modified: dt.datetime | None, options: Options) -> ir.TimestampValue:
-    """`Dec 10 06:55:46` in the year of `options`, else in the latest year in which it is at most a day after
-    `modified`: a day because clocks and zones differ. Null for 29 February in a year that is no leap year."""
-    in_2000 = try_strptime("2000 " + stamp.substr(0, 15), "%Y %b %d %H:%M:%S")  # a leap year
+def of_year(stamp: ir.StringValue, line: ir.IntegerValue, years: Years | None) -> ir.TimestampValue:
+    """`Dec 10 06:55:46` in the year of its line. Null for 29 February in a year that is no leap year."""
+    if years is None:
+        return ibis.null("timestamp(6)")
+    in_2000 = try_strptime("2000 " + once(stamp, to_second), "%Y %b %d %H:%M:%S")  # a leap year
     is_leap_day = (in_2000.month() == 2) & (in_2000.day() == 29)
-    if options.year is not None:
-        moved = in_2000 + ibis.interval(years=options.year - 2000)
-        return moved if calendar.isleap(options.year) else ibis.ifelse(is_leap_day, None, moved)
-    assert modified is not None  # it matters without a year
-    zone = zoneinfo.ZoneInfo(options.timezone)
-    latest = modified.replace(tzinfo=dt.UTC).astimezone(zone).replace(tzinfo=None) + dt.timedelta(days=1)
-    leap = next(
-        year
-        for year in range(latest.year, 0, -1)
-        if calendar.isleap(year) and dt.datetime(year, 2, 29) <= latest
-    )
-    year = latest.year - 2000
-    return in_2000 + ibis.cases(
-        (is_leap_day, ibis.interval(years=leap - 2000)),
-        (in_2000 > latest.replace(year=2000), ibis.interval(years=year - 1)),
-        else_=ibis.interval(years=year),
-    )
+
+    def moved(year: int) -> ir.TimestampValue:
+        found = in_2000 + ibis.interval(years=year - 2000)
+        return found if calendar.isleap(year) else ibis.ifelse(is_leap_day, None, found)
+
+    later = [(line >= begins, moved(years.first + number)) for number, begins in enumerate(years.turns, 1)]
+    return ibis.cases(*reversed(later), else_=moved(years.first)) if later else moved(years.first)
+
+
+def to_second(stamp: ir.StringValue) -> ir.StringValue:
+    """A time with a name of a month, without its fraction and with one space between its parts."""
+    return stamp.re_replace(r"[.,]\d+$", "").re_replace(" +", " ")
 
 
 def journal_rows(lines: ir.Table, options: Options) -> ir.Table:
@@ -263,7 +280,7 @@ def characters(codes: ir.ArrayValue) -> ir.StringValue:
 def read(lines: ir.Table, facts: Facts, options: Options) -> ir.Table:
     """lines -> events"""
     is_json = facts.is_json
-    rows = journal_rows(lines, options) if is_json else text_rows(lines, facts.modified, options)
+    rows = journal_rows(lines, options) if is_json else text_rows(lines, facts.years, options)
     rows, parts = with_groups(rows.mutate(kind=kind_of(rows.program, rows.message)))
     cases, columns = by_kind(rows.kind, {kind: stage(rows, parts[kind]) for kind, stage in KINDS.items()})
     return events.finish(
