@@ -48,6 +48,11 @@ SHOWN = 30  # records by which openings are tried
 LEVELS = 2  # of objects in which keys with dots are looked for
 NAME = r"[\w@#%$&*.\[\]()/ +-]{0,80}"  # of a column
 BASE64 = r"^[A-Za-z0-9+/]{20,}={0,2}$"
+# How a record begins: JSON, XML, a priority, a time, a number; or base64.
+RECORD = (
+    r"\s*(?:[{[]|<Event|<\d{1,3}>|[A-Z][a-z]{2} {1,2}\d|\d{4}-\d\d-\d\d[Tt ]\d|\d\d/\d\d/\d{4} "
+    r"|\d+[.,]\d|\d+,\w|[A-Za-z0-9+/]{20,}={0,2}$|[A-Z][a-z]{2} .*\{)"
+)
 BEHIND = r"(?s)^[^{]*(\{.*\})\s*$"
 
 
@@ -336,11 +341,16 @@ def steps_into(sample: Sample, opening: Opening) -> Iterator[Step]:
         yield Decoded()
         return
     keys = dict.fromkeys(key for record in sample.objects for key in record)
-    if Nested() not in opening.steps:
+    if Nested() not in opening.steps and any("." in key for key in keys):
         yield Nested()
     for key in sorted(keys, key=lambda key: USUAL.index(key) if key in USUAL else len(USUAL)):
-        if any(isinstance(record.get(key), dict | str) for record in sample.objects):
+        if any(may_hold(record.get(key)) for record in sample.objects):
             yield Inside(key)
+
+
+def may_hold(value: Any) -> bool:
+    """Whether a value may be a record, or lead to one."""
+    return isinstance(value, dict) or (isinstance(value, str) and re.match(RECORD, value) is not None)
 
 
 def opened(lines: ir.Table, opening: Opening, known: tuple[str, ...]) -> ir.Table:
