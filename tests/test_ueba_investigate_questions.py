@@ -881,11 +881,12 @@ def test_a_question_that_takes_too_long_leaves_a_server_that_answers(store: Stor
         questions.ask(store, question, {}, timeout_s=1)
     assert len(ask(store, "loaded-days")) == 4
     if store.connection.directory is not None:
-        facts = server.status(store.connection.directory)
-        listed = server._command(facts["http_port"], store.connection.password, "list queries")["result"]
+        listed = server.queries(store.connection.directory)
         assert not [query for query in listed if "endless" in query["text"]]
     else:
-        running = store.query("SHOW TRANSACTIONS YIELD currentQuery RETURN currentQuery AS q")["q"].tolist()
+        running = store._own_rows("SHOW TRANSACTIONS YIELD currentQuery RETURN currentQuery AS q")[
+            "q"
+        ].tolist()
         assert not [query for query in running if "endless" in query and "SHOW" not in query]
 
 
