@@ -63,10 +63,14 @@ class Connection:
 
 def from_environment(environment: Mapping[str, str]) -> Connection | None:
     """The server that NEO4J_URI names, with NEO4J_USERNAME, NEO4J_PASSWORD and NEO4J_DATABASE; None if it is
-    not set."""
+    not set. Raises ServerError if the address holds a password, which messages would show."""
     uri = environment.get("NEO4J_URI")
     if not uri:
         return None
+    if "@" in uri.partition("?")[0]:
+        raise ServerError(
+            "NEO4J_URI holds a name or password before @; give them as NEO4J_USERNAME and NEO4J_PASSWORD"
+        )
     return Connection(
         uri,
         environment.get("NEO4J_USERNAME") or "neo4j",

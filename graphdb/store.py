@@ -19,7 +19,7 @@ import re
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Self
 
 import neo4j
@@ -52,6 +52,8 @@ class Store:
     def __init__(self, connection: Connection, batch_rows: int = 10_000) -> None:
         """Raises ServerError if the server cannot be reached or logged in to."""
         self.connection, self.batch_rows = connection, batch_rows
+        if connection.directory is not None:
+            server.check_answers(connection.directory)
         self._driver = _driver(connection.uri, connection.username, connection.password)
         try:
             with self._driver.session(database=connection.database) as session:
@@ -267,6 +269,14 @@ class Store:
             for value in record.values():
                 _add_to_graph(graph, value)
         return graph
+
+    def settings(self, names: Sequence[str]) -> dict[str, str]:
+        """Some settings of Neo4j, as far as it has them. Raises GraphError where the account may not see
+        them."""
+        found = self._own_rows(
+            "SHOW SETTINGS YIELD name, value WHERE name IN $names RETURN name, value", {"names": [*names]}
+        )
+        return {name: str(value) for name, value in found.itertuples(index=False)}
 
     def count(self, item: Node | Relationship) -> int:
         """How many nodes of a label or relationships of a type there are."""

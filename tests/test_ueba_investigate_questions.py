@@ -1050,7 +1050,7 @@ def test_the_command_prints_the_answer_and_tells_which_day(connected: None) -> N
     ]  # fmt: skip
     assert result.stderr.splitlines() == [
         f"day: {D20}, the last day scored",
-        "cut at 1 rows; --limit changes that",
+        "cut at 1 rows; --limit shows more, and graph.query_rows is its default",
     ]
     table = run("user-day", "--param", "user=alice", "--param", f"day={D20}")
     assert table.stderr == "" and "RemoteInteractive" in table.stdout and "first seen" in table.stdout
