@@ -111,12 +111,13 @@ def query(
 def _check_text(text: str) -> None:
     """Raises UsageError for bytes that are no text: they arrive as lone surrogates, which no server takes."""
     from ueba.errors import UsageError
+    from ueba.text import shortened
 
     try:
         text.encode()
     except UnicodeEncodeError:
         shown = text.encode(errors="backslashreplace").decode()
-        raise UsageError(f"{shown} is not text in UTF-8") from None
+        raise UsageError(f"{shortened(shown, 200)} is not text in UTF-8") from None
 
 
 @graph.command()
