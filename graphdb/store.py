@@ -15,6 +15,7 @@ limit of rows, and give up at a limit of bytes.
 
 from __future__ import annotations
 
+import hashlib
 import re
 import sys
 import threading
@@ -42,6 +43,7 @@ Progress = Callable[[int], None]
 _ALL = 2**31 - 1  # rows of a query that is to be read to its end
 # Of a table in one message, where it is up to three times as large: the bundled server hangs at 16 MB.
 _MESSAGE_BYTES = 4_000_000
+LONGEST_TEXT = 4_000  # bytes of a text: the index of a key has room for about twice as many
 MOST_BYTES = 256_000_000  # of an answer in memory
 GRACE_S = 2.0  # what a server is given beyond the timeout to end a query by itself
 
@@ -116,6 +118,7 @@ class Store:
         """Upsert a row per node: the key, any properties, and `labels`, a list of extra labels. Returns the
         rows loaded."""
         _check_filled(node.label, table, (node.key,))
+        table = _short_texts(table)
         properties = tuple(name for name in table.column_names if name != "labels")
         written, times = _times_as_text(table)
         statement = statements.upsert_nodes(node, properties, times)
@@ -140,6 +143,7 @@ class Store:
         new: the caller knows that none of them is in the graph, and that each is in the table once; near
         hubs much faster."""
         _check_filled(relationship.type, table, relationship.identity)
+        table = _short_texts(table)
         properties = tuple(name for name in table.column_names if name not in ("start", "end"))
         written, times = _times_as_text(table)
         make = statements.create_relationships if new else statements.upsert_relationships
@@ -153,7 +157,7 @@ class Store:
         rows are passed over."""
         properties = tuple(name for name in table.column_names if name not in ("start", "end"))
         statement = statements.update_relationships(relationship, properties)
-        for rows in self._batches(table):
+        for rows in self._batches(_short_texts(table)):
             self._write(statement, {"rows": rows})
 
     def property_of(self, node: Node, key: str, name: str) -> Any:
@@ -439,6 +443,26 @@ def _times_as_text(table: pa.Table) -> tuple[pa.Table, tuple[str, ...]]:
         text = pc.strftime(table[name].cast(pa.timestamp("us")), "%Y-%m-%dT%H:%M:%S")
         table = table.set_column(table.column_names.index(name), name, text)
     return table, times
+
+
+def _short_texts(table: pa.Table) -> pa.Table:
+    """The table with its longest texts as `short_text` has them, so that one hostile name stops no load."""
+    for index, field in enumerate(table.schema):
+        if (
+            pa.types.is_string(field.type)
+            and (pc.max(pc.binary_length(table[index])).as_py() or 0) > LONGEST_TEXT
+        ):
+            texts = [text if text is None else short_text(text) for text in table[index].to_pylist()]
+            table = table.set_column(index, field, pa.array(texts, pa.string()))
+    return table
+
+
+def short_text(text: str) -> str:
+    """A text as it is stored: of one that is too long, the beginning, and a digest that tells it apart."""
+    content = text.encode()
+    if len(content) <= LONGEST_TEXT:
+        return text
+    return f"{text[: LONGEST_TEXT // 8]}…{hashlib.sha256(content).hexdigest()}"
 
 
 def _check_filled(what: str, table: pa.Table, names: tuple[str, ...]) -> None:
