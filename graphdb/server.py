@@ -86,6 +86,8 @@ def start(directory: Path, heap: str = "1g") -> Connection:
     directory.mkdir(parents=True, exist_ok=True)
     directory.chmod(0o700)
     with _lock(directory / "start.lock"):
+        if "http_port" in (_facts(directory) or {}):  # of a version before, and not yet closed to the rest
+            _end(directory, 30)
         if not running(directory):
             _launch(directory, heap)
         _wait((directory / "ready").exists, START_TIMEOUT_S)  # of one whose starter was killed
@@ -98,14 +100,18 @@ def stop(directory: Path, timeout_s: float = 30) -> bool:
     if not running(directory):
         return False
     with _lock(directory / "start.lock"):
-        facts = _facts(directory)
-        if facts is None or not running(directory):
-            return False
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(facts["pid"], signal.SIGTERM)
-        if not _wait(lambda: not running(directory), timeout_s):
-            kill(directory)
-        return True
+        return _end(directory, timeout_s)
+
+
+def _end(directory: Path, timeout_s: float) -> bool:
+    facts = _facts(directory)
+    if facts is None or not running(directory):
+        return False
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(facts["pid"], signal.SIGTERM)
+    if not _wait(lambda: not running(directory), timeout_s):
+        kill(directory)
+    return True
 
 
 def kill(directory: Path) -> None:

@@ -3,6 +3,7 @@
 import contextlib
 import datetime as dt
 import http.client
+import json
 import os
 import socket
 import subprocess
@@ -520,6 +521,16 @@ def test_start_again_finds_it_and_stop_ends_it(bundled: Path) -> None:
     assert not server.stop(bundled)
     with pytest.raises(ServerError, match="not running"):
         server.connection(bundled)
+
+
+def test_a_server_of_an_earlier_version_is_started_anew(bundled: Path) -> None:
+    """It listens over HTTP, and lets queries load files."""
+    file = bundled / "server.json"
+    facts = json.loads(file.read_text())
+    file.write_text(json.dumps({**facts, "http_port": 1}))
+    server.start(bundled, heap="512m")
+    now = server.status(bundled)
+    assert now["pid"] != facts["pid"] and "http_port" not in now
 
 
 def test_two_starts_at_once_make_one_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
