@@ -154,6 +154,7 @@ class GraphConfig(Section):
     window_days: int = setting(30, whole(1, 10_000), "days that stay in the graph")
     batch_rows: int = setting(10_000, whole(1, 1_000_000), "rows in one statement")
     query_timeout_s: float = setting(30.0, number(0.001, 86_400), "seconds after which a query is ended")
+    query_rows: int = setting(1_000, whole(1, 1_000_000), "rows of an answer, unless --limit says otherwise")
     heap: str = setting("1g", HEAP, "memory of the bundled server's Java heap")
 
 
