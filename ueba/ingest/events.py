@@ -78,7 +78,10 @@ def finish(lines: ir.Table, cases: list[Case], **columns: ir.Value) -> ir.Table:
     the reason why a record is dropped. A column that is in neither is null. A record is also dropped if its
     time is null or cannot be, or if it has no user or target and is not evidence."""
     missing = [name for name in COLUMNS if name not in lines.columns and name != "dropped"]
+    reason = ibis.cases(*cases, else_=ibis.null("string")) if cases else ibis.null("string")
+    columns["_reason"] = reason  # of the records laid bare: their text is replaced below
     rows = lines.mutate(**({name: ibis.null(SCHEMA[name]) for name in missing} | columns))
+    cases = [(rows._reason.notnull(), rows._reason)]
     if "written" in lines.columns:  # an opening laid the record bare
         cases = [(rows.refused.notnull(), rows.refused), *cases]
         rows = rows.mutate(text=rows.written, event_id=ibis.coalesce(rows.event_id, rows.hit))
