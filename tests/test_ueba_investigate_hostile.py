@@ -34,17 +34,10 @@ FORMATS = ("table", "json", "jsonl", "csv", "graphml", "stix")
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Each name as a user, who went from a machine of that name to another one."""
-<<<<<<< HEAD
-    root = tmp_path_factory.mktemp("hostile")
-    [report] = read(root, [event(f"09:{at:02}:00", name, name, f"srv{at}") for at, name in enumerate(NAMES)])
-    assert report.events == len(NAMES)
-    return root
-=======
     world = tmp_path_factory.mktemp("hostile")
     [report] = read(world, [event(f"09:{at:02}:00", name, name, f"srv{at}") for at, name in enumerate(NAMES)])
     assert report.events == len(NAMES)
     return world
->>>>>>> 704af9ffe492b90b2bb79c6ddd0484ad50b137db
 
 
 @pytest.fixture
