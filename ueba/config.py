@@ -27,6 +27,7 @@ OTHER_VARIABLES = {
     "UEBA_TIMEZONE": "ueba.cli.common",
     "UEBA_WEBHOOK_TOKEN": "ueba.investigate.export.webhook",
     "UEBA_SHOW_SQL": "ueba.ingest.steps",
+    "UEBA_KEY_FILE": "ueba.state",
 }
 
 
