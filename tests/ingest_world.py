@@ -5,11 +5,14 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from ueba.ingest import IngestReport, events, ingest_all, lake
+from ueba.ingest.opening import candidates
+from ueba.ingest.sample import Sample
+from ueba.ingest.sources import Options, planned
 
 MAPPING = """
 format = "jsonl"
@@ -45,6 +48,19 @@ def read(folder: Path, *logs: Iterable[str]) -> list[IngestReport]:
 
 def everything(folder: Path) -> list[dict[str, Any]]:
     return lake.read(folder / "lake", dt.date.min, dt.date.max, "1GB").to_pylist()  # type: ignore[no-any-return]
+
+
+def detected(records: Sequence[str]) -> str:
+    """The name of the log source that recognises these first records of a file."""
+    sample = Sample("log", tuple(records), dt.datetime(2024, 1, 1))
+    plan, _ = planned(("rows", "lines"), lambda frame: sample, "auto", Options())
+    return plan.source.name
+
+
+def table_of(records: Sequence[str]) -> Sample:
+    """The rows below a header, as log sources see them."""
+    sample = Sample("log", tuple(records), dt.datetime(2024, 1, 1))
+    return [laid_bare for opening, laid_bare in candidates(sample, "rows") if opening.table][0]
 
 
 def short(folder: Path, *columns: str) -> list[tuple[Any, ...]]:

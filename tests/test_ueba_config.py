@@ -30,6 +30,7 @@ EDGES: dict[str, tuple[list[Any], list[Any]]] = {
     "graph.window_days": (["1", "10000"], ["0", "10001"]),
     "graph.batch_rows": (["1", "1000000"], ["0", "1000001"]),
     "graph.query_timeout_s": (["0.001", "86400"], ["0", "-1", "86400.5", "inf", "nan"]),
+    "graph.query_rows": (["1", "1000000"], ["0", "-1", "1000001", "1.5", "inf", "all"]),
     "graph.heap": (["1g", "512m", "2G"], ["x", "0g", "1", "1gb", "-Xmx1g", "1g -Devil"]),
 }
 

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ingest_world import detected, table_of
 
-from ueba.ingest import IngestOptions, Options, events_of, sources
+from ueba.ingest import IngestOptions, Options, events_of
 from ueba.ingest.sources import Sample, cert
 
 HEADER = "id,date,user,pc,activity"
@@ -117,5 +118,7 @@ def test_recognises_its_own_only():
     now = dt.datetime(2024, 1, 1)
     assert cert.recognises(Sample("log", tuple(others), now)) == 0
     sample = Sample("log", (HEADER, *ROWS.splitlines()), now)
-    assert cert.recognises(sample) == 10
-    assert sources.detect(sample, sources.Options()).name == "cert"
+    assert cert.recognises(sample) == 0  # a table: its rows are objects
+    assert cert.recognises(table_of(sample.records)) == 10
+    assert cert.recognises(Sample("log", tuple(ROWS.splitlines()), now)) == 10
+    assert detected(sample.records) == "cert"

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ingest_world import detected
 
-from ueba.ingest import events_of, sources
+from ueba.ingest import events_of
 from ueba.ingest.sources import Sample, ecs
 
 AT = dt.datetime(2024, 3, 1, 8, 15, 2)
@@ -341,13 +342,8 @@ def test_a_search_response_is_its_hits(tmp_path):
 
 
 def test_recognises_its_own_only():
-    own_records = [
-        SSH,
-        FIELDS,
-        {"_index": "a", "_source": SSH},
-        {"_index": "a", "fields": FIELDS},
-        {"@timestamp": 1, "event": {"outcome": "success"}},
-    ]
+    own_records = [SSH, FIELDS, {"@timestamp": 1, "event": {"outcome": "success"}}]
+    hits = [{"_index": "a", "_source": SSH}, {"_index": "a", "fields": FIELDS}]
     others: list[Any] = [
         WINLOGBEAT,
         {"_source": WINLOGBEAT},
@@ -362,10 +358,8 @@ def test_recognises_its_own_only():
     lines = (*map(json.dumps, others), "0,U1@D,U1@D,C1,C2,Kerberos,Network,LogOn,Success", "{")
     assert ecs.recognises(Sample("log", (*map(json.dumps, own_records), *lines), AT)) == len(own_records)
     assert ecs.recognises(Sample("log", lines, AT)) == 0
-    assert (
-        sources.detect(Sample("log", tuple(map(json.dumps, own_records)), AT), sources.Options()).name
-        == "ecs"
-    )
+    for records in (own_records, hits, hits[:1], hits[1:], [*own_records, *hits]):
+        assert detected([json.dumps(record) for record in records]) == "ecs"
 
 
 RECORDS = [

@@ -14,6 +14,7 @@ import ibis
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from ingest_world import table_of
 
 from ueba.ingest import events_of, ingest, sources
 from ueba.ingest.fields import csv_fields
@@ -389,7 +390,7 @@ def sample(*records: Any) -> Sample:
 
 def test_recognises_its_own_and_nothing_else(tmp_path):
     assert entra.recognises(sample(*REAL)) == len(REAL)
-    assert entra.recognises(sample(*rows_of(PORTAL, PORTAL_ROW).splitlines())) == 1
+    assert entra.recognises(table_of(rows_of(PORTAL, PORTAL_ROW).splitlines())) == 1
     audit = {
         "CreationTime": "2024-05-20T18:19:04",
         "Operation": "UserLoggedIn",
@@ -407,7 +408,9 @@ def test_recognises_its_own_and_nothing_else(tmp_path):
     )
     assert entra.recognises(others) == 0
     assert (
-        entra.recognises(sample("id,date,user,pc,activity", "1,2,3,4,5")) == entra.recognises(sample()) == 0
+        entra.recognises(table_of(["id,date,user,pc,activity", "1,2,3,4,5"]))
+        == entra.recognises(sample())
+        == 0
     )
     assert [module.recognises(sample(*REAL)) for module in (ecs, m365)] == [0, 0]
 

@@ -106,7 +106,7 @@ def read(found: Iterable[files.File]) -> dict[str, str]:
     for file in found:
         try:
             with contextlib.closing(Feed(file, "1GB")) as feed:
-                for _ in feed.slices():
+                for _ in feed.slices("lines"):
                     pass
                 result[file.name] = feed.digest
         except InputError as problem:
@@ -212,7 +212,7 @@ def test_progress_ends_at_the_size(tmp_path):
         with contextlib.closing(
             Feed(file, "1GB", lambda *numbers, progress=progress: progress.append(numbers))
         ) as feed:
-            for _ in feed.slices():
+            for _ in feed.slices("lines"):
                 pass
         assert progress[-1] == (5000, file.size, file.size)
 
@@ -375,7 +375,7 @@ def test_real_standard_input(tmp_path):
     written(tmp_path / "log", PACKED["zip in tar.zst"][0])
     code = (
         "from ueba.ingest.reading import find as files\nfrom ueba.ingest.reading.feed import Feed\n"
-        "for file in files.find('-'):\n feed = Feed(file, '1GB'); list(feed.slices()); "
+        "for file in files.find('-'):\n feed = Feed(file, '1GB'); list(feed.slices(\"lines\")); "
         "feed.close(); print(file.name, feed.digest)"
     )
     with open(tmp_path / "log") as log:
@@ -780,7 +780,7 @@ def test_the_first_slice_of_a_real_zip():
     (file,) = files.find(f"{DATA}/darpa_stream")
     assert file.size == 248_935_910 and file.modified.date() == dt.date(2020, 3, 14)
     with contextlib.closing(Feed(file, "1GB")) as feed:
-        first = next(feed.slices())
+        first = next(feed.slices("lines"))
     assert first["line"][0].as_py() == 1 and len(first["text"][0].as_py().split(",")) == 4
 
 

@@ -36,23 +36,29 @@ def framed(frame: framing.Frame, text: bytes, size: int) -> list[bytes]:
 @pytest.mark.parametrize("size", [1, 2, 7, 100, 1_000_000])
 def test_json_records(form, size):
     text = FORMS[form].encode()
-    assert [json.loads(record) for record in framed(framing.guessed(text), text, size)] == NASTY
+    assert [
+        json.loads(record) for record in framed(framing.FRAMES[framing.guessed(text)], text, size)
+    ] == NASTY
 
 
 def test_a_list_in_a_record_is_not_the_list_of_records():
     records = [{"id": {"n": n}, "events": [{"name": "login"}]} for n in range(3)]
     for subset in (records, records[:1]):
         text = "".join(json.dumps(record) + "\n" for record in subset).encode()
-        assert [json.loads(record) for record in framed(framing.guessed(text), text, 50)] == subset
+        assert [
+            json.loads(record) for record in framed(framing.FRAMES[framing.guessed(text)], text, 50)
+        ] == subset
     plain = b'{"a": 1}\n{"value": [{"b": 2}]}\n'
-    assert framed(framing.guessed(plain), plain, 50) == plain.splitlines()
+    assert framed(framing.FRAMES[framing.guessed(plain)], plain, 50) == plain.splitlines()
     answer = json.dumps({"kind": "activities", "items": records}).encode()
-    assert [json.loads(record) for record in framed(framing.guessed(answer), answer, 50)] == records
+    assert [
+        json.loads(record) for record in framed(framing.FRAMES[framing.guessed(answer)], answer, 50)
+    ] == records
 
 
 def test_a_json_document_that_breaks_off_ends_in_a_record_that_is_not_json():
     text = json.dumps({"Records": NASTY[:3]}).encode()[:-20]
-    *whole, broken = framed(framing.guessed(text), text, 50)
+    *whole, broken = framed(framing.FRAMES[framing.guessed(text)], text, 50)
     assert [json.loads(record) for record in whole] == NASTY[:2]
     with pytest.raises(ValueError):
         json.loads(broken)
@@ -61,7 +67,7 @@ def test_a_json_document_that_breaks_off_ends_in_a_record_that_is_not_json():
 def test_a_record_that_is_too_long_is_one_record():
     huge = [{"a": "x" * (6 * framing.MAX_LINE)}, {"b": 1}]
     text = json.dumps(huge).encode()
-    first, *_ = framed(framing.guessed(text), text, 1 << 20)
+    first, *_ = framed(framing.FRAMES[framing.guessed(text)], text, 1 << 20)
     assert len(first) == framing.MAX_LINE + 1
 
 
@@ -73,7 +79,7 @@ def test_a_record_that_is_too_long_is_one_record():
 @settings(max_examples=150, deadline=None)
 def test_any_json_array_is_taken_apart(records, size, is_ascii):
     text = json.dumps(records, ensure_ascii=is_ascii).encode("utf-8", "surrogatepass")
-    found = framed(framing.guessed(text), text, size)
+    found = framed(framing.FRAMES[framing.guessed(text)], text, size)
     assert [json.loads(record.decode("utf-8", "surrogatepass")) for record in found] == records
 
 
@@ -85,7 +91,7 @@ def test_any_json_array_is_taken_apart(records, size, is_ascii):
 @settings(max_examples=150, deadline=None)
 def test_any_bytes_can_be_taken_apart(junk, start, size):
     text = start + junk
-    frames = framed(framing.guessed(text), text, size)
+    frames = framed(framing.FRAMES[framing.guessed(text)], text, size)
     assert sum(map(len, frames)) <= len(text)
 
 
@@ -103,13 +109,13 @@ XML_FORMS = {
 @pytest.mark.parametrize("size", [1, 3, 50, 1_000_000])
 def test_xml_events(form, size):
     text = XML_FORMS[form].encode()
-    found = framed(framing.guessed(text), text, size)
+    found = framed(framing.FRAMES[framing.guessed(text)], text, size)
     assert [record.decode().replace(" <", "<").replace("> ", ">") for record in found] == XML
 
 
 def test_an_xml_event_that_does_not_end_is_one_record():
     text = f"<Events>{XML[0]}<Event a='b'><broken>{XML[1]}<Event ><cut".encode()
-    assert len(framed(framing.guessed(text), text, 20)) == 4
+    assert len(framed(framing.FRAMES[framing.guessed(text)], text, 20)) == 4
 
 
 def test_csv_rows():

@@ -123,7 +123,7 @@ def test_a_bad_line_is_counted(tmp_path, bad, reason):
 
 def test_examples_are_harmless_on_a_terminal(tmp_path):
     report = ingest(write(tmp_path / "auth.txt", line() + "\x1b[31m\x07\0,\n"), "lanl", tmp_path / "lake")
-    assert report.examples["not 9 fields"].endswith(":2: \\x1b[31m\\x07\\x00,")
+    assert report.examples["not 9 fields"].endswith(":2: \\x1b[31m\\x07\N{REPLACEMENT CHARACTER},")
 
 
 def test_hostile_names_are_names(tmp_path):
@@ -141,9 +141,12 @@ def test_hostile_names_are_names(tmp_path):
     assert sorted(edge["user"] for edge in everything(tmp_path / "lake")) == sorted(names)
 
 
-def test_bytes_that_are_not_utf8_are_shown(tmp_path):
-    ingest(write(tmp_path / "auth.txt", line(user="M\xfcller").encode("latin-1")), "lanl", tmp_path / "lake")
-    assert everything(tmp_path / "lake")[0]["user"] == "M\\xfcller"
+def test_bytes_that_are_not_utf8_are_letters_or_marked(tmp_path):
+    text = line(user="M\xfcller").encode("latin-1") + line(user="Иван").encode("cp1251")
+    report = ingest(write(tmp_path / "auth.txt", text), "lanl", tmp_path / "lake")
+    mark = "\N{REPLACEMENT CHARACTER}"
+    assert {edge["user"] for edge in everything(tmp_path / "lake")} == {"M\xfcller", mark * 4}
+    assert report.notes == {f"bytes that are no UTF-8: guessed, or marked with {mark}": 2}
 
 
 @pytest.mark.parametrize("ending", ["\r\n", "\n"])
@@ -408,7 +411,7 @@ def test_whole_lines_keep_every_byte(data, size):
 def test_feed_knows_the_first_line(tmp_path):
     feed = Feed(next(files.find(str(write(tmp_path / "log", b"\xef\xbb\xbfa,b\r\n1,2\r\n")))), "1GB")
     feed.close()
-    assert feed.sample[:2] == ("a,b", "1,2")
+    assert feed.sample("lines")[:2] == ("a,b", "1,2")
 
 
 @pytest.mark.skipif(not SAMPLE.exists(), reason=f"needs {SAMPLE}")

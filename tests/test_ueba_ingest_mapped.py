@@ -262,7 +262,7 @@ def test_another_mapping_replaces_the_batch(tmp_path):
 def test_header_only_is_an_empty_log_but_nonsense_is_an_error(tmp_path):
     path = str(EXAMPLES / "vpn_csv.toml")
     assert ingest(log(tmp_path, VPN.splitlines()[0]), path, tmp_path / "lake").events == 0
-    with pytest.raises(InputError, match="no line reads as vpn_csv.toml"):
+    with pytest.raises(InputError, match="no record reads as vpn_csv.toml"):
         ingest(log(tmp_path, VPN.splitlines()[0] + "\nx\n"), path, tmp_path / "lake")
 
 
@@ -458,7 +458,7 @@ def test_radius_by_hand(tmp_path):
 
 def proposal(path: Path) -> str:
     with contextlib.closing(Feed(next(files.find(str(path))), "1GB")) as feed:
-        return skeleton(Sample(feed.path, feed.sample, feed.modified))
+        return skeleton(Sample(feed.path, feed.sample(feed.frames[0]), feed.modified))
 
 
 @pytest.mark.parametrize(

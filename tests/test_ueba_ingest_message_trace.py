@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ingest_world import table_of
 
 from ueba.ingest import events_of
 from ueba.ingest.sources import Sample, m365, message_trace
@@ -143,7 +144,9 @@ def test_recognises_its_own_and_nothing_else(tmp_path):
         return Sample("log", tuple(texts), dt.datetime(2024, 1, 1))
 
     assert message_trace.recognises(sample(*REAL)) == len(REAL)
-    assert message_trace.recognises(sample("Received,SenderAddress,RecipientAddress,Status", "a,b,c,d")) == 1
+    assert (
+        message_trace.recognises(table_of(["Received,SenderAddress,RecipientAddress,Status", "a,b,c,d"])) == 1
+    )
     others = [{"SenderAddress": "a", "RecipientAddress": "b"}, {"Received": 5}, [], 5, "x", ""]
     assert message_trace.recognises(sample(*others)) == message_trace.recognises(sample("a,b", "1,2")) == 0
     assert m365.recognises(sample(*REAL)) == message_trace.recognises(sample()) == 0

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ingest_world import detected
 
-from ueba.ingest import events_of, sources
+from ueba.ingest import events_of
 from ueba.ingest.sources import Sample, ocsf
 from ueba.simulate import Organisation, formats, simulate
 
@@ -462,7 +463,7 @@ def test_recognises_its_own_only():
     sample = Sample("log", tuple(map(json.dumps, (LOGON, AWS | {"class_uid": 6003}))) + tuple(others), AT)
     assert ocsf.recognises(sample) == 2
     assert ocsf.recognises(Sample("log", tuple(others), AT)) == 0
-    assert sources.detect(sample, sources.Options()).name == "ocsf"
+    assert detected(sample.records) == "ocsf"
 
 
 def test_what_the_simulation_writes_is_read_back(tmp_path):

@@ -13,15 +13,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import duckdb
 import ibis
 import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ueba.ingest import events, ingest_all, sources
-from ueba.ingest.reading.feed import LINES, safe
+from ueba.ingest import events, ingest_all, lake, sources
+from ueba.ingest.batch import compiled
+from ueba.ingest.reading.characters import safe
+from ueba.ingest.reading.feed import LINES
 from ueba.ingest.reading.stream import now
 from ueba.ingest.sources import Options, Sample
 
@@ -49,10 +50,10 @@ def test_every_log_source_has_records(name: str) -> None:
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
-def test_valid_records_are_read_whole(tmp_path: Path, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_valid_records_are_read_whole(tmp_path: Path, path: Path) -> None:
     """None is dropped, except headers and what is no logon; and nobody has to name the format."""
     format = "auto" if name_of(path) != sources.MAPPED else str(MAPPING)
-    monkeypatch.setattr("ueba.ingest.batch.COMPILED", {})  # each file by itself
+    compiled.cache_clear()  # each file by itself
     (report,) = ingest_all([str(path)], format, tmp_path / "lake")
     assert (report.problem, report.format) == (None, Path(format_of(path)).name)
     assert report.events and report.lines == len(path.read_text().splitlines())
@@ -169,15 +170,16 @@ def mutated(draw: st.DrawFn, path: Path, records: list[str]) -> str:
 def query(path: Path) -> tuple[str, list[str]]:
     """SQL of the events of a file like this one, and the file's records."""
     records = path.read_text().splitlines()
-    source = sources.find(format_of(path), Options())
-    found = source.events(ibis.table(events.LINES, name="lines"), Sample(str(path), tuple(records), now()))
-    return ibis.to_sql(found, dialect="duckdb"), records
+    sample = Sample(str(path), tuple(records), now())
+    frames = ("rows", "lines") if path.suffix == ".csv" else ("lines",)
+    plan, _ = sources.planned(frames, lambda frame: sample, format_of(path), Options())
+    return ibis.to_sql(plan.events(ibis.table(events.LINES, name="lines")), dialect="duckdb"), records
 
 
 def events_of(sql: str, texts: list[str]) -> list[dict[str, Any]]:
-    numbered = [(number + 1, safe(text.encode()).decode()) for number, text in enumerate(texts)]
+    numbered = [(number + 1, safe(text.encode())[0].decode(), False) for number, text in enumerate(texts)]
     lines = pa.table(list(zip(*numbered, strict=True)), schema=LINES)
-    with duckdb.connect() as connection:
+    with lake.connect("1GB") as connection:
         connection.register("lines", lines)
         rows: list[dict[str, Any]] = connection.sql(f"{sql} ORDER BY line").to_arrow_table().to_pylist()
     return rows

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ueba.ingest import IngestOptions, events_of
-from ueba.ingest.sources import Options, Sample, find, syslog
+from ueba.ingest.sources import Options, Sample, syslog
 
 REAL = Path(__file__).parents[2] / "shared/data/sshd"
 needs_real = pytest.mark.skipif(not REAL.exists(), reason=f"needs {REAL}")
@@ -87,8 +87,8 @@ SSHD = [
     (
         "Failed password for alice from fe80::1%eth0 port 1 ssh2 [preauth]",
         "alice",
-        "fe80::1%eth0",
-        "fe80::1%eth0",
+        "fe80::1",
+        "fe80::1",
         "failure",
         None,
     ),
@@ -418,7 +418,6 @@ def test_what_was_assumed_is_noted(tmp_path):
         zone,
         None,
     ]
-    assert find("syslog", Options()).by_time and not find("syslog", Options(year=2024)).by_time
 
 
 def test_journal(tmp_path):
@@ -444,11 +443,11 @@ def test_journal(tmp_path):
         ("bob", "10.0.0.7", "s=1;i=2", None),
         ("\x01", "10.0.0.7", "s=1;i=2", None),
         (None, None, "s=1;i=2", MESSAGE),
-        (None, None, "s=1;i=2", "not a journal record"),
+        (None, None, "s=1;i=2", "not a syslog record"),
         ("\x01", "10.0.0.7", "s=1;i=2", "time not understood"),
         ("\x01", "10.0.0.7", "s=1;i=2", "time not understood"),
         (None, None, "s=1;i=2", MESSAGE),
-        (None, None, None, "not a journal record"),
+        (None, None, None, "not a syslog record"),
         (None, None, None, "not JSON"),
     ]
     assert rows[0]["time"] == dt.datetime(2024, 3, 1, 8, 15, 2, 123456)

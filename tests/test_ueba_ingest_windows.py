@@ -13,6 +13,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+from ingest_world import detected
 
 from ueba.ingest import IngestOptions, Options, events, events_of, ingest
 from ueba.ingest.sources import Sample, windows
@@ -607,11 +608,11 @@ def test_only_its_own_is_recognised():
         winlogbeat(1, {}),
         winlogbeat_6(1, {}),
         nxlog(1, {}),
-        splunk(1),
         azure(1, {}),
         xml(1, {}),
     )
     assert count(*own_records) == len(own_records)
+    assert detected([json.dumps(splunk(1))]) == "windows"
     assert count(evtx(1, None), json.dumps(evtx(2, None))[:50]) == 1
     others = [
         "0,U1@DOM1,U1@DOM1,C1,C2,Kerberos,Network,LogOn,Success",

@@ -6,9 +6,10 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from ingest_world import detected
 
 from ueba.ingest import events, events_of
-from ueba.ingest.sources import Options, Sample, detect, zeek
+from ueba.ingest.sources import Sample, zeek
 
 REAL = Path(__file__).parents[2] / "shared/data/zeek"
 needs_real = pytest.mark.skipif(not REAL.exists(), reason=f"needs {REAL}")
@@ -329,7 +330,7 @@ def test_known_columns_without_a_header(log, names):
         "request_type": "AS",
     }
     line = "\t".join(expected.get(name, "-") for name in names.split())
-    assert zeek.looks_like((line, line, "")) == (log, names.split())
+    assert zeek.looks_like((line, line, "")) == (log, tuple(names.split()))
     assert zeek.recognises(Sample("log", (line, line), NOW)) == 2
 
 
@@ -359,7 +360,7 @@ def test_recognises():
     assert count('{"EventID": 4624, "Computer": "WS7", "TimeCreated": "2024-03-01T08:15:02Z"}') == 0
     assert count("Dec 10 06:55:46 LabSZ sshd[24200]: Failed password for root from 10.0.0.7 port 1 ssh2") == 0
     assert count("", "#", "#fields", "#separator \\x", "\t\t\t") == 0
-    assert detect(Sample("log", (record(auth_success=True),), NOW), Options()).name == "zeek"
+    assert detected([record(auth_success=True)]) == "zeek"
 
 
 @needs_real

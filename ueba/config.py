@@ -124,6 +124,9 @@ def checked(setting: Field[Any], value: Any) -> Any:
 class IngestConfig(Section):
     epoch: str = setting("1970-01-01", TIME, "when log formats that count seconds begin to count, UTC")
     memory_limit: str = setting("1GB", SIZE, "memory of DuckDB, beyond which it spills to disk")
+    temporary_limit: str = setting("4GB", SIZE, "temporary disk for one file that cannot be read as a stream")
+    ratio_limit: float = setting(250.0, number(1, 1_000_000), "bytes that may come out of a compressed byte")
+    members_limit: int = setting(100_000, whole(1, 100_000_000), "members of an archive that are read")
 
 
 @dataclass(frozen=True)
@@ -152,6 +155,7 @@ class GraphConfig(Section):
     window_days: int = setting(30, whole(1, 10_000), "days that stay in the graph")
     batch_rows: int = setting(10_000, whole(1, 1_000_000), "rows in one statement")
     query_timeout_s: float = setting(30.0, number(0.001, 86_400), "seconds after which a query is ended")
+    query_rows: int = setting(1_000, whole(1, 1_000_000), "rows of an answer, unless --limit says otherwise")
     heap: str = setting("1g", HEAP, "memory of the bundled server's Java heap")
 
 

@@ -14,6 +14,9 @@ import msgspec
 from ueba.contracts.report import IngestReport
 
 LAKE_VERSION = 3  # of all that a lake holds; part of the names of its files
+READING_VERSION = (
+    2  # of how logs are read: a file that was read in another way is read again when it is ingested
+)
 
 
 class Span(NamedTuple):

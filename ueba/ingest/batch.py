@@ -14,7 +14,8 @@ import json
 import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -25,21 +26,24 @@ import msgspec
 import pyarrow as pa
 
 from ueba.config import IngestConfig
-from ueba.contracts.event import HEADER, NOT_A_LOGON, TIME_IN_THE_FUTURE
-from ueba.contracts.manifest import LAKE_VERSION, Manifest, ManifestFile
+from ueba.contracts.event import EMPTY_LINE, HEADER, NOT_A_LOGON, TIME_IN_THE_FUTURE
+from ueba.contracts.manifest import LAKE_VERSION, READING_VERSION, Manifest, ManifestFile
 from ueba.contracts.report import IngestReport
 from ueba.errors import InputError
-from ueba.ingest import build, edges, events, identity, lake, report, sources, tally
+from ueba.ingest import build, edges, events, identity, lake, report, tally
 from ueba.ingest.identity import evidence
 from ueba.ingest.reading.feed import SLICE, Feed, Progress
+from ueba.ingest.reading.limits import Limits
 from ueba.ingest.reading.stream import File
-from ueba.ingest.sources import AUTO, LogSource, Options, Sample
+from ueba.ingest.sample import Sample
+from ueba.ingest.sources import LogSource, Options, Plan, planned
 from ueba.ingest.steps import Step, execute
-from ueba.ingest.tally import Tally
+from ueba.ingest.tally import Reason, Tally
 from ueba.text import plain
 
 EXAMPLE = 120  # characters of a dropped record that a report shows
 GROUP_FILES = 2000  # files in a batch, at most
+PARTS = 64  # in which lines are tried again that could not be parsed together
 
 
 @dataclass(frozen=True)
@@ -48,31 +52,35 @@ class IngestOptions:
 
     log:          what a log does not say, and the user can
     memory_limit: of DuckDB, beyond which it writes to disk
+    limits:       what one file may use while it is read
     beside:       another lake, whose evidence and entity tables count too
     """
 
     log: Options = Options()
     memory_limit: str = IngestConfig.memory_limit
+    limits: Limits = Limits()
     beside: Path | None = None
 
 
 DEFAULTS = IngestOptions()
 
 
-def log_source(feed: Feed, log_format: str, options: Options) -> tuple[LogSource, Sample]:
-    """The log source of a file: that of the log format, or the one that recognises the first records."""
-    sample = Sample(feed.path, feed.sample, feed.modified)
-    found = sources.detect(sample, options) if log_format == AUTO else sources.find(log_format, options)
-    return found, sample
+def plan_of(feed: Feed, log_format: str, options: Options) -> tuple[Plan, Sample]:
+    """How to read a file, and its first records laid bare."""
+
+    def sample(frame: str) -> Sample:
+        return Sample(feed.path, feed.sample(frame), feed.modified, whole=lambda: feed.again(frame))
+
+    return planned(feed.frames, sample, log_format, options)
 
 
 def events_of(feed: Feed, log_format: str, options: IngestOptions = DEFAULTS) -> pa.Table:
     """The events of one file before names are unified, dropped records too; columns `event.COLUMNS`."""
-    source, sample = log_source(feed, log_format, options.log)
-    parse = ibis.to_sql(source.events(ibis.table(events.LINES, name="lines"), sample), dialect="duckdb")
+    plan, _ = plan_of(feed, log_format, options.log)
+    parse = ibis.to_sql(plan.events(ibis.table(events.LINES, name="lines")), dialect="duckdb")
     tables = []
     with lake.connect(options.memory_limit) as connection:
-        for lines in feed.slices(source.has_rows(sample)):
+        for lines in feed.slices(plan.opening.frame):
             connection.register("lines", lines)
             tables.append(connection.sql(f"SELECT * FROM ({parse}) ORDER BY line").to_arrow_table())
     return pa.concat_tables(tables) if tables else events.SCHEMA.to_pyarrow().empty_table()
@@ -81,10 +89,8 @@ def events_of(feed: Feed, log_format: str, options: IngestOptions = DEFAULTS) ->
 # --- a batch ------------------------------------------------------------------------------------------------
 
 
-GENERATED = LogSource(
-    "events", {}, lambda lines, sample: lines, canonical=True
-)  # of events that no log holds
-NOTHING = LogSource("", {}, lambda lines, sample: lines)  # of a file that could not be read
+GENERATED = LogSource("events", {}, lambda lines, facts: lines, canonical=True)  # of events that no log holds
+NOTHING = LogSource("", {}, lambda lines, facts: lines)  # of a file that could not be read
 
 
 @dataclass
@@ -104,6 +110,7 @@ class Reading:
     unread: tuple[str, ...]
     digest: str = ""
     lines: int = 0
+    blank: int = 0
     seconds: float = 0.0
     is_known: bool = False
     problem: str = ""
@@ -125,6 +132,7 @@ class Batch:
     files: list[Reading] = field(default_factory=list)
     waiting: list[pa.Table] = field(default_factory=list)
     parse: str = ""
+    waiting_bytes: int = 0
     bytes: int = 0
 
     @classmethod
@@ -132,22 +140,23 @@ class Batch:
         (temporary / "events").mkdir()
         return cls(lake.connect(memory_limit, temporary), temporary / "events")
 
-    def read(self, feed: Feed, source: LogSource, sample: Sample) -> Reading:
-        """Read all records of a file."""
-        parse, number = parsing(source, sample), len(self.files)
+    def read(self, feed: Feed, plan: Plan, sample: Sample) -> Reading:
+        """Read all records of a file. sample: its first records laid bare"""
+        parse, number, source = parsing(plan), len(self.files), plan.source
         if parse != self.parse:
             self.flush()
         self.parse = parse
-        settings = source.settings | {"lake_version": LAKE_VERSION}
+        settings = source.settings | {"lake_version": LAKE_VERSION, "reading_version": READING_VERSION}
         reading = Reading(feed.path, source, settings, unread(sample, source))
         self.files.append(reading)
-        for lines in feed.slices(source.has_rows(sample)):
+        for lines in feed.slices(plan.opening.frame):
             numbers = pa.repeat(pa.scalar(number, pa.int32()), len(lines))
             self.waiting.append(lines.append_column(events.FILE, numbers))
             self.bytes += lines.nbytes
-            if sum(table.nbytes for table in self.waiting) > SLICE / 2:
+            self.waiting_bytes += lines.nbytes
+            if self.waiting_bytes > SLICE / 2:
                 self.flush()
-        reading.digest, reading.lines = feed.digest, feed.lines
+        reading.digest, reading.lines, reading.blank = feed.digest, feed.lines, feed.blank
         return reading
 
     def give_up(self, name: str, problem: str) -> Reading:
@@ -158,12 +167,35 @@ class Batch:
         return self.files[-1]
 
     def flush(self) -> None:
-        """Parse the lines that wait, and write their events."""
-        if self.waiting:
-            self.connection.register("lines", pa.concat_tables(self.waiting))
+        """Parse the lines that wait, and write their events. Lines that DuckDB cannot parse, for want of
+        memory mostly, are tried in smaller parts; a file of which a small part fails too is given up."""
+        parts, self.waiting, self.waiting_bytes = self.waiting, [], 0
+        if not parts:
+            return
+        try:
+            self.parsed(pa.concat_tables(parts))
+        except (duckdb.Error, MemoryError) as reason:
+            for part in parts:
+                self.parsed_in_parts(part, reason)
+
+    def parsed(self, lines: pa.Table) -> None:
+        self.connection.register("lines", lines)
+        try:
             self.write(self.parse)
+        finally:
             self.connection.unregister("lines")
-            self.waiting = []
+
+    def parsed_in_parts(self, lines: pa.Table, reason: Exception) -> None:
+        """Parse lines of one file, a part at a time."""
+        reading = self.files[lines.column(events.FILE)[0].as_py()]
+        rows = max(len(lines) // PARTS, 1)
+        for begin in range(0, len(lines), rows):
+            if reading.problem:
+                return
+            try:
+                self.parsed(lines.slice(begin, rows))
+            except (duckdb.Error, MemoryError) as failure:
+                reading.problem = f"{reading.name}: {short_of(failure)}"
 
     def write(self, rows: str) -> None:
         """Write the rows of a query as more Parquet files of the batch, one for each thread."""
@@ -181,17 +213,26 @@ class Batch:
         """Put the batch into the lake, visible at once. Returns its manifest, or nothing if it brings nothing
         new."""
         self.flush()
-        manifests = []
-        kept = self.manifest_files()
-        if any(kept):
-            path = temporary / "evidence.parquet"
-            copy = f"COPY ({self.evidence()}) TO '{build.quoted(path)}' (FORMAT parquet)"
-            execute(self.connection, Step("batch_evidence", copy))
-            manifests = [Manifest(id=batch_id(kept), number=next_number(root), files=kept)]
-            lake.publish(root, temporary, manifests[0])
+        try:
+            manifests = self.published(root, temporary)
+        except (duckdb.Error, MemoryError) as reason:
+            manifests = []
+            for reading in self.files:
+                reading.problem = reading.problem or f"{reading.name}: {short_of(reason)}"
         self.connection.close()
         shutil.rmtree(self.folder, ignore_errors=True)
         return manifests
+
+    def published(self, root: Path, temporary: Path) -> list[Manifest]:
+        kept = self.manifest_files()
+        if not any(kept):
+            return []
+        path = temporary / "evidence.parquet"
+        copy = f"COPY ({self.evidence()}) TO '{build.quoted(path)}' (FORMAT parquet)"
+        execute(self.connection, Step("batch_evidence", copy))
+        manifest = Manifest(id=batch_id(kept), number=next_number(root), files=kept)
+        lake.publish(root, temporary, manifest)
+        return [manifest]
 
     def evidence(self) -> str:
         """SQL: what the events prove about entities."""
@@ -222,6 +263,13 @@ class Batch:
         )
 
 
+def short_of(reason: Exception) -> str:
+    """Why a file could not be parsed, and what to do."""
+    if isinstance(reason, duckdb.OutOfMemoryException | MemoryError):
+        return "does not fit into memory; is it the log that it is said to be? else raise ingest.memory_limit"
+    return f"cannot be parsed ({str(reason).splitlines()[0]})"
+
+
 def batch_id(kept: Iterable[ManifestFile | None]) -> str:
     """A hash of the content of files and of the settings they were read with."""
     content = [[file.digest, file.settings] for file in kept if file]
@@ -235,14 +283,16 @@ def next_number(root: Path) -> int:
 def manifest_file(reading: Reading, counts: Tally) -> ManifestFile | None:
     """A file as the manifest has it, every record accounted for. None if no record reads as its format; then
     the reading has a problem."""
+    if reading.blank:
+        counts = replace(counts, dropped=[*counts.dropped, Reason(EMPTY_LINE, reading.blank, "", 0)])
     if counts.records != reading.lines:
         raise AssertionError(f"{reading.name}: {reading.lines} records became {counts.records} rows")
     found = ingest_report(reading, counts)
     if reading.lines and not _is_understood(counts):
         reasons = "; ".join(f"{reason}: {count}" for reason, count in found.dropped.items())
         reading.problem = (
-            f"{reading.name}: no line reads as {reading.source.name} ({reasons}), as\n"
-            f"  {next(iter(found.examples.values()))}\nsay what it is with --log-format"
+            f"{reading.name}: no record reads as {reading.source.name} ({reasons}), as\n"
+            f"  {next(iter(found.examples.values()))}"
         )
         return None
     return ManifestFile(
@@ -279,6 +329,7 @@ def ingest_report(reading: Reading, counts: Tally) -> IngestReport:
         examples={
             row.reason: f"{reading.name}:{row.line}: {plain(row.example or '')}"
             for row in (*counts.dropped, *counts.notes)
+            if row.line
         },
         unread_fields=reading.unread,
         first=min((day.first for day in counts.days), default=None),
@@ -295,23 +346,18 @@ def ingest_report(reading: Reading, counts: Tally) -> IngestReport:
 # --- parsing ------------------------------------------------------------------------------------------------
 
 
-# SQL by what it depends on: the files of a folder of small files need the same again and again.
-COMPILED: dict[str, str] = {}
+def parsing(plan: Plan) -> str:
+    """SQL: the table `lines` -> rows of a batch. Made once for all files with the same plan: there may be
+    thousands."""
+    return compiled(plan, events.latest().isoformat()[:13])
 
 
-def parsing(source: LogSource, sample: Sample) -> str:
-    """SQL: the table `lines` -> rows of a batch."""
-    depends_on = [
-        source.settings,
-        sample.header and sample.first + sample.header if source.by_header else "",
-        str(sample.modified) if source.by_time else "",
-    ]
-    key = json.dumps([source.name, events.latest().isoformat()[:13], *depends_on], sort_keys=True)
-    if key not in COMPILED:
-        rows = source.events(ibis.table(events.LINES | {events.FILE: "int32"}, name="lines"), sample)
-        rows = rows if source.canonical else identity.unify(rows)
-        COMPILED[key] = rows_of(f"({ibis.to_sql(rows, dialect='duckdb')})")
-    return COMPILED[key]
+@lru_cache(maxsize=1000)
+def compiled(plan: Plan, hour: str) -> str:
+    """hour: of now, on which it depends which times lie in the future"""
+    rows = plan.events(ibis.table(events.LINES | {events.FILE: "int32"}, name="lines"))
+    rows = rows if plan.source.canonical else identity.unify(rows)
+    return rows_of(f"({ibis.to_sql(rows, dialect='duckdb')})")
 
 
 def rows_of(table: str) -> str:
@@ -323,13 +369,10 @@ def rows_of(table: str) -> str:
 
 
 def unread(sample: Sample, source: LogSource) -> tuple[str, ...]:
-    """Fields of the first records that the source does not read: `a.b` of JSON objects, columns of CSV."""
+    """Fields of the first records that the source does not read: `a.b` of JSON objects, columns of tables."""
     if not source.fields:
         return ()
-    if source.has_rows(sample):
-        fields = {name for row in sample.rows[:1] for name in row if name}
-    else:
-        fields = {path for record in sample.objects for path in leaves(record)}
+    fields = {path for record in sample.objects for path in leaves(record)}
     paths = {name.removeprefix("/").replace("/", ".") for name in source.fields}
     return tuple(
         sorted(name for name in fields if not any(f"{name}.".startswith(f"{path}.") for path in paths))
@@ -406,8 +449,8 @@ def read_file(
     """Read one file into a batch. A file that cannot be read is in it with a problem."""
     started = time.monotonic()
     try:
-        with contextlib.closing(Feed(file, options.memory_limit, progress)) as feed:
-            reading = batch.read(feed, *log_source(feed, log_format, options.log))
+        with contextlib.closing(Feed(file, options.memory_limit, progress, options.limits)) as feed:
+            reading = batch.read(feed, *plan_of(feed, log_format, options.log))
     except InputError as problem:
         return batch.give_up(file.name, str(problem))
     reading.seconds = round(time.monotonic() - started, 3)

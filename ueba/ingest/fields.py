@@ -13,10 +13,13 @@ import ibis
 import ibis.expr.datatypes as dtypes
 import ibis.expr.types as ir
 
-from ueba.ingest.events import HEADER
+from ueba.ingest.events import somewhere
 from ueba.ingest.identity import LOOPBACK, blank_to_null, once
 
-OFFSET = r"\d\d:\d\d(:\d\d)?(\.\d+)?\s*(Z|z|UTC|[+-]\d\d(:?\d\d)?)$"  # the text of a time with a zone
+# The text of a time with a zone.
+OFFSET = r"\d\d:\d\d(:\d\d)?([.,]\d+)?\s*([AaPp][Mm]\s*)?(Z|z|UTC|GMT|[+-]\d\d(:?\d\d)?)$"
+UNUSUAL = r"^\d{4}-\d\d-\d\dt|,\d|\s[+-]\d|(UTC|GMT|z)$"  # what DuckDB does not read in a time
+ZONE = r"\s*(Z|z|UTC|GMT|[+-]\d\d:?\d\d)$"  # behind an American time
 TYPE_LINE = "#TYPE "  # the beginning of a CSV that Export-Csv of Windows PowerShell wrote
 ADDRESS = r"^(\d{1,3}\.\d{1,3}\.\d{1,3}\.\d{1,3}|[0-9a-fA-F]*:[0-9a-fA-F:]*:[0-9a-fA-F.:]*(%\w+)?)$"
 
@@ -49,7 +52,7 @@ def json_fields(lines: ir.Table, paths: Paths) -> ir.Table:
     rows = rows.mutate(_json=parsed)
     found = {path: blank_to_null(rows._json[number]) for number, path in enumerate(flat)}
     columns = {
-        name: ibis.coalesce(*(found[path] for path in options))
+        name: ibis.coalesce(*(found[path] for path in options)) if options else ibis.null("string")
         for name, options in zip(paths, wanted, strict=True)
     }
     return rows.mutate(**columns).drop("_json")
@@ -125,36 +128,6 @@ def value_or_null(text: ir.StringValue) -> ir.StringValue:
 Cases = list[tuple[ir.BooleanValue, str]]  # (condition, reason): why a record is dropped
 
 
-def record_fields(
-    lines: ir.Table, header: str, fields: Mapping[str, Sequence[str]]
-) -> tuple[ir.Table, Cases]:
-    """lines with a text column for each field, and the cases in which a line is no record.
-
-    header: of a CSV; empty if records are JSON objects. fields: column -> paths of a JSON object, or columns
-    of the CSV, in any case and with or without `[UTC]` behind them
-    """
-    if not header:
-        rows = json_fields(lines, fields)
-        return rows, [(~rows.is_json, "not JSON")]
-    columns = [name.removesuffix("[UTC]").strip().lower() for name in split_csv(header)]
-    rows, _ = csv_fields(lines, columns)
-    found = {
-        name: [columns.index(option.lower()) for option in options if option.lower() in columns]
-        for name, options in fields.items()
-    }
-    values = {
-        name: ibis.coalesce(*(value_or_null(unquoted(rows.field[number])) for number in numbers))
-        if numbers
-        else ibis.null("string")
-        for name, numbers in found.items()
-    }
-    is_header = (rows.text == header) | rows.text.startswith(TYPE_LINE)
-    return rows.mutate(**values), [
-        (is_header, HEADER),
-        (rows.field.length() != len(columns), f"not {len(columns)} fields"),
-    ]
-
-
 # --- times --------------------------------------------------------------------------------------------------
 
 
@@ -173,11 +146,25 @@ def parsed_time(text: ir.StringValue, format: str, timezone: str = "UTC") -> ir.
 
 
 def iso_time(text: ir.StringValue, timezone: str = "UTC") -> ir.TimestampValue:
-    """ISO 8601 as a time in UTC. A time with an offset is cast with it; DuckDB's cast without a zone would
-    ignore the offset."""
-    zoned = at_utc(text.try_cast(dtypes.Timestamp(timezone="UTC")))
-    local = as_utc(text.try_cast("timestamp(6)"), timezone)  # a name of a zone (CET) would be ignored
-    return ibis.ifelse(has_zone(text), zoned, ibis.ifelse(text.re_search(r"[A-Za-z]{3,}$"), None, local))
+    """ISO 8601 as a time in UTC, also with a comma before the fraction, a lower-case `t`, and a space before
+    the zone. A time with an offset is cast with it; DuckDB's cast without a zone would ignore the offset."""
+
+    def parsed(text: ir.StringValue) -> ir.TimestampValue:
+        zoned = at_utc(text.try_cast(dtypes.Timestamp(timezone="UTC")))
+        local = as_utc(text.try_cast("timestamp(6)"), timezone)  # a name of a zone (CET) would be ignored
+        return ibis.ifelse(has_zone(text), zoned, ibis.ifelse(text.re_search(r"[A-Za-z]{3,}$"), None, local))
+
+    return once(ibis.ifelse(text.re_search(UNUSUAL), usual(text), text), parsed)
+
+
+def usual(text: ir.StringValue) -> ir.StringValue:
+    """A time as DuckDB reads it."""
+    return (
+        text.re_replace(r"^(\d{4}-\d\d-\d\d)[tT]", r"\1 ")
+        .re_replace(r",(\d+)", r".\1")
+        .re_replace(r"\s+([+-]\d)", r"\1")
+        .re_replace(r"\s*(UTC|GMT|z)$", "Z")
+    )
 
 
 def has_zone(text: ir.StringValue) -> ir.BooleanValue:
@@ -196,44 +183,48 @@ def at_utc(time: ir.TimestampValue) -> ir.TimestampValue:
 
 
 def any_time(text: ir.StringValue, timezone: str = "UTC") -> ir.TimestampValue:
-    """ISO 8601, or a number since 1970: of seconds, milliseconds, microseconds or nanoseconds, by its
-    size."""
+    """A time as exports write it: ISO 8601; a number since 1970, of seconds, milliseconds, microseconds or
+    nanoseconds by its size; `7/11/2021 10:24:22 AM` of Microsoft's exports in English, with or without comma,
+    fraction and zone; or `/Date(1626000000000)/` of Windows PowerShell."""
 
     def scaled(number: ir.FloatingValue) -> ir.TimestampValue:
         scale = ibis.cases((number < 1e11, 1e6), (number < 1e14, 1e3), (number < 1e17, 1.0), else_=1e-3)
         return make_timestamp(
-            ibis.ifelse((number >= 0) & (number < 1e20), number * scale, None).round().cast("int64")
+            ibis.ifelse((number >= FIRST_SECOND) & (number < 1e20), number * scale, None)
+            .round()
+            .cast("int64")
         )
-
-    # casts cost more than the search for a colon
-    return once(
-        text,
-        lambda t: ibis.ifelse(t.contains(":"), iso_time(t, timezone), once(t.try_cast("float64"), scaled)),
-    )
-
-
-AMERICAN = [
-    f"%m/%d/%Y{comma} {time}"
-    for comma in ("", ",")
-    for time in ("%I:%M:%S %p", "%I:%M:%S.%f %p", "%H:%M:%S", "%H:%M")
-]
-
-
-def exported_time(text: ir.StringValue, timezone: str = "UTC") -> ir.TimestampValue:
-    """ISO 8601; `7/11/2021 10:24:22 AM` of Microsoft's exports in English, with or without comma and
-    fraction; or `/Date(1626000000000)/` of Windows PowerShell."""
-
-    @ibis.udf.scalar.builtin(signature=((str, dtypes.Array(dtypes.string)), "timestamp(6)"))
-    def try_strptime(text, formats): ...  # type: ignore[no-untyped-def]
 
     def parsed(text: ir.StringValue) -> ir.TimestampValue:
         return ibis.cases(
             (text.startswith("/Date("), parsed_time(text.re_extract(r"^/Date\((-?\d+)", 1), "epoch_ms")),
-            (text.contains("/"), as_utc(try_strptime(text.replace("\u202f", " "), AMERICAN), timezone)),
-            else_=iso_time(text, timezone),
+            (text.contains("/"), american_time(text, timezone)),
+            (text.contains(":"), iso_time(text, timezone)),  # casts cost more than the search for a colon
+            else_=once(text.try_cast("float64"), scaled),
         )
 
     return once(text, parsed)
+
+
+FIRST_SECOND = 1e8  # in 1973: a smaller number is no time of a log
+AMERICAN = [
+    f"%m/%d/%Y{comma} {time}"
+    for comma in ("", ",")
+    for time in ("%I:%M:%S %p", "%I:%M:%S.%f %p", "%I:%M %p", "%H:%M:%S", "%H:%M:%S.%f", "%H:%M")
+]
+
+
+def american_time(text: ir.StringValue, timezone: str) -> ir.TimestampValue:
+    """`7/11/2021, 10:24:22.5 AM +02:00`, the zone and other parts only perhaps."""
+
+    @ibis.udf.scalar.builtin(signature=((str, dtypes.Array(dtypes.string)), "timestamp(6)"))
+    def try_strptime(text, formats): ...  # type: ignore[no-untyped-def]
+
+    plain = text.replace("\u202f", " ")
+    zone = plain.re_extract(ZONE, 1)
+    local = try_strptime(plain.re_replace(ZONE, ""), AMERICAN)
+    zoned = iso_time(local.cast("string") + ibis.ifelse(zone.re_search("^[+-]"), zone, "Z"))
+    return ibis.ifelse(zone == "", as_utc(local, timezone), zoned)
 
 
 # --- addresses ----------------------------------------------------------------------------------------------
@@ -260,9 +251,11 @@ def address(text: ir.StringValue) -> ir.StringValue:
         bare = text.re_replace(r"^\[(.*)\](:\d+)?$", r"\1").re_replace(
             r"(?i)^(?:::ffff:)?(\d+\.\d+\.\d+\.\d+)(?::\d+)?$", r"\1"
         )
-        return ibis.ifelse(text.re_search(r"^\[|^::|:\d+$"), bare, text)
+        return ibis.ifelse(text.re_search(r"^\[|^::|:\d+$|%"), bare.re_replace(r"%\w+$", ""), text)
 
-    return once(once(text, bared), lambda bare: ibis.ifelse(is_address(bare) & ~is_local(bare), bare, None))
+    return once(
+        once(text, bared), lambda bare: ibis.ifelse(is_address(bare) & ~is_local(bare), somewhere(bare), None)
+    )
 
 
 def is_local(text: ir.StringValue) -> ir.BooleanValue:
@@ -348,6 +341,10 @@ def json_extract_string(text: str, path: str) -> str: ...  # type: ignore[empty-
 
 @ibis.udf.scalar.builtin(name="json_extract_string")  # type: ignore[untyped-decorator]
 def json_extract_strings(text: str, paths: list[str]) -> list[str]: ...  # type: ignore[empty-body]
+
+
+@ibis.udf.scalar.builtin  # type: ignore[untyped-decorator]
+def to_json(text: str) -> str: ...  # type: ignore[empty-body]
 
 
 @ibis.udf.scalar.builtin  # type: ignore[untyped-decorator]

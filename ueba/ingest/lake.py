@@ -41,6 +41,10 @@ from ueba.ingest import edges
 
 T = TypeVar("T")
 
+# A function of SQL that every connection has: JSON objects merged into one (RFC 7396).
+MERGED = """CREATE TEMP MACRO merged(objects) AS
+list_reduce(list_prepend('{}', objects), lambda a, b: json_merge_patch(a, b)::VARCHAR)"""
+
 
 @contextlib.contextmanager
 def writing(lake: Path) -> Iterator[Path]:
@@ -254,6 +258,7 @@ def connect(memory_limit: str, temporary: Path | None = None) -> duckdb.DuckDBPy
     connection = duckdb.connect(config=config)
     # A progress bar would go to standard output.
     connection.execute("SET TimeZone = 'UTC'; SET enable_progress_bar = false")
+    connection.execute(MERGED)
     # This optimiser copies what is aggregated into one projection, exponentially if expressions build on
     # one another.
     connection.execute("SET disabled_optimizers = 'partial_aggregate_pushdown'")

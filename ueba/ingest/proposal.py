@@ -38,7 +38,8 @@ NAMES = {
     "target": (
         "target dst dest destination destinationip dstip destinationhost dsthost tohost to targethost"
         " targethostname server servername nasipaddress dstcomputer computer computername host hostname"
-        " application app appname appdisplayname service servicename resource gateway device machine pc"
+        " application applicationname app appname appdisplayname integration integrationname service"
+        " servicename resource resourcename gateway device machine pc"
     ),
     "outcome": "outcome result status success eventresult action reply disposition",
 }
@@ -67,6 +68,10 @@ WORDS = {  # outcome -> what its value in a log begins with, or is
     "failure": r"fail|den|rej|invalid|error|block|false$|no$|bad|lock|access-reject",
 }
 Column = tuple[str, list[str]]  # its name, and its values that are not empty
+# Columns that a shipper or a store adds: they are of the collector.
+SHIPPERS = (
+    r"(?i)^(_(?!raw)\w+|@\w+|(input|agent|ecs|log|elastic_agent|data_stream|fields|tags)(\.|$)|hostip$)"
+)
 DEPTH, COLUMNS = 4, 60  # most keys in a JSON path; most JSON paths
 MOST_VALUES = 20  # of an outcome
 
@@ -97,7 +102,7 @@ def skeleton(sample: Sample) -> str:
         *(f"{name} = {reference(chosen[name], header)}" for name in NAMES if name in chosen),
         *(
             f"{name} = {reference(column, header)} # a guess: no column has such a name or value"
-            for name, column in guesses(list(values), chosen).items()
+            for name, column in guesses(columns, chosen).items()
         ),
         "",
         "[constants]",
@@ -111,17 +116,40 @@ def guessed_columns(columns: list[Column], time: str | None, header: bool) -> di
     """Event column -> the free column of the log with the likeliest name, else with the likeliest values."""
     chosen: dict[str, str] = {}
     for name in ("user", "source", "target", "outcome"):
-        free = [column for column in columns if column[0] != time and column[0] not in chosen.values()]
+        taken = {time, *chosen.values()}
+        free = [column for column in columns if column[0] not in taken and may_be(column, name)]
         found = by_name(free, NAMES[name].split()) or by_value(free, name, header)
         chosen |= {name: found} if found else {}
     return chosen
 
 
-def guesses(names: list[str], chosen: dict[str, str]) -> dict[str, str]:
-    """A column of the log for each required event column that was not found: any, for a person to correct."""
-    free = [name for name in names if name not in chosen.values()] or names[:1]
-    missing = [name for name in REQUIRED if name not in chosen]
-    return {name: chosen.get("source", free[0]) if name == "user" else free[0] for name in missing}
+def may_be(column: Column, name: str) -> bool:
+    """Whether a column may hold what an event column of this name does: of the shipper's own none does, no
+    address is a user, and no telephone is reached."""
+    if re.search(SHIPPERS, column[0]):
+        return False
+    is_wrong = {"user": is_address, "target": is_telephone}.get(name)
+    return is_wrong is None or not any(map(is_wrong, column[1]))
+
+
+def is_address(text: str) -> bool:
+    return re.fullmatch(r"\d{1,3}(\.\d{1,3}){3}|[\da-fA-F]*:[\da-fA-F:]+", text) is not None
+
+
+def is_telephone(text: str) -> bool:
+    return re.fullmatch(r"\+?[\d ()x.-]{7,}", text) is not None and not is_address(text)
+
+
+def guesses(columns: list[Column], chosen: dict[str, str]) -> dict[str, str]:
+    """A column of the log for each required event column that was not found, for a person to correct: any
+    that may be it, and the source for a user who is not named."""
+    found = {}
+    for name in REQUIRED:
+        if name not in chosen:
+            free = [column for column in columns if column[0] not in chosen.values()] or columns
+            likely = [column[0] for column in free if may_be(column, name)] or [free[0][0]]
+            found[name] = chosen.get("source", likely[0]) if name == "user" else likely[0]
+    return found
 
 
 def constants(chosen: dict[str, str]) -> tuple[str, str]:
@@ -238,14 +266,12 @@ def is_written(value: str, pattern: str) -> bool:
 
 def by_name(columns: list[Column], names: list[str]) -> str | None:
     """The column with the likeliest of some names: first by its whole name, then by its last part."""
-    by_whole_name, by_last_part = {}, {}
+    by_parts: list[dict[str, str]] = [{}, {}, {}]  # by the whole name, the last two parts, the last part
     for column, _ in reversed(columns):
-        last_part = column.rsplit("/" if column.startswith("/") else ".", 1)[-1]
-        by_whole_name[letters(column)] = column
-        by_last_part[letters(last_part)] = column
-    return next(
-        (by_key[name] for by_key in (by_whole_name, by_last_part) for name in names if name in by_key), None
-    )
+        parts = column.split("/" if column.startswith("/") else ".")
+        for by_part, last in zip(by_parts, (parts, parts[-2:], parts[-1:]), strict=True):
+            by_part[letters("".join(last))] = column
+    return next((by_part[name] for by_part in by_parts for name in names if name in by_part), None)
 
 
 def letters(name: str) -> str:

@@ -6,9 +6,8 @@ quotes, a record of a Windows event log (EVTX), or a row of a Parquet file (as J
 as one line of text.
 
 On the way the content is hashed (a file is identified by its content, so `auth.txt` and `auth.txt.gz` are
-one), records are counted, and text is made safe: UTF-16 becomes UTF-8, a byte that is not UTF-8 and a NUL
-become `\\xNN`, CRLF becomes LF, and only the beginning of a record over `MAX_LINE` is kept, so that memory
-stays bounded whatever the file holds.
+one), records are counted, text becomes UTF-8 (`characters`), and only the beginning of a record over
+`MAX_LINE` is kept, so that memory stays bounded whatever the file holds.
 
 Records come in slices of bounded size; the next slice is read while the last one is processed. Leaves out
 what a record means (`ueba.ingest.sources`), which files there are (`find`) and archives (`archives`).
@@ -16,25 +15,31 @@ what a record means (`ueba.ingest.sources`), which files there are (`find`) and 
 
 from __future__ import annotations
 
-import codecs
 import hashlib
 import os
+import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import chain
+from typing import IO
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from ueba.errors import InputError
 from ueba.ingest.reading import conversion, framing
-from ueba.ingest.reading.framing import MAX_LINE
+from ueba.ingest.reading.characters import Guessed, safe, utf8
+from ueba.ingest.reading.framing import MAX_LINE, NEWLINE, Frame
+from ueba.ingest.reading.limits import Limits, on_temporary_disk, unpacked
 from ueba.ingest.reading.stream import BLOCK, LONGEST_MAGIC, File, compression, unreadable
 
 # Bytes of text in a slice: the larger, the fewer days are cut in two. Two slices are in memory at a time.
 SLICE = 1 << 26
-LINES = pa.schema([("line", pa.int64()), ("text", pa.string())])  # line: from 1; text: without its newline
+SLICE_ROWS = 1 << 21
+# line: from 1; text: without its newline; is_guessed: bytes in it are no UTF-8, see `characters`
+LINES = pa.schema([("line", pa.int64()), ("text", pa.string()), ("is_guessed", pa.bool_())])
 SAMPLE = 200  # records that show what a file is
 
 # (records, bytes read of the file as stored, its size); of a pipe (records, records, None)
@@ -45,17 +50,23 @@ class Feed:
     """The records of one file, to be read once. After the last of `slices`, `lines` and `digest` describe the
     whole file.
 
-    sample:       the first records, the last of them perhaps truncated
+    frames:       how it may be cut into records, the likeliest first: names of `framing.FRAMES`
+    blank:        lines of the file without a character, which are counted and no records
     memory_limit: of DuckDB, which reads Parquet; such as 1GB
     """
 
-    def __init__(self, file: File, memory_limit: str, progress: Progress | None = None) -> None:
+    def __init__(
+        self, file: File, memory_limit: str, progress: Progress | None = None, limits: Limits = Limits()
+    ) -> None:
         self.path = file.name
+        self.blank = 0
+        self._limits = limits
         self.modified = file.modified
         self.lines = 0
         self._size = file.size
         self._progress = progress
         self._hash = hashlib.sha256()
+        self._spooled: IO[bytes] | None = None
         self._file = file.open()
         try:  # Arrow reads a file by itself a quarter faster than through Python.
             self._stored = (
@@ -64,26 +75,59 @@ class Feed:
         except OSError as reason:
             self._file.close()
             raise unreadable(self.path, reason) from reason
-        self._reader = ThreadPoolExecutor(1)
         try:
             self._blocks, self._start = self._begin(memory_limit)
         except InputError:
             self.close()
             raise
-        self._frame = framing.guessed(self._start)
-        first = b"".join(text for text, _ in self._frame([self._start])).split(b"\n")
-        self.sample = tuple(safe(record[:MAX_LINE]).decode().rstrip("\r") for record in first[:SAMPLE])
+        self.frames = framing.frames(self._start)
 
-    def slices(self, is_csv: bool = False) -> Iterator[pa.Table]:
+    def sample(self, frame: str) -> tuple[str, ...]:
+        """The first records, the last of them perhaps truncated. frame: a name of `framing.FRAMES`"""
+        first = b"".join(text for text, _ in framing.FRAMES[frame]([self._start])).split(b"\n")
+        return tuple(safe(record[:MAX_LINE])[0].decode().rstrip("\r") for record in first[:SAMPLE])
+
+    def again(self, frame: str) -> Iterator[bytes]:
+        """The lines of the whole file, in blocks, to be read before `slices`. A file of more than one block
+        is kept in a temporary file until then."""
+        second = next(self._blocks, None)
+        blocks: Iterable[bytes] = [self._start]
+        if second is not None:
+            self._spooled = tempfile.TemporaryFile()  # noqa: SIM115  # closed with the feed
+            whole = chain([self._start, second], self._blocks)
+            self._spooled.writelines(on_temporary_disk(whole, self.path, self._limits))
+            blocks = self._respooled()
+            self._blocks = self._respooled(len(self._start))
+        return (safe(text)[0] for text, _ in framing.FRAMES[frame](blocks))
+
+    def _respooled(self, begin: int = 0) -> Iterator[bytes]:
+        """What was kept in a temporary file, from an offset on."""
+        assert self._spooled is not None
+        while True:
+            self._spooled.seek(begin)
+            if not (block := self._spooled.read(BLOCK)):
+                return
+            begin += len(block)
+            yield block
+
+    def slices(self, frame: str) -> Iterator[pa.Table]:
         """All records as tables of `LINES`, in order. Raises InputError if the file cannot be read to its
         end."""
-        if is_csv:
-            self._frame = framing.csv_rows
-        unread = self._slices()
-        upcoming = self._reader.submit(next, unread, None)
-        while (ready := upcoming.result()) is not None:
-            upcoming = self._reader.submit(next, unread, None)
-            yield ready
+        unread = self._slices(framing.FRAMES[frame])
+        if not self._has_second_block():  # a thread costs more than it saves
+            yield from unread
+            return
+        with ThreadPoolExecutor(1) as reader:
+            upcoming = reader.submit(next, unread, None)
+            while (ready := upcoming.result()) is not None:
+                upcoming = reader.submit(next, unread, None)
+                yield ready
+
+    def _has_second_block(self) -> bool:
+        second = next(self._blocks, None)
+        if second is not None:
+            self._blocks = chain([second], self._blocks)
+        return second is not None
 
     @property
     def digest(self) -> str:
@@ -91,9 +135,10 @@ class Feed:
         return self._hash.hexdigest()[:32]
 
     def close(self) -> None:
-        self._reader.shutdown(cancel_futures=True)
         self._stored.close()
         self._file.close()
+        if self._spooled:
+            self._spooled.close()
 
     def _begin(self, memory_limit: str) -> tuple[Iterator[bytes], bytes]:
         """The blocks of the file's text, and the first of them, which the others follow."""
@@ -102,7 +147,7 @@ class Feed:
         if not start:
             raise InputError(f"{self.path}: the file is empty; nothing to ingest")
         if convert := conversion.converter(start):
-            blocks = convert(chain([start], blocks), self.path, memory_limit)
+            blocks = convert(chain([start], blocks), self.path, memory_limit, self._limits)
             start = next(blocks, b"")
         return blocks, start
 
@@ -110,7 +155,10 @@ class Feed:
         try:
             kind = compression(self._file.peek(LONGEST_MAGIC))
             stream = pa.CompressedInputStream(self._stored, kind) if kind else self._stored
-            yield from utf8(self._hashed(iter(lambda: stream.read(BLOCK), b"")))
+            blocks = iter(lambda: stream.read(BLOCK), b"")
+            if kind:
+                blocks = unpacked(blocks, self.path, self._size, self._limits)
+            yield from utf8(self._hashed(blocks))
         except OSError as reason:
             raise unreadable(self.path, reason) from reason
 
@@ -119,26 +167,36 @@ class Feed:
             self._hash.update(block)
             yield block
 
-    def _slices(self) -> Iterator[pa.Table]:
+    def _slices(self, frame: Frame) -> Iterator[pa.Table]:
         batches: list[pa.RecordBatch] = []
-        size = 0
-        for text, numbers in self._frame(chain([self._start], self._blocks)):
-            text = safe(text)
-            batches.append(record_batch(text, numbers, self.lines))
-            self.lines += batches[-1].num_rows
-            size += len(text)
+        size, rows = 0, 0
+        for text, numbers in frame(chain([self._start], self._blocks)):
+            text, guessed = safe(text)
+            batch = record_batch(text, numbers, guessed, self.lines)
+            self.lines += batch.num_rows
+            batches.append(self._without_blank(batch))
+            size, rows = size + len(text), rows + batches[-1].num_rows
             if self._progress:
                 self._progress(self.lines, self._stored.tell() if self._size else self.lines, self._size)
-            if size > SLICE:
+            if size > SLICE or rows > SLICE_ROWS:
                 yield pa.Table.from_batches(batches)
-                batches, size = [], 0
+                batches, size, rows = [], 0, 0
         if batches:
             yield pa.Table.from_batches(batches)
 
+    def _without_blank(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        """The lines that have a character; the others are counted. A megabyte may be a million of them."""
+        length = pc.binary_length(batch.column("text")).to_numpy(zero_copy_only=False)
+        blank = int(np.count_nonzero(length == 0))
+        self.blank += blank
+        return batch.filter(pa.array(length > 0)) if blank else batch
 
-def record_batch(text: bytes, numbers: npt.NDArray[np.int64] | None, lines_before: int) -> pa.RecordBatch:
+
+def record_batch(
+    text: bytes, numbers: npt.NDArray[np.int64] | None, guessed: Guessed, lines_before: int
+) -> pa.RecordBatch:
     """Whole lines as `LINES`, without a copy of each. numbers: of the records; None if they count on"""
-    ends = np.flatnonzero(np.frombuffer(text, np.uint8) == ord("\n"))  # [records]
+    ends = np.flatnonzero(np.frombuffer(text, np.uint8) == NEWLINE)  # [records]
     offsets = np.zeros(len(ends) + 1, np.int32)
     offsets[1:] = ends - np.arange(len(ends))
     texts = pa.StringArray.from_buffers(
@@ -146,28 +204,5 @@ def record_batch(text: bytes, numbers: npt.NDArray[np.int64] | None, lines_befor
     )
     if numbers is None:
         numbers = np.arange(lines_before + 1, lines_before + 1 + len(ends))
-    return pa.record_batch([pa.array(numbers), texts], schema=LINES)
-
-
-def utf8(blocks: Iterator[bytes]) -> Iterator[bytes]:
-    """UTF-16 with a byte order mark, as PowerShell writes it, as UTF-8. A byte order mark of UTF-8 is
-    removed; all other bytes pass unchanged."""
-    start = next(blocks, b"")
-    name = {codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}.get(start[:2])
-    if name is None:
-        yield start.removeprefix(codecs.BOM_UTF8)
-        yield from blocks
-        return
-    decoder = codecs.getincrementaldecoder(name)("backslashreplace")
-    for block in chain([start[2:]], blocks):
-        yield decoder.decode(block).encode("utf-8", "backslashreplace")
-    yield decoder.decode(b"", final=True).encode("utf-8", "backslashreplace")
-
-
-def safe(text: bytes) -> bytes:
-    """The same lines as valid UTF-8 without NUL and CRLF."""
-    if not text.isascii():
-        text = text.decode("utf-8", "backslashreplace").encode()
-    if b"\0" in text:
-        text = text.replace(b"\0", b"\\x00")
-    return text.replace(b"\r\n", b"\n") if b"\r" in text else text
+    is_guessed = np.zeros(len(ends), bool) if guessed is None else guessed
+    return pa.record_batch([pa.array(numbers), texts, pa.array(is_guessed)], schema=LINES)

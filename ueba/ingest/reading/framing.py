@@ -13,19 +13,23 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from itertools import chain
 
 import numpy as np
 import numpy.typing as npt
 
+from ueba.ingest.reading import wineventlog
+
 MAX_LINE = 1 << 20  # bytes; a longer record is not a log record
 WRAPPERS = (  # names under which export tools write a list of records
-    rb'"(Records|records|value|items|events|Events|results|data|logs|log|hits|resourceLogs)"'
+    rb'"(Records|records|value|items|events|Events|results|data|logs|log|hits|logEvents|resourceLogs)"'
     rb"\s*:\s*\[\s*(?=[{\]])"
 )
 # The beginning of an export of events as XML, and of one with an event a line.
 XML = rb"(?:Record \d+\s*)?(?:<\?xml[^>]*>\s*)?(?:<Events[^>]*>\s*)?<Event[\s>]"
 XML_LINE = rb"<Event[\s>](?:(?!<Event[\s>])[^\n])*</Event>[ \t\r]*(?:\n|$)"
+TORN = rb"(?<=[^\n\0])\0{8,}(?=[^\n\0])"  # zero bytes in the middle of a line
 QUOTE, BACKSLASH, NEWLINE = ord('"'), ord("\\"), ord("\n")
 
 STRUCTURE = np.zeros(256, bool)
@@ -38,28 +42,39 @@ Framed = Iterator[tuple[bytes, npt.NDArray[np.int64] | None]]
 Frame = Callable[[Iterable[bytes]], Framed]
 
 
-def guessed(start: bytes) -> Frame:
+def frames(start: bytes) -> tuple[str, ...]:
+    """The frames that a text that begins so may have, the likeliest first: names of FRAMES."""
+    likeliest = guessed(start)
+    is_json = likeliest.startswith("json") or start.lstrip().startswith(b"{")
+    if likeliest == "lines" and not is_json:
+        return ("rows", "lines")  # the names of columns are surer than the look of a line
+    return tuple(dict.fromkeys((likeliest, *(JSON_FRAMES if is_json else ()))))
+
+
+def guessed(start: bytes) -> str:
     """The frame of a text that begins so: lines, unless it is XML, or a JSON document over several lines or
     in one."""
     text = start.removeprefix(b"\xef\xbb\xbf").lstrip()
     if re.match(XML, text) and not re.match(XML_LINE, text):
-        return xml_events
+        return "xml"
+    if wineventlog.is_text(text):
+        return "wineventlog"
     if text.startswith(b"["):
-        return lambda blocks: json_elements(blocks, 1)
+        return "json1"
     if re.match(rb"Record \d+\s*\{", text):
-        return lambda blocks: json_elements(blocks, 0)
+        return "json0"
     if not text.startswith(b"{"):
-        return lines
+        return "lines"
     first = text.split(b"\n", 1)[0].rstrip()
     is_whole = first.endswith(b"}") and depth_before(first) == 0
     wrapper = re.search(WRAPPERS, first if is_whole else text)
     if wrapper and is_around_all(wrapper):
-        return lambda blocks: json_elements(blocks, 2)
+        return "json2"
     if wrapper and is_search(wrapper):
-        return lambda blocks: json_elements(blocks, 3)
+        return "json3"
     if is_whole and b"}{" not in first:
-        return lines
-    return (lambda blocks: json_elements(blocks, 0)) if depth_before(first) or b"}{" in first else lines
+        return "lines"
+    return "json0" if depth_before(first) or b"}{" in first else "lines"
 
 
 def is_around_all(wrapper: re.Match[bytes]) -> bool:
@@ -81,9 +96,10 @@ def is_search(wrapper: re.Match[bytes]) -> bool:
 
 
 def lines(blocks: Iterable[bytes]) -> Framed:
-    """Each line is a record."""
+    """Each line is a record. Zero bytes in the middle, which a crash leaves where a line was being written,
+    end it."""
     for text in whole_lines(blocks):
-        yield text, None
+        yield (re.sub(TORN, b"\n", text) if b"\0" * 8 in text else text), None
 
 
 def whole_lines(blocks: Iterable[bytes]) -> Iterator[bytes]:
@@ -242,3 +258,15 @@ def xml_events(blocks: Iterable[bytes]) -> Framed:
         if len(rest) > 4 * MAX_LINE:
             yield one_line(rest[: MAX_LINE + 1]), None
             rest = b""
+
+
+# --- the frames by name -------------------------------------------------------------------------------------
+
+JSON_FRAMES = tuple(f"json{base}" for base in range(5))  # of elements at a depth of brackets
+FRAMES: dict[str, Frame] = {
+    "lines": lines,
+    "rows": csv_rows,
+    "xml": xml_events,
+    "wineventlog": wineventlog.text_events,
+    **{name: partial(json_elements, base=base) for base, name in enumerate(JSON_FRAMES)},
+}

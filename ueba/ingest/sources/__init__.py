@@ -12,11 +12,15 @@ How to add a log source, in five steps:
    `source` returns how to read a file; see `LogSource`. Its `settings` hold the format and every option on
    which events depend: a file is read again if they change. `recognises` returns the number of records of the
    sample that are surely of this format; `--log-format auto` takes the log source with the most. It must be 0
-   for records of any other format.
-3. Define the function that `LogSource.events` calls, `(lines, sample) -> events`, with Ibis expressions.
+   for records of any other format. A third function, `resembles(sample) -> int`, may return the number of
+   records that are of another log of the same product, or too bare to be sure: it is asked if nothing was
+   recognised, so that such a file is counted and is no error.
+3. Define the function that `LogSource.events` calls, `(lines, facts) -> events`, with Ibis expressions.
    `lines` has the columns `line` and `text`, a record a row; the columns of the result are those of
-   `ueba.contracts.event`.
-   - Read fields with `json_fields`, `record_fields`, `csv_fields` or `groups` of `ueba.ingest.fields`.
+   `ueba.contracts.event`. Tables and envelopes are open already (`ueba.ingest.opening`): a row of a CSV is a
+   JSON object with the names of its columns. What events depend on in a file, beside its lines, is in
+   `facts`.
+   - Read fields with `json_fields`, `csv_fields` or `groups` of `ueba.ingest.fields`.
    - If records are of several kinds, add a column `kind` and write one small function for each kind. It
      returns the cases in which a record of that kind is dropped, (condition, reason), and the columns of the
      others. `by_kind` merges them.
@@ -39,13 +43,13 @@ the path of a mapping file, which `mapped` reads.
 
 from __future__ import annotations
 
-import csv
 import datetime as dt
 import json
 import pkgutil
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cache
 from importlib import import_module
 from types import ModuleType
 from typing import Any
@@ -53,15 +57,27 @@ from typing import Any
 import ibis.expr.types as ir
 
 from ueba.errors import InputError, UsageError
-from ueba.ingest.fields import TYPE_LINE, json_fields
+from ueba.ingest.opening import (
+    SHOWN,
+    USUAL,
+    Inside,
+    Nested,
+    Opening,
+    Step,
+    candidates,
+    opened,
+    spellings,
+    taken,
+)
+from ueba.ingest.sample import Sample
 from ueba.text import plain
+
+__all__ = ["LogSource", "Options", "Plan", "Sample", "find", "formats", "planned"]
 
 AUTO = "auto"
 MAPPED = "mapped"  # the module that reads mapping files; it has no format of its own
+MOST_ENVELOPES = 3  # beside the first, in one file
 UNKNOWN = "no format recognises it"
-# Fields in which other tools wrap a record: Elasticsearch, EventBridge, `aws cloudtrail lookup-events`,
-# Splunk, Filebeat.
-ENVELOPES = ("_source", "detail", "CloudTrailEvent", "_raw", "message", "Message")
 
 
 @dataclass(frozen=True)
@@ -78,82 +94,32 @@ class Options:
     timezone: str = "UTC"
 
 
-@dataclass(frozen=True)
-class Sample:
-    """The first records of a file, by which its log source is chosen.
-
-    path:     for messages
-    records:  texts; the first is a header if the format has one, the last may be truncated
-    modified: when the file was last written, UTC without zone; now for a pipe
-    """
-
-    path: str
-    records: tuple[str, ...]
-    modified: dt.datetime
-
-    @property
-    def first(self) -> str:
-        return self.records[0] if self.records else ""
-
-    @cached_property
-    def objects(self) -> list[dict[str, Any]]:
-        """The records that are JSON objects."""
-        parsed = map(parse_json, self.records)
-        return [record for record in parsed if isinstance(record, dict)]
-
-    @cached_property
-    def header(self) -> str:
-        """The record that names the columns: the first, or the second after a type line of PowerShell. Empty
-        if records are JSON."""
-        if self.objects:
-            return ""
-        return next((record for record in self.records[:2] if not record.startswith(TYPE_LINE)), "")
-
-    @cached_property
-    def rows(self) -> list[dict[str, str]]:
-        """The records after the header, read as CSV with commas: texts by column."""
-        try:
-            first = self.records.index(self.header) if self.header else 0
-            return list(csv.DictReader(self.records[first:], restkey="", restval=""))
-        except csv.Error:
-            return []
-
-
-def parse_json(text: str) -> Any:
-    """The value of a JSON text; None if it is not JSON."""
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        return None
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class LogSource:
     """How to read one log format.
 
-    name:       for reports
-    settings:   every setting on which the events of a file depend; JSON values
-    events:     (lines of a file, its sample) -> events
-    canonical:  names have one spelling already, and are not changed
-    by_header:  events depend on the header of the file
-    by_time:    events depend on when the file was last written (a guessed year)
-    is_csv:     a record may continue after a line end inside quotes, unless records are JSON
-    fields:     the JSON paths or columns that are read, so that a report can list the others; empty if
-                records have no named fields
+    name:      for reports
+    settings:  every setting on which the events of a file depend; JSON values
+    events:    (lines of a file, its facts) -> events. It sees nothing else of the file: what is compiled for
+               one file serves every file with the same facts
+    facts:     what the first records of a file say that its events depend on, such as the names of columns;
+               a value that can be compared
+    canonical: names have one spelling already, and are not changed
+    frame:     where a record ends (`reading.framing`), if the source knows; empty if the content shows it
+    fields:    the JSON paths or columns that are read, so that a report can list the others; empty if
+               records have no named fields
     """
 
     name: str
     settings: dict[str, Any]
-    events: Callable[[ir.Table, Sample], ir.Table]
+    events: Callable[[ir.Table, Any], ir.Table]
+    facts: Callable[[Sample], Hashable] = lambda sample: None
     canonical: bool = False
-    by_header: bool = False
-    by_time: bool = False
-    is_csv: bool = False
+    frame: str = ""
     fields: tuple[str, ...] = ()
 
-    def has_rows(self, sample: Sample) -> bool:
-        """Whether a file is a CSV: the same format may come as CSV or as JSON, which has no header."""
-        return self.is_csv and sample.header != ""
+
+FOUND: dict[tuple[str, Options, str], LogSource] = {}  # by format, options and settings
 
 
 def formats() -> dict[str, str]:
@@ -166,6 +132,7 @@ def known_names() -> str:
     return ", ".join(name for name in modules() if name != MAPPED)
 
 
+@cache
 def modules() -> dict[str, ModuleType]:
     """Every log source by name."""
     names = sorted(module.name for module in pkgutil.iter_modules(__path__))
@@ -173,7 +140,8 @@ def modules() -> dict[str, ModuleType]:
 
 
 def find(format: str, options: Options) -> LogSource:
-    """The log source of a log format, or of a mapping file. Raises UsageError if there is none."""
+    """The log source of a log format, or of a mapping file: one object for the same format, options and
+    content of the mapping file, however often it is asked for. Raises UsageError if there is none."""
     is_mapping = format.endswith(".toml")
     name = MAPPED if is_mapping else format
     if name not in modules() or (name == MAPPED and not is_mapping):
@@ -181,51 +149,166 @@ def find(format: str, options: Options) -> LogSource:
             f"--log-format {format}: unknown; use {AUTO}, one of: {known_names()},"
             " or the path of a mapping file (*.toml)"
         )
-    source: LogSource = import_module(f"{__name__}.{name}").source(format, options)
-    return source
+    source: LogSource = modules()[name].source(format, options)
+    return FOUND.setdefault((format, options, json.dumps(source.settings, sort_keys=True)), source)
 
 
-def detect(sample: Sample, options: Options) -> LogSource:
-    """The log source that recognises the records of a file, or records wrapped in one of ENVELOPES. Raises
-    InputError if none does."""
-    if name := best_match(sample):
-        return find(name, options)
-    for envelope in ENVELOPES:
-        inner = unwrapped(sample, envelope)
-        if name := best_match(inner):
-            return wrapped(find(name, options), inner, envelope)
-    proposed = modules()[MAPPED].skeleton(sample)
+# --- how a file is read -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How the records of a file become events: laid bare by an opening, read by a log source that knows these
+    facts. Nothing else of a file matters, so equal plans have the same expression."""
+
+    source: LogSource
+    opening: Opening
+    facts: Hashable
+
+    def events(self, lines: ir.Table) -> ir.Table:
+        """lines -> events"""
+        known = tuple(name for name in self.source.fields if not name.startswith("/"))
+        return self.source.events(opened(lines, self.opening, known), self.facts)
+
+
+def planned(
+    frames: Sequence[str], sample: Callable[[str], Sample], log_format: str, options: Options
+) -> tuple[Plan, Sample]:
+    """How to read a file, and its first records laid bare.
+
+    frames: those that it may have, the likeliest first; sample: its first records in a frame
+
+    Raises InputError if no log source recognises the records, UsageError if the log format is unknown."""
+    if log_format != AUTO:
+        return of_format(frames, sample, find(log_format, options))
+    tried: list[tuple[Opening, Sample]] = []
+    for opening, laid_bare in openings(frames, sample):
+        if name := best_match(laid_bare):
+            return plan(find(name, options), opening, laid_bare)
+        tried.append((opening, laid_bare))
+    for opening, laid_bare in tried:
+        if name := best_match(laid_bare, "resembles"):
+            return plan(find(name, options), opening, laid_bare)
+    first = sample(frames[0])
+    proposed = modules()[MAPPED].skeleton(first)
     raise InputError(
-        f"{sample.path}: {UNKNOWN}, as\n  {plain(sample.first[:120])}\nsay what it is with --log-format:"
+        f"{first.path}: {UNKNOWN}, as\n  {plain(first.first[:120])}\nsay what it is with --log-format:"
         f" one of {known_names()}, or a mapping file (*.toml, see configs/sources)"
         + (f"; it may be\n\n{proposed}" if proposed else "")
     )
 
 
-def best_match(sample: Sample) -> str | None:
+def of_format(
+    frames: Sequence[str], sample: Callable[[str], Sample], source: LogSource
+) -> tuple[Plan, Sample]:
+    """How to read a file whose format is known: laid bare so that the log source recognises records, else as
+    they are."""
+    module = modules().get(source.name)
+    for asks in ("recognises", "resembles"):
+        for opening, laid_bare in openings(frames, sample):
+            if module and matches(module, spelt(laid_bare, module), asks):
+                return plan(source, opening, laid_bare)
+    frame = source.frame or frames[0]
+    return plan(source, Opening(frame), sample(frame))
+
+
+def plan(source: LogSource, opening: Opening, sample: Sample) -> tuple[Plan, Sample]:
+    """How to read a file that this opening lays bare for this source; and its first records, laid bare
+    further if some of their keys are nested in the source and have dots in the file."""
+    opening = replace(opening, frame=source.frame or opening.frame)
+    if (module := modules().get(source.name)) and not opening.table:
+        opening, sample = with_others(opening, sample, module)
+    if has_dots(sample, source):
+        opening = replace(opening, steps=(*opening.steps, Nested()))
+        sample = taken(sample, [Nested()])
+    return Plan(source, opening, source.facts(sample)), sample
+
+
+def with_others(opening: Opening, sample: Sample, module: ModuleType) -> tuple[Opening, Sample]:
+    """An opening that also lays bare the records that a log source does not recognise yet: a file may hold
+    records in several envelopes, and others without one."""
+    for _ in range(MOST_ENVELOPES):
+        if matches(module, sample, "recognises") >= len(sample.records):
+            break
+        is_known = [
+            matches(module, replace(sample, records=(text,)), "recognises") for text in sample.records
+        ]
+        known = [text for text, count in zip(sample.records, is_known, strict=True) if count]
+        others = [text for text, count in zip(sample.records, is_known, strict=True) if not count]
+        kept = {key for record in replace(sample, records=tuple(known)).objects for key in record}
+        steps = next(steps_to(replace(sample, records=tuple(others[:SHOWN])), module, kept), None)
+        if steps is None:
+            break
+        opening, sample = replace(opening, steps=opening.steps + steps), taken(sample, steps)
+    return opening, sample
+
+
+def steps_to(sample: Sample, module: ModuleType, kept: set[str]) -> Iterator[tuple[Step, ...]]:
+    """Steps that lay bare records of a log source, and change no record with the keys `kept`."""
+    for opening, laid_bare in candidates(sample, "lines"):
+        first = opening.steps[0] if opening.steps else None
+        is_envelope = isinstance(first, Inside) and first.key in USUAL and first.key not in kept
+        if is_envelope and matches(module, laid_bare, "recognises"):
+            yield opening.steps
+
+
+def has_dots(sample: Sample, source: LogSource) -> bool:
+    """Whether records have a key such as `a.b` that the source reads as b in a."""
+    written = {name[1:] for name in source.fields if name.startswith("/")}
+    paths = {name for name in source.fields if not name.startswith("/")}
+    beginnings = {path[: place.start()] for path in paths for place in re.finditer(r"\.", path)}
+    keys = {key for record in sample.objects for key in record if "." in key}
+    return bool((keys - written) & (paths | beginnings))
+
+
+def openings(frames: Sequence[str], sample: Callable[[str], Sample]) -> Iterator[tuple[Opening, Sample]]:
+    """Openings of a file in every frame that it may have, and what they lay bare."""
+    for frame in frames:
+        for opening, laid_bare in candidates(sample(frame), frame):
+            if opening.steps or not opening.table or has_known_column(opening.table.columns):
+                yield opening, laid_bare
+
+
+def has_known_column(names: Sequence[str]) -> bool:
+    """Whether a log source reads a column of that name: a row of values is no header."""
+    return not known_columns().isdisjoint(name.lower() for name in names)
+
+
+@cache
+def known_columns() -> frozenset[str]:
+    """The names of columns that log sources read, and the beginnings of paths, in lower case."""
+    fields = (name for module in modules().values() for name in field_names(module))
+    parts = (name.removeprefix("/").lower() for name in fields)
+    return frozenset(beginning for name in parts for beginning in (name, re.split(r"[./]", name)[0]))
+
+
+def best_match(sample: Sample, asks: str = "recognises") -> str | None:
     """The name of the log source that recognises most records; None if none recognises any."""
-    count = {name: module.recognises(sample) for name, module in modules().items()}
+    count = {name: matches(module, spelt(sample, module), asks) for name, module in modules().items()}
     best = max(count, key=lambda name: count[name])
     return best if count[best] else None
 
 
-def unwrapped(sample: Sample, envelope: str) -> Sample:
-    """A sample of the values of one field: those that are objects or texts."""
-    values = [record.get(envelope) for record in sample.objects]
-    texts = [
-        value if isinstance(value, str) else json.dumps(value)
-        for value in values
-        if isinstance(value, str | dict)
-    ]
-    return replace(sample, records=tuple(texts))
+def matches(module: ModuleType, sample: Sample, asks: str) -> int:
+    """The number of records that a log source recognises; or that it resembles, if it asks that."""
+    ask = getattr(module, asks, None)
+    return int(ask(sample)) if ask else 0
 
 
-def wrapped(source: LogSource, inner: Sample, envelope: str) -> LogSource:
-    """A log source that reads one field of JSON records. A record without that field is read as it is."""
+def spelt(sample: Sample, module: ModuleType) -> Sample:
+    """The rows of a table with the names of columns as the log source spells them."""
+    if not sample.columns:
+        return sample
+    keys = {key for record in sample.objects for key in record}
+    names = spellings(keys, field_names(module))
+    rows = [{names[key]: value for key, value in row.items()} for row in sample.objects]
+    return replace(sample, records=tuple(map(json.dumps, rows)))
 
-    def events(lines: ir.Table, sample: Sample) -> ir.Table:
-        rows = json_fields(lines, {"_inner": f"/{envelope}"})
-        text = rows["_inner"].fill_null(rows.text)
-        return source.events(rows.mutate(text=text).drop("_inner", "is_json"), inner)
 
-    return replace(source, events=events, settings=source.settings | {"envelope": envelope}, fields=())
+@cache
+def field_names(module: ModuleType) -> tuple[str, ...]:
+    """The fields that a log source reads; those of a mapping file are its own."""
+    if module.__name__.endswith(f".{MAPPED}"):
+        return ()
+    source: LogSource = module.source(module.__name__.rsplit(".", 1)[-1], Options())
+    return source.fields

@@ -19,7 +19,7 @@ import ibis
 import ibis.expr.types as ir
 
 from ueba.ingest import events
-from ueba.ingest.fields import as_utc, csv_fields, split_csv, try_strptime, value_or_null
+from ueba.ingest.fields import as_utc, csv_fields, json_fields, split_csv, try_strptime, value_or_null
 from ueba.ingest.identity import once
 from ueba.ingest.sources import LogSource, Options, Sample
 
@@ -39,34 +39,46 @@ def source(format: str, options: Options) -> LogSource:
     return LogSource(
         format,
         settings,
-        lambda lines, sample: read(lines, sample, options.timezone),
-        by_header=True,
-        is_csv=True,
+        lambda lines, columns: read(lines, columns, options.timezone),
+        facts=columns_of,
+        frame="rows",
         fields=LOGON,
     )
 
 
 def recognises(sample: Sample) -> int:
-    """Rows whose first field is an identity of a form that no other log has."""
-    rows = [split_csv(record) for record in sample.records[:50]]
-    return sum(len(row) > len(COLUMNS) and re.match(IDENTITY, row[0]) is not None for row in rows)
+    """Rows with the columns of every log and an identity of a form that no other log has; without a header,
+    rows that begin with such an identity, from the first on."""
+    if sample.columns:
+        rows = [record for record in sample.objects if set(COLUMNS) <= record.keys()]
+        return sum(
+            re.match(IDENTITY, record["id"]) is not None or not any(record.values()) for record in rows
+        )
+    fields = [split_csv(record) for record in sample.records[:50]]
+    is_row = [len(row) > len(COLUMNS) and re.match(IDENTITY, row[0]) is not None for row in fields]
+    return sum(is_row) if is_row and is_row[0] else 0
 
 
-def read(lines: ir.Table, sample: Sample, timezone: str) -> ir.Table:
-    """lines -> events"""
-    header = split_csv(sample.first)
-    is_headed = tuple(header[: len(COLUMNS)]) == COLUMNS
-    columns = header if is_headed else LOGON
-    rows, values = csv_fields(lines, columns)
-    fields = {name: value_or_null(values[name]) if name in columns else ibis.null("string") for name in LOGON}
-    rows = rows.mutate(**{f"_{name}": value for name, value in fields.items()})
+def columns_of(sample: Sample) -> tuple[str, ...]:
+    """The columns of a file; none if it has no header."""
+    return tuple(sample.objects[0]) if sample.columns and sample.objects else ()
+
+
+def read(lines: ir.Table, columns: tuple[str, ...], timezone: str) -> ir.Table:
+    """lines -> events. columns: of the header; without one they are those of `logon.csv`"""
+    if columns:
+        rows = json_fields(lines, {f"_{name}": name for name in LOGON})
+        cases = [(~rows.is_json, "not a CERT record")]
+    else:
+        rows, values = csv_fields(lines, LOGON)
+        rows = rows.mutate(**{f"_{name}": value_or_null(value) for name, value in values.items()})
+        cases = [(rows.field.length() != len(LOGON), f"not {len(LOGON)} fields")]
     user = rows._user.re_replace(r"^([^/]+)/", r"\1\\")
     other = next((log for column, log in OTHERS.items() if column in columns), None)
     return events.finish(
         rows,
         [
-            ((rows.line == 1) & is_headed, events.HEADER),
-            (rows.field.length() != len(columns), f"not {len(columns)} fields"),
+            *cases,
             (~rows._id.re_search(IDENTITY).fill_null(False), "not a CERT record"),
             *([(rows._id.notnull(), f"{events.NOT_A_LOGON}: {other}")] if other else []),
             (rows._activity.isin(CONNECT), f"{events.NOT_A_LOGON}: device"),

@@ -44,9 +44,9 @@ from ueba.ingest.fields import (
     Parsed,
     address,
     all_paths,
+    any_time,
     by_kind,
     has_zone,
-    iso_time,
     json_fields,
 )
 from ueba.ingest.identity import once
@@ -70,7 +70,7 @@ PARAMETERS = {  # of a request, that name what it is about: see `resource`
     "user_name": "requestParameters.userName",
 }
 PATHS = PARAMETERS | {
-    "at": "eventTime",
+    "at": ("eventTime", "@timestamp"),
     "service": "eventSource",
     "call": "eventName",
     "type": "eventType",
@@ -112,6 +112,7 @@ ASSUME = {
     SWITCH: None,
 }
 SIGN_INS, ROLES, TOKEN_CALLS, CALLS = "sign-in", "role", "token", "call"  # kinds of records
+CONSOLE_OUTCOME = {"success": "success", "failure": "failure"}
 TOKENS = ("GetSessionToken", "GetFederationToken")
 STEPS = ("CheckMfa", "CredentialChallenge", "CredentialVerification")
 SIGN_IN, STS = "signin.amazonaws.com", "sts.amazonaws.com"
@@ -122,18 +123,21 @@ INTERNAL = "AWS Internal"
 S3_ARN = r"^arn:[\w-]+:s3:::([^/]+).*$"
 SECRET_ARN = r"^(arn:.*)-\w{6}$"
 ROLE_SESSION = r"^arn:([\w-]+):sts::(\d+):assumed-role/([^/]+)/.*$"
-KEYS = ("eventVersion", "eventTime", "eventSource", "eventName", "awsRegion")
+KEYS = ("eventVersion", "eventSource", "eventName", "awsRegion")
+TIMES = ("eventTime", "@timestamp")  # Logstash moves the time
 
 
 def source(format: str, options: Options) -> LogSource:
     """Times are UTC."""
-    return LogSource(format, {"format": format}, lambda lines, sample: read(lines), fields=all_paths(PATHS))
+    return LogSource(format, {"format": format}, lambda lines, facts: read(lines), fields=all_paths(PATHS))
 
 
 def recognises(sample: Sample) -> int:
     """Objects with the fields that every record has."""
     return sum(
-        all(isinstance(record.get(key), str) for key in KEYS) and isinstance(record.get("userIdentity"), dict)
+        all(isinstance(record.get(key), str) for key in KEYS)
+        and any(isinstance(record.get(key), str) for key in TIMES)
+        and isinstance(record.get("userIdentity"), dict)
         for record in sample.objects
     )
 
@@ -144,7 +148,7 @@ def read(lines: ir.Table) -> ir.Table:
     cases, columns = by_kind(rows.kind, {kind: stage(rows) for kind, stage in KINDS.items()})
     outcome = ibis.cases(
         (rows.error.notnull(), "failure"),
-        (rows.console.notnull(), ibis.ifelse(rows.console.lower() == "success", "success", "failure")),
+        (rows.console.notnull(), rows.console.lower().cases(*CONSOLE_OUTCOME.items(), else_="unknown")),
         else_=ibis.ifelse(rows.kind == SIGN_INS, "unknown", "success"),
     )
     has_shared_name = rows.is_role & rows.person.isnull() & ~rows.is_switch
@@ -153,7 +157,7 @@ def read(lines: ir.Table) -> ir.Table:
         [*dropped(rows), *cases],
         **columns
         | {
-            "time": iso_time(rows["at"]),
+            "time": any_time(rows["at"]),
             "user": ibis.ifelse(rows.is_switch, switched(rows.switched_from), account(rows)),
             "actor": ibis.ifelse(has_shared_name, rows.session_name, None),
             "user_id": account_id(rows),

@@ -1,10 +1,9 @@
 """ECS: authentications in the Elastic Common Schema, as Filebeat modules, Elastic Agent and Elasticsearch
 exports write them.
 
-A record is a document, or an Elasticsearch hit around one (`_source`, `fields`); keys are nested or dotted
-(`"user.name": ...`), values alone or in a list. The target is the application or Kerberos service that a
-module names, else `destination`, else the host of the record, else `service`, else the gateway that observed
-it, else the cloud service whose log it is.
+A record is a document; values stand alone or in a list. The target is the application or Kerberos service
+that a module names, else `destination`, else the host of the record, else `service`, else the gateway that
+observed it, else the cloud service whose log it is.
 
 Traps: an alert repeats the fields of the events that it is about; `host` is the collector if a module reads
 logs of another machine (such records name the target elsewhere); of su and sudo, `user.effective` is the
@@ -41,6 +40,7 @@ from ueba.ingest.identity import blank_to_null, once
 from ueba.ingest.sources import LogSource, Options, Sample
 from ueba.ingest.sources.entra import INTERRUPTS
 from ueba.ingest.sources.ocsf import aws_user
+from ueba.ingest.wellknown import is_system_name
 
 FIELDS: dict[str, tuple[str, ...]] = {
     "at": ("@timestamp",),
@@ -130,27 +130,31 @@ NO_ZONE = "time without a zone: taken as UTC"
 
 def source(format: str, options: Options) -> LogSource:
     """Times are UTC according to the schema."""
-    return LogSource(format, {"format": format}, lambda lines, sample: read(lines), fields=all_paths(FIELDS))
+    return LogSource(format, {"format": format}, lambda lines, facts: read(lines), fields=all_paths(FIELDS))
 
 
 def recognises(sample: Sample) -> int:
     """Documents with a time, the version of the schema or its categorisation, and nothing of Winlogbeat."""
-    return sum(is_document(record.get("_source", record.get("fields", record))) for record in sample.objects)
+    return sum(is_categorised(record) for record in sample.objects)
 
 
-def is_document(found: Any) -> bool:
-    if (
-        not isinstance(found, dict)
-        or "@timestamp" not in found
-        or any(key.split(".")[0] == "winlog" for key in found)
-    ):
-        return False
+def resembles(sample: Sample) -> int:
+    """Documents that their shipper did not parse: with the version of the schema alone."""
+    return sum(is_document(record) for record in sample.objects)
+
+
+def is_document(found: dict[str, Any]) -> bool:
+    is_one = any(key in found for key in ("ecs", "ecs.version")) or is_categorised(found)
+    return is_one and "@timestamp" in found and not any(key.split(".")[0] == "winlog" for key in found)
+
+
+def is_categorised(found: dict[str, Any]) -> bool:
+    """Whether a document says what kind of event it is."""
     event = found.get("event")
     nested = {f"event.{key}" for key in event} if isinstance(event, dict) else set()
-    return bool(
-        {"ecs", "ecs.version"} & found.keys()
-        or {"event.category", "event.kind", "event.outcome"} & (found.keys() | nested)
-    )
+    keys = {"event.category", "event.kind", "event.outcome"}
+    is_one = "@timestamp" in found and bool(keys & (found.keys() | nested))
+    return is_one and not any(key.split(".")[0] == "winlog" for key in found)
 
 
 def read(lines: ir.Table) -> ir.Table:
@@ -172,24 +176,15 @@ def read(lines: ir.Table) -> ir.Table:
         witness=ibis.ifelse(rows.is_ticket, events.CONTROLLER, ibis.null("string")),
         code=ibis.coalesce(rows.event_code, rows.operation),
         # events of one connection share its Zeek identifier
-        event_id=ibis.coalesce(ibis.ifelse(rows.module == "zeek", None, rows.uid), rows.document_id),
+        event_id=ibis.ifelse(rows.module == "zeek", None, rows.uid),
         note=ibis.ifelse(rows.at.contains(":") & ~has_zone(rows.at), NO_ZONE, ibis.null("string")),
     )
 
 
 def documents(lines: ir.Table) -> ir.Table:
     """lines with the fields of their documents, and `is_json`."""
-    is_hit = lines.text.contains('"_index"') & json_valid(lines.text)
-    document = ibis.coalesce(
-        *(json_extract_string(lines.text, path) for path in ("/_source", "/fields")), "{}"
-    )
-    identity = ibis.ifelse(is_hit, json_extract_string(lines.text, "/_id"), None)
-    inner = lines.mutate(
-        text=ibis.ifelse(is_hit, document, lines.text), whole=lines.text, document_id=identity
-    )
-    dotted = {name: [path for key in keys for path in (key, f"/{key}")] for name, keys in FIELDS.items()}
-    rows = json_fields(inner, dotted)
-    return rows.mutate(**{name: first(rows[name]) for name in FIELDS if name not in LISTS}, text=rows.whole)
+    rows = json_fields(lines, FIELDS)
+    return rows.mutate(**{name: first(rows[name]) for name in FIELDS if name not in LISTS})
 
 
 def with_machine(rows: ir.Table) -> ir.Table:
@@ -209,16 +204,24 @@ def with_machine(rows: ir.Table) -> ir.Table:
 
 def dropped(rows: ir.Table) -> Cases:
     """Why a record is dropped."""
-    is_authentication = has(rows.categories, ("authentication",)).fill_null(False)
+    is_authentication = has(rows.categories, ("authentication",)).fill_null(rows.has_effective)
     is_end = has(rows.types, ("end",)) | rows.operation.lower().isin(LOGOFFS)
     return [
         (~rows.is_json, "not JSON"),
         (rows.winlog.notnull(), "not an ECS record but one of Winlogbeat: use windows"),
         (rows.categories.isnull() & rows.kind.isnull() & rows.ecs_version.isnull(), "not an ECS record"),
-        (rows.categories.isnull(), "no event.category: its shipper did not parse it"),
+        (
+            rows.categories.isnull()
+            & ~rows.has_effective,  # a change of account is one, whatever it is called
+            "no event.category: its shipper did not parse it",
+        ),
         (~is_authentication, f"{events.NOT_A_LOGON}: another category"),
         (rows.kind.notnull() & (rows.kind != EVENT_KIND), f"{events.NOT_A_LOGON}: an alert or a state"),
         (is_end, f"{events.NOT_A_LOGON}: logoff"),
+        (
+            is_system_name(account(rows.user_name, rows.user_domain), rows.user_uid) & ~rows.has_effective,
+            f"{events.NOT_A_LOGON}: system account",
+        ),
         (has(rows.types, CHANGES), f"{events.NOT_A_LOGON}: a change of an account"),
     ]
 

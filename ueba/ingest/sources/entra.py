@@ -20,7 +20,7 @@ https://learn.microsoft.com/entra/identity-platform/reference-error-codes.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import ibis
 import ibis.expr.types as ir
@@ -31,12 +31,13 @@ from ueba.ingest.fields import (
     Parsed,
     address,
     all_paths,
+    any_time,
     by_kind,
-    exported_time,
     has_zone,
-    record_fields,
+    json_fields,
 )
 from ueba.ingest.identity import once
+from ueba.ingest.opening import UTC_COLUMN
 from ueba.ingest.sources import LogSource, Options, Sample
 
 
@@ -148,7 +149,7 @@ INTERRUPTS = (
     "70016",  # the device code was not entered yet
     "1000000",  # another provider must bind the user
 )
-STATUS = {"success": "success", "failure": "failure", "interrupted": "unknown"}  # of the portal
+STATUS = {"success": "success", "failure": "failure", "interrupted": "unknown"}  # in words
 NOTHING = ("00000000-0000-0000-0000-000000000000", "{PII Removed}")
 NO_METHOD = ("none", "previously satisfied")
 OTHER = ("Other", "Other.")
@@ -163,20 +164,19 @@ def source(format: str, options: Options) -> LogSource:
     return LogSource(
         format,
         {"format": format},
-        lambda lines, sample: read(lines, sample.header),
-        by_header=True,
-        is_csv=True,
+        read,
+        facts=facts,
         fields=tuple(dict.fromkeys((*all_paths(FIELDS), *all_paths(PORTAL)))),
     )
 
 
 def recognises(sample: Sample) -> int:
     """Sign-ins of Graph and Azure Monitor, and rows with their columns."""
-    return sum(map(is_sign_in, sample.objects or sample.rows))
+    return sum(map(is_sign_in, sample.objects))
 
 
 def is_sign_in(record: dict[str, Any]) -> bool:
-    keys = {key.removesuffix("[UTC]").strip().lower() for key in record}
+    keys = {key.lower() for key in record}
     if {"date (utc)", "request id", "ip address", "status"} <= keys:
         return True
     inner = record.get("properties")
@@ -188,19 +188,31 @@ def is_sign_in(record: dict[str, Any]) -> bool:
     return is_row and ("resulttype" in keys or str(record.get("Type")).lower() in LOGON_TYPE)
 
 
-def read(lines: ir.Table, header: str) -> ir.Table:
-    """lines -> events. header: of a CSV; empty if records are JSON"""
-    is_portal = PORTAL["created"][0] in header
-    rows, cases = record_fields(lines, header, PORTAL if is_portal else FIELDS)
-    rows = with_kind(rows)
+class Facts(NamedTuple):
+    """What events depend on in a file.
+
+    is_portal: a CSV that the portal exports; has_utc: the name of a column says that times are UTC"""
+
+    is_portal: bool
+    has_utc: bool
+
+
+def facts(sample: Sample) -> Facts:
+    is_portal = PORTAL["created"][0] in sample.columns
+    return Facts(is_portal, is_portal or any(UTC_COLUMN in name for name in sample.columns))
+
+
+def read(lines: ir.Table, facts: Facts) -> ir.Table:
+    """lines -> events"""
+    rows = with_kind(json_fields(lines, PORTAL if facts.is_portal else FIELDS))
     kind_cases, columns = by_kind(rows.kind, {kind: stage(rows) for kind, stage in KINDS.items()})
-    has_utc = ibis.literal(True) if is_portal or "[UTC]" in header else has_zone(rows.happened)
+    has_utc = ibis.literal(True) if facts.has_utc else has_zone(rows.happened)
     return events.finish(
         rows,
-        [*cases, *dropped(rows), *kind_cases],
+        [*dropped(rows), *kind_cases],
         **columns
         | {
-            "time": exported_time(rows.happened).truncate("s"),
+            "time": any_time(rows.happened).truncate("s"),
             "source": ibis.coalesce(rows.device_name, inner(rows.device, "displayName"), rows.address),
             "source_ip": rows.address,
             "target_kind": ibis.literal("resource"),
@@ -233,8 +245,8 @@ def with_kind(rows: ir.Table) -> ir.Table:
         ended=ibis.cases(
             (rows.failed == "0", "success"),
             (rows.failed.isin(INTERRUPTS), "unknown"),
-            (rows.failed.notnull(), "failure"),
-            else_=rows.status.lower().cases(*STATUS.items(), else_="unknown"),
+            (rows.failed.re_search(r"^\d+$"), "failure"),
+            else_=ibis.coalesce(rows.failed, rows.status).lower().cases(*STATUS.items(), else_="unknown"),
         ),
     )
 
@@ -243,6 +255,7 @@ def dropped(rows: ir.Table) -> Cases:
     """Why a record of any kind is dropped."""
     is_sign_in = rows.category_key.isin(tuple(LOGON_TYPE))
     return [
+        (~rows.is_json, "not JSON"),
         (
             rows.operation.notnull() & rows.happened.notnull() & ~is_sign_in,
             f"{events.NOT_A_LOGON}: other category",

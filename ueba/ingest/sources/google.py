@@ -31,10 +31,12 @@ from ueba.ingest.fields import (
     Parsed,
     address,
     all_paths,
+    any_time,
     by_kind,
-    iso_time,
+    json_extract_string,
     json_fields,
     json_list,
+    json_valid,
 )
 from ueba.ingest.sources import LogSource, Options, Sample
 
@@ -48,9 +50,9 @@ PATHS = {
     "email": "actor.email",
     "profile": "actor.profileId",
     "address": "ipAddress",
-    "happened": ("/events/0/name", "/events/name"),
-    "sort": ("/events/0/type", "/events/type"),
-    "listed": ("/events/0/parameters", "/events/parameters"),
+    "happened": ("/events/0/name", "/events/name", "/name"),  # the last of a shipper that splits activities
+    "sort": ("/events/0/type", "/events/type", "/type"),
+    "listed": ("/events/0/parameters", "/events/parameters", "/parameters"),
     "second": "/events/1/name",
     "second_sort": "/events/1/type",
     "second_listed": "/events/1/parameters",
@@ -67,7 +69,7 @@ GRANTS = ("ASSIGN_ROLE", "GRANT_ADMIN_PRIVILEGE", "GRANT_DELEGATED_ADMIN_PRIVILE
 
 def source(format: str, options: Options) -> LogSource:
     """Times always have a zone."""
-    return LogSource(format, {"format": format}, lambda lines, sample: read(lines), fields=all_paths(PATHS))
+    return LogSource(format, {"format": format}, lambda lines, facts: read(lines), fields=all_paths(PATHS))
 
 
 def recognises(sample: Sample) -> int:
@@ -85,7 +87,7 @@ def read(lines: ir.Table) -> ir.Table:
         [*dropped(rows), *cases],
         **columns
         | {
-            "time": iso_time(rows["at"]),
+            "time": any_time(rows["at"]),
             "source": ibis.coalesce(rows.ip, rows.address),
             "source_ip": rows.ip,
             "target_kind": ibis.literal("resource"),
@@ -233,4 +235,6 @@ def parameter(rows: ir.Table, name: str) -> ir.StringValue:
     """The value of a parameter of the event; several values have spaces between them."""
     found = rows.parameters.filter(lambda parameter: parameter["name"] == name)[0]
     several = found["multiValue"].re_replace(r'^\["|"\]$', "").replace('","', " ")
-    return ibis.coalesce(found["value"], several).nullif("")
+    is_object = rows.listed.startswith("{") & json_valid(rows.listed)  # of a shipper
+    named = json_extract_string(ibis.ifelse(is_object, rows.listed, "{}"), f"/{name}")
+    return ibis.coalesce(found["value"], several, named).nullif("")

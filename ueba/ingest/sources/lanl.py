@@ -35,7 +35,7 @@ PACKAGE = "MICROSOFT_AUTHENTICATION_PACKAGE_V1_0"
 def source(format: str, options: Options) -> LogSource:
     """options: `epoch` is second 0 of the log."""
     settings = {"format": format, "epoch": options.epoch.isoformat()}
-    return LogSource(format, settings, lambda lines, sample: read(lines, options.epoch), canonical=True)
+    return LogSource(format, settings, lambda lines, facts: read(lines, options.epoch), canonical=True)
 
 
 def recognises(sample: Sample) -> int:

@@ -37,18 +37,15 @@ import ibis.expr.types as ir
 
 from ueba.ingest import events
 from ueba.ingest.fields import (
-    TYPE_LINE,
     Cases,
     Columns,
     Parsed,
     address,
     all_paths,
+    any_time,
     by_kind,
-    iso_time,
-    json_extract_string,
     json_fields,
     json_list,
-    json_valid,
     value_or_null,
 )
 from ueba.ingest.identity import once
@@ -246,32 +243,22 @@ def source(format: str, options: Options) -> LogSource:
     return LogSource(
         format,
         {"format": format},
-        lambda lines, sample: read(lines),
-        is_csv=True,
-        fields=("AuditData", *all_paths(PATHS)),
+        lambda lines, facts: read(lines),
+        fields=all_paths(PATHS),
     )
 
 
 def recognises(sample: Sample) -> int:
-    """Objects with the fields that the schema requires, rows of a CSV with such an object, and rows of
-    OfficeActivity."""
-    if sample.objects:
-        return sum(map(is_record, sample.objects))
-    return sum(
-        all(f'""{key}""' in record for key in ("CreationTime", "Operation", "UserId"))
-        for record in sample.records
-    )
+    """Objects with the fields that the schema requires, and those of OfficeActivity."""
+    return sum(map(is_record, sample.objects))
 
 
 def is_record(found: dict[str, Any]) -> bool:
-    return (
-        {"CreationTime", "Operation", "UserId", "Workload"} <= found.keys()
-        or {"OfficeWorkload", "Operation", "UserId"} <= found.keys()
-        or any(
-            isinstance(found.get(key), str | dict) and "CreationTime" in found[key]
-            for key in ("AuditData", "auditData")
-        )
-    )
+    return {"CreationTime", "Operation", "UserId", "Workload"} <= found.keys() or {
+        "OfficeWorkload",
+        "Operation",
+        "UserId",
+    } <= found.keys()
 
 
 def read(lines: ir.Table) -> ir.Table:
@@ -285,7 +272,7 @@ def read(lines: ir.Table) -> ir.Table:
         dropped(rows),
         **columns
         | {
-            "time": iso_time(rows.at),
+            "time": any_time(rows.at),
             "user": user(rows),
             "user_id": user_id(rows),
             "source": ibis.coalesce(columns["source"], rows.address),
@@ -302,9 +289,7 @@ def read(lines: ir.Table) -> ir.Table:
 
 def dropped(rows: ir.Table) -> Cases:
     """Why a record is dropped."""
-    is_header = rows.text.startswith(TYPE_LINE) | rows.text.re_search(r"^[^{]*AuditData[^{]*$")
     return [
-        (ibis.ifelse(rows.is_json, False, is_header), events.HEADER),
         (~rows.is_json, "not JSON"),
         (
             rows.operation.isnull() | rows.at.isnull() | rows.workload.isnull(),
@@ -317,8 +302,8 @@ def dropped(rows: ir.Table) -> Cases:
 
 def with_fields(lines: ir.Table) -> ir.Table:
     """lines with the fields of their records, and `kind`: one of KINDS; null for a record that is dropped."""
-    rows = json_fields(lines.mutate(text=record(lines.text), whole=lines.text), PATHS)
-    rows = rows.mutate(text=rows.whole, operation=value_or_null(rows.operation), by=rows.user_name.lower())
+    rows = json_fields(lines, PATHS)
+    rows = rows.mutate(operation=value_or_null(rows.operation), by=rows.user_name.lower())
     is_service = ibis.ifelse(rows.user_type.lower().isin(SERVICE_TYPES), True, rows.by.re_search(SERVICES))
     rows = rows.mutate(is_service=is_service.fill_null(False))
     is_exchange = rows.workload == "Exchange"
@@ -367,8 +352,10 @@ def with_parts(rows: ir.Table) -> ir.Table:
         ended=ibis.cases(
             (rows.kind != SIGN_INS, ibis.null("string")),
             (rows.error.isin(INTERRUPTS), "unknown"),
-            ((rows.operation == SIGN_IN_FAILED) | (rows.error != "0"), "failure"),
-            else_="success",
+            (rows.operation == SIGN_IN_FAILED, "failure"),
+            (rows.error.isnull() | (rows.error == "0"), "success"),
+            (rows.error.re_search(r"^\d+$"), "failure"),
+            else_="unknown",
         ),
     )
 
@@ -391,22 +378,6 @@ def directory_parts(rows: ir.Table) -> Columns:
         "is_consent": (rows.kind == DIRECTORY) & operation.isin(CONSENTS),
         "container": ibis.ifelse(rows.kind == DIRECTORY, changed(rows.listed, *CONTAINERS), None),
     }
-
-
-def record(text: ir.StringValue) -> ir.StringValue:
-    """The audit record of a line: all of the line, or AuditData of a JSON object or of a row of a CSV."""
-    wrapped = ibis.coalesce(
-        json_extract_string(text, "/AuditData"), json_extract_string(text, "/auditData"), text
-    )
-    is_wrapped = ibis.ifelse(text.contains('uditData"'), json_valid(text), False)
-    quoted = once(
-        text.re_extract(r'\{"".*\}"', 0), lambda found: found.substr(0, found.length() - 1).replace('""', '"')
-    )
-    return ibis.cases(
-        (text.startswith("{"), ibis.ifelse(is_wrapped, wrapped, text)),
-        (text.contains('{""'), quoted),
-        else_=text,
-    )
 
 
 def user(rows: ir.Table) -> ir.StringValue:

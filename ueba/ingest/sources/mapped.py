@@ -54,9 +54,11 @@ def source(format: str, options: Options) -> LogSource:
     return LogSource(
         Path(format).name,
         {"mapping": mapping.as_json() | {"note": note}},
-        lambda lines, sample: read(lines, sample, mapping, note, format),
-        by_header=is_csv,
-        is_csv=is_csv,
+        lambda lines, header: read(lines, header, mapping, note),
+        facts=lambda sample: (
+            header_of(sample, mapping, format) if is_csv else check_time(sample, mapping, format)
+        ),
+        frame="rows" if is_csv else "",
         fields=tuple(dict.fromkeys(name for names in mapping.wanted().values() for name in names)),
     )
 
@@ -66,10 +68,9 @@ def recognises(sample: Sample) -> int:
     return 0
 
 
-def read(lines: ir.Table, sample: Sample, mapping: MappingFile, note: str, path: str) -> ir.Table:
-    """lines -> events. note: of a time without a zone; path: of the mapping file, for messages"""
-    columns_of = csv_columns if mapping.format == "csv" else json_columns
-    rows, cases = columns_of(lines, sample, mapping, path)
+def read(lines: ir.Table, header: str | None, mapping: MappingFile, note: str) -> ir.Table:
+    """lines -> events. header: the first record of a CSV; note: of a time without a zone"""
+    rows, cases = json_columns(lines, mapping) if header is None else csv_columns(lines, header, mapping)
     when = rows["columns.time"]
     times = (parsed_time(when, format, mapping.timezone) for format in mapping.time_format)
     rows = rows.mutate(_at=ibis.coalesce(*times))
@@ -167,17 +168,29 @@ def replaced(name: str, value: ir.StringValue, values: dict[str, str]) -> ir.Str
 # --- records -> columns of the log --------------------------------------------------------------------------
 
 
-def csv_columns(lines: ir.Table, sample: Sample, mapping: MappingFile, path: str) -> tuple[ir.Table, Cases]:
-    """lines with a column for each key that names columns; quotes as in RFC 4180."""
-    first = split_csv(sample.first, mapping.delimiter)
-    header = first if mapping.header else [str(number + 1) for number in range(len(first))]
+def header_of(sample: Sample, mapping: MappingFile, path: str) -> str:
+    """The first record of a CSV, which names its columns or shows how many there are. Raises UsageError if it
+    lacks a column of the mapping."""
+    names_of = columns(sample.first, mapping)
     for key, names in mapping.wanted().items():
-        if not any(name in header for name in names):
+        if not any(name in names_of for name in names):
             missing = " or ".join(map(repr, names))
             raise UsageError(
-                f"{path}: {key}: the log has no column {missing}; it has: {', '.join(header)[:SHOWN]}"
+                f"{path}: {key}: the log has no column {missing}; it has: {', '.join(names_of)[:SHOWN]}"
             )
-    rows, values = csv_fields(lines, header, mapping.delimiter)
+    return sample.first
+
+
+def columns(header: str, mapping: MappingFile) -> list[str]:
+    """The names of columns; numbers if the first record does not name them."""
+    first = split_csv(header, mapping.delimiter)
+    return first if mapping.header else [str(number + 1) for number in range(len(first))]
+
+
+def csv_columns(lines: ir.Table, header: str, mapping: MappingFile) -> tuple[ir.Table, Cases]:
+    """lines with a column for each key that names columns; quotes as in RFC 4180."""
+    names_of = columns(header, mapping)
+    rows, values = csv_fields(lines, names_of, mapping.delimiter)
     found = {
         # an empty value, `?` or `-` may be one to keep
         key: values[names[0]]
@@ -185,15 +198,14 @@ def csv_columns(lines: ir.Table, sample: Sample, mapping: MappingFile, path: str
         else ibis.coalesce(*(value_or_null(values[name]) for name in names if name in values))
         for key, names in mapping.wanted().items()
     }
-    cases: Cases = [(rows.field.length() != len(header), f"not {len(header)} fields")]
+    cases: Cases = [(rows.field.length() != len(names_of), f"not {len(names_of)} fields")]
     if mapping.header:
-        cases.insert(0, ((rows.line == 1) | (rows.text == sample.first), events.HEADER))
+        cases.insert(0, ((rows.line == 1) | (rows.text == header), events.HEADER))
     return rows.mutate(**found), cases
 
 
-def json_columns(lines: ir.Table, sample: Sample, mapping: MappingFile, path: str) -> tuple[ir.Table, Cases]:
+def json_columns(lines: ir.Table, mapping: MappingFile) -> tuple[ir.Table, Cases]:
     """lines with a column for each key that names JSON paths."""
-    check_time(sample, mapping, path)
     wanted = mapping.wanted()
     rows = json_fields(lines, wanted)
     plain = {key: value_or_null(rows[key]) for key in wanted if key.startswith("columns.")}

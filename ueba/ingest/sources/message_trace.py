@@ -15,7 +15,7 @@ import ibis
 import ibis.expr.types as ir
 
 from ueba.ingest import events
-from ueba.ingest.fields import address, all_paths, exported_time, record_fields
+from ueba.ingest.fields import address, all_paths, any_time, json_fields
 from ueba.ingest.identity import once
 from ueba.ingest.sources import LogSource, Options, Sample
 from ueba.ingest.sources.m365 import OWN_NETWORK
@@ -43,23 +43,21 @@ def source(format: str, options: Options) -> LogSource:
     return LogSource(
         format,
         {"format": format},
-        lambda lines, sample: read(lines, sample.header),
-        by_header=True,
-        is_csv=True,
+        lambda lines, facts: read(lines),
         fields=all_paths(FIELDS),
     )
 
 
 def recognises(sample: Sample) -> int:
     """Objects or rows with the time when a message was received, its sender, its recipient and its status."""
-    records = [{key.lower() for key in record} for record in sample.objects or sample.rows]
+    records = [{key.lower() for key in record} for record in sample.objects]
     needed = {"senderaddress", "recipientaddress", "status"}
     return sum(needed <= keys and bool({"received", "receiveddatetime"} & keys) for keys in records)
 
 
-def read(lines: ir.Table, header: str) -> ir.Table:
-    """lines -> events. header: of a CSV; empty if records are JSON"""
-    rows, cases = record_fields(lines, header, FIELDS)
+def read(lines: ir.Table) -> ir.Table:
+    """lines -> events"""
+    rows = json_fields(lines, FIELDS)
     rows = rows.mutate(
         to=rows.recipient.lower(),
         ended=rows.status.lower().cases(*OUTCOME.items(), else_="unknown"),
@@ -67,8 +65,11 @@ def read(lines: ir.Table, header: str) -> ir.Table:
     )
     return events.finish(
         rows,
-        [*cases, (rows.received.isnull() | rows.status.isnull(), "not a message trace record")],
-        time=exported_time(rows.received),
+        [
+            (~rows.is_json, "not JSON"),
+            (rows.received.isnull() | rows.status.isnull(), "not a message trace record"),
+        ],
+        time=any_time(rows.received),
         user=rows.sender.nullif(NOBODY),
         source=rows.address,
         source_ip=rows.address,

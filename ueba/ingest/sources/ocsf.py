@@ -42,6 +42,7 @@ from ueba.ingest.fields import (
     kerberos_machine,
 )
 from ueba.ingest.sources import LogSource, Options, Sample, windows
+from ueba.ingest.wellknown import is_system_name
 
 AUTHENTICATION, AUTHORIZATION, SMB, SSH, API, DATASTORE, FILES = 3002, 3003, 4006, 4007, 6003, 6005, 6006
 WEB = (6001, 6004)  # Web Resources Activity; Web Resource Access Activity, deprecated
@@ -90,6 +91,12 @@ OUTCOME = {"1": "success", "2": "failure", "success": "success", "failure": "fai
 ROLE = r'"roleArn"\s*:\s*"([^"]+)"'  # in the request of an API call: JSON in a text
 BUCKET = r"^arn:[\w-]+:s3:::([^/]+)"
 SITE = r"^(https?://[^/]+/(?:sites|teams|personal)/[^/]+)"  # of SharePoint
+# Vendors and products whose logs are of a service in the cloud.
+CLOUDS = (
+    r"(?i)\b(okta|auth0|onelogin|ping ?one|ping identity|jumpcloud|duo|google workspace|entra|azure ad"
+    r"|azure active directory|microsoft 365|office 365|github|gitlab|slack|salesforce|1password|bitwarden"
+    r"|zoom|box|dropbox|atlassian|cloudflare|snowflake|workday|servicenow)\b"
+)
 SHARE = r"^\\\\([^\\]+)\\([^\\]+)"  # \\host\share
 
 FIELDS: dict[str, str | tuple[str, ...]] = {
@@ -104,10 +111,12 @@ FIELDS: dict[str, str | tuple[str, ...]] = {
     "status_text": "status",
     "reason": ("status_detail", "status_code", "api.response.error", "api.response.message"),
     "api_error": "api.response.error",
-    "user_name": ("user.name", "user.email_addr"),
+    "user_name": "user.name",
+    "user_mail": "user.email_addr",
     "domain": "user.domain",
     "user_uid": "user.uid",
-    "actor_name": ("actor.user.name", "actor.user.email_addr", "identity.user.name"),
+    "actor_name": ("actor.user.name", "identity.user.name"),
+    "actor_mail": ("actor.user.email_addr", "identity.user.email_addr"),
     "actor_domain": "actor.user.domain",
     "actor_uid": ("actor.user.uid", "identity.user.uid"),
     "actor_uuid": ("actor.user.uuid", "identity.user.uuid"),  # the ARN, in versions before 1.0
@@ -122,6 +131,8 @@ FIELDS: dict[str, str | tuple[str, ...]] = {
     "service": "service.name",
     "application": ("dst_endpoint.svc_name", "dst_endpoint.domain", "api.service.name"),
     "product_name": "metadata.product.name",
+    "vendor": "metadata.product.vendor_name",
+    "user_account": ("user.account.uid", "actor.user.account.uid"),
     "cloud_account": "cloud.account.uid",
     "logon_type_id": "logon_type_id",
     "logon_type_text": "logon_type",
@@ -155,7 +166,7 @@ NO_ZONE = "time without a zone: taken as UTC"
 
 def source(format: str, options: Options) -> LogSource:
     """Times are UTC according to the schema."""
-    return LogSource(format, {"format": format}, lambda lines, sample: read(lines), fields=all_paths(FIELDS))
+    return LogSource(format, {"format": format}, lambda lines, facts: read(lines), fields=all_paths(FIELDS))
 
 
 def recognises(sample: Sample) -> int:
@@ -236,7 +247,7 @@ def dropped(rows: ir.Table) -> Cases:
         (rows.class_uid.isnull(), "not an OCSF record"),
         (rows.is_amazon & rows.operation.isin(STEPS), f"{events.NOT_A_LOGON}: step of a sign-in"),
         (rows.class_uid.notin(CLASSES), f"{events.NOT_A_LOGON}: another class"),
-        (rows.user.lower().startswith("nt authority\\"), f"{events.NOT_A_LOGON}: system account"),
+        (is_system_name(rows.user, rows.user_id), f"{events.NOT_A_LOGON}: system account"),
     ]
 
 
@@ -287,10 +298,12 @@ def accounts(rows: ir.Table) -> Columns:
 def named_user(rows: ir.Table, is_user: ir.BooleanValue) -> ir.StringValue:
     """The account by its name, else by its identifier. is_user: it is `user` and not `actor`"""
     is_same = rows.user_uid.isnull() | (rows.user_uid == rows.actor_uid)
-    named = account(rows.actor_name, rows.actor_domain)
+    named = login(rows.actor_name, rows.actor_domain, rows.actor_mail, rows.actor_uid)
     actor = ibis.coalesce(named, rows.actor_uid, rows.actor_uid_alt)
     user = ibis.coalesce(
-        account(rows.user_name, rows.domain), ibis.ifelse(is_same, named, None), rows.user_uid
+        login(rows.user_name, rows.domain, rows.user_mail, rows.user_uid),
+        ibis.ifelse(is_same, named, None),
+        rows.user_uid,
     )
     return ibis.ifelse(is_user, ibis.coalesce(user, actor), ibis.coalesce(actor, user))
 
@@ -303,7 +316,19 @@ def other_account(rows: ir.Table, is_user: ir.BooleanValue) -> ir.StringValue:
         & (rows.actor_name != rows.user_name)
         & ~rows.actor_name.endswith("$")
     )
-    return ibis.ifelse(is_other, account(rows.actor_name, rows.actor_domain), ibis.null("string"))
+    other = login(rows.actor_name, rows.actor_domain, rows.actor_mail, rows.actor_uid)
+    return ibis.ifelse(is_other, other, ibis.null("string"))
+
+
+def login(
+    name: ir.StringValue, domain: ir.StringValue, mail: ir.StringValue, uid: ir.StringValue
+) -> ir.StringValue:
+    """The name by which an account is one. A name without a domain beside a mail address, or with a space in
+    it, is for people to read: two people may have it."""
+    is_shown = domain.isnull() & ~name.contains("@") & ~name.contains("\\")
+    key = ibis.ifelse(uid.re_search(r"(?i)^s-1-\d|^\d+$|^arn:"), None, uid)
+    unique = ibis.coalesce(mail, ibis.ifelse(name.contains(" "), key, None))
+    return ibis.coalesce(ibis.ifelse(is_shown.fill_null(True), unique, None), account(name, domain))
 
 
 def amazon_accounts(rows: ir.Table) -> Columns:
@@ -366,9 +391,11 @@ def ticket(rows: ir.Table) -> Parsed:
 def logon(rows: ir.Table) -> Parsed:
     """A logon to a machine, to the AWS console, or through an identity provider to an application."""
     is_console = rows.is_console & rows.is_amazon
-    application = ibis.coalesce(rows.service, rows.application)
-    resource = ibis.ifelse(is_console, "AWS console " + rows.cloud_account, application)
-    own = ibis.ifelse(rows.is_hosted, rows.device, None)
+    service = ibis.ifelse(is_cloud(rows), rows.vendor, None)
+    application = ibis.coalesce(rows.service, served(rows.application), service)
+    owner = ibis.coalesce(rows.cloud_account, rows.user_account, extract(rows.arn, AWS_USER, 1))
+    resource = ibis.ifelse(is_console, "AWS console " + owner, application)
+    own = ibis.ifelse(rows.is_hosted & service.isnull(), rows.device, None)
     is_machine = ibis.coalesce(rows.machine, own).notnull() | resource.isnull()
     return [(rows.activity == LOGOFF, f"{events.NOT_A_LOGON}: Logoff")], {
         "target": ibis.ifelse(is_machine, ibis.coalesce(rows.machine, rows.device), resource),
@@ -476,6 +503,18 @@ KIND = {  # of a record, by its class; Authentication has several
     FILES: "file",
     **dict.fromkeys(WEB, "web"),
 }
+
+
+def is_cloud(rows: ir.Table) -> ir.BooleanValue:
+    """Whether the log is of a service in the cloud: the device is then the person's own."""
+    name = ibis.coalesce(rows.vendor, "") + " " + ibis.coalesce(rows.product_name, "")
+    return name.re_search(CLOUDS)
+
+
+def served(application: ir.StringValue) -> ir.StringValue:
+    """The name of an application: of an address its host, and nothing of a path."""
+    host = extract(application, r"^\w+://([^/:?#]+)", 1)
+    return ibis.ifelse(application.startswith("/"), None, ibis.coalesce(host, application))
 
 
 # --- their parts --------------------------------------------------------------------------------------------

@@ -31,9 +31,9 @@ from ueba.ingest.fields import (
     Parsed,
     address,
     all_paths,
+    any_time,
     by_kind,
     has_zone,
-    iso_time,
     json_fields,
     json_list,
 )
@@ -90,7 +90,7 @@ def source(format: str, options: Options) -> LogSource:
     """options: `timezone` is that of times without a zone."""
     settings = {"format": format, "timezone": options.timezone}
     return LogSource(
-        format, settings, lambda lines, sample: read(lines, options.timezone), fields=all_paths(PATHS)
+        format, settings, lambda lines, facts: read(lines, options.timezone), fields=all_paths(PATHS)
     )
 
 
@@ -113,7 +113,7 @@ def read(lines: ir.Table, timezone: str) -> ir.Table:
         [*dropped(rows), *cases],
         **columns
         | {
-            "time": iso_time(rows.published, timezone),
+            "time": any_time(rows.published, timezone),
             "user": value_or_null(ibis.ifelse(is_about_other, rows.person.alternateId, rows.actor_name)),
             "user_id": value_or_null(ibis.ifelse(is_about_other, rows.person.id, rows.actor_id)),
             "actor": ibis.ifelse(is_about_other, value_or_null(rows.actor_name), None),

@@ -31,7 +31,8 @@ import calendar
 import datetime as dt
 import re
 import zoneinfo
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import ibis
 import ibis.expr.types as ir
@@ -41,6 +42,8 @@ from ueba.ingest.fields import (
     Cases,
     Columns,
     Parsed,
+    all_paths,
+    any_time,
     as_utc,
     by_kind,
     character,
@@ -53,11 +56,17 @@ from ueba.ingest.fields import (
     try_strptime,
 )
 from ueba.ingest.identity import LOOPBACK, blank_to_null, once
+from ueba.ingest.proposal import lookup
 from ueba.ingest.sources import LogSource, Options, Sample
+from ueba.ingest.years import Years, years_of
 
-STAMP = r"[A-Z][a-z]{2} [ \d]\d(?: \d{4})? \d\d:\d\d:\d\d(?:\.\d+)?|\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\S*"
+YEARLESS = r"[A-Z][a-z]{2} {1,2}\d{1,2} \d\d:\d\d:\d\d(?:[.,]\d+)?"
+STAMP = (
+    rf"{YEARLESS}|[A-Z][a-z]{{2}} {{1,2}}\d{{1,2}} \d{{4}} \d\d:\d\d:\d\d(?:[.,]\d+)?"
+    r"|\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(?:[.,]\d+)?(?: ?(?:[Zz]|UTC|[+-]\d\d:?\d\d))?"
+)
 HEADER = (  # RFC 3164, Solaris
-    rf"^(?:<\d{{1,3}}>)?({STAMP}) (\S+) (?:([^\s:\[]+)(?:\[[^\]]*\]+)?: *)?(?:\[ID \d+ \S+\] )?(.*)$"
+    rf"^(?:<\d{{1,3}}>)?({STAMP}):? +(\S+) (?:([^\s:\[]+)(?:\[[^\]]*\]+)?: *)?(?:\[ID \d+ \S+\] )?(.*)$"
 )
 HEADER_5424 = (
     rf"^(?:<\d{{1,3}}>)?1 ({STAMP}|-) (\S+) (\S+) \S+ \S+ "
@@ -65,13 +74,26 @@ HEADER_5424 = (
 )
 IS_5424 = r"^(?:<\d{1,3}>)?1 (-|\d{4}-)"
 HEAD = ("stamp", "host", "program", "message")
-JOURNAL = {
+JOURNAL: dict[str, str | Sequence[str]] = {
     "stamp": "__REALTIME_TIMESTAMP",
-    "host": "_HOSTNAME",
-    "program": ("SYSLOG_IDENTIFIER", "_COMM"),
-    "message": "MESSAGE",
     "cursor": "__CURSOR",
 }
+# The parts of a message in a journal, in what Beats and Elastic Agent ship, and in the table Syslog of Azure
+# Monitor.
+STRUCTURED: dict[str, str | Sequence[str]] = {
+    "shipped": ("EventTime", "@timestamp", "TimeGenerated"),
+    "host": ("_HOSTNAME", "log.syslog.hostname", "host.hostname", "host.name", "HostName", "Computer"),
+    "program": ("SYSLOG_IDENTIFIER", "_COMM", "log.syslog.appname", "process.name", "ProcessName"),
+    "message": ("MESSAGE", "SyslogMessage", "message"),
+}
+
+
+class Facts(NamedTuple):
+    """What events depend on in a file. years: of times without a year; None if there are none"""
+
+    is_json: bool
+    years: Years | None
+
 
 SSHD = ("sshd", "sshd-session", "sshd-auth")
 DHCPD = ("dhcpd", "dnsmasq-dhcp", "dnsmasq")
@@ -137,16 +159,16 @@ def source(format: str, options: Options) -> LogSource:
     return LogSource(
         format,
         settings,
-        lambda lines, sample: read(lines, sample, options),
-        by_time=options.year is None,
-        fields=("__REALTIME_TIMESTAMP", "_HOSTNAME", "SYSLOG_IDENTIFIER", "_COMM", "MESSAGE", "__CURSOR"),
+        lambda lines, facts: read(lines, facts, options),
+        facts=lambda sample: facts(sample, options),
+        fields=tuple(dict.fromkeys(all_paths(JOURNAL) + all_paths(STRUCTURED))),
     )
 
 
 def recognises(sample: Sample) -> int:
     """Lines with a syslog header and the name of a program, or records of a journal."""
     if sample.objects:
-        return sum({"__REALTIME_TIMESTAMP", "MESSAGE"} <= record.keys() for record in sample.objects)
+        return sum(map(is_structured, sample.objects))
     heads = [re.match(HEADER, line) for line in sample.records]
     return sum(
         bool(head and head[3] or re.match(IS_5424, line))
@@ -154,10 +176,36 @@ def recognises(sample: Sample) -> int:
     )
 
 
+def facts(sample: Sample, options: Options) -> Facts:
+    """What the events of a file depend on. Its lines are read twice if their times have no year."""
+    is_json = bool(sample.objects)
+    if is_json or not any(map(has_no_year, sample.records)):
+        return Facts(is_json, None)
+    zone = zoneinfo.ZoneInfo(options.timezone)
+    latest = sample.modified.replace(tzinfo=dt.UTC).astimezone(zone).replace(tzinfo=None) + dt.timedelta(
+        days=1
+    )
+    return Facts(is_json, years_of(sample.lines(), latest, options.year))
+
+
+def has_no_year(record: str) -> bool:
+    return re.match(rf"^(?:<\d{{1,3}}>)?{YEARLESS}", record) is not None
+
+
+def is_structured(record: dict[str, Any]) -> bool:
+    """Whether a record is of a journal, or has the parts of a syslog message."""
+
+    def has(name: str) -> bool:
+        return any(lookup(record, path) not in (None, "") for path in STRUCTURED[name])
+
+    is_shipped = all(map(has, ("shipped", "program", "message"))) and "winlog" not in record
+    return {"__REALTIME_TIMESTAMP", "MESSAGE"} <= record.keys() or is_shipped
+
+
 # --- records -> time, host, program, message ----------------------------------------------------------------
 
 
-def text_rows(lines: ir.Table, sample: Sample, options: Options) -> ir.Table:
+def text_rows(lines: ir.Table, years: Years | None, options: Options) -> ir.Table:
     """lines with the parts of their header, in any of three forms: time, host, program, message."""
     head = ibis.ifelse(
         lines.text.re_search(IS_5424), groups(lines.text, HEADER_5424, HEAD), groups(lines.text, HEADER, HEAD)
@@ -169,54 +217,55 @@ def text_rows(lines: ir.Table, sample: Sample, options: Options) -> ir.Table:
         is_whole=cut["part"]["stamp"] != "",
     )
     is_iso = rows.stamp.re_search(r"^\d")
-    has_year = rows.stamp.re_search(r"^\D{3} .. \d{4} ")
+    has_year = rows.stamp.re_search(r"^\D{3} +\d+ \d{4} ")
     zone = f"taken as {options.timezone}"
+    guess = "when the file was written" + (" and the order of its lines" if years and years.turns else "")
     return rows.mutate(
         at=ibis.cases(
             (is_iso, parsed_time(rows.stamp, "iso8601", options.timezone)),
-            (has_year, parsed_time(rows.stamp.substr(0, 20), "%b %d %Y %H:%M:%S", options.timezone)),
-            else_=as_utc(of_year(rows.stamp, sample.modified, options), options.timezone),
+            (has_year, parsed_time(once(rows.stamp, to_second), "%b %d %Y %H:%M:%S", options.timezone)),
+            else_=as_utc(of_year(rows.stamp, rows.line, years), options.timezone),
         ),
         assumed=ibis.cases(
             (is_iso & has_zone(rows.stamp), None),
             (is_iso | has_year | ibis.literal(options.year is not None), f"time without a zone: {zone}"),
-            else_=f"time without a year: guessed from when the file was written; without a zone: {zone}",
+            else_=f"time without a year: guessed from {guess}; without a zone: {zone}",
         ),
     )
 
 
-def of_year(stamp: ir.StringValue, modified: dt.datetime, options: Options) -> ir.TimestampValue:
-    """`Dec 10 06:55:46` in the year of `options`, else in the latest year in which it is at most a day after
-    `modified`: a day because clocks and zones differ. Null for 29 February in a year that is no leap year."""
-    in_2000 = try_strptime("2000 " + stamp.substr(0, 15), "%Y %b %d %H:%M:%S")  # a leap year
+def of_year(stamp: ir.StringValue, line: ir.IntegerValue, years: Years | None) -> ir.TimestampValue:
+    """`Dec 10 06:55:46` in the year of its line. Null for 29 February in a year that is no leap year."""
+    if years is None:
+        return ibis.null("timestamp(6)")
+    in_2000 = try_strptime("2000 " + once(stamp, to_second), "%Y %b %d %H:%M:%S")  # a leap year
     is_leap_day = (in_2000.month() == 2) & (in_2000.day() == 29)
-    if options.year is not None:
-        moved = in_2000 + ibis.interval(years=options.year - 2000)
-        return moved if calendar.isleap(options.year) else ibis.ifelse(is_leap_day, None, moved)
-    zone = zoneinfo.ZoneInfo(options.timezone)
-    latest = modified.replace(tzinfo=dt.UTC).astimezone(zone).replace(tzinfo=None) + dt.timedelta(days=1)
-    leap = next(
-        year
-        for year in range(latest.year, 0, -1)
-        if calendar.isleap(year) and dt.datetime(year, 2, 29) <= latest
-    )
-    year = latest.year - 2000
-    return in_2000 + ibis.cases(
-        (is_leap_day, ibis.interval(years=leap - 2000)),
-        (in_2000 > latest.replace(year=2000), ibis.interval(years=year - 1)),
-        else_=ibis.interval(years=year),
-    )
+
+    def moved(year: int) -> ir.TimestampValue:
+        found = in_2000 + ibis.interval(years=year - 2000)
+        return found if calendar.isleap(year) else ibis.ifelse(is_leap_day, None, found)
+
+    later = [(line >= begins, moved(years.first + number)) for number, begins in enumerate(years.turns, 1)]
+    return ibis.cases(*reversed(later), else_=moved(years.first)) if later else moved(years.first)
 
 
-def journal_rows(lines: ir.Table) -> ir.Table:
-    """lines with the parts of journal records: time, host, program, message."""
-    rows = json_fields(lines, JOURNAL)
+def to_second(stamp: ir.StringValue) -> ir.StringValue:
+    """A time with a name of a month, without its fraction and with one space between its parts."""
+    return stamp.re_replace(r"[.,]\d+$", "").re_replace(" +", " ")
+
+
+def journal_rows(lines: ir.Table, options: Options) -> ir.Table:
+    """lines with the parts of structured records, of a journal or of a shipper: time, host, program,
+    message."""
+    rows = json_fields(lines, JOURNAL | STRUCTURED)
     is_bytes = rows.message.re_search(r"^\[[\d,\s]+\]$")
     return rows.mutate(
         message=ibis.ifelse(is_bytes, once(rows.message.try_cast("array<uint8>"), characters), rows.message),
-        at=make_timestamp(rows.stamp.try_cast("int64").clip(0, LAST)),
-        assumed=ibis.null("string"),
-        is_whole=rows.stamp.notnull() & rows.message.notnull(),
+        at=ibis.coalesce(make_timestamp(rows.stamp.try_cast("int64").clip(0, LAST)), any_time(rows.shipped)),
+        assumed=ibis.ifelse(
+            rows.stamp.notnull() | has_zone(rows.shipped), None, "time without a zone: taken as UTC"
+        ),
+        is_whole=(rows.stamp.notnull() | rows.shipped.notnull()) & rows.message.notnull(),
     )
 
 
@@ -228,10 +277,10 @@ def characters(codes: ir.ArrayValue) -> ir.StringValue:
 # --- message -> columns of events ---------------------------------------------------------------------------
 
 
-def read(lines: ir.Table, sample: Sample, options: Options) -> ir.Table:
+def read(lines: ir.Table, facts: Facts, options: Options) -> ir.Table:
     """lines -> events"""
-    is_json = bool(sample.objects)
-    rows = journal_rows(lines) if is_json else text_rows(lines, sample, options)
+    is_json = facts.is_json
+    rows = journal_rows(lines, options) if is_json else text_rows(lines, facts.years, options)
     rows, parts = with_groups(rows.mutate(kind=kind_of(rows.program, rows.message)))
     cases, columns = by_kind(rows.kind, {kind: stage(rows, parts[kind]) for kind, stage in KINDS.items()})
     return events.finish(
@@ -269,7 +318,7 @@ def dropped(rows: ir.Table, is_json: bool) -> Cases:
     not_json: Cases = [(~rows.is_json, "not JSON")] if is_json else []
     return [
         *not_json,
-        (~rows.is_whole, "not a journal record" if is_json else "not syslog"),
+        (~rows.is_whole, "not a syslog record" if is_json else "not syslog"),
         (rows.kind.isnull() & is_ours & is_repetition, f"{events.NOT_A_LOGON}: {AGAIN}"),
         (rows.kind.isnull() & is_ours, f"{events.NOT_A_LOGON}: {OTHER_MESSAGE}"),
         (rows.kind.isnull(), f"{events.NOT_A_LOGON}: {OTHER_PROGRAM}"),

@@ -32,6 +32,7 @@ tables of Azure Monitor.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -44,17 +45,22 @@ from ueba.ingest.fields import (
     Columns,
     Parsed,
     all_paths,
+    any_time,
     by_kind,
+    character,
     has_zone,
     is_address,
     iso_time,
     json_fields,
     parsed_time,
     regexp_extract_all,
+    to_json,
     without_port,
 )
 from ueba.ingest.identity import once
+from ueba.ingest.reading.characters import MARK
 from ueba.ingest.sources import LogSource, Options, Sample
+from ueba.ingest.wellknown import ANONYMOUS, AUTHORITY, is_anonymous, is_system
 
 LOGON, FAILED, RECONNECTED = "4624", "4625", "4778"
 EXPLICIT, PRIVILEGES = "4648", "4672"
@@ -100,8 +106,6 @@ NETBIOS = 15  # characters of a workstation's name
 QUARTER, MOST_QUARTERS = 900, 56  # seconds; a zone is a whole number of quarters of an hour, 14 hours at most
 LAST_YEAR = 9999
 NOBODY = "S-1-0-0"
-SYSTEM_SIDS = r"^S-1-5-(18$|19$|20$|90-|96-)"
-SYSTEM_NAMES = r"(?i)^(system|local service|network service|dwm-\d+|umfd-\d+)$"
 SUCCESS = ("0x0", "0x00000000", "0")
 REASON = {  # NTSTATUS, and the errors of RFC 4120
     "0xc0000064": "no such user",
@@ -140,8 +144,6 @@ EVENT = {
             "EventID",
             "EventCode",
             "event_id",
-            "result.EventCode",
-            "result.EventID",
         ),
     ),
     "channel": (
@@ -150,10 +152,7 @@ EVENT = {
         "Channel",
         "LogName",
         "log_name",
-        "result.Channel",
-        "result.LogName",
     ),
-    "inner": ("result",),
 }
 SYSTEM = {
     "computer": (
@@ -223,8 +222,63 @@ VALUES = {  # also the names that Splunk extracts from text, in which those of t
     "file": ("RelativeTargetName", "Relative_Target_Name"),
     "object": ("ObjectName", "Object_Name"),
 }
+# The labels of a message that Splunk's forwarder writes, in English, German, French, Spanish and Italian.
+LABELS = {
+    "Account_Name": ("Account Name", "Kontoname", "Nom du compte", "Nombre de cuenta", "Nome account"),
+    "Account_Domain": (
+        *("Account Domain", "Kontodomäne", "Domaine du compte"),
+        *("Dominio de cuenta", "Dominio account"),
+    ),
+    "Security_ID": (
+        *("Security ID", "Sicherheits-ID", "ID de sécurité", "Id. de seguridad", "ID sicurezza"),
+        *("Id. de seguridad", "ID di sicurezza"),
+    ),
+    "Logon_ID": (
+        *("Logon ID", "Anmelde-ID", "ID d'ouverture de session", "Id. de inicio de sesión", "ID accesso"),
+    ),
+    "Logon_Type": (
+        *("Logon Type", "Anmeldetyp", "Type d'ouverture de session", "Tipo de inicio de sesión"),
+        "Tipo di accesso",
+    ),
+    "Workstation_Name": (
+        *("Workstation Name", "Arbeitsstationsname", "Nom de la station de travail"),
+        *("Nombre de estación de trabajo", "Nome workstation"),
+    ),
+    "Source_Network_Address": (
+        *("Source Network Address", "Quellnetzwerkadresse", "Adresse du réseau source"),
+        *("Dirección de red de origen", "Indirizzo di rete di origine"),
+    ),
+    "Authentication_Package": (
+        *("Authentication Package", "Authentifizierungspaket", "Package d'authentification"),
+        *("Paquete de autenticación", "Pacchetto di autenticazione"),
+    ),
+    "Client_Address": ("Client Address", "Clientadresse", "Adresse du client", "Dirección de cliente"),
+    "Network_Address": ("Network Address", "Netzwerkadresse"),
+    "Port": ("Source Port", "Port", "Client Port", "Quellport", "Port source", "Puerto de origen"),
+    "Service_Name": ("Service Name", "Dienstname", "Nom du service", "Nombre del servicio"),
+    "Result_Code": ("Result Code", "Ergebniscode", "Code de résultat", "Código de resultado"),
+    "Failure_Code": ("Failure Code", "Fehlercode", "Code d'échec"),
+    "Error_Code": ("Error Code",),
+    "Status": ("Status", "État", "Estado", "Stato"),
+    "Sub_Status": ("Sub Status", "Unterstatus", "Sous-état", "Subestado", "Stato secondario"),
+    "Target_Server_Name": ("Target Server Name", "Zielservername", "Nom du serveur cible"),
+    "Additional_Information": ("Additional Information", "Weitere Informationen"),
+    "Supplied_Realm_Name": ("Supplied Realm Name", "Bereitgestellter Bereichsname"),
+    "User_ID": ("User ID", "Benutzer-ID", "ID d'utilisateur", "Id. de usuario"),
+    "Source_Workstation": ("Source Workstation", "Quellarbeitsstation", "Station de travail source"),
+    "Logon_Account": ("Logon Account", "Anmeldekonto", "Compte d'ouverture de session"),
+    "Client_Name": ("Client Name", "Clientname"),
+    "Ticket_Encryption_Type": ("Ticket Encryption Type", "Ticketverschlüsselungstyp"),
+    "Share_Name": ("Share Name", "Freigabename", "Nom du partage"),
+    "Relative_Target_Name": ("Relative Target Name", "Relativer Zielname"),
+    "Object_Name": ("Object Name", "Objektname"),
+    "Package_Name__NTLM_only_": ("Package Name (NTLM only)", "Paketname (nur NTLM)"),
+}
+SPLUNK_TEXT = r"(?:^|[\x1e\n])LogName=[^\x1e\n]*(?:[\x1e\n].*)?[\x1e\n]EventCode=\d"
+PAIR = r"(?:^|[\x1e\n])([A-Za-z]\w*)=([^\x1e\r\n]*)"  # of the lines before the message
+LABEL = r"[\x1e\n]\s+([^\x1e\n:=]{2,40}?)[\s\x{A0}]?:[ \t]*([^\x1e\r\n]*)"
 ELEMENT = r"""<(?:Data Name=['"])?(\w+)[^<>]*>([^<]*)"""  # of XML: its name, or that of a value; its text
-ENTITIES = {"&lt;": "<", "&gt;": ">", "&quot;": '"', "&apos;": "'", "&amp;": "&"}  # in this order
+ENTITIES = {"&lt;": "<", "&gt;": ">", "&quot;": '"', "&apos;": "'", "&amp;": "&"}
 NAMESPACE = "schemas.microsoft.com/win/2004/08/events"
 
 
@@ -241,7 +295,8 @@ def source(format: str, options: Options) -> LogSource:
     return LogSource(
         format,
         settings,
-        lambda lines, sample: read(lines, options.timezone),
+        lambda lines, has_text: read(lines, options.timezone, has_text),
+        facts=lambda sample: any(re.search(SPLUNK_TEXT, text) for text in sample.records),
         fields=tuple(dict.fromkeys(fields)),
     )
 
@@ -249,13 +304,12 @@ def source(format: str, options: Options) -> LogSource:
 def recognises(sample: Sample) -> int:
     """Records of one of the shapes: with an event's number and its channel or provider, or in XML."""
     return sum(map(is_event, sample.objects)) + sum(
-        text.startswith("<Event") and NAMESPACE in text for text in sample.records
+        (text.startswith("<Event") and NAMESPACE in text) or re.search(SPLUNK_TEXT, text) is not None
+        for text in sample.records
     )
 
 
 def is_event(record: dict[str, Any]) -> bool:
-    if isinstance(record.get("result"), dict):
-        record = record["result"]
     event, winlog = record.get("Event"), record.get("winlog")
     if isinstance(event, dict) and isinstance(event.get("System"), dict):
         return "EventID" in event["System"]
@@ -265,6 +319,7 @@ def is_event(record: dict[str, Any]) -> bool:
         (isinstance(record.get("event_data"), dict) and "event_id" in record)
         or ("EventID" in record and bool(record.keys() & {"Channel", "SourceName", "EventSourceName"}))
         or ("EventID" in record and record.get("Type") == "SecurityEvent")
+        or {"EventID", "TimeGenerated", "Computer"} <= record.keys()
         or ("EventCode" in record and bool(record.keys() & {"ComputerName", "LogName", "Channel"}))
     )
 
@@ -272,11 +327,16 @@ def is_event(record: dict[str, Any]) -> bool:
 # --- from a record to its values ----------------------------------------------------------------------------
 
 
-def read(lines: ir.Table, timezone: str) -> ir.Table:
-    """lines -> events"""
-    rows = with_account(with_values(with_fields(lines), timezone))
+def read(lines: ir.Table, timezone: str, has_text: bool) -> ir.Table:
+    """lines -> events. has_text: records may be text of Splunk's forwarder"""
+    rows = with_account(with_values(with_fields(lines, has_text), timezone))
+    is_nobody = is_anonymous(rows.name, rows.sid)
     rows = rows.mutate(
-        is_system=is_system(rows.name, rows.sid, rows.host),
+        name=ibis.ifelse(is_nobody, ANONYMOUS, rows.name),
+        domain=ibis.ifelse(is_nobody & rows.domain.notnull(), AUTHORITY, rows.domain),
+    )
+    rows = rows.mutate(
+        is_system=is_own(rows.name, rows.domain, rows.sid, rows.host),
         kind=rows.code.cases(*KIND.items(), else_=ibis.null("string")),
     )
     cases, columns = by_kind(rows.kind, {kind: stage(rows) for kind, stage in KINDS.items()})
@@ -301,16 +361,19 @@ def read(lines: ir.Table, timezone: str) -> ir.Table:
     )
 
 
-def with_fields(lines: ir.Table) -> ir.Table:
+def with_fields(lines: ir.Table, has_text: bool) -> ir.Table:
     """lines with the fields of their records in any shape. Most records are of other channels: each step
     reads only the records that the step before it left."""
     is_xml = lines.text.startswith("<Event") & (events.strlen(lines.text) <= MAX_XML)
-    rows = lines.mutate(_written=lines.text, text=ibis.ifelse(is_xml, xml_as_json(lines.text), lines.text))
+    as_json = [(is_xml, xml_as_json(lines.text))]
+    if has_text:
+        is_text = ibis.ifelse(lines.text.startswith("{"), False, lines.text.re_search(SPLUNK_TEXT))
+        as_json.append((is_text, text_as_json(lines.text)))
+    rows = lines.mutate(_written=lines.text, text=ibis.cases(*as_json, else_=lines.text))
     rows = json_fields(rows, EVENT)
     wanted = rows.code.isin(list(KIND)) & (rows.channel.lower().fill_null("security") == "security")
     rows = rows.mutate(_is_json=rows.is_json, _wanted=wanted.fill_null(False))
-    inner = ibis.ifelse(rows.inner.startswith("{"), rows.inner, rows.text)
-    rows = rows.mutate(text=ibis.ifelse(rows._wanted, inner, "{}")).drop("is_json", "inner")
+    rows = rows.mutate(text=ibis.ifelse(rows._wanted, rows.text, "{}")).drop("is_json")
     rows = json_fields(rows, SYSTEM | {"data": DATA})
     # made a text, or else all that it stands beside would be cast to JSON
     merged = json_merge_patch(rows.text, xml_as_json(rows.data)) + ""
@@ -339,10 +402,49 @@ def xml_as_json(text: ir.StringValue) -> ir.StringValue:
     return ibis.literal('{"TimeCreated":') + time + "," + pairs.join(",") + "}"
 
 
+def text_as_json(text: ir.StringValue) -> ir.StringValue:
+    """An event as Splunk's forwarder writes it (`reading.wineventlog`) as a JSON object: its first line is
+    the time, each label of its message has a list of values, of which those of the subject come first."""
+    names = regexp_extract_all(text, PAIR, 1).map(to_json)
+    values = regexp_extract_all(text, PAIR, 2).map(lambda value: to_json(value.strip()))
+    pairs = names.zip(values).map(lambda pair: pair.f1 + ":" + pair.f2)
+    found = regexp_extract_all(text, LABEL, 1).zip(regexp_extract_all(text, LABEL, 2))
+    lists = [ibis.literal(f'"{name}":') + labelled(found, labels) for name, labels in LABELS.items()]
+    time = to_json(text.re_extract(r"^[^\x1e\r\n]+", 0).strip())
+    members = ibis.array([ibis.literal('"TimeGenerated":') + time, *lists]).concat(pairs)
+    return ibis.literal("{") + members.join(",") + "}"
+
+
+def labelled(found: ir.ArrayValue, labels: tuple[str, ...]) -> ir.StringValue:
+    """The values of a label in any language: one alone, or a list. found: (label, value)"""
+
+    def written(values: ir.ArrayValue) -> ir.StringValue:
+        listed = ibis.literal("[") + values.map(lambda value: to_json(value)).join(",") + "]"
+        return ibis.cases(
+            (values.length() == 0, "null"), (values.length() == 1, to_json(values[0])), else_=listed
+        )
+
+    known = [label.lower() for label in labels]
+    chosen = found.filter(lambda pair: pair.f1.lower().replace("\u2019", "'").isin(known))
+    return once(chosen.map(lambda pair: pair.f2.strip()), written)
+
+
 def unescaped(text: ir.StringValue) -> ir.StringValue:
-    for entity, character in ENTITIES.items():
-        text = text.replace(entity, character)
-    return text
+    """A text without references to characters, by name or number, each decoded once."""
+    parts = regexp_extract_all(text, r"(?s)&(?:#\d{1,8}|#[xX][0-9a-fA-F]{1,6}|\w{2,4});|&|[^&]+", 0)
+    return ibis.ifelse(text.contains("&"), parts.map(referred).join(""), text)
+
+
+def referred(part: ir.StringValue) -> ir.StringValue:
+    """The character that a reference stands for; any other text as it is."""
+    decimal = part.re_extract(r"^&#(\d+);$", 1).try_cast("int64")
+    sixteen = (ibis.literal("0x") + part.re_extract(r"^&#[xX]([0-9a-fA-F]+);$", 1)).try_cast("int64")
+    code = ibis.coalesce(decimal, sixteen)
+    is_character = code.between(1, 0xD7FF) | code.between(0xE000, 0x10FFFF)
+    numbered = character(ibis.ifelse(is_character, code, ord(MARK)).cast("int32"))
+    return ibis.ifelse(
+        part.startswith("&#") & code.notnull(), numbered, part.cases(*ENTITIES.items(), else_=part)
+    )
 
 
 # --- the values, in one spelling ----------------------------------------------------------------------------
@@ -555,7 +657,8 @@ def is_loopback(rows: ir.Table) -> ir.BooleanValue:
 
 def actor(rows: ir.Table) -> ir.StringValue:
     """The subject, if it is another account than the target and not the system."""
-    is_other = rows.subject.notnull() & ~is_system(rows.subject, rows.subject_sid, rows.host) & ~is_same(rows)
+    is_system = is_own(rows.subject, rows.subject_domain, rows.subject_sid, rows.host)
+    is_other = rows.subject.notnull() & ~is_system & ~is_same(rows)
     name = qualified(rows.subject, rows.subject_domain, ibis.literal(False))
     return ibis.ifelse(is_other, name, None)
 
@@ -579,11 +682,12 @@ def sid_or_null(sid: ir.StringValue) -> ir.StringValue:
     return ibis.ifelse(sid.startswith("S-1-") & (sid != NOBODY), sid, None)
 
 
-def is_system(name: ir.StringValue, sid: ir.StringValue, host: ir.StringValue) -> ir.BooleanValue:
-    """Whether an account is one of the system itself: by its SID, else by its name. Null without a name."""
-    return ibis.ifelse(
-        sid.notnull(), sid.re_search(SYSTEM_SIDS), name.re_search(SYSTEM_NAMES) | (name.lower() == host + "$")
-    )
+def is_own(
+    name: ir.StringValue, domain: ir.StringValue, sid: ir.StringValue, host: ir.StringValue
+) -> ir.BooleanValue:
+    """Whether an account is one of the system, or without a SID that of the machine itself. Null without a
+    name."""
+    return is_system(name, domain, sid) | (sid.isnull() & (name.lower() == host + "$"))
 
 
 def is_same(rows: ir.Table) -> ir.BooleanValue:
@@ -636,16 +740,12 @@ def event_time(rows: ir.Table, timezone: str) -> ir.TimestampValue:
     possible = rows.created.isnull() & (quarters.abs() <= MOST_QUARTERS) & (local.year() < LAST_YEAR)
     zone = ibis.ifelse(possible, quarters, None).cast("int64") * QUARTER
     stated = ibis.ifelse(
-        rows.stated.contains(":"), iso_time(rows.stated, timezone), parsed_time(rows.stated, "epoch_s")
+        rows.stated.contains(":"), any_time(rows.stated, timezone), parsed_time(rows.stated, "epoch_s")
     )
     return ibis.ifelse(zone.notnull(), local + zone.as_interval("s"), stated)
 
 
 # Functions of DuckDB that are not in Ibis.
-
-
-@ibis.udf.scalar.builtin  # type: ignore[untyped-decorator]
-def to_json(text: str) -> str: ...  # type: ignore[empty-body]
 
 
 @ibis.udf.scalar.builtin  # type: ignore[untyped-decorator]

@@ -26,6 +26,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import ibis
 import ibis.expr.types as ir
@@ -107,6 +108,22 @@ MARKS = {
     "dhcp": ("msg_types", "assigned_addr", "assigned_ip"),
     "ssh": ("auth_success", "auth_attempts", "direction", "kex_alg"),
 }
+# Fields that mark JSON records of logs without the ends of a connection: x509, files, software, known_hosts,
+# stats, capture_loss, pe, packet_filter, reporter, broker, cluster; with dots for underscores.
+OTHERS = (
+    ("certificate.version",),
+    ("fingerprint", "certificate.serial"),
+    ("tx.hosts", "rx.hosts"),
+    ("host", "software.type"),
+    ("host", "port.num", "port.proto"),
+    ("peer", "pkts.proc"),
+    ("peer", "gaps", "acks"),
+    ("machine", "compile.ts"),
+    ("node", "filter", "init"),
+    ("level", "message", "location"),
+    ("ty", "ev", "message"),
+    ("node", "message"),
+)
 FREE_TEXT = ("username", "hostname", "domainname", "client", "service", "path", "host_name", "client_fqdn")
 NAMES = {  # Zeek's name -> the name of the column here, if it differs
     "id.orig_h": "orig",
@@ -117,6 +134,7 @@ NAMES = {  # Zeek's name -> the name of the column here, if it differs
 FIELDS = ("ts", "uid", "uids", *(name for marks in MARKS.values() for name in marks), *FREE_TEXT, *NAMES)
 FIELDS += ("success", "status", "client_addr", "mac")
 JSON: dict[str, str | Sequence[str]] = {NAMES.get(name, name): f"/{name}" for name in FIELDS}
+JSON |= {"log": ("/_path", "/@stream"), "sensor": ("/_system_name", "/@system")}  # of shippers
 JSON |= {
     NAMES[name]: (f"/{name}", "/" + name.replace(".", "/"), "/" + name.replace(".", "_"))
     for name in ("id.orig_h", "id.resp_h")
@@ -137,7 +155,7 @@ NO_USER = "no user in the log: the account is named after the client's address"
 
 def source(format: str, options: Options) -> LogSource:
     """Times are UTC and have a year: no option matters."""
-    return LogSource(format, {"format": format}, read, by_header=True, fields=FIELDS)
+    return LogSource(format, {"format": format}, read, facts=facts, fields=FIELDS + ("/@stream", "/@system"))
 
 
 def recognises(sample: Sample) -> int:
@@ -145,11 +163,25 @@ def recognises(sample: Sample) -> int:
     columns of a known log."""
     if sample.objects:
         return sum(is_zeek(record) for record in sample.objects)
-    header = Header(sample.records)
+    header = header_of(sample.records)
     rows = [line.split(header.separator) for line in sample.records if not line.startswith("#")]
     if header.is_written:
         return 1 + sum(len(row) == len(header.columns) for row in rows)
     return sum(fits(row, header.columns) for row in rows)
+
+
+def resembles(sample: Sample) -> int:
+    """JSON records of other Zeek logs, which name their log or have fields of one of them."""
+    return sum(
+        "ts" in record and (bool({"_path", "@stream", "fuid"} & record.keys()) or has_mark(record))
+        for record in sample.objects
+    )
+
+
+def has_mark(record: dict[str, object]) -> bool:
+    """Whether a record has all fields that mark one of OTHERS."""
+    keys = {key.replace("_", ".") for key in record}
+    return any(set(marks) <= keys for marks in OTHERS)
 
 
 def is_zeek(record: dict[str, object]) -> bool:
@@ -163,24 +195,44 @@ def is_zeek(record: dict[str, object]) -> bool:
     )
 
 
+@dataclass(frozen=True)
 class Header:
     """The log and columns of a TSV file: of its header, or guessed from its lines.
 
-    columns: empty if unknown; log: one of LOGS, None for others; is_written: the file has a header
+    log: one of LOGS, None for others; columns: empty if unknown; is_written: the file has a header
     """
 
-    def __init__(self, records: Sequence[str]) -> None:
-        found = filter(None, (re.match(r"#([a-z_]+)(\W)(.*)", line) for line in records))
-        # of several headers, the first
-        header = {name: text for name, _, text in reversed([line.groups() for line in found])}
-        escaped = re.fullmatch(r"\\x([0-9a-fA-F]{2})\s*", header.get("separator", ""))
-        self.separator = chr(int(escaped[1], 16)) if escaped else "\t"
-        self.columns = header.get("fields", "").split(self.separator)
-        self.unset = (header.get("unset_field", "-"), header.get("empty_field", "(empty)"))
-        self.is_written = len(self.columns) > 1
-        self.log = header["path"] if header.get("path") in LOGS else log_with(self.columns)
-        if not self.is_written:
-            self.log, self.columns = looks_like(records)
+    log: str | None
+    columns: tuple[str, ...]
+    separator: str
+    unset: tuple[str, str]
+    is_written: bool
+
+
+def header_of(records: Sequence[str]) -> Header:
+    """The header of a file that begins with these lines."""
+    found = filter(None, (re.match(r"#([a-z_]+)(\W)(.*)", line) for line in records))
+    # of several headers, the first
+    header = {name: text for name, _, text in reversed([line.groups() for line in found])}
+    escaped = re.fullmatch(r"\\x([0-9a-fA-F]{2})\s*", header.get("separator", ""))
+    separator = chr(int(escaped[1], 16)) if escaped else "\t"
+    columns = tuple(header.get("fields", "").split(separator))
+    is_written = len(columns) > 1
+    log = header["path"] if header.get("path") in LOGS else log_with(columns)
+    if not is_written:
+        log, columns = looks_like(records)
+    return Header(
+        log,
+        columns,
+        separator,
+        (header.get("unset_field", "-"), header.get("empty_field", "(empty)")),
+        is_written,
+    )
+
+
+def facts(sample: Sample) -> Header | None:
+    """The header of TSV; None for JSON, which needs none."""
+    return None if sample.objects else header_of(sample.records)
 
 
 def log_with(columns: Sequence[str]) -> str | None:
@@ -188,12 +240,12 @@ def log_with(columns: Sequence[str]) -> str | None:
     return next((log for log, marks in MARKS.items() if set(marks) & set(columns)), None)
 
 
-def looks_like(records: Sequence[str]) -> tuple[str | None, list[str]]:
-    """The log and columns that most of these lines fit; (None, []) if no line fits any."""
+def looks_like(records: Sequence[str]) -> tuple[str | None, tuple[str, ...]]:
+    """The log and columns that most of these lines fit; (None, ()) if no line fits any."""
     rows = [line.split("\t") for line in records]
-    candidates = [(log, names.split()) for log, names in COLUMNS]
+    candidates = [(log, tuple(names.split())) for log, names in COLUMNS]
     count = [sum(fits(row, columns) for row in rows) for _, columns in candidates]
-    return candidates[count.index(max(count))] if max(count) else (None, [])
+    return candidates[count.index(max(count))] if max(count) else (None, ())
 
 
 def fits(fields: Sequence[str], columns: Sequence[str]) -> bool:
@@ -213,7 +265,7 @@ def json_rows(lines: ir.Table) -> tuple[ir.Table, Cases]:
         *((ibis.or_(*(found[mark].notnull() for mark in marks)), log) for log, marks in MARKS.items())
     )
     rows = found.mutate(
-        is_zeek=found.ts.notnull() & (found.orig.notnull() | found.uids.notnull() | found.log.notnull()),
+        is_zeek=found.ts.notnull(),  # other logs have nothing else in common
         log=ibis.ifelse(found.log.isin(tuple(LOGS)), found.log, marked),
     )
     return rows, [(~rows.is_json, "not JSON"), (~rows.is_zeek, "not a zeek record")]
@@ -252,9 +304,9 @@ def unescaped(text: ir.StringValue) -> ir.StringValue:
 # --- columns of a log -> columns of events ------------------------------------------------------------------
 
 
-def read(lines: ir.Table, sample: Sample) -> ir.Table:
-    """lines -> events"""
-    rows, cases = json_rows(lines) if sample.objects else tsv_rows(lines, Header(sample.records))
+def read(lines: ir.Table, header: Header | None) -> ir.Table:
+    """lines -> events. header: of TSV; None for JSON"""
+    rows, cases = json_rows(lines) if header is None else tsv_rows(lines, header)
     cases_of_log, columns = by_kind(rows.log, {log: stage(rows) for log, stage in LOGS.items()})
     return events.finish(
         rows,

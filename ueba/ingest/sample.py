@@ -1,0 +1,54 @@
+"""The first records of a file, by which it is decided how it is read: they are all that anybody knows of a
+file before it is read whole.
+
+Leaves out who decides: `opening` (what stands around the records) and `sources` (what they are).
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Sample:
+    """The first records of a file.
+
+    path:     for messages
+    records:  texts, laid bare; the last may be truncated
+    modified: when the file was last written, UTC without zone; now for a pipe
+    columns:  the names of columns as the file writes them, if the records were rows of a table
+    whole:    the lines of the whole file, once more, in blocks
+    """
+
+    path: str
+    records: tuple[str, ...]
+    modified: dt.datetime
+    columns: tuple[str, ...] = ()
+    whole: Callable[[], Iterator[bytes]] | None = None
+
+    @property
+    def first(self) -> str:
+        return self.records[0] if self.records else ""
+
+    def lines(self) -> Iterator[bytes]:
+        """The lines of the file in blocks; the first records if it cannot be read again."""
+        return self.whole() if self.whole else iter(["\n".join(self.records).encode()])
+
+    @cached_property
+    def objects(self) -> list[dict[str, Any]]:
+        """The records that are JSON objects."""
+        parsed = map(parse_json, self.records)
+        return [record for record in parsed if isinstance(record, dict)]
+
+
+def parse_json(text: str) -> Any:
+    """The value of a JSON text; None if it is not JSON."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None
