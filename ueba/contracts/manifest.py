@@ -7,7 +7,7 @@ when the index names them. Leaves out reading and writing them; that is `ueba.in
 from __future__ import annotations
 
 import datetime as dt
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import msgspec
 
@@ -48,6 +48,11 @@ class ManifestFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     report: IngestReport
 
 
+# Names that become paths: of no other form, so that none leads out of the lake.
+BatchId = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{32}$")]
+DayPath = Annotated[str, msgspec.Meta(pattern=r"^edges/day=\d{4}-\d\d-\d\d/[0-9a-f]+\.parquet$")]
+
+
 class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """One batch.
 
@@ -57,7 +62,7 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     """
 
     lake_version: int = LAKE_VERSION
-    id: str
+    id: BatchId
     number: int
     files: tuple[ManifestFile | None, ...]
 
@@ -65,7 +70,7 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
 class DayFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The daily edges of one day: their file, in the lake's folder, and how many they are."""
 
-    file: str
+    file: DayPath
     rows: int
 
 

@@ -124,7 +124,8 @@ def _evidence_sql(roots: Iterable[Path]) -> str:
         for batch, number, _ in lake.live_files(lake.manifests(root)):
             numbers.setdefault(lake.evidence_file(root, batch), []).append(number)
     queries = [
-        f"SELECT {columns} FROM read_parquet('{quoted(path)}')\nWHERE file IN ({', '.join(map(str, files))})"
+        f"SELECT {columns} FROM read_parquet('{quoted(lake.literal(path))}')\n"
+        f"WHERE file IN ({', '.join(map(str, files))})"
         for path, files in numbers.items()
     ]
     return "\nUNION ALL ".join(queries) or evidence.EMPTY
@@ -244,7 +245,7 @@ def _has_repeated(connection: duckdb.DuckDBPyConnection) -> bool:
 
 def rows_in(folder: Path) -> str:
     """SQL: all rows of the events of a batch."""
-    return f"read_parquet('{quoted(folder)}/*.parquet', hive_partitioning = false)"
+    return f"read_parquet('{quoted(lake.literal(folder))}/*.parquet', hive_partitioning = false)"
 
 
 def quoted(path: Path | str) -> str:

@@ -20,6 +20,7 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -40,6 +41,8 @@ from ueba.errors import WorkspaceError
 from ueba.ingest import edges
 
 T = TypeVar("T")
+
+MOST_BYTES = 1 << 30  # of a manifest or the index
 
 # A function of SQL that every connection has: JSON objects merged into one (RFC 7396).
 MERGED = """CREATE TEMP MACRO merged(objects) AS
@@ -77,7 +80,7 @@ def clean(lake: Path) -> None:
     for pattern in ("edges/day=*/*", "events/*", "evidence/*", "batches/.*", ".index.json.*"):
         for path in lake.glob(pattern):
             if path not in keep:
-                shutil.rmtree(path) if path.is_dir() else path.unlink()
+                shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
 
 
 # --- batches ------------------------------------------------------------------------------------------------
@@ -100,6 +103,9 @@ def manifests(lake: Path) -> list[Manifest]:
 
     Raises WorkspaceError if one is damaged or of another version."""
     stored = [_load(lake, path, manifest.manifest) for path in lake.glob("batches/*.json")]
+    for path, batch in zip(lake.glob("batches/*.json"), stored, strict=True):
+        if path.stem != batch.id:
+            raise _damaged(lake, path, f"it is the manifest of batch {batch.id}")
     return sorted(stored, key=lambda batch: (batch.number, batch.id))
 
 
@@ -144,12 +150,18 @@ def evidence_file(lake: Path, batch: str) -> Path:
 
 def _load(lake: Path, path: Path, decode: Callable[[bytes], T]) -> T:
     try:
+        if path.stat().st_size > MOST_BYTES:
+            raise ValueError(f"over {MOST_BYTES:,} bytes")
         return decode(path.read_bytes())
-    except ValueError as reason:
-        raise WorkspaceError(
-            f"{path}: is damaged or of another version ({reason}); remove {lake}, and `ueba ingest` its log"
-            f" files again"
-        ) from reason
+    except (ValueError, OSError, RecursionError) as reason:
+        raise _damaged(lake, path, str(reason)) from reason
+
+
+def _damaged(lake: Path, path: Path, problem: str) -> WorkspaceError:
+    return WorkspaceError(
+        f"{path}: is damaged or of another version ({problem}); remove {lake}, and `ueba ingest` its log"
+        f" files again"
+    )
 
 
 # --- daily edges --------------------------------------------------------------------------------------------
@@ -226,13 +238,18 @@ def query(
     lake: Path, first: dt.date, last: dt.date, stage: Callable[[ir.Table], ir.Table], memory_limit: str
 ) -> pa.Table:
     """The daily edges of some days, both ends included, through an expression."""
-    paths = [str(path) for path in stored(lake, first, last)]
+    paths = [literal(path) for path in stored(lake, first, last)]
     with connect(memory_limit) as connection:
         if paths:
             connection.read_parquet(paths, hive_partitioning=False).create_view("stored")
         else:
             connection.register("stored", daily_edge.SCHEMA.empty_table())
         return _fetch(connection, stage(ibis.table(edges.SCHEMA, name="stored")))
+
+
+def literal(path: Path) -> str:
+    """A path as DuckDB reads it: as it stands, not as a pattern that may match a neighbour."""
+    return re.sub(r"[*?\[]", r"[\g<0>]", str(path))
 
 
 def _fetch(connection: duckdb.DuckDBPyConnection, expression: ir.Table) -> pa.Table:
