@@ -26,10 +26,10 @@ from ueba.errors import ConfigError, UebaError, WorkspaceError
 from ueba.text import plain, shortened
 
 if TYPE_CHECKING:
-    import numpy.typing as npt
     import pyarrow as pa
+    import pyarrow.parquet as pq
 
-    Arrays = Mapping[str, npt.NDArray[Any]]
+    Types = Mapping[str, pa.DataType]  # of columns
 
 KEY_FILE = "UEBA_KEY_FILE"
 KEY_BYTES = (32, 4096)  # fewest and most
@@ -71,7 +71,7 @@ def reading(path: Path, remedy: str) -> Iterator[None]:
         raise WorkspaceError(f"{path}: cannot be read ({reason.strerror or reason}); {remedy}") from reason
     except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError) as reason:
         problem = f"is damaged or of another version ({in_a_line(reason)})"
-        raise WorkspaceError(f"{path} {problem}; {remedy}") from reason
+        raise WorkspaceError(f"{path}: {problem}; {remedy}") from reason
 
 
 def in_a_line(reason: Exception) -> str:
@@ -129,46 +129,46 @@ def toml(path: Path, most: int = MOST_TOML_BYTES) -> dict[str, Any]:
         return tomllib.loads(file.read(most).decode("utf-8-sig"))
 
 
-def table(path: Path, remedy: str, schema: pa.Schema | None = None) -> pa.Table:
-    """A Parquet file whose seal is valid. Raises WorkspaceError, also if its columns are others than those of
-    `schema`. Metadata does not count."""
+def table(path: Path, remedy: str, columns: Types | None = None) -> pa.Table:
+    """A Parquet file whose seal is valid. Raises WorkspaceError, also if its columns are others."""
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     data = content(path, remedy, MOST_TABLE_BYTES)
-    with reading(path, remedy):
-        try:
-            file = pq.ParquetFile(pa.BufferReader(data))
-            check_table(file.metadata, file.schema_arrow, schema)
-            return file.read()
-        except pa.ArrowException as reason:
-            raise ValueError(str(reason)) from reason
+    with reading(path, remedy), _arrow_errors():
+        return _parquet(pa.BufferReader(data), columns).read()
 
 
-def check_table(facts: Any, found: pa.Schema, wanted: pa.Schema | None) -> None:
-    """Raises ValueError for other columns, or more bytes than a table may have. facts: of the Parquet file"""
-    if wanted is not None and not found.equals(wanted):
-        raise ValueError(f"it has the columns {', '.join(found.names)} instead of {', '.join(wanted.names)}")
-    groups = [facts.row_group(number) for number in range(facts.num_row_groups)]
-    unpacked = sum(group.total_byte_size for group in groups)
-    if max(unpacked, facts.num_rows) > MOST_TABLE_BYTES:
-        raise ValueError(f"it has {unpacked:,} bytes unpacked, more than {MOST_TABLE_BYTES:,}")
-
-
-def check_columns(path: Path, remedy: str, schema: pa.Schema | None = None) -> None:
+def check_columns(path: Path, remedy: str, columns: Types | None = None) -> None:
     """Check the seal, the size and the columns of a Parquet file without reading its rows. Raises
     WorkspaceError."""
-    import pyarrow as pa
+    with reading(path, remedy), _arrow_errors(), opened(path, MOST_TABLE_BYTES) as file:
+        _parquet(file, columns)
+    check_seal(path)
+
+
+def _parquet(file: Any, columns: Types | None) -> pq.ParquetFile:
     import pyarrow.parquet as pq
 
-    with reading(path, remedy):
-        try:
-            with opened(path, MOST_TABLE_BYTES) as file:
-                parquet = pq.ParquetFile(file)
-                check_table(parquet.metadata, parquet.schema_arrow, schema)
-        except pa.ArrowException as reason:
-            raise ValueError(str(reason)) from reason
-    check_seal(path)
+    parquet = pq.ParquetFile(file)
+    found = parquet.schema_arrow
+    if columns is not None and dict(zip(found.names, found.types, strict=True)) != columns:
+        wrong = [name for name in {*found.names, *columns} if name not in found.names or name not in columns]
+        raise ValueError(f"it has other columns or types: {', '.join(sorted(wrong)) or 'types'}")
+    groups = [parquet.metadata.row_group(number) for number in range(parquet.num_row_groups)]
+    unpacked = sum(group.total_byte_size for group in groups)
+    if max(unpacked, parquet.metadata.num_rows) > MOST_TABLE_BYTES:
+        raise ValueError(f"it has {unpacked:,} bytes unpacked, more than {MOST_TABLE_BYTES:,}")
+    return parquet
+
+
+@contextlib.contextmanager
+def _arrow_errors() -> Iterator[None]:
+    import pyarrow as pa
+
+    try:
+        yield
+    except pa.ArrowException as reason:  # some of them are nothing else
+        raise ValueError(str(reason)) from reason
 
 
 # --- writing ------------------------------------------------------------------------------------------------
