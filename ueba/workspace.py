@@ -14,11 +14,12 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ueba import files
+from ueba import files, state
 from ueba.config import IngestConfig
 
 
@@ -66,5 +67,6 @@ class Workspace:
         """Write the record of a run, `runs/<time>-<name>.json`. facts: JSON values"""
         now = dt.datetime.now(dt.UTC)
         path = self.runs / f"{now:%Y%m%dT%H%M%S%f}Z-{name}.json"
-        files.write_json(path, {"schema_version": 1, "run": name, "finished": now.isoformat(), **facts})
+        content = {"schema_version": 1, "run": name, "finished": now.isoformat(), **facts}
+        state.write(path, json.dumps(content, indent=1, default=str, ensure_ascii=False).encode())
         return path

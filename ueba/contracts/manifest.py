@@ -27,6 +27,12 @@ class Span(NamedTuple):
     events: int
 
 
+# Names that become paths: of no other form, so that none leads out of the lake.
+BatchId = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{32}\Z")]
+DayPath = Annotated[str, msgspec.Meta(pattern=r"^edges/day=\d{4}-\d\d-\d\d/[0-9a-f]+\.parquet\Z")]
+Digest = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{1,64}\Z")]  # it stands in SQL
+
+
 class ManifestFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One file of a batch.
 
@@ -39,18 +45,13 @@ class ManifestFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     report:    what became of its records
     """
 
-    digest: str
+    digest: Digest
     settings: dict[str, Any]
     canonical: bool
     has_ids: bool
     has_views: bool
     spans: dict[dt.date, Span]
     report: IngestReport
-
-
-# Names that become paths: of no other form, so that none leads out of the lake.
-BatchId = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{32}$")]
-DayPath = Annotated[str, msgspec.Meta(pattern=r"^edges/day=\d{4}-\d\d-\d\d/[0-9a-f]+\.parquet$")]
 
 
 class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -99,7 +100,11 @@ def manifest(content: bytes) -> Manifest:
 def index(content: bytes) -> Index:
     """An index from the content of its file. Raises ValueError if it is not one of this version."""
     _check_version(content)
-    return msgspec.json.decode(content, type=Index)
+    found = msgspec.json.decode(content, type=Index)
+    for day, file in found.days.items():
+        if not file.file.startswith(f"edges/day={day}/"):
+            raise ValueError(f"{file.file} is not of {day}")
+    return found
 
 
 def _check_version(content: bytes) -> None:
