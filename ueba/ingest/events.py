@@ -34,6 +34,7 @@ from ueba.contracts.event import (
 )
 from ueba.contracts.event import SCHEMA as ARROW_SCHEMA
 from ueba.ingest.reading.framing import MAX_LINE
+from ueba.spelling import NOT_NAMES
 
 __all__ = [  # what a log source needs
     "CONTROLLER",
@@ -110,9 +111,14 @@ def _unusable(rows: ir.Table, is_time: ir.BooleanValue) -> list[Case]:
         (~is_time, TIME_NOT_UNDERSTOOD),
         (rows.time.year() < FIRST_YEAR, TIME_TOO_EARLY),
         (rows.time > latest(), TIME_IN_THE_FUTURE),
-        (rows.user.isnull() & makes_edge, NO_USER),
-        (rows.target.isnull() & makes_edge, NO_TARGET),
+        (is_nameless(rows.user) & makes_edge, NO_USER),
+        (is_nameless(rows.target) & makes_edge, NO_TARGET),
     ]
+
+
+def is_nameless(name: ir.StringValue) -> ir.BooleanValue:
+    """Whether a name is missing, or nothing but space or what logs write where they know no name."""
+    return name.isnull() | name.strip().isin(NOT_NAMES)
 
 
 def latest() -> dt.datetime:

@@ -396,9 +396,13 @@ def dropped(rows: ir.Table) -> Cases:
 def xml_as_json(text: ir.StringValue) -> ir.StringValue:
     """The elements of an event, or of its EventData, as one flat JSON object, with the time, which is an
     attribute."""
-    names, values = regexp_extract_all(text, ELEMENT, 1), regexp_extract_all(text, ELEMENT, 2)
     time = to_json(text.re_extract(r"""SystemTime=['"]([^'"]*)""", 1))
-    pairs = names.zip(values).map(lambda pair: to_json(pair.f1) + ":" + to_json(unescaped(pair.f2)))
+    # An element at a time: `zip` of two lists would search the whole text again for every element.
+    pairs = regexp_extract_all(text, ELEMENT, 0).map(
+        lambda element: (
+            to_json(element.re_extract(ELEMENT, 1)) + ":" + to_json(unescaped(element.re_extract(ELEMENT, 2)))
+        )
+    )
     return ibis.literal('{"TimeCreated":') + time + "," + pairs.join(",") + "}"
 
 
