@@ -179,6 +179,9 @@ SYSTEM = {
     "local": ("EventTime",),
     "received": ("EventReceivedTime",),
     "stamp": ("@timestamp", "_time"),
+    # Winlogbeat's module for the Security log, and Elastic's integration, move these out of the event's values.
+    "moved_address": ("source.ip",),
+    "moved_workstation": ("source.domain",),
 }
 DATA = ("Event.EventData", "winlog.event_data", "event_data", "EventData")
 VALUES = {  # also the names that Splunk extracts from text, in which those of two accounts are a list
@@ -317,7 +320,11 @@ def with_fields(lines: ir.Table) -> ir.Table:
     beside = ibis.ifelse(rows.data.startswith("<"), merged, rows.text)
     rows = rows.mutate(text=ibis.ifelse(rows.data.startswith("{"), rows.data, beside)).drop("is_json", "data")
     rows = json_fields(rows, VALUES)
-    return rows.mutate(text=rows._written).drop("_written", "is_json")
+    return rows.mutate(
+        text=rows._written,
+        address=ibis.coalesce(rows.address, rows.moved_address),
+        workstation=ibis.coalesce(rows.workstation, rows.moved_workstation),
+    ).drop("_written", "is_json")
 
 
 def dropped(rows: ir.Table) -> Cases:
