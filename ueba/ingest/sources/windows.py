@@ -179,7 +179,7 @@ SYSTEM = {
     "local": ("EventTime",),
     "received": ("EventReceivedTime",),
     "stamp": ("@timestamp", "_time"),
-    # Winlogbeat's module for the Security log, and Elastic's integration, move these out of the event's values.
+    # Winlogbeat's module for the Security log and Elastic's integration move these out of the values
     "moved_address": ("source.ip",),
     "moved_workstation": ("source.domain",),
 }
