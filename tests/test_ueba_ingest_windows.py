@@ -238,9 +238,7 @@ def test_one_logon_in_all_shapes(tmp_path):
     assert [event | {"time": AT_NOON} for event in back] == [expected] * len(SHAPES)
 
 
-@pytest.mark.parametrize(
-    "record", [SHAPES[0], *SHAPES[2:7], SHAPES[8], SHAPES[9]]
-)
+@pytest.mark.parametrize("record", [SHAPES[0], *SHAPES[2:7], SHAPES[8], SHAPES[9]])
 def test_each_shape_is_known_by_itself(tmp_path, record):
     assert len(found(tmp_path, record, format="auto")) == 1
 
