@@ -25,8 +25,9 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load_file, save
 
+from ueba import files
 from ueba.arrays import Array, Doubles, Floats, Ints
 from ueba.contracts.incident import STRANGE_P
 from ueba.detect.past.encoded import HOURS, USER_KINDS, EncodedEdges, encode
@@ -239,9 +240,7 @@ class History:
     def save(self, folder: Path) -> None:
         """Write arrays as safetensors and the rest as JSON. Both files replace those in the folder once they
         are complete."""
-        folder.mkdir(parents=True, exist_ok=True)
-        arrays = {key: np.ascontiguousarray(getattr(owner, name)) for key, owner, name in self._arrays()}
-        save_file(arrays, folder / "history.safetensors.tmp")
+        data = save({key: np.ascontiguousarray(getattr(owner, name)) for key, owner, name in self._arrays()})
         facts = {
             "format": FORMAT,
             "half_life_days": self.half_life_days,
@@ -252,11 +251,14 @@ class History:
             "users": self.users.names,
             "places": self.places.names,
             "types": self.types.names,
-            "sha256": hashlib.sha256((folder / "history.safetensors.tmp").read_bytes()).hexdigest(),
+            "sha256": hashlib.sha256(data).hexdigest(),
         }
-        (folder / "history.json.tmp").write_text(json.dumps(facts))
-        for name in ("history.safetensors", "history.json"):
-            (folder / f"{name}.tmp").replace(folder / name)
+        with (
+            files.replacing(folder / "history.json") as facts_file,
+            files.replacing(folder / "history.safetensors") as arrays_file,
+        ):
+            arrays_file.write(data)
+            facts_file.write(json.dumps(facts).encode())
 
     @staticmethod
     def stored_facts(folder: Path) -> dict[str, Any] | None:
