@@ -34,10 +34,10 @@ FORMATS = ("table", "json", "jsonl", "csv", "graphml", "stix")
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Each name as a user, who went from a machine of that name to another one."""
-    made = tmp_path_factory.mktemp("hostile")
-    [report] = read(made, [event(f"09:{at:02}:00", name, name, f"srv{at}") for at, name in enumerate(NAMES)])
+    world = tmp_path_factory.mktemp("hostile")
+    [report] = read(world, [event(f"09:{at:02}:00", name, name, f"srv{at}") for at, name in enumerate(NAMES)])
     assert report.events == len(NAMES)
-    return made
+    return world
 
 
 @pytest.fixture

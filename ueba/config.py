@@ -12,13 +12,14 @@ from __future__ import annotations
 import datetime as dt
 import difflib
 import re
-import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import Field, asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from ueba import state
 from ueba.errors import ConfigError
+from ueba.text import shortened
 
 # Variables that are no settings. The two-part names are read where they are listed.
 OTHER_VARIABLES = {
@@ -27,7 +28,11 @@ OTHER_VARIABLES = {
     "UEBA_TIMEZONE": "ueba.cli.common",
     "UEBA_WEBHOOK_TOKEN": "ueba.investigate.export.webhook",
     "UEBA_SHOW_SQL": "ueba.ingest.steps",
+    "UEBA_KEY_FILE": "ueba.state",
 }
+
+
+MOST_SHOWN = 100  # characters of a wrong name or value in a message
 
 
 # --- what a setting may be ----------------------------------------------------------------------------------
@@ -116,7 +121,8 @@ def checked(setting: Field[Any], value: Any) -> Any:
     try:
         return kind.read(value)
     except (ValueError, OverflowError):
-        raise ConfigError(f"{setting.name} = {value!r} is not allowed; give {kind.allowed}") from None
+        shown = shortened(repr(value), MOST_SHOWN)
+        raise ConfigError(f"{setting.name} = {shown} is not allowed; give {kind.allowed}") from None
 
 
 @dataclass(frozen=True)
@@ -233,15 +239,16 @@ def from_file(path: Path | None) -> list[Override]:
     if path is None:
         return []
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8-sig"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as reason:
+        content = state.toml(path)
+    except (OSError, ValueError, RecursionError) as reason:
         raise ConfigError(
-            f"{path}: cannot be read as TOML: {reason}; mend it or give another --config"
+            f"{path}: cannot be read as TOML: {state.in_a_line(reason)}; mend it or give another --config"
         ) from reason
     for section, values in content.items():
         if not isinstance(values, dict):
+            section = shortened(repr(section), MOST_SHOWN)
             raise ConfigError(
-                f"{path}: {section!r} is outside a section; write it under one of {names(Config)}"
+                f"{path}: {section} is outside a section; write it under one of {names(Config)}"
             )
     return [
         Override(section, key, value, str(path))
@@ -270,15 +277,14 @@ def unknown_variables(environment: Mapping[str, str]) -> list[str]:
 
 def with_value(config: Config, override: Override) -> Config:
     """A configuration with another value of one setting."""
-    part = getattr(config, override.section, None)
-    if part is None:
-        raise ConfigError(
-            f"{override.source}: unknown section [{override.section}]; there are {names(Config)}"
-        )
+    if override.section not in {section.name for section in fields(Config)}:
+        section = shortened(override.section, MOST_SHOWN)
+        raise ConfigError(f"{override.source}: unknown section [{section}]; there are {names(Config)}")
+    part = getattr(config, override.section)
     if override.key not in asdict(part):
+        key = shortened(repr(override.key), MOST_SHOWN)
         raise ConfigError(
-            f"{override.source}: unknown key {override.key!r} in [{override.section}];"
-            f" there are {names(type(part))}"
+            f"{override.source}: unknown key {key} in [{override.section}]; there are {names(type(part))}"
         )
     try:
         return replace(config, **{override.section: replace(part, **{override.key: override.value})})

@@ -32,7 +32,7 @@ from ueba.errors import InputError
 from ueba.ingest.reading import conversion, framing
 from ueba.ingest.reading.characters import Guessed, safe, utf8
 from ueba.ingest.reading.framing import MAX_LINE, NEWLINE, Frame
-from ueba.ingest.reading.limits import Limits, on_temporary_disk, unpacked
+from ueba.ingest.reading.limits import DEFAULTS, Limits, on_temporary_disk, unpacked
 from ueba.ingest.reading.stream import BLOCK, LONGEST_MAGIC, File, compression, unreadable
 
 # Bytes of text in a slice: the larger, the fewer days are cut in two. Two slices are in memory at a time.
@@ -56,7 +56,7 @@ class Feed:
     """
 
     def __init__(
-        self, file: File, memory_limit: str, progress: Progress | None = None, limits: Limits = Limits()
+        self, file: File, memory_limit: str, progress: Progress | None = None, limits: Limits = DEFAULTS
     ) -> None:
         self.path = file.name
         self.blank = 0

@@ -34,7 +34,7 @@ from typing import Any
 from ueba.errors import InputError
 from ueba.ingest.reading import archives
 from ueba.ingest.reading.archives import is_skipped
-from ueba.ingest.reading.limits import Limits
+from ueba.ingest.reading.limits import DEFAULTS, Limits
 from ueba.ingest.reading.stream import (
     File,
     Stream,
@@ -51,7 +51,7 @@ EXTRAS = {"s3": "ueba[s3]", "s3a": "ueba[s3]", "gs": "gcsfs", "gcs": "gcsfs", "a
 
 
 def find(
-    argument: str, notify: Callable[[str], None] = lambda message: None, limits: Limits = Limits()
+    argument: str, notify: Callable[[str], None] = lambda message: None, limits: Limits = DEFAULTS
 ) -> Iterator[File]:
     """The files that an argument names. Raises InputError if it names none. notify: receives a message about
     skipped files"""

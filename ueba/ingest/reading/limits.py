@@ -29,6 +29,9 @@ class Limits:
     members: int = 100_000
 
 
+DEFAULTS = Limits()
+
+
 def in_bytes(size: str) -> int:
     """`512MB` and `1.5 GiB` in bytes."""
     text = size.strip().lower().removesuffix("b")

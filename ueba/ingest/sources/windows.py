@@ -178,6 +178,9 @@ SYSTEM = {
     "local": ("EventTime",),
     "received": ("EventReceivedTime",),
     "stamp": ("@timestamp", "_time"),
+    # Winlogbeat's module for the Security log and Elastic's integration move these out of the values
+    "moved_address": ("source.ip",),
+    "moved_workstation": ("source.domain",),
 }
 DATA = ("Event.EventData", "winlog.event_data", "event_data", "EventData")
 VALUES = {  # also the names that Splunk extracts from text, in which those of two accounts are a list
@@ -380,7 +383,11 @@ def with_fields(lines: ir.Table, has_text: bool) -> ir.Table:
     beside = ibis.ifelse(rows.data.startswith("<"), merged, rows.text)
     rows = rows.mutate(text=ibis.ifelse(rows.data.startswith("{"), rows.data, beside)).drop("is_json", "data")
     rows = json_fields(rows, VALUES)
-    return rows.mutate(text=rows._written).drop("_written", "is_json")
+    return rows.mutate(
+        text=rows._written,
+        address=ibis.coalesce(rows.address, rows.moved_address),
+        workstation=ibis.coalesce(rows.workstation, rows.moved_workstation),
+    ).drop("_written", "is_json")
 
 
 def dropped(rows: ir.Table) -> Cases:
