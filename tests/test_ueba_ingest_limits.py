@@ -140,6 +140,13 @@ def test_limits_have_ranges(wrong):
         IngestConfig(**wrong)
 
 
+def test_a_name_has_a_size(tmp_path):
+    """A name of a megabyte would be carried by every edge of a day."""
+    log = GOOD + LANL.format(9, "x" * 1025, 9) + LANL.format(10, "y" * 1000, 9)
+    (report,) = ingest_all([written(tmp_path, "log", log)], "lanl", tmp_path / "lake")
+    assert (report.events, report.dropped) == (9, {"name longer than 1,024 bytes": 1})
+
+
 # --- a file that fails takes no other along -----------------------------------------------------------------
 
 

@@ -284,7 +284,7 @@ def manifest_file(reading: Reading, counts: Tally) -> ManifestFile | None:
     """A file as the manifest has it, every record accounted for. None if no record reads as its format; then
     the reading has a problem."""
     if reading.blank:
-        counts = replace(counts, dropped=[*counts.dropped, Reason(EMPTY_LINE, reading.blank, "", 0)])
+        counts = replace(counts, dropped=with_blank(counts.dropped, reading.blank))
     if counts.records != reading.lines:
         raise AssertionError(f"{reading.name}: {reading.lines} records became {counts.records} rows")
     found = ingest_report(reading, counts)
@@ -304,6 +304,13 @@ def manifest_file(reading: Reading, counts: Tally) -> ManifestFile | None:
         spans={day.day: day.span for day in counts.days},
         report=found,
     )
+
+
+def with_blank(dropped: list[Reason], blank: int) -> list[Reason]:
+    """Reasons with more empty lines, which were counted before they became rows."""
+    empty = next((row for row in dropped if row.reason == EMPTY_LINE), Reason(EMPTY_LINE, 0, "", 0))
+    others = [row for row in dropped if row.reason != EMPTY_LINE]
+    return [*others, empty._replace(records=empty.records + blank)]
 
 
 def _is_understood(counts: Tally) -> bool:

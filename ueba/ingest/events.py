@@ -21,6 +21,8 @@ from ueba.contracts.event import (
     KEPT,
     LEASE,
     LONG_LINE,
+    LONG_NAME,
+    LONGEST_NAME,
     NAMES,
     NO_TARGET,
     NO_USER,
@@ -64,6 +66,8 @@ NOWHERE = (
     r"|^\[?(?:0{0,4}:){2,7}0{0,4}(?:%\w+)?\]?(?::\d+)?$|^(?i:ff[0-9a-f]{2}:[0-9a-f:]*)$|^0+$"
 )
 CALENDAR = (dt.datetime(1, 1, 1), dt.datetime(9999, 12, 31))
+# Names: none is longer than LONGEST_NAME, as every event of a day with one would carry it.
+LIMITED = ("user", "actor", "source", "target", "user_id", "reporter", "session")
 FIRST_YEAR = 1970  # a time before it is of a clock that was not set: Windows begins in 1601
 Case = tuple[ir.BooleanValue, str | ir.StringValue]
 
@@ -110,12 +114,14 @@ def _unreadable(lines: ir.Table) -> list[Case]:
 
 def _unusable(rows: ir.Table, is_time: ir.BooleanValue) -> list[Case]:
     makes_edge = rows.action.isnull() | rows.action.notin(EVIDENCE)
+    longest = ibis.greatest(*(strlen(rows[name]) for name in LIMITED))
     return [
         (~is_time, TIME_NOT_UNDERSTOOD),
         (rows.time.year() < FIRST_YEAR, TIME_TOO_EARLY),
         (rows.time > latest(), TIME_IN_THE_FUTURE),
         (is_nameless(rows.user) & makes_edge, NO_USER),
         (is_nameless(rows.target) & makes_edge, NO_TARGET),
+        (longest > LONGEST_NAME, LONG_NAME),
     ]
 
 

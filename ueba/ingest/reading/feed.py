@@ -38,6 +38,7 @@ from ueba.ingest.reading.stream import BLOCK, LONGEST_MAGIC, File, compression, 
 # Bytes of text in a slice: the larger, the fewer days are cut in two. Two slices are in memory at a time.
 SLICE = 1 << 26
 SLICE_ROWS = 1 << 21
+MANY_BLANK = 10_000  # lines of a block
 # line: from 1; text: without its newline; is_guessed: bytes in it are no UTF-8, see `characters`
 LINES = pa.schema([("line", pa.int64()), ("text", pa.string()), ("is_guessed", pa.bool_())])
 SAMPLE = 200  # records that show what a file is
@@ -185,11 +186,14 @@ class Feed:
             yield pa.Table.from_batches(batches)
 
     def _without_blank(self, batch: pa.RecordBatch) -> pa.RecordBatch:
-        """The lines that have a character; the others are counted. A megabyte may be a million of them."""
+        """The lines that have a character, if the others are many: these are counted. A megabyte may be a
+        million of them."""
         length = pc.binary_length(batch.column("text")).to_numpy(zero_copy_only=False)
         blank = int(np.count_nonzero(length == 0))
+        if blank < MANY_BLANK:
+            return batch
         self.blank += blank
-        return batch.filter(pa.array(length > 0)) if blank else batch
+        return batch.filter(pa.array(length > 0))
 
 
 def record_batch(
