@@ -26,6 +26,17 @@ def test_nothing_is_raised_lost_or_slow(family: str) -> None:
     assert trials.problems(inputs, alone=1) == []
 
 
+ALL_SHAPES = [shape for family in FAMILIES.values() for shape in family]
+
+
+@pytest.mark.parametrize("shape", ALL_SHAPES, ids=lambda shape: shape.name)
+@pytest.mark.parametrize("line", [b'{"message": "x", "log": {"a.b": "c"}}', b"a,b,c,d"])
+def test_a_line_of_another_kind_decides_nothing_about_the_others(shape: Shape, line: bytes) -> None:
+    original = trials.original(shape)
+    log = Input("log", shape.format, trials.text_of([*shape.good, line]), len(shape.good), original.name)
+    assert trials.problems([original, log], alone=0) == []
+
+
 def test_a_trial_depends_on_its_seed_and_number_alone() -> None:
     first, again = (trials.trial(1, 3, [SHAPE], SIZES) for _ in range(2))
     assert first == again != trials.trial(1, 4, [SHAPE], SIZES)

@@ -45,6 +45,11 @@ class Sample:
         parsed = map(parse_json, self.records)
         return [record for record in parsed if isinstance(record, dict)]
 
+    @property
+    def is_json(self) -> bool:
+        """Whether most records are JSON objects: whoever writes one line decides nothing about the others."""
+        return 2 * len(self.objects) > sum(map(bool, self.records))
+
 
 def parse_json(text: str) -> Any:
     """The value of a JSON text; None if it is not JSON."""

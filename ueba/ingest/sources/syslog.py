@@ -167,7 +167,7 @@ def source(format: str, options: Options) -> LogSource:
 
 def recognises(sample: Sample) -> int:
     """Lines with a syslog header and the name of a program, or records of a journal."""
-    if sample.objects:
+    if sample.is_json:
         return sum(map(is_structured, sample.objects))
     heads = [re.match(HEADER, line) for line in sample.records]
     return sum(
@@ -178,7 +178,7 @@ def recognises(sample: Sample) -> int:
 
 def facts(sample: Sample, options: Options) -> Facts:
     """What the events of a file depend on. Its lines are read twice if their times have no year."""
-    is_json = bool(sample.objects)
+    is_json = sample.is_json
     if is_json or not any(map(has_no_year, sample.records)):
         return Facts(is_json, None)
     zone = zoneinfo.ZoneInfo(options.timezone)

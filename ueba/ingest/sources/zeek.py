@@ -161,7 +161,7 @@ def source(format: str, options: Options) -> LogSource:
 def recognises(sample: Sample) -> int:
     """JSON records with Zeek's names for the ends of a connection; lines below a Zeek header, or with the
     columns of a known log."""
-    if sample.objects:
+    if sample.is_json:
         return sum(is_zeek(record) for record in sample.objects)
     header = header_of(sample.records)
     rows = [line.split(header.separator) for line in sample.records if not line.startswith("#")]
@@ -232,7 +232,7 @@ def header_of(records: Sequence[str]) -> Header:
 
 def facts(sample: Sample) -> Header | None:
     """The header of TSV; None for JSON, which needs none."""
-    return None if sample.objects else header_of(sample.records)
+    return None if sample.is_json else header_of(sample.records)
 
 
 def log_with(columns: Sequence[str]) -> str | None:
