@@ -14,6 +14,7 @@ import contextlib
 import logging
 import os
 import sys
+import textwrap
 import time
 import zoneinfo
 from collections.abc import Callable, Iterator, Sequence
@@ -258,7 +259,9 @@ def clean_messages() -> Iterator[None]:
 
 
 def _clean(error: click.ClickException) -> str:
-    return "\n".join(map(brief, error.format_message().expandtabs(4).split("\n")))
+    """In lines that are not too long, the first of which alone begins at the margin: a name with a line break
+    cannot pass for a message of its own."""
+    return "\n  ".join(map(brief, error.format_message().expandtabs(4).split("\n")))
 
 
 @contextlib.contextmanager
@@ -324,10 +327,14 @@ class Echo(logging.Handler):
 
 
 class OneLine(logging.Formatter):
-    """A record in one line, whatever names are in it; a traceback follows."""
+    """A record in one line, whatever names are in it; a traceback follows, and does not begin at the
+    margin."""
 
     def formatMessage(self, record: logging.LogRecord) -> str:
         return plain(super().formatMessage(record))
+
+    def formatException(self, ei: Any) -> str:
+        return textwrap.indent(super().formatException(ei), "  ")
 
 
 @contextlib.contextmanager

@@ -95,7 +95,14 @@ def _installed() -> list[dict[str, str]]:
 
 def _kept(settings: Settings) -> list[dict[str, str]]:
     workspace = settings.workspace
-    return [_disk(workspace), _lake(workspace), _model(workspace), _scored(workspace), _decided(workspace)]
+    return [
+        _disk(workspace),
+        _private(workspace),
+        _lake(workspace),
+        _model(workspace),
+        _scored(workspace),
+        _decided(workspace),
+    ]
 
 
 def _disk(workspace: Workspace) -> dict[str, str]:
@@ -105,6 +112,14 @@ def _disk(workspace: Workspace) -> dict[str, str]:
     free = shutil.disk_usage(place).free
     state = "ok" if free > 2**30 else "broken"
     return {"check": "disk", "state": state, "detail": f"{free / 2**30:.0f} GB free at {place}"}
+
+
+def _private(workspace: Workspace) -> dict[str, str]:
+    """Whether other users of the machine can get at what is kept."""
+    exposure = workspace.exposure
+    if exposure is not None:
+        return {"check": "other users", "state": "broken", "detail": exposure}
+    return {"check": "other users", "state": "ok", "detail": "cannot get into the workspace"}
 
 
 def _lake(workspace: Workspace) -> dict[str, str]:
