@@ -6,12 +6,16 @@ found again by the next one. Two passwords are generated, for an account that ma
 can only read, and kept in a file that only the owner can read. Whether the server runs is told by a lock
 that its process holds, which goes when it does, however it ends. After `kill -9` the next start recovers
 what was committed.
+
+Bolt is all that listens: the HTTP service, which takes SQL, imports and commands about the server, is stopped
+before the server is ready, and what is asked beside Bolt goes through `graphdb.control`. Statements reach
+neither files nor the network, and scripts are off, whichever account runs them.
 """
 
 from __future__ import annotations
 
-import base64
 import contextlib
+import errno
 import fcntl
 import json
 import os
@@ -21,19 +25,27 @@ import socket
 import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from graphdb import control
 from graphdb.errors import ServerError
 
 DATABASE = "graph"
 READER = "reader"
 START_TIMEOUT_S = 60
-_LISTED = 1000  # characters of a query's text that the server lists in full
+LONGEST_QUERY_S = 86_400  # after which the server ends a query by itself, whoever has forgotten it
+_LISTED = 500  # characters of a query's text that the server surely lists
+_LOCKED = (  # what no statement may do, whoever runs it; of every database of the process
+    "opencypher.loadCsv.allowFileUrls=false",
+    "opencypher.loadCsv.allowRemoteUrls=false",
+    "polyglotEngineEnabled=false",
+    "server.restoreImportAllowLocalUrls=false",
+    "server.security.importBlockLocalNetworks=true",
+    f"command.timeout={LONGEST_QUERY_S * 1000}",
+)
 
 
 @dataclass(frozen=True)
@@ -52,10 +64,14 @@ class Connection:
 
 def from_environment(environment: Mapping[str, str]) -> Connection | None:
     """The server that NEO4J_URI names, with NEO4J_USERNAME, NEO4J_PASSWORD and NEO4J_DATABASE; None if it is
-    not set."""
+    not set. Raises ServerError if the address holds a password, which messages would show."""
     uri = environment.get("NEO4J_URI")
     if not uri:
         return None
+    if "@" in uri.partition("?")[0]:
+        raise ServerError(
+            "NEO4J_URI holds a name or password before @; give them as NEO4J_USERNAME and NEO4J_PASSWORD"
+        )
     return Connection(
         uri,
         environment.get("NEO4J_USERNAME") or "neo4j",
@@ -71,8 +87,11 @@ def start(directory: Path, heap: str = "1g") -> Connection:
     directory.mkdir(parents=True, exist_ok=True)
     directory.chmod(0o700)
     with _lock(directory / "start.lock"):
+        if "http_port" in (_facts(directory) or {}):  # of a version before, and not yet closed to the rest
+            _end(directory, 30)
         if not running(directory):
             _launch(directory, heap)
+        _wait((directory / "ready").exists, START_TIMEOUT_S)  # of one whose starter was killed
         return connection(directory)
 
 
@@ -82,14 +101,18 @@ def stop(directory: Path, timeout_s: float = 30) -> bool:
     if not running(directory):
         return False
     with _lock(directory / "start.lock"):
-        facts = _facts(directory)
-        if facts is None or not running(directory):
-            return False
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(facts["pid"], signal.SIGTERM)
-        if not _wait(lambda: not running(directory), timeout_s):
-            kill(directory)
-        return True
+        return _end(directory, timeout_s)
+
+
+def _end(directory: Path, timeout_s: float) -> bool:
+    facts = _facts(directory)
+    if facts is None or not running(directory):
+        return False
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(facts["pid"], signal.SIGTERM)
+    if not _wait(lambda: not running(directory), timeout_s):
+        kill(directory)
+    return True
 
 
 def kill(directory: Path) -> None:
@@ -102,13 +125,13 @@ def kill(directory: Path) -> None:
 
 
 def restart(directory: Path, pid: int | None) -> Connection:
-    """Kill the server process `pid` and start another on the same ports: the last way to end a query.
+    """Kill the server process `pid` and start another on the same port: the last way to end a query.
     Whoever comes second finds that it was done."""
     with _lock(directory / "start.lock"):
         facts = _facts(directory) or {}
         if facts.get("pid") == pid or not running(directory):
             kill(directory)
-            _launch(directory, facts.get("heap", "1g"), facts.get("bolt_port"), facts.get("http_port"))
+            _launch(directory, facts.get("heap", "1g"), facts.get("bolt_port"))
         return connection(directory)
 
 
@@ -118,19 +141,17 @@ def terminate(directory: Path, cypher: str, ran_s: float) -> bool:
 
     The server tells queries apart by its own ids, which the driver does not know; so the same text, run by
     somebody else for as long, is ended too."""
-    facts = _facts(directory)
-    if facts is None or not running(directory):
+    question = {"terminate": cypher.strip()[:_LISTED], "ran_ms": (ran_s - 0.5) * 1000}
+    try:
+        return bool(control.ask(directory, question)["ended"])
+    except ServerError:
         return False
-    root = json.loads((directory / "credentials.json").read_text())["root"]
-    ended = False
-    with contextlib.suppress(OSError, ValueError):
-        for query in _command(facts["http_port"], root, "list queries")["result"]:
-            is_same = query["user"] == READER and query["text"][:_LISTED] == cypher.strip()[:_LISTED]
-            if is_same and query["elapsedMs"] >= (ran_s - 0.5) * 1000:
-                with contextlib.suppress(urllib.error.HTTPError):  # it ended by itself in between
-                    _command(facts["http_port"], root, f"terminate query {query['id']}")
-                    ended = True
-    return ended
+
+
+def queries(directory: Path) -> list[dict[str, Any]]:
+    """The queries that run: user, text, elapsed_ms. Raises ServerError if the server does not answer."""
+    found: list[dict[str, Any]] = control.ask(directory, {})["queries"]
+    return found
 
 
 def running(directory: Path) -> bool:
@@ -152,6 +173,7 @@ def connection(directory: Path) -> Connection:
     facts = _facts(directory)
     if facts is None or not running(directory):
         raise ServerError(f"{directory}: the bundled graph server is not running")
+    check_answers(directory)
     passwords = json.loads((directory / "credentials.json").read_text())
     uri = f"bolt://127.0.0.1:{facts['bolt_port']}"
     return Connection(
@@ -159,8 +181,17 @@ def connection(directory: Path) -> Connection:
     )
 
 
+def check_answers(directory: Path) -> None:
+    """Raises ServerError unless the server of a directory runs and is ready: whoever listens on its port
+    otherwise is somebody else, who must not be shown a password."""
+    if not running(directory) or not (directory / "ready").exists():
+        raise ServerError(
+            f"{directory}: the bundled graph server is not running any more; ask again, which starts it"
+        )
+
+
 def status(directory: Path) -> dict[str, Any]:
-    """running, pid, bolt and http ports; never a password."""
+    """running, pid, Bolt's port; never a password."""
     facts = _facts(directory) if running(directory) else None
     return {"running": facts is not None, "directory": str(directory), **(facts or {})}
 
@@ -173,12 +204,12 @@ def _facts(directory: Path) -> dict[str, Any] | None:
     return facts
 
 
-def _launch(directory: Path, heap: str, bolt_port: int | None = None, http_port: int | None = None) -> None:
+def _launch(directory: Path, heap: str, bolt_port: int | None = None) -> None:
     _write_passwords(directory)
-    facts = {"bolt_port": bolt_port or _free_port(), "http_port": http_port or _free_port(), "heap": heap}
+    facts = {"bolt_port": bolt_port or _free_port(), "heap": heap}
     log_path = directory / "server.log"
     (directory / "ready").unlink(missing_ok=True)
-    with open(log_path, "ab") as log:
+    with open(_own_file(log_path, os.O_WRONLY | os.O_APPEND), "ab") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", "graphdb.server", str(directory)],
             stdin=subprocess.PIPE, stdout=log, stderr=log, start_new_session=True, cwd="/",
@@ -186,7 +217,7 @@ def _launch(directory: Path, heap: str, bolt_port: int | None = None, http_port:
     assert process.stdin is not None
     process.stdin.write(json.dumps(facts).encode())
     process.stdin.close()
-    (directory / "server.json").write_text(json.dumps({"pid": process.pid, **facts}))
+    _write(directory / "server.json", json.dumps({"pid": process.pid, **facts}))
     if not _wait(lambda: (directory / "ready").exists() or process.poll() is not None, START_TIMEOUT_S):
         process.kill()
     # The process is meant to outlive this one, so nobody waits for it here.
@@ -203,25 +234,27 @@ def _write_passwords(directory: Path) -> None:
     if path.exists():
         return
     content = json.dumps({"root": secrets.token_urlsafe(24), "reader": secrets.token_urlsafe(24)})
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with open(descriptor, "w") as file:
+    with open(_own_file(path, os.O_WRONLY | os.O_EXCL), "w") as file:
         file.write(content)
 
 
-def _command(http_port: int, password: str, command: str) -> dict[str, Any]:
-    """Run a server command over HTTP, past any proxy the environment names: it would be shown the
-    password."""
-    request = urllib.request.Request(
-        f"http://127.0.0.1:{http_port}/api/v1/server",
-        json.dumps({"command": command}).encode(),
-        {
-            "Content-Type": "application/json",
-            "Authorization": "Basic " + base64.b64encode(f"root:{password}".encode()).decode(),
-        },
-    )
-    with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=30) as response:
-        answer: dict[str, Any] = json.load(response)
-        return answer
+def _write(path: Path, content: str) -> None:
+    """Replace a file by a new one, for the user alone; a link in its place is replaced too."""
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    with open(_own_file(temporary, os.O_WRONLY | os.O_EXCL), "w") as file:
+        file.write(content)
+    temporary.replace(path)
+
+
+def _own_file(path: Path, flags: int) -> int:
+    """Open a file of the server's folder, made if it is missing, for the user alone. Raises ServerError if it
+    is a link."""
+    try:
+        return os.open(path, flags | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    except OSError as reason:
+        if reason.errno == errno.ELOOP:
+            raise ServerError(f"{path}: is a link, which is not written to; remove it") from reason
+        raise
 
 
 def _free_port() -> int:
@@ -242,7 +275,7 @@ def _wait(done: Any, timeout_s: float) -> bool:
 
 @contextlib.contextmanager
 def _lock(path: Path) -> Iterator[None]:
-    with open(path, "w") as lock:
+    with open(_own_file(path, os.O_WRONLY), "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
@@ -255,7 +288,7 @@ def _serve(directory: Path) -> None:
     command line."""
     from arcadedb_embedded.server import ArcadeDBServer
 
-    lock = open(directory / "server.lock", "w")  # noqa: SIM115 - held until the process ends
+    lock = open(_own_file(directory / "server.lock", os.O_WRONLY), "w")  # noqa: SIM115 - until the process ends
     fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     facts = json.loads(sys.stdin.read())
     passwords = json.loads((directory / "credentials.json").read_text())
@@ -265,25 +298,42 @@ def _serve(directory: Path) -> None:
         str(directory),
         root_password=passwords["root"],
         config={
-            "host": "127.0.0.1",
-            "http_port": facts["http_port"],
             "server_plugins": "Bolt:com.arcadedb.bolt.BoltProtocolPlugin",
+            "host": "127.0.0.1",
+            "http_port": _free_port(),
             "bolt_port": facts["bolt_port"],
             "bolt_host": "127.0.0.1",
         },
-        jvm_kwargs={"heap_size": facts["heap"]},
+        jvm_kwargs={"heap_size": facts["heap"], "jvm_args": [f"-Darcadedb.{name}" for name in _LOCKED]},
     )
     server.start()
+    engine = server._java_server  # the wheel has no other way to the parts of the server
+    engine.getHttpServer().stopService()
     if not (directory / "databases" / DATABASE).exists():
         server.create_database(DATABASE)
-    _make_reader(facts["http_port"], passwords)
+    _make_reader(engine.getSecurity(), passwords)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     (directory / "ready").touch()
     try:
-        while True:
-            time.sleep(3600)
+        control.serve(lambda question: _answer(engine.getRunningQueries().getRunning(), question))
     finally:
         server.stop()
+
+
+def _answer(running: Any, question: Mapping[str, Any]) -> dict[str, Any]:
+    """What is asked over `graphdb.control`: the queries that run, having ended those that were to end."""
+    found = [
+        {"user": str(query.getUser()), "text": str(query.getText()), "elapsed_ms": query.getElapsedMillis()}
+        for query in running
+    ]
+    ended = [
+        query.terminate("ueba")
+        for query, known in zip(running, found, strict=True)
+        if known["user"] == READER
+        and known["text"].strip()[:_LISTED] == question.get("terminate")
+        and known["elapsed_ms"] >= question.get("ran_ms", 0)
+    ]
+    return {"queries": found, "ended": any(ended)}
 
 
 def _allow_reading(directory: Path) -> None:
@@ -304,18 +354,17 @@ def _allow_reading(directory: Path) -> None:
     }
     nobody = {"resultSetLimit": -1, "readTimeout": -1, "access": [], "types": {"*": {"access": []}}}
     groups = {"version": 1, "databases": {"*": {"groups": {"admin": admin, READER: reader, "*": nobody}}}}
-    path.write_text(json.dumps(groups))
+    _write(path, json.dumps(groups))
 
 
-def _make_reader(http_port: int, passwords: Mapping[str, str]) -> None:
+def _make_reader(security: Any, passwords: Mapping[str, str]) -> None:
     """The account that can only read; made anew where it is missing."""
-    user = {"name": READER, "password": passwords["reader"], "databases": {DATABASE: [READER]}}
-    try:
-        _command(http_port, passwords["root"], f"create user {json.dumps(user)}")
-    except urllib.error.HTTPError as reason:
-        answer = reason.read().decode(errors="replace")
-        if "already exist" not in answer:
-            raise RuntimeError(f"the read-only account could not be made: {answer}") from reason
+    import jpype  # type: ignore[import-untyped]
+
+    if not security.existsUser(READER):
+        password = str(security.encodePassword(passwords["reader"]))
+        user = {"name": READER, "password": password, "databases": {DATABASE: [READER]}}
+        security.createUser(jpype.JClass("com.arcadedb.serializer.json.JSONObject")(json.dumps(user)))
 
 
 if __name__ == "__main__":

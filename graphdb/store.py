@@ -3,20 +3,24 @@ and the bundled server.
 
 Loading goes in batches of bounded size, each a transaction that the driver repeats when the server says that
 the trouble is transient. Asking is read-only: Neo4j refuses writes in a read transaction, and the bundled
-server refuses them to the account that is used for reading; nothing here reads the text of a query to find
-out. A query that runs too long is ended in the server too: by the transaction's timeout where the server
-keeps it, by a command to the bundled server, and if that fails by starting the bundled server anew, which
-keeps what was committed.
+server refuses them to the account that is used for reading; what else a query might do, `graphdb.reading`
+finds by its words and by the server's plan for it, before it runs. The bundled server's plans name no
+operators; there, settings forbid what `graphdb.reading` refuses. A query that runs too long is ended in the
+server too: by the transaction's timeout where the server keeps it, by a command to the bundled server, and if
+that fails by starting the bundled server anew, which keeps what was committed.
 
 Leaves out what the graph is about, and graphs that do not fit in memory: `query` and `graph` are cut at a
-limit.
+limit of rows, and give up at a limit of bytes.
 """
 
 from __future__ import annotations
 
+import hashlib
 import re
+import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Self
 
 import neo4j
@@ -30,7 +34,7 @@ from neo4j.graph import Path as PathValue
 from neo4j.graph import Relationship as RelationshipValue
 from neo4j.spatial import Point
 
-from graphdb import server, statements
+from graphdb import reading, server, statements
 from graphdb.errors import GraphError, QueryError, QueryTimeout, ReadOnlyError, ServerError
 from graphdb.schema import Node, Relationship, Schema
 from graphdb.server import Connection
@@ -39,6 +43,8 @@ Progress = Callable[[int], None]
 _ALL = 2**31 - 1  # rows of a query that is to be read to its end
 # Of a table in one message, where it is up to three times as large: the bundled server hangs at 16 MB.
 _MESSAGE_BYTES = 4_000_000
+LONGEST_TEXT = 4_000  # bytes of a text: the index of a key has room for about twice as many
+MOST_BYTES = 256_000_000  # of an answer in memory
 GRACE_S = 2.0  # what a server is given beyond the timeout to end a query by itself
 
 
@@ -48,6 +54,8 @@ class Store:
     def __init__(self, connection: Connection, batch_rows: int = 10_000) -> None:
         """Raises ServerError if the server cannot be reached or logged in to."""
         self.connection, self.batch_rows = connection, batch_rows
+        if connection.directory is not None:
+            server.check_answers(connection.directory)
         self._driver = _driver(connection.uri, connection.username, connection.password)
         try:
             with self._driver.session(database=connection.database) as session:
@@ -83,13 +91,13 @@ class Store:
         for statement in statements.constraints(schema):
             self._write(statement, {})
         for kind, statement in statements.indexes(schema).items():
-            if len(self.query(f"MATCH ()-[r:{kind}]->() RETURN 1 AS one LIMIT 1")):
+            if len(self._own_rows(f"MATCH ()-[r:{kind}]->() RETURN 1 AS one LIMIT 1")):
                 self._write(statement, {})
 
     def ensure_vector_indexes(self, node: Node, dimensions: int) -> bool:
         """An index for each of a label's vectors; one of other dimensions is replaced. False if the server
         has no such indexes."""
-        there = self.query(
+        there = self._own_rows(
             "SHOW INDEXES YIELD name, type, options WHERE type = 'VECTOR' RETURN name, options"
         )
         known = {
@@ -110,6 +118,7 @@ class Store:
         """Upsert a row per node: the key, any properties, and `labels`, a list of extra labels. Returns the
         rows loaded."""
         _check_filled(node.label, table, (node.key,))
+        table = _short_texts(table)
         properties = tuple(name for name in table.column_names if name != "labels")
         written, times = _times_as_text(table)
         statement = statements.upsert_nodes(node, properties, times)
@@ -134,6 +143,7 @@ class Store:
         new: the caller knows that none of them is in the graph, and that each is in the table once; near
         hubs much faster."""
         _check_filled(relationship.type, table, relationship.identity)
+        table = _short_texts(table)
         properties = tuple(name for name in table.column_names if name not in ("start", "end"))
         written, times = _times_as_text(table)
         make = statements.create_relationships if new else statements.upsert_relationships
@@ -147,17 +157,17 @@ class Store:
         rows are passed over."""
         properties = tuple(name for name in table.column_names if name not in ("start", "end"))
         statement = statements.update_relationships(relationship, properties)
-        for rows in self._batches(table):
+        for rows in self._batches(_short_texts(table)):
             self._write(statement, {"rows": rows})
 
     def property_of(self, node: Node, key: str, name: str) -> Any:
         """A node's property; None if it has none, or there is no such node."""
-        found = self.query(statements.node_property(node, name), {"key": key})
+        found = self._own_rows(statements.node_property(node, name), {"key": key})
         return found["value"][0] if len(found) else None
 
     def keys(self, node: Node, timeout_s: float = 600) -> list[Any]:
         """The key of every node of a label."""
-        found = self.query(statements.keys(node), timeout_s=timeout_s, limit=_ALL)
+        found = self._own_rows(statements.keys(node), timeout_s=timeout_s, limit=_ALL)
         return (
             found["key"].tolist() if len(found) else []
         )  # of no rows the bundled server does not tell the columns
@@ -219,6 +229,8 @@ class Store:
                 raise
             return int(record[0]) if record is not None and len(record) else 0
 
+        if self.connection.directory is not None:
+            server.check_answers(self.connection.directory)
         try:
             with self._driver.session(database=self.connection.database) as session:
                 result = session.execute_write(work)
@@ -239,11 +251,11 @@ class Store:
     ) -> pd.DataFrame:
         """Rows of a read-only query, at most `limit` of them, as plain values.
 
-        Raises ReadOnlyError if it would write, QueryTimeout if it was ended, QueryError if the server does
-        not accept it. A query cut at the limit before the server refused it writes nothing either."""
-        keys, records = self._read(cypher, parameters or {}, timeout_s, limit)
-        rows = [[plain(record[index]) for index in range(len(keys))] for record in records]
-        return pd.DataFrame(rows, columns=pd.Index(keys), dtype=object)
+        Raises ReadOnlyError if it would do more than read the graph, QueryTimeout if it was ended, QueryError
+        if the server does not accept it or the answer is too large. A query cut at the limit before the
+        server refused it writes nothing either."""
+        reading.check(cypher)
+        return _frame(*self._read(cypher, parameters or {}, timeout_s, limit, check_plan=self._has_plans))
 
     def graph(
         self,
@@ -254,30 +266,61 @@ class Store:
     ) -> nx.MultiDiGraph:
         """The nodes, relationships and paths that a read-only query returns, as a small graph. Attributes:
         properties, and `labels` of a node, `type` of a relationship."""
-        _, records = self._read(cypher, parameters or {}, timeout_s, limit)
+        reading.check(cypher)
+        _, records = self._read(cypher, parameters or {}, timeout_s, limit, check_plan=self._has_plans)
         graph = nx.MultiDiGraph()
         for record in records:
             for value in record.values():
                 _add_to_graph(graph, value)
         return graph
 
+    def settings(self, names: Sequence[str]) -> dict[str, str]:
+        """Some settings of Neo4j, as far as it has them. Raises GraphError where the account may not see
+        them."""
+        found = self._own_rows(
+            "SHOW SETTINGS YIELD name, value WHERE name IN $names RETURN name, value", {"names": [*names]}
+        )
+        return {name: str(value) for name, value in found.itertuples(index=False)}
+
     def count(self, item: Node | Relationship) -> int:
         """How many nodes of a label or relationships of a type there are."""
         statement = (
             statements.count_nodes(item) if isinstance(item, Node) else statements.count_relationships(item)
         )
-        return int(self.query(statement)["count"][0])
+        return int(self._own_rows(statement)["count"][0])
+
+    @property
+    def _has_plans(self) -> bool:
+        return self.connection.directory is None
+
+    def _own_rows(
+        self,
+        statement: str,
+        parameters: Mapping[str, Any] | None = None,
+        timeout_s: float = 30,
+        limit: int = 1000,
+    ) -> pd.DataFrame:
+        """Rows of a statement of this library, which is known to write nothing."""
+        return _frame(*self._read(statement, parameters or {}, timeout_s, limit, check_plan=False))
 
     def _read(
-        self, cypher: str, parameters: Mapping[str, Any], timeout_s: float, limit: int
+        self, cypher: str, parameters: Mapping[str, Any], timeout_s: float, limit: int, *, check_plan: bool
     ) -> tuple[list[str], list[neo4j.Record]]:
         outcome: list[Any] = []
         worker = threading.Thread(
-            target=self._read_into, args=(outcome, cypher, parameters, timeout_s, limit), daemon=True
+            target=self._read_into,
+            args=(outcome, cypher, parameters, timeout_s, limit, check_plan),
+            daemon=True,
         )
+        began = time.monotonic()
         worker.start()
         directory = self.connection.directory
-        worker.join(timeout_s + (GRACE_S if directory is None else 0))
+        try:
+            worker.join(timeout_s + (GRACE_S if directory is None else 0))
+        except BaseException:  # whoever asked does not wait any more, and nor does the server
+            if directory is not None:
+                server.terminate(directory, cypher, time.monotonic() - began)
+            raise
         if worker.is_alive() and directory is not None:  # the bundled server does not keep the timeout
             server.terminate(directory, cypher, timeout_s)
             worker.join(GRACE_S)
@@ -296,25 +339,29 @@ class Store:
         return keys, records
 
     def _read_into(
-        self, outcome: list[Any], cypher: str, parameters: Mapping[str, Any], timeout_s: float, limit: int
+        self,
+        outcome: list[Any],
+        cypher: str,
+        parameters: Mapping[str, Any],
+        timeout_s: float,
+        limit: int,
+        check_plan: bool,
     ) -> None:
         """Fill `outcome` with keys and records, or with the one exception."""
         connection = self.connection
         try:
-            driver = (
-                _driver(connection.uri, connection.reader, connection.reader_password)
-                if connection.reader
-                else _driver(connection.uri, connection.username, connection.password)
-            )
+            driver = self._reader()
             with driver.session(
                 database=connection.database, default_access_mode=neo4j.READ_ACCESS
             ) as session:
                 with (
                     driver
                 ):  # closed first: a session that closes has the server work out the rows beyond the limit
+                    if check_plan:
+                        _check_plan(session, cypher, parameters, timeout_s)
                     transaction = session.begin_transaction(timeout=timeout_s)
                     result = transaction.run(cypher, dict(parameters))
-                    keys, records = list(result.keys()), result.fetch(limit)
+                    keys, records = list(result.keys()), _fetched(result, limit)
                     if len(records) < limit:
                         # Writes may be refused only here; a result that was cut is never committed.
                         transaction.commit()
@@ -323,6 +370,56 @@ class Store:
             outcome[:] = [_translated(reason, connection.uri, timeout_s)]
         except Exception as reason:  # whatever it is belongs to the caller's thread
             outcome[:] = [reason]
+
+    def _reader(self) -> neo4j.Driver:
+        """A driver for the account that only reads; of another server, for the one account there is."""
+        connection = self.connection
+        if connection.directory is not None:
+            server.check_answers(connection.directory)
+        if connection.reader:
+            return _driver(connection.uri, connection.reader, connection.reader_password)
+        return _driver(connection.uri, connection.username, connection.password)
+
+
+def _check_plan(session: neo4j.Session, cypher: str, parameters: Mapping[str, Any], timeout_s: float) -> None:
+    """Raises ReadOnlyError if the server's plan for a query does more than read. Nothing of it is run."""
+    with session.begin_transaction(timeout=timeout_s) as transaction:
+        summary = transaction.run("EXPLAIN " + cypher, dict(parameters)).consume()
+    reading.check_plan(summary.plan, summary.query_type)
+
+
+def _fetched(result: neo4j.Result, limit: int) -> list[neo4j.Record]:
+    """The first rows. Raises QueryError if they are too large to be kept."""
+    records, size = [], 0
+    for record in result:
+        records.append(record)
+        size += _size(record.values())
+        if size > MOST_BYTES:
+            raise QueryError(
+                f"the answer is larger than {MOST_BYTES // 1_000_000} MB at row {len(records):,};"
+                " ask for fewer columns, or for a lower --limit"
+            )
+        if len(records) >= limit:
+            break
+    return records
+
+
+def _size(value: Any) -> int:
+    """About how many bytes a value takes in memory, with what it holds."""
+    if isinstance(value, list | tuple):
+        return 56 + sum(map(_size, value))
+    if isinstance(value, dict):
+        return 64 + sum(_size(key) + _size(item) for key, item in value.items())
+    if isinstance(value, NodeValue | RelationshipValue):
+        return 500 + sum(_size(key) + _size(item) for key, item in value.items())
+    if isinstance(value, PathValue):
+        return 500 + sum(map(_size, (*value.nodes, *value.relationships)))
+    return sys.getsizeof(value)
+
+
+def _frame(keys: list[str], records: list[neo4j.Record]) -> pd.DataFrame:
+    rows = [[plain(record[index]) for index in range(len(keys))] for record in records]
+    return pd.DataFrame(rows, columns=pd.Index(keys), dtype=object)
 
 
 def _driver(uri: str, username: str | None, password: str | None) -> neo4j.Driver:
@@ -346,6 +443,26 @@ def _times_as_text(table: pa.Table) -> tuple[pa.Table, tuple[str, ...]]:
         text = pc.strftime(table[name].cast(pa.timestamp("us")), "%Y-%m-%dT%H:%M:%S")
         table = table.set_column(table.column_names.index(name), name, text)
     return table, times
+
+
+def _short_texts(table: pa.Table) -> pa.Table:
+    """The table with its longest texts as `short_text` has them, so that one hostile name stops no load."""
+    for index, field in enumerate(table.schema):
+        if (
+            pa.types.is_string(field.type)
+            and (pc.max(pc.binary_length(table[index])).as_py() or 0) > LONGEST_TEXT
+        ):
+            texts = [text if text is None else short_text(text) for text in table[index].to_pylist()]
+            table = table.set_column(index, field, pa.array(texts, pa.string()))
+    return table
+
+
+def short_text(text: str) -> str:
+    """A text as it is stored: of one that is too long, the beginning, and a digest that tells it apart."""
+    content = text.encode()
+    if len(content) <= LONGEST_TEXT:
+        return text
+    return f"{text[: LONGEST_TEXT // 8]}…{hashlib.sha256(content).hexdigest()}"
 
 
 def _check_filled(what: str, table: pa.Table, names: tuple[str, ...]) -> None:

@@ -1,7 +1,11 @@
 """One contract, every server: the same tables give the same graph, whatever is behind Bolt."""
 
+import contextlib
 import datetime as dt
+import http.client
+import json
 import os
+import socket
 import subprocess
 import threading
 import time
@@ -27,6 +31,7 @@ from graphdb import (
     Relationship,
     Schema,
     ServerError,
+    control,
     from_environment,
     server,
     statements,
@@ -173,6 +178,18 @@ def test_hostile_names_are_only_names(store: Store) -> None:
     assert found["name"].tolist() == [HOSTILE]
 
 
+def test_a_name_of_a_megabyte_stops_no_load(store: Store) -> None:
+    """Its beginning stands in the graph, and two that begin alike are two."""
+    long = ["n" * 1_000_000 + end for end in ("a", "b")]
+    store.load_nodes(PERSON, pa.table({"name": ["ann", *long, "n" * 4000]}))
+    meetings = pa.table({"start": ["ann", "ann"], "end": long, "day": ["d1", "d1"], "note": long})
+    store.load_relationships(MET, meetings)
+    store.update_relationships(MET, meetings.append_column("count", pa.array([1, 2])))
+    names = store.keys(PERSON)
+    assert sorted(map(len, names)) == [3, 565, 565, 4000] and len({*names}) == 4
+    assert sorted(edge[3] for edge in content(store)[1]) == [1, 2]
+
+
 def test_columns_that_could_carry_cypher_are_refused(store: Store) -> None:
     loaded(store)
     for column in ("x = 1 DETACH DELETE n //", "x`y", "a b"):
@@ -263,6 +280,40 @@ def test_rows_beyond_the_limit_are_not_worked_out(store: Store) -> None:
 def test_a_wrong_password_names_the_variable(connection: Connection) -> None:
     with pytest.raises(ServerError, match="NEO4J_PASSWORD"):
         Store(Connection(connection.uri, connection.username, "wrong", connection.database))
+
+
+def test_an_answer_that_is_too_large_says_so(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of rows, of one row, and of what a node or a path has; it is read no further than that."""
+    monkeypatch.setattr("graphdb.store.MOST_BYTES", 20_000)
+    store.load_nodes(PERSON, pa.table({"name": ["ann", "bob"], "note": ["x" * 3000, "y" * 3000]}))
+    store.load_relationships(MET, pa.table({"start": ["ann"], "end": ["bob"], "day": ["d1"]}))
+    for large in (
+        "UNWIND range(1, 1000000) AS i RETURN i AS number",
+        "RETURN reduce(s = 'x', i IN range(1, 16) | s + s) AS text",
+        "UNWIND range(1, 100) AS i MATCH (n:T_Person) RETURN n",
+        "UNWIND range(1, 100) AS i MATCH p = (:T_Person)-[:T_MET]->() RETURN p",
+        "UNWIND range(1, 100) AS i MATCH (n:T_Person) RETURN {key: [properties(n)]} AS map",
+    ):
+        with pytest.raises(QueryError, match="larger than 0 MB at row"):
+            store.query(large, limit=10**6)
+    assert len(store.query("MATCH (n:T_Person) RETURN n.name AS name")) == 2
+
+
+def test_whoever_stops_waiting_ends_the_query(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C while a query runs: the bundled server does not go on with it."""
+    if store.connection.directory is None:
+        pytest.skip("Neo4j ends what runs when the process that asked is gone, or at the timeout")
+    endless = "UNWIND range(1, 300000) AS i UNWIND range(1, 300000) AS j WITH i * j AS k WHERE k < 0 RETURN k"
+
+    def interrupted(self: threading.Thread, timeout: float | None = None) -> None:
+        time.sleep(1)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(threading.Thread, "join", interrupted)
+        store.query(endless)
+    time.sleep(1)
+    assert not [query for query in server.queries(store.connection.directory) if "300000" in query["text"]]
 
 
 def test_a_small_graph_comes_back_as_one(store: Store) -> None:
@@ -390,7 +441,9 @@ def test_a_query_that_runs_too_long_is_ended_in_the_server(store: Store) -> None
         time.sleep(2)
         assert cpu_seconds(pid) - used < 1, "the server is still at work"
     else:
-        running = store.query("SHOW TRANSACTIONS YIELD currentQuery RETURN currentQuery AS q")["q"].tolist()
+        running = store._own_rows("SHOW TRANSACTIONS YIELD currentQuery RETURN currentQuery AS q")[
+            "q"
+        ].tolist()
         assert not [query for query in running if "*1..9" in query]
 
 
@@ -470,6 +523,16 @@ def test_start_again_finds_it_and_stop_ends_it(bundled: Path) -> None:
         server.connection(bundled)
 
 
+def test_a_server_of_an_earlier_version_is_started_anew(bundled: Path) -> None:
+    """It listens over HTTP, and lets queries load files."""
+    file = bundled / "server.json"
+    facts = json.loads(file.read_text())
+    file.write_text(json.dumps({**facts, "http_port": 1}))
+    server.start(bundled, heap="512m")
+    now = server.status(bundled)
+    assert now["pid"] != facts["pid"] and "http_port" not in now
+
+
 def test_two_starts_at_once_make_one_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")  # which must not be shown the password
     directory, found = tmp_path / "graph", []
@@ -511,10 +574,56 @@ def test_passwords_are_the_owners_alone(bundled: Path) -> None:
     connection = server.connection(bundled)
     assert connection.password not in repr(connection)
     listed = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout
+    environment = Path(f"/proc/{connection.pid}/environ").read_text(errors="replace")
     for secret in (connection.password, connection.reader_password):
-        assert secret and secret not in listed
+        assert secret and len(secret) >= 32 and secret not in listed and secret not in environment
         for name in ("server.json", "server.log"):
             assert secret not in (bundled / name).read_text()
+
+
+def test_nothing_but_bolt_listens(bundled: Path) -> None:
+    """No HTTP: no SQL, no commands to the server, and no page of a browser that poses as its name."""
+    facts = server.status(bundled)
+    assert set(facts) == {"running", "directory", "pid", "bolt_port", "heap"}
+    inodes = {
+        os.readlink(file)[8:-1]
+        for file in Path(f"/proc/{facts['pid']}/fd").iterdir()
+        if file.is_symlink() and os.readlink(file).startswith("socket:[")
+    }
+    rows = [
+        line.split()
+        for name in ("tcp", "tcp6")
+        for line in Path(f"/proc/net/{name}").read_text().splitlines()[1:]
+    ]
+    ports = {int(row[1].rsplit(":", 1)[1], 16) for row in rows if row[3] == "0A" and row[9] in inodes}
+    assert ports == {facts["bolt_port"]}
+    for path in ("/api/v1/server", "/api/v1/query/graph", "/"):
+        client = http.client.HTTPConnection("127.0.0.1", facts["bolt_port"], timeout=10)
+        with contextlib.closing(client):
+            client.request("GET", path, headers={"Host": "attacker.example"})
+            with client.getresponse() as response:
+                assert response.status == 400 and b"Bolt connector" in response.read()
+
+
+def test_the_way_to_the_server_beside_bolt_is_the_owners(bundled: Path) -> None:
+    assert (bundled / control.NAME).stat().st_mode & 0o777 == 0o600
+    for nonsense in (b"", b"\n", b"[]\n", b"{}", b"\xff\n", b'{"terminate": 1}\n', b'{"ran_ms": "x"}\n'):
+        with socket.socket(socket.AF_UNIX) as client, control._address(bundled) as address:
+            client.connect(address)
+            client.sendall(nonsense)
+    assert server.queries(bundled) == []
+    with pytest.raises(ServerError, match="does not answer"):
+        control.ask(bundled.parent, {})
+
+
+def test_a_folder_with_a_long_name(tmp_path: Path) -> None:
+    """An address of a socket has room for a hundred bytes."""
+    directory = tmp_path / ("n" * 120) / "graph"
+    server.start(directory, heap="512m")
+    try:
+        assert server.queries(directory) == []
+    finally:
+        server.stop(directory)
 
 
 def test_it_listens_on_loopback_alone(bundled: Path) -> None:
@@ -525,7 +634,7 @@ def test_it_listens_on_loopback_alone(bundled: Path) -> None:
     addresses = {
         line.split()[3].rsplit(":", 1)[0]
         for line in listening
-        if line.split()[3].endswith((f":{facts['bolt_port']}", f":{facts['http_port']}"))
+        if line.split()[3].endswith(f":{facts['bolt_port']}")
     }
     assert addresses and all("127.0.0.1" in address for address in addresses)
 

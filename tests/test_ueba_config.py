@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from ueba import config
 from ueba.config import Config, GraphConfig, IngestConfig, TrainConfig, load
 from ueba.errors import ConfigError
+from ueba.text import shortened
 
 # setting -> values at the edges of what is allowed, values just outside of it
 EDGES: dict[str, tuple[list[Any], list[Any]]] = {
@@ -30,6 +31,7 @@ EDGES: dict[str, tuple[list[Any], list[Any]]] = {
     "graph.window_days": (["1", "10000"], ["0", "10001"]),
     "graph.batch_rows": (["1", "1000000"], ["0", "1000001"]),
     "graph.query_timeout_s": (["0.001", "86400"], ["0", "-1", "86400.5", "inf", "nan"]),
+    "graph.query_rows": (["1", "1000000"], ["0", "-1", "1000001", "1.5", "inf", "all"]),
     "graph.heap": (["1g", "512m", "2G"], ["x", "0g", "1", "1gb", "-Xmx1g", "1g -Devil"]),
 }
 
@@ -73,12 +75,13 @@ def test_what_is_outside_names_variable_key_value_and_range(name: str) -> None:
 
 @given(st.floats() | st.integers() | st.text() | st.booleans() | st.none() | st.lists(st.integers()))
 def test_any_value_is_taken_or_is_an_error_that_names_the_key(value: Any) -> None:
+    shown = shortened(repr(value), config.MOST_SHOWN)
     for section, setting in config.every_setting():
         part = getattr(Config(), section)
         try:
             found = getattr(replace(part, **{setting.name: value}), setting.name)
         except ConfigError as error:
-            assert str(error).startswith(f"{setting.name} = {value!r} is not allowed; give ")
+            assert str(error).startswith(f"{setting.name} = {shown} is not allowed; give ")
         else:
             assert type(found) is type(getattr(part, setting.name))
             assert getattr(replace(part, **{setting.name: found}), setting.name) == found

@@ -881,11 +881,12 @@ def test_a_question_that_takes_too_long_leaves_a_server_that_answers(store: Stor
         questions.ask(store, question, {}, timeout_s=1)
     assert len(ask(store, "loaded-days")) == 4
     if store.connection.directory is not None:
-        facts = server.status(store.connection.directory)
-        listed = server._command(facts["http_port"], store.connection.password, "list queries")["result"]
+        listed = server.queries(store.connection.directory)
         assert not [query for query in listed if "endless" in query["text"]]
     else:
-        running = store.query("SHOW TRANSACTIONS YIELD currentQuery RETURN currentQuery AS q")["q"].tolist()
+        running = store._own_rows("SHOW TRANSACTIONS YIELD currentQuery RETURN currentQuery AS q")[
+            "q"
+        ].tolist()
         assert not [query for query in running if "endless" in query and "SHOW" not in query]
 
 
@@ -1049,7 +1050,7 @@ def test_the_command_prints_the_answer_and_tells_which_day(connected: None) -> N
     ]  # fmt: skip
     assert result.stderr.splitlines() == [
         f"day: {D20}, the last day scored",
-        "cut at 1 rows; --limit changes that",
+        "cut at 1 rows; --limit shows more, and graph.query_rows is its default",
     ]
     table = run("user-day", "--param", "user=alice", "--param", f"day={D20}")
     assert table.stderr == "" and "RemoteInteractive" in table.stdout and "first seen" in table.stdout

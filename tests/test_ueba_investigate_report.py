@@ -279,6 +279,7 @@ def test_who_was_silent_on_the_day_and_what_no_run_could_read(tmp_path: Path) ->
     assert trust.ingest_health(workspace, DAYS[1], Config()).silent == []
     for number, problem in enumerate([None, "it is a picture"]):
         ran = {
+            "schema_version": 1,
             "day": "2026-03-04",
             "seconds": {"score": 1.5},
             "ingested": [{"file": "x.log", "problem": problem}],

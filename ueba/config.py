@@ -12,13 +12,14 @@ from __future__ import annotations
 import datetime as dt
 import difflib
 import re
-import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import Field, asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from ueba import state
 from ueba.errors import ConfigError
+from ueba.text import shortened
 
 # Variables that are no settings. The two-part names are read where they are listed.
 OTHER_VARIABLES = {
@@ -27,7 +28,11 @@ OTHER_VARIABLES = {
     "UEBA_TIMEZONE": "ueba.cli.common",
     "UEBA_WEBHOOK_TOKEN": "ueba.investigate.export.webhook",
     "UEBA_SHOW_SQL": "ueba.ingest.steps",
+    "UEBA_KEY_FILE": "ueba.state",
 }
+
+
+MOST_SHOWN = 100  # characters of a wrong name or value in a message
 
 
 # --- what a setting may be ----------------------------------------------------------------------------------
@@ -116,13 +121,17 @@ def checked(setting: Field[Any], value: Any) -> Any:
     try:
         return kind.read(value)
     except (ValueError, OverflowError):
-        raise ConfigError(f"{setting.name} = {value!r} is not allowed; give {kind.allowed}") from None
+        shown = shortened(repr(value), MOST_SHOWN)
+        raise ConfigError(f"{setting.name} = {shown} is not allowed; give {kind.allowed}") from None
 
 
 @dataclass(frozen=True)
 class IngestConfig(Section):
     epoch: str = setting("1970-01-01", TIME, "when log formats that count seconds begin to count, UTC")
     memory_limit: str = setting("1GB", SIZE, "memory of DuckDB, beyond which it spills to disk")
+    temporary_limit: str = setting("4GB", SIZE, "temporary disk for one file that cannot be read as a stream")
+    ratio_limit: float = setting(250.0, number(1, 1_000_000), "bytes that may come out of a compressed byte")
+    members_limit: int = setting(100_000, whole(1, 100_000_000), "members of an archive that are read")
 
 
 @dataclass(frozen=True)
@@ -151,6 +160,7 @@ class GraphConfig(Section):
     window_days: int = setting(30, whole(1, 10_000), "days that stay in the graph")
     batch_rows: int = setting(10_000, whole(1, 1_000_000), "rows in one statement")
     query_timeout_s: float = setting(30.0, number(0.001, 86_400), "seconds after which a query is ended")
+    query_rows: int = setting(1_000, whole(1, 1_000_000), "rows of an answer, unless --limit says otherwise")
     heap: str = setting("1g", HEAP, "memory of the bundled server's Java heap")
 
 
@@ -229,15 +239,16 @@ def from_file(path: Path | None) -> list[Override]:
     if path is None:
         return []
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8-sig"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as reason:
+        content = state.toml(path)
+    except (OSError, ValueError, RecursionError) as reason:
         raise ConfigError(
-            f"{path}: cannot be read as TOML: {reason}; mend it or give another --config"
+            f"{path}: cannot be read as TOML: {state.in_a_line(reason)}; mend it or give another --config"
         ) from reason
     for section, values in content.items():
         if not isinstance(values, dict):
+            section = shortened(repr(section), MOST_SHOWN)
             raise ConfigError(
-                f"{path}: {section!r} is outside a section; write it under one of {names(Config)}"
+                f"{path}: {section} is outside a section; write it under one of {names(Config)}"
             )
     return [
         Override(section, key, value, str(path))
@@ -266,15 +277,14 @@ def unknown_variables(environment: Mapping[str, str]) -> list[str]:
 
 def with_value(config: Config, override: Override) -> Config:
     """A configuration with another value of one setting."""
-    part = getattr(config, override.section, None)
-    if part is None:
-        raise ConfigError(
-            f"{override.source}: unknown section [{override.section}]; there are {names(Config)}"
-        )
+    if override.section not in {section.name for section in fields(Config)}:
+        section = shortened(override.section, MOST_SHOWN)
+        raise ConfigError(f"{override.source}: unknown section [{section}]; there are {names(Config)}")
+    part = getattr(config, override.section)
     if override.key not in asdict(part):
+        key = shortened(repr(override.key), MOST_SHOWN)
         raise ConfigError(
-            f"{override.source}: unknown key {override.key!r} in [{override.section}];"
-            f" there are {names(type(part))}"
+            f"{override.source}: unknown key {key} in [{override.section}]; there are {names(type(part))}"
         )
     try:
         return replace(config, **{override.section: replace(part, **{override.key: override.value})})

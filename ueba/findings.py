@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ueba import files
+from ueba import state
 from ueba.contracts import incident as incidents_on_disk
 from ueba.contracts.incident import Incident
 from ueba.errors import UsageError, WorkspaceError
@@ -66,8 +66,13 @@ def reported(incidents: Iterable[Incident], words: Mapping[str, str]) -> tuple[I
 
 
 def scored_days(folder: Path) -> list[dt.date]:
-    """The scored days, in order."""
-    return sorted(dt.date.fromisoformat(path.stem.removeprefix("day=")) for path in folder.glob("day=*.json"))
+    """The scored days, in order. Raises WorkspaceError if a file is called as if it were of a day."""
+    return sorted(map(_day_of, folder.glob("day=*.json")))
+
+
+def _day_of(path: Path) -> dt.date:
+    with state.reading(path, "its name is of no day, so remove it"):
+        return dt.date.fromisoformat(path.stem.removeprefix("day="))
 
 
 def last_scored(folder: Path) -> dt.date:
@@ -107,12 +112,17 @@ def load_incidents(
 
 def _incidents_of_day(folder: Path, day: dt.date) -> tuple[Incident, ...]:
     path = folder / f"day={day}.json"
-    try:
-        return incidents_on_disk.from_json(path.read_bytes())
-    except ValueError as reason:
-        raise WorkspaceError(
-            f"{path} is damaged ({reason}); `ueba score --day {day}` makes it anew"
-        ) from reason
+    data = state.content(path, remedy(day))
+    with state.reading(path, remedy(day)):
+        found = incidents_on_disk.from_json(data)
+        if any(incident.day != day for incident in found):
+            raise ValueError("it has incidents of another day")
+        return found
+
+
+def remedy(day: dt.date) -> str:
+    """What makes the files of a scored day anew."""
+    return f"`ueba score --day {day}` makes it anew"
 
 
 def choose_incidents(
@@ -160,26 +170,20 @@ def load(folder: Path, day: dt.date) -> Findings:
 
 def load_edges(folder: Path, day: dt.date) -> pd.DataFrame:
     """The scored edges of a day. Raises WorkspaceError if it was not scored, or the file is damaged."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     from ueba.contracts import scored
 
     path = folder / f"day={day}.parquet"
     if not path.exists():
         check_scored(folder, day)
-        raise WorkspaceError(f"{path} is missing; `ueba score --day {day}` makes it anew")
-    try:
-        return scored.from_arrow(pq.ParquetFile(path).read())
-    except (pa.ArrowException, OSError, ValueError) as reason:
-        raise WorkspaceError(
-            f"{path} is damaged ({reason}); `ueba score --day {day}` makes it anew"
-        ) from reason
+        raise WorkspaceError(f"{path} is missing; {remedy(day)}")
+    stored = state.table(path, remedy(day))
+    with state.reading(path, remedy(day)):
+        return scored.from_arrow(stored, day)
 
 
 def save(findings: Findings, folder: Path) -> None:
     """Store the findings of a day in place of those from an earlier scoring."""
     from ueba.contracts import scored
 
-    files.write_parquet(folder / f"day={findings.day}.parquet", scored.to_arrow(findings.edges))
-    files.write_bytes(folder / f"day={findings.day}.json", incidents_on_disk.to_json(findings.incidents))
+    state.write_table(folder / f"day={findings.day}.parquet", scored.to_arrow(findings.edges))
+    state.write(folder / f"day={findings.day}.json", incidents_on_disk.to_json(findings.incidents))

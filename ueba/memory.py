@@ -123,7 +123,7 @@ class Memory:
             if start <= learned <= day
             for batch in walk.batches_of(root, learned)
         ]
-        return bool(kept["batches"] == stands)
+        return kept.batches == stands
 
     # --- days -----------------------------------------------------------------------------------------------
 
@@ -142,4 +142,4 @@ class Memory:
     def day_after_learning(self) -> dt.date:
         """The day after the last day of the stored history, or of the lake if there is no stored history."""
         kept = History.stored_facts(self.workspace.history)
-        return (date_of(kept["last_day"]) if kept else self.last_day()) + dt.timedelta(days=1)
+        return (date_of(kept.last_day) if kept else self.last_day()) + dt.timedelta(days=1)

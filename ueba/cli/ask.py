@@ -76,12 +76,12 @@ def ask(
     arguments: tuple[str, ...],
     show: bool,
     timeout: float | None,
-    limit: int,
+    limit: int | None,
     output_format: str,
 ) -> None:
     """Ask the graph the question NAME, or `list` all questions.
 
-    Load the days first: `ueba graph load`. Questions only read: the server refuses to write.
+    Load the days first: `ueba graph load`. Questions only read the graph.
 
     \b
     Example:
@@ -104,28 +104,26 @@ def _answer(
     question: Question,
     arguments: Sequence[str],
     timeout: float | None,
-    limit: int,
+    limit: int | None,
     output_format: str,
 ) -> None:
     """Ask a question and print the rows of the answer."""
     from ueba import graph as graphs
+    from ueba.cli import answers
     from ueba.ingest.identity import entities
     from ueba.investigate import questions
-    from ueba.tables import records
 
     questions.check(question, arguments)
-    seconds = timeout or settings.config.graph.query_timeout_s
+    bounds = answers.bounds(settings.config, limit, timeout)
     with graphs.connect(settings.workspace, settings.config, os.environ) as store:
         parameters = questions.values(question, arguments, lambda: _last_day(store))
         identities = entities.read(settings.workspace.lake)
         parameters = questions.name_entities(store, question, parameters, identities)
-        found = questions.ask(store, question, parameters, seconds, limit)
+        found = questions.ask(store, question, parameters, bounds.timeout_s, bounds.asked)
         unknown = questions.unknown_incident(store, question, parameters) if found.empty else None
-    output.emit(records(found), output_format, versions.ANSWER, list(question.columns))
+    answers.emit(found, bounds, output_format, versions.ANSWER, list(question.columns))
     if found.empty:
         output.note(unknown or "no rows; `ueba ask loaded-days` lists the days in the graph")
-    if len(found) == limit:
-        output.note(f"cut at {limit} rows; --limit changes that")
 
 
 def _list(output_format: str) -> None:

@@ -82,10 +82,11 @@ def query(
     cypher: str,
     parameters: tuple[str, ...],
     timeout: float | None,
-    limit: int,
+    limit: int | None,
     output_format: str,
 ) -> None:
-    """Ask the graph in CYPHER. Queries only read: the server refuses to write.
+    """Ask the graph in CYPHER. Queries only read the graph: what would write, or reach files or the network,
+    is refused.
 
     \b
     Example:
@@ -93,15 +94,30 @@ def query(
                         RETURN m.name AS machine, r.day AS day' --param user=mlopez@corp.example
     """
     from ueba import graph as graphs
+    from ueba.cli import answers
     from ueba.errors import UsageError
-    from ueba.tables import records
 
     values = dict(parameter.partition("=")[::2] for parameter in parameters)
     if any("=" not in parameter for parameter in parameters):
         raise UsageError("--param takes NAME=VALUE")
+    for text in (cypher, *parameters):
+        _check_text(text)
+    bounds = answers.bounds(settings.config, limit, timeout)
     with graphs.connect(settings.workspace, settings.config, os.environ) as store:
-        found = store.query(cypher, values, timeout or settings.config.graph.query_timeout_s, limit)
-    output.emit(records(found), output_format, versions.QUERY, [str(name) for name in found.columns])
+        found = store.query(cypher, values, bounds.timeout_s, bounds.asked)
+    answers.emit(found, bounds, output_format, versions.QUERY, [str(name) for name in found.columns])
+
+
+def _check_text(text: str) -> None:
+    """Raises UsageError for bytes that are no text: they arrive as lone surrogates, which no server takes."""
+    from ueba.errors import UsageError
+    from ueba.text import shortened
+
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        shown = text.encode(errors="backslashreplace").decode()
+        raise UsageError(f"{shortened(shown, 200)} is not text in UTF-8") from None
 
 
 @graph.command()

@@ -199,7 +199,13 @@ def bounds_options(function: Any) -> Any:
         type=Seconds(),
         help="Seconds after which the server ends the query.  [default: graph.query_timeout_s]",
     )
-    return timeout(limit_option(1000, "Rows at most.")(function))
+    limit = click.option(
+        "-n",
+        "--limit",
+        type=click.IntRange(1, 1_000_000),
+        help="Rows at most.  [default: graph.query_rows]",
+    )
+    return timeout(limit(function))
 
 
 def strength_option(function: Any) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from typing import TYPE_CHECKING, Any
 
@@ -56,7 +57,10 @@ def show(settings: Settings, output_format: str) -> None:
     rows.append({**workspace, "source": common().sources.get("workspace", "default")})
     for name in ("NEO4J_URI", "NEO4J_USERNAME", "NEO4J_DATABASE"):
         if name in os.environ:
-            rows.append({"setting": name, "value": os.environ[name], "source": "environment"})
+            value = re.sub(
+                r"//[^?]*@", "//…@", os.environ[name]
+            )  # a name or password, which has no place there
+            rows.append({"setting": name, "value": value, "source": "environment"})
     output.emit(rows, output_format, versions.SETTING)
 
 
@@ -64,13 +68,14 @@ def show(settings: Settings, output_format: str) -> None:
 @format_option()
 @pass_settings
 def doctor(settings: Settings, output_format: str) -> None:
-    """Check the installation: versions, disk, lake, model, graph server. Exit code 1 if a check fails.
+    """Check the installation: versions, disk, lake, model, graph server. Exit code 1 if a check fails; a
+    warning is no failure.
 
     \b
     Example:
       ueba doctor
     """
-    rows = [*_installed(), *_kept(settings), _graph_server(settings)]
+    rows = [*_installed(), *_kept(settings), *_graph_server(settings)]
     output.emit(rows, output_format, versions.CHECK)
     if any(row["state"] == "broken" for row in rows):
         raise click.exceptions.Exit(1)
@@ -158,23 +163,25 @@ def _decided(workspace: Workspace) -> dict[str, str]:
     }
 
 
-def _graph_server(settings: Settings) -> dict[str, str]:
+def _graph_server(settings: Settings) -> list[dict[str, str]]:
+    """Whether the graph server answers, and what it could be set to better."""
     from graphdb import ServerError, from_environment, server
     from graphdb.store import Store
+    from ueba.graph import health
 
-    connection = from_environment(os.environ)
-    if connection is None and not server.running(settings.workspace.graph):
-        return {
-            "check": "graph",
-            "state": "ok",
-            "detail": "bundled server, stopped; it starts when it is needed",
-        }
+    check = {"check": "graph"}
     try:
+        connection = from_environment(os.environ)
+        if connection is None and not server.running(settings.workspace.graph):
+            return [
+                {**check, "state": "ok", "detail": "bundled server, stopped; it starts when it is needed"}
+            ]
         connection = connection or server.connection(settings.workspace.graph)
-        with Store(connection):
-            return {"check": "graph", "state": "ok", "detail": f"{connection.uri} answers"}
+        with Store(connection) as store:
+            answers = {**check, "state": "ok", "detail": f"{connection.uri} answers"}
+            return [answers, *health.checks(store)]
     except ServerError as reason:
-        return {"check": "graph", "state": "broken", "detail": str(reason)}
+        return [{**check, "state": "broken", "detail": str(reason)}]
 
 
 COMMANDS = (config, doctor)

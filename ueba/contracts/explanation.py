@@ -136,10 +136,12 @@ def to_json(day: dt.date, explanations: Explanations) -> bytes:
     return msgspec.json.encode(_Day(versions.EXPLANATION, day, explanations))
 
 
-def from_json(content: bytes) -> Explanations:
+def from_json(content: bytes, day: dt.date) -> Explanations:
     """A day's explanations from the content of their file. Raises ValueError if it is not one of this
-    version."""
-    day = msgspec.json.decode(content, type=_Day)
-    if day.schema_version != versions.EXPLANATION:
-        raise ValueError(f"schema version {day.schema_version} instead of {versions.EXPLANATION}")
-    return day.incidents
+    version and day."""
+    stored = msgspec.json.decode(content, type=_Day)
+    if stored.schema_version != versions.EXPLANATION:
+        raise ValueError(f"schema version {stored.schema_version} instead of {versions.EXPLANATION}")
+    if stored.day != day:
+        raise ValueError(f"it is of {stored.day}")
+    return stored.incidents

@@ -7,7 +7,7 @@ when the index names them. Leaves out reading and writing them; that is `ueba.in
 from __future__ import annotations
 
 import datetime as dt
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import msgspec
 
@@ -27,6 +27,12 @@ class Span(NamedTuple):
     events: int
 
 
+# Names that become paths: of no other form, so that none leads out of the lake.
+BatchId = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{32}\Z")]
+DayPath = Annotated[str, msgspec.Meta(pattern=r"^edges/day=\d{4}-\d\d-\d\d/[0-9a-f]+\.parquet\Z")]
+Digest = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{1,64}\Z")]  # it stands in SQL
+
+
 class ManifestFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One file of a batch.
 
@@ -39,7 +45,7 @@ class ManifestFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     report:    what became of its records
     """
 
-    digest: str
+    digest: Digest
     settings: dict[str, Any]
     canonical: bool
     has_ids: bool
@@ -57,7 +63,7 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     """
 
     lake_version: int = LAKE_VERSION
-    id: str
+    id: BatchId
     number: int
     files: tuple[ManifestFile | None, ...]
 
@@ -65,7 +71,7 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
 class DayFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The daily edges of one day: their file, in the lake's folder, and how many they are."""
 
-    file: str
+    file: DayPath
     rows: int
 
 
@@ -94,7 +100,11 @@ def manifest(content: bytes) -> Manifest:
 def index(content: bytes) -> Index:
     """An index from the content of its file. Raises ValueError if it is not one of this version."""
     _check_version(content)
-    return msgspec.json.decode(content, type=Index)
+    found = msgspec.json.decode(content, type=Index)
+    for day, file in found.days.items():
+        if not file.file.startswith(f"edges/day={day}/"):
+            raise ValueError(f"{file.file} is not of {day}")
+    return found
 
 
 def _check_version(content: bytes) -> None:

@@ -24,7 +24,29 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
+import pyarrow as pa
+
 from ueba.contracts.entity import Entity
+
+_ALIAS = pa.struct([("name", pa.string()), ("why", pa.string())])
+_LEASE = pa.struct(
+    [
+        ("address", pa.string()),
+        ("since", pa.timestamp("us")),
+        ("until", pa.timestamp("us")),
+        ("why", pa.string()),
+    ]
+)
+COLUMNS = {  # of `entities.parquet`
+    "kind": pa.string(),
+    "name": pa.string(),
+    "account_kind": pa.string(),
+    "is_admin": pa.bool_(),
+    "privileged_on": pa.int64(),
+    "aliases": pa.list_(pa.field("element", _ALIAS)),
+    "addresses": pa.list_(pa.field("element", _LEASE)),
+    "attributes": pa.string(),
+}
 
 RowKind = Literal["user", "host"]  # on disk
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from ueba.contracts import versions
 from ueba.contracts.incident import Incident
 from ueba.contracts.report import IngestReport
 
@@ -44,3 +45,27 @@ class Night:
             "incidents": msgspec.to_builtins(self.incidents),
             "seconds": self.seconds,
         }
+
+
+class NightFile(msgspec.Struct, frozen=True):
+    """A file that arrived. problem: why nothing of it could be read; None if it was read"""
+
+    file: str
+    problem: str | None = None
+
+
+class NightRun(msgspec.Struct, frozen=True):
+    """What is read of the record of an earlier night."""
+
+    schema_version: int
+    day: dt.date
+    ingested: tuple[NightFile, ...]
+    seconds: dict[str, float]
+
+
+def from_json(content: bytes) -> NightRun:
+    """An earlier night from its record. Raises ValueError if it is not one of this version."""
+    run = msgspec.json.decode(content, type=NightRun)
+    if run.schema_version != versions.RUN:
+        raise ValueError(f"schema version {run.schema_version} instead of {versions.RUN}")
+    return run

@@ -124,16 +124,32 @@ def to_arrow(table: pd.DataFrame) -> pa.Table:
     return pa.Table.from_pandas(table[list(NAMES)].assign(reasons=reasons), SCHEMA, preserve_index=False)
 
 
-def from_arrow(stored: pa.Table) -> pd.DataFrame:
-    """Scored edges on disk -> in memory. Raises ValueError if the columns or the version are not these."""
+def from_arrow(stored: pa.Table, day: dt.date | None = None) -> pd.DataFrame:
+    """Scored edges on disk -> in memory. day: of all of them, if it is known. Raises ValueError if the
+    columns, the version or the day are not these, or a number is missing or not finite."""
     found = (stored.schema.metadata or {}).get(_VERSION_KEY, b"no version").decode()
     if found != VERSION or not stored.schema.equals(SCHEMA):
         raise ValueError(f"scored edges of version {found} instead of {VERSION}")
+    _check(stored, day)
     table: pd.DataFrame = stored.to_pandas()
     columns: dict[str, Any] = {"reasons": [reason.from_json(text) for text in table["reasons"]]}
     columns |= {name: [tuple(value) for value in table[name]] for name in _LISTS}
     columns |= {name: table[name].astype(object).where(table[name].notna(), None) for name in _TEXT}
     return table.assign(**columns)
+
+
+def _check(stored: pa.Table, day: dt.date | None) -> None:
+    for name in NAMES:
+        column = stored[name]
+        if column.null_count and name not in _TEXT:
+            raise ValueError(f"{name} is missing in {column.null_count} rows")
+        if pa.types.is_floating(column.type) and not np.isfinite(column.to_numpy()).all():
+            raise ValueError(f"{name} has numbers that are not finite")
+    p_value = stored["p_value"].to_numpy()
+    if not ((0 < p_value) & (p_value <= 1)).all():
+        raise ValueError("p_value has numbers outside (0, 1]")
+    if day is not None and any(found != day for found in stored["day"].unique().to_pylist()):
+        raise ValueError("it has edges of another day")
 
 
 def concatenated(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:

@@ -13,13 +13,14 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import json
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import msgspec
 
 from ueba.contracts import versions
 from ueba.contracts.edge import Edge
 
+MOST_DAYS = 366  # that a verdict may count
 Word = Literal["true", "benign", "expected", "withdrawn"]
 WORDS: tuple[Word, ...] = ("true", "benign", "expected", "withdrawn")
 
@@ -82,19 +83,37 @@ class _Line(Verdict, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
     schema_version: Literal[2]
     verdict_id: str
+    before: str | None = None  # the digest of the line before it; none in lines of earlier versions
 
 
-def to_json(verdict: Verdict) -> dict[str, Any]:
-    """A verdict as a line of the log, JSON values only."""
+class Line(NamedTuple):
+    """A verdict of the log, and the digest of the line before it; None if the line is of an earlier
+    version."""
+
+    verdict: Verdict
+    before: str | None
+
+
+def digest(line: bytes) -> str:
+    """What the next line of the log says of a line; of none before the first."""
+    return hashlib.sha256(line).hexdigest()[:32]
+
+
+def to_json(verdict: Verdict, before: str | None = None) -> dict[str, Any]:
+    """A verdict as a line of the log, JSON values only. before: the digest of the line before it"""
     fields: dict[str, Any] = msgspec.to_builtins(verdict)
     fields["edges"] = [{**row, "pattern": sorted(row["pattern"])} for row in fields["edges"]]
-    return {"schema_version": versions.VERDICT, "verdict_id": verdict.id, **fields}
+    chained = {} if before is None else {"before": before}
+    return {"schema_version": versions.VERDICT, "verdict_id": verdict.id, **fields, **chained}
 
 
-def from_json(line: bytes) -> Verdict:
-    """A verdict from a line of the log. Raises ValueError if the line is not a verdict of this version."""
+def from_json(line: bytes) -> Line:
+    """A verdict from a line of the log. Raises ValueError if the line is not a verdict of this version, or
+    counts for longer than a verdict may."""
     row = msgspec.json.decode(line, type=_Line)
     verdict = Verdict(**{name: getattr(row, name) for name in Verdict.__struct_fields__})
     if verdict.id != row.verdict_id:
         raise ValueError(f"verdict_id {row.verdict_id} does not match its content, {verdict.id}")
-    return verdict
+    if verdict.expires and verdict.expires > verdict.since + dt.timedelta(days=MOST_DAYS):
+        raise ValueError(f"expires {verdict.expires}, more than {MOST_DAYS} days after it begins to count")
+    return Line(verdict, row.before)

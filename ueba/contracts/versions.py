@@ -17,6 +17,7 @@ ENTITY_NAME = 1  # `ueba entity`
 CALIBRATION = 2  # `ueba calibration`
 EVALUATION = 1  # `ueba evaluate`
 EXPORT = 2  # `ueba export`
+RUN = 1  # runs/*.json
 
 # --- decided ------------------------------------------------------------------------------------------------
 VERDICT = 2  # `ueba triage log`, feedback/verdicts.jsonl

@@ -3,6 +3,7 @@
     days      edges of a day, from the lake
     results   incidents and scores of a day, from its findings and verdicts
     similar   embeddings, and the entities most similar to each
+    health    what the server could be set to better
 
 Loading again changes nothing, and loading after an interruption gives what an uninterrupted load gives. The
 server is the one that NEO4J_URI names, else the bundled one of the workspace, which is started when it is
@@ -20,6 +21,7 @@ from graphdb import from_environment, server
 from graphdb.store import Store
 from ueba import findings, ontology
 from ueba.config import Config
+from ueba.graph import health
 from ueba.graph.days import MOST_TABLES, day_tables, load_day
 from ueba.graph.results import write_findings
 from ueba.graph.similar import write_similar
@@ -28,12 +30,13 @@ from ueba.memory import Memory
 from ueba.progress import Progress, quiet
 from ueba.workspace import Workspace
 
-__all__ = ["connect", "day_tables", "load", "load_day", "prune", "write_findings", "write_similar"]
+__all__ = ["connect", "day_tables", "health", "load", "load_day", "prune", "write_findings", "write_similar"]
 
 
 def connect(workspace: Workspace, config: Config, environment: Mapping[str, str]) -> Store:
     """An open store. Raises graphdb.ServerError if no server can be reached or started."""
     connection = from_environment(environment) or server.start(workspace.graph, config.graph.heap)
+    health.warn_of_clear_text(connection.uri)
     return Store(connection, config.graph.batch_rows)
 
 

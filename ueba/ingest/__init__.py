@@ -27,6 +27,7 @@ from ueba.ingest import batch, sources
 from ueba.ingest.batch import DEFAULTS, IngestOptions
 from ueba.ingest.reading import find as files
 from ueba.ingest.reading.feed import Feed, Progress
+from ueba.ingest.reading.limits import Limits
 from ueba.ingest.reading.stream import File, printable_name
 from ueba.ingest.sources import AUTO, Options
 
@@ -57,18 +58,20 @@ def ingest_all(
     if log_format != AUTO:
         sources.find(log_format, options.log)  # an unknown format is one error, not one of each file
     failed: list[IngestReport] = []
-    found = _files(paths, notify, failed)
+    found = _files(paths, notify, failed, options.limits)
     first = list(islice(found, 1))
     if failed and not first:  # a misspelt name makes no lake
         return failed
     return [*batch.ingest(chain(first, found), log_format, root, options, progress), *failed]
 
 
-def _files(paths: Sequence[str], notify: Callable[[str], None], failed: list[IngestReport]) -> Iterator[File]:
+def _files(
+    paths: Sequence[str], notify: Callable[[str], None], failed: list[IngestReport], limits: Limits
+) -> Iterator[File]:
     """The files that arguments name. An argument that names none gets a report in `failed`."""
     for path in paths:
         try:
-            yield from files.find(path, notify)
+            yield from files.find(path, notify, limits)
         except InputError as problem:
             failed.append(IngestReport(file=printable_name(path), problem=str(problem)))
 
@@ -91,8 +94,8 @@ def ingest(
 def events_of(path: str | Path, log_format: str = AUTO, options: IngestOptions = DEFAULTS) -> pa.Table:
     """The events of one log file as its log source finds them, dropped records too; columns
     `event.COLUMNS`. Raises InputError if the file cannot be read."""
-    found = list(files.find(str(path)))
-    with contextlib.closing(Feed(only(found, path), options.memory_limit)) as feed:
+    found = list(files.find(str(path), limits=options.limits))
+    with contextlib.closing(Feed(only(found, path), options.memory_limit, limits=options.limits)) as feed:
         return batch.events_of(feed, log_format, options)
 
 

@@ -14,7 +14,7 @@ import json
 import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -26,22 +26,24 @@ import msgspec
 import pyarrow as pa
 
 from ueba.config import IngestConfig
-from ueba.contracts.event import HEADER, NOT_A_LOGON, TIME_IN_THE_FUTURE
+from ueba.contracts.event import EMPTY_LINE, HEADER, NOT_A_LOGON, TIME_IN_THE_FUTURE
 from ueba.contracts.manifest import LAKE_VERSION, READING_VERSION, Manifest, ManifestFile
 from ueba.contracts.report import IngestReport
 from ueba.errors import InputError
 from ueba.ingest import build, edges, events, identity, lake, report, tally
 from ueba.ingest.identity import evidence
 from ueba.ingest.reading.feed import SLICE, Feed, Progress
+from ueba.ingest.reading.limits import Limits
 from ueba.ingest.reading.stream import File
 from ueba.ingest.sample import Sample
 from ueba.ingest.sources import LogSource, Options, Plan, planned
 from ueba.ingest.steps import Step, execute
-from ueba.ingest.tally import Tally
+from ueba.ingest.tally import Reason, Tally
 from ueba.text import plain
 
 EXAMPLE = 120  # characters of a dropped record that a report shows
 GROUP_FILES = 2000  # files in a batch, at most
+PARTS = 64  # in which lines are tried again that could not be parsed together
 
 
 @dataclass(frozen=True)
@@ -50,11 +52,13 @@ class IngestOptions:
 
     log:          what a log does not say, and the user can
     memory_limit: of DuckDB, beyond which it writes to disk
+    limits:       what one file may use while it is read
     beside:       another lake, whose evidence and entity tables count too
     """
 
     log: Options = Options()
     memory_limit: str = IngestConfig.memory_limit
+    limits: Limits = Limits()
     beside: Path | None = None
 
 
@@ -73,7 +77,7 @@ def plan_of(feed: Feed, log_format: str, options: Options) -> tuple[Plan, Sample
 def events_of(feed: Feed, log_format: str, options: IngestOptions = DEFAULTS) -> pa.Table:
     """The events of one file before names are unified, dropped records too; columns `event.COLUMNS`."""
     plan, _ = plan_of(feed, log_format, options.log)
-    parse = ibis.to_sql(plan.events(ibis.table(events.LINES, name="lines")), dialect="duckdb")
+    parse = compiled_events(plan, hour())
     tables = []
     with lake.connect(options.memory_limit) as connection:
         for lines in feed.slices(plan.opening.frame):
@@ -106,6 +110,7 @@ class Reading:
     unread: tuple[str, ...]
     digest: str = ""
     lines: int = 0
+    blank: int = 0
     seconds: float = 0.0
     is_known: bool = False
     problem: str = ""
@@ -127,6 +132,7 @@ class Batch:
     files: list[Reading] = field(default_factory=list)
     waiting: list[pa.Table] = field(default_factory=list)
     parse: str = ""
+    waiting_bytes: int = 0
     bytes: int = 0
 
     @classmethod
@@ -147,9 +153,10 @@ class Batch:
             numbers = pa.repeat(pa.scalar(number, pa.int32()), len(lines))
             self.waiting.append(lines.append_column(events.FILE, numbers))
             self.bytes += lines.nbytes
-            if sum(table.nbytes for table in self.waiting) > SLICE / 2:
+            self.waiting_bytes += lines.nbytes
+            if self.waiting_bytes > SLICE / 2:
                 self.flush()
-        reading.digest, reading.lines = feed.digest, feed.lines
+        reading.digest, reading.lines, reading.blank = feed.digest, feed.lines, feed.blank
         return reading
 
     def give_up(self, name: str, problem: str) -> Reading:
@@ -160,12 +167,35 @@ class Batch:
         return self.files[-1]
 
     def flush(self) -> None:
-        """Parse the lines that wait, and write their events."""
-        if self.waiting:
-            self.connection.register("lines", pa.concat_tables(self.waiting))
+        """Parse the lines that wait, and write their events. Lines that DuckDB cannot parse, for want of
+        memory mostly, are tried in smaller parts; a file of which a small part fails too is given up."""
+        parts, self.waiting, self.waiting_bytes = self.waiting, [], 0
+        if not parts:
+            return
+        try:
+            self.parsed(pa.concat_tables(parts))
+        except (duckdb.Error, MemoryError) as reason:
+            for part in parts:
+                self.parsed_in_parts(part, reason)
+
+    def parsed(self, lines: pa.Table) -> None:
+        self.connection.register("lines", lines)
+        try:
             self.write(self.parse)
+        finally:
             self.connection.unregister("lines")
-            self.waiting = []
+
+    def parsed_in_parts(self, lines: pa.Table, reason: Exception) -> None:
+        """Parse lines of one file, a part at a time."""
+        reading = self.files[lines.column(events.FILE)[0].as_py()]
+        rows = max(len(lines) // PARTS, 1)
+        for begin in range(0, len(lines), rows):
+            if reading.problem:
+                return
+            try:
+                self.parsed(lines.slice(begin, rows))
+            except (duckdb.Error, MemoryError) as failure:
+                reading.problem = f"{reading.name}: {short_of(failure)}"
 
     def write(self, rows: str) -> None:
         """Write the rows of a query as more Parquet files of the batch, one for each thread."""
@@ -183,17 +213,26 @@ class Batch:
         """Put the batch into the lake, visible at once. Returns its manifest, or nothing if it brings nothing
         new."""
         self.flush()
-        manifests = []
-        kept = self.manifest_files()
-        if any(kept):
-            path = temporary / "evidence.parquet"
-            copy = f"COPY ({self.evidence()}) TO '{build.quoted(path)}' (FORMAT parquet)"
-            execute(self.connection, Step("batch_evidence", copy))
-            manifests = [Manifest(id=batch_id(kept), number=next_number(root), files=kept)]
-            lake.publish(root, temporary, manifests[0])
+        try:
+            manifests = self.published(root, temporary)
+        except (duckdb.Error, MemoryError) as reason:
+            manifests = []
+            for reading in self.files:
+                reading.problem = reading.problem or f"{reading.name}: {short_of(reason)}"
         self.connection.close()
         shutil.rmtree(self.folder, ignore_errors=True)
         return manifests
+
+    def published(self, root: Path, temporary: Path) -> list[Manifest]:
+        kept = self.manifest_files()
+        if not any(kept):
+            return []
+        path = temporary / "evidence.parquet"
+        copy = f"COPY ({self.evidence()}) TO '{build.quoted(path)}' (FORMAT parquet)"
+        execute(self.connection, Step("batch_evidence", copy))
+        manifest = Manifest(id=batch_id(kept), number=next_number(root), files=kept)
+        lake.publish(root, temporary, manifest)
+        return [manifest]
 
     def evidence(self) -> str:
         """SQL: what the events prove about entities."""
@@ -224,6 +263,13 @@ class Batch:
         )
 
 
+def short_of(reason: Exception) -> str:
+    """Why a file could not be parsed, and what to do."""
+    if isinstance(reason, duckdb.OutOfMemoryException | MemoryError):
+        return "does not fit into memory; is it the log that it is said to be? else raise ingest.memory_limit"
+    return f"cannot be parsed ({str(reason).splitlines()[0]})"
+
+
 def batch_id(kept: Iterable[ManifestFile | None]) -> str:
     """A hash of the content of files and of the settings they were read with."""
     content = [[file.digest, file.settings] for file in kept if file]
@@ -237,6 +283,8 @@ def next_number(root: Path) -> int:
 def manifest_file(reading: Reading, counts: Tally) -> ManifestFile | None:
     """A file as the manifest has it, every record accounted for. None if no record reads as its format; then
     the reading has a problem."""
+    if reading.blank:
+        counts = replace(counts, dropped=[*counts.dropped, Reason(EMPTY_LINE, reading.blank, "", 0)])
     if counts.records != reading.lines:
         raise AssertionError(f"{reading.name}: {reading.lines} records became {counts.records} rows")
     found = ingest_report(reading, counts)
@@ -281,6 +329,7 @@ def ingest_report(reading: Reading, counts: Tally) -> IngestReport:
         examples={
             row.reason: f"{reading.name}:{row.line}: {plain(row.example or '')}"
             for row in (*counts.dropped, *counts.notes)
+            if row.line
         },
         unread_fields=reading.unread,
         first=min((day.first for day in counts.days), default=None),
@@ -300,12 +349,23 @@ def ingest_report(reading: Reading, counts: Tally) -> IngestReport:
 def parsing(plan: Plan) -> str:
     """SQL: the table `lines` -> rows of a batch. Made once for all files with the same plan: there may be
     thousands."""
-    return compiled(plan, events.latest().isoformat()[:13])
+    return compiled(plan, hour())
+
+
+def hour() -> str:
+    """The hour of now, on which it depends which times lie in the future."""
+    return events.latest().isoformat()[:13]
+
+
+@lru_cache(maxsize=1000)
+def compiled_events(plan: Plan, hour: str) -> str:
+    """SQL: the table `lines` -> events."""
+    return str(ibis.to_sql(plan.events(ibis.table(events.LINES, name="lines")), dialect="duckdb"))
 
 
 @lru_cache(maxsize=1000)
 def compiled(plan: Plan, hour: str) -> str:
-    """hour: of now, on which it depends which times lie in the future"""
+    """SQL: the table `lines`, with the numbers of files -> rows of a batch."""
     rows = plan.events(ibis.table(events.LINES | {events.FILE: "int32"}, name="lines"))
     rows = rows if plan.source.canonical else identity.unify(rows)
     return rows_of(f"({ibis.to_sql(rows, dialect='duckdb')})")
@@ -400,7 +460,7 @@ def read_file(
     """Read one file into a batch. A file that cannot be read is in it with a problem."""
     started = time.monotonic()
     try:
-        with contextlib.closing(Feed(file, options.memory_limit, progress)) as feed:
+        with contextlib.closing(Feed(file, options.memory_limit, progress, options.limits)) as feed:
             reading = batch.read(feed, *plan_of(feed, log_format, options.log))
     except InputError as problem:
         return batch.give_up(file.name, str(problem))

@@ -31,6 +31,7 @@ import duckdb
 import ibis
 import msgspec
 
+from ueba import state
 from ueba.contracts.event import EVIDENCE
 from ueba.contracts.manifest import LAKE_VERSION, DayFile, Manifest, ManifestFile, Span
 from ueba.ingest import edges, events, lake
@@ -73,13 +74,16 @@ def refresh(root: Path, temporary: Path, memory_limit: str, beside: Path | None 
     beside: another lake, whose evidence and entity tables count too"""
     days = parts_by_day(root)
     before = lake.index(root)
-    with lake.connect(memory_limit, temporary) as connection:
-        gather_evidence(connection, root, *([beside] if beside else []))
+    roots = [root, beside] if beside else [root]
+    with lake.naming_damage(*roots), lake.connect(memory_limit, temporary) as connection:
+        gather_evidence(connection, *roots)
         entities.resolve(connection)
         resolved = entities.day_digests(connection)
         names = {day: edges_file(day, parts, resolved.get(day, "")) for day, parts in days.items()}
         index = {
-            day: before[day] for day, name in names.items() if day in before and before[day].file == name
+            day: before[day]
+            for day, name in names.items()
+            if day in before and before[day].file == name and (root / name).is_file()
         }
         index |= _make_days(
             connection, root, temporary, {day: days[day] for day in days if day not in index}, names
@@ -124,7 +128,8 @@ def _evidence_sql(roots: Iterable[Path]) -> str:
         for batch, number, _ in lake.live_files(lake.manifests(root)):
             numbers.setdefault(lake.evidence_file(root, batch), []).append(number)
     queries = [
-        f"SELECT {columns} FROM read_parquet('{quoted(path)}')\nWHERE file IN ({', '.join(map(str, files))})"
+        f"SELECT {columns} FROM read_parquet('{quoted(lake.literal(path))}')\n"
+        f"WHERE file IN ({', '.join(map(str, files))})"
         for path, files in numbers.items()
     ]
     return "\nUNION ALL ".join(queries) or evidence.EMPTY
@@ -135,6 +140,7 @@ def keep_entities(connection: duckdb.DuckDBPyConnection, root: Path, temporary: 
     path = temporary / "entities.parquet"
     entities.write(connection, path)
     os.replace(path, root / "entities.parquet")
+    state.seal(root / "entities.parquet")
 
 
 # --- the edges of a day -------------------------------------------------------------------------------------
@@ -148,6 +154,8 @@ def _make_days(
     names: dict[dt.date, str],
 ) -> dict[dt.date, DayFile]:
     """Write the edges of some days, each into the file of its name."""
+    for batch in {part.folder.name.removeprefix("batch="): None for parts in days.values() for part in parts}:
+        lake.check_batch(root, batch)
     _count_plain_days(connection, {day: parts for day, parts in days.items() if is_plain(parts)})
 
     def make(day: dt.date) -> DayFile:
@@ -155,6 +163,7 @@ def _make_days(
         rows = _write_day(connection, day, days[day], path)
         target.parent.mkdir(parents=True, exist_ok=True)
         os.replace(path, target)
+        state.seal(target)
         return DayFile(names[day], rows)
 
     with ThreadPoolExecutor(os.cpu_count()) as workers:  # DuckDB gives one file of this size one thread
@@ -244,7 +253,7 @@ def _has_repeated(connection: duckdb.DuckDBPyConnection) -> bool:
 
 def rows_in(folder: Path) -> str:
     """SQL: all rows of the events of a batch."""
-    return f"read_parquet('{quoted(folder)}/*.parquet', hive_partitioning = false)"
+    return f"read_parquet('{quoted(lake.literal(folder))}/*.parquet', hive_partitioning = false)"
 
 
 def quoted(path: Path | str) -> str:
@@ -263,7 +272,7 @@ def count_edges(root: Path, temporary: Path, memory_limit: str, batch: Manifest)
     days = {day for file in batch.files if file for day in file.spans} - set(alone)
     shared: dict[tuple[int, dt.date], int] = {}
     if days:
-        with lake.connect(memory_limit, temporary) as connection:
+        with lake.naming_damage(root), lake.connect(memory_limit, temporary) as connection:
             rows = connection.execute(_edges_by_file(lake.events_folder(root, batch.id), days)).fetchall()
         shared = {(number, day): count for number, day, count in rows}
 

@@ -20,8 +20,8 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import os
+import re
 import shutil
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -31,15 +31,36 @@ import ibis
 import ibis.expr.types as ir
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
-from ueba import files
-from ueba.contracts import daily_edge, manifest
+from ueba import files, state
+from ueba.contracts import daily_edge, manifest, names
 from ueba.contracts.manifest import DayFile, Index, Manifest, ManifestFile
 from ueba.errors import WorkspaceError
 from ueba.ingest import edges
+from ueba.ingest.events import KEPT
 
 T = TypeVar("T")
+
+EDGES = dict(zip(daily_edge.SCHEMA.names, daily_edge.SCHEMA.types, strict=True))
+EVENTS = {
+    **{name: pa.string() for name in (*KEPT, "dropped", "note", "example")},
+    "time": pa.timestamp("us"),
+    "line": pa.int64(),
+    "file": pa.int32(),
+}
+EVIDENCE = {
+    "file": pa.int32(),
+    "kind": pa.string(),
+    "day": pa.date32(),
+    "hour": pa.int64(),
+    "name": pa.string(),
+    "other": pa.string(),
+    "count": pa.int64(),
+    "first": pa.timestamp("us"),
+    "last": pa.timestamp("us"),
+}
+EDGES_REMEDY = "remove it, and the next `ueba ingest` makes it anew"
+ENTITIES_REMEDY = "remove it, and the next `ueba ingest` makes it anew"
 
 # A function of SQL that every connection has: JSON objects merged into one (RFC 7396).
 MERGED = """CREATE TEMP MACRO merged(objects) AS
@@ -55,8 +76,7 @@ def writing(lake: Path) -> Iterator[Path]:
     with files.locked(lake / ".lock", f"{lake}: another ingest is writing; wait for it to end"):
         clean(lake)
         temporary = lake / ".tmp"
-        shutil.rmtree(temporary, ignore_errors=True)
-        temporary.mkdir()
+        files.empty_folder(temporary)
         try:
             yield temporary
         finally:
@@ -69,15 +89,17 @@ def clean(lake: Path) -> None:
     stored = manifests(lake)
     live = {file.batch for file in live_files(stored)}
     keep = {lake / day.file for day in index(lake).values()}
+    keep |= {lake / folder / state.SEALS for folder in ("evidence", "batches")}
     for batch in stored:
         if batch.id in live:
             keep |= {events_folder(lake, batch.id), evidence_file(lake, batch.id)}
         else:
-            manifest_path(lake, batch.id).unlink()
+            state.remove(state.inside(manifest_path(lake, batch.id), lake))
     for pattern in ("edges/day=*/*", "events/*", "evidence/*", "batches/.*", ".index.json.*"):
         for path in lake.glob(pattern):
-            if path not in keep:
-                shutil.rmtree(path) if path.is_dir() else path.unlink()
+            if path not in keep and path.name != state.SEALS:
+                state.inside(path.parent, lake)
+                state.remove(path)
 
 
 # --- batches ------------------------------------------------------------------------------------------------
@@ -99,8 +121,16 @@ def manifests(lake: Path) -> list[Manifest]:
     """Every batch of the lake, in the order in which they came.
 
     Raises WorkspaceError if one is damaged or of another version."""
-    stored = [_load(lake, path, manifest.manifest) for path in lake.glob("batches/*.json")]
+    stored = [_manifest(lake, path) for path in lake.glob("batches/*.json")]
     return sorted(stored, key=lambda batch: (batch.number, batch.id))
+
+
+def _manifest(lake: Path, path: Path) -> Manifest:
+    found = _load(lake, path, manifest.manifest)
+    with state.reading(path, remedy(lake)):
+        if path.stem != found.id:
+            raise ValueError(f"it is the manifest of batch {found.id}")
+    return found
 
 
 def live_files(stored: Sequence[Manifest]) -> list[LiveFile]:
@@ -123,11 +153,13 @@ def publish(lake: Path, temporary: Path, batch: Manifest) -> None:
     ):
         path.parent.mkdir(exist_ok=True)
         os.replace(temporary / name, path)
+    for path in (*batch_files(lake, batch.id), evidence_file(lake, batch.id)):
+        state.seal(path)
     write_manifest(lake, batch)
 
 
 def write_manifest(lake: Path, batch: Manifest) -> None:
-    files.write_bytes(manifest_path(lake, batch.id), manifest.to_json(batch))
+    state.write(manifest_path(lake, batch.id), manifest.to_json(batch))
 
 
 def manifest_path(lake: Path, batch: str) -> Path:
@@ -142,14 +174,58 @@ def evidence_file(lake: Path, batch: str) -> Path:
     return lake / "evidence" / f"batch={batch}.parquet"
 
 
+def batch_files(lake: Path, batch: str) -> list[Path]:
+    """The Parquet files of the events of a batch, in order."""
+    return sorted(events_folder(lake, batch).glob("*.parquet"))
+
+
 def _load(lake: Path, path: Path, decode: Callable[[bytes], T]) -> T:
+    data = state.content(path, remedy(lake))
+    with state.reading(path, remedy(lake)):
+        return decode(data)
+
+
+def remedy(lake: Path) -> str:
+    """What makes a lake anew."""
+    return f"remove {lake}, and `ueba ingest` its log files again"
+
+
+# --- damage -------------------------------------------------------------------------------------------------
+
+
+def batch_remedy(lake: Path, batch: str) -> str:
+    """What makes the files of a batch anew."""
+    return f"remove {manifest_path(lake, batch)}, and `ueba ingest` its log files again"
+
+
+def check_batch(lake: Path, batch: str, in_whole: bool = False) -> None:
+    """Raises WorkspaceError if a file of the events or the evidence of a batch is damaged. in_whole: read all
+    rows too"""
+    check = state.table if in_whole else state.check_columns
+    paths = batch_files(lake, batch)
+    for path in paths:
+        check(state.inside(path, lake), batch_remedy(lake, batch), EVENTS)
+    check(state.inside(evidence_file(lake, batch), lake), batch_remedy(lake, batch), EVIDENCE)
+
+
+@contextlib.contextmanager
+def naming_damage(*lakes: Path) -> Iterator[None]:
+    """Make of an error of DuckDB the one that names the damaged file, if there is one."""
     try:
-        return decode(path.read_bytes())
-    except ValueError as reason:
-        raise WorkspaceError(
-            f"{path}: is damaged or of another version ({reason}); remove {lake}, and `ueba ingest` its log"
-            f" files again"
-        ) from reason
+        yield
+    except duckdb.Error:
+        for lake in lakes:
+            check_all(lake)
+        raise
+
+
+def check_all(lake: Path) -> None:
+    """Read every file of a lake that counts. Raises WorkspaceError for the first that is damaged."""
+    for batch in {live.batch: None for live in live_files(manifests(lake))}:
+        check_batch(lake, batch, in_whole=True)
+    for path in stored(lake, dt.date.min, dt.date.max):
+        state.table(path, EDGES_REMEDY, EDGES)
+    read_entities(lake)
 
 
 # --- daily edges --------------------------------------------------------------------------------------------
@@ -167,13 +243,17 @@ def index(lake: Path) -> dict[dt.date, DayFile]:
 
 
 def write_index(lake: Path, days: dict[dt.date, DayFile]) -> None:
-    files.write_bytes(lake / "index.json", manifest.to_json(Index(days=days)))
+    state.write(lake / "index.json", manifest.to_json(Index(days=days)))
 
 
 def stored(lake: Path, first: dt.date, last: dt.date) -> list[Path]:
     """The files of the daily edges of some days, both ends included: one a day, whose name changes when its
     edges do."""
-    return [lake / file.file for day, file in sorted(index(lake).items()) if first <= day <= last]
+    return [
+        state.inside(lake / file.file, lake)
+        for day, file in sorted(index(lake).items())
+        if first <= day <= last
+    ]
 
 
 def days(lake: Path) -> list[dt.date]:
@@ -208,7 +288,7 @@ def read_pairs(lake: Path, first: dt.date, last: dt.date, memory_limit: str) -> 
 def read_entities(lake: Path) -> pa.Table | None:
     """Who is who, columns as `ueba.contracts.names` lists them; None if there is no such table."""
     path = lake / "entities.parquet"
-    return pq.read_table(path) if path.exists() else None
+    return state.table(path, ENTITIES_REMEDY, names.COLUMNS) if path.exists() else None
 
 
 def administrators(lake: Path) -> set[str]:
@@ -226,13 +306,26 @@ def query(
     lake: Path, first: dt.date, last: dt.date, stage: Callable[[ir.Table], ir.Table], memory_limit: str
 ) -> pa.Table:
     """The daily edges of some days, both ends included, through an expression."""
-    paths = [str(path) for path in stored(lake, first, last)]
-    with connect(memory_limit) as connection:
+    paths = stored(lake, first, last)
+    for path in paths:
+        state.check_columns(path, EDGES_REMEDY, EDGES)
+    with naming_damage(lake), connect(memory_limit) as connection:
         if paths:
-            connection.read_parquet(paths, hive_partitioning=False).create_view("stored")
+            connection.read_parquet([literal(path) for path in paths], hive_partitioning=False).create_view(
+                "stored"
+            )
         else:
             connection.register("stored", daily_edge.SCHEMA.empty_table())
         return _fetch(connection, stage(ibis.table(edges.SCHEMA, name="stored")))
+
+
+def literal(path: Path) -> str:
+    """A path as DuckDB reads it: as it stands, not as a pattern that may match a neighbour, and not as one of
+    the home folder. Raises WorkspaceError for a backslash, which separates folders in a pattern."""
+    whole = str(path.absolute())
+    if "\\" in whole:
+        raise WorkspaceError(f"{path}: a path with a backslash cannot be read; call the folder otherwise")
+    return re.sub(r"[*?\[]", r"[\g<0>]", whole)
 
 
 def _fetch(connection: duckdb.DuckDBPyConnection, expression: ir.Table) -> pa.Table:
@@ -248,8 +341,8 @@ def connect(memory_limit: str, temporary: Path | None = None) -> duckdb.DuckDBPy
     """A DuckDB of its own, in memory. Times have no zone and mean UTC.
 
     memory_limit: beyond which it writes to disk, as `ingest.memory_limit` of the configuration
-    temporary:    the folder that it then writes to; by default in the system's temporary folder"""
-    spill = temporary or Path(tempfile.gettempdir()) / f"ueba-duckdb-{os.getpid()}"
+    temporary:    the folder that it then writes to; by default one of this process, `files.scratch`"""
+    spill = temporary or files.scratch()
     config: dict[str, Any] = {
         "memory_limit": memory_limit,
         "preserve_insertion_order": "false",

@@ -31,6 +31,7 @@ from typing import Any
 
 import duckdb
 
+from ueba import state
 from ueba.errors import UsageError
 from ueba.ingest.events import KEPT
 from ueba.text import shortened
@@ -41,6 +42,7 @@ RESOURCE = "resource"  # the target of a line without target, for logs that reac
 EVENT_COLUMNS = (*KEPT, RESOURCE)
 ALLOWED = {"target_kind": ("machine", "resource"), "outcome": ("success", "failure", "unknown")}
 YEAR = r"%-?[YyGcx]"  # what a strptime pattern needs one of
+MOST_BYTES = 2**20  # of a file: [values] may be long
 MOST_SHOWN = 100  # characters of a wrong value in a message
 
 
@@ -83,7 +85,7 @@ class WrongValue(Exception):
 def load(path: str) -> MappingFile:
     """The mapping file of a path. Raises UsageError, which names the path, if it is wrong."""
     try:
-        content = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+        content = state.toml(Path(path), MOST_BYTES)
     except (OSError, UnicodeDecodeError, ValueError, RecursionError) as reason:
         raise UsageError(f"{path}: {unreadable(reason)}") from reason
     try:
@@ -96,10 +98,10 @@ def load(path: str) -> MappingFile:
 def unreadable(reason: Exception) -> str:
     """What is wrong with a file that is not TOML, or cannot be read."""
     if isinstance(reason, tomllib.TOMLDecodeError):
-        return f"is not TOML: {reason}"
+        return f"is not TOML: {state.in_a_line(reason)}"
     if isinstance(reason, RecursionError):
         return "is nested too deep; a mapping file has tables and lists of texts only"
-    return f"cannot be read ({reason}); --log-format takes a format's name or a mapping file"
+    return f"cannot be read ({state.in_a_line(reason)}); --log-format takes a format's name or a mapping file"
 
 
 def parsed(content: dict[str, Any]) -> MappingFile:

@@ -14,7 +14,6 @@ Leaves out which log source recognises what (`sources`), and where a record ends
 from __future__ import annotations
 
 import base64
-import csv
 import json
 import re
 from collections.abc import Iterable, Iterator
@@ -48,6 +47,11 @@ SHOWN = 30  # records by which openings are tried
 LEVELS = 2  # of objects in which keys with dots are looked for
 NAME = r"[\w@#%$&*.\[\]()/ +-]{0,80}"  # of a column
 BASE64 = r"^[A-Za-z0-9+/]{20,}={0,2}$"
+# How a record begins: JSON, XML, a priority, a time, a number; or base64.
+RECORD = (
+    r"\s*(?:[{[]|<Event|<\d{1,3}>|[A-Z][a-z]{2} {1,2}\d|\d{4}-\d\d-\d\d[Tt ]\d|\d\d/\d\d/\d{4} "
+    r"|\d+[.,]\d|\d+,\w|[A-Za-z0-9+/]{20,}={0,2}$|[A-Z][a-z]{2} .*\{)"
+)
 BEHIND = r"(?s)^[^{]*(\{.*\})\s*$"
 
 
@@ -206,12 +210,8 @@ class Table:
     def objects(self, records: tuple[str, ...]) -> list[dict[str, Any]]:
         """The rows below the header by column. A header alone is a row of empty texts."""
         below = records[records.index(self.header) + 1 :]
-        try:
-            rows = [
-                row for row in csv.reader(below, delimiter=self.delimiter) if len(row) == len(self.columns)
-            ]
-        except csv.Error:
-            rows = []
+        split = (fields.split_csv(record, self.delimiter) for record in below)  # each may be no CSV
+        rows = [row for row in split if len(row) == len(self.columns)]
         rows = rows or ([[""] * len(self.columns)] if not any(below) else [])
         return [
             {name: cell(value) for name, value in zip(self.columns, row, strict=True) if name} for row in rows
@@ -336,11 +336,16 @@ def steps_into(sample: Sample, opening: Opening) -> Iterator[Step]:
         yield Decoded()
         return
     keys = dict.fromkeys(key for record in sample.objects for key in record)
-    if Nested() not in opening.steps:
+    if Nested() not in opening.steps and any("." in key for key in keys):
         yield Nested()
     for key in sorted(keys, key=lambda key: USUAL.index(key) if key in USUAL else len(USUAL)):
-        if any(isinstance(record.get(key), dict | str) for record in sample.objects):
+        if any(may_hold(record.get(key)) for record in sample.objects):
             yield Inside(key)
+
+
+def may_hold(value: Any) -> bool:
+    """Whether a value may be a record, or lead to one."""
+    return isinstance(value, dict) or (isinstance(value, str) and re.match(RECORD, value) is not None)
 
 
 def opened(lines: ir.Table, opening: Opening, known: tuple[str, ...]) -> ir.Table:

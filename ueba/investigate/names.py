@@ -24,11 +24,12 @@ from ueba.contracts.entity import Entity
 from ueba.contracts.names import Identity
 from ueba.errors import WorkspaceError
 from ueba.spelling import HOST, RESOURCE, USER, lowered
-from ueba.text import plain
+from ueba.text import shortened
 from ueba.workspace import Workspace
 
 KINDS = ("user", "machine", "resource")
 DOMAIN_MARK = {"user": "@", "machine": "."}  # between a short name and its domain
+SHOWN = 200  # characters of a name in a message
 CLOSE = 3  # names that are offered for an unknown one
 
 Key = tuple[str, str]  # kind, name in lower case
@@ -105,7 +106,8 @@ class EntityIndex:
         *others, last = kinds
         kind = f"{', '.join(others)} or {last}" if others else last
         meant = did_you_mean(self.close(text, kinds))
-        return f"no {kind} is called {text!r}.{meant} `ueba entity` without a name lists all names"
+        asked = shortened(repr(text), SHOWN)
+        return f"no {kind} is called {asked}.{meant} `ueba entity` without a name lists all names"
 
     def close(self, text: str, kinds: Sequence[str] = KINDS) -> list[str]:
         """A few names that begin so, or else are spelled much alike, with or without a domain."""
@@ -130,13 +132,13 @@ def forms(text: str, kind: str) -> list[str]:
 
 def did_you_mean(names: Sequence[str]) -> str:
     """A sentence that offers names, for the end of a message; empty if there are none."""
-    return f" Did you mean {' or '.join(map(plain, names))}?" if names else ""
+    return f" Did you mean {' or '.join(shortened(name, SHOWN) for name in names)}?" if names else ""
 
 
 def ambiguous(text: str, kind: str, names: Sequence[str]) -> str:
     """The message that a text may mean several entities of a kind."""
-    few = ", ".join(map(plain, sorted(names)[: 2 * CLOSE]))
-    return f"{text!r} may be any of the {kind}s {few}; name one in full"
+    few = ", ".join(shortened(name, SHOWN) for name in sorted(names)[: 2 * CLOSE])
+    return f"{shortened(repr(text), SHOWN)} may be any of the {kind}s {few}; name one in full"
 
 
 def _full_and_short(entity: Entity) -> tuple[str, ...]:

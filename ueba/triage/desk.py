@@ -65,6 +65,11 @@ def _expiry(decision: Decision, since: dt.date) -> dt.date | None:
         raise UsageError(
             f"--expires {expires}: the first day it could count for is {since}; name a later day"
         )
+    if expires > since + dt.timedelta(days=contract.MOST_DAYS):
+        raise UsageError(
+            f"--expires {expires}: a verdict counts for {contract.MOST_DAYS} days at most; name an earlier"
+            " day, and enter it again when it ends"
+        )
     return expires
 
 

@@ -1,6 +1,8 @@
 """The verdict log of a workspace: `feedback/verdicts.jsonl`, one JSON object a line, only ever added to.
 
-The last verdict on an incident counts, for days after the incident's. Reading takes no more than JSON.
+The last verdict on an incident counts, for days after the incident's. Each line carries the digest of the
+line before it: a line that was changed, added by hand, moved or removed between others is noticed, and what
+is doubtful does not count. Reading takes no more than JSON.
 Leaves out what verdicts change; that is `effects` and `ueba.detect.past.lessons`.
 """
 
@@ -55,15 +57,26 @@ def read(root: Path) -> Log:
 
 
 def _parsed(file: Path, content: bytes) -> Log:
-    verdicts: list[Verdict] = []
+    verdicts: dict[int, Verdict] = {}  # by line
     damaged: list[str] = []
+    before, last, is_chained = contract.digest(b""), 0, False
     for number, line in enumerate(content.split(b"\n"), start=1):
+        if not line.strip():
+            continue
         try:
-            if line.strip():
-                verdicts.append(contract.from_json(line))
-        except ValueError as reason:
-            damaged.append(f"{file}:{number}: not a verdict ({reason}); the line is skipped")
-    return Log(tuple(verdicts), tuple(damaged))
+            found = contract.from_json(line)
+            if found.before is None and is_chained:
+                raise ValueError("it was not entered with `ueba triage`")
+            if found.before not in (None, before):
+                verdicts.pop(last, None)  # either was changed, or one between them is missing
+                raise ValueError(f"line {last} is not the one that was before it; neither counts")
+            is_chained = found.before is not None
+            verdicts[number] = found.verdict
+        except (ValueError, RecursionError) as reason:
+            problem = f"not a verdict ({reason}); the line is skipped"
+            damaged.append(f"{file}:{number}: {problem}; enter it again if it is yours")
+        before, last = contract.digest(line), number
+    return Log(tuple(verdicts.values()), tuple(damaged))
 
 
 def latest(verdicts: Iterable[Verdict]) -> tuple[Verdict, ...]:
@@ -78,7 +91,9 @@ def add(root: Path, verdict: Verdict) -> bool:
 
     def line(content: bytes) -> dict[str, Any] | None:
         last = {earlier.incident: earlier for earlier in _parsed(path(root), content).verdicts}
-        return None if verdict.repeats(last.get(verdict.incident)) else contract.to_json(verdict)
+        before = next((line for line in reversed(content.split(b"\n")) if line.strip()), b"")
+        repeats = verdict.repeats(last.get(verdict.incident))
+        return None if repeats else contract.to_json(verdict, contract.digest(before))
 
     return files.append_json(path(root), line)
 

@@ -28,9 +28,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from ueba import files, spelling
+from ueba import files, spelling, state
 from ueba.contracts import versions
 from ueba.errors import UsageError
+from ueba.text import shortened
 
 CONDITIONS = ("user", "source", "target", "logon_type", "kind")
 KINDS = ("human", "service", "machine", "anonymous")
@@ -40,6 +41,7 @@ SPELLINGS = {
     "source": (spelling.HOST,),
     "target": (spelling.HOST, spelling.RESOURCE),
 }
+MOST_SHOWN = 100  # characters of a wrong value in a message
 KEYS = ("name", "reason", "owner", "from", "to", "expires", *CONDITIONS, "effect")
 
 
@@ -114,8 +116,13 @@ def path(root: Path) -> Path:
 
 
 def installed(root: Path) -> list[Rule]:
-    """The rules in force in a workspace. Raises UsageError as `parse` does."""
-    return load(path(root)) if path(root).exists() else []
+    """The rules in force in a workspace. Raises UsageError as `parse` does, and WorkspaceError if the file
+    has no valid seal."""
+    file = path(root)
+    if not file.exists():
+        return []
+    state.check_seal(file)
+    return load(file)
 
 
 def load(file: Path) -> list[Rule]:
@@ -126,24 +133,27 @@ def load(file: Path) -> list[Rule]:
 def read(file: Path) -> str:
     """The text of a rules file. Raises UsageError if the file cannot be read."""
     try:
-        return file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as reason:
-        raise UsageError(f"{file}: cannot be read: {reason}") from reason
+        with state.opened(file, state.MOST_TOML_BYTES) as opened:
+            return opened.read().decode("utf-8-sig")
+    except (OSError, ValueError) as reason:
+        raise UsageError(f"{file}: cannot be read: {state.in_a_line(reason)}") from reason
 
 
 def parse(text: str, name: str) -> list[Rule]:
     """The rules in a text. name: of its file, for messages."""
     try:
         content = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as reason:
-        raise UsageError(f"{name}: cannot be read as TOML: {reason}") from reason
+    except (ValueError, RecursionError) as reason:
+        raise UsageError(f"{name}: cannot be read as TOML: {state.in_a_line(reason)}") from reason
     unknown, rows = set(content) - {"rule"}, content.get("rule", [])
-    if unknown or not isinstance(rows, list):
+    if unknown or not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
         raise UsageError(
-            f"{name}: unknown key {', '.join(sorted(unknown)) or 'rule'}; every rule stands under [[rule]]"
+            f"{name}: unknown key {shortened(', '.join(sorted(unknown)) or 'rule', MOST_SHOWN)};"
+            " every rule stands under [[rule]]"
         )
     rules = [
-        _rule(row, f"{name}: rule {row.get('name', number)!r}") for number, row in enumerate(rows, start=1)
+        _rule(row, f"{name}: rule {_shown(row.get('name', number))}")
+        for number, row in enumerate(rows, start=1)
     ]
     for rule in rules:
         if [other.name for other in rules].count(rule.name) > 1:
@@ -156,7 +166,8 @@ def parse(text: str, name: str) -> list[Rule]:
 def _rule(row: Mapping[str, Any], where: str) -> Rule:
     for key in row:
         if key not in KEYS:
-            raise UsageError(f"{where}: unknown key {key!r}; there are {', '.join(KEYS)}")
+            key = _shown(key)
+            raise UsageError(f"{where}: unknown key {key}; there are {', '.join(KEYS)}")
     for key in ("name", "reason", "owner"):
         if key not in row:
             raise UsageError(
@@ -164,18 +175,22 @@ def _rule(row: Mapping[str, Any], where: str) -> Rule:
             )
     for key in ("name", "reason", "owner", *CONDITIONS, "effect"):
         if key in row and (not isinstance(row[key], str) or not row[key].strip()):
-            raise UsageError(f"{where}: {key} = {row[key]!r} is not text")
+            raise UsageError(f"{where}: {key} = {_shown(row[key])} is not text")
     conditions = {key: row[key].casefold() for key in CONDITIONS if key in row}
     if not conditions:
         raise UsageError(f"{where}: would hide everything; give at least one of {', '.join(CONDITIONS)}")
     if row.get("kind", KINDS[0]) not in KINDS:
-        raise UsageError(f"{where}: kind = {row['kind']!r}; accounts are {', '.join(KINDS)}")
+        raise UsageError(f"{where}: kind = {_shown(row['kind'])}; accounts are {', '.join(KINDS)}")
     if row.get("effect", "hide") not in ("hide", "show"):
-        raise UsageError(f"{where}: effect = {row['effect']!r}; a rule has the effect hide or show")
+        raise UsageError(f"{where}: effect = {_shown(row['effect'])}; a rule has the effect hide or show")
     first, last = _span(row, where)
     return Rule(
         row["name"], row["reason"], row["owner"], first, last, conditions, row.get("effect") != "show"
     )
+
+
+def _shown(value: Any) -> str:
+    return shortened(repr(value), MOST_SHOWN)
 
 
 def _span(row: Mapping[str, Any], where: str) -> tuple[dt.datetime | None, dt.datetime]:
@@ -194,11 +209,15 @@ def _span(row: Mapping[str, Any], where: str) -> tuple[dt.datetime | None, dt.da
 def _time(row: Mapping[str, Any], key: str, where: str, of_day: dt.time) -> dt.datetime:
     value = row[key]
     if isinstance(value, dt.datetime):
-        return files.utc(value)
+        try:
+            return files.utc(value)
+        except OverflowError as reason:
+            raise UsageError(f"{where}: {key} = {value} is out of range") from reason
     if isinstance(value, dt.date):
         return dt.datetime.combine(value, of_day)
     raise UsageError(
-        f"{where}: {key} = {value!r} is not a date; write it as 2026-01-31, or with a time, without quotes"
+        f"{where}: {key} = {_shown(value)} is not a date; write it as 2026-01-31, or with a time,"
+        " without quotes"
     )
 
 
@@ -213,7 +232,7 @@ def install(root: Path, text: str, who: str, when: dt.datetime, hidden: Sequence
         "hidden": list(hidden),
     }
     files.append_json(path(root).with_suffix(".jsonl"), lambda content: row)
-    files.write_text(path(root), text)
+    state.write(path(root), text.encode())
 
 
 def shown(rule: Rule, today: dt.date) -> dict[str, Any]:

@@ -15,29 +15,51 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-from safetensors.numpy import load_file, save_file
+from safetensors import SafetensorError
+from safetensors.numpy import load, save
 
+from ueba import state
 from ueba.arrays import Array, Doubles, Floats, Ints
 from ueba.contracts.incident import STRANGE_P
 from ueba.detect.past.encoded import HOURS, USER_KINDS, EncodedEdges, encode
 from ueba.detect.past.ids import IdTable
-from ueba.detect.past.pairs import RELATIONS, Pairs, pair_keys
-from ueba.errors import WorkspaceError
+from ueba.detect.past.pairs import RELATIONS, Pairs, pair_ends, pair_keys
 
 NO_HABIT_P = 0.001  # no habit of the user at or below this p-value; a milder limit also forgets honest change
 FORMAT = 3  # of a stored history; a history in another format is learned again from the lake
 NEVER = np.int64(2**40)  # the first day of an entity that was never seen
 EPOCH = dt.date(1970, 1, 1)
+MOST_DAYS = 2**21  # after 1970: the year 7700
+REMEDY = "delete that folder, and the next command makes the history anew from the lake"
+
+
+class HistoryFacts(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """`history.json`: what of a stored history is no array, and the hash of the file of arrays."""
+
+    format: int
+    half_life_days: float
+    last_day: int
+    days_learned: int
+    batches: list[str]
+    fingerprint: str
+    users: list[str]
+    places: list[str]
+    types: list[str]
+    sha256: str
+
+
+class _Formatted(msgspec.Struct):
+    format: int = 0
 
 
 @dataclass
@@ -237,55 +259,94 @@ class History:
                     yield f"{relation}.{index}.{name}", side, name
 
     def save(self, folder: Path) -> None:
-        """Write arrays as safetensors and the rest as JSON. Both files replace those in the folder once they
-        are complete."""
-        folder.mkdir(parents=True, exist_ok=True)
+        """Write arrays as safetensors and the rest as JSON. Each file replaces that in the folder once it is
+        complete."""
         arrays = {key: np.ascontiguousarray(getattr(owner, name)) for key, owner, name in self._arrays()}
-        save_file(arrays, folder / "history.safetensors.tmp")
-        facts = {
-            "format": FORMAT,
-            "half_life_days": self.half_life_days,
-            "last_day": self.last_day,
-            "days_learned": self.days_learned,
-            "batches": self.batches,
-            "fingerprint": self.fingerprint,
-            "users": self.users.names,
-            "places": self.places.names,
-            "types": self.types.names,
-            "sha256": hashlib.sha256((folder / "history.safetensors.tmp").read_bytes()).hexdigest(),
-        }
-        (folder / "history.json.tmp").write_text(json.dumps(facts))
-        for name in ("history.safetensors", "history.json"):
-            (folder / f"{name}.tmp").replace(folder / name)
+        data = save(arrays)
+        facts = HistoryFacts(
+            format=FORMAT,
+            half_life_days=self.half_life_days,
+            last_day=self.last_day,
+            days_learned=self.days_learned,
+            batches=self.batches,
+            fingerprint=self.fingerprint,
+            users=self.users.names,
+            places=self.places.names,
+            types=self.types.names,
+            sha256=hashlib.sha256(data).hexdigest(),
+        )
+        state.write(folder / "history.safetensors", data)
+        state.write(folder / "history.json", msgspec.json.encode(facts))
 
     @staticmethod
-    def stored_facts(folder: Path) -> dict[str, Any] | None:
-        """The JSON part of a stored history; None if the folder has no history of this format."""
-        if not (folder / "history.json").exists():
+    def stored_facts(folder: Path) -> HistoryFacts | None:
+        """The JSON part of a stored history; None if the folder has no history of this format. Raises
+        WorkspaceError if it is damaged."""
+        path = folder / "history.json"
+        if not path.exists():
             return None
-        facts: dict[str, Any] = json.loads((folder / "history.json").read_text())
-        return facts if facts.get("format") == FORMAT else None
+        data = state.content(path, REMEDY)
+        with state.reading(path, REMEDY):
+            if msgspec.json.decode(data, type=_Formatted).format != FORMAT:
+                return None
+            facts = msgspec.json.decode(data, type=HistoryFacts)
+            if not (0 < facts.half_life_days < 1e6 and -1 <= facts.last_day < MOST_DAYS):
+                raise ValueError("its half life or its last day are impossible")
+        return facts
 
     @classmethod
     def load(cls, folder: Path) -> History | None:
         """The history that `save` wrote; None if the folder has no history of this format. Raises
-        WorkspaceError if the two files do not belong together."""
+        WorkspaceError if a file is damaged, or the two do not belong together."""
         facts = cls.stored_facts(folder)
         if facts is None:
             return None
-        data = (folder / "history.safetensors").read_bytes()
-        if hashlib.sha256(data).hexdigest() != facts["sha256"]:
-            raise WorkspaceError(f"{folder} is damaged: delete that folder, it is rebuilt from the lake")
-        history = cls(facts["half_life_days"])
-        history.last_day, history.days_learned = facts["last_day"], facts["days_learned"]
-        history.batches, history.fingerprint = facts["batches"], facts["fingerprint"]
-        history.users, history.places, history.types = (
-            IdTable(facts[key]) for key in ("users", "places", "types")
-        )
-        arrays = load_file(folder / "history.safetensors")
-        for key, owner, name in history._arrays():
-            setattr(owner, name, arrays[key])
+        history = cls(facts.half_life_days)
+        history.last_day, history.days_learned = facts.last_day, facts.days_learned
+        history.batches, history.fingerprint = list(facts.batches), facts.fingerprint
+        with state.reading(folder / "history.json", REMEDY):
+            for name in ("users", "places", "types"):
+                table = IdTable(getattr(facts, name))
+                if len(table) != len(getattr(facts, name)):
+                    raise ValueError(f"a name in {name} is there twice")
+                setattr(history, name, table)
+        path = folder / "history.safetensors"
+        data = state.content(path, REMEDY, state.MOST_TABLE_BYTES)
+        with state.reading(path, REMEDY):
+            if hashlib.sha256(data).hexdigest() != facts.sha256:
+                raise ValueError("it does not belong to history.json")
+            history._fill(data)
         return history
+
+    def _fill(self, data: bytes) -> None:
+        """Set the arrays to those of a file. Raises ValueError or KeyError if they are not those of the
+        entities."""
+        try:
+            arrays = load(data)
+        except SafetensorError as reason:
+            raise ValueError(str(reason)) from reason
+        self._grow()  # so that each has its type and size
+        for key, owner, name in self._arrays():
+            array, like = arrays[key], getattr(owner, name)
+            is_free = isinstance(owner, Pairs)  # as long as there are pairs
+            if array.dtype != like.dtype or (array.shape != like.shape and not (is_free and array.ndim == 1)):
+                raise ValueError(f"{key} is {array.dtype} {list(array.shape)}")
+            if array.dtype.kind == "f" and not (np.isfinite(array).all() and (array >= 0).all()):
+                raise ValueError(f"{key} has numbers that are below zero or not finite")
+            setattr(owner, name, array)
+        self._check()
+
+    def _check(self) -> None:
+        """Raises ValueError if arrays refer to what is not there."""
+        if len(self.user_kind) and not 0 <= self.user_kind.min() <= self.user_kind.max() < len(USER_KINDS):
+            raise ValueError("user_kind has kinds that there are not")
+        for relation, pairs in self.pairs.items():
+            if not len(pairs.key) == len(pairs.count) == len(pairs.last_day):
+                raise ValueError(f"{relation}.pairs has columns of several lengths")
+            for keys in (pairs.key, pairs.quarantined):
+                ends = np.stack(pair_ends(keys)).max(axis=1, initial=-1)
+                if (keys < 0).any() or (np.diff(keys) <= 0).any() or (ends >= self.sizes(relation)).any():
+                    raise ValueError(f"{relation}.pairs has pairs out of order, or of no entity")
 
 
 def _learn_pairs(pairs: Pairs, day: int, keys: Ints, not_strange: Ints) -> tuple[Ints, Ints, Ints]:

@@ -15,10 +15,11 @@ from typing import NamedTuple
 
 import pyarrow as pa
 
+from ueba import state
 from ueba.config import Config
 from ueba.detect.past import lessons
 from ueba.detect.past.encoded import EncodedEdges
-from ueba.detect.past.history import History, date_of, day_number
+from ueba.detect.past.history import REMEDY, History, date_of, day_number
 from ueba.detect.past.lessons import EVERYTHING, Lessons
 from ueba.ingest import lake
 
@@ -95,7 +96,8 @@ def _carried_on(root: Path, stored: Path, last: dt.date, config: Config, learnin
         return None
     if history.fingerprint != learning.fingerprint(learned_until):
         return None
-    began = dt.date.fromisoformat(history.batches[0].split("/")[0])
+    with state.reading(stored / "history.json", REMEDY):
+        began = dt.date.fromisoformat(history.batches[0].split("/")[0])
     days = lake.days(root)
     stands = [batch for day in days if began <= day <= learned_until for batch in batches_of(root, day)]
     earlier = [day for day in days if start <= day < began]

@@ -5,9 +5,9 @@ Leaves out training (`train`) and the walk through days (`ueba.detect.past.walk`
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any, TypeVar
 
 import msgspec
 import numpy as np
@@ -15,15 +15,35 @@ import pandas as pd
 
 from models import checkpoint, inference
 from models.graph import Snapshot
-from ueba import files
+from ueba import files, state
 from ueba.arrays import Array, Floats, Ints
 from ueba.contracts.incident import ModelFacts
 from ueba.detect.look import features, tensors
 from ueba.detect.past.encoded import EncodedEdges
 from ueba.detect.past.history import History
 from ueba.detect.past.ids import IdTable
+from ueba.detect.score import probe, surprise
 from ueba.detect.score.calibration import Calibration
+from ueba.detect.score.probe import Probe
 from ueba.errors import WorkspaceError
+
+REMEDY = "`ueba train` makes a new one"
+T = TypeVar("T")
+
+
+class _Pool(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`calibration.json`, see `Calibration`."""
+
+    rank: list[float]
+    surprise: list[float]
+    day: list[int]
+
+
+class _Names(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`names.json`: the id tables."""
+
+    users: list[str]
+    places: list[str]
 
 
 @dataclass(frozen=True)
@@ -64,10 +84,9 @@ class Detector:
         """The scores and features (float32 [edges, features]) of all edges of a day. history: before the
         day."""
         described = features.describe(history, encoded, day, features.today(history, encoded))
-        surprise = self.surprise(history, encoded, described)
-        return Score(
-            surprise, self.calibration.p_values(breadth_rank(history, encoded.user), surprise)
-        ), described
+        nats = self.surprise(history, encoded, described)
+        p_value = self.calibration.p_values(breadth_rank(history, encoded.user), nats)
+        return Score(nats, p_value), described
 
     def surprise(self, history: History, encoded: EncodedEdges, described: Floats) -> Array:
         """The surprise of edges in nats, float64 [edges], from the mean of the models' log odds.
@@ -91,7 +110,12 @@ class Detector:
             names = {"users": self.users.names, "places": self.places.names}
             files.write_json(temporary / "calibration.json", pool)
             files.write_json(temporary / "names.json", names)
+            files.write_bytes(
+                temporary / "probe.json", msgspec.json.encode(probe.of(self.models, self.calibration))
+            )
             files.write_bytes(temporary / "facts.json", msgspec.json.encode(self.facts))
+            for file in sorted(temporary.iterdir()):
+                state.seal(file, folder.name)
 
     @classmethod
     def load(cls, folder: Path) -> Detector:
@@ -100,35 +124,67 @@ class Detector:
         if not folder.exists():
             raise WorkspaceError(f"{folder}: there is no model yet; make one with `ueba train`")
         facts = read_facts(folder)
+        pool, names = _read(folder / "calibration.json", _Pool), _read(folder / "names.json", _Names)
+        with state.reading(folder / "calibration.json", REMEDY):
+            calibration = _calibration(pool)
+        for file in sorted(folder.glob("model*")):
+            state.check_seal(file)
         try:
             models = checkpoint.load_models(folder)
-            pool = json.loads((folder / "calibration.json").read_text())
-            names = json.loads((folder / "names.json").read_text())
-            ranks, surprise, days = (pool[name] for name in ("rank", "surprise", "day"))
-            users, places = IdTable(names["users"]), IdTable(names["places"])
-        except (checkpoint.DamagedModel, OSError, ValueError, KeyError) as reason:
+        except checkpoint.DamagedModel as reason:
             raise _damaged(folder, reason) from reason
-        calibration = Calibration(
-            np.array(ranks, np.float32), np.array(surprise, np.float32), np.array(days, np.int64)
-        )
+        if len(models) != facts.seeds:
+            problem = f"it has {len(models)} models, and {facts.seeds} were trained"
+            raise _damaged(folder, problem)
+        with state.reading(folder / "names.json", REMEDY):
+            users, places = _table(names.users, models, "user"), _table(names.places, models, "place")
         return cls(models, users, places, calibration, facts)
 
 
 def read_facts(folder: Path) -> ModelFacts:
     """What is recorded of the model in a folder. Raises WorkspaceError if the record is damaged, or the model
     was trained on other features than those of this version."""
-    try:
-        facts = msgspec.json.decode((folder / "facts.json").read_bytes(), type=ModelFacts)
-    except (OSError, ValueError) as reason:
-        raise _damaged(folder, reason) from reason
+    facts = _read(folder / "facts.json", ModelFacts)
     if facts.features_digest != features.DIGEST:
         raise WorkspaceError(f"{folder}: the model was made by another version; `ueba train` makes a new one")
     return facts
 
 
-def _damaged(folder: Path, reason: Exception) -> WorkspaceError:
-    problem = f"the model is damaged or was made by another version ({reason})"
-    return WorkspaceError(f"{folder}: {problem}; `ueba train` makes a new one")
+def read_probe(folder: Path) -> Probe:
+    """The probe of the model in a folder. Raises WorkspaceError if it is damaged."""
+    return _read(folder / "probe.json", Probe)
+
+
+def _read(path: Path, kind: type[T]) -> T:
+    """A file of JSON. Raises WorkspaceError if it is not one of its type."""
+    data = state.content(path, REMEDY)
+    with state.reading(path, REMEDY):
+        return msgspec.json.decode(data, type=kind)
+
+
+def _calibration(pool: _Pool) -> Calibration:
+    """The pool as arrays. Raises ValueError if it is not one."""
+    ranks, nats = np.array(pool.rank, np.float32), np.array(pool.surprise, np.float32)
+    days = np.array(pool.day, np.int64)
+    if not len(ranks) == len(nats) == len(days):
+        raise ValueError("its columns have several lengths")
+    if not (np.isfinite(nats).all() and ((0 <= ranks) & (ranks <= 1)).all()):
+        raise ValueError("it has scores that are not finite, or ranks outside [0, 1]")
+    return Calibration(ranks, nats, days)
+
+
+def _table(names: list[str], models: list[inference.Weights], kind: str) -> IdTable:
+    """An id table. Raises ValueError unless it has a name for every row of the models' tables."""
+    table = IdTable(names)
+    if len(table) != len(names):
+        raise ValueError(f"a name of a {kind} is there twice")
+    if any(weights.shape["nodes"].get(kind) != len(names) for weights in models):
+        raise ValueError(f"it has {len(names)} names of a {kind}, another number than the model has rows")
+    return table
+
+
+def _damaged(folder: Path, reason: Any) -> WorkspaceError:
+    return WorkspaceError(f"{folder}: the model is damaged or of another version ({reason}); {REMEDY}")
 
 
 def breadth_rank(history: History, user: Ints) -> Floats:
@@ -145,12 +201,8 @@ def averaged_surprise(
     models: list[inference.Weights], graph: Snapshot, encoded: EncodedEdges, described: Floats
 ) -> Array:
     """The surprise of edges in nats against a message graph, from the mean of the models' log odds. float64
-    [edges]. described: float32 [edges, features]"""
-    logits = np.zeros(len(encoded))
-    for weights in models:
-        z = inference.encode(weights, graph.x, graph.row, graph.pairs)
-        logits += inference.decode(weights, z, tensors.edge_nodes(encoded), described)
-    return inference.surprise(logits / len(models))
+    [edges]. described: float32 [edges, features]. Raises WorkspaceError if a score is no number."""
+    return surprise.averaged(models, graph, tensors.edge_nodes(encoded), described)
 
 
 def scored(encoded: EncodedEdges, score: Score) -> pd.DataFrame:

@@ -21,15 +21,16 @@ Leaves out how a name is spelt (`ueba.spelling`), people with two accounts, mach
 from __future__ import annotations
 
 import datetime as dt
-import json
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import ibis
 import ibis.expr.types as ir
+import msgspec
 from ibis import _
 
+from ueba import state
 from ueba.contracts.entity import Entity
 from ueba.contracts.names import AddressLease, Alias, Identity
 from ueba.ingest import lake, steps
@@ -64,13 +65,14 @@ def write(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
 def read(root: Path) -> tuple[Identity, ...]:
     """The entities of the lake at `root` that have more than a name; none if nothing is known."""
     table = lake.read_entities(root)
-    return tuple(_identity(row) for row in table.to_pylist()) if table else ()
+    with state.reading(root / "entities.parquet", lake.ENTITIES_REMEDY):
+        return tuple(_identity(row) for row in table.to_pylist()) if table else ()
 
 
 def _identity(row: dict[str, Any]) -> Identity:
     aliases = tuple(Alias(**alias) for alias in row["aliases"])
     addresses = tuple(AddressLease(**lease) for lease in row["addresses"])
-    attributes = json.loads(row["attributes"])
+    attributes = msgspec.json.decode(row["attributes"], type=dict[str, str])
     return Identity(**row | {"aliases": aliases, "addresses": addresses, "attributes": attributes})
 
 

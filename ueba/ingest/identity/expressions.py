@@ -38,10 +38,10 @@ def unify(events: ir.Table) -> ir.Table:
     is_machine = events.target_kind == "machine"
     own = ibis.ifelse(is_machine, target, ibis.null("string"))  # a resource does not say whose machine it was
     named = events.mutate(
-        user=ibis.coalesce(user(events.user), events.user),
+        user=ibis.coalesce(user(events.user), events.user.nullif("")),
         actor=user(events.actor),
         source=ibis.ifelse(is_local(events.source), own, ibis.coalesce(host(events.source), source_ip)),
-        target=ibis.coalesce(target, events.target),
+        target=ibis.coalesce(target, events.target.nullif("")),
         user_id=blank_to_null(events.user_id.lower()),
         source_ip=source_ip,
         target_ip=host(events.target_ip),

@@ -23,13 +23,15 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ueba import files
+from ueba import state
 from ueba.contracts.names import ListedEntity
 from ueba.errors import InputError
 from ueba.spelling import HOST, USER, Spelling
+from ueba.text import shortened
 
 USER_NAMES = (
     "user",
@@ -65,6 +67,10 @@ KINDS = {
     "machine": "machine",
     "anonymous": "anonymous",
 }
+MOST_BYTES = 2**28  # of a table, on disk and unpacked
+MOST_ROWS = 5_000_000
+# What reading a damaged or hostile file raises.
+UNREADABLE = (OSError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError)
 HOST_KINDS = ("host", "computer", "server", "workstation", "device")
 IS_ADMIN = re.compile(r"admin", re.IGNORECASE)
 
@@ -79,12 +85,11 @@ def read(path: Path) -> list[ListedEntity]:
 
     Raises InputError if the file cannot be read, or names no entity."""
     try:
-        rows = [
-            {str(key).strip().lower(): value for key, value in row.items() if key} for row in rows_of(path)
-        ]
-    except (OSError, ValueError, csv.Error, pa.ArrowException) as reason:
+        rows = [{text(key).lower(): value for key, value in row.items() if key} for row in rows_of(path)]
+    except (*UNREADABLE, csv.Error, pa.ArrowException) as reason:
         raise InputError(
-            f"{path}: cannot be read as a table of entities ({str(reason).splitlines()[0]})"
+            f"{path}: cannot be read as a table of entities ({state.in_a_line(reason)}); give a CSV with a"
+            " header, JSON or Parquet"
         ) from reason
     if not rows:
         raise InputError(f"{path}: holds no rows; give a CSV with a header, JSON or Parquet")
@@ -92,8 +97,8 @@ def read(path: Path) -> list[ListedEntity]:
     column = next((column for column in columns if column in (*USER_NAMES, *HOST_NAMES)), None)
     if column is None:
         raise InputError(
-            f"{path}: no column names the entity; call one of {', '.join(columns)[:200]} user (for people) or"
-            " host (for machines)"
+            f"{path}: no column names the entity; call one of {shortened(', '.join(columns), 200)}"
+            " user (for people) or host (for machines)"
         )
     found = [entity for row in rows if (entity := entity_of(row, column)) is not None]
     if not found:
@@ -102,17 +107,28 @@ def read(path: Path) -> list[ListedEntity]:
 
 
 def rows_of(path: Path) -> list[Row]:
-    """The rows of a file by column. Raises OSError, ValueError, csv.Error or pa.ArrowException."""
-    content = path.read_bytes()
+    """The rows of a file by column. Raises one of UNREADABLE, csv.Error or pa.ArrowException."""
+    with state.opened(path, MOST_BYTES) as file:
+        content = file.read()
     if content.startswith(b"PAR1"):
-        return pq.read_table(path).to_pylist()  # type: ignore[no-any-return]
+        return _parquet_rows(content)
     decoded = _decoded(content)
     if decoded.lstrip().startswith("["):
         return [row for row in json.loads(decoded) if isinstance(row, dict)]
     if decoded.lstrip().startswith("{"):
-        return [json.loads(line) for line in decoded.splitlines() if line.strip()]
+        read = [json.loads(line) for line in decoded.splitlines() if line.strip()]
+        return [row for row in read if isinstance(row, dict)]
     header = decoded.split("\n", 1)[0]
     return list(csv.DictReader(io.StringIO(decoded), delimiter=max(",;\t", key=header.count), restval=""))
+
+
+def _parquet_rows(content: bytes) -> list[Row]:
+    file = pq.ParquetFile(pa.BufferReader(content))
+    groups = [file.metadata.row_group(number) for number in range(file.num_row_groups)]
+    unpacked = sum(group.total_byte_size for group in groups)
+    if file.metadata.num_rows > MOST_ROWS or unpacked > MOST_BYTES:
+        raise ValueError(f"it has {file.metadata.num_rows:,} rows, {unpacked:,} bytes unpacked: too many")
+    return file.read().to_pylist()  # type: ignore[no-any-return]
 
 
 def _decoded(content: bytes) -> str:
@@ -131,7 +147,7 @@ def entity_of(row: Row, column: str) -> ListedEntity | None:
     kind = text(row.get("kind") or row.get("type")).lower()
     is_host = column in HOST_NAMES or kind in HOST_KINDS
     spelling = HOST if is_host else USER
-    name = spelling.spell(text(row[column]))
+    name = spelling.spell(text(row.get(column)))
     if name is None:
         return None
     others = [
@@ -168,7 +184,11 @@ def attributes(row: Row, column: str) -> dict[str, str]:
 
 
 def text(value: Any) -> str:
-    return "" if value is None else str(value).strip()
+    """A cell as text; what cannot be written as UTF-8, and NUL, becomes U+FFFD."""
+    if value is None:
+        return ""
+    written = str(value).encode("utf-8", "surrogatepass").decode("utf-8", "replace")
+    return written.replace("\0", "\ufffd").strip()
 
 
 def cells(value: Any) -> list[str]:
@@ -188,21 +208,28 @@ def spelt(names: Iterable[str], spelling: Spelling) -> list[str]:
 def write(path: Path, root: Path) -> int:
     """Keep a table in the lake at `root`. Returns how many entities it has."""
     found = read(path)
-    files.write_json(root / "given" / f"{path.name}.json", [asdict(listed) for listed in found])
+    content = json.dumps([asdict(listed) for listed in found], indent=1, ensure_ascii=False)
+    state.write(root / "given" / f"{path.name}.json", content.encode())
     return len(found)
 
 
 def stored(root: Path) -> list[ListedEntity]:
     """The entities of all tables in the lake. One in several tables has the aliases, addresses and attributes
-    of all; where they contradict each other, the later file name counts."""
+    of all; where they contradict each other, the later file name counts. Raises WorkspaceError if one is
+    damaged."""
     found: dict[tuple[str, str], ListedEntity] = {}
     for path in sorted(root.glob("given/*.json")):
-        for row in json.loads(path.read_text(encoding="utf-8")):
-            lists = {name: tuple(row[name]) for name in ("aliases", "addresses")}
-            later = ListedEntity(**row | lists)
+        for later in _stored_table(path):
             earlier = found.get((later.kind, later.name))
             found[later.kind, later.name] = _both(earlier, later) if earlier else later
     return list(found.values())
+
+
+def _stored_table(path: Path) -> list[ListedEntity]:
+    remedy = f"remove it, and `ueba ingest --entities` {path.stem} again"
+    data = state.content(path, remedy)
+    with state.reading(path, remedy):
+        return msgspec.json.decode(data, type=list[ListedEntity])
 
 
 def _both(earlier: ListedEntity, later: ListedEntity) -> ListedEntity:

@@ -29,6 +29,7 @@ from typing import Any
 import pyarrow as pa
 
 from ueba.errors import InputError
+from ueba.ingest.reading.limits import Limits, on_temporary_disk, too_many
 from ueba.ingest.reading.stream import (
     LONGEST_MAGIC,
     File,
@@ -73,7 +74,9 @@ def is_skipped(name: str, size: int | None, is_special: bool, skipped: Counter[s
     return is_hidden or is_special or size == 0
 
 
-def unpacked(file: File, skipped: Counter[str], depth: int = 0, is_named: bool = False) -> Iterator[File]:
+def unpacked(
+    file: File, skipped: Counter[str], limits: Limits, depth: int = 0, is_named: bool = False
+) -> Iterator[File]:
     """A file, or its members if it is an archive. is_named: the user named this file, so it is not skipped if
     it is empty"""
     try:
@@ -87,7 +90,7 @@ def unpacked(file: File, skipped: Counter[str], depth: int = 0, is_named: bool =
         stream.close()
         yield broken(file.name, f"{file.name}: {problem} cannot be read; unpack it first")
     elif members:
-        yield from members_below(file, members(file, stream, skipped), skipped, depth)
+        yield from members_below(file, members(file, stream, skipped, limits), skipped, limits, depth)
     elif not start and not is_named:
         stream.close()
         skipped["empty"] += 1
@@ -107,12 +110,17 @@ def unsupported(start: bytes, depth: int) -> str | None:
     return f"archives in archives, more than {DEPTH} deep," if too_deep else None
 
 
-def members_below(archive: File, members: Members, skipped: Counter[str], depth: int) -> Iterator[File]:
+def members_below(
+    archive: File, members: Members, skipped: Counter[str], limits: Limits, depth: int
+) -> Iterator[File]:
     """The members of an archive, and those of archives in it."""
     before, number = skipped.total(), -1
     for number, member in enumerate(members):
-        again = functools.partial(reopened, archive, number)
-        yield from unpacked(replace(member, open=first_then(member.open, again)), skipped, depth + 1)
+        if number >= limits.members:
+            yield broken(archive.name, str(too_many(archive.name, limits)))
+            return
+        again = functools.partial(reopened, archive, number, limits)
+        yield from unpacked(replace(member, open=first_then(member.open, again)), skipped, limits, depth + 1)
     if number < 0 and skipped.total() == before:
         skipped["empty"] += 1
 
@@ -132,15 +140,15 @@ def opened(file: File) -> tuple[Stream, bytes]:
     return stream, start
 
 
-def members_of(start: bytes) -> Callable[[File, Stream, Counter[str]], Members] | None:
+def members_of(start: bytes) -> Callable[[File, Stream, Counter[str], Limits], Members] | None:
     """The reader of an archive that begins so; None if it is no archive."""
     return zip_members if start.startswith(ZIP) else tar_members if start.startswith(TAR, TAR_AT) else None
 
 
-def reopened(archive: File, number: int) -> Stream:
+def reopened(archive: File, number: int, limits: Limits) -> Stream:
     """The n-th member of an archive, which is read again from its beginning."""
     stream, start = opened(archive)
-    members = (members_of(start) or zip_members)(archive, stream, Counter())
+    members = (members_of(start) or zip_members)(archive, stream, Counter(), limits)
     member = next(islice(members, number, None), None)
     if member is None:
         raise InputError(f"{archive.name}: was changed while it was read")
@@ -160,11 +168,11 @@ def member_name(archive: File, name: str) -> str:
 # --- zip ----------------------------------------------------------------------------------------------------
 
 
-def zip_members(file: File, stream: Stream, skipped: Counter[str]) -> Members:
+def zip_members(file: File, stream: Stream, skipped: Counter[str], limits: Limits) -> Members:
     try:
         with stream:
             is_plain = file.local and not compression(stream.peek(LONGEST_MAGIC))
-            archive = zipfile.ZipFile(file.local) if is_plain and file.local else spooled(stream)
+            archive = zipfile.ZipFile(file.local) if is_plain and file.local else spooled(stream, limits)
     except Exception as reason:
         yield broken(file.name, str(unreadable(file.name, reason)))
         return
@@ -189,11 +197,12 @@ def zip_member(file: File, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> F
     return File(name, stream, info.file_size, utc_time(info.date_time, file.modified))
 
 
-def spooled(stream: Stream) -> zipfile.ZipFile:
+def spooled(stream: Stream, limits: Limits) -> zipfile.ZipFile:
     """A zip that is no plain file on a disk, copied to a temporary one: its table of contents is at its end.
     The copy is deleted when the zip is closed."""
     with tempfile.NamedTemporaryFile() as file:
-        file.writelines(iter(decompressed(stream).read, b""))
+        blocks = iter(decompressed(stream).read, b"")
+        file.writelines(on_temporary_disk(blocks, stream.name, limits))
         file.flush()
         return zipfile.ZipFile(file.name)
 
@@ -201,7 +210,7 @@ def spooled(stream: Stream) -> zipfile.ZipFile:
 # --- tar ----------------------------------------------------------------------------------------------------
 
 
-def tar_members(file: File, stream: Stream, skipped: Counter[str]) -> Members:
+def tar_members(file: File, stream: Stream, skipped: Counter[str], limits: Limits) -> Members:
     with stream, decompressed(stream) as text:
         try:
             archive = tarfile.TarFile(fileobj=text)  # reads the first header

@@ -27,15 +27,18 @@ from typing import IO
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from ueba.errors import InputError
 from ueba.ingest.reading import conversion, framing
 from ueba.ingest.reading.characters import Guessed, safe, utf8
 from ueba.ingest.reading.framing import MAX_LINE, NEWLINE, Frame
+from ueba.ingest.reading.limits import DEFAULTS, Limits, on_temporary_disk, unpacked
 from ueba.ingest.reading.stream import BLOCK, LONGEST_MAGIC, File, compression, unreadable
 
 # Bytes of text in a slice: the larger, the fewer days are cut in two. Two slices are in memory at a time.
 SLICE = 1 << 26
+SLICE_ROWS = 1 << 21
 # line: from 1; text: without its newline; is_guessed: bytes in it are no UTF-8, see `characters`
 LINES = pa.schema([("line", pa.int64()), ("text", pa.string()), ("is_guessed", pa.bool_())])
 SAMPLE = 200  # records that show what a file is
@@ -49,11 +52,16 @@ class Feed:
     whole file.
 
     frames:       how it may be cut into records, the likeliest first: names of `framing.FRAMES`
+    blank:        lines of the file without a character, which are counted and no records
     memory_limit: of DuckDB, which reads Parquet; such as 1GB
     """
 
-    def __init__(self, file: File, memory_limit: str, progress: Progress | None = None) -> None:
+    def __init__(
+        self, file: File, memory_limit: str, progress: Progress | None = None, limits: Limits = DEFAULTS
+    ) -> None:
         self.path = file.name
+        self.blank = 0
+        self._limits = limits
         self.modified = file.modified
         self.lines = 0
         self._size = file.size
@@ -69,7 +77,6 @@ class Feed:
         except OSError as reason:
             self._file.close()
             raise unreadable(self.path, reason) from reason
-        self._reader = ThreadPoolExecutor(1)
         try:
             self._blocks, self._start = self._begin(memory_limit)
         except InputError:
@@ -91,7 +98,8 @@ class Feed:
         blocks: Iterable[bytes] = [self._start]
         if second is not None:
             self._spooled = tempfile.TemporaryFile()  # noqa: SIM115  # closed with the feed
-            self._spooled.writelines(chain([self._start, second], self._blocks))
+            whole = chain([self._start, second], self._blocks)
+            self._spooled.writelines(on_temporary_disk(whole, self.path, self._limits))
             blocks = self._respooled()
             self._blocks = self._respooled(len(self._start))
         return (safe(text)[0] for text, _ in framing.FRAMES[frame](blocks))
@@ -121,10 +129,20 @@ class Feed:
         """All records as tables of `LINES`, in order. Raises InputError if the file cannot be read to its
         end."""
         unread = self._slices(framing.FRAMES[frame])
-        upcoming = self._reader.submit(next, unread, None)
-        while (ready := upcoming.result()) is not None:
-            upcoming = self._reader.submit(next, unread, None)
-            yield ready
+        if not self._has_second_block():  # a thread costs more than it saves
+            yield from unread
+            return
+        with ThreadPoolExecutor(1) as reader:
+            upcoming = reader.submit(next, unread, None)
+            while (ready := upcoming.result()) is not None:
+                upcoming = reader.submit(next, unread, None)
+                yield ready
+
+    def _has_second_block(self) -> bool:
+        second = next(self._blocks, None)
+        if second is not None:
+            self._blocks = chain([second], self._blocks)
+        return second is not None
 
     @property
     def digest(self) -> str:
@@ -132,7 +150,6 @@ class Feed:
         return self._hash.hexdigest()[:32]
 
     def close(self) -> None:
-        self._reader.shutdown(cancel_futures=True)
         self._stored.close()
         self._file.close()
         if self._spooled:
@@ -146,7 +163,7 @@ class Feed:
             raise InputError(f"{self.path}: the file is empty; nothing to ingest")
         if convert := conversion.converter(start):
             self._local = None  # it holds no text
-            blocks = convert(chain([start], blocks), self.path, memory_limit)
+            blocks = convert(chain([start], blocks), self.path, memory_limit, self._limits)
             start = next(blocks, b"")
         return blocks, start
 
@@ -154,7 +171,10 @@ class Feed:
         try:
             kind = compression(self._file.peek(LONGEST_MAGIC))
             stream = pa.CompressedInputStream(self._stored, kind) if kind else self._stored
-            yield from utf8(self._hashed(iter(lambda: stream.read(BLOCK), b"")))
+            blocks = iter(lambda: stream.read(BLOCK), b"")
+            if kind:
+                blocks = unpacked(blocks, self.path, self._size, self._limits)
+            yield from utf8(self._hashed(blocks))
         except OSError as reason:
             raise unreadable(self.path, reason) from reason
 
@@ -165,19 +185,27 @@ class Feed:
 
     def _slices(self, frame: Frame) -> Iterator[pa.Table]:
         batches: list[pa.RecordBatch] = []
-        size = 0
+        size, rows = 0, 0
         for text, numbers in frame(chain([self._start], self._blocks)):
             text, guessed = safe(text)
-            batches.append(record_batch(text, numbers, guessed, self.lines))
-            self.lines += batches[-1].num_rows
-            size += len(text)
+            batch = record_batch(text, numbers, guessed, self.lines)
+            self.lines += batch.num_rows
+            batches.append(self._without_blank(batch))
+            size, rows = size + len(text), rows + batches[-1].num_rows
             if self._progress:
                 self._progress(self.lines, self._stored.tell() if self._size else self.lines, self._size)
-            if size > SLICE:
+            if size > SLICE or rows > SLICE_ROWS:
                 yield pa.Table.from_batches(batches)
-                batches, size = [], 0
+                batches, size, rows = [], 0, 0
         if batches:
             yield pa.Table.from_batches(batches)
+
+    def _without_blank(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        """The lines that have a character; the others are counted. A megabyte may be a million of them."""
+        length = pc.binary_length(batch.column("text")).to_numpy(zero_copy_only=False)
+        blank = int(np.count_nonzero(length == 0))
+        self.blank += blank
+        return batch.filter(pa.array(length > 0)) if blank else batch
 
 
 def record_batch(

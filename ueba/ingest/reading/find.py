@@ -34,6 +34,7 @@ from typing import Any
 from ueba.errors import InputError
 from ueba.ingest.reading import archives
 from ueba.ingest.reading.archives import is_skipped
+from ueba.ingest.reading.limits import DEFAULTS, Limits
 from ueba.ingest.reading.stream import (
     File,
     Stream,
@@ -49,13 +50,17 @@ MODIFIED_KEYS = ("LastModified", "last_modified", "updated", "mtime", "created")
 EXTRAS = {"s3": "ueba[s3]", "s3a": "ueba[s3]", "gs": "gcsfs", "gcs": "gcsfs", "abfs": "adlfs", "az": "adlfs"}
 
 
-def find(argument: str, notify: Callable[[str], None] = lambda message: None) -> Iterator[File]:
+def find(
+    argument: str, notify: Callable[[str], None] = lambda message: None, limits: Limits = DEFAULTS
+) -> Iterator[File]:
     """The files that an argument names. Raises InputError if it names none. notify: receives a message about
     skipped files"""
     skipped: Counter[str] = Counter()
     is_empty = True
     for file in named(argument, skipped):
-        for member in archives.unpacked(file, skipped, is_named=file.name == printable_name(argument)):
+        for member in archives.unpacked(
+            file, skipped, limits, is_named=file.name == printable_name(argument)
+        ):
             is_empty = False
             yield member
     message = "skipped " + ", ".join(f"{number:,} {what}" for what, number in skipped.items())

@@ -181,10 +181,14 @@ def planned(
     Raises InputError if no log source recognises the records, UsageError if the log format is unknown."""
     if log_format != AUTO:
         return of_format(frames, sample, find(log_format, options))
-    for asks in ("recognises", "resembles"):
-        for opening, laid_bare in openings(frames, sample):
-            if name := best_match(laid_bare, asks):
-                return plan(find(name, options), opening, laid_bare)
+    tried: list[tuple[Opening, Sample]] = []
+    for opening, laid_bare in openings(frames, sample):
+        if name := best_match(laid_bare):
+            return plan(find(name, options), opening, laid_bare)
+        tried.append((opening, laid_bare))
+    for opening, laid_bare in tried:
+        if name := best_match(laid_bare, "resembles"):
+            return plan(find(name, options), opening, laid_bare)
     first = sample(frames[0])
     proposed = modules()[MAPPED].skeleton(first)
     raise InputError(
@@ -224,6 +228,8 @@ def with_others(opening: Opening, sample: Sample, module: ModuleType) -> tuple[O
     """An opening that also lays bare the records that a log source does not recognise yet: a file may hold
     records in several envelopes, and others without one."""
     for _ in range(MOST_ENVELOPES):
+        if matches(module, sample, "recognises") >= len(sample.records):
+            break
         is_known = [
             matches(module, replace(sample, records=(text,)), "recognises") for text in sample.records
         ]
@@ -258,7 +264,22 @@ def has_dots(sample: Sample, source: LogSource) -> bool:
 def openings(frames: Sequence[str], sample: Callable[[str], Sample]) -> Iterator[tuple[Opening, Sample]]:
     """Openings of a file in every frame that it may have, and what they lay bare."""
     for frame in frames:
-        yield from candidates(sample(frame), frame)
+        for opening, laid_bare in candidates(sample(frame), frame):
+            if opening.steps or not opening.table or has_known_column(opening.table.columns):
+                yield opening, laid_bare
+
+
+def has_known_column(names: Sequence[str]) -> bool:
+    """Whether a log source reads a column of that name: a row of values is no header."""
+    return not known_columns().isdisjoint(name.lower() for name in names)
+
+
+@cache
+def known_columns() -> frozenset[str]:
+    """The names of columns that log sources read, and the beginnings of paths, in lower case."""
+    fields = (name for module in modules().values() for name in field_names(module))
+    parts = (name.removeprefix("/").lower() for name in fields)
+    return frozenset(beginning for name in parts for beginning in (name, re.split(r"[./]", name)[0]))
 
 
 def best_match(sample: Sample, asks: str = "recognises") -> str | None:
@@ -276,7 +297,7 @@ def matches(module: ModuleType, sample: Sample, asks: str) -> int:
 
 def spelt(sample: Sample, module: ModuleType) -> Sample:
     """The rows of a table with the names of columns as the log source spells them."""
-    if not sample.columns or module.__name__.endswith(f".{MAPPED}"):
+    if not sample.columns:
         return sample
     keys = {key for record in sample.objects for key in record}
     names = spellings(keys, field_names(module))
@@ -286,6 +307,8 @@ def spelt(sample: Sample, module: ModuleType) -> Sample:
 
 @cache
 def field_names(module: ModuleType) -> tuple[str, ...]:
-    """The fields that a log source reads."""
+    """The fields that a log source reads; those of a mapping file are its own."""
+    if module.__name__.endswith(f".{MAPPED}"):
+        return ()
     source: LogSource = module.source(module.__name__.rsplit(".", 1)[-1], Options())
     return source.fields

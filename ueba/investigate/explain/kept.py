@@ -5,16 +5,15 @@ from __future__ import annotations
 import datetime as dt
 from pathlib import Path
 
-from ueba import files
+from ueba import findings, state
 from ueba.contracts import explanation as contract
 from ueba.contracts.edge import Edge
 from ueba.contracts.explanation import Explanation, Explanations
-from ueba.errors import WorkspaceError
 
 
 def save(explanations: Explanations, folder: Path, day: dt.date) -> None:
     """Keep a day's explanations; scoring it again replaces them. folder: of the findings."""
-    files.write_bytes(_path(folder, day), contract.to_json(day, explanations))
+    state.write(_path(folder, day), contract.to_json(day, explanations))
 
 
 def load(folder: Path, day: dt.date) -> Explanations:
@@ -22,12 +21,9 @@ def load(folder: Path, day: dt.date) -> Explanations:
     path = _path(folder, day)
     if not path.exists():
         return {}
-    try:
-        return contract.from_json(path.read_bytes())
-    except ValueError as reason:
-        raise WorkspaceError(
-            f"{path} is damaged ({reason}); `ueba score --day {day}` makes it anew"
-        ) from reason
+    data = state.content(path, findings.remedy(day))
+    with state.reading(path, findings.remedy(day)):
+        return contract.from_json(data, day)
 
 
 def by_edge(explanations: tuple[Explanation, ...]) -> dict[Edge, Explanation]:

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 from ueba.contracts.entity import Entity
 from ueba.contracts.names import Identity
 from ueba.errors import WorkspaceError
-from ueba.investigate.names import CLOSE, KINDS, EntityIndex, did_you_mean
+from ueba.investigate.names import CLOSE, KINDS, SHOWN, EntityIndex, did_you_mean
 from ueba.investigate.questions.files import Question
+from ueba.text import shortened
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -100,4 +101,5 @@ def unknown_incident(store: Store, question: Question, parameters: Mapping[str, 
     if any(id_.startswith(written) for id_ in ids):
         return None
     close = [id_ for id_ in ids if written in id_] or difflib.get_close_matches(written, ids)
-    return f"no incident's id begins with {written!r} in the graph.{did_you_mean(close[:CLOSE])}"
+    asked = shortened(repr(written), SHOWN)
+    return f"no incident's id begins with {asked} in the graph.{did_you_mean(close[:CLOSE])}"

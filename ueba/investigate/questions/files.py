@@ -56,7 +56,7 @@ def names() -> list[str]:
 def load(name: str) -> Question:
     """A question by its name. Raises UsageError if there is none."""
     if name not in names():
-        raise UsageError(f"no question is called {name!r}; `ueba ask list` lists them")
+        raise UsageError(f"no question is called {name[:100]!r}; `ueba ask list` lists them")
     return parse(name, resources.files(__package__).joinpath(f"{name}.cypher").read_text(encoding="utf-8"))
 
 

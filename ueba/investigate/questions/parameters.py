@@ -10,7 +10,9 @@ from typing import Any
 
 from ueba import files
 from ueba.errors import UsageError
+from ueba.investigate.names import SHOWN
 from ueba.investigate.questions.files import TYPES, Parameter, Question
+from ueba.text import shortened
 
 LAST = "last"  # a day: the last one in the graph
 _BEFORE = re.compile(r"([a-z_]+) - (\d+)")  # a default: so many days before another parameter
@@ -24,7 +26,7 @@ def check(question: Question, arguments: Sequence[str]) -> dict[str, list[str]]:
     parameters = {parameter.name: parameter for parameter in question.parameters}
     for name, values in texts.items():
         if name not in parameters:
-            raise UsageError(f"no parameter is called {name!r}; {question.takes}")
+            raise UsageError(f"no parameter is called {shortened(repr(name), SHOWN)}; {question.takes}")
         if len(values) > 1 and parameters[name].type != "places":
             raise UsageError(f"{name} is given {len(values)} times; {question.takes}")
         for text in values:
@@ -40,7 +42,7 @@ def _by_name(question: Question, arguments: Sequence[str]) -> dict[str, list[str
     for argument in arguments:
         name, equals, value = argument.partition("=")
         if not equals:
-            raise UsageError(f"--param {argument}: write NAME=VALUE; {question.takes}")
+            raise UsageError(f"--param {shortened(argument, SHOWN)}: write NAME=VALUE; {question.takes}")
         texts.setdefault(name, []).append(value)
     return texts
 
@@ -73,7 +75,7 @@ def _read(question: Question, parameter: Parameter, text: str) -> Any:
         text.encode()  # bytes that are not text arrive as lone surrogates, which no server takes
         return _READERS[parameter.type](text)
     except (ValueError, OverflowError) as reason:
-        shown = text.encode(errors="backslashreplace").decode()
+        shown = shortened(text.encode(errors="backslashreplace").decode(), SHOWN)
         raise UsageError(f"{parameter.name}={shown} is not a {parameter.type}; {question.takes}") from reason
 
 

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import datetime as dt
-import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from ueba import findings, words
+from ueba import findings, state, words
 from ueba.config import Config
+from ueba.contracts import night
 from ueba.contracts.incident import ModelFacts
 from ueba.contracts.manifest import ManifestFile
+from ueba.contracts.night import NightRun
 from ueba.contracts.reason import Unknown
 from ueba.contracts.scored import edges as scored_edges_of
 from ueba.detect.look.features import FEATURE_NAMES
@@ -30,6 +30,7 @@ from ueba.workspace import Workspace
 
 LEVELS = (0.01, 0.001, 0.0001)  # p-values up to which edges are counted
 USUAL_DAYS = 14  # days before that say how many events are usual
+RUN_REMEDY = "remove it: it is the record of one night, and nothing is made from it"
 MUCH_LOST = 0.01  # more than this share of the records is said at the top
 
 
@@ -190,16 +191,19 @@ def _gaps(
 
 def unread(workspace: Workspace, day: dt.date) -> list[tuple[str, str]]:
     """Files that the last nightly run of a day could not read, and why."""
-    run = nightly_run(workspace, day)
-    return [(file["file"], file["problem"]) for file in run["ingested"] if file["problem"]] if run else []
+    found = nightly_run(workspace, day)
+    return [(file.file, file.problem) for file in found[1].ingested if file.problem] if found else []
 
 
-def nightly_run(workspace: Workspace, day: dt.date) -> dict[str, Any] | None:
-    """The record of the last nightly run of a day, and its `id`."""
+def nightly_run(workspace: Workspace, day: dt.date) -> tuple[str, NightRun] | None:
+    """The id and the record of the last nightly run of a day. Raises WorkspaceError if a record is
+    damaged."""
     for path in sorted(workspace.runs.glob("*-nightly.json"), reverse=True):
-        run: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        if run["day"] == str(day):
-            return {**run, "id": path.stem}
+        data = state.content(path, RUN_REMEDY)
+        with state.reading(path, RUN_REMEDY):
+            run = night.from_json(data)
+        if run.day == day:
+            return path.stem, run
     return None
 
 
@@ -241,7 +245,7 @@ def model_view(
         used = in_use
     reported = scored_edges_of(found.edges[found.edges["incident"].notna()])
     unknown = (reason for edge in reported for reason in edge.reasons if isinstance(reason, Unknown))
-    run = nightly_run(workspace, day) or {}
+    name, run = nightly_run(workspace, day) or (None, None)
     return ModelView(
         used=used,
         usual_score=used.least_score(config.incidents.budget) if used else None,
@@ -250,8 +254,8 @@ def model_view(
         features=len(FEATURE_NAMES),
         budget=config.incidents.budget,
         candidates=config.incidents.candidates,
-        run=run.get("id"),
-        seconds=run.get("seconds"),
+        run=name,
+        seconds=run.seconds if run else None,
         backoffs=sorted({words.sentence(reason) for reason in unknown}),
     )
 
