@@ -111,7 +111,10 @@ class Feed:
                 kind = compression(stored.read(LONGEST_MAGIC))
                 stored.seek(0)
                 stream = pa.CompressedInputStream(stored, kind) if kind else stored
-                yield from utf8(iter(lambda: stream.read(BLOCK), b""))
+                blocks = iter(lambda: stream.read(BLOCK), b"")
+                if kind:
+                    blocks = unpacked(blocks, self.path, self._size, self._limits)
+                yield from utf8(blocks)
         except OSError as reason:
             raise unreadable(self.path, reason) from reason
 

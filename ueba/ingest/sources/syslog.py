@@ -2,8 +2,8 @@ r"""Linux logons in syslog or journald JSON: sshd, sudo, su, consoles (PAM), and
 
 A line is RFC 3164 (`Dec 10 06:55:46 host sshd[1]: ...`), the same with an ISO 8601 time as rsyslog writes
 it, or RFC 5424, with or without `<priority>`; or an object that `journalctl -o json` writes. A time without
-a year is of the latest year in which it is at most a day after the file was written, unless `--log-year`
-sets the year; a time without a zone is of `--log-timezone`.
+a year is of the year that the order of lines shows (`ueba.ingest.years`), `--log-year` being that of the
+first line; a time without a zone is of `--log-timezone`.
 
 | program             | record                                    | user           | actor      | source   |
 |---------------------|-------------------------------------------|----------------|------------|----------|
