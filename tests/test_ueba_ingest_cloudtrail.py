@@ -453,3 +453,12 @@ def test_the_red_team_is_to_be_seen(real):
         "192.168.10.20",
     }
     assert "s3://stratus-red-team-ctlr-bucket-zqfsvooxqj" in {event["target"] for event in found}
+
+
+def test_logstash_moves_the_time(tmp_path):
+    shipped = sign_in("Success") | {"@version": "1", "@timestamp": "2024-03-05T10:00:00.000Z"}
+    del shipped["eventTime"]
+    (tmp_path / "log.jsonl").write_text(json.dumps(shipped) + "\n")
+    (event,) = events_of(tmp_path / "log.jsonl").to_pylist()
+    assert event["time"] == dt.datetime(2024, 3, 5, 10)
+    assert (event["action"], event["outcome"], event["dropped"]) == ("logon", "success", None)

@@ -295,7 +295,7 @@ DROPPED: list[tuple[Any, str]] = [
     (WINLOGBEAT, "not an ECS record but one of Winlogbeat: use windows"),
     (with_event(SSH, category=["network"]), "not a logon: another category"),
     (with_event(SSH, category="authentication_of_sorts"), "not a logon: another category"),
-    (with_event(SSH, category=None), "no event.category: its shipper did not parse it"),
+    (with_event(SSH | {"system": None}, category=None), "no event.category: its shipper did not parse it"),
     (with_event(SSH, kind="signal"), "not a logon: an alert or a state"),
     (with_event(SSH, type=["end"]), "not a logon: logoff"),
     (with_event(SSH, action="Logged-Out"), "not a logon: logoff"),
@@ -377,3 +377,32 @@ RECORDS = [
     {"_index": "a", "_id": "b", "_source": SSH},
     {"_index": "a", "fields": FIELDS},
 ]
+
+
+def without_category(**more: Any) -> dict[str, Any]:
+    record = {"@timestamp": "2024-03-05T10:00:00Z", "ecs": {"version": "8.0.0"}, "host": {"name": "web7"}}
+    return record | {"event": {"kind": "event"}, "user": {"name": "eva"}} | more
+
+
+def test_su_sudo_and_sshd_need_no_category(tmp_path):
+    refused = {"auth": {"sudo": {"user": "root", "error": "3 incorrect password attempts"}}}
+    rows = read(
+        tmp_path,
+        without_category(user={"name": "eva", "effective": {"name": "root"}}),
+        without_category(system={"auth": {"sudo": {"user": "root", "command": "/bin/ls"}}}),
+        without_category(system=refused),
+        without_category(system={"auth": {"ssh": {"event": "Accepted"}}}, source={"ip": "10.0.0.9"}),
+        without_category(system={"auth": {"ssh": {"event": "Failed"}}}, source={"ip": "10.0.0.9"}),
+        without_category(user={"name": "eva", "effective": {"name": "eva"}}),
+    )
+    shown = ("user", "actor", "source", "target", "action", "outcome", "dropped")
+    by_sudo = ("root", "eva", "web7", "web7", "explicit_credential")
+    by_ssh = ("eva", None, "10.0.0.9", "web7", "logon")
+    assert [tuple(row[name] for name in shown) for row in rows[:5]] == [
+        (*by_sudo, "unknown", None),
+        (*by_sudo, "unknown", None),
+        (*by_sudo, "failure", None),
+        (*by_ssh, "success", None),
+        (*by_ssh, "failure", None),
+    ]
+    assert rows[5]["dropped"] == "no event.category: its shipper did not parse it"

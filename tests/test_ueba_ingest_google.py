@@ -6,6 +6,8 @@ import datetime as dt
 import json
 from typing import Any
 
+import pytest
+
 from ueba.ingest import events_of
 from ueba.ingest.sources import Sample, google
 
@@ -251,4 +253,40 @@ def test_recognises_its_own():
     assert known(*ALL) == len(ALL)
     assert not known(
         {"kind": []}, {"eventType": "user.session.start", "uuid": "x"}, {"eventVersion": "1.08"}, [], 5, None
+    )
+
+
+FLAT = {
+    "kind": "admin#reports#activity",
+    "id": {"time": "2024-03-05T10:00:00.000Z", "applicationName": "login", "uniqueQualifier": "9"},
+    "actor": {"email": "eva@werk.example", "profileId": "7"},
+    "ipAddress": "203.0.113.9",
+    "type": "login",
+    "name": "login_failure",
+}
+FAILURE = "login_invalid_password"
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {"login_type": "google_password", "login_failure_type": FAILURE, "is_suspicious": False},
+        [
+            {"name": "login_type", "value": "google_password"},
+            {"name": "login_failure_type", "value": FAILURE},
+        ],
+    ],
+)
+def test_activities_that_a_shipper_split(tmp_path, parameters):
+    (tmp_path / "log.jsonl").write_text(json.dumps(FLAT | {"parameters": parameters}) + "\n")
+    (row,) = events_of(tmp_path / "log.jsonl").to_pylist()
+    assert (row["user"], row["source"], row["target"]) == (
+        "eva@werk.example",
+        "203.0.113.9",
+        "Google Workspace",
+    )
+    assert (row["auth_package"], row["outcome"], row["outcome_reason"]) == (
+        "google_password",
+        "failure",
+        FAILURE,
     )

@@ -18,7 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ueba.errors import InputError, UsageError
-from ueba.ingest import IngestOptions, events_of, ingest, lake
+from ueba.ingest import IngestOptions, events_of, ingest, ingest_all, lake
 from ueba.ingest.mapping import EVENT_COLUMNS, MappingFile, WrongValue, load, parsed
 from ueba.ingest.reading import find as files
 from ueba.ingest.reading.feed import Feed
@@ -579,6 +579,80 @@ def test_a_proposal_knows_words_for_outcomes(tmp_path):
     toml = proposal(log(tmp_path, VPN))
     assert 'success = ["ok"]\nfailure = ["denied"]' in toml and "#   protocol: SAML, SAML" in toml
     assert "or the day first" in proposal(log(tmp_path, "time,user,host\n01/02/2024 03:04,a,b\n"))
+
+
+AT_TEN = "2024-03-05T10:00:00Z"
+PHONE = "555-555-0100"
+
+
+@pytest.mark.parametrize(
+    ("record", "columns"),
+    [
+        (
+            {
+                "_index": "i",
+                "@timestamp": AT_TEN,
+                "input": {"type": "log"},
+                "agent": {"type": "x"},
+                "text": "hello",
+            },
+            {"user": "text", "target": "text"},
+        ),
+        (
+            {
+                "_index": "i",
+                "_source": {"@timestamp": AT_TEN, "input": {"type": "log"}, "owner": "eva", "srv": "h"},
+            },
+            {"user": "_source.owner", "target": "_source.owner"},
+        ),
+        (
+            {"HostIP": "10.0.0.1", "EventTime": AT_TEN, "HostName": "h1", "Level": "6"},
+            {"user": "Level", "target": "HostName"},
+        ),
+        (
+            {
+                "device": PHONE,
+                "integration": "VPN",
+                "ip": "203.0.113.9",
+                "timestamp": AT_TEN,
+                "username": "eva",
+            },
+            {"user": "username", "source": "ip", "target": "integration"},
+        ),
+        (
+            {
+                "auth_device": {"ip": None, "name": PHONE},
+                "access_device": {"ip": "203.0.113.9"},
+                "application": {"key": "D1", "name": "VPN"},
+                "isotimestamp": AT_TEN,
+                "user": {"key": "D2", "name": "eva"},
+            },
+            {"user": "user.name", "source": "access_device.ip", "target": "application.name"},
+        ),
+        (
+            {"_time": AT_TEN, "host": "h1", "source": "/var/log/x.log", "login": "eva"},
+            {"user": "login", "target": "host"},
+        ),
+    ],
+)
+def test_a_proposal_names_no_collector_and_no_telephone(tmp_path, record, columns):
+    proposed = load(mapping(tmp_path, proposal(log(tmp_path, (json.dumps(record) + "\n") * 3))))
+    assert {name: paths[0] for name, paths in proposed.columns.items() if name != "time"} == columns
+
+
+def test_columns_of_a_collector_alone_are_no_log(tmp_path):
+    assert proposal(log(tmp_path, '{"_index": "i", "@timestamp": "x", "input": {"type": "log"}}\n')) == ""
+
+
+def test_a_format_that_was_given_is_not_asked_for(tmp_path):
+    """The message has the reasons instead."""
+    for form in ("okta", "auto"):
+        record = {"uuid": "1", "published": "never", "eventType": "user.session.start"}
+        actor = {"type": "User", "alternateId": "eva@werk.example"}
+        path = str(log(tmp_path, json.dumps(record | {"actor": actor}) + "\n"))
+        (report,) = ingest_all([path], form, tmp_path / form)
+        assert "no record reads as okta (time not understood: 1)" in (report.problem or "")
+        assert "--log-format" not in (report.problem or "")
 
 
 @pytest.mark.parametrize(

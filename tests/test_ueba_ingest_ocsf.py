@@ -488,3 +488,103 @@ RECORDS = [
     ACCESS | {"class_uid": 4006, "share": "\\\\*\\x"},
     AWS | {"class_uid": 6003, "api": {"operation": "AssumeRole"}},
 ]
+
+
+# --- who and what of services in the cloud ------------------------------------------------------------------
+
+OKTA = {"product": {"name": "Okta System Log", "vendor_name": "Okta"}, "event_code": "user.session.start"}
+ACME = {"product": {"name": "Acme SSO", "vendor_name": "Acme"}}
+TRAIL = {"product": {"name": "CloudTrail", "vendor_name": "AWS"}}
+EVA = {"name": "Eva Lind", "email_addr": "e.lind@werk.example", "uid": "00u9"}
+PHONE = {"name": "iPhone12,1", "hostname": "evas-phone"}
+PAGE = {"svc_name": "/idp/idx/authenticators/poll"}
+USER = "arn:aws:iam::111122223333:user/eva"
+CLOUD_RECORDS: list[tuple[dict[str, Any], tuple[str, str, str]]] = [  # record -> user, target, action
+    (
+        {"user": EVA, "metadata": OKTA, "dst_endpoint": PAGE, "device": PHONE},
+        ("e.lind@werk.example", "Okta", "logon"),
+    ),
+    (
+        {"user": EVA, "metadata": OKTA | {"profiles": ["host"]}, "dst_endpoint": PAGE, "device": PHONE},
+        ("e.lind@werk.example", "Okta", "logon"),
+    ),
+    (
+        {"user": EVA, "metadata": OKTA, "dst_endpoint": PAGE | {"hostname": "werk.okta.com"}},
+        ("e.lind@werk.example", "Okta", "logon"),
+    ),
+    (
+        {"user": EVA, "metadata": OKTA, "service": {"name": "Pay roll"}, "device": PHONE},
+        ("e.lind@werk.example", "Pay roll", "sso"),
+    ),
+    # another person of that name
+    (
+        {"user": EVA | {"email_addr": "e.lind2@werk.example"}, "metadata": OKTA},
+        ("e.lind2@werk.example", "Okta", "logon"),
+    ),
+    ({"user": {"name": "Eva Lind", "uid": "00u9"}, "metadata": OKTA}, ("00u9", "Okta", "logon")),
+    (
+        {"user": {"full_name": "Eva", "uid": "e.lind@werk.example"}, "metadata": OKTA},
+        ("e.lind@werk.example", "Okta", "logon"),
+    ),
+    # a service that nobody has heard of
+    (
+        {"user": EVA, "metadata": ACME, "dst_endpoint": {"svc_name": "/login"}, "device": PHONE},
+        ("e.lind@werk.example", "Acme", "logon"),
+    ),
+    (
+        {
+            "user": EVA,
+            "metadata": ACME,
+            "dst_endpoint": {"svc_name": "https://pay.werk.example/a"},
+            "device": PHONE,
+        },
+        ("e.lind@werk.example", "pay.werk.example", "sso"),
+    ),
+    # the console of AWS
+    (
+        {
+            "user": {"name": "eva", "uid": USER},
+            "metadata": TRAIL,
+            "cloud": {"provider": "AWS"},
+            "api": {"operation": "ConsoleLogin"},
+            "dst_endpoint": {"svc_name": "https://console.aws.amazon.com/console/home"},
+        },
+        ("eva@111122223333", "AWS console 111122223333", "logon"),
+    ),
+    (
+        {
+            "user": {"name": "eva", "account": {"uid": "111122223333"}},
+            "metadata": TRAIL,
+            "api": {"operation": "ConsoleLogin"},
+        },
+        ("eva@111122223333", "AWS console 111122223333", "logon"),
+    ),
+    (
+        {
+            "actor": {"user": {"name": "root", "uid": "arn:aws:iam::111122223333:root"}},
+            "metadata": TRAIL,
+            "cloud": {"provider": "AWS"},
+            "api": {"operation": "ConsoleLogin"},
+        },
+        ("root@111122223333", "AWS console 111122223333", "logon"),
+    ),
+    # no cloud: a name with a domain, and a machine
+    (
+        {
+            "user": EVA | {"name": "eva", "domain": "WERK"},
+            "dst_endpoint": {"hostname": "srv1"},
+            "device": PHONE,
+        },
+        ("WERK\\eva", "srv1", "logon"),
+    ),
+]
+
+
+def test_who_and_what_of_services_in_the_cloud(tmp_path):
+    """The source is the address, and never what an endpoint's network is called."""
+    place = {"src_endpoint": {"ip": "203.0.113.9", "domain": "isp.example"}}
+    rows = read(tmp_path, *(BASE | {"class_uid": 3002} | place | record for record, _ in CLOUD_RECORDS))
+    assert [(row["user"], row["target"], row["action"]) for row in rows] == [
+        found for _, found in CLOUD_RECORDS
+    ]
+    assert {(row["source"], row["dropped"]) for row in rows} == {("203.0.113.9", None)}

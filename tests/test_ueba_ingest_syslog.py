@@ -1,9 +1,11 @@
 """Syslog: lines as daemons write them, events worked out by hand."""
 
 import datetime as dt
+import gzip
 import json
 import os
 import re
+import zipfile
 from collections import Counter
 from pathlib import Path
 
@@ -532,3 +534,88 @@ def test_real_linux():
         ("logon", "success"): 37,
         ("explicit_credential", "success"): 86,
     }
+
+
+# --- headers, and years ------------------------------------------------------------------------------------
+
+LOGIN = "sshd[3]: Accepted password for eva from 10.1.2.3 port 4 ssh2"
+MARCH = dt.datetime(2024, 3, 5, 10)
+HEADERS = {
+    "2024-03-05T10:00:00Z web7": MARCH,
+    "2024-03-05T10:00:00.250000-07:00 web7": MARCH + dt.timedelta(hours=7, seconds=0.25),
+    "2024-03-05 10:00:00.250000-0700  web7": MARCH + dt.timedelta(hours=7, seconds=0.25),
+    "2024-03-05 10:00:00,250 web7": MARCH + dt.timedelta(seconds=0.25),
+    "2024-03-05 10:00:00 +0100 web7": MARCH - dt.timedelta(hours=1),
+    "2024-03-05t10:00:00z web7": MARCH,
+    "2024/03/05 10:00:00 web7": MARCH,
+    "Mar  5 10:00:00 web7": MARCH,
+    "Mar 5 10:00:00 web7": MARCH,
+    "Mar 05 10:00:00 web7": MARCH,
+    "Mar  5 10:00:00.123 web7": MARCH,
+    "Mar  5 10:00:00:  web7": MARCH,
+    "Mar  5 2024 10:00:00 web7": MARCH,
+    "Mar 5 2024 10:00:00.5: web7": MARCH,
+    "2024 Mar  5 10:00:00 web7": MARCH,
+    "Mar  5 10:00:00 2024 web7": MARCH,
+    "Tue Mar  5 10:00:00 2024 web7": MARCH,
+    "Tue Mar  5 10:00:00 web7": MARCH,
+    "<38>Mar  5 10:00:00 web7": MARCH,
+    "<38> Mar  5 10:00:00 web7": MARCH,
+    "Mar  5 10:00:00 web7 auth|security:info": MARCH,
+    "Mar  5 10:00:00 web7 <auth.info>": MARCH,
+}
+
+
+def test_headers_by_example(tmp_path):
+    rows = read(tmp_path, *(f"{header} {LOGIN}" for header in HEADERS), modified=dt.datetime(2024, 6, 1))
+    found = {header: row["time"] for header, row in zip(HEADERS, rows, strict=True)}
+    assert found == HEADERS
+    assert {chosen([row], "user", "source", "target", "dropped")[0] for row in rows} == {
+        ("eva", "10.1.2.3", "web7", None)
+    }
+
+
+def test_a_line_without_its_host_is_counted(tmp_path):
+    rows = read(tmp_path, f"Mar  5 10:00:00 {LOGIN}", f"2024-03-05T10:00:00Z {LOGIN}")
+    assert chosen(rows, "source", "dropped") == [("10.1.2.3", "no target")] * 2
+
+
+TWO_YEARS = ("Mar  1", "Aug 15", "Dec 20", "Jan  5", "Mar  2", "Nov 20")
+GUESSED = "time without a year: guessed from when the file was written and the order of its lines"
+
+
+def test_lines_run_forward(tmp_path):
+    lines = [f"{day} 10:00:00 web7 {LOGIN}" for day in TWO_YEARS]
+    rows = read(tmp_path, *lines, modified=dt.datetime(2023, 11, 27))
+    assert [row["time"].year for row in rows] == [2022] * 3 + [2023] * 3
+    assert {row["note"] for row in rows} == {f"{GUESSED}; without a zone: taken as UTC"}
+    rows = read(tmp_path, *lines, year=2010)  # that of the first line
+    assert [row["time"].year for row in rows] == [2010] * 3 + [2011] * 3
+    rows = read(tmp_path, *reversed(lines), "", modified=dt.datetime(2023, 11, 27))
+    assert [row["time"].month for row in rows[:6]] == [11, 3, 1, 12, 8, 3]
+
+
+def test_times_with_a_year_may_come_first(tmp_path):
+    lines = [f"2025-12-20T10:00:00Z web7 {LOGIN}"] * 300 + [f"Jan  5 10:00:00 web7 {LOGIN}"]
+    assert read(tmp_path, *lines, modified=NOW + dt.timedelta(days=9))[-1]["time"] == dt.datetime(
+        2026, 1, 5, 10
+    )
+
+
+def test_years_of_a_file_of_many_slices_and_of_a_packed_one(tmp_path, monkeypatch):
+    """The second reading is of the same lines, whether the file lies on the disk or comes through a pipe."""
+    monkeypatch.setattr("ueba.ingest.reading.feed.SLICE", 1 << 16)
+    monkeypatch.setattr("ueba.ingest.reading.feed.BLOCK", 1 << 12)
+    monkeypatch.setattr("ueba.ingest.reading.stream.BLOCK", 1 << 12)
+    days = [day for day in TWO_YEARS for _ in range(300)]
+    text = "".join(f"{day} 10:00:00 web7 {LOGIN}\n" for day in days)
+    seconds = dt.datetime(2023, 11, 27, tzinfo=dt.UTC).timestamp()
+    (tmp_path / "auth.log").write_text(text)
+    with gzip.open(tmp_path / "auth.log.gz", "wt") as file:
+        file.write(text)
+    with zipfile.ZipFile(tmp_path / "logs.zip", "w") as archive:
+        archive.writestr(zipfile.ZipInfo("auth.log", (2023, 11, 27, 0, 0, 0)), text)
+    for name in ("auth.log", "auth.log.gz", "logs.zip"):
+        os.utime(tmp_path / name, (seconds, seconds))
+        rows = events_of(tmp_path / name, "syslog").to_pylist()
+        assert [row["time"].year for row in rows] == [2022] * 900 + [2023] * 900

@@ -55,6 +55,19 @@ HOSTS = {
     "::ffff:::ffff:": "::ffff:::ffff:",
     "::ffff:1٠.0.0.7": "::ffff:1٠.0.0.7",  # an Arabic digit is none in an address
     "fe80::1": "fe80::1",
+    "FE80::A1%14": "fe80::a1",
+    "fe80::a1%eth0.2": "fe80::a1",
+    "fe80::a1%": "fe80::a1",
+    "::ffff:10.0.0.7%3": "10.0.0.7",
+    "[2001:db8::1]:443": "2001:db8::1",
+    "[2001:DB8::1]": "2001:db8::1",
+    "[fe80::1%eth0]:22": "fe80::1",
+    "10.0.0.7:443": "10.0.0.7",
+    "::ffff:10.0.0.7:443": "10.0.0.7",
+    "[::ffff:10.0.0.7]:443": "10.0.0.7",
+    "0:0:0:0:0:0:0:1": "::1",
+    "ws7:443": "ws7:443",  # a name has a port of its own
+    "50%": "50%",
     "CORP\\ws7": "corp\\ws7",
     "ws7$": "ws7$",
     "?": None,
@@ -89,7 +102,22 @@ def test_names_are_spelt_as_the_examples_say(kind):
 PIECES = st.sampled_from(
     ["\\", "@", ".", ":", "-", "?", "$", " ", "\t", "\n", "\v", "\r", "\x0c", "\u00a0", "\u2028", "\x85"]
     + ["a", "B", "1", "f", "İ", "ẞ", "Σ", "ς", "ǅ", "é", "e\u0301", "\U00010400", "٣"]
-    + ["corp", "CORP.example", "10.0.0.7", "::ffff:", "::FFFF:", "ws7", ".\\", "\\\\", "NT AUTHORITY"]
+    + [
+        "corp",
+        "CORP.example",
+        "10.0.0.7",
+        "10.0.0.7:",
+        "::ffff:",
+        "%",
+        "[",
+        "]",
+        "0:0:0:0:0:0:0:",
+        "::FFFF:",
+        "ws7",
+        ".\\",
+        "\\\\",
+        "NT AUTHORITY",
+    ]
 )
 NAME = st.lists(PIECES | st.characters(codec="utf-8", exclude_characters="\0"), max_size=8).map("".join)
 FIVE = ["alice@CORP.", "alice.", "::ffff:10.0.0.7", "CORP\\alice@corp.example", "-"]

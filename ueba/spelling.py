@@ -1,7 +1,8 @@
 r"""How a name is spelt: one table of rewrite rules for accounts, machines and resources.
 
     CORP\Alice, alice@CORP, ALICE@corp.  ->  alice@corp         .\Alice  ->  alice (a local account)
-    WS7.corp.example., \\WS7.Corp.Example  ->  ws7.corp.example    ::ffff:10.0.0.7  ->  10.0.0.7
+    WS7.corp.example., \\WS7.Corp.Example  ->  ws7.corp.example    ::ffff:10.0.0.7, 10.0.0.7:443  ->  10.0.0.7
+    fe80::1%eth0, [fe80::1]:443  ->  fe80::1
     ?, -, empty  ->  no name
 
 `Spelling.spell` applies the rules to a Python text: a name that a person wrote, or a cell of an entity table.
@@ -93,12 +94,17 @@ USER = Spelling(
         _TRIM_NAME,
     ),
 )
+_IPV4 = r"[0-9]+\.[0-9]+\.[0-9]+\.[0-9]+"
+_IPV6 = rf"[0-9a-f]*:[0-9a-f:]*:(?:[0-9a-f:]*|{_IPV4})"
 HOST = Spelling(
     ignores_case=True,
-    needed=rf"^[{SPACE}\\:]|[{SPACE}.]$",
+    needed=rf"^[{SPACE}\\:\[]|[{SPACE}.]$|[:%]",
     rewrites=(
         _TRIM_NAME,
-        Rewrite(r"^(::ffff:)+([0-9]+\.[0-9]+\.[0-9]+\.[0-9]+)$", r"\2"),  # IPv4 mapped into IPv6
+        Rewrite(rf"^\[({_IPV6})(%[^\]]*)?\](:[0-9]+)?$", r"\1"),  # [2001:db8::1]:443
+        Rewrite(rf"^({_IPV6})%.*$", r"\1"),  # the index of a network card
+        Rewrite(rf"^(::ffff:)*({_IPV4})(:[0-9]+)?$", r"\2"),  # IPv4 mapped into IPv6, and a port
+        Rewrite(r"^(0{1,4}:){7}0{0,3}1$", "::1"),
     ),
 )
 RESOURCE = Spelling(ignores_case=False, needed=None, rewrites=(Rewrite(rf"^[{SPACE}]+|[{SPACE}]+$", ""),))

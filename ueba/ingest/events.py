@@ -35,6 +35,7 @@ from ueba.contracts.event import (
     WITNESSES,
 )
 from ueba.contracts.event import SCHEMA as ARROW_SCHEMA
+from ueba.ingest.identity import somewhere
 from ueba.ingest.reading.framing import MAX_LINE
 from ueba.spelling import NOT_NAMES
 
@@ -60,11 +61,6 @@ SCHEMA = ibis.Schema.from_pyarrow(ARROW_SCHEMA)
 LINES = ibis.schema({"line": "int64", "text": "string", "is_guessed": "boolean"})
 FILE = "file_number"  # a column of lines that events carry along: the number of their file in a batch
 NOT_UTF8 = "bytes that are no UTF-8: guessed, or marked with \N{REPLACEMENT CHARACTER}"
-# Unspecified, broadcast and multicast addresses of IPv4 and IPv6, also mapped into one another.
-NOWHERE = (
-    r"^(?:::(?:ffff:)?)?(?:0\.\d{1,3}\.\d{1,3}\.\d{1,3}|255\.255\.255\.255|2(?:2[4-9]|3\d)(?:\.\d{1,3}){3})(?::\d+)?$"
-    r"|^\[?(?:0{0,4}:){2,7}0{0,4}(?:%\w+)?\]?(?::\d+)?$|^(?i:ff[0-9a-f]{2}:[0-9a-f:]*)$|^0+$"
-)
 CALENDAR = (dt.datetime(1, 1, 1), dt.datetime(9999, 12, 31))
 # Names: none is longer than LONGEST_NAME, as every event of a day with one would carry it.
 LIMITED = ("user", "actor", "source", "target", "user_id", "reporter", "session")
@@ -93,19 +89,14 @@ def finish(lines: ir.Table, cases: list[Case], **columns: ir.Value) -> ir.Table:
         both = ibis.coalesce(rows.note + "; " + NOT_UTF8, NOT_UTF8)
         rows = rows.mutate(note=ibis.ifelse(rows.is_guessed, both, rows.note))
     rows = rows.mutate(**{name: somewhere(rows[name]) for name in ("source", "source_ip", "target_ip")})
+    is_machine = rows.target_kind == "machine"
+    rows = rows.mutate(target=ibis.ifelse(is_machine, somewhere(rows.target), rows.target))
     # DuckDB reads `-infinity` as a time, and years BC.
     is_time = rows.time.between(*CALENDAR).fill_null(False)
     dropped = ibis.cases(*_unreadable(rows), *cases, *_unusable(rows, is_time), else_=ibis.null("string"))
     events = rows.mutate(time=ibis.ifelse(is_time, rows.time, None), dropped=dropped)
     carried = [events[FILE]] if FILE in lines.columns else []
     return events.select([events[name].cast(SCHEMA[name]).name(name) for name in COLUMNS] + carried)
-
-
-def somewhere(place: ir.StringValue) -> ir.StringValue:
-    """A name or an address, without the index of a network card (`fe80::1%14`); null for an address that is
-    none, as logs write it where they know no address."""
-    bare = ibis.ifelse(place.re_search(r"^[0-9a-fA-F:]+%"), place.re_extract(r"^[^%]+", 0), place)
-    return ibis.ifelse(place.re_search(NOWHERE), None, bare)
 
 
 def _unreadable(lines: ir.Table) -> list[Case]:

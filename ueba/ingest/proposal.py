@@ -70,7 +70,8 @@ WORDS = {  # outcome -> what its value in a log begins with, or is
 Column = tuple[str, list[str]]  # its name, and its values that are not empty
 # Columns that a shipper or a store adds: they are of the collector.
 SHIPPERS = (
-    r"(?i)^(_(?!raw)\w+|@\w+|(input|agent|ecs|log|elastic_agent|data_stream|fields|tags)(\.|$)|hostip$)"
+    r"(?i)^(?:_source\.)?(_(?!raw|source)\w+|@\w+|hostip$"
+    r"|(input|agent|ecs|log|elastic_agent|data_stream|fields|tags)(\.|$))"
 )
 DEPTH, COLUMNS = 4, 60  # most keys in a JSON path; most JSON paths
 MOST_VALUES = 20  # of an outcome
@@ -79,7 +80,7 @@ MOST_VALUES = 20  # of an outcome
 def skeleton(sample: Sample) -> str:
     """A mapping file for a CSV or JSON log; empty for any other form."""
     delimiter, header, columns = table(sample) if not sample.objects else ("", True, objects(sample.objects))
-    if len(columns) < 2:
+    if len(columns) < 2 or all(re.search(SHIPPERS, name) for name, _ in columns):
         return ""
     values = dict(columns)
     time, time_format = guessed_time(columns)
@@ -125,15 +126,19 @@ def guessed_columns(columns: list[Column], time: str | None, header: bool) -> di
 
 def may_be(column: Column, name: str) -> bool:
     """Whether a column may hold what an event column of this name does: of the shipper's own none does, no
-    address is a user, and no telephone is reached."""
+    address is a user, no file is a source, and no telephone is reached."""
     if re.search(SHIPPERS, column[0]):
         return False
-    is_wrong = {"user": is_address, "target": is_telephone}.get(name)
+    is_wrong = {"user": is_address, "source": is_path, "target": is_telephone}.get(name)
     return is_wrong is None or not any(map(is_wrong, column[1]))
 
 
 def is_address(text: str) -> bool:
     return re.fullmatch(r"\d{1,3}(\.\d{1,3}){3}|[\da-fA-F]*:[\da-fA-F:]+", text) is not None
+
+
+def is_path(text: str) -> bool:
+    return re.match(r"/|[A-Za-z]:\\", text) is not None
 
 
 def is_telephone(text: str) -> bool:
@@ -147,7 +152,8 @@ def guesses(columns: list[Column], chosen: dict[str, str]) -> dict[str, str]:
     for name in REQUIRED:
         if name not in chosen:
             free = [column for column in columns if column[0] not in chosen.values()] or columns
-            likely = [column[0] for column in free if may_be(column, name)] or [free[0][0]]
+            own = [column for column in free if not re.search(SHIPPERS, column[0])] or free
+            likely = [column[0] for column in free if may_be(column, name)] or [own[0][0]]
             found[name] = chosen.get("source", likely[0]) if name == "user" else likely[0]
     return found
 

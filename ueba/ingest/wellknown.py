@@ -17,7 +17,7 @@ ANONYMOUS, AUTHORITY = "ANONYMOUS LOGON", "NT AUTHORITY"  # as English has them
 SYSTEM_SIDS = r"^S-1-5-(18$|19$|20$|90-|96-)"
 AUTHORITIES = (
     r"(?i)^(nt authority|nt-autorität|nt-autoritaet|autorite nt|autorité nt|autoridade nt|autoridad nt"
-    r"|nt-myndighet|nt instans|nt-tilgang|nt-autoriteit|zarządzanie nt|nt service|window manager"
+    r"|nt-myndighet|nt instans|nt-tilgang|nt-autoriteit|zarządzanie nt|window manager"
     r"|font driver host)$"
 )
 SYSTEM_NAMES = (
@@ -39,6 +39,17 @@ def is_anonymous(name: ir.StringValue, sid: ir.StringValue) -> ir.BooleanValue:
     return sid.identical_to(ANONYMOUS_SID) | name.re_search(ANONYMOUS_NAMES).fill_null(False)
 
 
+def in_english(
+    name: ir.StringValue, domain: ir.StringValue, sid: ir.StringValue
+) -> tuple[ir.StringValue, ir.StringValue]:
+    """The name and domain of an account; those of nobody in particular as English has them."""
+    is_translated = is_anonymous(name, sid) & (name.upper() != ANONYMOUS).fill_null(True)
+    return (
+        ibis.ifelse(is_translated, ANONYMOUS, name),
+        ibis.ifelse(is_translated & domain.notnull(), AUTHORITY, domain),
+    )
+
+
 def is_system(name: ir.StringValue, domain: ir.StringValue, sid: ir.StringValue) -> ir.BooleanValue:
     """Whether an account is one of the system itself: by its SID if there is one, else by its domain or name.
     Null without a name."""
@@ -57,5 +68,6 @@ def is_system_name(whole: ir.StringValue, sid: ir.StringValue) -> ir.BooleanValu
         is_local = is_whole & is_system(name, domain, ibis.null("string"))
         return is_local.fill_null(False)
 
-    by_sid = sid.upper().re_search(SYSTEM_SIDS).fill_null(False)
-    return by_sid | once(whole.split("\\"), of_parts).fill_null(False)
+    by_name = once(whole.split("\\"), of_parts).fill_null(False)
+    has_sid = sid.upper().startswith("S-1-").fill_null(False)
+    return ibis.ifelse(has_sid, sid.upper().re_search(SYSTEM_SIDS), by_name)

@@ -9,6 +9,26 @@ witnesses    one logon that several machines saw -> one event
 """
 
 from ueba.ingest.identity.accounts import ANONYMOUS, user_kind
-from ueba.ingest.identity.expressions import LOOPBACK, blank_to_null, host, once, resource, unify, user
+from ueba.ingest.identity.expressions import (
+    blank_to_null,
+    host,
+    is_local,
+    once,
+    resource,
+    somewhere,
+    unify,
+    user,
+)
 
-__all__ = ["ANONYMOUS", "LOOPBACK", "blank_to_null", "host", "once", "resource", "unify", "user", "user_kind"]
+__all__ = [
+    "ANONYMOUS",
+    "blank_to_null",
+    "host",
+    "is_local",
+    "once",
+    "resource",
+    "somewhere",
+    "unify",
+    "user",
+    "user_kind",
+]

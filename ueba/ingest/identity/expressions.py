@@ -1,7 +1,7 @@
 """One spelling for each name and address of events: `ueba.spelling` as Ibis expressions. Idempotent.
 
-A source that is the machine itself (::1, 127.0.0.1, localhost, LOCAL) becomes the target. Leaves out what
-needs other events; that is `entities`.
+A source that is the machine itself (::1, 127.0.0.1, localhost, LOCAL) becomes the target, and nothing if that
+is a resource. Leaves out what needs other events; that is `entities`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,19 @@ import ibis.expr.types as ir
 
 from ueba.spelling import HOST, NOT_NAMES, RESOURCE, USER, Spelling
 
-LOOPBACK = ("::1", "127.0.0.1", "localhost", "local")
+# By which a machine calls itself.
+LOCAL = (
+    r"^(?i:local|localhost|localhost\.localdomain|(?:::ffff:)?127(?:\.\d{1,3}){3}"
+    r"|\[?(?:::|(?:0{1,4}:){7})0{0,3}1(?:%\w+)?\]?)(?::\d+)?$"
+)
+# What logs write for a machine where they know none: words, a port alone, and unspecified, broadcast and
+# multicast addresses of IPv4 and IPv6, also mapped into one another, with brackets and a port.
+NOWHERE = (
+    r"^(?i:<?unknown>?|\(?null\)?|none|nil|undefined|n/?a|not available|\?|-|0*|:\d+)$"
+    r"|^\[?(?:::(?i:ffff:)?)?(?:0\.\d{1,3}\.\d{1,3}\.\d{1,3}|255\.255\.255\.255|2(?:2[4-9]|3\d)(?:\.\d{1,3}){3})"
+    r"(?:%\w+)?\]?(?::\d*)?$"
+    r"|^\[?(?:(?:0{0,4}:){2,7}0{0,4}|(?i:ff[0-9a-f]{2}:[0-9a-f:]*))(?:%\w+)?\]?(?::\d+)?$"
+)
 
 
 def unify(events: ir.Table) -> ir.Table:
@@ -22,12 +34,13 @@ def unify(events: ir.Table) -> ir.Table:
     A user or target of which nothing would be left (`..`) keeps its form: an event has both."""
     target = ibis.ifelse(events.target_kind == "resource", resource(events.target), host(events.target))
     source_ip = host(events.source_ip)
-    source_ip = ibis.ifelse(source_ip.isin(LOOPBACK), ibis.null("string"), source_ip)
-    loops = events.source.lower().isin(LOOPBACK) & (events.target_kind == "machine")
+    source_ip = ibis.ifelse(is_local(source_ip), ibis.null("string"), source_ip)
+    is_machine = events.target_kind == "machine"
+    own = ibis.ifelse(is_machine, target, ibis.null("string"))  # a resource does not say whose machine it was
     named = events.mutate(
         user=ibis.coalesce(user(events.user), events.user.nullif("")),
         actor=user(events.actor),
-        source=ibis.ifelse(loops, target, ibis.coalesce(host(events.source), source_ip)),
+        source=ibis.ifelse(is_local(events.source), own, ibis.coalesce(host(events.source), source_ip)),
         target=ibis.coalesce(target, events.target.nullif("")),
         user_id=blank_to_null(events.user_id.lower()),
         source_ip=source_ip,
@@ -35,6 +48,18 @@ def unify(events: ir.Table) -> ir.Table:
         reporter=host(events.reporter),
     )
     return named.mutate(actor=ibis.ifelse(named.actor == named.user, ibis.null("string"), named.actor))
+
+
+def is_local(name: ir.StringValue) -> ir.BooleanValue:
+    """Whether a name or address is one by which a machine calls itself."""
+    return name.re_search(LOCAL)
+
+
+def somewhere(place: ir.StringValue) -> ir.StringValue:
+    """A name or an address, without the index of a network card (`fe80::1%14`); null for what stands for no
+    machine, and would be one that unrelated accounts share."""
+    bare = ibis.ifelse(place.re_search(r"^[0-9a-fA-F:]+%"), place.re_extract(r"^[^%]+", 0), place)
+    return ibis.ifelse(place.re_search(NOWHERE), None, bare)
 
 
 def user(name: ir.StringValue) -> ir.StringValue:

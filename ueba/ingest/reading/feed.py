@@ -21,6 +21,7 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import chain
+from pathlib import Path
 from typing import IO
 
 import numpy as np
@@ -67,6 +68,7 @@ class Feed:
         self._size = file.size
         self._progress = progress
         self._hash = hashlib.sha256()
+        self._local = file.local
         self._spooled: IO[bytes] | None = None
         self._file = file.open()
         try:  # Arrow reads a file by itself a quarter faster than through Python.
@@ -89,8 +91,10 @@ class Feed:
         return tuple(safe(record[:MAX_LINE])[0].decode().rstrip("\r") for record in first[:SAMPLE])
 
     def again(self, frame: str) -> Iterator[bytes]:
-        """The lines of the whole file, in blocks, to be read before `slices`. A file of more than one block
-        is kept in a temporary file until then."""
+        """The lines of the whole file, in blocks, to be read before `slices`. A file on a disk is opened once
+        more; what comes from elsewhere, if it is more than one block, is kept in a temporary file."""
+        if self._local:
+            return (safe(text)[0] for text, _ in framing.FRAMES[frame](self._reread(self._local)))
         second = next(self._blocks, None)
         blocks: Iterable[bytes] = [self._start]
         if second is not None:
@@ -100,6 +104,20 @@ class Feed:
             blocks = self._respooled()
             self._blocks = self._respooled(len(self._start))
         return (safe(text)[0] for text, _ in framing.FRAMES[frame](blocks))
+
+    def _reread(self, path: Path) -> Iterator[bytes]:
+        """The text of a file on a disk."""
+        try:
+            with pa.OSFile(os.fsencode(path)) as stored:
+                kind = compression(stored.read(LONGEST_MAGIC))
+                stored.seek(0)
+                stream = pa.CompressedInputStream(stored, kind) if kind else stored
+                blocks = iter(lambda: stream.read(BLOCK), b"")
+                if kind:
+                    blocks = unpacked(blocks, self.path, self._size, self._limits)
+                yield from utf8(blocks)
+        except OSError as reason:
+            raise unreadable(self.path, reason) from reason
 
     def _respooled(self, begin: int = 0) -> Iterator[bytes]:
         """What was kept in a temporary file, from an offset on."""
@@ -148,6 +166,7 @@ class Feed:
         if not start:
             raise InputError(f"{self.path}: the file is empty; nothing to ingest")
         if convert := conversion.converter(start):
+            self._local = None  # it holds no text
             blocks = convert(chain([start], blocks), self.path, memory_limit, self._limits)
             start = next(blocks, b"")
         return blocks, start

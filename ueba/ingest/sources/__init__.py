@@ -85,7 +85,7 @@ class Options:
     """What a log does not say, and the user can.
 
     epoch:    second 0 of formats that count seconds, UTC without zone
-    year:     of times without a year; None for the latest in which the time is not after the file was written
+    year:     of the first time without a year of a file; None to guess it from when the file was written
     timezone: of times without a zone, a name of the IANA database
     """
 

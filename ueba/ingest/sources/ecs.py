@@ -28,7 +28,6 @@ from ueba.ingest.fields import (
     all_paths,
     any_time,
     has_zone,
-    is_local,
     is_ticket_service,
     json_extract_string,
     json_fields,
@@ -36,11 +35,11 @@ from ueba.ingest.fields import (
     json_valid,
     kerberos_machine,
 )
-from ueba.ingest.identity import blank_to_null, once
+from ueba.ingest.identity import blank_to_null, is_local, once
 from ueba.ingest.sources import LogSource, Options, Sample
 from ueba.ingest.sources.entra import INTERRUPTS
 from ueba.ingest.sources.ocsf import aws_user
-from ueba.ingest.wellknown import is_system_name
+from ueba.ingest.wellknown import in_english, is_system_name
 
 FIELDS: dict[str, tuple[str, ...]] = {
     "at": ("@timestamp",),
@@ -51,6 +50,8 @@ FIELDS: dict[str, tuple[str, ...]] = {
     "event_code": ("event.code",),
     "dataset": ("event.dataset", "data_stream.dataset", "event.module"),
     "result": ("event.outcome",),
+    "ssh": ("system.auth.ssh.event",),
+    "sudo_error": ("system.auth.sudo.error",),
     "entra_error": ("azure.signinlogs.properties.status.error_code", "azure.signinlogs.result_type"),
     "reason": ("event.reason", "error.message", "error.code"),
     "uid": ("event.id",),
@@ -66,7 +67,7 @@ FIELDS: dict[str, tuple[str, ...]] = {
     "user_domain": ("user.domain", "client.user.domain", "source.user.domain"),
     "user_uid": ("okta.actor.id", "user.id", "client.user.id", "source.user.id"),
     "arn": ("aws.cloudtrail.user_identity.arn",),
-    "used_name": ("user.effective.name",),
+    "used_name": ("user.effective.name", "system.auth.sudo.user"),
     "used_domain": ("user.effective.domain",),
     "used_uid": ("user.effective.id",),
     "source_name": ("source.domain", "client.domain"),
@@ -125,6 +126,7 @@ LOGOFFS = ("logged-out", "logout", "logoff", "user.session.end", "session_closed
 PROTOCOLS = {"kerberos": "Kerberos", "ntlm": "NTLM", "radius": "RADIUS", "ldap": "LDAP"}
 TICKETS = {"AS": "ticket", "TGS": "service_ticket"}
 OUTCOME = {"success": "success", "failure": "failure"}
+SSH = {"Accepted": "success", "Failed": "failure"}
 NO_ZONE = "time without a zone: taken as UTC"
 
 
@@ -199,20 +201,22 @@ def with_machine(rows: ir.Table) -> ir.Table:
         is_ticket=(rows.operation.isin((*TICKETS,)) & rows.dataset.startswith("zeek")).fill_null(False),
         source_ip=address(rows.source_address),
         has_effective=(rows.used_name != rows.user_name).fill_null(False),
+    ).mutate(
+        # some shippers give su, sudo and sshd no category
+        is_named=lambda rows: rows.has_effective | rows.ssh.isin((*SSH,)).fill_null(False),
     )
 
 
 def dropped(rows: ir.Table) -> Cases:
     """Why a record is dropped."""
-    is_authentication = has(rows.categories, ("authentication",)).fill_null(rows.has_effective)
+    is_authentication = has(rows.categories, ("authentication",)).fill_null(rows.is_named)
     is_end = has(rows.types, ("end",)) | rows.operation.lower().isin(LOGOFFS)
     return [
         (~rows.is_json, "not JSON"),
         (rows.winlog.notnull(), "not an ECS record but one of Winlogbeat: use windows"),
         (rows.categories.isnull() & rows.kind.isnull() & rows.ecs_version.isnull(), "not an ECS record"),
         (
-            rows.categories.isnull()
-            & ~rows.has_effective,  # a change of account is one, whatever it is called
+            rows.categories.isnull() & ~rows.is_named,
             "no event.category: its shipper did not parse it",
         ),
         (~is_authentication, f"{events.NOT_A_LOGON}: another category"),
@@ -231,7 +235,7 @@ def dropped(rows: ir.Table) -> Cases:
 
 def accounts(rows: ir.Table) -> Columns:
     """The account that was used, its identifier, and the account that used it, if another (su, sudo)."""
-    name = account(rows.user_name, rows.user_domain)
+    name = account(*in_english(rows.user_name, rows.user_domain, rows.user_uid))
     user = ibis.ifelse(rows.module == AMAZON, aws_user(rows.arn, name, rows.cloud_account), name)
     # auditd knows of a logon from outside only which account is used
     is_used = rows.has_effective | user.isnull()
@@ -251,8 +255,13 @@ def acted_from(rows: ir.Table) -> ir.StringValue:
 
 
 def result(rows: ir.Table) -> Columns:
-    outcome = ibis.ifelse(
-        rows.entra_error.isin(INTERRUPTS), "unknown", rows.result.cases(*OUTCOME.items(), else_="unknown")
+    parsed = ibis.coalesce(
+        rows.ssh.cases(*SSH.items(), else_=None), ibis.ifelse(rows.sudo_error.notnull(), "failure", None)
+    )
+    outcome = ibis.cases(
+        (rows.entra_error.isin(INTERRUPTS), "unknown"),
+        (rows.result.isnull(), ibis.coalesce(parsed, "unknown")),
+        else_=rows.result.lower().cases(*OUTCOME.items(), else_="unknown"),
     )
     return {"outcome": outcome, "outcome_reason": ibis.ifelse(outcome == "failure", rows.reason, None)}
 

@@ -149,7 +149,10 @@ INTERRUPTS = (
     "70016",  # the device code was not entered yet
     "1000000",  # another provider must bind the user
 )
-STATUS = {"success": "success", "failure": "failure", "interrupted": "unknown"}  # in words
+STATUS = {  # in words
+    **dict.fromkeys(("success", "succeeded"), "success"),
+    **dict.fromkeys(("failure", "failed"), "failure"),
+}
 NOTHING = ("00000000-0000-0000-0000-000000000000", "{PII Removed}")
 NO_METHOD = ("none", "previously satisfied")
 OTHER = ("Other", "Other.")

@@ -357,6 +357,7 @@ def with_parts(rows: ir.Table) -> ir.Table:
             (rows.kind != SIGN_INS, ibis.null("string")),
             (rows.error.isin(INTERRUPTS), "unknown"),
             (rows.operation == SIGN_IN_FAILED, "failure"),
+            (rows.result.lower().notin(tuple(OUTCOME)), "unknown"),
             (rows.error.isnull() | (rows.error == "0"), "success"),
             (rows.error.re_search(r"^\d+$"), "failure"),
             else_="unknown",

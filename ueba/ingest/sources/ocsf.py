@@ -36,13 +36,13 @@ from ueba.ingest.fields import (
     any_time,
     by_kind,
     has_zone,
-    is_local,
     is_ticket_service,
     json_fields,
     kerberos_machine,
 )
+from ueba.ingest.identity import is_local
 from ueba.ingest.sources import LogSource, Options, Sample, windows
-from ueba.ingest.wellknown import is_system_name
+from ueba.ingest.wellknown import in_english, is_system_name
 
 AUTHENTICATION, AUTHORIZATION, SMB, SSH, API, DATASTORE, FILES = 3002, 3003, 4006, 4007, 6003, 6005, 6006
 WEB = (6001, 6004)  # Web Resources Activity; Web Resource Access Activity, deprecated
@@ -77,7 +77,7 @@ SSH_METHOD = {
 }
 ROLES, TICKET_REQUESTS, LOGONS = "role", "ticket", "logon"  # kinds of records; see KINDS for the others
 WINDOWS_PACKAGES = ("NTLM", "Kerberos")  # a controller sees such a logon too
-AMAZON, CONSOLE = "AWS", "ConsoleLogin"
+AMAZON, CLOUDTRAIL, CONSOLE = "AWS", "CloudTrail", "ConsoleLogin"
 STEPS = (
     "CheckMfa",
     "CredentialChallenge",
@@ -97,6 +97,8 @@ CLOUDS = (
     r"|azure active directory|microsoft 365|office 365|github|gitlab|slack|salesforce|1password|bitwarden"
     r"|zoom|box|dropbox|atlassian|cloudflare|snowflake|workday|servicenow)\b"
 )
+PATH = r"^/|^[\w-]+/[\w-]+/"  # of a page, which names no application
+WEB_ADDRESS = rf"^\w+://|{PATH}"
 SHARE = r"^\\\\([^\\]+)\\([^\\]+)"  # \\host\share
 
 FIELDS: dict[str, str | tuple[str, ...]] = {
@@ -111,17 +113,17 @@ FIELDS: dict[str, str | tuple[str, ...]] = {
     "status_text": "status",
     "reason": ("status_detail", "status_code", "api.response.error", "api.response.message"),
     "api_error": "api.response.error",
-    "user_name": "user.name",
+    "user_name": ("user.name", "user.full_name"),
     "user_mail": "user.email_addr",
     "domain": "user.domain",
     "user_uid": "user.uid",
-    "actor_name": ("actor.user.name", "identity.user.name"),
+    "actor_name": ("actor.user.name", "identity.user.name", "actor.user.full_name"),
     "actor_mail": ("actor.user.email_addr", "identity.user.email_addr"),
     "actor_domain": "actor.user.domain",
     "actor_uid": ("actor.user.uid", "identity.user.uid"),
     "actor_uuid": ("actor.user.uuid", "identity.user.uuid"),  # the ARN, in versions before 1.0
     "actor_uid_alt": "actor.user.uid_alt",
-    "source_name": ("src_endpoint.hostname", "src_endpoint.name", "src_endpoint.domain"),
+    "source_name": ("src_endpoint.hostname", "src_endpoint.name"),
     "source_address": "src_endpoint.ip",
     "is_remote": "is_remote",
     "is_mfa": "is_mfa",
@@ -222,11 +224,16 @@ def with_fields(lines: ir.Table) -> ir.Table:
 
 
 def with_kind(rows: ir.Table) -> ir.Table:
-    """rows with `kind`: one of KINDS; null for a class that is not read."""
+    """rows with `kind`: one of KINDS; null for a class that is not read; and of AWS, the account `owner`."""
+    is_amazon = (rows.provider == AMAZON) | (rows.provider.isnull() & (rows.product_name == CLOUDTRAIL))
+    is_amazon = is_amazon.fill_null(False)
     rows = rows.mutate(
         is_hosted=rows.profiles.contains('"host"').fill_null(False),
-        is_amazon=(rows.provider == AMAZON).fill_null(False),
-        is_console=(rows.operation == CONSOLE).fill_null(False),
+        is_amazon=is_amazon,
+        is_console=is_amazon & (ibis.coalesce(rows.operation, rows.event_code) == CONSOLE).fill_null(False),
+        owner=ibis.coalesce(
+            rows.cloud_account, rows.user_account, extract(rows.arn, r"^arn:[\w-]+:\w+::(\d+):", 1)
+        ),
     )
     is_authentication = rows.class_uid == AUTHENTICATION
     return rows.mutate(
@@ -327,8 +334,9 @@ def login(
     it, is for people to read: two people may have it."""
     is_shown = domain.isnull() & ~name.contains("@") & ~name.contains("\\")
     key = ibis.ifelse(uid.re_search(r"(?i)^s-1-\d|^\d+$|^arn:"), None, uid)
-    unique = ibis.coalesce(mail, ibis.ifelse(name.contains(" "), key, None))
-    return ibis.coalesce(ibis.ifelse(is_shown.fill_null(True), unique, None), account(name, domain))
+    by_key = ibis.ifelse(name.contains(" ") | uid.contains("@"), key, None)
+    unique = ibis.ifelse(is_shown.fill_null(True), ibis.coalesce(mail, by_key), None)
+    return ibis.coalesce(unique, account(*in_english(name, domain, uid)))
 
 
 def amazon_accounts(rows: ir.Table) -> Columns:
@@ -339,7 +347,7 @@ def amazon_accounts(rows: ir.Table) -> Columns:
     is_person = session.contains("@")
     identifier = ibis.coalesce(rows.actor_uid_alt.split(":")[0], rows.arn)
     return {
-        "user": aws_user(rows.arn, named, rows.cloud_account),
+        "user": aws_user(rows.arn, named, rows.owner),
         "user_id": ibis.ifelse(is_person, None, identifier),
         "actor": ibis.ifelse(is_person, None, session),
     }
@@ -390,17 +398,17 @@ def ticket(rows: ir.Table) -> Parsed:
 
 def logon(rows: ir.Table) -> Parsed:
     """A logon to a machine, to the AWS console, or through an identity provider to an application."""
-    is_console = rows.is_console & rows.is_amazon
-    service = ibis.ifelse(is_cloud(rows), rows.vendor, None)
-    application = ibis.coalesce(rows.service, served(rows.application), service)
-    owner = ibis.coalesce(rows.cloud_account, rows.user_account, extract(rows.arn, AWS_USER, 1))
-    resource = ibis.ifelse(is_console, "AWS console " + owner, application)
-    own = ibis.ifelse(rows.is_hosted & service.isnull(), rows.device, None)
-    is_machine = ibis.coalesce(rows.machine, own).notnull() | resource.isnull()
+    is_web = is_cloud(rows) | rows.application.re_search(WEB_ADDRESS).fill_null(False)
+    service = ibis.ifelse(is_web, ibis.coalesce(rows.vendor, rows.product_name), None)
+    application = ibis.coalesce(served(rows.service), served(rows.application), service)
+    resource = ibis.ifelse(rows.is_console & rows.owner.notnull(), "AWS console " + rows.owner, application)
+    own = ibis.ifelse(rows.is_hosted & ~is_web, rows.device, None)
+    machine = ibis.ifelse(is_cloud(rows), None, rows.machine)
+    is_machine = ibis.coalesce(machine, own).notnull() | resource.isnull()
     return [(rows.activity == LOGOFF, f"{events.NOT_A_LOGON}: Logoff")], {
         "target": ibis.ifelse(is_machine, ibis.coalesce(rows.machine, rows.device), resource),
         "target_kind": ibis.ifelse(is_machine, "machine", "resource"),
-        "action": ibis.ifelse(is_machine | rows.is_console, "logon", "sso"),
+        "action": ibis.ifelse(is_machine | rows.is_console | (resource == service), "logon", "sso"),
         "logon_type": logon_type(rows),
         "witness": ibis.ifelse(is_machine, host_view(rows), None),
     }
@@ -439,10 +447,9 @@ def api(rows: ir.Table) -> Parsed:
     """An API call: to a bucket, another resource with an ARN, or a service; a sign-in to the AWS console."""
     arn = ibis.ifelse(rows.resource.startswith("arn:"), rows.resource, None)
     called = ibis.coalesce(
-        "s3://" + extract(rows.resource, BUCKET, 1), arn, rows.application, rows.product_name
+        "s3://" + extract(rows.resource, BUCKET, 1), arn, served(rows.application), rows.product_name
     )
-    is_console = rows.is_console & rows.is_amazon
-    resource = ibis.ifelse(is_console, "AWS console " + rows.cloud_account, called)
+    resource = ibis.ifelse(rows.is_console & rows.owner.notnull(), "AWS console " + rows.owner, called)
     return [], resource_or_machine(rows, resource) | {
         "detail": rows.operation,
         "action": ibis.literal("object_access"),
@@ -513,8 +520,8 @@ def is_cloud(rows: ir.Table) -> ir.BooleanValue:
 
 def served(application: ir.StringValue) -> ir.StringValue:
     """The name of an application: of an address its host, and nothing of a path."""
-    host = extract(application, r"^\w+://([^/:?#]+)", 1)
-    return ibis.ifelse(application.startswith("/"), None, ibis.coalesce(host, application))
+    host = extract(application, r"^(?:\w+://)?((?:[\w-]+\.)+[\w-]+)(?:[:/?#]|$)", 1)
+    return ibis.ifelse(application.re_search(PATH), None, ibis.coalesce(host, application))
 
 
 # --- their parts --------------------------------------------------------------------------------------------

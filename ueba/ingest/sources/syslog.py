@@ -2,8 +2,8 @@ r"""Linux logons in syslog or journald JSON: sshd, sudo, su, consoles (PAM), and
 
 A line is RFC 3164 (`Dec 10 06:55:46 host sshd[1]: ...`), the same with an ISO 8601 time as rsyslog writes
 it, or RFC 5424, with or without `<priority>`; or an object that `journalctl -o json` writes. A time without
-a year is of the latest year in which it is at most a day after the file was written, unless `--log-year`
-sets the year; a time without a zone is of `--log-timezone`.
+a year is of the year that the order of lines shows (`ueba.ingest.years`), `--log-year` being that of the
+first line; a time without a zone is of `--log-timezone`.
 
 | program             | record                                    | user           | actor      | source   |
 |---------------------|-------------------------------------------|----------------|------------|----------|
@@ -42,6 +42,7 @@ from ueba.ingest.fields import (
     Cases,
     Columns,
     Parsed,
+    address,
     all_paths,
     any_time,
     as_utc,
@@ -49,24 +50,26 @@ from ueba.ingest.fields import (
     character,
     groups,
     has_zone,
-    is_address,
     json_fields,
     make_timestamp,
     parsed_time,
     try_strptime,
 )
-from ueba.ingest.identity import LOOPBACK, blank_to_null, once
+from ueba.ingest.identity import blank_to_null, is_local, once
 from ueba.ingest.proposal import lookup
 from ueba.ingest.sources import LogSource, Options, Sample
 from ueba.ingest.years import Years, years_of
 
-YEARLESS = r"[A-Z][a-z]{2} {1,2}\d{1,2} \d\d:\d\d:\d\d(?:[.,]\d+)?"
-STAMP = (
-    rf"{YEARLESS}|[A-Z][a-z]{{2}} {{1,2}}\d{{1,2}} \d{{4}} \d\d:\d\d:\d\d(?:[.,]\d+)?"
-    r"|\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(?:[.,]\d+)?(?: ?(?:[Zz]|UTC|[+-]\d\d:?\d\d))?"
+CLOCK = r"\d\d:\d\d:\d\d(?:[.,]\d+)?"
+DAY = r"[A-Z][a-z]{2} {1,2}\d{1,2}"  # with the name of its month
+STAMP = (  # with the year in any place, or none
+    rf"{DAY} {CLOCK} \d{{4}}|{DAY} {CLOCK}|{DAY} \d{{4}} {CLOCK}|\d{{4}} {DAY} {CLOCK}"
+    rf"|\d{{4}}[-/]\d\d[-/]\d\d[Tt ]{CLOCK}(?: ?(?:[Zz]|UTC|[+-]\d\d:?\d\d))?"
 )
-HEADER = (  # RFC 3164, Solaris
-    rf"^(?:<\d{{1,3}}>)?({STAMP}):? +(\S+) (?:([^\s:\[]+)(?:\[[^\]]*\]+)?: *)?(?:\[ID \d+ \S+\] )?(.*)$"
+FACILITY = r"(?:(?:(?:auth|security|daemon|user|syslog|local\d)[\w|]*:\w+|<\w+\.\w+>) )?"  # of AIX, FreeBSD
+HEADER = (  # RFC 3164, Solaris; a name of the host that ends like a program is none
+    rf"^(?:<\d{{1,3}}> ?)?(?:(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun) )?({STAMP}):? +(?:(\S*[^\s:\]]) +)?{FACILITY}"
+    r"(?:([^\s:\[]+)(?:\[[^\]]*\]+)?: *)?(?:\[ID \d+ \S+\] )?(.*)$"
 )
 HEADER_5424 = (
     rf"^(?:<\d{{1,3}}>)?1 ({STAMP}|-) (\S+) (\S+) \S+ \S+ "
@@ -177,19 +180,15 @@ def recognises(sample: Sample) -> int:
 
 
 def facts(sample: Sample, options: Options) -> Facts:
-    """What the events of a file depend on. Its lines are read twice if their times have no year."""
+    """What the events of a file depend on. Lines of text are read twice, as any of them may lack a year."""
     is_json = sample.is_json
-    if is_json or not any(map(has_no_year, sample.records)):
+    if is_json:
         return Facts(is_json, None)
     zone = zoneinfo.ZoneInfo(options.timezone)
     latest = sample.modified.replace(tzinfo=dt.UTC).astimezone(zone).replace(tzinfo=None) + dt.timedelta(
         days=1
     )
     return Facts(is_json, years_of(sample.lines(), latest, options.year))
-
-
-def has_no_year(record: str) -> bool:
-    return re.match(rf"^(?:<\d{{1,3}}>)?{YEARLESS}", record) is not None
 
 
 def is_structured(record: dict[str, Any]) -> bool:
@@ -216,14 +215,14 @@ def text_rows(lines: ir.Table, years: Years | None, options: Options) -> ir.Tabl
         cursor=ibis.null("string"),
         is_whole=cut["part"]["stamp"] != "",
     )
-    is_iso = rows.stamp.re_search(r"^\d")
-    has_year = rows.stamp.re_search(r"^\D{3} +\d+ \d{4} ")
+    is_iso = rows.stamp.re_search(r"^\d{4}[-/]")
+    has_year = rows.stamp.re_search(r"(^| )\d{4}( |$)")
     zone = f"taken as {options.timezone}"
     guess = "when the file was written" + (" and the order of its lines" if years and years.turns else "")
     return rows.mutate(
         at=ibis.cases(
             (is_iso, parsed_time(rows.stamp, "iso8601", options.timezone)),
-            (has_year, parsed_time(once(rows.stamp, to_second), "%b %d %Y %H:%M:%S", options.timezone)),
+            (has_year, parsed_time(once(rows.stamp, year_last), "%b %d %H:%M:%S %Y", options.timezone)),
             else_=as_utc(of_year(rows.stamp, rows.line, years), options.timezone),
         ),
         assumed=ibis.cases(
@@ -245,8 +244,15 @@ def of_year(stamp: ir.StringValue, line: ir.IntegerValue, years: Years | None) -
         found = in_2000 + ibis.interval(years=year - 2000)
         return found if calendar.isleap(year) else ibis.ifelse(is_leap_day, None, found)
 
-    later = [(line >= begins, moved(years.first + number)) for number, begins in enumerate(years.turns, 1)]
-    return ibis.cases(*reversed(later), else_=moved(years.first)) if later else moved(years.first)
+    first, *later = years.by_line()
+    cases = [(line >= begins, moved(year)) for begins, year in reversed(later)]
+    return ibis.cases(*cases, else_=moved(first[1])) if cases else moved(first[1])
+
+
+def year_last(stamp: ir.StringValue) -> ir.StringValue:
+    """A time with a name of a month, its year behind it."""
+    behind = stamp.re_replace(r"^(.*?) ?\b(\d{4}) (.*)$", r"\1 \3 \2").re_replace(r"[.,]\d+ ", " ")
+    return behind.re_replace(" +", " ").strip()
 
 
 def to_second(stamp: ir.StringValue) -> ir.StringValue:
@@ -444,10 +450,10 @@ def account(name: ir.StringValue, host: ir.StringValue) -> ir.StringValue:
 
 def reached(row: ir.Table, source: ir.StringValue) -> Columns:
     """The host that logs, reached from an address or a name."""
-    bare = source.re_replace(r"^::ffff:(\d+\.\d+\.\d+\.\d+)$", r"\1")
+    bare = source.re_replace(r"^(?i:::ffff:)(\d+\.\d+\.\d+\.\d+)$", r"\1")
     return {
-        "source": ibis.cases((bare.isin(LOOPBACK), row.host), (bare == "UNKNOWN", None), else_=bare),
-        "source_ip": ibis.ifelse(is_address(bare) & bare.notin(LOOPBACK), bare, None),
+        "source": ibis.ifelse(is_local(source), row.host, bare),
+        "source_ip": address(source),
         "target": row.host,
         "target_kind": ibis.literal("machine"),
     }

@@ -50,17 +50,15 @@ from ueba.ingest.fields import (
     character,
     has_zone,
     is_address,
-    iso_time,
     json_fields,
-    parsed_time,
     regexp_extract_all,
     to_json,
     without_port,
 )
-from ueba.ingest.identity import once
+from ueba.ingest.identity import is_local, once, somewhere
 from ueba.ingest.reading.characters import MARK
 from ueba.ingest.sources import LogSource, Options, Sample
-from ueba.ingest.wellknown import ANONYMOUS, AUTHORITY, is_anonymous, is_system
+from ueba.ingest.wellknown import in_english, is_system
 
 LOGON, FAILED, RECONNECTED = "4624", "4625", "4778"
 EXPLICIT, PRIVILEGES = "4648", "4672"
@@ -98,8 +96,6 @@ REMOTE = (
     "8",
     "10",
 )  # types of a logon that may come from elsewhere; the others come from the machine itself
-LOCAL = ("::1", "127.0.0.1", "local", "localhost", "unknown")
-NOWHERE = ("0.0.0.0", "::")
 NO_NAME = ("null", "unknown")  # of a workstation
 FIRST_CLIENT_PORT = 1024
 NETBIOS = 15  # characters of a workstation's name
@@ -107,6 +103,7 @@ QUARTER, MOST_QUARTERS = 900, 56  # seconds; a zone is a whole number of quarter
 LAST_YEAR = 9999
 NOBODY = "S-1-0-0"
 SUCCESS = ("0x0", "0x00000000", "0")
+STATUS = r"^(0x[0-9a-f]+|-?\d+|%%\d+)$"  # of a check; any other says nothing
 REASON = {  # NTSTATUS, and the errors of RFC 4120
     "0xc0000064": "no such user",
     "0xc000006a": "bad password",
@@ -279,8 +276,10 @@ LABELS = {
 }
 SPLUNK_TEXT = r"(?:^|[\x1e\n])LogName=[^\x1e\n]*(?:[\x1e\n].*)?[\x1e\n]EventCode=\d"
 PAIR = r"(?:^|[\x1e\n])([A-Za-z]\w*)=([^\x1e\r\n]*)"  # of the lines before the message
-LABEL = r"[\x1e\n]\s+([^\x1e\n:=]{2,40}?)[\s\x{A0}]?:[ \t]*([^\x1e\r\n]*)"
-ELEMENT = r"""<(?:Data Name=['"])?(\w+)[^<>]*>([^<]*)"""  # of XML: its name, or that of a value; its text
+LABEL = r"[\x1e\n]\s*([^\x1e\n:=]{2,40}?)[\s\x{A0}]?:[ \t]*([^\x1e\r\n]*)"
+CDATA = r"<!\[CDATA\[(.*?)\]\]>"
+# Of XML: its name, or that of a value; its text.
+ELEMENT = r"""(?s)<(?:Data Name=['"])?(\w+)[^<>]*>((?:[^<]|<!\[CDATA\[.*?\]\]>)*)"""
 ENTITIES = {"&lt;": "<", "&gt;": ">", "&quot;": '"', "&apos;": "'", "&amp;": "&"}
 NAMESPACE = "schemas.microsoft.com/win/2004/08/events"
 
@@ -333,18 +332,16 @@ def is_event(record: dict[str, Any]) -> bool:
 def read(lines: ir.Table, timezone: str, has_text: bool) -> ir.Table:
     """lines -> events. has_text: records may be text of Splunk's forwarder"""
     rows = with_account(with_values(with_fields(lines, has_text), timezone))
-    is_nobody = is_anonymous(rows.name, rows.sid)
-    rows = rows.mutate(
-        name=ibis.ifelse(is_nobody, ANONYMOUS, rows.name),
-        domain=ibis.ifelse(is_nobody & rows.domain.notnull(), AUTHORITY, rows.domain),
-    )
+    name, domain = in_english(rows.name, rows.domain, rows.sid)
+    rows = rows.mutate(name=name, domain=domain)
     rows = rows.mutate(
         is_system=is_own(rows.name, rows.domain, rows.sid, rows.host),
         kind=rows.code.cases(*KIND.items(), else_=ibis.null("string")),
     )
     cases, columns = by_kind(rows.kind, {kind: stage(rows) for kind, stage in KINDS.items()})
     is_check = rows.code.isin((*KERBEROS, VALIDATION))
-    failed = rows.is_failure | (is_check & rows.status.notnull())
+    is_number = rows.status.re_search(STATUS).fill_null(True)
+    failed = rows.is_failure | (is_check & rows.status.notnull() & is_number)
     return events.finish(
         rows,
         [*dropped(rows), *cases],
@@ -352,7 +349,7 @@ def read(lines: ir.Table, timezone: str, has_text: bool) -> ir.Table:
         | {
             "user": qualified(rows.name, rows.domain, rows.code.isin(KERBEROS)),
             "user_id": rows.sid,
-            "outcome": ibis.ifelse(failed, "failure", "success"),
+            "outcome": ibis.cases((failed, "failure"), (is_check & ~is_number, "unknown"), else_="success"),
             "outcome_reason": ibis.ifelse(
                 failed, rows.status.cases(*REASON.items(), else_=rows.status), None
             ),
@@ -441,9 +438,9 @@ def labelled(found: ir.ArrayValue, labels: tuple[str, ...]) -> ir.StringValue:
 
 
 def unescaped(text: ir.StringValue) -> ir.StringValue:
-    """A text without references to characters, by name or number, each decoded once."""
-    parts = regexp_extract_all(text, r"(?s)&(?:#\d{1,8}|#[xX][0-9a-fA-F]{1,6}|\w{2,4});|&|[^&]+", 0)
-    return ibis.ifelse(text.contains("&"), parts.map(referred).join(""), text)
+    """A text without references to characters, by name or number, each decoded once, and CDATA as it is."""
+    parts = regexp_extract_all(text, rf"(?s){CDATA}|&(?:#\d+|#[xX][0-9a-fA-F]+|\w{{2,4}});|[&<]|[^&<]+", 0)
+    return ibis.ifelse(text.re_search("[&<]"), parts.map(referred).join(""), text)
 
 
 def referred(part: ir.StringValue) -> ir.StringValue:
@@ -451,10 +448,11 @@ def referred(part: ir.StringValue) -> ir.StringValue:
     decimal = part.re_extract(r"^&#(\d+);$", 1).try_cast("int64")
     sixteen = (ibis.literal("0x") + part.re_extract(r"^&#[xX]([0-9a-fA-F]+);$", 1)).try_cast("int64")
     code = ibis.coalesce(decimal, sixteen)
-    is_character = code.between(1, 0xD7FF) | code.between(0xE000, 0x10FFFF)
-    numbered = character(ibis.ifelse(is_character, code, ord(MARK)).cast("int32"))
-    return ibis.ifelse(
-        part.startswith("&#") & code.notnull(), numbered, part.cases(*ENTITIES.items(), else_=part)
+    is_character = (code.between(1, 0xD7FF) | code.between(0xE000, 0x10FFFF)).fill_null(False)
+    return ibis.cases(
+        (part.re_search("^&#.+;$"), character(ibis.ifelse(is_character, code, ord(MARK)).cast("int32"))),
+        (part.startswith("<![CDATA["), part.re_extract(rf"(?s)^{CDATA}$", 1)),
+        else_=part.cases(*ENTITIES.items(), else_=part),
     )
 
 
@@ -495,7 +493,7 @@ def workstation(rows: ir.Table) -> Columns:
 def addresses(rows: ir.Table) -> Columns:
     """The address `ip`, from either place, and the workstation's name if it is no address."""
     is_in_name = is_address(rows.workstation)
-    is_remote = is_address(rows.address) & rows.address.notin((*LOCAL, *NOWHERE))
+    is_remote = is_address(rows.address) & somewhere(rows.address).notnull() & ~is_local(rows.address)
     return {
         "ip": ibis.cases((is_remote, rows.address), (is_in_name, rows.workstation.lower()), else_=None),
         "workstation": ibis.ifelse(is_in_name, None, rows.workstation),
@@ -663,15 +661,16 @@ def source_of(rows: ir.Table) -> ir.StringValue:
 
 
 def is_loopback(rows: ir.Table) -> ir.BooleanValue:
-    return rows.address.isin(LOCAL) | rows.address.startswith("127.")
+    at_console = (rows.code == RECONNECTED) & (rows.address == "unknown")
+    return is_local(rows.address) | at_console.fill_null(False)
 
 
 def actor(rows: ir.Table) -> ir.StringValue:
     """The subject, if it is another account than the target and not the system."""
     is_system = is_own(rows.subject, rows.subject_domain, rows.subject_sid, rows.host)
     is_other = rows.subject.notnull() & ~is_system & ~is_same(rows)
-    name = qualified(rows.subject, rows.subject_domain, ibis.literal(False))
-    return ibis.ifelse(is_other, name, None)
+    name = in_english(rows.subject, rows.subject_domain, rows.subject_sid)
+    return ibis.ifelse(is_other, qualified(*name, ibis.literal(False)), None)
 
 
 def weak_encryption(rows: ir.Table) -> ir.StringValue:
@@ -721,13 +720,13 @@ def qualified(name: ir.StringValue, domain: ir.StringValue, is_realm: ir.Boolean
 
 def bare_address(lower: ir.StringValue) -> ir.StringValue:
     """An address without port and zone; an IPv4 address without its IPv6 prefix."""
-    return without_port(lower.re_replace(r"^(\[?)::ffff:(\d+\.)", r"\1\2").re_replace(r"%\w+", ""))
+    return without_port(lower.re_replace(r"^(\[?)::ffff:(\d+\.)", r"\1\2").re_replace(r"%[^\]]*", ""))
 
 
 def remote(server: ir.StringValue) -> ir.StringValue:
     """The machine in `HOST$`, `cifs/host:445` or `host`; null for this machine."""
     found = ibis.ifelse(is_address(server), server, part(server, r"^(?:\\\\|[^/]+/)?([^/:$]+)"))
-    return once(found, lambda machine: ibis.ifelse(machine.lower().isin(LOCAL), None, machine))
+    return once(found, lambda name: ibis.ifelse(is_local(name), None, somewhere(name)))
 
 
 def short_name(machine: ir.StringValue) -> ir.StringValue:
@@ -746,14 +745,11 @@ def unless_success(status: ir.StringValue) -> ir.StringValue:
 def event_time(rows: ir.Table, timezone: str) -> ir.TimestampValue:
     """The time of the event, else that of its arrival."""
     local, received = rows.local.try_cast("timestamp(6)"), rows.received.try_cast("timestamp(6)")
-    arrived = iso_time(rows.stamp)
+    arrived = any_time(rows.stamp)
     quarters = ((arrived.epoch_seconds() - received.epoch_seconds()) / QUARTER).round()
     possible = rows.created.isnull() & (quarters.abs() <= MOST_QUARTERS) & (local.year() < LAST_YEAR)
     zone = ibis.ifelse(possible, quarters, None).cast("int64") * QUARTER
-    stated = ibis.ifelse(
-        rows.stated.contains(":"), any_time(rows.stated, timezone), parsed_time(rows.stated, "epoch_s")
-    )
-    return ibis.ifelse(zone.notnull(), local + zone.as_interval("s"), stated)
+    return ibis.ifelse(zone.notnull(), local + zone.as_interval("s"), any_time(rows.stated, timezone))
 
 
 # Functions of DuckDB that are not in Ibis.

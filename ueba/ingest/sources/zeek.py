@@ -32,7 +32,7 @@ import ibis
 import ibis.expr.types as ir
 
 from ueba.ingest import events
-from ueba.ingest.fields import Cases, Parsed, by_kind, decode, is_address, json_fields, parsed_time
+from ueba.ingest.fields import Cases, Parsed, any_time, by_kind, decode, is_address, json_fields
 from ueba.ingest.identity import blank_to_null, once
 from ueba.ingest.sources import LogSource, Options, Sample
 
@@ -149,7 +149,6 @@ RETRIES = (  # answers of a controller after which the client asks again in anot
     "KRB_ERR_RESPONSE_TOO_BIG",
 )
 OF_CONTROLLER = ("krbtgt", "kadmin")  # services
-MAX_SECONDS = 1e11  # a larger number is in milliseconds
 NO_USER = "no user in the log: the account is named after the client's address"
 
 
@@ -315,18 +314,9 @@ def read(lines: ir.Table, header: Header | None) -> ir.Table:
             (rows.log.isnull(), f"{events.NOT_A_LOGON}: another Zeek log"),
             *((case, f"{events.NOT_A_LOGON}: {reason}") for case, reason in cases_of_log),
         ],
-        time=once(rows.ts, zeek_time),
+        time=any_time(rows.ts),
         reporter=rows.sensor,
         **columns,
-    )
-
-
-def zeek_time(text: ir.StringValue) -> ir.TimestampValue:
-    """Seconds or milliseconds since 1970, or ISO 8601."""
-    is_seconds = text.try_cast("float64") < MAX_SECONDS
-    return ibis.coalesce(
-        ibis.ifelse(is_seconds, parsed_time(text, "epoch_s"), parsed_time(text, "epoch_ms")),
-        parsed_time(text, "iso8601"),
     )
 
 
