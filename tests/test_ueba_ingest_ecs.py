@@ -299,6 +299,7 @@ DROPPED: list[tuple[Any, str]] = [
     (with_event(SSH, kind="signal"), "not a logon: an alert or a state"),
     (with_event(SSH, type=["end"]), "not a logon: logoff"),
     (with_event(SSH, action="Logged-Out"), "not a logon: logoff"),
+    (with_event(SSH, action="changed-login-id-to"), "not a logon: step of a session"),
     (with_event(SSH, type=["user", "change"]), "not a logon: a change of an account"),
     (SSH | {"@timestamp": "1601-01-01T00:00:00Z"}, "time before 1970"),
     (SSH | {"@timestamp": "soon"}, "time not understood"),

@@ -123,6 +123,7 @@ LISTS = ("categories", "types", "okta_target", "host_ips")  # fields with more t
 EVENT_KIND = "event"  # other kinds are alerts about events, states and errors of pipelines
 CHANGES = ("change", "creation", "deletion", "group")  # types of an event that is about an account
 LOGOFFS = ("logged-out", "logout", "logoff", "user.session.end", "session_closed", "user_logout")
+SESSION_STEP = "changed-login-id-to"  # auditd, of every session, cron's too; a logon has a record beside it
 PROTOCOLS = {"kerberos": "Kerberos", "ntlm": "NTLM", "radius": "RADIUS", "ldap": "LDAP"}
 TICKETS = {"AS": "ticket", "TGS": "service_ticket"}
 OUTCOME = {"success": "success", "failure": "failure"}
@@ -226,6 +227,7 @@ def dropped(rows: ir.Table) -> Cases:
             is_system_name(account(rows.user_name, rows.user_domain), rows.user_uid) & ~rows.has_effective,
             f"{events.NOT_A_LOGON}: system account",
         ),
+        (rows.operation == SESSION_STEP, f"{events.NOT_A_LOGON}: step of a session"),
         (has(rows.types, CHANGES), f"{events.NOT_A_LOGON}: a change of an account"),
     ]
 
