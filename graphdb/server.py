@@ -15,6 +15,7 @@ neither files nor the network, and scripts are off, whichever account runs them.
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import json
 import os
@@ -208,7 +209,7 @@ def _launch(directory: Path, heap: str, bolt_port: int | None = None) -> None:
     facts = {"bolt_port": bolt_port or _free_port(), "heap": heap}
     log_path = directory / "server.log"
     (directory / "ready").unlink(missing_ok=True)
-    with open(log_path, "ab") as log:
+    with open(_own_file(log_path, os.O_WRONLY | os.O_APPEND), "ab") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", "graphdb.server", str(directory)],
             stdin=subprocess.PIPE, stdout=log, stderr=log, start_new_session=True, cwd="/",
@@ -216,7 +217,7 @@ def _launch(directory: Path, heap: str, bolt_port: int | None = None) -> None:
     assert process.stdin is not None
     process.stdin.write(json.dumps(facts).encode())
     process.stdin.close()
-    (directory / "server.json").write_text(json.dumps({"pid": process.pid, **facts}))
+    _write(directory / "server.json", json.dumps({"pid": process.pid, **facts}))
     if not _wait(lambda: (directory / "ready").exists() or process.poll() is not None, START_TIMEOUT_S):
         process.kill()
     # The process is meant to outlive this one, so nobody waits for it here.
@@ -233,9 +234,27 @@ def _write_passwords(directory: Path) -> None:
     if path.exists():
         return
     content = json.dumps({"root": secrets.token_urlsafe(24), "reader": secrets.token_urlsafe(24)})
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with open(descriptor, "w") as file:
+    with open(_own_file(path, os.O_WRONLY | os.O_EXCL), "w") as file:
         file.write(content)
+
+
+def _write(path: Path, content: str) -> None:
+    """Replace a file by a new one, for the user alone; a link in its place is replaced too."""
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    with open(_own_file(temporary, os.O_WRONLY | os.O_EXCL), "w") as file:
+        file.write(content)
+    temporary.replace(path)
+
+
+def _own_file(path: Path, flags: int) -> int:
+    """Open a file of the server's folder, made if it is missing, for the user alone. Raises ServerError if it
+    is a link."""
+    try:
+        return os.open(path, flags | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    except OSError as reason:
+        if reason.errno == errno.ELOOP:
+            raise ServerError(f"{path}: is a link, which is not written to; remove it") from reason
+        raise
 
 
 def _free_port() -> int:
@@ -256,7 +275,7 @@ def _wait(done: Any, timeout_s: float) -> bool:
 
 @contextlib.contextmanager
 def _lock(path: Path) -> Iterator[None]:
-    with open(path, "w") as lock:
+    with open(_own_file(path, os.O_WRONLY), "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
@@ -269,7 +288,7 @@ def _serve(directory: Path) -> None:
     command line."""
     from arcadedb_embedded.server import ArcadeDBServer
 
-    lock = open(directory / "server.lock", "w")  # noqa: SIM115 - held until the process ends
+    lock = open(_own_file(directory / "server.lock", os.O_WRONLY), "w")  # noqa: SIM115 - until the process ends
     fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     facts = json.loads(sys.stdin.read())
     passwords = json.loads((directory / "credentials.json").read_text())
@@ -335,7 +354,7 @@ def _allow_reading(directory: Path) -> None:
     }
     nobody = {"resultSetLimit": -1, "readTimeout": -1, "access": [], "types": {"*": {"access": []}}}
     groups = {"version": 1, "databases": {"*": {"groups": {"admin": admin, READER: reader, "*": nobody}}}}
-    path.write_text(json.dumps(groups))
+    _write(path, json.dumps(groups))
 
 
 def _make_reader(security: Any, passwords: Mapping[str, str]) -> None:

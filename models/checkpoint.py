@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from itertools import combinations
@@ -46,9 +47,15 @@ def save_models(models: Sequence[Weights], folder: Path) -> None:
     facts = []
     for index, weights in enumerate(models):
         data = save(dict(weights.arrays))
-        (folder / f"model-{index}.safetensors").write_bytes(data)
+        _write_new(folder / f"model-{index}.safetensors", data)
         facts.append({"shape": dict(weights.shape), "sha256": hashlib.sha256(data).hexdigest()})
-    (folder / "models.json").write_text(json.dumps(facts, indent=1))
+    _write_new(folder / "models.json", json.dumps(facts, indent=1).encode())
+
+
+def _write_new(path: Path, data: bytes) -> None:
+    """Write a file that is not there yet, for the user alone: neither over another nor through a link."""
+    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600), "wb") as file:
+        file.write(data)
 
 
 def load_models(folder: Path) -> list[Weights]:

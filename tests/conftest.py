@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 # Before a test module imports torch: on graphs this small more threads only take more of the processors.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.umask(0o077)  # as the command line sets it: a workspace is for one user
 os.environ["COLUMNS"] = "200"  # tables are as wide wherever the tests run
 
 

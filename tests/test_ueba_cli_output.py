@@ -14,7 +14,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import click
 import pandas as pd
 import pytest
 from click.testing import CliRunner
@@ -112,11 +111,12 @@ def test_a_wide_table_is_whole_in_a_file(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 @pytest.mark.parametrize("options", [["--no-color"], []])
-def test_no_color_is_plain_text(options: list[str]) -> None:
+def test_no_color_is_plain_text(options: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+
     @command("probe")
     def probe() -> None:
         output.table([{"name": "a"}])
-        output.echo(click.style("red", fg="red"))
 
     shown = CliRunner().invoke(probe, options, color=True)
     assert ("\x1b" in shown.stdout) is (not options)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 import os
+import stat
 import subprocess
 import sys
 import threading
@@ -42,7 +43,7 @@ def test_each_writer_makes_its_folder_and_leaves_nothing_else(tmp_path: Path) ->
 def test_an_error_before_the_end_leaves_the_old_file_and_no_temporary_one(tmp_path: Path) -> None:
     files.write_text(tmp_path / "file", "old")
     with pytest.raises(ZeroDivisionError), files.replacing(tmp_path / "file") as temporary:
-        temporary.write_text("half of the n")
+        temporary.write(b"half of the n")
         raise ZeroDivisionError
     assert (tmp_path / "file").read_text() == "old"
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
@@ -52,7 +53,8 @@ def test_a_process_killed_between_write_and_rename_leaves_the_old_file(tmp_path:
     files.write_text(tmp_path / "file", "old")
     code = (
         "import os, sys\nfrom pathlib import Path\nfrom ueba import files\n"
-        "with files.replacing(Path(sys.argv[1])) as path:\n    path.write_text('new')\n    os._exit(9)\n"
+        "with files.replacing(Path(sys.argv[1])) as file:\n"
+        "    file.write(b'new')\n    file.flush()\n    os._exit(9)\n"
     )
     assert subprocess.run([sys.executable, "-c", code, str(tmp_path / "file")]).returncode == 9
     assert (tmp_path / "file").read_text() == "old"
@@ -73,13 +75,125 @@ def test_a_pipe_and_a_device_are_written_to(tmp_path: Path) -> None:
     assert not Path("/dev/null").is_file()
 
 
-def test_a_link_stays_a_link_and_its_file_is_replaced(tmp_path: Path) -> None:
-    real = tmp_path / "elsewhere" / "real"
+def test_a_link_is_replaced_and_its_file_is_left_alone(tmp_path: Path) -> None:
+    """Symbolic and hard links, links to nowhere, and links to what is no file."""
+    real, link = tmp_path / "elsewhere" / "real", tmp_path / "link"
     files.write_text(real, "old")
-    (tmp_path / "link").symlink_to(real)
-    files.write_text(tmp_path / "link", "new")
-    assert (tmp_path / "link").is_symlink() and real.read_text() == "new"
+    for target in (real, tmp_path / "nowhere", tmp_path / "elsewhere"):
+        link.symlink_to(target)
+        files.write_text(link, "new")
+        assert not link.is_symlink() and link.read_text() == "new"
+        link.unlink()
+    link.hardlink_to(real)
+    files.write_text(link, "new")
+    assert real.read_text() == "old" and link.read_text() == "new"
     assert [path.name for path in real.parent.iterdir()] == ["real"]
+    assert not (tmp_path / "nowhere").exists()
+
+
+def test_a_file_that_lasts_is_not_opened_through_a_link(tmp_path: Path) -> None:
+    real, link = tmp_path / "real", tmp_path / "link"
+    real.write_text("old")
+    link.symlink_to(real)
+    with pytest.raises(WorkspaceError, match="link: is a link"):
+        files.append_json(link, lambda content: {"lines": 1})
+    with pytest.raises(WorkspaceError, match="link: is a link"), files.locked(link, "busy"):
+        pass
+    assert real.read_text() == "old"
+
+
+def test_a_folder_is_not_written_through_a_link(tmp_path: Path) -> None:
+    """Neither where the folder is to be nor where it is made and put aside."""
+    real = tmp_path / "real"
+    files.write_text(real / "diary", "mine")
+    for name in ("model", ".model.tmp", ".model.old"):
+        (tmp_path / name).symlink_to(real)
+        with files.replacing_folder(tmp_path / "model") as temporary:
+            (temporary / "weights").write_text("1")
+        assert not (tmp_path / "model").is_symlink() and (tmp_path / "model" / "weights").exists()
+        assert [path.name for path in real.iterdir()] == ["diary"]
+        files.remove(tmp_path / "model")
+    assert {path.name for path in tmp_path.iterdir()} == {"real"}
+
+
+def test_files_and_folders_are_for_the_user_alone(tmp_path: Path) -> None:
+    """Whatever the umask: also what others could read before, and what a program makes that has its own."""
+    (tmp_path / "text").write_text("old")
+    (tmp_path / "text").chmod(0o666)
+    before = os.umask(0)
+    try:
+        files.write_text(tmp_path / "text", "new")
+        files.write_text(tmp_path / "a" / "b" / "text", "new")
+        files.write_parquet(tmp_path / "a" / "parquet", pa.table({"user": ["ann"]}))
+        files.append_json(tmp_path / "a" / "log", lambda content: {})
+        with files.locked(tmp_path / "a" / "lock", "busy"), files.replacing_folder(tmp_path / "model"):
+            pass
+    finally:
+        os.umask(before)
+    assert modes(tmp_path) == {
+        "text": 0o600, "a": 0o700, "a/b": 0o700, "a/b/text": 0o600, "a/parquet": 0o600, "a/log": 0o600,
+        "a/lock": 0o600, "model": 0o700,
+    }  # fmt: skip
+    assert stat.S_IMODE(files.scratch().stat().st_mode) == 0o700
+
+
+def modes(folder: Path) -> dict[str, int]:
+    return {str(path.relative_to(folder)): stat.S_IMODE(path.stat().st_mode) for path in folder.rglob("*")}
+
+
+def test_a_temporary_file_is_always_a_new_one_with_another_name(tmp_path: Path) -> None:
+    names: list[str] = []
+    for _ in range(2):
+        with files.replacing(tmp_path / ("n" * 200)):
+            names += os.listdir(tmp_path)
+    assert len({name for name in names if name != "n" * 200}) == 2
+    assert os.listdir(tmp_path) == ["n" * 200]
+
+
+def test_what_happens_to_the_path_meanwhile_does_not_matter(tmp_path: Path) -> None:
+    """The folder is exchanged for a link, the temporary file for another: nothing is written elsewhere."""
+    folder, moved, victim = tmp_path / "folder", tmp_path / "moved", tmp_path / "victim"
+    files.write_text(victim / "file", "old")
+    folder.mkdir()
+    with files.replacing(folder / "file") as file:
+        folder.rename(moved)
+        folder.symlink_to(victim)
+        (temporary,) = moved.iterdir()
+        temporary.unlink()
+        temporary.symlink_to(victim / "file")
+        file.write(b"new")
+    assert (victim / "file").read_text() == "old" and os.listdir(victim) == ["file"]
+
+
+def test_links_pipes_and_devices_of_others_are_not_written_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All that lies here belongs to us, so we pretend to be somebody else."""
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "way").symlink_to(tmp_path / "folder")
+    (tmp_path / "null").symlink_to("/dev/null")
+    os.mkfifo(tmp_path / "pipe")
+    files.write_text(tmp_path / "way" / "file", "ours")
+    files.write_text(tmp_path / "null", "ours")
+    for path in (tmp_path, *tmp_path.iterdir()):
+        os.chown(path, 65534, 65534, follow_symlinks=False) if os.geteuid() == 0 else None
+    monkeypatch.setattr(os, "geteuid", lambda: 4711)
+    for path in (tmp_path / "way" / "file", tmp_path / "null", tmp_path / "pipe"):
+        with pytest.raises(WorkspaceError, match="of another user"):
+            files.write_text(path, "new")
+    assert (tmp_path / "folder" / "file").read_text() == "ours"
+
+
+def test_an_open_file_is_written_to_and_not_replaced(tmp_path: Path) -> None:
+    """As /dev/stdout and the shell's >(...) are."""
+    code = (
+        "import sys\nfrom pathlib import Path\nfrom ueba import files\n"
+        "for path in sys.argv[1:]:\n    files.write_text(Path(path), path + '\\n')\n"
+    )
+    with open(tmp_path / "out", "w") as out:
+        paths = ["/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"]
+        subprocess.run([sys.executable, "-c", code, *paths], stdout=out, check=True)
+    assert (tmp_path / "out").read_text().split() == paths
 
 
 def test_a_folder_is_replaced_as_a_whole_or_not_at_all(tmp_path: Path) -> None:

@@ -166,6 +166,10 @@ READ: list[tuple[dict[str, Any], dict[str, Any]]] = [
     (SSH | {"@timestamp": 1709280902000}, {"time": AT, "note": None}),
     (SSH | {"@timestamp": "2024-03-01 08:15:02"}, {"time": AT, "note": ecs.NO_ZONE}),
     (SSH | {"user": {"email": "al@corp.example"}}, {"user": "al@corp.example"}),
+    (  # auditd's record of a logon from outside
+        SSH | {"user": {"effective": {"name": "root", "id": "0"}, "selinux": {"user": "=unconfined"}}},
+        {"user": "root", "user_id": "0", "actor": None, "action": "logon"},
+    ),
     (with_event(SSH, outcome="unknown"), {"outcome": "unknown"}),
     (with_event(SSH, code=4242), {"code": "4242"}),
     (

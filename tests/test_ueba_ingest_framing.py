@@ -139,3 +139,16 @@ def test_a_stray_quote_costs_one_row():
     text = "\n".join([*rows, "x" * (framing.MAX_LINE + 10), *rows]).encode() + b"\n"
     frames = framed(framing.csv_rows, text, 1000)
     assert len(frames) == 21 and frames[3] == b'3,"stray'
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (b'[{"a": 1], {"b": 2}, {"c": 3}]', [b'{"a": 1]', b'{"b": 2}', b'{"c": 3}']),
+        (b'[{"a": 1}, [2}, {"b": 3}]', [b'{"a": 1}', b'{"b": 3}']),
+        (b'[[1}, [2}, {"b": 3}, {"c"', [b'{"b": 3}', b'{"c"']),
+    ],
+)
+def test_a_bracket_in_the_place_of_another_shifts_no_record(text: bytes, expected: list[bytes]) -> None:
+    records = b"".join(part for part, _ in framing.json_elements([text], 1)).splitlines()
+    assert records == expected

@@ -390,6 +390,8 @@ DROPPED = {
     "not a logon: alert": [
         record("AlertTriggered", UserId="SecurityComplianceAlerts", UserType=4),
         record("DlpRuleMatch"),
+        record("MCAS_ALERT_ANUBIS_DETECTION_VELOCITY", "MCAS", ResultStatus="New", RecordType=98),
+        record("MCAS_ALERT_CABINET_EVENT_MATCH_AUDIT", "MCAS"),
     ],
     "not a Microsoft 365 record": [
         {},

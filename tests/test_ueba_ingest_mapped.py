@@ -453,6 +453,59 @@ def test_radius_by_hand(tmp_path):
     ]
 
 
+DUO = {
+    "access_device": {"hostname": None, "ip": "203.0.113.7"},
+    "application": {"key": "DIX", "name": "Corporate VPN"},
+    "auth_device": {"ip": "198.51.100.9", "name": "+1 555 0100"},
+    "email": "",
+    "event_type": "authentication",
+    "factor": "duo_push",
+    "isotimestamp": "2024-03-01T08:15:02.351346+00:00",
+    "reason": "user_approved",
+    "result": "success",
+    "timestamp": 1709280902,
+    "txid": "t1",
+    "user": {"groups": ["VPN"], "key": "DU1", "name": "k.holm"},
+}
+
+
+def test_duo_by_hand(tmp_path):
+    """The phone that answers is neither source nor target; a port does not make another machine."""
+    records = [
+        DUO,
+        DUO | {"result": "fraud", "access_device": {"ip": "203.0.113.7:51234"}},
+        DUO | {"result": "denied", "access_device": {"ip": "[2001:db8::7]:443"}},
+        DUO | {"result": "odd", "access_device": {"hostname": "ws7", "ip": "203.0.113.7"}},
+        DUO | {"event_type": "enrollment"},
+    ]
+    path = log(tmp_path, "\n".join(map(json.dumps, records)))
+    *back, enrolled = events_of(path, str(EXAMPLES / "duo_auth.toml")).to_pylist()
+    assert [
+        tuple(event[name] for name in ("user", "source", "source_ip", "target", "outcome")) for event in back
+    ] == [
+        ("k.holm", "203.0.113.7", "203.0.113.7", "Corporate VPN", "success"),
+        ("k.holm", "203.0.113.7", "203.0.113.7", "Corporate VPN", "failure"),
+        ("k.holm", "2001:db8::7", "2001:db8::7", "Corporate VPN", "failure"),
+        ("k.holm", "ws7", "203.0.113.7", "Corporate VPN", "unknown"),
+    ]
+    assert {(event["target_kind"], event["action"], event["note"]) for event in back} == {
+        ("resource", "sso", None)
+    }
+    assert enrolled["dropped"] == "not a logon: not in keep.event_type"
+
+
+@pytest.mark.parametrize(("kind", "target"), [("machine", "10.0.0.9"), ("resource", "10.0.0.9:443")])
+def test_a_port_is_no_part_of_a_machine_and_may_be_of_a_resource(tmp_path, kind, target):
+    mapping = tmp_path / "gateway.toml"
+    mapping.write_text(
+        'format = "csv"\n[columns]\ntime = "at"\nuser = "who"\nsource = "from"\ntarget = "to"\n'
+        f'[constants]\ntarget_kind = "{kind}"\n'
+    )
+    text = "at,who,from,to\n2024-03-01T08:15:02Z,bob,10.0.0.7:51234,10.0.0.9:443\n"
+    event = events_of(log(tmp_path, text), str(mapping)).to_pylist()[1]
+    assert (event["source"], event["source_ip"], event["target"]) == ("10.0.0.7", "10.0.0.7", target)
+
+
 # --- a proposal for a file ----------------------------------------------------------------------------------
 
 

@@ -238,3 +238,14 @@ def test_recognises_its_own():
         5,
         None,
     )
+
+
+def test_a_name_that_is_blank_is_no_name(tmp_path):
+    """In the second element of a list, where no other column is read in its place."""
+    blank = [
+        {"id": "00u1", "type": "User", "alternateId": name, "displayName": "Jane"} for name in ("", " ", "-")
+    ]
+    actor = {"id": "okta.0", "type": "SystemPrincipal", "alternateId": "system@okta.com"}
+    type = "user.session.impersonation.initiate"
+    rows = events(tmp_path, *(record(type, actor=actor, target=[target]) for target in blank))
+    assert [row["dropped"] for row in rows] == ["no user"] * 3

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import base64
 import csv
+import functools
 import io
 import json
 from collections.abc import Callable
@@ -34,14 +35,19 @@ ALL_FILES = [path for path in sorted(RECORDS.iterdir()) if path.stem != "mapped"
 Event = dict[str, Any]
 
 
-def read(path: Path, auto: str = "auto") -> list[Event]:
+def read(path: Path) -> list[Event]:
     """The events of a file, without where in the file they stand."""
-    rows = events_of(path, auto).to_pylist()
+    rows = events_of(path).to_pylist()
     return [
         {name: value for name, value in row.items() if name not in ("line", "text")}
         for row in rows
         if row["dropped"] != events.HEADER
     ]
+
+
+@functools.cache
+def plain_events(path: Path) -> list[Event]:
+    return read(path)
 
 
 def written(folder: Path, name: str, content: bytes | str) -> Path:
@@ -128,25 +134,31 @@ DOCUMENTS: dict[str, Callable[[list[str]], str]] = {
 }
 
 
-@pytest.mark.parametrize("wrap", [*LINES.values(), *OF_OBJECTS.values()], ids=[*LINES, *OF_OBJECTS])
-@pytest.mark.parametrize("path", JSON_FILES, ids=lambda path: path.stem)
-def test_every_log_source_reads_through_every_envelope(tmp_path, path, wrap):
+# Every envelope with one log, and every log in the envelopes that are opened in different ways.
+OTHERS = ("a search hit", "a search result with its text", "two names that nobody knows", "a relay")
+ENVELOPES = LINES | OF_OBJECTS
+PAIRS = [(path, name) for path in JSON_FILES for name in ENVELOPES if path.stem == "okta" or name in OTHERS]
+
+
+@pytest.mark.parametrize(("path", "name"), PAIRS, ids=[f"{path.stem}-{name}" for path, name in PAIRS])
+def test_every_log_source_reads_through_every_envelope(tmp_path, path, name):
+    wrap = ENVELOPES[name]
     records = path.read_text().splitlines()
-    assert read(written(tmp_path, "log", "".join(map(wrap, records)))) == read(path)
+    assert read(written(tmp_path, "log", "".join(map(wrap, records)))) == plain_events(path)
 
 
 @pytest.mark.parametrize("wrap", DOCUMENTS.values(), ids=DOCUMENTS)
-@pytest.mark.parametrize("path", JSON_FILES, ids=lambda path: path.stem)
-def test_every_log_source_reads_documents(tmp_path, path, wrap):
+@pytest.mark.parametrize("path", [RECORDS / "okta.jsonl", RECORDS / "ecs.jsonl"], ids=lambda path: path.stem)
+def test_documents_are_taken_apart(tmp_path, path, wrap):
     records = path.read_text().splitlines()
-    assert read(written(tmp_path, "log", wrap(records))) == read(path)
+    assert read(written(tmp_path, "log", wrap(records))) == plain_events(path)
 
 
-@pytest.mark.parametrize("wrap", LINES.values(), ids=LINES)
+@pytest.mark.parametrize("wrap", [LINES[name] for name in OTHERS[:3]], ids=OTHERS[:3])
 @pytest.mark.parametrize("path", TEXT_FILES, ids=lambda path: path.name)
 def test_text_is_read_through_every_envelope(tmp_path, path, wrap):
     records = path.read_text().splitlines()
-    assert read(written(tmp_path, "log", "".join(map(wrap, records)))) == read(path)
+    assert read(written(tmp_path, "log", "".join(map(wrap, records)))) == plain_events(path)
 
 
 def flat(value: dict[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -196,7 +208,7 @@ def test_a_hit_lends_its_identity_to_a_record_without_one(tmp_path):
 def test_records_in_different_envelopes_in_one_file(tmp_path):
     records = (RECORDS / "okta.jsonl").read_text().splitlines()
     text = records[0] + "\n" + inside("_source")(records[1]) + text_inside("_raw")(records[2])
-    assert read(written(tmp_path, "log", text)) == read(RECORDS / "okta.jsonl")[:3]
+    assert read(written(tmp_path, "log", text)) == plain_events(RECORDS / "okta.jsonl")[:3]
 
 
 def test_a_field_with_the_name_of_an_envelope_is_left_alone(tmp_path):
@@ -270,7 +282,7 @@ def test_a_table_is_read_by_the_names_of_its_columns(tmp_path_factory, path, dat
     delimiter = data.draw(st.sampled_from([",", ";", "\t"]))
     text = table_text([list(row) for row in zip(*order, strict=True)], delimiter)
     folder = tmp_path_factory.mktemp("table")
-    assert read(written(folder, "log.csv", text)) == read(path)
+    assert read(written(folder, "log.csv", text)) == plain_events(path)
 
 
 def as_table(records: list[dict[str, Any]]) -> str:
@@ -321,9 +333,9 @@ LOGON = "Jun  3 09:10:13 web1 sshd[9]: Accepted password for {} from 10.1.2.5 po
 @pytest.mark.parametrize(
     "encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-be"]
 )
-@pytest.mark.parametrize("path", ALL_FILES, ids=lambda path: path.name)
+@pytest.mark.parametrize("path", [*TEXT_FILES, *CSV_FILES[:2]], ids=lambda path: path.name)
 def test_an_encoding_changes_nothing(tmp_path, path, encoding):
-    assert read(written(tmp_path, path.name, path.read_text().encode(encoding))) == read(path)
+    assert read(written(tmp_path, path.name, path.read_text().encode(encoding))) == plain_events(path)
 
 
 @pytest.mark.parametrize(

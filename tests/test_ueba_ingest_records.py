@@ -25,6 +25,7 @@ from ueba.ingest.reading.characters import safe
 from ueba.ingest.reading.feed import LINES
 from ueba.ingest.reading.stream import now
 from ueba.ingest.sources import Options, Sample
+from ueba.spelling import NOT_NAMES
 
 RECORDS = Path(__file__).parent / "records"
 FILES = sorted(path for path in RECORDS.iterdir() if path.suffix != ".toml")
@@ -194,9 +195,8 @@ def valid_events(path: Path) -> list[dict[str, Any]]:
 def is_accounted_for(event: dict[str, Any]) -> bool:
     """Whether a record is dropped for a reason, or has what an edge or evidence needs."""
     is_edge = event["action"] not in events.EVIDENCE
-    return bool(event["dropped"]) or bool(
-        event["time"] and (not is_edge or event["user"] and event["target"])
-    )
+    is_named = all((event[name] or "").strip() not in NOT_NAMES for name in ("user", "target"))
+    return bool(event["dropped"]) or bool(event["time"] and (not is_edge or is_named))
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)

@@ -6,7 +6,9 @@ from __future__ import annotations
 import csv
 import datetime as dt
 import json
+import random
 import re
+import time
 from pathlib import Path
 
 import duckdb
@@ -191,6 +193,33 @@ def test_gaps_by_hand():
     assert report.gaps(quiet_weekends) == ()
     assert report.gaps({}) == ()
     assert report.gaps({begin: 1, begin + dt.timedelta(hours=5): 1}) == ()
+
+
+def test_gaps_are_those_that_a_walk_through_the_hours_finds():
+    rng, begin = random.Random(1), dt.datetime(2026, 1, 1)
+    for _ in range(20):
+        last = rng.choice([30, 200, 3000])
+        active = rng.sample(range(last), rng.randrange(3, 25))
+        hours = {begin + dt.timedelta(hours=n): rng.choice([1, 40, 900]) for n in active}
+        expected, missed, found = report._expected(hours), 0.0, []
+        hour = start = min(hours)
+        while hour <= max(hours):
+            if hour not in hours:
+                missed += expected[hour.weekday() >= 5][hour.hour]
+            else:
+                found += [(start, hour)] if missed >= report.LEAST_MISSED else []
+                start, missed = hour + dt.timedelta(hours=1), 0.0
+            hour += dt.timedelta(hours=1)
+        assert report.gaps(hours) == (*found,)
+
+
+def test_one_wrong_time_does_not_make_gaps_slow():
+    """A folder of thousands of files may have one in each of them."""
+    hours = {dt.datetime(1970, 1, 1): 1, dt.datetime(2026, 1, 1): 5, dt.datetime(2026, 1, 1, 1): 5}
+    began = time.process_time()
+    for _ in range(100):
+        assert len(report.gaps(hours)) <= 1
+    assert time.process_time() - began < 1  # a walk through the hours takes half a second for each file
 
 
 def test_who_fell_silent(tmp_path):

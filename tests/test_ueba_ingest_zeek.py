@@ -383,3 +383,12 @@ def test_real_leases_have_no_names():
         f"{events.NOT_A_LOGON}: lease without a host name": 1502
     }
     assert rows[0]["source_ip"] == "192.168.202.76" and rows[0]["detail"] == "00:26:9e:83:a2:30"
+
+
+def test_a_tsv_record_may_lie_in_an_envelope(tmp_path):
+    """Whatever stands around it: its header is unknown, and it is read by its columns."""
+    line = "1709280902.123456\tCx1\t10.0.0.7\t50000\t10.0.0.1\t445\t\\\\\\\\fs1\\\\c$\t-\t-\tDISK"
+    path = tmp_path / "log"
+    path.write_text("".join(json.dumps({"message": text}) + "\n" for text in (line, "#close\t2024", "x")))
+    rows = events_of(path, "zeek").to_pylist()
+    assert [row["dropped"] for row in rows] == [None, "header", "not 10 fields"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import csv
 import dataclasses
@@ -14,7 +15,11 @@ import json
 import os
 import re
 import shutil
+import socket
+import ssl
+import subprocess
 import threading
+import time
 from pathlib import Path
 
 import jsonschema
@@ -34,12 +39,13 @@ from ueba.contracts.entity import Entity
 from ueba.contracts.explanation import Counterfactual, Expected, Usual
 from ueba.contracts.perimeter import Perimeter, ReachedEntity
 from ueba.contracts.reason import Combination, NewPair
+from ueba.errors import UebaError
 from ueba.files import write_text
 from ueba.investigate import export
 from ueba.investigate.explain import kept
 from ueba.investigate.export import cases, ecs, ocsf, opengraph, spreadsheet, stix, timesketch, webhook
 from ueba.investigate.export.cases import Case, CaseEdge
-from ueba.text import in_a_cell, out_of_a_cell
+from ueba.text import in_a_cell, out_of_a_cell, plain
 from ueba.workspace import Workspace
 
 DAY = dt.date(2026, 3, 2)
@@ -534,9 +540,9 @@ def test_csv_is_a_row_for_each_edge_and_no_cell_is_a_formula(found):
     assert [(row["incident"], row["user"]) for row in rows] == [
         (FIRST, "alice@corp.example"),
         (FIRST, "bob@corp.example"),
-        (SECOND, "'" + FORMULA),
+        (SECOND, in_a_cell(FORMULA)),
     ]
-    assert out_of_a_cell(rows[2]["user"]) == FORMULA and rows[2]["target"] == EVIL
+    assert out_of_a_cell(rows[2]["user"]) == FORMULA and rows[2]["target"] == plain(EVIL)
     assert (rows[0]["count"], rows[0]["incident_score"], rows[1]["source"]) == ("2", "30.0", "")
     assert rows[0]["reasons"] == f"{NEW} | {words.sentence(Combination())}"
     assert not any(cell.startswith(("=", "+", "-", "@", "\t")) for row in rows for cell in row.values())
@@ -556,11 +562,41 @@ def test_csv_gives_every_name_back(names):
     assert not any(part.startswith(("=", "+", "-", "@", "＝", "＋", "－", "＠")) for part in parts)
 
 
-def test_what_would_be_a_formula_behind_another_separator_is_none():
-    assert (
-        in_a_cell("svc;=cmd|' /C calc'!A0") == "svc;'=cmd|' /C calc'!A0"
-        and in_a_cell("'tis; 'tis") == "''tis; 'tis"
-    )
+@pytest.mark.parametrize(
+    ("text", "cell"),
+    [
+        ("svc;=cmd|' /C calc'!A0", "svc;'=cmd|'' /C calc'!A0"),  # behind another separator
+        ("ann | =1", "ann |' =1"),
+        (" =1+1", "' =1+1"),  # blanks may be taken off
+        ("\xa0\u3000 @sum(1)", "'\xa0\u3000 @sum(1)"),
+        ("\n\n=1", "'\n'\n'=1"),
+        ('"=1"', '\'"=1"'),  # and quotes
+        ("\u201c-1", "'\u201c-1"),
+        ("\u200b\ufeff=1", "'\u200b\ufeff=1"),  # and what nobody sees
+        ("\x00+1", "'\x00+1"),
+        ("＝1", "'＝1"),
+        ("﹣1", "'﹣1"),
+        ("−1", "'−1"),
+        ("'tis; 'tis", "''tis; 'tis"),
+        ("a=b, c-d", "a=b, c-d"),
+    ],
+)
+def test_what_would_be_a_formula_is_none(text, cell):
+    assert in_a_cell(text) == cell and out_of_a_cell(cell) == text
+
+
+def test_a_cell_is_made_in_time_that_grows_with_the_text():
+    began = time.perf_counter()
+    for part in ("\n", '"', " ", "|'", "\x00", ' "', "\t ", ";"):
+        in_a_cell(part * 100_000)
+    assert time.perf_counter() - began < 5
+
+
+def test_no_control_character_gets_into_csv(found):
+    evil = msgspec.structs.replace(found[0].edges[0].edge, user="\x1b]0;x\x07\x9b31m\u202e\n=1")
+    text = spreadsheet.text([dataclasses.replace(found[0], edges=[CaseEdge(evil)])])
+    assert text.count("\n") == 2 and text.replace("\n", "").isprintable()
+    assert "\\x1b]0;x\\x07\\x9b31m\\u202e\\n=1" in text
 
 
 # --- timesketch ---------------------------------------------------------------------------------------------
@@ -898,6 +934,167 @@ def test_wrong_addresses_and_tokens_are_refused_and_not_shown(workspace, monkeyp
     assert message in result.stderr and "s3cret" not in result.output
 
 
+@pytest.mark.parametrize("url", ["http://hooks.example/x", "http://10.0.0.7:8080/", "http://127.0.0.1.evil/"])
+def test_a_token_does_not_travel_in_clear_and_incidents_only_with_a_warning(
+    workspace, monkeypatch, slept, url
+):
+    monkeypatch.setenv("UEBA_WEBHOOK_TOKEN", "s3cret")
+    result = run(workspace.root, "export", "ocsf", "--webhook", url, code=2)
+    assert "http:// would show UEBA_WEBHOOK_TOKEN" in result.stderr and "s3cret" not in result.output
+    monkeypatch.delenv("UEBA_WEBHOOK_TOKEN")
+    monkeypatch.setattr(webhook, "deliver", lambda *arguments: 2)
+    assert "can read the incidents" in run(workspace.root, "export", "ocsf", "--webhook", url).stderr
+    assert "can read" not in run(workspace.root, "export", "ocsf", "--webhook", "https://x.example/").stderr
+
+
+def test_here_a_token_may_travel_in_clear():
+    for url in ("http://localhost:1/", "http://127.0.0.9/", "http://[::1]:8080/", "https://hooks.example/"):
+        assert webhook.checked(url, "s3cret") == url.rstrip("/")
+
+
+def test_a_proxy_of_the_environment_sees_neither_token_nor_incident(found, monkeypatch, slept):
+    with Receiver(200) as receiver, Receiver(200) as proxy:
+        for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+            monkeypatch.setenv(name, proxy.url)
+        monkeypatch.delenv("no_proxy", raising=False)
+        assert webhook.deliver(receiver.url, "ecs", found, "s3cret") == 2
+    assert len(receiver.got) == 2 and proxy.got == []
+
+
+def test_a_proxy_for_https_sees_the_name_of_the_server_and_no_more(found, monkeypatch, slept):
+    with Raw(b"HTTP/1.1 502 no\r\n\r\n") as proxy:
+        monkeypatch.setenv("https_proxy", proxy.url)
+        with pytest.raises(UebaError, match="cannot be reached"):
+            webhook.deliver("https://hooks.example/hidden", "ecs", found, "s3cret")
+    assert proxy.got and all(got.startswith(b"CONNECT hooks.example:443 ") for got in proxy.got)
+    assert not any(word in got for got in proxy.got for word in (b"s3cret", b"hidden", b"alice"))
+
+
+class Raw:
+    """A server that reads a little and answers with these bytes, and then again and again with `drip`."""
+
+    def __init__(self, answer: bytes, drip: bytes = b"", context=None):
+        self.answer, self.drip, self.context = answer, drip, context
+        self.got: list[bytes] = []
+        self.sent = 0
+        self.listening = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self.listening.getsockname()[1]}"
+
+    def __enter__(self):
+        threading.Thread(target=self.serve, daemon=True).start()
+        return self
+
+    def __exit__(self, *_):
+        self.listening.close()
+
+    def serve(self):
+        while True:
+            try:
+                connection, _ = self.listening.accept()
+            except OSError:
+                return
+            threading.Thread(target=self.talk, args=(connection,), daemon=True).start()
+
+    def talk(self, connection):
+        with contextlib.suppress(OSError), connection:
+            if self.context:
+                connection = self.context.wrap_socket(connection, server_side=True)
+            self.got.append(connection.recv(65536))
+            connection.sendall(self.answer)
+            while self.drip:
+                connection.sendall(self.drip)
+                self.sent += len(self.drip)
+                threading.Event().wait(0 if len(self.drip) > 1 else 0.02)  # time.sleep does not, here
+
+
+def failure(found, url) -> str:
+    with pytest.raises(UebaError) as caught:
+        webhook.deliver(url, "ecs", found, "s3cret")
+    return str(caught.value)
+
+
+def test_what_a_receiver_answers_is_shown_short_and_steers_nothing(found, slept, workspace):
+    evil = b"\x1b]0;pwn\x07\x9b31m" + b"z" * 60_000
+    with Raw(b"HTTP/1.1 400 " + evil + b"\r\n\r\n") as receiver:
+        message = failure(found, receiver.url)
+        result = run(workspace.root, "export", "ecs", "--webhook", receiver.url, code=1)
+    assert "answered 400 \\x1b]0;pwn\\x07\\x9b31m" in message and len(message) < 500
+    assert len(result.stderr) < 500 and result.stderr.replace("\n", "").isprintable()
+    with Raw(evil + b"\r\n\r\n") as receiver:  # no HTTP at all
+        message = failure(found, receiver.url)
+    assert "cannot be reached" in message and len(message) < 500 and message.isprintable()
+
+
+@pytest.mark.parametrize(
+    ("answer", "drip"),
+    [
+        (b"HTTP/1.1 200 OK\r\nX: ", b"x"),  # a header without end
+        (b"", b"x"),  # a status without end
+        (b"HTTP/1.1 100 Continue\r\n\r\n" * 2, b"H"),
+    ],
+)
+def test_a_receiver_has_a_limit_of_time_for_its_whole_answer(found, slept, monkeypatch, answer, drip):
+    """Though it sends something all the time."""
+    monkeypatch.setattr(webhook, "TIMEOUT_S", 0.3)
+    began = time.monotonic()
+    with Raw(answer, drip) as receiver:
+        assert "no answer within 0.3 s, 5 times" in failure(found, receiver.url)
+    assert time.monotonic() - began < 10
+
+
+@pytest.mark.parametrize("status", [200, 500])
+def test_a_body_without_end_is_not_read(found, slept, status):
+    head = f"HTTP/1.1 {status} x\r\nContent-Length: 5000000000\r\n\r\n".encode()
+    with Raw(head, b"x" * 65536) as receiver:
+        if status == 200:
+            assert webhook.deliver(receiver.url, "ecs", found) == 2
+        else:
+            assert "answered 500" in failure(found, receiver.url)
+        assert receiver.sent < 200_000_000
+
+
+def test_a_certificate_is_checked(found, slept, tmp_path):
+    """Of a server that made its own."""
+    key, certificate = tmp_path / "key", tmp_path / "certificate"
+    options = ["-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"]
+    try:
+        subprocess.run(
+            ["openssl", "req", *options, "-keyout", key, "-out", certificate], check=True, capture_output=True
+        )
+    except FileNotFoundError:
+        pytest.skip("openssl is not installed")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    with Raw(b"HTTP/1.1 200 OK\r\n\r\n", context=context) as receiver:
+        message = failure(found, receiver.url.replace("http://127.0.0.1", "https://localhost"))
+    assert "CERTIFICATE_VERIFY_FAILED" in message and receiver.got == []
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://hooks.example/\r\nX-Evil: 1",
+        "https://hooks.example/\x1b[31m",
+        "https://hooks.example/a b",
+        "https://hooks\r\n.example/",
+        "https://a..b/",
+        f"https://{'a' * 70}.example/",
+        "https://[::1/",
+        "ftp://hooks.example/",
+    ],
+)
+def test_an_address_has_nothing_that_a_request_could_break_at(workspace, url):
+    result = run(workspace.root, "export", "ocsf", "--webhook", url, code=2)
+    assert "--webhook" in result.stderr and "\x1b" not in result.output
+
+
+@pytest.mark.parametrize(
+    "header", ["9" * 5000, "٣", "Mon, 01 Jan 99999 00:00:00 GMT", "x" * 60_000, "-5", "nan"]
+)
+def test_a_receiver_cannot_make_us_wait_for_long(header):
+    assert 0 <= min(webhook._asked(header, 1.0), webhook.LONGEST_WAIT_S) <= 60
+
+
 # --- command line -------------------------------------------------------------------------------------------
 
 
@@ -963,8 +1160,10 @@ def test_a_file_is_written_whole(workspace, tmp_path):
     assert path.read_text() == run(workspace.root, "export", "ocsf", "--output", "-").stdout
     link = tmp_path / "link"
     link.symlink_to(path)
-    write_text(link, "other")
-    assert link.is_symlink() and path.read_text() == "other" and os.listdir(path.parent) == [path.name]
+    write_text(path, "other")
+    write_text(link, "its own")
+    assert link.read_text() == "its own" and not link.is_symlink()
+    assert path.read_text() == "other" and os.listdir(path.parent) == [path.name]
     with pytest.raises(UnicodeEncodeError):
         write_text(path, "half\ud800")
     assert path.read_text() == "other" and os.listdir(path.parent) == [path.name]

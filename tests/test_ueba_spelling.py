@@ -42,6 +42,9 @@ USERS = {
     "": None,
     "..": None,
     "CORP\\": "@corp",
+    "alice@corp.example\\": "alice@corp.example",
+    "alice@corp.example.\\\\": "alice@corp.example",
+    "CORP\\alice@corp.example\\": "corp\\alice@corp.example",
 }
 HOSTS = {
     "WS7.Corp.Example.": "ws7.corp.example",

@@ -1,52 +1,123 @@
 """The only writers, locks and clock conversions of the project.
 
-Every file of a workspace is written so that a reader sees the old content or the new one, never half of
-one; a path that is a pipe or a device is written to as it is. Leaves out the formats; those are
-`ueba.contracts`.
+Every file is written so that a reader sees the old content or the new one, never half of one, and that only
+its owner can read it. What another user has put in the way is never written through: a link in the place of a
+file is replaced, a temporary file is always a new one, and all happens in the folder that was opened first.
+A path that is a pipe or a device is written to as it is. Leaves out the formats; those are `ueba.contracts`.
 """
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import datetime as dt
+import errno
 import fcntl
-import json
+import functools
 import os
+import secrets
 import shutil
+import stat
+import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from ueba.errors import WorkspaceError
+from ueba.text import as_json
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+OPEN_FILES = {"/dev/stdout": 1, "/dev/stderr": 2}
+FOLDERS_OF_OPEN_FILES = ("/dev/fd", "/proc/self/fd")
 
 
 # --- writing ------------------------------------------------------------------------------------------------
 
 
 @contextlib.contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """A temporary path beside a file, which takes the file's place when the block ends without an error. A
-    link is followed; for a pipe or a device it is the path itself."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if path.exists() and not path.is_file():
-        yield path
+def replacing(path: Path) -> Iterator[BinaryIO]:
+    """A new file, which takes the place of `path` when the block ends without an error; of a link, not of
+    the file that the link names. A pipe, a device or an open file is written to as it is.
+
+    Raises WorkspaceError if the path leads through another user's link, pipe or device."""
+    make_folder(path.parent)
+    stream = _opened_stream(path)
+    if stream is not None:
+        with stream:
+            yield stream
         return
-    whole = path.resolve()
-    temporary = whole.with_name(f".{whole.name}.{os.getpid()}")
+    with _opened_folder(path) as folder:
+        temporary = f".{path.name[:40]}.{secrets.token_hex(8)}"
+        try:
+            with open(os.open(temporary, os.O_RDWR | NEW, 0o600, dir_fd=folder), "w+b") as file:
+                yield file
+            os.replace(temporary, path.name, src_dir_fd=folder, dst_dir_fd=folder)
+        except OSError as reason:
+            if reason.filename not in (None, temporary):
+                raise
+            raise OSError(reason.errno, reason.strerror, str(path)) from reason
+        finally:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(temporary, dir_fd=folder)
+
+
+NEW = os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+def _opened_stream(path: Path) -> BinaryIO | None:
+    """What a path names, if that is a pipe, a device or a file that this process has open; else None."""
+    number = _open_file(path)
+    if number is not None:
+        return open(os.dup(number), "wb")
+    if not path.exists() or path.is_file() or path.is_dir():
+        return None
+    owners = {os.lstat(path).st_uid, os.stat(path).st_uid}
+    if not owners <= {0, os.geteuid()}:
+        raise WorkspaceError(f"{path}: is a pipe, device or link of another user; name another file")
+    stream = open(os.open(path, os.O_WRONLY | os.O_NOCTTY | os.O_CLOEXEC), "wb")
+    if stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
+        stream.close()
+        raise WorkspaceError(
+            f"{path}: was exchanged while it was opened; name a file in a folder of your own"
+        )
+    return stream
+
+
+def _open_file(path: Path) -> int | None:
+    """The number of the open file that a path names, as /dev/stdout or /dev/fd/63 do."""
+    if str(path.parent) in FOLDERS_OF_OPEN_FILES and path.name.isdecimal():
+        return int(path.name)
+    return OPEN_FILES.get(str(path))
+
+
+@contextlib.contextmanager
+def _opened_folder(path: Path) -> Iterator[int]:
+    """The folder of a file, open. Raises WorkspaceError if the way to it is another user's link."""
+    folder = path.parent.absolute()
+    for place in (folder, *folder.parents):
+        status = os.lstat(place)
+        if stat.S_ISLNK(status.st_mode) and status.st_uid not in (0, os.geteuid()):
+            raise WorkspaceError(f"{path}: {place} is a link of another user; name another folder")
+    number = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        yield temporary
-        temporary.replace(whole)
+        yield number
     finally:
-        temporary.unlink(missing_ok=True)
+        os.close(number)
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder, and those above it that are missing, for the user alone."""
+    if not path.is_dir():
+        make_folder(path.parent)
+        path.mkdir(0o700, exist_ok=True)
 
 
 def write_bytes(path: Path, content: bytes) -> None:
     """Write a file."""
-    with replacing(path) as temporary:
-        temporary.write_bytes(content)
+    with replacing(path) as file:
+        file.write(content)
 
 
 def write_text(path: Path, content: str) -> None:
@@ -56,15 +127,15 @@ def write_text(path: Path, content: str) -> None:
 
 def write_json(path: Path, content: Any) -> None:
     """Write JSON, indented; a value that JSON does not know is written as text."""
-    write_text(path, json.dumps(content, indent=1, default=str, ensure_ascii=False))
+    write_text(path, as_json(content, indent=1))
 
 
 def write_parquet(path: Path, table: pa.Table) -> None:
     """Write a table as Parquet."""
     import pyarrow.parquet as pq
 
-    with replacing(path) as temporary:
-        pq.write_table(table, temporary)
+    with replacing(path) as file:
+        pq.write_table(table, file)
 
 
 @contextlib.contextmanager
@@ -76,17 +147,39 @@ def replacing_folder(folder: Path) -> Iterator[Path]:
     temporary, old = (folder.with_name(f".{folder.name}.{kind}") for kind in ("tmp", "old"))
     if old.exists() and not folder.exists():
         old.rename(folder)
-    for left in (temporary, old):
-        shutil.rmtree(left, ignore_errors=True)
-    temporary.mkdir(parents=True)
+    remove(old)
+    empty_folder(temporary)
     try:
         yield temporary
         if folder.exists():
             folder.rename(old)
         temporary.rename(folder)
-        shutil.rmtree(old, ignore_errors=True)
+        remove(old)
     finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        remove(temporary)
+
+
+def empty_folder(path: Path) -> None:
+    """Make a folder that is new; what was in its place is removed."""
+    make_folder(path.parent)
+    remove(path)
+    path.mkdir(0o700)
+
+
+def remove(path: Path) -> None:
+    """Remove a folder, a file, or a link but not what it names; nothing if there is none."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+
+
+@functools.cache
+def scratch() -> Path:
+    """A temporary folder of this process, which others cannot enter; removed when the process ends."""
+    folder = tempfile.TemporaryDirectory(prefix="ueba-", ignore_cleanup_errors=True)
+    atexit.register(folder.cleanup)
+    return Path(folder.name)
 
 
 def append_json(
@@ -99,9 +192,9 @@ def append_json(
     written: called with the new content before the next writer may begin
 
     Returns whether there was a line to add. Raises WorkspaceError if it could not be written whole."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     is_new = not path.exists()
-    with open(path, "ab+", buffering=0) as file:
+    with open(_own_file(path, os.O_RDWR | os.O_APPEND), "ab+", buffering=0) as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         file.seek(0)
         content = file.read()
@@ -109,7 +202,7 @@ def append_json(
         if row is None:
             return False
         data = b"" if not content or content.endswith(b"\n") else b"\n"
-        data += json.dumps(row, ensure_ascii=False).encode("utf-8", "surrogateescape") + b"\n"
+        data += as_json(row).encode() + b"\n"
         if file.write(data) != len(data):
             raise WorkspaceError(f"{path}: could not be written to its end; is the disk full?")
         os.fsync(file.fileno())
@@ -117,6 +210,17 @@ def append_json(
     if is_new:
         _flush_folder(path.parent)
     return True
+
+
+def _own_file(path: Path, flags: int) -> int:
+    """Open a file that lasts, made if it is missing, for the user alone. Raises WorkspaceError if it is a
+    link."""
+    try:
+        return os.open(path, flags | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    except OSError as reason:
+        if reason.errno == errno.ELOOP:
+            raise WorkspaceError(f"{path}: is a link, which is not written to; remove it") from reason
+        raise
 
 
 def _flush_folder(path: Path) -> None:
@@ -135,8 +239,8 @@ def locked(path: Path, busy: str) -> Iterator[None]:
     """Hold a lock file for one process at a time; the lock goes with the process.
 
     Raises WorkspaceError with the message `busy` if another process holds it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with open(path, "w") as file:
+    make_folder(path.parent)
+    with open(_own_file(path, os.O_RDWR), "r+b", buffering=0) as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as reason:

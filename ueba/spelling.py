@@ -88,6 +88,7 @@ USER = Spelling(
     rewrites=(
         Rewrite(rf"^([{SPACE}]*\.[{SPACE}]*\\)+", ""),  # .\alice: an account of the machine itself
         _TRIM_NAME,
+        Rewrite(r"(@[^\\@]+)\\+$", r"\1"),  # alice@corp\: no account is called so
         Rewrite(r"^([^\\@]+)\\([^@]*)$", r"\2@\1"),  # corp\alice
         _TRIM_NAME,
     ),

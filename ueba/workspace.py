@@ -8,6 +8,8 @@ findings/    day=YYYY-MM-DD.json, the incidents of each scored day, and day=YYYY
 feedback/    verdicts.jsonl and rules.toml: what analysts decided, see `ueba.triage`
 graph/       the bundled graph server: data, log, passwords
 runs/        one JSON file a run: inputs, counts, timings
+
+All of it is for the user alone, as it says who does what: the folder has mode 0700, and what is in it 0600.
 """
 
 from __future__ import annotations
@@ -15,6 +17,9 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import json
+import os
+import shlex
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -56,6 +61,23 @@ class Workspace:
     @property
     def runs(self) -> Path:
         return self.root / "runs"
+
+    @property
+    def exposure(self) -> str | None:
+        """What is wrong, and how to mend it, if other users of the machine can get into the workspace."""
+        try:
+            status = self.root.stat()
+        except OSError:
+            return None
+        if status.st_uid not in (0, os.geteuid()):
+            return f"{self.root}: belongs to another user of this machine, who can read and change all of it"
+        mode = stat.S_IMODE(status.st_mode)
+        if not mode & 0o077:
+            return None
+        mend = f"chmod -R go= {shlex.quote(str(self.root))}"
+        return (
+            f"{self.root}: other users of this machine can get into it (mode {mode:04o}); `{mend}` ends that"
+        )
 
     def locked(self) -> contextlib.AbstractContextManager[None]:
         """Hold the lock of the workspace. Raises WorkspaceError if another process holds it."""

@@ -24,14 +24,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ueba.cli.terminal import KEY, WORKSPACE, Common, common, echo, note, silence
+from ueba.cli.terminal import KEY, WORKSPACE, Common, common, echo, note, silence, warn
 from ueba.errors import ConfigError, UebaError, UsageError
+from ueba.text import brief, plain
 
 if TYPE_CHECKING:
     from ueba.config import Config, Sources
     from ueba.workspace import Workspace
 
 log = logging.getLogger("ueba.cli")
+MOST_LINES = 20  # of a server's answer
 
 
 # --- settings ----------------------------------------------------------------------------------------------
@@ -68,7 +70,10 @@ def settings() -> Settings:
         note(f"ignored, as no setting has this name: {', '.join(unknown)}; see `ueba config show`")
     for name, source in sources.items():
         log.info("setting %s from %s", name, source)
-    return Settings(Workspace(asked.workspace, found.ingest.memory_limit), found, sources)
+    workspace = Workspace(asked.workspace, found.ingest.memory_limit)
+    if workspace.exposure:
+        warn(workspace.exposure)
+    return Settings(workspace, found, sources)
 
 
 # --- the options --------------------------------------------------------------------------------------------
@@ -196,11 +201,11 @@ class Root(Group):
     is_root = True
 
     def make_context(self, *arguments: Any, **options: Any) -> click.Context:
-        with may_end_early():  # help of this level is printed here
+        with clean_messages(), may_end_early():  # help of this level is printed here
             return super().make_context(*arguments, **options)
 
     def invoke(self, ctx: click.Context) -> Any:
-        with may_end_early():
+        with files_of_ones_own(), clean_messages(), may_end_early():
             return super().invoke(ctx)
 
 
@@ -240,6 +245,34 @@ class Shown(click.ClickException):
 
 
 @contextlib.contextmanager
+def clean_messages() -> Iterator[None]:
+    """Let messages, which repeat arguments, names of files and answers of servers, pass `text.brief` before
+    `click` prints them."""
+    try:
+        yield
+    except click.exceptions.NoArgsIsHelpError:  # its text is the help
+        raise
+    except click.UsageError as error:
+        raise click.UsageError(_clean(error), error.ctx) from error
+    except click.ClickException as error:
+        raise Shown(_clean(error), error.exit_code) from error
+
+
+def _clean(error: click.ClickException) -> str:
+    return "\n".join(map(brief, error.format_message().expandtabs(4).split("\n")))
+
+
+@contextlib.contextmanager
+def files_of_ones_own() -> Iterator[None]:
+    """Whatever is written meanwhile is for the user alone: lake, results, exports, graph, temporary files."""
+    before = os.umask(0o077)
+    try:
+        yield
+    finally:
+        os.umask(before)
+
+
+@contextlib.contextmanager
 def answered(ctx: click.Context) -> Iterator[None]:
     """Turn errors into messages and exit codes. Wrong use ends with where to read on, as click's own errors
     do."""
@@ -252,17 +285,23 @@ def answered(ctx: click.Context) -> Iterator[None]:
     except (BrokenPipeError, click.ClickException, click.exceptions.Exit, click.Abort):
         raise
     except OSError as error:
-        raise Shown(f"{error.filename}: {error.strerror}" if error.filename else str(error), 1) from error
+        raise Shown(
+            f"{plain(error.filename)}: {error.strerror}" if error.filename else str(error), 1
+        ) from error
     except MemoryError as error:
         raise Shown("not enough memory; give the machine more, or work on fewer days at a time", 1) from error
     except Exception as error:
         if type(error).__module__.startswith("graphdb."):
-            raise Shown(str(error), getattr(error, "exit_code", 1)) from error
-        if common().verbose:
-            raise
+            raise Shown(_of_server(error), getattr(error, "exit_code", 1)) from error
+        log.info("the fault", exc_info=error)
         raise Shown(
             f"{type(error).__name__}: {error}\nThis is a fault of ueba; -v shows where. Please report it.", 1
         ) from error
+
+
+def _of_server(error: Exception) -> str:
+    """What a graph server answered, which may be another's: not longer than a person reads."""
+    return "\n".join(str(error).split("\n")[:MOST_LINES])
 
 
 @contextlib.contextmanager
@@ -285,19 +324,29 @@ class Echo(logging.Handler):
         echo(self.format(record), err=True)
 
 
+class OneLine(logging.Formatter):
+    """A record in one line, whatever names are in it; a traceback follows."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        return plain(super().formatMessage(record))
+
+
 @contextlib.contextmanager
 def logging_to_standard_error() -> Iterator[None]:
-    """-v shows what the three packages log at INFO, -vv at DEBUG. Other libraries keep silent."""
+    """-v shows what the three packages log at INFO, -vv at DEBUG. Other libraries keep silent, but for their
+    warnings."""
     level = {0: logging.WARNING, 1: logging.INFO}.get(common().verbose, logging.DEBUG)
     handler = Echo()
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s", "%H:%M:%S"))
-    loggers = [logging.getLogger(name) for name in ("ueba", "graphdb", "models")]
+    handler.setFormatter(OneLine("%(asctime)s %(levelname)s %(name)s: %(message)s", "%H:%M:%S"))
+    loggers = [logging.getLogger(name) for name in ("ueba", "graphdb", "models", "py.warnings")]
     for logger in loggers:
         logger.addHandler(handler)
         logger.setLevel(level)
+    logging.captureWarnings(True)
     try:
         yield
     finally:
+        logging.captureWarnings(False)
         for logger in loggers:
             logger.removeHandler(handler)
             logger.setLevel(logging.NOTSET)

@@ -160,16 +160,20 @@ def fail_if_bad(reports: Sequence[IngestReport], paths: Sequence[str], limit: fl
         others = []
     for account in others:
         output.note(f"{account.file}: {UNKNOWN}; passed over")
-    wrong = [account.problem for account in reports if account.problem and account not in others]
+    wrong = [problem(account) for account in reports if account.problem and account not in others]
     for account in reports:
         lost = sum(account.lost.values())
         if limit is not None and account.lines and lost / account.lines > limit:
             reasons = ", ".join(f"{reason}: {count:,}" for reason, count in account.lost.items())
-            wrong.append(
-                f"{account.file}: {lost:,} of {account.lines:,} records dropped, over {limit:.2%} ({reasons})"
-            )
+            share = f"{lost:,} of {account.lines:,} records dropped, over {limit:.2%}"
+            wrong.append(f"{plain(account.file)}: {share} ({reasons})")
     if wrong:
         raise InputError("\n".join(wrong))
+
+
+def problem(account: IngestReport) -> str:
+    """What is wrong with a file; a line break in its name, which an archive may give it, begins no line."""
+    return (account.problem or "").replace(account.file, plain(account.file))
 
 
 def print_reports(reports: Sequence[IngestReport], output_format: str) -> None:
@@ -188,7 +192,7 @@ def print_reports(reports: Sequence[IngestReport], output_format: str) -> None:
     output.table([row._asdict() for row in report.reasons(reports)], report.ReasonTotals._fields)
     for account in reports:
         for begin, end in account.gaps:
-            output.echo(f"{account.file}: no event from {span(begin, end)}, where many were to be expected")
+            output.line(f"{account.file}: no event from {span(begin, end)}, where many were to be expected")
 
 
 def span(begin: dt.datetime | None, end: dt.datetime | None) -> str:
@@ -201,27 +205,27 @@ def print_report(account: IngestReport) -> None:
     again = (
         " (already ingested: nothing changed)" if account.already_ingested else f" in {account.seconds:.1f} s"
     )
-    output.echo(
+    output.line(
         f"{account.file}: {account.lines:,} lines, {account.events:,} events,"
         f" {account.edges:,} daily edges{again}"
     )
     if account.days:
-        output.echo(
+        output.line(
             f"  {account.format}, {span(account.first, account.last)};"
             f" {account.users:,} users, {account.targets:,} targets"
         )
     if account.repeated:
-        output.echo(f"  {account.repeated:,} events are there more than once, and count once")
+        output.line(f"  {account.repeated:,} events are there more than once, and count once")
     if account.evidence:
-        output.echo(f"  {account.evidence:,} events are about entities and make no edge")
+        output.line(f"  {account.evidence:,} events are about entities and make no edge")
     for reason, count in account.dropped.items():
-        output.echo(f"  dropped {count:,}: {reason}, as {account.examples[reason]}")
+        output.line(f"  dropped {count:,}: {reason}, as {account.examples[reason]}")
     for reason, count in account.notes.items():
-        output.echo(f"  assumed {count:,}: {reason}, as {account.examples[reason]}")
+        output.line(f"  assumed {count:,}: {reason}, as {account.examples[reason]}")
     for begin, end in account.gaps:
-        output.echo(f"  no event from {span(begin, end)}, where many were to be expected")
+        output.line(f"  no event from {span(begin, end)}, where many were to be expected")
     if account.unread_fields:
-        output.echo(f"  fields that nothing reads: {plain(', '.join(account.unread_fields))[:500]}")
+        output.line(f"  fields that nothing reads: {', '.join(account.unread_fields)[:500]}")
 
 
 @command()
@@ -321,7 +325,6 @@ def simulate(folder: Path, log_formats: tuple[str, ...], **organisation: Any) ->
     from ueba.simulate import formats, writers
 
     world = simulation.simulate(simulation.Organisation(**organisation))
-    folder.mkdir(parents=True, exist_ok=True)
     for log_format in log_formats:
         formats.write(world.events, log_format, folder)
     writers.write_labels(world.labels, folder / "labels.csv")

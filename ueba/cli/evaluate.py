@@ -185,7 +185,8 @@ def emit(result: Evaluation, when: Span, seeds: int, output_format: str) -> None
         return
     show(result)
     red = f", {result.facts.red_days} days with a red team" if result.facts.red_days else ""
-    output.note(LEGEND.format(**{**vars(when), **facts}, red=red, seeds=seeds))
+    for line in LEGEND.format(**{**vars(when), **facts}, red=red, seeds=seeds).splitlines():
+        output.note(line)
 
 
 def show(result: Evaluation) -> None:

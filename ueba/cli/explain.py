@@ -14,7 +14,6 @@ from ueba.cli.common import Settings, command, pass_settings
 from ueba.cli.options import Day, format_option, numbers_option, picture_option
 from ueba.cli.terminal import common
 from ueba.contracts import versions
-from ueba.text import plain
 
 if TYPE_CHECKING:
     from ueba.investigate.explain.incident import ExplainedEdge, ExplainedIncident
@@ -110,12 +109,12 @@ def _show(explained: ExplainedIncident, numbers: bool) -> None:
 
     zone = common().timezone
     incident, edges = explained.incident, explained.edges
-    output.echo(f"incident {incident.id}")
-    output.echo(output.wrapped(plain(words.summary(explained, numbers, zone))))
+    output.line(f"incident {incident.id}")
+    output.echo(output.wrapped(words.summary(explained, numbers, zone)))
     for name, lines in words.by_edge(explained, numbers, zone).items():
         output.echo(f"\n{name}")
         for line in lines:
-            output.echo(output.wrapped(plain(f"- {line}")))
+            output.echo(output.wrapped(f"- {line}"))
     if all(edge.explanation is None for edge in edges):
         output.note(f"the day has no explanations; `ueba score --day {incident.day}` makes them")
     _show_edges(edges, numbers)
@@ -123,7 +122,7 @@ def _show(explained: ExplainedIncident, numbers: bool) -> None:
     user = edges[0].edge.user
     since = min(edge.edge.first_seen for edge in edges if edge.edge.user == user)
     for step in words.next_steps(incident, user, since):
-        output.echo(f"  {step}")
+        output.line(f"  {step}")
 
 
 def _show_edges(edges: Sequence[ExplainedEdge], numbers: bool) -> None:
@@ -174,7 +173,7 @@ def day(settings: Settings, user: str, date: dt.date, picture: Path | None, outp
         draw.write(days.to_drawing(found), picture, f"{found.user} on {date}")
         output.note(f"picture: {picture}")
     if output_format == "table":
-        output.echo(output.wrapped(plain(days.sentence(found))))
+        output.echo(output.wrapped(days.sentence(found)))
     output.emit(days.to_dicts(found), output_format, versions.USER_DAY, DAY_COLUMNS)
 
 

@@ -87,6 +87,8 @@ def check_webhook(url: str | None, form: str) -> None:
     if form not in hook.FORMATS:
         raise UsageError(f"--webhook takes {' or '.join(hook.FORMATS)}; write {form} to a file and load that")
     hook.checked(url, os.environ.get(hook.TOKEN))
+    if hook.in_clear(url):
+        output.warn("--webhook: everybody on the way can read the incidents; https:// hides them")
 
 
 def choose(

@@ -14,7 +14,6 @@ from ueba.cli.common import Settings, command, pass_settings
 from ueba.cli.options import day_option, format_option, limit_option, picture_option, span_options
 from ueba.contracts import versions
 from ueba.contracts.entity_facts import EntityFacts, NearEntity, RoleFacts, UsualPartner, address_json
-from ueba.text import plain
 
 TITLES = {
     "breadth": "share of edges with p at most 0.01 and 0.001, by tenth of users by breadth",
@@ -105,7 +104,7 @@ def entity(settings: Settings, name: str | None, day: dt.date | None, limit: int
 
 def _show(facts: EntityFacts) -> None:
     """An entity's facts for a person."""
-    output.echo(plain(f"{facts.name}: {facts.kind}, as known before {facts.before}"))
+    output.line(f"{facts.name}: {facts.kind}, as known before {facts.before}")
     output.echo(
         f"seen {facts.first_seen} to {facts.last_seen}; active on {facts.active_days:.1f} of"
         f" {facts.days_that_count:.1f} days (a day counts half after {facts.half_life_days:g})"
@@ -113,14 +112,14 @@ def _show(facts: EntityFacts) -> None:
     output.echo(f"hours, UTC     0h {sparkline(facts.hours_utc)} 23h")
     if facts.logon_types:
         types = ", ".join(f"{name} {share:.0%}" for name, share in facts.logon_types.items())
-        output.echo(plain(f"logon types    {types}"))
+        output.line(f"logon types    {types}")
     _show_identity(facts)
     _show_roles(facts.roles)
     output.echo(f"most like it, by {facts.nearest_by}")
     output.table([near._asdict() for near in facts.nearest], NearEntity._fields)
     output.echo("why its novelties count less or more")
     for sentence in facts.why:
-        output.echo(f"- {plain(sentence)}")
+        output.line(f"- {sentence}")
 
 
 def _show_roles(roles: Sequence[RoleFacts]) -> None:
@@ -155,7 +154,7 @@ def _show_identity(facts: EntityFacts) -> None:
         )
         output.echo(f"administrator{machines}")
     for name, value in facts.attributes.items():
-        output.echo(plain(f"{name:14} {value}"))
+        output.line(f"{name:14} {value}")
     if facts.aliases or facts.addresses:
         output.echo("\nalso known as, and how we know")
         names = [alias._asdict() for alias in facts.aliases]

@@ -11,7 +11,6 @@ import contextlib
 import csv
 import datetime as dt
 import io
-import json
 import logging
 import os
 import sys
@@ -19,9 +18,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ueba.cli.terminal import common, note, warn
-from ueba.cli.terminal import echo as echo
-from ueba.text import in_a_cell, plain
+from ueba.cli.terminal import common, echo, echo_drawn, line, note, warn
+from ueba.text import as_json, brief, in_a_cell, plain, shortened, visible
 
 if TYPE_CHECKING:
     import rich.console
@@ -29,7 +27,7 @@ if TYPE_CHECKING:
 
     from ueba.progress import Progress
 
-__all__ = ["echo", "note", "warn"]  # printed through this module by the commands
+__all__ = ["echo", "line", "note", "warn"]  # printed through this module by the commands
 
 Row = Mapping[str, Any]
 log = logging.getLogger("ueba.cli")
@@ -52,6 +50,8 @@ TIME_COLUMNS = frozenset(
 )
 FILE_WIDTH = 160  # columns of a table that is printed to a file or a pipe
 LONGEST_LIST = 6  # items of a list in a cell of a table
+LONGEST_BAR = 60  # characters beside a bar
+LONGEST_CELL = 500  # characters of an item in a cell of a table; the other formats have it whole
 
 
 # --- results ------------------------------------------------------------------------------------------------
@@ -95,16 +95,11 @@ def echo_json(content: Any) -> None:
     echo(as_json(content, indent=1))
 
 
-def as_json(content: Any, indent: int | None = None) -> str:
-    """JSON; what JSON does not know is written as text."""
-    return json.dumps(content, indent=indent, default=str, ensure_ascii=False)
-
-
 def as_csv(rows: Sequence[Row], columns: Sequence[str]) -> str:
     """Rows under a row of headings."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(columns)
+    writer.writerow(map(_csv_cell, columns))
     writer.writerows([[_csv_cell(row.get(name)) for name in columns] for row in rows])
     return text.getvalue()
 
@@ -130,7 +125,7 @@ def table(rows: Sequence[Row], columns: Sequence[str] | None = None) -> None:
     names = list(columns or (rows[0] if rows else ()))
     for name in names:
         zone = f" ({common().timezone})" if any(time_of(name, row.get(name)) for row in rows) else ""
-        drawn.add_column(name.replace("_", " ") + zone, overflow="fold")
+        drawn.add_column(Text(plain(name.replace("_", " ")) + zone), overflow="fold")
     for row in rows:
         drawn.add_row(*(Text(cell(name, row.get(name))) for name in names))
     is_fixed = sys.stdout.isatty() or "COLUMNS" in os.environ
@@ -139,12 +134,14 @@ def table(rows: Sequence[Row], columns: Sequence[str] | None = None) -> None:
 
 def wide_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Print a table of numbers beside names, as wide as it is: wider than the terminal is better than cut."""
+    from rich.text import Text
+
     drawn = _empty_table()
     drawn.padding = (0, 1, 0, 0)
     for number, heading in enumerate(headings):
-        drawn.add_column(heading, justify="right" if number else "left", no_wrap=True)
+        drawn.add_column(Text(visible(heading)), justify="right" if number else "left", no_wrap=True)
     for row in rows:
-        drawn.add_row(*row)
+        drawn.add_row(*map(Text, map(visible, row)))
     print_rich(drawn, max(_console(None).width, _console(100_000).measure(drawn).maximum))
 
 
@@ -156,11 +153,27 @@ def _empty_table() -> rich.table.Table:
 
 
 def print_rich(drawn: rich.table.Table, width: int | None) -> None:
-    """Print what `rich` draws. It is drawn first and printed by `echo`, which can bear a closed pipe."""
+    """Print what `rich` draws. It is drawn first and printed by `echo_drawn`, which can bear a closed
+    pipe."""
     console = _console(width)
     with console.capture() as captured:
-        console.print(drawn)
-    echo(captured.get(), end="")
+        console.print(_Clean(drawn))
+    echo_drawn(captured.get())
+
+
+class _Clean:
+    """What `rich` draws, without anything in its texts that would steer a terminal."""
+
+    def __init__(self, drawn: rich.console.RenderableType) -> None:
+        self.drawn = drawn
+
+    def __rich_console__(
+        self, console: rich.console.Console, options: rich.console.ConsoleOptions
+    ) -> Iterator[Any]:
+        from rich.segment import Segment
+
+        for segment in console.render(self.drawn, options):
+            yield segment if segment.control else Segment(visible(segment.text), segment.style)
 
 
 def _console(width: int | None, *, stderr: bool = False) -> rich.console.Console:
@@ -184,7 +197,7 @@ def cell(name: str, value: Any) -> str:
         items = [cell("", item) for item in value[:LONGEST_LIST]]
         more = [f"and {len(value) - LONGEST_LIST} more"] if len(value) > LONGEST_LIST else []
         return joiner.join([*items, *more])
-    return plain(value)
+    return shortened(brief(value), LONGEST_CELL)
 
 
 # --- times --------------------------------------------------------------------------------------------------
@@ -219,14 +232,14 @@ def moment(time: dt.datetime | str) -> str:
 
 
 def wrapped(text: str) -> str:
-    """A paragraph for a terminal; what follows its first line stands under its text."""
+    """A line as a paragraph for a terminal; what follows its first line stands under its text."""
     import shutil
     import textwrap
 
     indent = "  " if text.startswith("- ") else ""
     width = max(min(shutil.get_terminal_size((100, 24)).columns, 120), 40)
     return textwrap.fill(
-        text, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+        brief(text), width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
     )
 
 
@@ -255,11 +268,13 @@ def progress() -> Iterator[Progress]:
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
     from rich.progress import Progress as Bars
 
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    description = TextColumn("{task.description}", markup=False)  # it has names of files
+    columns = (description, BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     bars = Bars(*columns, console=_console(None, stderr=True))
     stages: dict[str, Any] = {}
 
     def report(what: str, done: int, total: int) -> None:
+        what = shortened(what, LONGEST_BAR)
         if what not in stages or (done == 0 and bars.tasks[stages[what]].finished):
             stages[what] = bars.add_task(what, total=total)
         bars.update(stages[what], completed=done, total=total)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import sys
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -16,7 +15,6 @@ from ueba.cli.common import Settings, command, pass_settings
 from ueba.cli.options import Time, format_option, picture_option
 from ueba.contracts import versions
 from ueba.contracts.perimeter import Perimeter
-from ueba.text import plain
 
 if TYPE_CHECKING:
     from ueba.contracts.entity import Entity
@@ -82,7 +80,7 @@ def perimeter(
     end = _end(settings, since, until)
     found = draw_up(settings.workspace, names, listed, since, end, hops)
     for name in found.unknown:
-        output.note(f"{plain(name)}: no event of that time has to do with it")
+        output.note(f"{name}: no event of that time has to do with it")
     if picture is not None:  # before the result is printed: a reader may close the pipe early
         from ueba.investigate import draw
         from ueba.investigate.perimeter.forms import to_drawing
@@ -108,9 +106,9 @@ def _print(found: Perimeter, output_format: str) -> None:
     from ueba.investigate.perimeter import forms
 
     if output_format == "graphml":
-        from ueba.investigate.draw.graphml import write_graphml
+        from ueba.investigate.draw.graphml import graphml
 
-        write_graphml(forms.to_drawing(found), sys.stdout.buffer)
+        output.echo(graphml(forms.to_drawing(found)), end="")
     elif output_format == "stix":
         from ueba.investigate.export import stix
 
@@ -131,8 +129,8 @@ def _show(found: Perimeter) -> None:
     from ueba.investigate.perimeter import forms
 
     since, until = found.since.replace(microsecond=0), found.until.replace(microsecond=0)
-    origins = ", ".join(plain(f"{origin.kind} {origin.name}") for origin in found.origins)
-    output.echo(f"from {origins or 'nothing'}, {output.moment(since)} to {output.moment(until)}")
+    origins = ", ".join(f"{origin.kind} {origin.name}" for origin in found.origins)
+    output.line(f"from {origins or 'nothing'}, {output.moment(since)} to {output.moment(until)}")
     _part("contacts", [forms.contact_to_dict(contact) for contact in found.contacts], CONTACT_COLUMNS)
     for certainty in (CONFIRMED, POSSIBLE):
         reached = [row for row in found.reached if row.certainty == certainty]

@@ -1,5 +1,9 @@
 """What the user asked of the terminal, and the only functions that print.
 
+Text from logs, archives, servers and other people's files passes here on its way out, on standard output as
+on standard error: nothing of it steers the terminal, whoever wrote it. What a command prints itself may have
+several lines; a note, a warning and a line have one, so that no name can begin another.
+
 A reader may leave early, as `head` does: the command then goes on without printing, and its exit code stays
 its own.
 """
@@ -14,6 +18,8 @@ from pathlib import Path
 from typing import Any
 
 import click
+
+from ueba.text import brief, visible
 
 WORKSPACE = Path("ueba-workspace")
 KEY = "ueba.cli.terminal"  # in the `meta` that all contexts of one call share
@@ -48,11 +54,18 @@ def silence(stream: Any) -> None:
 
 
 def echo(text: str, *, err: bool = False, end: str = "\n") -> None:
-    """Print text."""
-    try:
-        click.echo(text + end, err=err, nl=False, color=False if common().no_color else None)
-    except BrokenPipeError:
-        silence(sys.stderr if err else sys.stdout)
+    """Print text of one line or several."""
+    _write(visible(text) + end, err)
+
+
+def echo_drawn(text: str) -> None:
+    """Print what `rich` has drawn, with its colours: `ueba.cli.output` has cleaned each piece of it."""
+    _write(text, err=False)
+
+
+def line(text: str, *, err: bool = False) -> None:
+    """Print one line, not longer than a person reads."""
+    echo(brief(text), err=err)
 
 
 def note(message: str) -> None:
@@ -63,4 +76,11 @@ def note(message: str) -> None:
 
 def warn(message: str) -> None:
     """A line on standard error that `--quiet` does not leave out."""
-    echo(message, err=True)
+    line(message, err=True)
+
+
+def _write(text: str, err: bool) -> None:
+    try:
+        click.echo(text, err=err, nl=False, color=False if common().no_color else None)
+    except BrokenPipeError:
+        silence(sys.stderr if err else sys.stdout)

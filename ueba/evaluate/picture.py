@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+from ueba import files
 from ueba.evaluate.measure import USUAL
 from ueba.evaluate.results import RowSummary
 
@@ -40,4 +41,5 @@ def draw(rows: Sequence[RowSummary], campaigns: int, path: Path) -> None:
     )
     axes.spines[["top", "right"]].set_visible(False)
     figure.legend(loc="outside right upper", frameon=False, title=f"found at {USUAL} a day")
-    figure.savefig(path, dpi=150)
+    with files.replacing(path) as file:
+        figure.savefig(file, format=path.suffix[1:].lower(), dpi=150)

@@ -77,7 +77,7 @@ def plan_of(feed: Feed, log_format: str, options: Options) -> tuple[Plan, Sample
 def events_of(feed: Feed, log_format: str, options: IngestOptions = DEFAULTS) -> pa.Table:
     """The events of one file before names are unified, dropped records too; columns `event.COLUMNS`."""
     plan, _ = plan_of(feed, log_format, options.log)
-    parse = ibis.to_sql(plan.events(ibis.table(events.LINES, name="lines")), dialect="duckdb")
+    parse = compiled_events(plan, hour())
     tables = []
     with lake.connect(options.memory_limit) as connection:
         for lines in feed.slices(plan.opening.frame):
@@ -349,12 +349,23 @@ def ingest_report(reading: Reading, counts: Tally) -> IngestReport:
 def parsing(plan: Plan) -> str:
     """SQL: the table `lines` -> rows of a batch. Made once for all files with the same plan: there may be
     thousands."""
-    return compiled(plan, events.latest().isoformat()[:13])
+    return compiled(plan, hour())
+
+
+def hour() -> str:
+    """The hour of now, on which it depends which times lie in the future."""
+    return events.latest().isoformat()[:13]
+
+
+@lru_cache(maxsize=1000)
+def compiled_events(plan: Plan, hour: str) -> str:
+    """SQL: the table `lines` -> events."""
+    return str(ibis.to_sql(plan.events(ibis.table(events.LINES, name="lines")), dialect="duckdb"))
 
 
 @lru_cache(maxsize=1000)
 def compiled(plan: Plan, hour: str) -> str:
-    """hour: of now, on which it depends which times lie in the future"""
+    """SQL: the table `lines`, with the numbers of files -> rows of a batch."""
     rows = plan.events(ibis.table(events.LINES | {events.FILE: "int32"}, name="lines"))
     rows = rows if plan.source.canonical else identity.unify(rows)
     return rows_of(f"({ibis.to_sql(rows, dialect='duckdb')})")

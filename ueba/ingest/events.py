@@ -34,6 +34,7 @@ from ueba.contracts.event import (
 )
 from ueba.contracts.event import SCHEMA as ARROW_SCHEMA
 from ueba.ingest.reading.framing import MAX_LINE
+from ueba.spelling import NOT_NAMES
 
 __all__ = [  # what a log source needs
     "CONTROLLER",
@@ -77,7 +78,10 @@ def finish(lines: ir.Table, cases: list[Case], **columns: ir.Value) -> ir.Table:
     the reason why a record is dropped. A column that is in neither is null. A record is also dropped if its
     time is null or cannot be, or if it has no user or target and is not evidence."""
     missing = [name for name in COLUMNS if name not in lines.columns and name != "dropped"]
+    reason = ibis.cases(*cases, else_=ibis.null("string")) if cases else ibis.null("string")
+    columns["_reason"] = reason  # of the records laid bare: their text is replaced below
     rows = lines.mutate(**({name: ibis.null(SCHEMA[name]) for name in missing} | columns))
+    cases = [(rows._reason.notnull(), rows._reason)]
     if "written" in lines.columns:  # an opening laid the record bare
         cases = [(rows.refused.notnull(), rows.refused), *cases]
         rows = rows.mutate(text=rows.written, event_id=ibis.coalesce(rows.event_id, rows.hit))
@@ -110,9 +114,14 @@ def _unusable(rows: ir.Table, is_time: ir.BooleanValue) -> list[Case]:
         (~is_time, TIME_NOT_UNDERSTOOD),
         (rows.time.year() < FIRST_YEAR, TIME_TOO_EARLY),
         (rows.time > latest(), TIME_IN_THE_FUTURE),
-        (rows.user.isnull() & makes_edge, NO_USER),
-        (rows.target.isnull() & makes_edge, NO_TARGET),
+        (is_nameless(rows.user) & makes_edge, NO_USER),
+        (is_nameless(rows.target) & makes_edge, NO_TARGET),
     ]
+
+
+def is_nameless(name: ir.StringValue) -> ir.BooleanValue:
+    """Whether a name is missing, or nothing but space or what logs write where they know no name."""
+    return name.isnull() | name.strip().isin(NOT_NAMES)
 
 
 def latest() -> dt.datetime:

@@ -22,7 +22,6 @@ import datetime as dt
 import os
 import re
 import shutil
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -77,8 +76,7 @@ def writing(lake: Path) -> Iterator[Path]:
     with files.locked(lake / ".lock", f"{lake}: another ingest is writing; wait for it to end"):
         clean(lake)
         temporary = lake / ".tmp"
-        shutil.rmtree(temporary, ignore_errors=True)
-        temporary.mkdir()
+        files.empty_folder(temporary)
         try:
             yield temporary
         finally:
@@ -348,8 +346,8 @@ def connect(memory_limit: str, temporary: Path | None = None) -> duckdb.DuckDBPy
     """A DuckDB of its own, in memory. Times have no zone and mean UTC.
 
     memory_limit: beyond which it writes to disk, as `ingest.memory_limit` of the configuration
-    temporary:    the folder that it then writes to; by default in the system's temporary folder"""
-    spill = temporary or Path(tempfile.gettempdir()) / f"ueba-duckdb-{os.getpid()}"
+    temporary:    the folder that it then writes to; by default one of this process, `files.scratch`"""
+    spill = temporary or files.scratch()
     config: dict[str, Any] = {
         "memory_limit": memory_limit,
         "preserve_insertion_order": "false",

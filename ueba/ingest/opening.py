@@ -14,7 +14,6 @@ Leaves out which log source recognises what (`sources`), and where a record ends
 from __future__ import annotations
 
 import base64
-import csv
 import json
 import re
 from collections.abc import Iterable, Iterator
@@ -211,12 +210,8 @@ class Table:
     def objects(self, records: tuple[str, ...]) -> list[dict[str, Any]]:
         """The rows below the header by column. A header alone is a row of empty texts."""
         below = records[records.index(self.header) + 1 :]
-        try:
-            rows = [
-                row for row in csv.reader(below, delimiter=self.delimiter) if len(row) == len(self.columns)
-            ]
-        except csv.Error:
-            rows = []
+        split = (fields.split_csv(record, self.delimiter) for record in below)  # each may be no CSV
+        rows = [row for row in split if len(row) == len(self.columns)]
         rows = rows or ([[""] * len(self.columns)] if not any(below) else [])
         return [
             {name: cell(value) for name, value in zip(self.columns, row, strict=True) if name} for row in rows

@@ -6,13 +6,14 @@ from __future__ import annotations
 import datetime as dt
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 from ueba.contracts.report import IngestReport
 
 LEAST_MISSED = 20  # events that a gap would have had: fewer may be missing by chance
 HOURS, SATURDAY = 24, 5
-HOUR = dt.timedelta(hours=1)
+HOUR, WEEK = dt.timedelta(hours=1), dt.timedelta(weeks=1)
 Gap = tuple[dt.datetime, dt.datetime]  # beginning and end, whole hours
 
 
@@ -90,18 +91,19 @@ def gaps(hours: Mapping[dt.datetime, int]) -> tuple[Gap, ...]:
     if not hours:
         return ()
     expected = _expected(hours)
-    found, missed = [], 0.0
-    begin = hour = min(hours)
-    last = max(hours)
-    while hour <= last:
-        if hour in hours:
-            if missed >= LEAST_MISSED:
-                found.append((begin, hour))
-            begin, missed = hour + HOUR, 0.0
-        else:
-            missed += expected[_is_weekend(hour)][hour.hour]
-        hour += HOUR
-    return tuple(found)
+    active = sorted(hours)
+    silences = [(before + HOUR, after) for before, after in pairwise(active) if after > before + HOUR]
+    return tuple(silence for silence in silences if _missed(*silence, expected) >= LEAST_MISSED)
+
+
+def _missed(begin: dt.datetime, end: dt.datetime, expected: list[list[float]]) -> float:
+    """Events to be expected from an hour to another. One wrong time in a log makes this decades: whole weeks
+    are counted at once."""
+    weeks = (end - begin) // WEEK
+    hours = [begin + HOUR * number for number in range((end - begin - weeks * WEEK) // HOUR)]
+    return weeks * (5 * sum(expected[False]) + 2 * sum(expected[True])) + sum(
+        expected[_is_weekend(hour)][hour.hour] for hour in hours
+    )
 
 
 def _expected(hours: Mapping[dt.datetime, int]) -> list[list[float]]:
@@ -113,9 +115,9 @@ def _expected(hours: Mapping[dt.datetime, int]) -> list[list[float]]:
     events = [[0] * HOURS, [0] * HOURS]
     for hour, count in hours.items():
         events[_is_weekend(hour)][hour.hour] += count
-    days = Counter(
-        _is_weekend(first.date() + dt.timedelta(days=n)) for n in range((last.date() - first.date()).days + 1)
-    )
+    weeks, others = divmod((last.date() - first.date()).days + 1, 7)
+    weekend = 2 * weeks + sum(_is_weekend(first.date() + dt.timedelta(days=n)) for n in range(others))
+    days = (7 * weeks + others - weekend, weekend)  # of working days, of weekends
     return [[count / max(days[kind], 1) / 2 for count in events[kind]] for kind in (False, True)]
 
 

@@ -23,6 +23,8 @@ from typing import Any
 
 import duckdb
 
+from ueba.text import visible
+
 HEADING = re.compile(r"^-- step: (\w+)[ \t]*$", re.MULTILINE)
 PARAMETER = re.compile(r"\$([A-Za-z_]\w*)")
 SHOW = "UEBA_SHOW_SQL"
@@ -81,5 +83,7 @@ def execute(
     if os.environ.get(SHOW, "") in ("1", step.name):
         seconds = time.perf_counter() - begin
         count = "no rows" if rows is None else f"{rows:,} row{'s' * (rows != 1)}"
-        sys.stderr.write(f"-- step: {step.name}\n{step.sql.strip()};\n-- {count}, {seconds:.3f} s\n\n")
+        sys.stderr.write(
+            visible(f"-- step: {step.name}\n{step.sql.strip()};\n-- {count}, {seconds:.3f} s\n\n")
+        )
     return rows

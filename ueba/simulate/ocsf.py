@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ueba.simulate.json_lines import fill
-from ueba.simulate.writers import chunks
+from ueba.simulate.writers import chunks, sink_of
 
 LOGON_TYPES = {"Interactive": 2, "Network": 3, "Batch": 4, "Service": 5, "Unlock": 7, "RemoteInteractive": 10}
 PROTOCOLS = {"NTLM": 1, "Kerberos": 2, "SAML": 5}
@@ -65,7 +65,7 @@ ACTIVITIES: dict[str, dict[str, Any]] = {
 
 def write_ocsf(events: pa.Table, path: Path) -> None:
     """Compressed when the name ends in .gz."""
-    with pa.output_stream(str(path)) as sink:
+    with sink_of(path) as sink:
         for part in chunks(events):
             sink.write("".join(f"{line}\n" for line in records(part).to_pylist()).encode())
 

@@ -29,7 +29,7 @@ from ueba.arrays import Bools, Ints
 from ueba.simulate.cast import CONTROLLERS, Strings
 from ueba.simulate.json_lines import fill
 from ueba.simulate.ocsf import LOGON_TYPES, coded, numbers
-from ueba.simulate.writers import chunks, iso
+from ueba.simulate.writers import chunks, iso, sink_of
 
 Values = dict[str, pa.Array]  # what fills a template, texts, [events] each
 
@@ -199,7 +199,7 @@ def write_windows(events: pa.Table, path: Path) -> None:
         ]
     )
     first = 0
-    with pa.output_stream(str(path)) as sink:
+    with sink_of(path) as sink:
         for part in chunks(events):
             sink.write("".join(f"{line}\n" for line in records(part, names, first).to_pylist()).encode())
             first += len(part)

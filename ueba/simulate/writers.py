@@ -6,6 +6,7 @@ of the table. Leaves out quoting: a name with a comma or a quote is an error.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
@@ -13,6 +14,8 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
+
+from ueba import files
 
 ORIENTATION = {"ticket": "TGT", "service_ticket": "TGS"}  # of LANL; all else is a LogOn
 CHUNK = 200_000  # events
@@ -86,9 +89,19 @@ def iso(time: pa.ChunkedArray) -> pa.ChunkedArray:
 
 def write_rows(table: pa.Table, path: Path, header: str | None) -> None:
     """Unquoted. The header is by hand, as pyarrow would quote it."""
-    with pa.output_stream(str(path)) as sink:  # compresses by the ending of the name
+    with sink_of(path) as sink:
         if header is not None:
             sink.write(f"{header}\n".encode())
         pyarrow.csv.write_csv(
             table, sink, pyarrow.csv.WriteOptions(include_header=False, quoting_style="none")
         )
+
+
+@contextlib.contextmanager
+def sink_of(path: Path) -> Iterator[pa.NativeFile]:
+    """Where to write a file, compressed if its name ends in .gz."""
+    with (
+        files.replacing(path) as file,
+        pa.output_stream(file, compression="gzip" if path.suffix == ".gz" else None) as sink,
+    ):
+        yield sink

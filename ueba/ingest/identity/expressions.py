@@ -25,10 +25,10 @@ def unify(events: ir.Table) -> ir.Table:
     source_ip = ibis.ifelse(source_ip.isin(LOOPBACK), ibis.null("string"), source_ip)
     loops = events.source.lower().isin(LOOPBACK) & (events.target_kind == "machine")
     named = events.mutate(
-        user=ibis.coalesce(user(events.user), events.user),
+        user=ibis.coalesce(user(events.user), events.user.nullif("")),
         actor=user(events.actor),
         source=ibis.ifelse(loops, target, ibis.coalesce(host(events.source), source_ip)),
-        target=ibis.coalesce(target, events.target),
+        target=ibis.coalesce(target, events.target.nullif("")),
         user_id=blank_to_null(events.user_id.lower()),
         source_ip=source_ip,
         target_ip=host(events.target_ip),

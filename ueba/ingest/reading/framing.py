@@ -171,13 +171,14 @@ def json_elements(blocks: Iterable[bytes], base: int) -> Framed:
         where, step, in_string = brackets(array, len(rest), in_string)
         depths = depth + np.cumsum(step)  # after each bracket
         opened = where[(depths == base + 1) & (array[where] == ord("{"))]
-        closed = where[(depths == base) & (array[where] == ord("}"))]
+        returns = where[(depths == base) & (step < 0)]  # of the depth: a `]` may stand for a `}`
         depth = int(depths[-1]) if len(depths) else depth
         if rest:
             opened = np.concatenate([[0], opened])
-        whole = min(len(opened), len(closed))
+        nearest = np.searchsorted(returns, opened)
+        whole = int((nearest < len(returns)).sum())
         if whole:
-            yield object_lines(array, opened[:whole], closed[:whole]), None
+            yield object_lines(array, opened[:whole], returns[nearest[:whole]]), None
         rest = array[opened[whole] :].tobytes() if len(opened) > whole else b""
         if len(rest) > 4 * MAX_LINE:  # too long for a record: keep its beginning
             yield one_line(rest[: MAX_LINE + 1]), None

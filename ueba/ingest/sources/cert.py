@@ -52,7 +52,7 @@ def recognises(sample: Sample) -> int:
     if sample.columns:
         rows = [record for record in sample.objects if set(COLUMNS) <= record.keys()]
         return sum(
-            re.match(IDENTITY, record["id"]) is not None or not any(record.values()) for record in rows
+            re.match(IDENTITY, str(record["id"])) is not None or not any(record.values()) for record in rows
         )
     fields = [split_csv(record) for record in sample.records[:50]]
     is_row = [len(row) > len(COLUMNS) and re.match(IDENTITY, row[0]) is not None for row in fields]

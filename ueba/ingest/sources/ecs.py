@@ -233,10 +233,12 @@ def accounts(rows: ir.Table) -> Columns:
     """The account that was used, its identifier, and the account that used it, if another (su, sudo)."""
     name = account(rows.user_name, rows.user_domain)
     user = ibis.ifelse(rows.module == AMAZON, aws_user(rows.arn, name, rows.cloud_account), name)
+    # auditd knows of a logon from outside only which account is used
+    is_used = rows.has_effective | user.isnull()
     return {
-        "user": ibis.ifelse(rows.has_effective, account(rows.used_name, rows.used_domain), user),
+        "user": ibis.ifelse(is_used, account(rows.used_name, rows.used_domain), user),
         "actor": ibis.ifelse(rows.has_effective, user, None),
-        "user_id": ibis.ifelse(rows.has_effective, rows.used_uid, rows.user_uid),
+        "user_id": ibis.ifelse(is_used, rows.used_uid, rows.user_uid),
     }
 
 

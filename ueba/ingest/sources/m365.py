@@ -131,6 +131,7 @@ ALERTS = (
     "DlpInfo",
     "SupervisionRuleMatch",
 )
+CLOUD_APP_ALERT = "MCAS_ALERT"  # of Defender for Cloud Apps, about what somebody did; it has many kinds
 CONSENTS = (
     "consent to application",
     "add delegated permission grant",
@@ -295,7 +296,10 @@ def dropped(rows: ir.Table) -> Cases:
             rows.operation.isnull() | rows.at.isnull() | rows.workload.isnull(),
             "not a Microsoft 365 record",
         ),
-        (rows.operation.isin(ALERTS), f"{events.NOT_A_LOGON}: alert"),
+        (
+            rows.operation.isin(ALERTS) | rows.operation.startswith(CLOUD_APP_ALERT),
+            f"{events.NOT_A_LOGON}: alert",
+        ),
         (rows.is_service, f"{events.NOT_A_LOGON}: service account"),
     ]
 

@@ -39,6 +39,7 @@ __all__ = ["read", "recognises", "skeleton", "source"]
 
 CONSTANTS = {"target_kind": "machine", "action": "logon"}  # of a mapping that sets none
 ADDRESSED = ("user", "source", "target", "source_ip", "target_ip")  # columns that may have an address
+PORT = r"^\[.*\](:\d+)?$|^[\d.]+:\d+$"  # of an address, as logs of gateways and cloud services write it
 NO_ZONE = "time without a zone: taken as "
 FIRST_YEAR, LAST_YEAR = 1970, 2100
 SHOWN = 200  # characters of the columns of a log in a message
@@ -133,7 +134,9 @@ def places(columns: Columns) -> Columns:
     for name in ("source", "target"):
         names = [found[column] for column in (name, f"{name}_ip") if column in found]
         if names:
-            found[name] = ibis.coalesce(*names)
+            whole = ibis.coalesce(*names)
+            is_machine = ibis.literal(name == "source") | (found["target_kind"] == "machine")
+            found[name] = ibis.ifelse(is_machine, without_port(whole), whole)
             found[f"{name}_ip"] = ibis.coalesce(*(address(value) for value in reversed(names)))
     resource = found.pop(RESOURCE, None)
     if resource is not None:
@@ -143,6 +146,13 @@ def places(columns: Columns) -> Columns:
     if "target_ip" in found:
         found["target_ip"] = ibis.ifelse(found["target_kind"] == "machine", found["target_ip"], None)
     return found
+
+
+def without_port(name: ir.StringValue) -> ir.StringValue:
+    """10.0.0.7:51234 -> 10.0.0.7, which is one machine whatever the port; any other name is not changed."""
+    return once(
+        name, lambda text: ibis.ifelse(text.re_search(PORT), ibis.coalesce(address(text), text), text)
+    )
 
 
 def unpadded(name: ir.StringValue) -> ir.StringValue:

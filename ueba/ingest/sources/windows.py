@@ -178,6 +178,9 @@ SYSTEM = {
     "local": ("EventTime",),
     "received": ("EventReceivedTime",),
     "stamp": ("@timestamp", "_time"),
+    # Winlogbeat's module for the Security log and Elastic's integration move these out of the values
+    "moved_address": ("source.ip",),
+    "moved_workstation": ("source.domain",),
 }
 DATA = ("Event.EventData", "winlog.event_data", "event_data", "EventData")
 VALUES = {  # also the names that Splunk extracts from text, in which those of two accounts are a list
@@ -380,7 +383,11 @@ def with_fields(lines: ir.Table, has_text: bool) -> ir.Table:
     beside = ibis.ifelse(rows.data.startswith("<"), merged, rows.text)
     rows = rows.mutate(text=ibis.ifelse(rows.data.startswith("{"), rows.data, beside)).drop("is_json", "data")
     rows = json_fields(rows, VALUES)
-    return rows.mutate(text=rows._written).drop("_written", "is_json")
+    return rows.mutate(
+        text=rows._written,
+        address=ibis.coalesce(rows.address, rows.moved_address),
+        workstation=ibis.coalesce(rows.workstation, rows.moved_workstation),
+    ).drop("_written", "is_json")
 
 
 def dropped(rows: ir.Table) -> Cases:
@@ -396,9 +403,13 @@ def dropped(rows: ir.Table) -> Cases:
 def xml_as_json(text: ir.StringValue) -> ir.StringValue:
     """The elements of an event, or of its EventData, as one flat JSON object, with the time, which is an
     attribute."""
-    names, values = regexp_extract_all(text, ELEMENT, 1), regexp_extract_all(text, ELEMENT, 2)
     time = to_json(text.re_extract(r"""SystemTime=['"]([^'"]*)""", 1))
-    pairs = names.zip(values).map(lambda pair: to_json(pair.f1) + ":" + to_json(unescaped(pair.f2)))
+    # An element at a time: `zip` of two lists would search the whole text again for every element.
+    pairs = regexp_extract_all(text, ELEMENT, 0).map(
+        lambda element: (
+            to_json(element.re_extract(ELEMENT, 1)) + ":" + to_json(unescaped(element.re_extract(ELEMENT, 2)))
+        )
+    )
     return ibis.literal('{"TimeCreated":') + time + "," + pairs.join(",") + "}"
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from ueba import files
 from ueba.detect.score.inspection import LEVELS, TOLERANCE, Inspection
 
 if TYPE_CHECKING:
@@ -46,8 +47,9 @@ def draw_calibration(inspection: Inspection, path: Path) -> None:
         axes["p_value"].invert_xaxis()
         days = inspection.days
         figure.suptitle(f"calibration on {len(days)} days, {days[0]} to {days[-1]}")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(path, dpi=120, metadata={"Date": None} if path.suffix.lower() == ".svg" else None)
+        metadata = {"Date": None} if path.suffix.lower() == ".svg" else None
+        with files.replacing(path) as file:
+            figure.savefig(file, format=path.suffix[1:].lower(), dpi=120, metadata=metadata)
 
 
 def _shares(axes: Axes, table: pd.DataFrame, label: str, title: str) -> None:

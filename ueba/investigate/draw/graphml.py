@@ -6,7 +6,8 @@ edge  type, mark, meaning, and the facts of its line
 
 from __future__ import annotations
 
-from typing import Any, BinaryIO
+import io
+from typing import Any
 
 import networkx as nx
 
@@ -25,8 +26,11 @@ def to_networkx(drawing: Drawing) -> nx.MultiDiGraph:
     return graph
 
 
-def write_graphml(drawing: Drawing, file: BinaryIO) -> None:
+def graphml(drawing: Drawing) -> str:
+    """XML text."""
+    file = io.BytesIO()
     nx.write_graphml(to_networkx(drawing), file)
+    return file.getvalue().decode()
 
 
 def _node(entity: Entity, node: Node) -> dict[str, Any]:

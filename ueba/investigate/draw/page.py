@@ -1,19 +1,26 @@
 """A drawing as an HTML page that the reader can move about in (neo4j-viz).
 
 The page holds the still picture too, as some browsers draw nothing else: neo4j-viz needs WebGL. Names from
-logs travel as data, so that none of them can become a part of the page.
+logs travel as data, so that none of them can become a part of the page. If one did, its policy (Content
+Security Policy) would not run it: the scripts of a page without any name are let in, by their hashes, and
+nothing is loaded or sent.
 """
 
 from __future__ import annotations
 
+import base64
+import functools
+import hashlib
 import html
+import html.parser
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from ueba.contracts.drawing import Drawing, Line, Node
 from ueba.contracts.entity import Entity
 from ueba.investigate.draw.style import KINDS, MARKS, node_id, not_drawn, ranks
 from ueba.investigate.draw.svg import svg
-from ueba.text import plain
+from ueba.text import brief
 
 if TYPE_CHECKING:
     import neo4j_viz
@@ -21,24 +28,71 @@ if TYPE_CHECKING:
 MOST = 2_000  # nodes that are drawn: neo4j-viz refuses more than 10,000, and nobody sees anything in so many
 _PLACE = "position:fixed;top:8px;left:52px;max-width:calc(100vw - 220px);max-height:calc(100vh - 60px)"
 _LOOK = "padding:.4rem .8rem;font:13px system-ui,sans-serif;background:Canvas;color:CanvasText"
-_OPEN = "<script>still.open = !document.createElement('canvas').getContext('webgl2')</script>"
+_OPEN = "still.open = !document.createElement('canvas').getContext('webgl2')"
+# Styles are set by the scripts as they run; pictures and fonts come as data.
+_POLICY = (
+    "default-src 'none'; script-src {scripts}; style-src 'unsafe-inline'; img-src data: blob:;"
+    " font-src data:; base-uri 'none'; form-action 'none'"
+)
 
 
 def page(drawing: Drawing, title: str) -> str:
     """HTML text."""
-    from neo4j_viz import VisualizationGraph
-
     shown, hidden = _most_important(drawing)
-    nodes = {node_id(entity): _node(entity, node) for entity, node in shown.nodes.items()}
-    graph = VisualizationGraph(
-        nodes=[*nodes.values()], relationships=[_relationship(line) for line in shown.lines]
-    )
     kinds = {entity.kind for entity in shown.nodes}
-    graph.set_legend(nodes={kind: colour for kind, colour in KINDS.items() if kind in kinds})
-    text = str(graph.render(height="100vh").data)
+    text = _rendered(
+        [_node(entity, node) for entity, node in shown.nodes.items()],
+        [_relationship(line) for line in shown.lines],
+        {kind: colour for kind, colour in KINDS.items() if kind in kinds},
+    )
     before, body, after = text.rpartition("</body>")
     text = f"{before}{_beside(shown, title, hidden)}{body}{after}"
-    return text.replace("<title>neo4j-viz</title>", f"<title>{html.escape(plain(title))}</title>", 1)
+    text = text.replace("<title>neo4j-viz</title>", f"<title>{html.escape(brief(title))}</title>", 1)
+    meta = f'<meta http-equiv="Content-Security-Policy" content="{policy()}">'
+    return text.replace("<head>", f"<head>{meta}", 1)
+
+
+def _rendered(
+    nodes: Sequence[neo4j_viz.Node], relationships: Sequence[neo4j_viz.Relationship], legend: dict[str, str]
+) -> str:
+    from neo4j_viz import VisualizationGraph
+
+    graph = VisualizationGraph(nodes=[*nodes], relationships=[*relationships])
+    graph.set_legend(nodes=legend)
+    text = str(graph.render(height="100vh").data)
+    body = text[text.rindex("<body>") :]
+    by_chance = body.partition('id="')[2].partition('"')[0]  # another id in every page, in a script too
+    return text.replace(by_chance, "graph")
+
+
+@functools.cache
+def policy() -> str:
+    """What a page may do, which is the same for all pages."""
+    found = _Scripts()
+    found.feed(_rendered([], [], {}))
+    hashes = [hashlib.sha256(script.encode()).digest() for script in (*found.scripts, _OPEN)]
+    return _POLICY.format(scripts=" ".join(f"'sha256-{base64.b64encode(sha).decode()}'" for sha in hashes))
+
+
+class _Scripts(html.parser.HTMLParser):
+    """The texts of a page's scripts, without its data."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scripts: list[str] = []
+        self._is_script = False
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        self._is_script = tag == "script" and dict(attributes).get("type") != "application/json"
+        if self._is_script:
+            self.scripts.append("")
+
+    def handle_endtag(self, tag: str) -> None:
+        self._is_script = False
+
+    def handle_data(self, data: str) -> None:
+        if self._is_script:
+            self.scripts[-1] += data
 
 
 def _most_important(drawing: Drawing) -> tuple[Drawing, int]:
@@ -55,7 +109,7 @@ def _node(entity: Entity, node: Node) -> neo4j_viz.Node:
 
     return Drawn(
         id=node_id(entity),
-        caption=plain(entity.name),
+        caption=brief(entity.name),
         color=KINDS[entity.kind],
         size=42 if node.mark in ("origin", "confirmed") else 32,
         properties={"kind": entity.kind, "mark": node.mark},
@@ -65,14 +119,14 @@ def _node(entity: Entity, node: Node) -> neo4j_viz.Node:
 def _relationship(line: Line) -> neo4j_viz.Relationship:
     from neo4j_viz import Relationship
 
-    facts = {name: plain(value) if isinstance(value, str) else value for name, value in line.facts.items()}
+    facts = {name: brief(value) if isinstance(value, str) else value for name, value in line.facts.items()}
     return Relationship(
         source=node_id(line.start),
         target=node_id(line.end),
         caption=line.type,
         color=MARKS[line.mark][0],
         width=MARKS[line.mark][2],
-        properties={"mark": line.mark, "meaning": plain(line.meaning), **facts},
+        properties={"mark": line.mark, "meaning": brief(line.meaning), **facts},
     )
 
 
@@ -84,7 +138,7 @@ def _beside(drawing: Drawing, title: str, hidden: int) -> str:
         f'<span style="color:{MARKS[mark][0]}">&#9473; {mark}</span>' for mark in MARKS if mark in marks
     )
     more = f" {not_drawn(hidden)}" if hidden else ""
-    summary = f"<b>{html.escape(plain(title))}</b> {lines}{more}; unfold a still picture"
+    summary = f"<b>{html.escape(brief(title))}</b> {lines}{more}; unfold a still picture"
     style = f"{_PLACE};overflow:auto;z-index:9;{_LOOK}"
-    picture = svg(drawing, title)
-    return f'<details id="still" style="{style}"><summary>{summary}</summary>{picture}</details>{_OPEN}'
+    still = f"<summary>{summary}</summary>{svg(drawing, title)}"
+    return f'<details id="still" style="{style}">{still}</details><script>{_OPEN}</script>'

@@ -12,7 +12,7 @@ from xml.etree import ElementTree as xml
 from ueba.contracts.drawing import Drawing, Line, Node
 from ueba.contracts.entity import Entity
 from ueba.investigate.draw.style import KINDS, MARKS, mark_order, node_id, not_drawn, ranks
-from ueba.text import plain, shortened
+from ueba.text import brief, plain, shortened
 
 ROW, COLUMN, RADIUS = 26, 300, 7  # pixels
 LABEL = 30  # characters
@@ -42,7 +42,7 @@ def _root(width: int, height: int, title: str) -> xml.Element:
     root = xml.Element("svg", xmlns="http://www.w3.org/2000/svg", viewBox=f"0 0 {width} {height}", role="img")
     root.set("class", "graph")
     root.set("style", f"max-width:{width}px")
-    xml.SubElement(root, "title").text = plain(title)
+    xml.SubElement(root, "title").text = brief(title)
     xml.SubElement(root, "style").text = STYLE
     return root
 
@@ -94,7 +94,7 @@ def _draw_line(root: xml.Element, start: Place, end: Place, line: Line) -> None:
     x, to_x = x + RADIUS, to_x - RADIUS - 5 if forward else to_x + RADIUS + 5
     bend = COLUMN // 2 if forward else 40
     group = xml.SubElement(root, "g")
-    xml.SubElement(group, "title").text = plain(line.meaning)
+    xml.SubElement(group, "title").text = brief(line.meaning)
     towards = to_x - bend if forward else to_x + bend
     path = xml.SubElement(group, "path", d=f"M{x} {y}C{x + bend} {y} {towards} {to_y} {to_x} {to_y}")
     path.set("class", line.mark)
@@ -106,9 +106,9 @@ def _draw_line(root: xml.Element, start: Place, end: Place, line: Line) -> None:
 def _draw_node(root: xml.Element, place: Place, entity: Entity, node: Node) -> None:
     x, y = _centre(place)
     group = xml.SubElement(root, "g")
-    xml.SubElement(group, "title").text = f"{entity.kind} {plain(entity.name)}"
+    xml.SubElement(group, "title").text = brief(f"{entity.kind} {entity.name}")
     circle = xml.SubElement(group, "circle", cx=str(x), cy=str(y), r=str(RADIUS), fill=KINDS[entity.kind])
     if node.mark != "usual":
         circle.set("class", node.mark)
     label = xml.SubElement(group, "text", x=str(x + RADIUS + 5), y=str(y - 5))
-    label.text = shortened(plain(entity.name), LABEL)
+    label.text = shortened(entity.name, LABEL)

@@ -14,7 +14,7 @@ from ueba.detect.score.carryover import LEAST_NATS
 from ueba.investigate.explain.day import MOST_EDGES
 from ueba.investigate.explain.incident import ExplainedEdge, ExplainedIncident
 from ueba.investigate.explain.weigh import ORDINARY_P, PARTS
-from ueba.text import plain
+from ueba.text import brief
 
 YOUNG_DAYS = 14  # the age of an entity that is younger is told
 WEIGHTY = 1.0  # log odds from which a rare hour or logon type has a sentence of its own
@@ -203,7 +203,7 @@ def next_steps(incident: Incident, user: str, since: dt.datetime) -> list[str]:
 
 def is_typable(name: str) -> bool:
     """Whether a name can be typed as it is."""
-    return name == plain(name) and not name.startswith("-")
+    return name == brief(name) and not name.startswith("-")
 
 
 def _named(names: Sequence[str]) -> str:

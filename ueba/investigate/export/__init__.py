@@ -9,16 +9,17 @@
 | opengraph      | BloodHound OpenGraph, one JSON document                | attack paths                 |
 | opengraph-link | a second document: our nodes to those of the directory | to be loaded after the first |
 
-Another export of the same incidents is the same, with the same ids. Text is ASCII JSON, so that no name can
-break a line or steer a terminal. Leaves out STIX, which is for a perimeter and not for a day's incidents, see
-`stix`; and sending, see `webhook`.
+Another export of the same incidents is the same, with the same ids. Text is ASCII JSON with all control
+characters escaped, so that no name can break a line or steer a terminal. Leaves out STIX, which is for a
+perimeter and not for a day's incidents, see `stix`; and sending, see `webhook`.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
+
+from ueba.text import ascii_json
 
 if TYPE_CHECKING:
     from ueba.investigate.export.cases import Case
@@ -35,9 +36,9 @@ def text(form: str, cases: Sequence[Case]) -> str:
     if form == "csv":
         return spreadsheet.text(cases)
     if form == "opengraph":
-        return json.dumps(opengraph.graph(cases), indent=1, allow_nan=False) + "\n"
+        return ascii_json(opengraph.graph(cases), indent=1) + "\n"
     if form == "opengraph-link":
-        return json.dumps(opengraph.links(cases), indent=1, allow_nan=False) + "\n"
+        return ascii_json(opengraph.links(cases), indent=1) + "\n"
     if form == "timesketch":
         return lines(row for case in cases for row in timesketch.rows(case))
     record = ocsf.finding if form == "ocsf" else ecs.alert
@@ -46,4 +47,4 @@ def text(form: str, cases: Sequence[Case]) -> str:
 
 def lines(records: Iterable[dict[str, Any]]) -> str:
     """JSON lines."""
-    return "".join(json.dumps(record, allow_nan=False) + "\n" for record in records)
+    return "".join(ascii_json(record) + "\n" for record in records)

@@ -32,7 +32,7 @@ from ueba.files import aware, iso_utc
 from ueba.ingest import raw
 from ueba.investigate.explain import kept
 from ueba.investigate.explain.words import would_be_normal
-from ueba.text import plain
+from ueba.text import brief
 from ueba.triage import log
 from ueba.workspace import Workspace
 
@@ -204,7 +204,7 @@ def title(case: Case) -> str:
     """A few words."""
     edge, more = case.strangest.edge, len(case.edges) - 1
     others = f" and {more} more" if more else ""
-    return plain(
+    return brief(
         f"Unusual access: {edge.user} from {edge.source or words.UNKNOWN_SOURCE} to {edge.target}{others}"
     )
 
@@ -213,7 +213,7 @@ def message(case: Case) -> str:
     """One sentence: who, what, the strongest reason, how rare."""
     rank = f"rank {case.incident.rank} of {case.incident.day}"
     rare = words.rarity(case.incident.once_in_days)
-    return f"{title(case)}: {plain(case.strangest.reasons[0])} ({rank}; {rare})"
+    return f"{title(case)}: {brief(case.strangest.reasons[0])} ({rank}; {rare})"
 
 
 def edge_id(case: Case, edge: Edge) -> str:

@@ -1,8 +1,9 @@
 """CSV for people: a row for each edge of an incident, strangest incident and edge first.
 
 Names come from logs, and a spreadsheet takes some for formulas: see `text.in_a_cell`, and
-`text.out_of_a_cell` for who reads the file by program. Every text is quoted, numbers are not. Lists are
-joined with " | "; where their parts matter, take another form.
+`text.out_of_a_cell` for who reads the file by program. Control characters are written as `text.plain` has
+them, as a row is a line and may be shown by a terminal. Every text is quoted, numbers are not. Lists are
+joined with " | "; where their parts or all characters matter, take another form.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import Any
 from ueba.contracts import versions
 from ueba.investigate.export import cases
 from ueba.investigate.export.cases import Case, CaseEdge
-from ueba.text import in_a_cell
+from ueba.text import in_a_cell, plain
 
 INCIDENT = ("day", "rank", "score", "p_value", "once_in_days", "backoff")
 COLUMNS = (
@@ -63,4 +64,4 @@ def _cell(value: Any) -> Any:
         return int(value)
     if isinstance(value, int | float):
         return value
-    return in_a_cell(" | ".join(value) if isinstance(value, list) else str(value))
+    return in_a_cell(" | ".join(map(plain, value)) if isinstance(value, list) else plain(value))

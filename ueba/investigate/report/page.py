@@ -1,6 +1,6 @@
 """The page: its facts, and how `report.html` beside this file is filled with them.
 
-Names from logs are shown and never obeyed: every string goes through `text.plain` and Jinja's escaping. The
+Names from logs are shown and never obeyed: every string goes through `text.brief` and Jinja's escaping. The
 same workspace gives the same bytes.
 """
 
@@ -24,7 +24,7 @@ from ueba.investigate.report import days, trust
 from ueba.investigate.report.days import DayNumbers, Recurring
 from ueba.investigate.report.incidents import IncidentFacts, Mark, at, incident_facts, marks
 from ueba.investigate.report.trust import HeldOutDay, IngestHealth, LevelFacts, ModelView
-from ueba.text import plain, shortened
+from ueba.text import brief, shortened
 from ueba.triage import log
 from ueba.triage.log import Log
 from ueba.workspace import Workspace
@@ -90,7 +90,7 @@ def render(report: ReportFacts) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
         finalize=lambda value: (
-            plain(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+            brief(value) if isinstance(value, str) and not isinstance(value, Markup) else value
         ),
     )
     environment.filters |= {
