@@ -388,7 +388,7 @@ def test_headings_cells_and_bars_are_no_markup() -> None:
 
 def in_a_terminal(root: Path, *words: str) -> str:
     """What a terminal gets of a command, on both outputs."""
-    ours, its = pty.openpty()
+    own, its = pty.openpty()
     code = "from ueba.cli import main; main()"
     process = subprocess.Popen(
         [sys.executable, "-c", code, "-w", str(root), *words], stdin=its, stdout=its, stderr=its,

@@ -83,6 +83,7 @@ ROOMS = (  # a module or package a line; each imports only from lines above it, 
     "ueba.graph",
     "ueba.stages",
     "ueba.nightly",
+    "ueba.health",
     "ueba.cli",
 )
 HALLS = ("ueba", "ueba.detect", "ueba.investigate")  # packages whose own file imports nothing

@@ -352,15 +352,15 @@ def test_the_last_verdict_on_an_incident_counts_and_the_log_keeps_all(tmp_path: 
         "20260119-bb": "expected",
     }
     assert log.read(tmp_path).by_incident["20260119-aa"] == true
-    states = [log.state(verdict, kept.verdicts, NEXT + 91 * DAY) for verdict in kept.verdicts]
+    states = [log.standing(verdict, kept.verdicts, NEXT + 91 * DAY) for verdict in kept.verdicts]
     assert states == ["superseded: true since 2026-01-20 12:01", "expired", "in force"]
     assert (
-        log.state(other, kept.verdicts, NEXT + 90 * DAY)
+        log.standing(other, kept.verdicts, NEXT + 90 * DAY)
         == "ended: their users are in an incident that was called true"
     )
     both = called("benign", EDGE, edge("bob", "pc1", "srv"), incident="20260119-cc")
-    assert log.state(both, [true, both], NEXT).startswith("ended for 1 of 2 edges")
-    assert log.state(both, [both], NEXT) == "in force"
+    assert log.standing(both, [true, both], NEXT).startswith("ended for 1 of 2 edges")
+    assert log.standing(both, [both], NEXT) == "in force"
 
 
 def test_a_verdict_is_withdrawn_by_a_later_one(tmp_path: Path) -> None:
@@ -421,7 +421,7 @@ from ueba.triage.log import add
 now, day = dt.datetime.now(dt.UTC), dt.date(2026, 1, 1)
 for number in range(40):
     edges = (VerdictEdge(Edge(sys.argv[2] * 3000, None, "x", "machine"), frozenset(), 1.0),)
-    add(Path(sys.argv[1]), Verdict(f"{sys.argv[2]}-{number}", day, "benign", "r", "w", now, day, None, edges))
+    add(Path(sys.argv[1]), Verdict(f"{sys.argv[2]}-{number}", day, "true", "r", "w", now, day, None, edges))
 """
     writers = [subprocess.Popen([sys.executable, "-c", code, str(tmp_path), name]) for name in ("a", "b")]
     assert [writer.wait() for writer in writers] == [0, 0]

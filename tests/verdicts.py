@@ -19,6 +19,7 @@ def verdict(incident: str, word: Any, **fields: Any) -> Verdict:
         "who": "kim",
         "entered": dt.datetime(2026, 1, 2, 9, tzinfo=dt.UTC),
         "since": dt.date(2026, 1, 2),
+        "expires": dt.date(2026, 6, 1) if word in ("benign", "expected") else None,
     }
     return Verdict(incident=incident, verdict=word, **{**rest, **fields})
 

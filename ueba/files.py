@@ -182,9 +182,14 @@ def scratch() -> Path:
     return Path(folder.name)
 
 
-def append_json(path: Path, line: Callable[[bytes], Mapping[str, Any] | None]) -> bool:
+def append_json(
+    path: Path,
+    line: Callable[[bytes], Mapping[str, Any] | None],
+    written: Callable[[bytes], None] = lambda content: None,
+) -> bool:
     """Add what `line` makes of a file's content as one line of JSON, one writer at a time, and flush it to
     the disk. Nothing is overwritten: a line that a crash left half written stays, on a line of its own.
+    written: called with the new content before the next writer may begin
 
     Returns whether there was a line to add. Raises WorkspaceError if it could not be written whole."""
     make_folder(path.parent)
@@ -201,6 +206,7 @@ def append_json(path: Path, line: Callable[[bytes], Mapping[str, Any] | None]) -
         if file.write(data) != len(data):
             raise WorkspaceError(f"{path}: could not be written to its end; is the disk full?")
         os.fsync(file.fileno())
+        written(content + data)
     if is_new:
         _flush_folder(path.parent)
     return True

@@ -173,7 +173,7 @@ def load_edges(folder: Path, day: dt.date) -> pd.DataFrame:
     from ueba.contracts import scored
 
     path = folder / f"day={day}.parquet"
-    if not path.exists():
+    if not state.is_there(path):
         check_scored(folder, day)
         raise WorkspaceError(f"{path} is missing; {remedy(day)}")
     stored = state.table(path, remedy(day))

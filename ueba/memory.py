@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime as dt
 from functools import cached_property
 
-from ueba import findings
+from ueba import findings, state
 from ueba.config import Config
 from ueba.contracts.incident import ModelFacts
 from ueba.contracts.verdict import Verdict
@@ -66,7 +66,7 @@ class Memory:
         WorkspaceError if the record is damaged or of another version."""
         if self._model is not None:
             return self._model.facts
-        return detector.read_facts(self.workspace.model) if self.workspace.model.exists() else None
+        return detector.read_facts(self.workspace.model) if state.is_there(self.workspace.model) else None
 
     def model_for(self, day: dt.date) -> Detector:
         """The model in use, to score a day. Raises WorkspaceError if it has learned from that day or a later

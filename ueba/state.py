@@ -84,12 +84,18 @@ def in_a_line(reason: Exception) -> str:
 
 def inside(path: Path, root: Path) -> Path:
     """A path. Raises WorkspaceError if it leads out of a folder, by `..` or by a link."""
-    if not path.resolve().is_relative_to(root.resolve()):
+    whole, within = Path(os.path.realpath(path)), Path(os.path.realpath(root))
+    if not whole.is_relative_to(within):
         raise WorkspaceError(
             f"{path} leads out of {root}, and is neither read nor removed; remove the link or the file that"
             " names it"
         )
     return path
+
+
+def is_there(path: Path) -> bool:
+    """Whether something has this path, be it a link that leads nowhere, which is damage and not absence."""
+    return os.path.lexists(path)
 
 
 # --- reading ------------------------------------------------------------------------------------------------
@@ -228,7 +234,7 @@ def key() -> bytes | None:
 def check_key(root: Path) -> None:
     """Raises ConfigError if the key lies in the workspace, where whoever changes a file can read it."""
     name = os.environ.get(KEY_FILE)
-    if name and Path(name).resolve().is_relative_to(root.resolve()):
+    if name and Path(os.path.realpath(name)).is_relative_to(os.path.realpath(root)):
         raise ConfigError(f"{KEY_FILE} = {name}: lies in the workspace; keep it where {root} is not")
 
 

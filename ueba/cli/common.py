@@ -60,10 +60,11 @@ def pass_settings(function: Callable[..., Any]) -> Callable[..., Any]:
 
 def settings() -> Settings:
     """Of the call in progress. Raises ConfigError."""
-    from ueba import config
+    from ueba import config, state
     from ueba.workspace import Workspace
 
     asked = common()
+    state.check_key(asked.workspace)
     found, sources = config.load(asked.config, os.environ)
     unknown = config.unknown_variables(os.environ)
     if unknown:

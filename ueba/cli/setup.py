@@ -65,17 +65,23 @@ def show(settings: Settings, output_format: str) -> None:
 
 
 @command()
+@click.option(
+    "--deep",
+    is_flag=True,
+    help="Read every file of the workspace, score edges whose answer is known, check seals and modes.",
+)
 @format_option()
 @pass_settings
-def doctor(settings: Settings, output_format: str) -> None:
-    """Check the installation: versions, disk, lake, model, graph server. Exit code 1 if a check fails; a
-    warning is no failure.
+def doctor(settings: Settings, deep: bool, output_format: str) -> None:
+    """Check the installation: versions, disk, lake, model, verdicts, graph server. Exit code 1 if a check
+    fails; a warning is no failure.
 
     \b
     Example:
       ueba doctor
+      ueba doctor --deep
     """
-    rows = [*_installed(), *_kept(settings), *_graph_server(settings)]
+    rows = [*_installed(), *_kept(settings, deep), *_graph_server(settings)]
     output.emit(rows, output_format, versions.CHECK)
     if any(row["state"] == "broken" for row in rows):
         raise click.exceptions.Exit(1)
@@ -93,16 +99,15 @@ def _installed() -> list[dict[str, str]]:
     return rows
 
 
-def _kept(settings: Settings) -> list[dict[str, str]]:
+def _kept(settings: Settings, deep: bool) -> list[dict[str, str]]:
+    from ueba import health
+
     workspace = settings.workspace
-    return [
-        _disk(workspace),
-        _private(workspace),
-        _lake(workspace),
-        _model(workspace),
-        _scored(workspace),
-        _decided(workspace),
+    found = [
+        {"check": check.name, "state": check.state, "detail": check.detail}
+        for check in health.checks(workspace, deep)
     ]
+    return [_disk(workspace), _private(workspace), *found]
 
 
 def _disk(workspace: Workspace) -> dict[str, str]:
@@ -120,62 +125,6 @@ def _private(workspace: Workspace) -> dict[str, str]:
     if exposure is not None:
         return {"check": "other users", "state": "broken", "detail": exposure}
     return {"check": "other users", "state": "ok", "detail": "cannot get into the workspace"}
-
-
-def _lake(workspace: Workspace) -> dict[str, str]:
-    """Which days the lake has."""
-    from ueba.ingest import lake
-
-    days = lake.days(workspace.lake)
-    if not days:
-        return {"check": "lake", "state": "empty", "detail": "no edges yet; `ueba ingest` a log file"}
-    return {"check": "lake", "state": "ok", "detail": f"{len(days)} days, {days[0]} to {days[-1]}"}
-
-
-def _model(workspace: Workspace) -> dict[str, str]:
-    """Whether the model can be read."""
-    from ueba.detect.score.detector import Detector
-    from ueba.errors import WorkspaceError
-
-    try:
-        facts = Detector.load(workspace.model).facts
-    except WorkspaceError as reason:
-        state = "broken" if workspace.model.exists() else "empty"
-        return {"check": "model", "state": state, "detail": str(reason)}
-    return {"check": "model", "state": "ok", "detail": f"trained until {facts.trained_until}"}
-
-
-def _scored(workspace: Workspace) -> dict[str, str]:
-    """Whether the results of each day can be read."""
-    from ueba import findings
-    from ueba.errors import WorkspaceError
-
-    try:
-        for day in findings.scored_days(workspace.findings):
-            findings.load(workspace.findings, day)
-    except WorkspaceError as reason:
-        return {"check": "scored days", "state": "broken", "detail": str(reason)}
-    return {"check": "scored days", "state": "ok", "detail": findings.days_text(workspace.findings)}
-
-
-def _decided(workspace: Workspace) -> dict[str, str]:
-    """Whether verdicts and rules can be read."""
-    from ueba.errors import UebaError
-    from ueba.triage import log as verdicts
-    from ueba.triage import rules
-
-    log = verdicts.read(workspace.root)
-    try:
-        allowed = rules.installed(workspace.root)
-    except UebaError as reason:
-        return {"check": "verdicts, rules", "state": "broken", "detail": str(reason)}
-    if log.damaged:
-        return {"check": "verdicts, rules", "state": "broken", "detail": "; ".join(log.damaged)}
-    return {
-        "check": "verdicts, rules",
-        "state": "ok",
-        "detail": f"{len(log.verdicts)} verdicts, {len(allowed)} rules",
-    }
 
 
 def _graph_server(settings: Settings) -> list[dict[str, str]]:
@@ -199,4 +148,33 @@ def _graph_server(settings: Settings) -> list[dict[str, str]]:
         return [{**check, "state": "broken", "detail": str(reason)}]
 
 
-COMMANDS = (config, doctor)
+@command()
+@pass_settings
+def seal(settings: Settings) -> None:
+    """Seal the workspace as it is with the key that UEBA_KEY_FILE names: 32 bytes or more, kept where whoever
+    may write into the workspace cannot read them.
+
+    With the variable set, every file that ueba writes is sealed and every file that it reads must be. Call
+    this once when you begin, and when you trust what somebody else put there; `ueba doctor --deep` looks.
+
+    \b
+    Example:
+      head -c 32 /dev/urandom > /etc/ueba/key && chmod 600 /etc/ueba/key
+      UEBA_KEY_FILE=/etc/ueba/key ueba seal
+    """
+    from ueba import state
+    from ueba.errors import UsageError
+    from ueba.triage import log
+
+    root = settings.workspace.root
+    if state.key() is None:
+        raise UsageError(f"no key; set {state.KEY_FILE} to a file of 32 random bytes, outside the workspace")
+    with settings.workspace.locked():
+        log.begin(root)
+        found = state.sealed_files(root)
+        for path in found:
+            state.seal(path)
+    output.note(f"{len(found)} files of {root} are sealed")
+
+
+COMMANDS = (config, doctor, seal)

@@ -94,6 +94,34 @@ class Line(NamedTuple):
     before: str | None
 
 
+class Head(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`feedback/head.json`: the log as it was after the last entry, so that lines which are missing at its
+    end, or were added there by hand, are noticed.
+
+    bytes, lines: of the log; sha256: of these bytes
+    """
+
+    schema_version: Literal[1]
+    bytes: int
+    lines: int
+    sha256: str
+
+
+def head_of(content: bytes) -> Head:
+    """The head of a log with this content."""
+    return Head(1, len(content), count_lines(content), hashlib.sha256(content).hexdigest())
+
+
+def head_from_json(content: bytes) -> Head:
+    """A head from the content of its file. Raises ValueError if it is not one of this version."""
+    return msgspec.json.decode(content, type=Head)
+
+
+def count_lines(content: bytes) -> int:
+    """The number of lines of a log; one that is not whole counts."""
+    return content.count(b"\n") + (not content.endswith(b"\n") and bool(content))
+
+
 def digest(line: bytes) -> str:
     """What the next line of the log says of a line; of none before the first."""
     return hashlib.sha256(line).hexdigest()[:32]
@@ -114,6 +142,8 @@ def from_json(line: bytes) -> Line:
     verdict = Verdict(**{name: getattr(row, name) for name in Verdict.__struct_fields__})
     if verdict.id != row.verdict_id:
         raise ValueError(f"verdict_id {row.verdict_id} does not match its content, {verdict.id}")
+    if verdict.expires is None and verdict.verdict in ("benign", "expected"):
+        raise ValueError(f"a verdict {verdict.verdict!r} that does not expire")
     if verdict.expires and verdict.expires > verdict.since + dt.timedelta(days=MOST_DAYS):
         raise ValueError(f"expires {verdict.expires}, more than {MOST_DAYS} days after it begins to count")
     return Line(verdict, row.before)

@@ -126,7 +126,10 @@ def _evidence_sql(roots: Iterable[Path]) -> str:
     numbers: dict[Path, list[int]] = {}
     for root in roots:
         for batch, number, _ in lake.live_files(lake.manifests(root)):
-            numbers.setdefault(lake.evidence_file(root, batch), []).append(number)
+            path = lake.evidence_file(root, batch)
+            if path not in numbers:
+                lake.check_evidence(root, batch)
+            numbers.setdefault(path, []).append(number)
     queries = [
         f"SELECT {columns} FROM read_parquet('{quoted(lake.literal(path))}')\n"
         f"WHERE file IN ({', '.join(map(str, files))})"
@@ -154,8 +157,7 @@ def _make_days(
     names: dict[dt.date, str],
 ) -> dict[dt.date, DayFile]:
     """Write the edges of some days, each into the file of its name."""
-    for batch in {part.folder.name.removeprefix("batch="): None for parts in days.values() for part in parts}:
-        lake.check_batch(root, batch)
+    check_parts(root, days)
     _count_plain_days(connection, {day: parts for day, parts in days.items() if is_plain(parts)})
 
     def make(day: dt.date) -> DayFile:
@@ -168,6 +170,13 @@ def _make_days(
 
     with ThreadPoolExecutor(os.cpu_count()) as workers:  # DuckDB gives one file of this size one thread
         return dict(zip(days, workers.map(make, days), strict=True))
+
+
+def check_parts(root: Path, days: dict[dt.date, Parts]) -> None:
+    """Raises WorkspaceError if a file with events of these days is damaged."""
+    folders = {part.folder: None for parts in days.values() for part in parts}
+    for folder in folders:
+        lake.check_batch(root, folder.name.removeprefix("batch="))
 
 
 def _write_day(connection: duckdb.DuckDBPyConnection, day: dt.date, parts: Parts, path: Path) -> int:

@@ -202,9 +202,14 @@ def check_batch(lake: Path, batch: str, in_whole: bool = False) -> None:
     """Raises WorkspaceError if a file of the events or the evidence of a batch is damaged. in_whole: read all
     rows too"""
     check = state.table if in_whole else state.check_columns
-    paths = batch_files(lake, batch)
-    for path in paths:
+    for path in batch_files(lake, batch):
         check(state.inside(path, lake), batch_remedy(lake, batch), EVENTS)
+    check_evidence(lake, batch, in_whole)
+
+
+def check_evidence(lake: Path, batch: str, in_whole: bool = False) -> None:
+    """Raises WorkspaceError if the file of the evidence of a batch is damaged. in_whole: read all rows too"""
+    check = state.table if in_whole else state.check_columns
     check(state.inside(evidence_file(lake, batch), lake), batch_remedy(lake, batch), EVIDENCE)
 
 
@@ -236,7 +241,7 @@ def index(lake: Path) -> dict[dt.date, DayFile]:
 
     Raises WorkspaceError if the lake is damaged or of another version."""
     path = lake / "index.json"
-    if not path.exists():
+    if not state.is_there(path):
         manifests(lake)  # an interrupted ingest of another version left no index
         return {}
     return _load(lake, path, manifest.index).days
@@ -288,7 +293,7 @@ def read_pairs(lake: Path, first: dt.date, last: dt.date, memory_limit: str) -> 
 def read_entities(lake: Path) -> pa.Table | None:
     """Who is who, columns as `ueba.contracts.names` lists them; None if there is no such table."""
     path = lake / "entities.parquet"
-    return state.table(path, ENTITIES_REMEDY, names.COLUMNS) if path.exists() else None
+    return state.table(path, ENTITIES_REMEDY, names.COLUMNS) if state.is_there(path) else None
 
 
 def administrators(lake: Path) -> set[str]:

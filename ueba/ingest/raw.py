@@ -54,6 +54,7 @@ def events(
     days = {
         day: parts for day, parts in build.parts_by_day(root).items() if first.date() <= day <= last.date()
     }
+    build.check_parts(root, days)
     with lake.naming_damage(root), lake.connect(memory_limit) as connection:
         _make_files(connection, root)
         if not all(map(build.is_plain, days.values())):

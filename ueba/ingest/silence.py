@@ -68,7 +68,7 @@ def reporters(
 ) -> list[Reporter]:
     """Those that reported in the last days of the lake; silent ones first, then by number of events. until:
     as if the lake ended with that day"""
-    with lake.connect(memory_limit) as connection:
+    with lake.naming_damage(root), lake.connect(memory_limit) as connection:
         build.gather_evidence(connection, root)
         rows = connection.execute(
             "SELECT name, other, day + to_hours(hour), sum(count)::BIGINT, min(first), max(last)"

@@ -109,7 +109,7 @@ def log_rows(workspace: Workspace) -> list[dict[str, Any]]:
     return [
         {
             **contract.to_json(verdict),
-            "state": log.state(verdict, verdicts, today(workspace)),
+            "state": log.standing(verdict, verdicts, today(workspace)),
             "changed": changed[verdict.id],
         }
         for verdict in verdicts

@@ -119,7 +119,7 @@ def installed(root: Path) -> list[Rule]:
     """The rules in force in a workspace. Raises UsageError as `parse` does, and WorkspaceError if the file
     has no valid seal."""
     file = path(root)
-    if not file.exists():
+    if not state.is_there(file):
         return []
     state.check_seal(file)
     return load(file)

@@ -59,7 +59,7 @@ class HistoryFacts(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
 
 
 class _Formatted(msgspec.Struct):
-    format: int = 0
+    format: int
 
 
 @dataclass
@@ -283,7 +283,7 @@ class History:
         """The JSON part of a stored history; None if the folder has no history of this format. Raises
         WorkspaceError if it is damaged."""
         path = folder / "history.json"
-        if not path.exists():
+        if not state.is_there(path):
             return None
         data = state.content(path, REMEDY)
         with state.reading(path, REMEDY):

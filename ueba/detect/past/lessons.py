@@ -20,7 +20,7 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
-from ueba import findings
+from ueba import findings, state
 from ueba.contracts import scored
 from ueba.contracts.edge import Edge
 from ueba.contracts.incident import STRANGE_P
@@ -82,7 +82,7 @@ def of_workspace(folder: Path, verdicts: Sequence[Verdict]) -> Lessons:
     """The lessons of a workspace. folder: its findings."""
 
     def strange(day: dt.date) -> Exclusions:
-        stored = (folder / f"day={day}.parquet").exists()
+        stored = state.is_there(folder / f"day={day}.parquet")
         return strange_edges(findings.load_edges(folder, day)) if stored else {}
 
     return Lessons(strange, verdicts)

@@ -121,7 +121,7 @@ class Detector:
     def load(cls, folder: Path) -> Detector:
         """The model in a folder. Raises WorkspaceError if there is none, it is damaged, or it was trained on
         other features than those of this version."""
-        if not folder.exists():
+        if not state.is_there(folder):
             raise WorkspaceError(f"{folder}: there is no model yet; make one with `ueba train`")
         facts = read_facts(folder)
         pool, names = _read(folder / "calibration.json", _Pool), _read(folder / "names.json", _Names)

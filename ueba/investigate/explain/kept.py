@@ -19,7 +19,7 @@ def save(explanations: Explanations, folder: Path, day: dt.date) -> None:
 def load(folder: Path, day: dt.date) -> Explanations:
     """A day's explanations; none if they were not kept. Raises WorkspaceError if the file is damaged."""
     path = _path(folder, day)
-    if not path.exists():
+    if not state.is_there(path):
         return {}
     data = state.content(path, findings.remedy(day))
     with state.reading(path, findings.remedy(day)):

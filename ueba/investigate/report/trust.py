@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -198,13 +198,16 @@ def unread(workspace: Workspace, day: dt.date) -> list[tuple[str, str]]:
 def nightly_run(workspace: Workspace, day: dt.date) -> tuple[str, NightRun] | None:
     """The id and the record of the last nightly run of a day. Raises WorkspaceError if a record is
     damaged."""
+    return next((found for found in nightly_runs(workspace) if found[1].day == day), None)
+
+
+def nightly_runs(workspace: Workspace) -> Iterator[tuple[str, NightRun]]:
+    """The ids and the records of nightly runs, the last one first."""
     for path in sorted(workspace.runs.glob("*-nightly.json"), reverse=True):
         data = state.content(path, RUN_REMEDY)
         with state.reading(path, RUN_REMEDY):
             run = night.from_json(data)
-        if run.day == day:
-            return path.stem, run
-    return None
+        yield path.stem, run
 
 
 # --- model --------------------------------------------------------------------------------------------------
