@@ -61,8 +61,8 @@ HOSTILE = {
     "forms": "%s%n{0}{x}${7*7}{{7*7}}",
     "invisible": "\U000e0041\ufeffz\u200b\xad\ufffe",
     "option": "--help",
-    "long": "l" * 8_000,
-    "long and hostile": "\x1b[2J" * 1_000,
+    "long": "l" * 1_000,
+    "long and hostile": "\x1b[2J" * 200,
 }
 NAMES = list(HOSTILE.values())
 MEMBER = "[/x]/\x1b]0;PWN\x07\x1b[31m[bold]\nFORGED\u202egnp.jsonl"
@@ -242,6 +242,7 @@ def arguments(workspace: Workspace, folder: Path) -> dict[str, list[list[str]]]:
         "score": [[str(log), "--log-format", str(mapping)], ["--day", day]],
         "simulate": [["--output", str(folder / "s\x1b[31m"), "--users", "20", "--days", "9"]],
         "sources": [[]],
+        "seal": [[]],
         "train": [["--until", NAMES[0]], ["--until", "2020-01-01"]],
         "triage incident": [
             [NAMES[0], "--verdict", "true", "--reason", "x"],
@@ -266,7 +267,7 @@ def test_what_a_command_prints_steers_nothing(
     """A new command is one of LEAVES, and has to be given arguments here."""
     root = hostile.root
     if name in ("nightly", "score", "ingest", "triage incident", "train"):
-        root = shutil.copytree(hostile.root, tmp_path / "copy")
+        root = shutil.copytree(hostile.root, tmp_path / "copy", ignore=shutil.ignore_patterns("control"))
     monkeypatch.chdir(tmp_path)
     night = Night(LAST, (), {}, {}, 0, findings.load_incidents(hostile.findings, LAST), {NAMES[0]: 1.0})
     monkeypatch.setattr("ueba.nightly.nightly", lambda *arguments: night)
@@ -398,12 +399,12 @@ def in_a_terminal(root: Path, *words: str) -> str:
     got = b""
     while True:
         try:
-            got += (part := os.read(ours, 65536))
+            got += (part := os.read(own, 65536))
         except OSError:  # the other end is closed
             break
         if not part:
             break
-    os.close(ours)
+    os.close(own)
     assert process.wait() in (0, 1)
     return got.decode()
 

@@ -106,9 +106,9 @@ def message_trace(time: Any, address: str, outcome: str = "Delivered") -> dict[s
     return record | {"Received": time, "FromIP": address, "Status": outcome}
 
 
-MADE: dict[str, Callable[..., dict[str, Any]]] = {
-    made.__name__: made
-    for made in (windows, entra, m365, okta, google, cloudtrail, ocsf, ecs, zeek, message_trace)
+RECORDS_OF: dict[str, Callable[..., dict[str, Any]]] = {
+    record_of.__name__: record_of
+    for record_of in (windows, entra, m365, okta, google, cloudtrail, ocsf, ecs, zeek, message_trace)
 }
 TIMES = [
     "2024-03-05T09:41:07Z",
@@ -148,10 +148,10 @@ SPELT = {
 def unified(name: str) -> list[dict[str, Any]]:
     """The events of one file of a log source: a record for each time, each address, and one with an outcome
     that nobody knows."""
-    made = MADE[name]
-    records = [made(time, "10.0.0.9") for time in TIMES]
-    records += [made(TIMES[0], address) for address in (*NONE, *SPELT)]
-    records += [made(TIMES[0], "10.0.0.9", NONSENSE)] if name != "google" else []
+    record_of = RECORDS_OF[name]
+    records = [record_of(time, "10.0.0.9") for time in TIMES]
+    records += [record_of(TIMES[0], address) for address in (*NONE, *SPELT)]
+    records += [record_of(TIMES[0], "10.0.0.9", NONSENSE)] if name != "google" else []
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "log.jsonl"
         path.write_text("".join(json.dumps(record) + "\n" for record in records))
@@ -160,7 +160,7 @@ def unified(name: str) -> list[dict[str, Any]]:
     return sorted(rows, key=lambda row: row["line"])
 
 
-@pytest.mark.parametrize("name", MADE)
+@pytest.mark.parametrize("name", RECORDS_OF)
 def test_every_log_source_reads_every_time(name):
     rows = unified(name)[: len(TIMES)]
     assert {str(time): row["time"] for time, row in zip(TIMES, rows, strict=True)} == dict.fromkeys(
@@ -169,7 +169,7 @@ def test_every_log_source_reads_every_time(name):
     assert {row["dropped"] for row in rows} == {None}
 
 
-@pytest.mark.parametrize("name", MADE)
+@pytest.mark.parametrize("name", RECORDS_OF)
 def test_an_address_that_is_none_is_no_source(name):
     rows = unified(name)[len(TIMES) :][: len(NONE)]
     places = {
@@ -179,13 +179,13 @@ def test_an_address_that_is_none_is_no_source(name):
     assert places == dict.fromkeys(NONE, (None, None, None))
 
 
-@pytest.mark.parametrize("name", MADE)
+@pytest.mark.parametrize("name", RECORDS_OF)
 def test_a_machine_has_one_name(name):
     rows = unified(name)[len(TIMES) + len(NONE) :][: len(SPELT)]
     assert {address: row["source"] for address, row in zip(SPELT, rows, strict=True)} == SPELT
 
 
-@pytest.mark.parametrize("name", [name for name in MADE if name != "google"])  # it has no such field
+@pytest.mark.parametrize("name", [name for name in RECORDS_OF if name != "google"])  # it has no such field
 def test_an_outcome_that_nobody_knows_is_unknown(name):
     *_, row = unified(name)
     assert (row["outcome"], row["dropped"]) == ("unknown", None)

@@ -62,11 +62,11 @@ def ocsf(name: str, domain: str, sid: str | None) -> dict[str, Any]:
     return record | {"user": {"name": name, "domain": domain, "uid": sid}, "status": "Success"}
 
 
-@pytest.mark.parametrize("made", [windows, ecs, ocsf], ids=lambda made: made.__name__)
-def test_accounts_in_every_language(tmp_path: Path, made):
+@pytest.mark.parametrize("record_of", [windows, ecs, ocsf], ids=lambda record_of: record_of.__name__)
+def test_accounts_in_every_language(tmp_path: Path, record_of):
     path = tmp_path / "log.jsonl"
-    path.write_text("".join(json.dumps(made(*account)) + "\n" for account in ACCOUNTS))
-    rows = events_of(path, made.__name__).to_pylist()
+    path.write_text("".join(json.dumps(record_of(*account)) + "\n" for account in ACCOUNTS))
+    rows = events_of(path, record_of.__name__).to_pylist()
     found = {account: row["dropped"] or row["user"] for account, row in zip(ACCOUNTS, rows, strict=True)}
     assert found == ACCOUNTS
 
