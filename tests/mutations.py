@@ -612,13 +612,9 @@ def columns_added(rng: Random, data: bytes) -> bytes:
     return written_csv([[*row[:at], *more, *row[at:]] for row, more in zip(rows, added, strict=True)])
 
 
+PACKED: tuple[Mutator, ...] = (gzipped, bzipped, zstd, zipped, tarred, nested)
 LOSSLESS: tuple[Mutator, ...] = (
-    gzipped,
-    bzipped,
-    zstd,
-    zipped,
-    tarred,
-    nested,
+    *PACKED,
     with_bom,
     in_utf_16,
     with_crlf,
@@ -852,12 +848,7 @@ def other_method(rng: Random, data: bytes) -> bytes:
 
 DAMAGE: tuple[Mutator, ...] = (damaged, damaged, truncated, joined, bit_flipped)
 ARCHIVES: tuple[Mutator, ...] = (
-    gzipped,
-    bzipped,
-    zstd,
-    zipped,
-    tarred,
-    nested,
+    *PACKED,
     odd_members,
     other_method,
     as_parquet,

@@ -95,7 +95,7 @@ def test_a_disk_that_is_nearly_full_is_not_filled(tmp_path, monkeypatch):
     monkeypatch.setattr(limits.shutil, "disk_usage", lambda folder: usage)
     monkeypatch.setattr(limits, "CHECKED", 1)
     found = problems(
-        [written(tmp_path, "b.gz", gzip.compress(b"PAR1" + bytes(9_000)))], tmp_path / "lake", Limits()
+        [written(tmp_path, "b.gz", gzip.compress(b"PAR1" + bytes(9_000)))], tmp_path / "lake", limits.DEFAULTS
     )
     assert "would fill the temporary folder" in found["b.gz"] and "TMPDIR" in found["b.gz"]
 

@@ -18,6 +18,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from mutations import ODD
 
 from ueba.ingest import events, ingest_all, lake, sources
 from ueba.ingest.batch import compiled
@@ -67,28 +68,6 @@ def is_no_logon(reason: str) -> bool:
 
 # --- anything that may be wrong with a record ---------------------------------------------------------------
 
-ODD = [
-    None,
-    True,
-    0,
-    -1,
-    1e300,
-    "",
-    " ",
-    "-",
-    "$",
-    "\\",
-    "/",
-    "@",
-    "::",
-    "%",
-    "{",
-    "<Event",
-    "\x00",
-    "ü" * 300,
-]
-ODD += [[], {}, [[]], [{"type": 5}], {"type": []}, [{"name": None, "ARN": 5}], "infinity", "9" * 40]
-ODD += ["294247-01-10 04:00:54", "2024-02-30T00:00:00Z", "/Date(1)/", "arn:aws:iam::1:role/x", "S-1-5-18"]
 VALUES = st.sampled_from(ODD) | st.integers() | st.floats() | st.text(max_size=9)
 VALUES |= st.lists(st.text(max_size=3), max_size=2)
 JUNK = st.text(st.characters(exclude_characters="\r\n", codec="utf-8"), max_size=4)

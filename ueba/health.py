@@ -5,7 +5,6 @@ Leaves out the installation and the graph server; those are `ueba.cli.setup` and
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -157,8 +156,7 @@ def _modes(workspace: Workspace) -> Answer:
     places = [place for place in workspace.root.rglob("*") if not place.is_symlink()]
     exposed = [str(place) for place in places if place.stat().st_mode & 0o077]
     if exposed:
-        mend = f"`chmod -R go= {shlex.quote(str(workspace.root))}`"
-        return "warning", f"other users may read or change {_few(exposed)}; {mend}"
+        return "warning", f"other users may read or change {_few(exposed)}; `{workspace.closing}`"
     return "ok", f"{len(places):,} files and folders are for their owner alone"
 
 

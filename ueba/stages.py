@@ -24,7 +24,7 @@ from ueba.findings import Findings
 from ueba.ingest import IngestOptions, Options, ingest, ingest_all, lake
 from ueba.ingest.identity import entities
 from ueba.ingest.reading.feed import Progress as FileProgress
-from ueba.ingest.reading.limits import Limits, in_bytes
+from ueba.ingest.reading.limits import limits_of
 from ueba.investigate.entity import EntityContext
 from ueba.investigate.explain import day as explaining
 from ueba.investigate.explain import kept
@@ -45,14 +45,8 @@ def read(
 
     log: options for reading the log; by default those of the configuration"""
     config = memory.config
-    options = IngestOptions(log or log_options(config), config.ingest.memory_limit, limits(config))
+    options = IngestOptions(log or log_options(config), config.ingest.memory_limit, limits_of(config.ingest))
     return ingest_all(paths, log_format, memory.workspace.lake, options, progress, notify)
-
-
-def limits(config: Config) -> Limits:
-    """What one log file may use while it is read."""
-    of_file = config.ingest
-    return Limits(in_bytes(of_file.temporary_limit), of_file.ratio_limit, of_file.members_limit)
 
 
 def log_options(config: Config) -> Options:
@@ -86,7 +80,10 @@ def score_file(memory: Memory, path: str, log_format: str) -> Iterator[Findings]
     with tempfile.TemporaryDirectory() as folder:
         aside, memory_limit = Workspace(Path(folder)), memory.config.ingest.memory_limit
         options = IngestOptions(
-            log_options(memory.config), memory_limit, limits(memory.config), beside=memory.workspace.lake
+            log_options(memory.config),
+            memory_limit,
+            limits_of(memory.config.ingest),
+            beside=memory.workspace.lake,
         )
         ingest(path, log_format, aside.lake, options)
         for day in lake.days(aside.lake):

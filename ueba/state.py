@@ -15,6 +15,7 @@ import contextlib
 import hashlib
 import hmac
 import os
+import shutil
 import stat
 import tomllib
 from collections.abc import Iterator, Mapping
@@ -199,8 +200,6 @@ def write_table(path: Path, content: pa.Table) -> None:
 def remove(path: Path) -> None:
     """Remove a file or link with its seal, or a folder."""
     if path.is_dir() and not path.is_symlink():
-        import shutil
-
         shutil.rmtree(path)
         return
     path.unlink()

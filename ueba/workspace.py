@@ -74,10 +74,13 @@ class Workspace:
         mode = stat.S_IMODE(status.st_mode)
         if not mode & 0o077:
             return None
-        mend = f"chmod -R go= {shlex.quote(str(self.root))}"
-        return (
-            f"{self.root}: other users of this machine can get into it (mode {mode:04o}); `{mend}` ends that"
-        )
+        problem = f"other users of this machine can get into it (mode {mode:04o})"
+        return f"{self.root}: {problem}; `{self.closing}` ends that"
+
+    @property
+    def closing(self) -> str:
+        """The command that keeps other users out of the workspace."""
+        return f"chmod -R go= {shlex.quote(str(self.root))}"
 
     def locked(self) -> contextlib.AbstractContextManager[None]:
         """Hold the lock of the workspace. Raises WorkspaceError if another process holds it."""

@@ -32,6 +32,7 @@ from ueba.contracts.report import IngestReport
 from ueba.errors import InputError
 from ueba.ingest import build, edges, events, identity, lake, report, tally
 from ueba.ingest.identity import evidence
+from ueba.ingest.reading import limits
 from ueba.ingest.reading.feed import SLICE, Feed, Progress
 from ueba.ingest.reading.limits import Limits
 from ueba.ingest.reading.stream import File
@@ -58,7 +59,7 @@ class IngestOptions:
 
     log: Options = Options()
     memory_limit: str = IngestConfig.memory_limit
-    limits: Limits = Limits()
+    limits: Limits = limits.DEFAULTS
     beside: Path | None = None
 
 
@@ -142,7 +143,7 @@ class Batch:
 
     def read(self, feed: Feed, plan: Plan, sample: Sample) -> Reading:
         """Read all records of a file. sample: its first records laid bare"""
-        parse, number, source = parsing(plan), len(self.files), plan.source
+        parse, number, source = compiled(plan, hour()), len(self.files), plan.source
         if parse != self.parse:
             self.flush()
         self.parse = parse
@@ -174,9 +175,9 @@ class Batch:
             return
         try:
             self.parsed(pa.concat_tables(parts))
-        except (duckdb.Error, MemoryError) as reason:
+        except (duckdb.Error, MemoryError):
             for part in parts:
-                self.parsed_in_parts(part, reason)
+                self.parsed_in_parts(part)
 
     def parsed(self, lines: pa.Table) -> None:
         self.connection.register("lines", lines)
@@ -185,7 +186,7 @@ class Batch:
         finally:
             self.connection.unregister("lines")
 
-    def parsed_in_parts(self, lines: pa.Table, reason: Exception) -> None:
+    def parsed_in_parts(self, lines: pa.Table) -> None:
         """Parse lines of one file, a part at a time."""
         reading = self.files[lines.column(events.FILE)[0].as_py()]
         rows = max(len(lines) // PARTS, 1)
@@ -194,8 +195,8 @@ class Batch:
                 return
             try:
                 self.parsed(lines.slice(begin, rows))
-            except (duckdb.Error, MemoryError) as failure:
-                reading.problem = f"{reading.name}: {short_of(failure)}"
+            except (duckdb.Error, MemoryError) as reason:
+                reading.problem = f"{reading.name}: {short_of(reason)}"
 
     def write(self, rows: str) -> None:
         """Write the rows of a query as more Parquet files of the batch, one for each thread."""
@@ -353,12 +354,6 @@ def ingest_report(reading: Reading, counts: Tally) -> IngestReport:
 # --- parsing ------------------------------------------------------------------------------------------------
 
 
-def parsing(plan: Plan) -> str:
-    """SQL: the table `lines` -> rows of a batch. Made once for all files with the same plan: there may be
-    thousands."""
-    return compiled(plan, hour())
-
-
 def hour() -> str:
     """The hour of now, on which it depends which times lie in the future."""
     return events.latest().isoformat()[:13]
@@ -372,7 +367,8 @@ def compiled_events(plan: Plan, hour: str) -> str:
 
 @lru_cache(maxsize=1000)
 def compiled(plan: Plan, hour: str) -> str:
-    """SQL: the table `lines`, with the numbers of files -> rows of a batch."""
+    """SQL: the table `lines`, with the numbers of files -> rows of a batch. It is compiled once for all files
+    with the same plan: there may be thousands."""
     rows = plan.events(ibis.table(events.LINES | {events.FILE: "int32"}, name="lines"))
     rows = rows if plan.source.canonical else identity.unify(rows)
     return rows_of(f"({ibis.to_sql(rows, dialect='duckdb')})")

@@ -59,8 +59,7 @@ EVIDENCE = {
     "first": pa.timestamp("us"),
     "last": pa.timestamp("us"),
 }
-EDGES_REMEDY = "remove it, and the next `ueba ingest` makes it anew"
-ENTITIES_REMEDY = "remove it, and the next `ueba ingest` makes it anew"
+REMEDY = "remove it, and the next `ueba ingest` makes it anew"  # of daily edges, and of the entities
 
 # A function of SQL that every connection has: JSON objects merged into one (RFC 7396).
 MERGED = """CREATE TEMP MACRO merged(objects) AS
@@ -229,7 +228,7 @@ def check_all(lake: Path) -> None:
     for batch in {live.batch: None for live in live_files(manifests(lake))}:
         check_batch(lake, batch, in_whole=True)
     for path in stored(lake, dt.date.min, dt.date.max):
-        state.table(path, EDGES_REMEDY, EDGES)
+        state.table(path, REMEDY, EDGES)
     read_entities(lake)
 
 
@@ -293,7 +292,7 @@ def read_pairs(lake: Path, first: dt.date, last: dt.date, memory_limit: str) -> 
 def read_entities(lake: Path) -> pa.Table | None:
     """Who is who, columns as `ueba.contracts.names` lists them; None if there is no such table."""
     path = lake / "entities.parquet"
-    return state.table(path, ENTITIES_REMEDY, names.COLUMNS) if state.is_there(path) else None
+    return state.table(path, REMEDY, names.COLUMNS) if state.is_there(path) else None
 
 
 def administrators(lake: Path) -> set[str]:
@@ -313,7 +312,7 @@ def query(
     """The daily edges of some days, both ends included, through an expression."""
     paths = stored(lake, first, last)
     for path in paths:
-        state.check_columns(path, EDGES_REMEDY, EDGES)
+        state.check_columns(path, REMEDY, EDGES)
     with naming_damage(lake), connect(memory_limit) as connection:
         if paths:
             connection.read_parquet([literal(path) for path in paths], hive_partitioning=False).create_view(

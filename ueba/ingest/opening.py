@@ -32,7 +32,7 @@ from ueba.ingest.identity import blank_to_null, once
 from ueba.ingest.sample import Sample, parse_json
 
 DELIMITERS = (",", ";", "\t", "|")
-SEPARATOR_LINE = "sep="  # the beginning of a CSV that is written for Excel
+PREAMBLES = (TYPE_LINE, "sep=")  # beginnings of a line before the header: of PowerShell, for Excel
 UTC_COLUMN = "[UTC]"  # what Azure's exports write behind the name of a time
 # Keys that tools wrap records in, the likeliest first; all other keys are tried after them.
 USUAL = (
@@ -46,11 +46,12 @@ SHORTEST = 15  # characters of a text that may be a record
 SHOWN = 30  # records by which openings are tried
 LEVELS = 2  # of objects in which keys with dots are looked for
 NAME = r"[\w@#%$&*.\[\]()/ +-]{0,80}"  # of a column
-BASE64 = r"^[A-Za-z0-9+/]{20,}={0,2}$"
+ENCODED = r"[A-Za-z0-9+/]{20,}={0,2}$"
+BASE64 = "^" + ENCODED
 # How a record begins: JSON, XML, a priority, a time, a number; or base64.
 RECORD = (
     r"\s*(?:[{[]|<Event|<\d{1,3}>|[A-Z][a-z]{2} {1,2}\d|\d{4}-\d\d-\d\d[Tt ]\d|\d\d/\d\d/\d{4} "
-    r"|\d+[.,]\d|\d+,\w|[A-Za-z0-9+/]{20,}={0,2}$|[A-Z][a-z]{2} .*\{)"
+    rf"|\d+[.,]\d|\d+,\w|{ENCODED}|[A-Z][a-z]{{2}} .*\{{)"
 )
 BEHIND = r"(?s)^[^{]*(\{.*\})\s*$"
 
@@ -239,7 +240,7 @@ def is_name(text: str) -> bool:
 def is_preamble(record: str) -> bool:
     """Whether a line before the header of a table names no columns: a type line of PowerShell, a separator
     line of Excel."""
-    return record.startswith((TYPE_LINE, SEPARATOR_LINE)) or not record.strip()
+    return record.startswith(PREAMBLES) or not record.strip()
 
 
 def table_rows(lines: ir.Table, table: Table, known: tuple[str, ...]) -> ir.Table:
@@ -250,9 +251,7 @@ def table_rows(lines: ir.Table, table: Table, known: tuple[str, ...]) -> ir.Tabl
     members = [
         to_json(ibis.literal(names[name])) + ":" + cells(value) for name, value in values.items() if name
     ]
-    is_header = (
-        (rows.text == table.header) | rows.text.startswith(TYPE_LINE) | rows.text.startswith(SEPARATOR_LINE)
-    )
+    is_header = ibis.or_(rows.text == table.header, *(rows.text.startswith(begin) for begin in PREAMBLES))
     is_row = rows.field.length() == len(table.columns)
     text = ibis.literal("{") + ibis.literal(",").join(members) + "}"
     return rows.mutate(

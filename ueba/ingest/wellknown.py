@@ -60,7 +60,8 @@ def is_system(name: ir.StringValue, domain: ir.StringValue, sid: ir.StringValue)
 
 
 def is_system_name(whole: ir.StringValue, sid: ir.StringValue) -> ir.BooleanValue:
-    """The same of `DOMAIN\\name` or a name alone; False without a name."""
+    """Whether `DOMAIN\\name`, or a name alone with its SID, is an account of the system itself. False without
+    a name."""
 
     def of_parts(parts: ir.ArrayValue) -> ir.BooleanValue:
         is_whole = parts.length() == 2

@@ -65,7 +65,7 @@ def write(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
 def read(root: Path) -> tuple[Identity, ...]:
     """The entities of the lake at `root` that have more than a name; none if nothing is known."""
     table = lake.read_entities(root)
-    with state.reading(root / "entities.parquet", lake.ENTITIES_REMEDY):
+    with state.reading(root / "entities.parquet", lake.REMEDY):
         return tuple(_identity(row) for row in table.to_pylist()) if table else ()
 
 

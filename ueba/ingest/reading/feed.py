@@ -53,7 +53,7 @@ class Feed:
     whole file.
 
     frames:       how it may be cut into records, the likeliest first: names of `framing.FRAMES`
-    blank:        lines of the file without a character, which are counted and no records
+    blank:        empty lines that are counted in `lines` and in no slice, because they are very many
     memory_limit: of DuckDB, which reads Parquet; such as 1GB
     """
 
@@ -95,11 +95,10 @@ class Feed:
         more; what comes from elsewhere, if it is more than one block, is kept in a temporary file."""
         if self._local:
             return (safe(text)[0] for text, _ in framing.FRAMES[frame](self._reread(self._local)))
-        second = next(self._blocks, None)
         blocks: Iterable[bytes] = [self._start]
-        if second is not None:
+        if self._has_second_block():
             self._spooled = tempfile.TemporaryFile()  # noqa: SIM115  # closed with the feed
-            whole = chain([self._start, second], self._blocks)
+            whole = chain([self._start], self._blocks)
             self._spooled.writelines(on_temporary_disk(whole, self.path, self._limits))
             blocks = self._respooled()
             self._blocks = self._respooled(len(self._start))
@@ -111,11 +110,7 @@ class Feed:
             with pa.OSFile(os.fsencode(path)) as stored:
                 kind = compression(stored.read(LONGEST_MAGIC))
                 stored.seek(0)
-                stream = pa.CompressedInputStream(stored, kind) if kind else stored
-                blocks = iter(lambda: stream.read(BLOCK), b"")
-                if kind:
-                    blocks = unpacked(blocks, self.path, self._size, self._limits)
-                yield from utf8(blocks)
+                yield from utf8(self._decompressed(stored, kind))
         except OSError as reason:
             raise unreadable(self.path, reason) from reason
 
@@ -174,13 +169,16 @@ class Feed:
     def _read(self) -> Iterator[bytes]:
         try:
             kind = compression(self._file.peek(LONGEST_MAGIC))
-            stream = pa.CompressedInputStream(self._stored, kind) if kind else self._stored
-            blocks = iter(lambda: stream.read(BLOCK), b"")
-            if kind:
-                blocks = unpacked(blocks, self.path, self._size, self._limits)
-            yield from utf8(self._hashed(blocks))
+            yield from utf8(self._hashed(self._decompressed(self._stored, kind)))
         except OSError as reason:
             raise unreadable(self.path, reason) from reason
+
+    def _decompressed(self, stored: pa.NativeFile, kind: str | None) -> Iterator[bytes]:
+        """The content of the file in blocks. kind: its compression; None if it is not compressed"""
+        if kind is None:
+            return iter(lambda: stored.read(BLOCK), b"")
+        stream = pa.CompressedInputStream(stored, kind)
+        return unpacked(iter(lambda: stream.read(BLOCK), b""), self.path, self._size, self._limits)
 
     def _hashed(self, blocks: Iterable[bytes]) -> Iterator[bytes]:
         for block in blocks:

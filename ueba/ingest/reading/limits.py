@@ -11,9 +11,11 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from ueba.config import IngestConfig
 from ueba.errors import InputError
 
-UNITS = {"k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
+UNITS = {f"{letter}B": 1000**power for power, letter in enumerate("KMGT", 1)}
+UNITS |= {f"{letter}IB": 1024**power for power, letter in enumerate("KMGT", 1)}
 FREE_SHARE = 0.5  # of the free space of the temporary folder, of which one file may take this much
 FLOOR = 64_000_000  # bytes: what comes out of compression is not counted below this
 CHECKED = 1 << 26  # bytes between two looks at the free space
@@ -24,22 +26,23 @@ class Limits:
     """temporary_bytes: of one file that must lie on disk as a whole (EVTX, Parquet, an archive in another);
     ratio: bytes that come out of compression, for each byte that goes in; members: of one archive"""
 
-    temporary_bytes: int = 4 * 10**9
-    ratio: float = 250.0
-    members: int = 100_000
+    temporary_bytes: int
+    ratio: float
+    members: int
 
 
-DEFAULTS = Limits()
+def limits_of(settings: IngestConfig) -> Limits:
+    """The limits that the configuration sets."""
+    return Limits(in_bytes(settings.temporary_limit), settings.ratio_limit, settings.members_limit)
 
 
 def in_bytes(size: str) -> int:
-    """`512MB` and `1.5 GiB` in bytes."""
-    text = size.strip().lower().removesuffix("b")
-    factor = 1.024 if text.endswith("i") else 1.0
-    text = text.removesuffix("i")
-    unit = UNITS[text[-1]]
-    power = list(UNITS).index(text[-1]) + 1
-    return int(float(text[:-1]) * unit * factor**power)
+    """A size of the configuration, as `512MB` or `1.5 GiB`, in bytes."""
+    number = size.rstrip("KMGTIBkmgtib ")
+    return int(float(number) * UNITS[size.removeprefix(number).strip().upper()])
+
+
+DEFAULTS = limits_of(IngestConfig())
 
 
 def on_temporary_disk(blocks: Iterable[bytes], name: str, limits: Limits) -> Iterator[bytes]:

@@ -181,14 +181,13 @@ def planned(
     Raises InputError if no log source recognises the records, UsageError if the log format is unknown."""
     if log_format != AUTO:
         return of_format(frames, sample, find(log_format, options))
-    tried: list[tuple[Opening, Sample]] = []
-    for opening, laid_bare in openings(frames, sample):
-        if name := best_match(laid_bare):
-            return plan(find(name, options), opening, laid_bare)
-        tried.append((opening, laid_bare))
-    for opening, laid_bare in tried:
-        if name := best_match(laid_bare, "resembles"):
-            return plan(find(name, options), opening, laid_bare)
+
+    def reader(laid_bare: Sample, asks: str) -> LogSource | None:
+        name = best_match(laid_bare, asks)
+        return find(name, options) if name else None
+
+    if found := first_plan(frames, sample, reader):
+        return found
     first = sample(frames[0])
     proposed = modules()[MAPPED].skeleton(first)
     raise InputError(
@@ -203,13 +202,33 @@ def of_format(
 ) -> tuple[Plan, Sample]:
     """How to read a file whose format is known: laid bare so that the log source recognises records, else as
     they are."""
-    module = modules().get(source.name)
-    for asks in ("recognises", "resembles"):
-        for opening, laid_bare in openings(frames, sample):
-            if module and matches(module, spelt(laid_bare, module), asks):
-                return plan(source, opening, laid_bare)
+    module = modules().get(source.name)  # a mapping file has none, and says itself how it is read
+
+    def reader(laid_bare: Sample, asks: str) -> LogSource | None:
+        return source if module and matches(module, spelt(laid_bare, module), asks) else None
+
+    found = first_plan(frames, sample, reader) if module else None
     frame = source.frame or frames[0]
-    return plan(source, Opening(frame), sample(frame))
+    return found or plan(source, Opening(frame), sample(frame))
+
+
+def first_plan(
+    frames: Sequence[str],
+    sample: Callable[[str], Sample],
+    reader: Callable[[Sample, str], LogSource | None],
+) -> tuple[Plan, Sample] | None:
+    """The plan of the first opening with records that a log source recognises, else of the first with records
+    that resemble its own; None if there is neither. reader: the log source of records, by the function that
+    it is to be asked by"""
+    tried: list[tuple[Opening, Sample]] = []
+    for opening, laid_bare in openings(frames, sample):
+        if source := reader(laid_bare, "recognises"):
+            return plan(source, opening, laid_bare)
+        tried.append((opening, laid_bare))
+    for opening, laid_bare in tried:
+        if source := reader(laid_bare, "resembles"):
+            return plan(source, opening, laid_bare)
+    return None
 
 
 def plan(source: LogSource, opening: Opening, sample: Sample) -> tuple[Plan, Sample]:
@@ -230,13 +249,12 @@ def with_others(opening: Opening, sample: Sample, module: ModuleType) -> tuple[O
     for _ in range(MOST_ENVELOPES):
         if matches(module, sample, "recognises") >= len(sample.records):
             break
-        is_known = [
-            matches(module, replace(sample, records=(text,)), "recognises") for text in sample.records
-        ]
-        known = [text for text, count in zip(sample.records, is_known, strict=True) if count]
-        others = [text for text, count in zip(sample.records, is_known, strict=True) if not count]
+        known = {
+            text for text in sample.records if matches(module, replace(sample, records=(text,)), "recognises")
+        }
+        others = tuple(text for text in sample.records if text not in known)[:SHOWN]
         kept = {key for record in replace(sample, records=tuple(known)).objects for key in record}
-        steps = next(steps_to(replace(sample, records=tuple(others[:SHOWN])), module, kept), None)
+        steps = next(steps_to(replace(sample, records=others), module, kept), None)
         if steps is None:
             break
         opening, sample = replace(opening, steps=opening.steps + steps), taken(sample, steps)

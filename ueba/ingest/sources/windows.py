@@ -413,18 +413,27 @@ def xml_as_json(text: ir.StringValue) -> ir.StringValue:
 def text_as_json(text: ir.StringValue) -> ir.StringValue:
     """An event as Splunk's forwarder writes it (`reading.wineventlog`) as a JSON object: its first line is
     the time, each label of its message has a list of values, of which those of the subject come first."""
-    names = regexp_extract_all(text, PAIR, 1).map(to_json)
-    values = regexp_extract_all(text, PAIR, 2).map(lambda value: to_json(value.strip()))
-    pairs = names.zip(values).map(lambda pair: pair.f1 + ":" + pair.f2)
-    found = regexp_extract_all(text, LABEL, 1).zip(regexp_extract_all(text, LABEL, 2))
-    lists = [ibis.literal(f'"{name}":') + labelled(found, labels) for name, labels in LABELS.items()]
+    # A pair at a time, as `xml_as_json` takes its elements.
+    pairs = regexp_extract_all(text, PAIR, 0).map(
+        lambda pair: to_json(pair.re_extract(PAIR, 1)) + ":" + to_json(pair.re_extract(PAIR, 2).strip())
+    )
+    found = regexp_extract_all(text, LABEL, 0).map(
+        lambda line: ibis.struct({"label": line.re_extract(LABEL, 1), "value": line.re_extract(LABEL, 2)})
+    )
     time = to_json(text.re_extract(r"^[^\x1e\r\n]+", 0).strip())
-    members = ibis.array([ibis.literal('"TimeGenerated":') + time, *lists]).concat(pairs)
+    members = ibis.array([ibis.literal('"TimeGenerated":') + time]).concat(once(found, labels_as_json), pairs)
     return ibis.literal("{") + members.join(",") + "}"
 
 
+def labels_as_json(found: ir.ArrayValue) -> ir.ArrayValue:
+    """A member of a JSON object for each label. found: (label, value), in order"""
+    return ibis.array(
+        [ibis.literal(f'"{name}":') + labelled(found, labels) for name, labels in LABELS.items()]
+    )
+
+
 def labelled(found: ir.ArrayValue, labels: tuple[str, ...]) -> ir.StringValue:
-    """The values of a label in any language: one alone, or a list. found: (label, value)"""
+    """The values of a label in any language: one alone, or a list. found: (label, value), in order"""
 
     def written(values: ir.ArrayValue) -> ir.StringValue:
         listed = ibis.literal("[") + values.map(lambda value: to_json(value)).join(",") + "]"
@@ -433,8 +442,8 @@ def labelled(found: ir.ArrayValue, labels: tuple[str, ...]) -> ir.StringValue:
         )
 
     known = [label.lower() for label in labels]
-    chosen = found.filter(lambda pair: pair.f1.lower().replace("\u2019", "'").isin(known))
-    return once(chosen.map(lambda pair: pair.f2.strip()), written)
+    chosen = found.filter(lambda pair: pair["label"].lower().replace("\u2019", "'").isin(known))
+    return once(chosen.map(lambda pair: pair["value"].strip()), written)
 
 
 def unescaped(text: ir.StringValue) -> ir.StringValue:
