@@ -48,7 +48,7 @@ def log_time_options(function: Any) -> Any:
             "--log-year",
             type=click.IntRange(1970, 9999),
             metavar="YEAR",
-            help="Year of log times that name none.  [default: guessed by the file's time]",
+            help="Year of the first log time that names none.  [default: guessed by the file's time]",
         ),
         click.option(
             "--log-epoch",
