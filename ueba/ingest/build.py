@@ -179,12 +179,12 @@ def is_plain(parts: Parts) -> bool:
 
 def _count_plain_days(connection: duckdb.DuckDBPyConnection, days: dict[dt.date, Parts]) -> None:
     """Make the table `plain_days`, the edges of days that need no step, at once."""
-    files = {(part.folder, part.number) for parts in days.values() for part in parts}
+    folders = by_folder(part for parts in days.values() for part in parts)
     dates = ", ".join(f"DATE '{day}'" for day in days)
     rows = "\nUNION ALL ".join(
         f"SELECT {COLUMNS}, 0 AS witnesses FROM {rows_in(folder)}"
-        f" WHERE file = {number} AND dropped IS NULL AND time::DATE IN ({dates})"
-        for folder, number in sorted(files)
+        f" WHERE file IN ({numbers(parts)}) AND dropped IS NULL AND time::DATE IN ({dates})"
+        for folder, parts in folders.items()
     )
     if rows:
         run(connection, [Step("plain_days", counted(f"({rows})"))])
@@ -221,11 +221,30 @@ def make_day_events(connection: duckdb.DuckDBPyConnection, day: dt.date, parts: 
 def records(day: dt.date, parts: Parts) -> str:
     """SQL: the events of a day as they were read."""
     return "\nUNION ALL ".join(
-        f"SELECT {COLUMNS}, line, '{part.file.digest}' AS origin FROM {rows_in(part.folder)}"
-        f" WHERE file = {part.number} AND dropped IS NULL"
+        f"SELECT {COLUMNS}, line, origin FROM {rows_in(folder)} JOIN ({origins(parts)}) USING (file)"
+        f" WHERE file IN ({numbers(parts)}) AND dropped IS NULL"
         f" AND time >= DATE '{day}' AND time < DATE '{day}' + 1"
-        for part in parts
+        for folder, parts in by_folder(parts).items()
     )
+
+
+def by_folder(parts: Iterable[Part]) -> dict[Path, Parts]:
+    """Parts by the folder of their batch, so that a batch of thousands of files is read once."""
+    folders: dict[Path, Parts] = {}
+    for part in parts:
+        folders.setdefault(part.folder, []).append(part)
+    return dict(sorted(folders.items()))
+
+
+def numbers(parts: Parts) -> str:
+    """SQL: the numbers of files of one batch."""
+    return ", ".join(map(str, sorted({part.number for part in parts})))
+
+
+def origins(parts: Parts) -> str:
+    """SQL: the digest of each file of one batch, by its number."""
+    rows = ", ".join(f"({part.number}, '{part.file.digest}')" for part in parts)
+    return f"SELECT * FROM (VALUES {rows}) AS origins(file, origin)"
 
 
 def may_repeat(parts: Parts) -> bool:

@@ -21,6 +21,8 @@ from ueba.contracts.event import (
     KEPT,
     LEASE,
     LONG_LINE,
+    LONG_NAME,
+    LONGEST_NAME,
     NAMES,
     NO_TARGET,
     NO_USER,
@@ -57,6 +59,8 @@ SCHEMA = ibis.Schema.from_pyarrow(ARROW_SCHEMA)
 LINES = ibis.schema({"line": "int64", "text": "string"})
 FILE = "file_number"  # a column of lines that events carry along: the number of their file in a batch
 CALENDAR = (dt.datetime(1, 1, 1), dt.datetime(9999, 12, 31))
+# Names: none is longer than LONGEST_NAME, as every event of a day with one would carry it.
+LIMITED = ("user", "actor", "source", "target", "user_id", "reporter", "session")
 FIRST_YEAR = 1970  # a time before it is of a clock that was not set: Windows begins in 1601
 Case = tuple[ir.BooleanValue, str]
 
@@ -86,12 +90,14 @@ def _unreadable(lines: ir.Table) -> list[Case]:
 
 def _unusable(rows: ir.Table, is_time: ir.BooleanValue) -> list[Case]:
     makes_edge = rows.action.isnull() | rows.action.notin(EVIDENCE)
+    longest = ibis.greatest(*(strlen(rows[name]) for name in LIMITED))
     return [
         (~is_time, TIME_NOT_UNDERSTOOD),
         (rows.time.year() < FIRST_YEAR, TIME_TOO_EARLY),
         (rows.time > latest(), TIME_IN_THE_FUTURE),
         (rows.user.isnull() & makes_edge, NO_USER),
         (rows.target.isnull() & makes_edge, NO_TARGET),
+        (longest > LONGEST_NAME, LONG_NAME),
     ]
 
 

@@ -250,6 +250,8 @@ def connect(memory_limit: str, temporary: Path | None = None) -> duckdb.DuckDBPy
         "memory_limit": memory_limit,
         "preserve_insertion_order": "false",
         "temp_directory": str(spill),
+        "autoinstall_known_extensions": "false",
+        "autoload_known_extensions": "false",
     }
     connection = duckdb.connect(config=config)
     # A progress bar would go to standard output.

@@ -32,9 +32,11 @@ from ueba.ingest.reading import conversion, framing
 from ueba.ingest.reading.framing import MAX_LINE
 from ueba.ingest.reading.stream import BLOCK, LONGEST_MAGIC, File, compression, unreadable
 
-# Bytes of text in a slice: the larger, the fewer days are cut in two. Two slices are in memory at a time.
+# Bytes of a slice, of which each record has 12 more than its text: the larger, the fewer days are cut in two.
+# Two slices are in memory at a time.
 SLICE = 1 << 26
 LINES = pa.schema([("line", pa.int64()), ("text", pa.string())])  # line: from 1; text: without its newline
+EMPTY_LINES = 1000  # empty records of a file that are passed on
 SAMPLE = 200  # records that show what a file is
 
 # (records, bytes read of the file as stored, its size); of a pipe (records, records, None)
@@ -42,9 +44,11 @@ Progress = Callable[[int, int, int | None], None]
 
 
 class Feed:
-    """The records of one file, to be read once. After the last of `slices`, `lines` and `digest` describe the
-    whole file.
+    """The records of one file, to be read once. After the last of `slices`, `lines`, `left_out` and `digest`
+    describe the whole file.
 
+    lines:        records
+    left_out:     of these, empty ones that are in no slice: millions of them cost next to nothing
     sample:       the first records, the last of them perhaps truncated
     memory_limit: of DuckDB, which reads Parquet; such as 1GB
     """
@@ -52,11 +56,15 @@ class Feed:
     def __init__(self, file: File, memory_limit: str, progress: Progress | None = None) -> None:
         self.path = file.name
         self.modified = file.modified
-        self.lines = 0
+        self.lines = self.left_out = self._empty = 0
+        self._is_read = False  # to its end
         self._size = file.size
         self._progress = progress
         self._hash = hashlib.sha256()
         self._file = file.open()
+        self._budget = self._file.budget
+        if file.local:  # Arrow reads it
+            self._budget.stored = file.size or 0
         try:  # Arrow reads a file by itself a quarter faster than through Python.
             self._stored = (
                 pa.OSFile(os.fsencode(file.local)) if file.local else pa.PythonFile(self._file, "r")
@@ -75,15 +83,16 @@ class Feed:
         self.sample = tuple(safe(record[:MAX_LINE]).decode().rstrip("\r") for record in first[:SAMPLE])
 
     def slices(self, is_csv: bool = False) -> Iterator[pa.Table]:
-        """All records as tables of `LINES`, in order. Raises InputError if the file cannot be read to its
-        end."""
+        """The records as tables of `LINES`, in order, but for empty ones after the first EMPTY_LINES. Raises
+        InputError if the file cannot be read to its end."""
         if is_csv:
             self._frame = framing.csv_rows
         unread = self._slices()
-        upcoming = self._reader.submit(next, unread, None)
-        while (ready := upcoming.result()) is not None:
-            upcoming = self._reader.submit(next, unread, None)
+        ready = next(unread, None)
+        while ready is not None:  # most files are one slice: they need no thread
+            upcoming = None if self._is_read else self._reader.submit(next, unread, None)
             yield ready
+            ready = upcoming and upcoming.result()
 
     @property
     def digest(self) -> str:
@@ -102,7 +111,8 @@ class Feed:
         if not start:
             raise InputError(f"{self.path}: the file is empty; nothing to ingest")
         if convert := conversion.converter(start):
-            blocks = convert(chain([start], blocks), self.path, memory_limit)
+            stored = chain([start], blocks)
+            blocks = self._converted(convert(stored, self.path, memory_limit, self._budget.limits))
             start = next(blocks, b"")
         return blocks, start
 
@@ -110,9 +120,20 @@ class Feed:
         try:
             kind = compression(self._file.peek(LONGEST_MAGIC))
             stream = pa.CompressedInputStream(self._stored, kind) if kind else self._stored
-            yield from utf8(self._hashed(iter(lambda: stream.read(BLOCK), b"")))
+            blocks = iter(lambda: stream.read(BLOCK), b"")
+            yield from utf8(self._hashed(self._unpacked(blocks) if kind else blocks))
         except OSError as reason:
             raise unreadable(self.path, reason) from reason
+
+    def _unpacked(self, blocks: Iterable[bytes]) -> Iterator[bytes]:
+        for block in blocks:
+            self._budget.unpack(self.path, len(block))
+            yield block
+
+    def _converted(self, blocks: Iterable[bytes]) -> Iterator[bytes]:
+        for block in gathered(blocks):
+            self._budget.convert(self.path, len(block))
+            yield block
 
     def _hashed(self, blocks: Iterable[bytes]) -> Iterator[bytes]:
         for block in blocks:
@@ -124,29 +145,66 @@ class Feed:
         size = 0
         for text, numbers in self._frame(chain([self._start], self._blocks)):
             text = safe(text)
-            batches.append(record_batch(text, numbers, self.lines))
-            self.lines += batches[-1].num_rows
-            size += len(text)
+            batches.append(self._records(text, numbers))
+            size += batches[-1].nbytes
             if self._progress:
                 self._progress(self.lines, self._stored.tell() if self._size else self.lines, self._size)
             if size > SLICE:
                 yield pa.Table.from_batches(batches)
                 batches, size = [], 0
-        if batches:
+        self._is_read = True
+        if size:
             yield pa.Table.from_batches(batches)
 
+    def _records(self, text: bytes, numbers: npt.NDArray[np.int64] | None) -> pa.RecordBatch:
+        """Whole lines as `LINES`; empty ones after many others are counted only.
 
-def record_batch(text: bytes, numbers: npt.NDArray[np.int64] | None, lines_before: int) -> pa.RecordBatch:
-    """Whole lines as `LINES`, without a copy of each. numbers: of the records; None if they count on"""
-    ends = np.flatnonzero(np.frombuffer(text, np.uint8) == ord("\n"))  # [records]
-    offsets = np.zeros(len(ends) + 1, np.int32)
-    offsets[1:] = ends - np.arange(len(ends))
+        numbers: of the records; None if they count on"""
+        ends = np.flatnonzero(np.frombuffer(text, np.uint8) == ord("\n"))  # [records]
+        if numbers is None:
+            numbers = np.arange(self.lines + 1, self.lines + 1 + len(ends))
+        is_empty = np.diff(ends, prepend=-1) == 1
+        is_left_out = is_empty & (np.cumsum(is_empty) > EMPTY_LINES - self._empty)
+        self._empty += int(is_empty.sum())
+        self.left_out += int(is_left_out.sum())
+        records = record_batch(text, ends, numbers, ~is_left_out)
+        self.lines += len(ends)
+        self._budget.read(self.path, records.num_rows, len(text))
+        return records
+
+
+def record_batch(
+    text: bytes,
+    ends: npt.NDArray[np.int64],
+    numbers: npt.NDArray[np.int64],
+    is_kept: npt.NDArray[np.bool_],
+) -> pa.RecordBatch:
+    """Whole lines as `LINES`, without a copy of each.
+
+    ends: of the lines, in the text; numbers: of the records; is_kept: lines to take, all but empty ones at
+    least [lines]"""
+    numbers = numbers[is_kept]
+    offsets = np.zeros(len(numbers) + 1, np.int32)
+    offsets[1:] = (ends - np.arange(len(ends)))[is_kept]  # without newlines an empty line is nothing
     texts = pa.StringArray.from_buffers(
-        len(ends), pa.py_buffer(offsets), pa.py_buffer(text.replace(b"\n", b""))
+        len(numbers), pa.py_buffer(offsets), pa.py_buffer(text.replace(b"\n", b""))
     )
-    if numbers is None:
-        numbers = np.arange(lines_before + 1, lines_before + 1 + len(ends))
     return pa.record_batch([pa.array(numbers), texts], schema=LINES)
+
+
+def gathered(blocks: Iterable[bytes]) -> Iterator[bytes]:
+    """The first of some blocks, and the others as larger ones: a table of a record each would take much more
+    time and memory."""
+    waiting: list[bytes] = []
+    size = BLOCK  # the first block is passed on as it is
+    for block in blocks:
+        waiting.append(block)
+        size += len(block)
+        if size >= BLOCK:
+            yield b"".join(waiting)
+            waiting, size = [], 0
+    if waiting:
+        yield b"".join(waiting)
 
 
 def utf8(blocks: Iterator[bytes]) -> Iterator[bytes]:

@@ -235,9 +235,12 @@ def xml_events(blocks: Iterable[bytes]) -> Framed:
         tail = len(rest)
         if block is not None:  # the last event may continue, and `<Event` itself may be cut
             tail = begins.pop() if begins else max(len(rest) - 6, 0)
+        events = []
         for begin, end in zip(begins, [*begins[1:], tail], strict=False):
             body, ending, _ = rest[begin:end].partition(b"</Event>")
-            yield one_line((body + ending)[: MAX_LINE + 1]), None
+            events.append(one_line((body + ending)[: MAX_LINE + 1]))
+        if events:  # together: a table of a record each would take much more time and memory
+            yield b"".join(events), None
         rest = rest[tail:]
         if len(rest) > 4 * MAX_LINE:
             yield one_line(rest[: MAX_LINE + 1]), None

@@ -41,6 +41,7 @@ from __future__ import annotations
 
 import csv
 import datetime as dt
+import functools
 import json
 import pkgutil
 from collections.abc import Callable
@@ -166,6 +167,7 @@ def known_names() -> str:
     return ", ".join(name for name in modules() if name != MAPPED)
 
 
+@functools.cache
 def modules() -> dict[str, ModuleType]:
     """Every log source by name."""
     names = sorted(module.name for module in pkgutil.iter_modules(__path__))
@@ -204,6 +206,8 @@ def detect(sample: Sample, options: Options) -> LogSource:
 
 def best_match(sample: Sample) -> str | None:
     """The name of the log source that recognises most records; None if none recognises any."""
+    if not sample.records:
+        return None
     count = {name: module.recognises(sample) for name, module in modules().items()}
     best = max(count, key=lambda name: count[name])
     return best if count[best] else None
