@@ -19,6 +19,10 @@ from ueba.text import shortened
 EDGES: dict[str, tuple[list[Any], list[Any]]] = {
     "ingest.epoch": (["1970-01-01", "2011-01-01T06:00:00"], ["yesterday", "", "2011-13-01", "12"]),
     "ingest.memory_limit": (["1GB", "512MB", "1.5gib", "1 GB"], ["lots", "0GB", "-1GB", "1", "80%", "GB"]),
+    "ingest.unpacked_limit": (["1MB", "256GB", "2TiB"], ["lots", "0GB", "-1GB", "1", "80%"]),
+    "ingest.ratio_limit": (["100", "1000000"], ["99", "1000001", "inf"]),
+    "ingest.disk_share": (["0.001", "0.95"], ["0", "0.96", "1", "nan", "50%"]),
+    "ingest.members_limit": (["1", "100000000"], ["0", "100000001"]),
     "history.half_life_days": (["0.1", "10000"], ["0", "-1", "10000.1", "nan", "inf", "-inf", "two"]),
     "history.window_days": (["1", "10000"], ["0", "-1", "10001", "1.5", "nan"]),
     "train.positive_days": (["1", "1000"], ["0", "1001", "x"]),

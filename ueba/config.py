@@ -101,7 +101,18 @@ def read_time(value: Any) -> str:
 
 TIME = Kind("a date as 2011-01-01, or a time as 2011-01-01T06:00:00", read_time)
 SIZE = matching(r"0*[1-9]\d{0,5}(\.\d+)? ?[KMGT]i?B", "a size as 512MB or 4GB")
+UNITS = {
+    f"{prefix}{middle}B": base ** (1 + n)
+    for n, prefix in enumerate("KMGT")
+    for middle, base in (("", 1000), ("I", 1024))
+}
 HEAP = matching(r"0*[1-9]\d{0,5}[kmg]", "a size as 512m or 4g")
+
+
+def size_bytes(size: str) -> int:
+    """A size as a setting has it, in bytes."""
+    number, unit = re.fullmatch(r"([\d.]+) ?([A-Z]+)", size.upper()).groups()  # type: ignore[union-attr]
+    return int(float(number) * UNITS[unit])
 
 
 # --- the settings -------------------------------------------------------------------------------------------
@@ -129,9 +140,12 @@ def checked(setting: Field[Any], value: Any) -> Any:
 class IngestConfig(Section):
     epoch: str = setting("1970-01-01", TIME, "when log formats that count seconds begin to count, UTC")
     memory_limit: str = setting("1GB", SIZE, "memory of DuckDB, beyond which it spills to disk")
-    temporary_limit: str = setting("4GB", SIZE, "temporary disk for one file that cannot be read as a stream")
-    ratio_limit: float = setting(250.0, number(1, 1_000_000), "bytes that may come out of a compressed byte")
-    members_limit: int = setting(100_000, whole(1, 100_000_000), "members of an archive that are read")
+    unpacked_limit: str = setting("256GB", SIZE, "bytes that one file may become, unpacked, or a pipe bring")
+    ratio_limit: int = setting(250, whole(100, 1_000_000), "times its size that a file may become, unpacked")
+    disk_share: float = setting(
+        0.5, number(0.001, 0.95), "of the free disk, for a temporary copy or spilling"
+    )
+    members_limit: int = setting(100_000, whole(1, 100_000_000), "files that one archive may have")
 
 
 @dataclass(frozen=True)

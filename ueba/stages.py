@@ -24,7 +24,6 @@ from ueba.findings import Findings
 from ueba.ingest import IngestOptions, Options, ingest, ingest_all, lake
 from ueba.ingest.identity import entities
 from ueba.ingest.reading.feed import Progress as FileProgress
-from ueba.ingest.reading.limits import limits_of
 from ueba.investigate.entity import EntityContext
 from ueba.investigate.explain import day as explaining
 from ueba.investigate.explain import kept
@@ -45,7 +44,7 @@ def read(
 
     log: options for reading the log; by default those of the configuration"""
     config = memory.config
-    options = IngestOptions(log or log_options(config), config.ingest.memory_limit, limits_of(config.ingest))
+    options = IngestOptions(log or log_options(config), config.ingest.memory_limit, None, config.ingest)
     return ingest_all(paths, log_format, memory.workspace.lake, options, progress, notify)
 
 
@@ -79,12 +78,8 @@ def score_file(memory: Memory, path: str, log_format: str) -> Iterator[Findings]
     """Score all edges of a log file, a day at a time, with the memory before that day. Stores nothing."""
     with tempfile.TemporaryDirectory() as folder:
         aside, memory_limit = Workspace(Path(folder)), memory.config.ingest.memory_limit
-        options = IngestOptions(
-            log_options(memory.config),
-            memory_limit,
-            limits_of(memory.config.ingest),
-            beside=memory.workspace.lake,
-        )
+        limits = memory.config.ingest
+        options = IngestOptions(log_options(memory.config), memory_limit, memory.workspace.lake, limits)
         ingest(path, log_format, aside.lake, options)
         for day in lake.days(aside.lake):
             past: Past = memory.past(day)

@@ -21,14 +21,14 @@ from typing import TypeVar
 
 import pyarrow as pa
 
+from ueba.config import IngestConfig
 from ueba.contracts.report import IngestReport
 from ueba.errors import InputError
 from ueba.ingest import batch, sources
 from ueba.ingest.batch import DEFAULTS, IngestOptions
 from ueba.ingest.reading import find as files
 from ueba.ingest.reading.feed import Feed, Progress
-from ueba.ingest.reading.limits import Limits
-from ueba.ingest.reading.stream import File, printable_name
+from ueba.ingest.reading.stream import File, public_name
 from ueba.ingest.sources import AUTO, Options
 
 __all__ = ["IngestOptions", "IngestReport", "Options", "events_of", "ingest", "ingest_all"]
@@ -66,14 +66,17 @@ def ingest_all(
 
 
 def _files(
-    paths: Sequence[str], notify: Callable[[str], None], failed: list[IngestReport], limits: Limits
+    paths: Sequence[str],
+    notify: Callable[[str], None],
+    failed: list[IngestReport],
+    limits: IngestConfig,
 ) -> Iterator[File]:
     """The files that arguments name. An argument that names none gets a report in `failed`."""
     for path in paths:
         try:
             yield from files.find(path, notify, limits)
         except InputError as problem:
-            failed.append(IngestReport(file=printable_name(path), problem=str(problem)))
+            failed.append(IngestReport(file=public_name(path), problem=str(problem)))
 
 
 def ingest(
@@ -95,7 +98,7 @@ def events_of(path: str | Path, log_format: str = AUTO, options: IngestOptions =
     """The events of one log file as its log source finds them, dropped records too; columns
     `event.COLUMNS`. Raises InputError if the file cannot be read."""
     found = list(files.find(str(path), limits=options.limits))
-    with contextlib.closing(Feed(only(found, path), options.memory_limit, limits=options.limits)) as feed:
+    with contextlib.closing(Feed(only(found, path), options.memory_limit)) as feed:
         return batch.events_of(feed, log_format, options)
 
 

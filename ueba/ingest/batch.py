@@ -9,13 +9,14 @@ edges they make (`build`).
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import json
+import os
 import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -24,17 +25,18 @@ import ibis
 import ibis.expr.types as ir
 import msgspec
 import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from ueba.config import IngestConfig
 from ueba.contracts.event import EMPTY_LINE, HEADER, NOT_A_LOGON, TIME_IN_THE_FUTURE
 from ueba.contracts.manifest import LAKE_VERSION, READING_VERSION, Manifest, ManifestFile
 from ueba.contracts.report import IngestReport
-from ueba.errors import InputError
+from ueba.errors import InputError, WorkspaceError
 from ueba.ingest import build, edges, events, identity, lake, report, tally
 from ueba.ingest.identity import evidence
-from ueba.ingest.reading import limits
 from ueba.ingest.reading.feed import SLICE, Feed, Progress
-from ueba.ingest.reading.limits import Limits
+from ueba.ingest.reading.limits import confine, given_up
 from ueba.ingest.reading.stream import File
 from ueba.ingest.sample import Sample
 from ueba.ingest.sources import LogSource, Options, Plan, planned
@@ -44,7 +46,6 @@ from ueba.text import plain
 
 EXAMPLE = 120  # characters of a dropped record that a report shows
 GROUP_FILES = 2000  # files in a batch, at most
-PARTS = 64  # in which lines are tried again that could not be parsed together
 
 
 @dataclass(frozen=True)
@@ -53,17 +54,19 @@ class IngestOptions:
 
     log:          what a log does not say, and the user can
     memory_limit: of DuckDB, beyond which it writes to disk
-    limits:       what one file may use while it is read
     beside:       another lake, whose evidence and entity tables count too
+    limits:       what one file may cost
     """
 
     log: Options = Options()
     memory_limit: str = IngestConfig.memory_limit
-    limits: Limits = limits.DEFAULTS
     beside: Path | None = None
+    limits: IngestConfig = IngestConfig()
 
 
 DEFAULTS = IngestOptions()
+# What ends one file and not the others: no memory, no disk, a value that DuckDB or Arrow does not take.
+FAILURES = (InputError, duckdb.Error, pa.ArrowException, MemoryError, OSError)
 
 
 def plan_of(feed: Feed, log_format: str, options: Options) -> tuple[Plan, Sample]:
@@ -101,6 +104,7 @@ class Reading:
     settings: every setting on which its events depend
     unread:   fields that nothing reads
     digest:   of its content; empty until it was read to its end
+    left_out: of its records, empty ones that are in no table
     is_known: the same content is in the lake already, read in the same way
     problem:  why it could not be read
     """
@@ -111,7 +115,7 @@ class Reading:
     unread: tuple[str, ...]
     digest: str = ""
     lines: int = 0
-    blank: int = 0
+    left_out: int = 0
     seconds: float = 0.0
     is_known: bool = False
     problem: str = ""
@@ -122,24 +126,28 @@ class Batch:
     """Files on their way into the lake. Records of small files are parsed together, as far as the same SQL
     reads them.
 
-    folder:  of Parquet files, the events
-    waiting: lines that are not parsed yet, with the number of their file
-    parse:   SQL that parses them
-    bytes:   of all lines
+    connect:       opens another connection
+    folder:        of Parquet files, the events
+    waiting:       lines that are not parsed yet, with the number of their file
+    waiting_bytes: of these
+    parse:         SQL that parses them
+    bytes:         of all lines
     """
 
+    connect: Callable[[], duckdb.DuckDBPyConnection]
     connection: duckdb.DuckDBPyConnection
     folder: Path
     files: list[Reading] = field(default_factory=list)
     waiting: list[pa.Table] = field(default_factory=list)
-    parse: str = ""
     waiting_bytes: int = 0
+    parse: str = ""
     bytes: int = 0
 
     @classmethod
-    def begin(cls, memory_limit: str, temporary: Path) -> Batch:
+    def begin(cls, memory_limit: str, temporary: Path, limits: IngestConfig = DEFAULTS.limits) -> Batch:
         (temporary / "events").mkdir()
-        return cls(lake.connect(memory_limit, temporary), temporary / "events")
+        connect = functools.partial(confined, memory_limit, temporary, limits)
+        return cls(connect, connect(), temporary / "events")
 
     def read(self, feed: Feed, plan: Plan, sample: Sample) -> Reading:
         """Read all records of a file. sample: its first records laid bare"""
@@ -157,7 +165,9 @@ class Batch:
             self.waiting_bytes += lines.nbytes
             if self.waiting_bytes > SLICE / 2:
                 self.flush()
-        reading.digest, reading.lines, reading.blank = feed.digest, feed.lines, feed.blank
+            if reading.problem:
+                raise InputError(reading.problem)
+        reading.digest, reading.lines, reading.left_out = feed.digest, feed.lines, feed.left_out
         return reading
 
     def give_up(self, name: str, problem: str) -> Reading:
@@ -168,35 +178,55 @@ class Batch:
         return self.files[-1]
 
     def flush(self) -> None:
-        """Parse the lines that wait, and write their events. Lines that DuckDB cannot parse, for want of
-        memory mostly, are tried in smaller parts; a file of which a small part fails too is given up."""
-        parts, self.waiting, self.waiting_bytes = self.waiting, [], 0
-        if not parts:
-            return
-        try:
-            self.parsed(pa.concat_tables(parts))
-        except (duckdb.Error, MemoryError):
-            for part in parts:
-                self.parsed_in_parts(part)
+        """Parse the lines that wait, and write their events."""
+        if self.waiting:
+            lines = pa.concat_tables(self.waiting)
+            self.waiting, self.waiting_bytes = [], 0
+            self.without_failures(
+                lines[events.FILE].unique().to_pylist(), functools.partial(self.parsed, lines)
+            )
 
-    def parsed(self, lines: pa.Table) -> None:
-        self.connection.register("lines", lines)
-        try:
-            self.write(self.parse)
-        finally:
-            self.connection.unregister("lines")
-
-    def parsed_in_parts(self, lines: pa.Table) -> None:
-        """Parse lines of one file, a part at a time."""
-        reading = self.files[lines.column(events.FILE)[0].as_py()]
-        rows = max(len(lines) // PARTS, 1)
-        for begin in range(0, len(lines), rows):
-            if reading.problem:
-                return
+    def parsed(self, lines: pa.Table, numbers: list[int]) -> None:
+        """Parse and write the lines of these files. Those of a single file are parsed fewer at a time if all
+        are too many."""
+        lines = lines.filter(pc.field(events.FILE).isin(numbers))
+        start, size = 0, len(lines)
+        while start < len(lines):
             try:
-                self.parsed(lines.slice(begin, rows))
-            except (duckdb.Error, MemoryError) as reason:
-                reading.problem = f"{reading.name}: {short_of(reason)}"
+                self.write_lines(lines.slice(start, size))
+                start += size
+            except FAILURES:
+                if len(numbers) > 1 or size == 1:
+                    raise
+                self.reconnect()
+                size = -(-size // 4)
+
+    def write_lines(self, lines: pa.Table) -> None:
+        self.connection.register("lines", lines)
+        self.write(self.parse)
+        self.connection.unregister("lines")
+
+    def without_failures(self, numbers: list[int], work: Callable[[list[int]], None]) -> None:
+        """Do something with files, and where that fails with half of them, so that a file has a problem if it
+        fails alone. numbers: of the files"""
+        numbers = [number for number in numbers if not self.files[number].problem]
+        try:
+            if numbers:
+                work(numbers)
+        except FAILURES as reason:
+            self.reconnect()
+            if len(numbers) == 1:
+                reading = self.files[numbers[0]]
+                reading.problem = str(given_up(reading.name, reason))
+            else:
+                middle = len(numbers) // 2
+                self.without_failures(numbers[:middle], work)
+                self.without_failures(numbers[middle:], work)
+
+    def reconnect(self) -> None:
+        """Go on with another DuckDB after one has failed: it may be of no more use."""
+        self.connection.close()
+        self.connection = self.connect()
 
     def write(self, rows: str) -> None:
         """Write the rows of a query as more Parquet files of the batch, one for each thread."""
@@ -205,7 +235,12 @@ class Batch:
             f"COPY ({rows}) TO '{build.quoted(self.folder)}' (FORMAT parquet, PARQUET_VERSION V2,"
             f" PER_THREAD_OUTPUT true, OVERWRITE_OR_IGNORE true, FILENAME_PATTERN '{name}-{{i}}')"
         )
-        execute(self.connection, Step("batch_rows", copy))
+        try:
+            execute(self.connection, Step("batch_rows", copy))
+        except BaseException:
+            for path in self.folder.glob(f"{name}-*"):
+                path.unlink()
+            raise
 
     def is_full(self) -> bool:
         return self.bytes > SLICE or len(self.files) >= GROUP_FILES
@@ -214,48 +249,76 @@ class Batch:
         """Put the batch into the lake, visible at once. Returns its manifest, or nothing if it brings nothing
         new."""
         self.flush()
-        try:
-            manifests = self.published(root, temporary)
-        except (duckdb.Error, MemoryError) as reason:
-            manifests = []
-            for reading in self.files:
-                reading.problem = reading.problem or f"{reading.name}: {short_of(reason)}"
+        manifests = []
+        kept = self.manifest_files()
+        if any(kept):
+            self.write_evidence(temporary / "evidence.parquet")
+            kept = tuple(
+                None if reading.problem else file for reading, file in zip(self.files, kept, strict=True)
+            )
+        if any(kept):
+            manifests = [Manifest(id=batch_id(kept), number=next_number(root), files=kept)]
+            lake.publish(root, temporary, manifests[0])
         self.connection.close()
         shutil.rmtree(self.folder, ignore_errors=True)
         return manifests
 
-    def published(self, root: Path, temporary: Path) -> list[Manifest]:
-        kept = self.manifest_files()
-        if not any(kept):
-            return []
-        path = temporary / "evidence.parquet"
-        copy = f"COPY ({self.evidence()}) TO '{build.quoted(path)}' (FORMAT parquet)"
-        execute(self.connection, Step("batch_evidence", copy))
-        manifest = Manifest(id=batch_id(kept), number=next_number(root), files=kept)
-        lake.publish(root, temporary, manifest)
-        return [manifest]
+    def write_evidence(self, path: Path) -> None:
+        """Write what the events prove about entities."""
+        parts: list[Path] = []
 
-    def evidence(self) -> str:
-        """SQL: what the events prove about entities."""
+        def write(numbers: list[int]) -> None:
+            part = path.with_name(f"evidence-{len(parts)}.parquet")
+            copy = f"COPY ({self.evidence(numbers)}) TO '{build.quoted(part)}' (FORMAT parquet)"
+            execute(self.connection, Step("batch_evidence", copy))
+            parts.append(part)
+
+        self.without_failures(list(range(len(self.files))), write)
+        if len(parts) == 1:
+            os.replace(parts[0], path)
+        elif parts:
+            pq.write_table(pa.concat_tables([pq.read_table(part) for part in parts]), path)
+
+    def evidence(self, numbers: list[int]) -> str:
+        """SQL: what the events of these files prove about entities."""
         if not self.has_rows():
             return f"SELECT 0 AS file, * FROM ({evidence.EMPTY})"
         formats = " ".join(
-            f"WHEN {number} THEN '{build.quoted(reading.source.name)}'"
-            for number, reading in enumerate(self.files)
+            f"WHEN file IN ({in_sql(readings)}) THEN '{build.quoted(name)}'"
+            for name, readings in self.by_source().items()
         )
-        canonical = [str(number) for number, reading in enumerate(self.files) if reading.source.canonical]
+        canonical = in_sql([number for number, reading in enumerate(self.files) if reading.source.canonical])
         return evidence.query(
-            f"(SELECT *, CASE file {formats} END AS format,"
-            f" file IN ({', '.join(canonical) or '-1'}) AS canonical"
-            f" FROM {build.rows_in(self.folder)} WHERE dropped IS NULL)"
+            f"(SELECT *, CASE {formats} END AS format, file IN ({canonical}) AS canonical"
+            f" FROM {self.rows_in(numbers)} WHERE dropped IS NULL)"
         )
+
+    def by_source(self) -> dict[str, list[int]]:
+        """The name of each log source, and the numbers of its files."""
+        found: dict[str, list[int]] = {}
+        for number, reading in enumerate(self.files):
+            found.setdefault(reading.source.name, []).append(number)
+        return found
+
+    def rows_in(self, numbers: list[int]) -> str:
+        """SQL: the rows of these files."""
+        rows = build.rows_in(self.folder)
+        if len(numbers) == len(self.files):
+            return rows
+        return f"(FROM {rows} WHERE file IN ({in_sql(numbers)}))"
 
     def has_rows(self) -> bool:
         return any(self.folder.iterdir())
 
     def manifest_files(self) -> tuple[ManifestFile | None, ...]:
         """Each file as the manifest has it; None if it is known or has a problem."""
-        tallies = tally.count(self.connection, build.rows_in(self.folder)) if self.has_rows() else {}
+        tallies: dict[int, Tally] = {}
+
+        def count(numbers: list[int]) -> None:
+            tallies.update(tally.count(self.connection, self.rows_in(numbers)))
+
+        if self.has_rows():
+            self.without_failures(list(range(len(self.files))), count)
         return tuple(
             None
             if reading.is_known or reading.problem
@@ -264,11 +327,16 @@ class Batch:
         )
 
 
-def short_of(reason: Exception) -> str:
-    """Why a file could not be parsed, and what to do."""
-    if isinstance(reason, duckdb.OutOfMemoryException | MemoryError):
-        return "does not fit into memory; is it the log that it is said to be? else raise ingest.memory_limit"
-    return f"cannot be parsed ({str(reason).splitlines()[0]})"
+def confined(memory_limit: str, temporary: Path, limits: IngestConfig) -> duckdb.DuckDBPyConnection:
+    """A DuckDB for what log files say, that reaches the files of one ingest only."""
+    connection = lake.connect(memory_limit, temporary)
+    confine(connection, temporary, limits)
+    return connection
+
+
+def in_sql(numbers: Iterable[int]) -> str:
+    """Numbers of files as a list in SQL, which is never empty."""
+    return ", ".join(map(str, numbers)) or "-1"
 
 
 def batch_id(kept: Iterable[ManifestFile | None]) -> str:
@@ -284,8 +352,8 @@ def next_number(root: Path) -> int:
 def manifest_file(reading: Reading, counts: Tally) -> ManifestFile | None:
     """A file as the manifest has it, every record accounted for. None if no record reads as its format; then
     the reading has a problem."""
-    if reading.blank:
-        counts = replace(counts, dropped=with_blank(counts.dropped, reading.blank))
+    if reading.left_out:
+        counts = with_left_out(counts, reading.left_out)
     if counts.records != reading.lines:
         raise AssertionError(f"{reading.name}: {reading.lines} records became {counts.records} rows")
     found = ingest_report(reading, counts)
@@ -307,11 +375,12 @@ def manifest_file(reading: Reading, counts: Tally) -> ManifestFile | None:
     )
 
 
-def with_blank(dropped: list[Reason], blank: int) -> list[Reason]:
-    """Reasons with more empty lines, which were counted before they became rows."""
-    empty = next((row for row in dropped if row.reason == EMPTY_LINE), Reason(EMPTY_LINE, 0, "", 0))
-    others = [row for row in dropped if row.reason != EMPTY_LINE]
-    return [*others, empty._replace(records=empty.records + blank)]
+def with_left_out(counts: Tally, left_out: int) -> Tally:
+    """The counts of a file with the empty lines that became no rows."""
+    empty = next((row for row in counts.dropped if row.reason == EMPTY_LINE), Reason(EMPTY_LINE, 0, "", 0))
+    others = [row for row in counts.dropped if row.reason != EMPTY_LINE]
+    dropped = [*others, empty._replace(records=empty.records + left_out)]
+    return replace(counts, dropped=sorted(dropped, key=lambda row: (-row.records, row.reason)))
 
 
 def _is_understood(counts: Tally) -> bool:
@@ -359,13 +428,13 @@ def hour() -> str:
     return events.latest().isoformat()[:13]
 
 
-@lru_cache(maxsize=1000)
+@functools.lru_cache(maxsize=1000)
 def compiled_events(plan: Plan, hour: str) -> str:
     """SQL: the table `lines` -> events."""
     return str(ibis.to_sql(plan.events(ibis.table(events.LINES, name="lines")), dialect="duckdb"))
 
 
-@lru_cache(maxsize=1000)
+@functools.lru_cache(maxsize=1000)
 def compiled(plan: Plan, hour: str) -> str:
     """SQL: the table `lines`, with the numbers of files -> rows of a batch. It is compiled once for all files
     with the same plan: there may be thousands."""
@@ -421,7 +490,7 @@ def ingest(
         read_settings = {
             digest: file.settings for digest, file in stored_files(root).items() if is_final(file)
         }
-        batch = Batch.begin(options.memory_limit, temporary)
+        batch = Batch.begin(options.memory_limit, temporary, options.limits)
         readings: list[Reading] = []
         new: list[Manifest] = []
         for file in files:
@@ -431,13 +500,30 @@ def ingest(
             readings.append(reading)
             if batch.is_full():
                 new += batch.publish(root, temporary)
-                batch = Batch.begin(options.memory_limit, temporary)
+                batch = Batch.begin(options.memory_limit, temporary, options.limits)
         new += batch.publish(root, temporary)
+        make_edges(root, temporary, options, new)
+        stored = stored_files(root)
+        problems = {reading.digest: reading.problem for reading in readings if reading.problem}
+        return [
+            final_report(reading, stored.get(reading.digest), problems.get(reading.digest, ""))
+            for reading in readings
+        ]
+
+
+def make_edges(root: Path, temporary: Path, options: IngestOptions, new: Iterable[Manifest]) -> None:
+    """Make the daily edges that new batches change. Raises WorkspaceError if memory or disk does not
+    suffice; the events are in the lake then."""
+    try:
         build.refresh(root, temporary, options.memory_limit, options.beside)
         for manifest in new:
             build.count_edges(root, temporary, options.memory_limit, manifest)
-        stored = stored_files(root)
-        return [final_report(reading, stored.get(reading.digest)) for reading in readings]
+    except (duckdb.Error, MemoryError) as reason:
+        what = plain(str(reason).split("\n")[0])
+        raise WorkspaceError(
+            f"{root}: the events are read, but their edges cannot be made ({what}); raise ingest.memory_limit"
+            " or free some disk, and `ueba ingest` the same files again"
+        ) from reason
 
 
 def stored_files(root: Path) -> dict[str, ManifestFile]:
@@ -451,9 +537,10 @@ def is_final(file: ManifestFile) -> bool:
     return TIME_IN_THE_FUTURE not in file.report.dropped
 
 
-def final_report(reading: Reading, stored: ManifestFile | None) -> IngestReport:
+def final_report(reading: Reading, stored: ManifestFile | None, problem: str) -> IngestReport:
+    """problem: of a file with the same content, which is not read twice"""
     if reading.problem or stored is None:
-        return IngestReport(file=reading.name, problem=reading.problem)
+        return IngestReport(file=reading.name, problem=reading.problem or problem)
     return msgspec.structs.replace(stored.report, file=reading.name, already_ingested=reading.is_known)
 
 
@@ -463,10 +550,10 @@ def read_file(
     """Read one file into a batch. A file that cannot be read is in it with a problem."""
     started = time.monotonic()
     try:
-        with contextlib.closing(Feed(file, options.memory_limit, progress, options.limits)) as feed:
+        with contextlib.closing(Feed(file, options.memory_limit, progress)) as feed:
             reading = batch.read(feed, *plan_of(feed, log_format, options.log))
-    except InputError as problem:
-        return batch.give_up(file.name, str(problem))
+    except FAILURES as reason:
+        return batch.give_up(file.name, str(given_up(file.name, reason)))
     reading.seconds = round(time.monotonic() - started, 3)
     return reading
 

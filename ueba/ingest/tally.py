@@ -85,7 +85,7 @@ def count(connection: duckdb.DuckDBPyConnection, rows: str) -> dict[int, Tally]:
     """File number -> what its rows are. A file without rows has an empty tally.
 
     rows: SQL that names the rows of a batch"""
-    connection.execute(f"CREATE TEMP VIEW batch_rows AS FROM {rows}")
+    connection.execute(f"CREATE OR REPLACE TEMP VIEW batch_rows AS FROM {rows}")
     steps.run(connection, STEPS, {"evidence": list(EVIDENCE)}, temporary=True)
     tallies: dict[int, Tally] = defaultdict(Tally)
     for file, *values in _rows(connection, "dropped_records ORDER BY file, records DESC, reason"):

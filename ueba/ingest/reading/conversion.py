@@ -6,22 +6,23 @@ Leaves out what a record means (`ueba.ingest.sources`).
 from __future__ import annotations
 
 import contextlib
-import tempfile
+import glob
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import duckdb
 
+from ueba.config import IngestConfig
 from ueba.errors import InputError
 from ueba.ingest.reading.framing import one_line
-from ueba.ingest.reading.limits import Limits, on_temporary_disk
+from ueba.ingest.reading.limits import confine, on_disk
 
 EVTX, PARQUET = b"ElfFile\0", b"PAR1"  # the first bytes of a file
 ROWS = 10_000  # of Parquet, converted at a time
 
 Blocks = Iterator[bytes]
 # (blocks, path, memory limit, limits) -> blocks of lines
-Converter = Callable[[Iterable[bytes], str, str, Limits], Blocks]
+Converter = Callable[[Iterable[bytes], str, str, IngestConfig], Blocks]
 
 
 def converter(start: bytes) -> Converter | None:
@@ -29,12 +30,12 @@ def converter(start: bytes) -> Converter | None:
     return windows_events if start.startswith(EVTX) else parquet_rows if start.startswith(PARQUET) else None
 
 
-def windows_events(blocks: Iterable[bytes], path: str, memory_limit: str, limits: Limits) -> Blocks:
+def windows_events(blocks: Iterable[bytes], path: str, memory_limit: str, limits: IngestConfig) -> Blocks:
     """An EVTX file through the evtx package (Ben-Amram), whose JSON is that of its evtx_dump. A record that
     it cannot read becomes a line that says why and is not JSON. memory_limit: not needed"""
     from evtx import PyEvtxParser
 
-    with on_disk(blocks, path, limits) as file:
+    with on_disk(blocks, path, limits) as file, panics_named(path):
         try:
             records = PyEvtxParser(str(file)).records_json()
         except (OSError, RuntimeError) as reason:
@@ -51,35 +52,59 @@ def windows_events(blocks: Iterable[bytes], path: str, memory_limit: str, limits
             yield one_line(str((record or {}).get("data")).encode("utf-8", "backslashreplace"))
 
 
-def parquet_rows(blocks: Iterable[bytes], path: str, memory_limit: str, limits: Limits) -> Blocks:
-    """The rows of a Parquet file. memory_limit: of DuckDB, such as 1GB"""
+@contextlib.contextmanager
+def panics_named(path: str) -> Iterator[None]:
+    """Make a panic of the evtx package's Rust code, which is no Exception, an InputError."""
+    try:
+        yield
+    except BaseException as reason:
+        if type(reason).__name__ != "PanicException":
+            raise
+        raise InputError(f"{path}: cannot be read as a Windows event log ({reason})") from reason
+
+
+def parquet_rows(blocks: Iterable[bytes], path: str, memory_limit: str, limits: IngestConfig) -> Blocks:
+    """The rows of a Parquet file, objects with the names of its columns. memory_limit: of DuckDB, such as
+    1GB"""
     with (
         on_disk(blocks, path, limits) as file,
-        duckdb.connect(config={"memory_limit": memory_limit}) as connection,
+        parquet_reader(file.parent, memory_limit, limits) as connection,
     ):
         try:
-            name = no_column(connection, str(file))
-            rows = connection.sql(
-                f"SELECT to_json({name}) FROM read_parquet(?) AS {name}", params=[str(file)]
-            )
-            for batch in rows.to_arrow_reader(ROWS):
+            sql, parameters = rows_as_json(connection, glob.escape(str(file)))
+            for batch in connection.sql(sql, params=parameters).to_arrow_reader(ROWS):
                 yield ("\n".join(batch.column(0).to_pylist()) + "\n").encode()
-        except duckdb.Error as reason:
+        except (duckdb.Error, MemoryError) as reason:
             raise InputError(f"{path}: cannot be read as Parquet ({reason})") from reason
 
 
-def no_column(connection: duckdb.DuckDBPyConnection, path: str) -> str:
-    """A name for the rows of a Parquet file that no column of it has: a column would stand for the row."""
-    rows = connection.execute("DESCRIBE SELECT * FROM read_parquet(?)", [path]).fetchall()
-    longest = max((len(column[0]) for column in rows), default=0)
-    return "row" + "_" * longest
+def parquet_reader(folder: Path, memory_limit: str, limits: IngestConfig) -> duckdb.DuckDBPyConnection:
+    """A DuckDB that reaches this folder, and nothing else."""
+    spill = str(folder / "spill")
+    connection = duckdb.connect(config={"memory_limit": memory_limit, "temp_directory": spill})
+    connection.execute("SET TimeZone = 'UTC'; SET enable_progress_bar = false")
+    confine(connection, folder, limits)
+    return connection
 
 
-@contextlib.contextmanager
-def on_disk(blocks: Iterable[bytes], name: str, limits: Limits) -> Iterator[Path]:
-    """A temporary file with these blocks, for readers that need a path. name: of the log, for messages"""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "log"
-        with open(path, "wb") as file:
-            file.writelines(on_temporary_disk(blocks, name, limits))
-        yield path
+def rows_as_json(connection: duckdb.DuckDBPyConnection, path: str) -> tuple[str, list[str]]:
+    """SQL, and its parameters: the rows of a Parquet file as JSON. Columns are called by their position:
+    whatever name a file gives a column, it means nothing in SQL."""
+    names = column_names(connection, path)
+    columns = [f"c{number}" for number in range(len(names))]
+    pairs = ", ".join(f"?::VARCHAR, {column}" for column in columns)
+    rows = f"read_parquet(?, hive_partitioning = false) AS file({', '.join(columns)})"
+    return f"SELECT json_object({pairs})::VARCHAR FROM {rows}", [*names, path]
+
+
+def column_names(connection: duckdb.DuckDBPyConnection, path: str) -> list[str]:
+    """The names of a Parquet file's columns, in order: the children of its root, without theirs."""
+    tree = connection.execute("SELECT name, coalesce(num_children, 0) FROM parquet_schema(?)", [path])
+    names, inner = [], 0  # inner: elements of the column before that are still to come
+    for name, children in tree.fetchall()[1:]:
+        if inner:
+            inner += children - 1
+        else:
+            names.append(name)
+            inner = children
+    return names

@@ -27,19 +27,18 @@ from typing import IO
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from ueba.errors import InputError
 from ueba.ingest.reading import conversion, framing
 from ueba.ingest.reading.characters import Guessed, safe, utf8
 from ueba.ingest.reading.framing import MAX_LINE, NEWLINE, Frame
-from ueba.ingest.reading.limits import DEFAULTS, Limits, on_temporary_disk, unpacked
+from ueba.ingest.reading.limits import Budget, within_share
 from ueba.ingest.reading.stream import BLOCK, LONGEST_MAGIC, File, compression, unreadable
 
 # Bytes of text in a slice: the larger, the fewer days are cut in two. Two slices are in memory at a time.
 SLICE = 1 << 26
 SLICE_ROWS = 1 << 21
-MANY_BLANK = 10_000  # lines of a block
+EMPTY_LINES = 1000  # empty records of a file that are passed on
 # line: from 1; text: without its newline; is_guessed: bytes in it are no UTF-8, see `characters`
 LINES = pa.schema([("line", pa.int64()), ("text", pa.string()), ("is_guessed", pa.bool_())])
 SAMPLE = 200  # records that show what a file is
@@ -49,28 +48,28 @@ Progress = Callable[[int, int, int | None], None]
 
 
 class Feed:
-    """The records of one file, to be read once. After the last of `slices`, `lines` and `digest` describe the
-    whole file.
+    """The records of one file, to be read once. After the last of `slices`, `lines`, `left_out` and `digest`
+    describe the whole file.
 
     frames:       how it may be cut into records, the likeliest first: names of `framing.FRAMES`
-    blank:        empty lines that are counted in `lines` and in no slice, because they are very many
+    lines:        records
+    left_out:     of these, empty ones that are in no slice: millions of them cost next to nothing
     memory_limit: of DuckDB, which reads Parquet; such as 1GB
     """
 
-    def __init__(
-        self, file: File, memory_limit: str, progress: Progress | None = None, limits: Limits = DEFAULTS
-    ) -> None:
+    def __init__(self, file: File, memory_limit: str, progress: Progress | None = None) -> None:
         self.path = file.name
-        self.blank = 0
-        self._limits = limits
         self.modified = file.modified
-        self.lines = 0
+        self.lines = self.left_out = self._empty = 0
         self._size = file.size
         self._progress = progress
         self._hash = hashlib.sha256()
         self._local = file.local
         self._spooled: IO[bytes] | None = None
         self._file = file.open()
+        self._budget = self._file.budget
+        if file.local:  # Arrow reads it
+            self._budget.stored = file.size or 0
         try:  # Arrow reads a file by itself a quarter faster than through Python.
             self._stored = (
                 pa.OSFile(os.fsencode(file.local)) if file.local else pa.PythonFile(self._file, "r")
@@ -99,18 +98,20 @@ class Feed:
         if self._has_second_block():
             self._spooled = tempfile.TemporaryFile()  # noqa: SIM115  # closed with the feed
             whole = chain([self._start], self._blocks)
-            self._spooled.writelines(on_temporary_disk(whole, self.path, self._limits))
+            self._spooled.writelines(within_share(whole, self.path, self._budget.limits))
             blocks = self._respooled()
             self._blocks = self._respooled(len(self._start))
         return (safe(text)[0] for text, _ in framing.FRAMES[frame](blocks))
 
     def _reread(self, path: Path) -> Iterator[bytes]:
         """The text of a file on a disk."""
+        budget = Budget(self._budget.limits, self._size or 0)
         try:
             with pa.OSFile(os.fsencode(path)) as stored:
                 kind = compression(stored.read(LONGEST_MAGIC))
                 stored.seek(0)
-                yield from utf8(self._decompressed(stored, kind))
+                blocks = decompressed(stored, kind)
+                yield from utf8(self._unpacked(blocks, budget) if kind else blocks)
         except OSError as reason:
             raise unreadable(self.path, reason) from reason
 
@@ -158,27 +159,34 @@ class Feed:
         """The blocks of the file's text, and the first of them, which the others follow."""
         blocks = self._read()
         start = next(blocks, b"")
-        if not start:
-            raise InputError(f"{self.path}: the file is empty; nothing to ingest")
         if convert := conversion.converter(start):
             self._local = None  # it holds no text
-            blocks = convert(chain([start], blocks), self.path, memory_limit, self._limits)
-            start = next(blocks, b"")
+            stored = chain([start], blocks)
+            blocks = self._converted(convert(stored, self.path, memory_limit, self._budget.limits))
+        else:
+            blocks = utf8(chain([start], blocks))
+        start = next(blocks, b"")
+        if not start and not convert:
+            raise InputError(f"{self.path}: the file is empty; nothing to ingest")
         return blocks, start
 
     def _read(self) -> Iterator[bytes]:
         try:
             kind = compression(self._file.peek(LONGEST_MAGIC))
-            yield from utf8(self._hashed(self._decompressed(self._stored, kind)))
+            blocks = decompressed(self._stored, kind)
+            yield from self._hashed(self._unpacked(blocks, self._budget) if kind else blocks)
         except OSError as reason:
             raise unreadable(self.path, reason) from reason
 
-    def _decompressed(self, stored: pa.NativeFile, kind: str | None) -> Iterator[bytes]:
-        """The content of the file in blocks. kind: its compression; None if it is not compressed"""
-        if kind is None:
-            return iter(lambda: stored.read(BLOCK), b"")
-        stream = pa.CompressedInputStream(stored, kind)
-        return unpacked(iter(lambda: stream.read(BLOCK), b""), self.path, self._size, self._limits)
+    def _unpacked(self, blocks: Iterable[bytes], budget: Budget) -> Iterator[bytes]:
+        for block in blocks:
+            budget.unpack(self.path, len(block))
+            yield block
+
+    def _converted(self, blocks: Iterable[bytes]) -> Iterator[bytes]:
+        for block in gathered(blocks):
+            self._budget.convert(self.path, len(block))
+            yield block
 
     def _hashed(self, blocks: Iterable[bytes]) -> Iterator[bytes]:
         for block in blocks:
@@ -190,40 +198,79 @@ class Feed:
         size, rows = 0, 0
         for text, numbers in frame(chain([self._start], self._blocks)):
             text, guessed = safe(text)
-            batch = record_batch(text, numbers, guessed, self.lines)
-            self.lines += batch.num_rows
-            batches.append(self._without_blank(batch))
+            batches.append(self._records(text, numbers, guessed))
             size, rows = size + len(text), rows + batches[-1].num_rows
             if self._progress:
-                self._progress(self.lines, self._stored.tell() if self._size else self.lines, self._size)
+                self._progress(self.lines, self._position(self._size), self._size)
             if size > SLICE or rows > SLICE_ROWS:
                 yield pa.Table.from_batches(batches)
                 batches, size, rows = [], 0, 0
         if batches:
             yield pa.Table.from_batches(batches)
 
-    def _without_blank(self, batch: pa.RecordBatch) -> pa.RecordBatch:
-        """The lines that have a character, if the others are many: these are counted. A megabyte may be a
-        million of them."""
-        length = pc.binary_length(batch.column("text")).to_numpy(zero_copy_only=False)
-        blank = int(np.count_nonzero(length == 0))
-        if blank < MANY_BLANK:
-            return batch
-        self.blank += blank
-        return batch.filter(pa.array(length > 0))
+    def _position(self, size: int | None) -> int:
+        """Bytes read of the file as stored, whose size is known; else records."""
+        if size is None:
+            return self.lines
+        return size if self._stored.closed else self._stored.tell()  # Arrow closes it at its end
+
+    def _records(
+        self, text: bytes, numbers: npt.NDArray[np.int64] | None, guessed: Guessed
+    ) -> pa.RecordBatch:
+        """Whole lines as `LINES`; empty ones after many others are counted only.
+
+        numbers: of the records; None if they count on"""
+        ends = np.flatnonzero(np.frombuffer(text, np.uint8) == NEWLINE)  # [records]
+        if numbers is None:
+            numbers = np.arange(self.lines + 1, self.lines + 1 + len(ends))
+        is_guessed = np.zeros(len(ends), bool) if guessed is None else guessed
+        is_empty = np.diff(ends, prepend=-1) == 1
+        is_left_out = is_empty & (np.cumsum(is_empty) > EMPTY_LINES - self._empty)
+        self._empty += int(is_empty.sum())
+        self.left_out += int(is_left_out.sum())
+        records = record_batch(text, ends, numbers, is_guessed, ~is_left_out)
+        self.lines += len(ends)
+        self._budget.read(self.path, records.num_rows, len(text))
+        return records
 
 
 def record_batch(
-    text: bytes, numbers: npt.NDArray[np.int64] | None, guessed: Guessed, lines_before: int
+    text: bytes,
+    ends: npt.NDArray[np.int64],
+    numbers: npt.NDArray[np.int64],
+    is_guessed: npt.NDArray[np.bool_],
+    is_kept: npt.NDArray[np.bool_],
 ) -> pa.RecordBatch:
-    """Whole lines as `LINES`, without a copy of each. numbers: of the records; None if they count on"""
-    ends = np.flatnonzero(np.frombuffer(text, np.uint8) == NEWLINE)  # [records]
-    offsets = np.zeros(len(ends) + 1, np.int32)
-    offsets[1:] = ends - np.arange(len(ends))
+    """Whole lines as `LINES`, without a copy of each.
+
+    ends: of the lines, in the text; numbers: of the records; is_guessed: see `LINES`; is_kept: lines to
+    take, all but empty ones at least [lines]"""
+    if not is_kept.all():
+        numbers, is_guessed = numbers[is_kept], is_guessed[is_kept]
+    offsets = np.zeros(len(numbers) + 1, np.int32)
+    offsets[1:] = (ends - np.arange(len(ends)))[is_kept]  # without newlines an empty line is nothing
     texts = pa.StringArray.from_buffers(
-        len(ends), pa.py_buffer(offsets), pa.py_buffer(text.replace(b"\n", b""))
+        len(numbers), pa.py_buffer(offsets), pa.py_buffer(text.replace(b"\n", b""))
     )
-    if numbers is None:
-        numbers = np.arange(lines_before + 1, lines_before + 1 + len(ends))
-    is_guessed = np.zeros(len(ends), bool) if guessed is None else guessed
     return pa.record_batch([pa.array(numbers), texts, pa.array(is_guessed)], schema=LINES)
+
+
+def decompressed(stored: pa.NativeFile, kind: str | None) -> Iterator[bytes]:
+    """The content of a file in blocks. kind: its compression; None if it is not compressed"""
+    stream = stored if kind is None else pa.CompressedInputStream(stored, kind)
+    return iter(lambda: stream.read(BLOCK), b"")
+
+
+def gathered(blocks: Iterable[bytes]) -> Iterator[bytes]:
+    """The first of some blocks, and the others as larger ones: a table of a record each would take much more
+    time and memory."""
+    waiting: list[bytes] = []
+    size = BLOCK  # the first block is passed on as it is
+    for block in blocks:
+        waiting.append(block)
+        size += len(block)
+        if size >= BLOCK:
+            yield b"".join(waiting)
+            waiting, size = [], 0
+    if waiting:
+        yield b"".join(waiting)

@@ -27,14 +27,16 @@ import stat
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+from ueba.config import IngestConfig
 from ueba.errors import InputError
 from ueba.ingest.reading import archives
 from ueba.ingest.reading.archives import is_skipped
-from ueba.ingest.reading.limits import DEFAULTS, Limits
+from ueba.ingest.reading.limits import DEFAULTS, Budget
 from ueba.ingest.reading.stream import (
     File,
     Stream,
@@ -42,6 +44,7 @@ from ueba.ingest.reading.stream import (
     now,
     open_stream,
     printable_name,
+    public_name,
     unreadable,
     utc_time,
 )
@@ -51,23 +54,25 @@ EXTRAS = {"s3": "ueba[s3]", "s3a": "ueba[s3]", "gs": "gcsfs", "gcs": "gcsfs", "a
 
 
 def find(
-    argument: str, notify: Callable[[str], None] = lambda message: None, limits: Limits = DEFAULTS
+    argument: str,
+    notify: Callable[[str], None] = lambda message: None,
+    limits: IngestConfig = DEFAULTS,
 ) -> Iterator[File]:
-    """The files that an argument names. Raises InputError if it names none. notify: receives a message about
-    skipped files"""
+    """The files that an argument names. Raises InputError if it names none.
+
+    notify: receives a message about skipped files; limits: of what each may cost"""
     skipped: Counter[str] = Counter()
-    is_empty = True
+    is_empty, shown = True, public_name(argument)
     for file in named(argument, skipped):
-        for member in archives.unpacked(
-            file, skipped, limits, is_named=file.name == printable_name(argument)
-        ):
+        file = replace(file, open=functools.partial(limited, file.open, limits))
+        for member in archives.unpacked(file, skipped, is_named=file.name == shown):
             is_empty = False
             yield member
     message = "skipped " + ", ".join(f"{number:,} {what}" for what, number in skipped.items())
     if is_empty:
-        raise InputError(f"{printable_name(argument)}: no files in it" + (f"; {message}" if skipped else ""))
+        raise InputError(f"{shown}: no files in it" + (f"; {message}" if skipped else ""))
     if skipped:
-        notify(f"{printable_name(argument)}: {message}")
+        notify(f"{shown}: {message}")
 
 
 def named(argument: str, skipped: Counter[str]) -> Iterator[File]:
@@ -75,6 +80,14 @@ def named(argument: str, skipped: Counter[str]) -> Iterator[File]:
     if argument == "-":
         return iter([standard_input()])
     return remote(argument, skipped) if "://" in argument else local(argument, skipped)
+
+
+def limited(open_file: Callable[[], Stream], limits: IngestConfig) -> Stream:
+    """A file's stream, with a budget."""
+    stream = open_file()
+    if stream.budget.limits is not limits:  # a pipe is opened once
+        stream.budget = Budget(limits)
+    return stream
 
 
 def standard_input() -> File:
@@ -190,6 +203,7 @@ def on_disk(path: str) -> File:
 
 def remote(address: str, skipped: Counter[str]) -> Iterator[File]:
     """The objects that fsspec finds at an address. Raises InputError if there are none."""
+    shown = public_name(address)
     try:
         system, folder, objects, is_named = listed(address)
     except InputError:
@@ -197,13 +211,13 @@ def remote(address: str, skipped: Counter[str]) -> Iterator[File]:
     except ImportError as reason:
         protocol = address.partition("://")[0]
         needed = f"pip install {EXTRAS[protocol]}" if protocol in EXTRAS else reason
-        raise InputError(f"{address}: needs another package: {needed}") from reason
+        raise InputError(f"{shown}: needs another package: {needed}") from reason
     except Exception as reason:  # each file system has exceptions of its own
-        raise InputError(f"{address}: cannot be listed ({reason})") from reason
+        raise InputError(f"{shown}: cannot be listed ({public_name(str(reason))})") from reason
     for path in sorted(objects):
         size = objects[path].get("size")
         if is_named or not is_skipped(path.removeprefix(folder), size, False, skipped):
-            name = address if is_named else system.unstrip_protocol(path)
+            name = shown if is_named else public_name(system.unstrip_protocol(path))
             modified = next((objects[path][key] for key in MODIFIED_KEYS if objects[path].get(key)), None)
             stream = functools.partial(open_stream, name, functools.partial(system.open, path, "rb"))
             yield File(name, stream, size or None, utc_time(modified, now()))
@@ -224,7 +238,7 @@ def listed(address: str) -> tuple[Any, str, dict[str, dict[str, Any]], bool]:
         found = list(system.glob(path, detail=True).values()) if is_pattern else []
         if not found:
             problem = "nothing matches" if is_pattern else "no such object"
-            raise InputError(f"{address}: {problem}") from None
+            raise InputError(f"{public_name(address)}: {problem}") from None
     folders = [info["name"] for info in found if info["type"] == "directory"]
     inner = [info for name in folders for info in system.find(name, detail=True).values()]
     objects = {info["name"]: info for info in [*found, *inner] if info["type"] == "file"}

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import datetime as dt
 import io
+import re
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +20,7 @@ import pyarrow as pa
 
 from ueba.errors import InputError
 from ueba.files import utc
+from ueba.ingest.reading.limits import Budget
 
 BLOCK = 1 << 20  # bytes read at once, at most
 MAGIC = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd", b"BZh": "bz2"}
@@ -57,11 +60,25 @@ class Stream(io.RawIOBase):
     """A file that is read forward. `read` returns as many bytes as asked for, but at most a block, and fewer
     only at the end of the file.
 
-    source: has the methods read and close; after: called when the stream is closed
+    source:      has the methods read and close
+    after:       called when the stream is closed
+    budget:      of the file on a disk or network that it comes from; a new one if it is that file
+    is_unpacked: its bytes were decompressed, and count
     """
 
-    def __init__(self, name: str, source: Any, after: Callable[[], object] | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        source: Any,
+        after: Callable[[], object] | None = None,
+        budget: Budget | None = None,
+        is_unpacked: bool = False,
+    ) -> None:
         self.name = name
+        self.budget = budget or Budget()
+        self.last = sys.maxsize  # reading beyond this offset is an error
+        self._is_stored = budget is None
+        self._is_unpacked = is_unpacked
         self._source = source
         self._after = after
         self._ahead = b""  # read from the source, but not yet returned
@@ -75,6 +92,8 @@ class Stream(io.RawIOBase):
 
     def read(self, size: int = -1, /) -> bytes:
         size = min(size, BLOCK) if size >= 0 else BLOCK
+        if self._at + size > self.last:
+            raise InputError(f"{self.name}: a header in it is too long; was it copied completely?")
         self._fill(size)
         data, self._ahead = self._ahead[:size], self._ahead[size:]
         self._at += len(data)
@@ -112,16 +131,25 @@ class Stream(io.RawIOBase):
             while missing > 0 and (part := self._source.read(min(missing, BLOCK))):
                 parts.append(part)
                 missing -= len(part)
+                self._count(len(part))
         except Exception as reason:
             self._problem = str(unreadable(self.name, reason))
             raise InputError(self._problem) from reason
         self._ahead = parts[0] if len(parts) == 1 else b"".join(parts)
 
+    def _count(self, size: int) -> None:
+        if self._is_stored:
+            self.budget.store(self.name, size)
+        elif self._is_unpacked:
+            self.budget.unpack(self.name, size)
 
-def open_stream(name: str, open_source: Callable[[], Any]) -> Stream:
+
+def open_stream(
+    name: str, open_source: Callable[[], Any], budget: Budget | None = None, is_unpacked: bool = False
+) -> Stream:
     """A stream over what `open_source` returns; an InputError if it cannot be opened."""
     try:
-        return Stream(name, open_source())
+        return Stream(name, open_source(), None, budget, is_unpacked)
     except Exception as reason:
         raise unreadable(name, reason) from reason
 
@@ -129,6 +157,11 @@ def open_stream(name: str, open_source: Callable[[], Any]) -> Stream:
 def unreadable(name: str, reason: BaseException) -> InputError:
     """The error that says what is wrong with a file. A fault of the archive around the file is reported as
     the archive's."""
+    problem = problem_of(name, reason)
+    return InputError(public_name(str(problem))) if "://" in str(problem) else problem
+
+
+def problem_of(name: str, reason: BaseException) -> InputError:
     while isinstance(reason, InputError) and reason.__cause__:
         reason = reason.__cause__
     if isinstance(reason, InputError):
@@ -150,7 +183,10 @@ def compression(start: bytes) -> str | None:
 def decompressed(stream: Stream) -> Stream:
     """The content of a compressed file; the stream itself if it is not compressed."""
     kind = compression(stream.peek(LONGEST_MAGIC))
-    return Stream(stream.name, pa.CompressedInputStream(pa.PythonFile(stream, "r"), kind)) if kind else stream
+    if kind is None:
+        return stream
+    source = pa.CompressedInputStream(pa.PythonFile(stream, "r"), kind)
+    return Stream(stream.name, source, None, stream.budget, is_unpacked=True)
 
 
 # --- names and times of files -------------------------------------------------------------------------------
@@ -159,6 +195,13 @@ def decompressed(stream: Stream) -> Stream:
 def printable_name(name: str) -> str:
     """A file's name as valid UTF-8: bytes of another encoding become `\\xNN`."""
     return name.encode("utf-8", "backslashreplace").decode()
+
+
+def public_name(name: str) -> str:
+    """A path or address as reports show it: without the password, the key or the signature that an address
+    may have, in its text or in that of an error about it."""
+    shown = re.sub(r"(\w+://)[^\s/@]*@", r"\1...@", printable_name(name))
+    return re.sub(r"(\w+://[^\s?'\"]*\?)[^\s'\")]+", r"\1...", shown)
 
 
 def now() -> dt.datetime:
