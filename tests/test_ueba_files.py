@@ -17,7 +17,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ueba import files
+from ueba import files, state
 from ueba.errors import WorkspaceError
 
 MOMENT = dt.datetime(2026, 1, 5, 9, 30, 0, 123456)
@@ -163,6 +163,18 @@ def test_what_happens_to_the_path_meanwhile_does_not_matter(tmp_path: Path) -> N
         temporary.symlink_to(victim / "file")
         file.write(b"new")
     assert (victim / "file").read_text() == "old" and os.listdir(victim) == ["file"]
+
+
+def test_no_pipe_keeps_a_writer_of_the_workspace_waiting(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "state.json")
+    state.write(tmp_path / "state.json", b"{}")
+    assert (tmp_path / "state.json").read_bytes() == b"{}"
+    os.mkfifo(tmp_path / "log.jsonl")
+    os.mkfifo(tmp_path / "lock")
+    with pytest.raises(WorkspaceError, match="is a pipe or a device, which is not written to; remove it"):
+        files.append_json(tmp_path / "log.jsonl", lambda content: {"a": 1})
+    with pytest.raises(WorkspaceError, match="remove it"), files.locked(tmp_path / "lock", "busy"):
+        pass
 
 
 def test_links_pipes_and_devices_of_others_are_not_written_to(

@@ -44,10 +44,15 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
     Raises WorkspaceError if the path leads through another user's link, pipe or device."""
     make_folder(path.parent)
     stream = _opened_stream(path)
-    if stream is not None:
-        with stream:
-            yield stream
-        return
+    with stream or replacing_file(path) as file:
+        yield file
+
+
+@contextlib.contextmanager
+def replacing_file(path: Path) -> Iterator[BinaryIO]:
+    """A new file, which takes the place of `path` when the block ends without an error, whatever is there: a
+    pipe in a workspace would keep its writer waiting."""
+    make_folder(path.parent)
     with _opened_folder(path) as folder:
         temporary = f".{path.name[:40]}.{secrets.token_hex(8)}"
         try:
@@ -214,13 +219,17 @@ def append_json(
 
 def _own_file(path: Path, flags: int) -> int:
     """Open a file that lasts, made if it is missing, for the user alone. Raises WorkspaceError if it is a
-    link."""
+    link, a pipe or a device."""
     try:
-        return os.open(path, flags | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        number = os.open(path, flags | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     except OSError as reason:
         if reason.errno == errno.ELOOP:
             raise WorkspaceError(f"{path}: is a link, which is not written to; remove it") from reason
         raise
+    if not stat.S_ISREG(os.fstat(number).st_mode):
+        os.close(number)
+        raise WorkspaceError(f"{path}: is a pipe or a device, which is not written to; remove it")
+    return number
 
 
 def _flush_folder(path: Path) -> None:

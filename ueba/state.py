@@ -184,7 +184,8 @@ def _arrow_errors() -> Iterator[None]:
 def write(path: Path, data: bytes) -> None:
     """Write a file and its seal."""
     _write_seal(path, data, _lines_of(path)[-1:])
-    files.write_bytes(path, data)
+    with files.replacing_file(path) as file:
+        file.write(data)
 
 
 def write_table(path: Path, content: pa.Table) -> None:
@@ -269,7 +270,8 @@ def _write_seal(path: Path, data: bytes | None, earlier: list[str], place: str =
     secret = key()
     if secret is not None:
         lines = [*earlier, _seal_of(secret, path, data, place)]
-        files.write_text(_seal_path(path), "\n".join(lines) + "\n")
+        with files.replacing_file(_seal_path(path)) as file:
+            file.write(("\n".join(lines) + "\n").encode())
 
 
 def _seal_of(secret: bytes, path: Path, data: bytes | None, place: str = "") -> str:
