@@ -274,3 +274,33 @@ def test_days_are_put_under_other_rules_and_back(tmp_path: Path) -> None:
 def test_an_exact_name_is_matched_as_ingest_spells_it(condition: str, edge_has: dict[str, str]) -> None:
     assert hides(rule(condition), edge(**edge_has))
     assert not hides(rule(condition), edge(**{name: f"x{value}" for name, value in edge_has.items()}))
+
+
+# --- how long a rule holds ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("expires", "hidden"), [("2027-01-21", True), ("2027-01-22", False), ("9999-12-31", False)]
+)
+def test_a_rule_holds_for_a_year_at_most(expires: str, hidden: bool, tmp_path: Path) -> None:
+    """366 days back from its end, whoever wrote it into the file; one that would not hold yet is refused."""
+    text = rule('user = "*"', f"expires = {expires}")
+    assert hides(text, edge()) is hidden
+    now = dt.datetime.combine(DAY, dt.time(12), dt.UTC)
+    if hidden:
+        rules.install(tmp_path, text, "ann", now, [])
+    else:
+        with pytest.raises(UsageError, match=f"expires {expires}; a rule holds for 366 days at most"):
+            rules.install(tmp_path, text, "ann", now, [])
+        assert not list(tmp_path.iterdir())
+
+
+def test_a_window_is_a_year_at_most() -> None:
+    with pytest.raises(UsageError, match="are more than 366 days"):
+        rules.parse(rule('user = "*"', "from = 2026-01-01\nto = 2027-01-02"), "x")
+    assert hides(rule('user = "*"', "from = 2026-01-01\nto = 2027-01-01"), edge())
+
+
+@pytest.mark.parametrize("time", ["expires = 0001-01-01", "from = 0001-01-01\nto = 0001-06-01"])
+def test_the_first_days_of_the_calendar_end_nothing(time: str) -> None:
+    assert not hides(rule('user = "*"', time), edge())

@@ -81,8 +81,11 @@ def _head(root: Path) -> Head | None:
     """The head of the log; None if there is none. Raises WorkspaceError if it is damaged."""
     file = head_path(root)
     if not state.is_there(file):
-        if state.is_there(path(root)):
-            state.check_seal(file)  # with a key there must be one
+        if state.key() is not None and state.is_there(path(root)) and path(root).stat().st_size:
+            raise WorkspaceError(
+                f"{file}: is missing, so nobody with the key of {state.KEY_FILE} entered what"
+                f" {path(root)} has; put it back from a backup, or `ueba seal` if you trust the log as it is"
+            )
         return None
     data = state.content(file, HEAD_REMEDY)
     with state.reading(file, HEAD_REMEDY):

@@ -6,7 +6,8 @@ decides.
     reason = "servers are patched, change 4711"
     owner = "ann"
     from = 2026-01-20T22:00:00      # a window, with `to`: dates (whole days) or times, UTC without an offset;
-    to = 2026-01-21T04:00:00        # or `expires = 2026-03-31`, the last day of a rule without a window
+    to = 2026-01-21T04:00:00        # or `expires = 2026-03-31`, the last day of a rule without a window;
+                                    # either way a rule holds for a year at most
     user = "svc-patch*"             # at least one condition; all must hold: user, source, target, logon_type
     kind = "service"                # (exact or with * ? []), kind (of account)
     effect = "show"                 # an exception from later rules; without it a rule hides
@@ -41,6 +42,7 @@ SPELLINGS = {
     "source": (spelling.HOST,),
     "target": (spelling.HOST, spelling.RESOURCE),
 }
+MOST_DAYS = 366  # that a rule may hold, back from its end
 MOST_SHOWN = 100  # characters of a wrong value in a message
 KEYS = ("name", "reason", "owner", "from", "to", "expires", *CONDITIONS, "effect")
 
@@ -70,9 +72,16 @@ class Rule:
     conditions: Mapping[str, str]
     hides: bool = True
 
+    @property
+    def begin(self) -> dt.datetime:
+        """When it begins to hold; of a rule without a window, as long before its end as a rule may hold."""
+        longest = dt.timedelta(days=MOST_DAYS)
+        earliest = max(self.last, dt.datetime.min + longest) - longest
+        return self.first or dt.datetime.combine(earliest, dt.time.min)
+
     def matches(self, edge: Hideable) -> bool:
         """Whether all of an edge lies in the rule's time and every condition holds."""
-        if edge.last_seen > self.last or (self.first is not None and edge.first_seen < self.first):
+        if edge.last_seen > self.last or edge.first_seen < self.begin:
             return False
         values: dict[str, list[str | None]] = {
             "user": [edge.user],
@@ -203,6 +212,11 @@ def _span(row: Mapping[str, Any], where: str) -> tuple[dt.datetime | None, dt.da
     first = None if expires else _time(row, "from", where, dt.time.min)
     if first is not None and first > last:
         raise UsageError(f"{where}: from {row['from']} is after to {row['to']}")
+    if first is not None and last - first > dt.timedelta(days=MOST_DAYS):
+        raise UsageError(
+            f"{where}: {row['from']} to {row['to']} are more than {MOST_DAYS} days; name an earlier end, and"
+            " enter it again then"
+        )
     return first, last
 
 
@@ -223,7 +237,13 @@ def _time(row: Mapping[str, Any], key: str, where: str, of_day: dt.time) -> dt.d
 
 def install(root: Path, text: str, who: str, when: dt.datetime, hidden: Sequence[str]) -> None:
     """Make a text the rules of a workspace. Who, when, the text and the incidents it hides are added to
-    `feedback/rules.jsonl`."""
+    `feedback/rules.jsonl`. Raises UsageError if a rule does not hold yet only because its end is too far."""
+    for rule in parse(text, str(path(root))):
+        if rule.first is None and rule.begin.date() > when.date():
+            raise UsageError(
+                f"rule {rule.name!r}: expires {rule.last.date()}; a rule holds for {MOST_DAYS} days at most:"
+                " name an earlier day, and enter it again then"
+            )
     row = {
         "schema_version": versions.RULE_CHANGE,
         "who": who,
@@ -237,7 +257,7 @@ def install(root: Path, text: str, who: str, when: dt.datetime, hidden: Sequence
 
 def shown(rule: Rule, today: dt.date) -> dict[str, Any]:
     """A rule as a record. today: the day before which it is over, or on which it has not begun."""
-    over, begun = rule.last.date() < today, rule.first is None or rule.first.date() <= today
+    over, begun = rule.last.date() < today, rule.begin.date() <= today
     return {
         "name": rule.name,
         "owner": rule.owner,
