@@ -164,7 +164,7 @@ def test_the_tables_add_up_and_show_examples(folder, capsys):
 def test_a_data_stream_is_read_by_a_mapping(folder, capsys):
     mapping = folder / "tests.toml"
     mapping.write_text(
-        'format = "jsonl"\n[columns]\ntime = "published"\nuser = "actor.displayName"\ntarget = "version"\n'
+        'format = "jsonl"\n[columns]\ntime = "published"\nuser = "actor.displayName"\ntarget = "eventType"\n'
     )
     assert PEERS.main([folder], {"Okta/okta-system-logs": str(mapping)}, 0) == 0
     printed = capsys.readouterr().out

@@ -109,7 +109,7 @@ def test_the_result_is_printed_in_the_same_formats_everywhere() -> None:
                 with_format[name] = list(option.type.choices)  # type: ignore[attr-defined]
     assert with_format.pop("perimeter") == ["table", "json", "jsonl", "csv", "graphml", "stix"]
     assert set(map(tuple, with_format.values())) == {("table", "json", "jsonl", "csv")}
-    silent = {"train", "backtest", "simulate", "report", "export", "graph load", "triage incident"}
+    silent = {"train", "backtest", "simulate", "report", "export", "graph load", "triage incident", "seal"}
     assert set(LEAVES) - set(with_format) == silent | {"perimeter", "graph server start", "graph server stop"}
 
 

@@ -472,11 +472,11 @@ def test_the_file_that_fails_fails_alone(
     number_of_bad = 3
     execute, count, evidence = batch.execute, tally.count, batch.Batch.evidence
 
-    def executed(connection: duckdb.DuckDBPyConnection, made: Step) -> int | None:
+    def executed(connection: duckdb.DuckDBPyConnection, current: Step) -> int | None:
         bad = "FROM lines WHERE text LIKE '%U666@%' LIMIT 1"
-        if made.name == step == "batch_rows" and connection.execute(bad).fetchall():
+        if current.name == step == "batch_rows" and connection.execute(bad).fetchall():
             raise failure
-        return execute(connection, made)
+        return execute(connection, current)
 
     def counted(connection: duckdb.DuckDBPyConnection, rows: str) -> dict[int, tally.Tally]:
         bad = f"FROM {rows} WHERE actor LIKE 'U666@%' LIMIT 1"

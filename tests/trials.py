@@ -235,7 +235,7 @@ class Rows(NamedTuple):
 
 def opened(inputs: Iterable[Input]) -> Iterator[tuple[Input, File]]:
     for one in inputs:
-        for file in archives.unpacked(one.file, Counter(), OPTIONS.limits):
+        for file in archives.unpacked(one.file, Counter()):
             yield one, file
 
 
@@ -264,7 +264,7 @@ def rows_of(reading: Batch, goods: Sequence[int]) -> list[Rows]:
             FROM {rows} GROUP BY file""".replace("COLUMNS_TEXT", f"({COLUMNS})::VARCHAR")
         found = {file: values for file, *values in reading.connection.execute(query).fetchall()}
     return [
-        Rows(file.name, file.lines - file.blank, file.problem, *counted(found.get(number)))
+        Rows(file.name, file.lines - file.left_out, file.problem, *counted(found.get(number)))
         for number, file in enumerate(reading.files)
     ]
 

@@ -577,7 +577,8 @@ def keep(generated: pa.Table, name: str, root: Path, memory_limit: str = DEFAULT
     """Put generated events into a lake, as a batch of their own. generated: columns of an event; name: for
     reports"""
     digest = hashlib.sha256(str(generated.to_pydict()).encode()).hexdigest()[:32]
-    others = f"NULL AS dropped, NULL AS note, 0 AS line, NULL AS text, 0 AS {events.FILE}"
+    texts = ", ".join(f"NULL::VARCHAR AS {name}" for name in ("dropped", "note", "text"))
+    others = f"{texts}, 0::BIGINT AS line, 0 AS {events.FILE}"
     with lake.writing(root) as temporary:
         batch = Batch.begin(memory_limit, temporary)
         batch.connection.register("generated", complete(generated))
