@@ -366,7 +366,8 @@ Holds = Callable[[Any], bool]
 
 
 def minimised(inputs: Sequence[Input], kind: str, seconds: float = 60) -> list[Input]:
-    """As few inputs, with as few records and bytes, as still have a problem of that kind."""
+    """As few inputs, with as few records and bytes, as still have a problem of that kind; but for those that
+    others are compared with."""
     until = time.monotonic() + seconds
 
     def fails(tried: Sequence[Input]) -> bool:
@@ -375,7 +376,10 @@ def minimised(inputs: Sequence[Input], kind: str, seconds: float = 60) -> list[I
         return any(problem.kind == kind for problem in problems(tried, alone=len(tried)))
 
     kept = fewest(list(inputs), fails)
+    twins = {one.twin for one in kept}
     for number, one in enumerate(kept):
+        if one.name in twins:
+            continue
 
         def with_data(data: bytes, number: int = number, one: Input = one) -> list[Input]:
             return [*kept[:number], replace(one, data=data), *kept[number + 1 :]]
@@ -410,5 +414,5 @@ def fewest(parts: Any, fails: Holds) -> Any:
 def templates(folder: Path, bench: Any) -> Path:
     """A log of every template of the benchmark, in a folder."""
     for name in bench.MADE:
-        bench.write_log(name, folder / f"{name}{'.csv' if name in bench.HEADERS else '.jsonl'}")
+        bench.write_log(name, folder / f"{name}-bench{'.csv' if name in bench.HEADERS else '.jsonl'}")
     return folder

@@ -75,7 +75,8 @@ def parquet_rows(blocks: Iterable[bytes], path: str, memory_limit: str, limits: 
             for batch in connection.sql(sql, params=parameters).to_arrow_reader(ROWS):
                 yield ("\n".join(batch.column(0).to_pylist()) + "\n").encode()
         except (duckdb.Error, MemoryError) as reason:
-            raise InputError(f"{path}: cannot be read as Parquet ({reason})") from reason
+            what = str(reason).replace(str(file), path)
+            raise InputError(f"{path}: cannot be read as Parquet ({what})") from reason
 
 
 def parquet_reader(folder: Path, memory_limit: str, limits: IngestConfig) -> duckdb.DuckDBPyConnection:
