@@ -14,11 +14,14 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ueba import files, state
+from ueba.cli import main
 from ueba.errors import WorkspaceError
+from ueba.workspace import Workspace
 
 MOMENT = dt.datetime(2026, 1, 5, 9, 30, 0, 123456)
 
@@ -163,6 +166,21 @@ def test_what_happens_to_the_path_meanwhile_does_not_matter(tmp_path: Path) -> N
         temporary.symlink_to(victim / "file")
         file.write(b"new")
     assert (victim / "file").read_text() == "old" and os.listdir(victim) == ["file"]
+
+
+def test_a_workspace_that_others_can_enter_is_reported(tmp_path: Path) -> None:
+    root = tmp_path / "w s"
+    root.mkdir(0o700)
+    assert Workspace(root).exposure is None and Workspace(tmp_path / "none").exposure is None
+    root.chmod(0o750)
+    problem = Workspace(root).exposure or ""
+    assert problem.startswith(f"{root}: other users of this machine can get into it (mode 0750)")
+    command = problem.split("`")[1]
+    for arguments in (["doctor"], ["incidents"]):
+        done = CliRunner().invoke(main, ["--workspace", str(root), *arguments])
+        assert "(mode 0750)" in done.output.replace("\n", " ")
+    subprocess.run(command, shell=True, check=True)
+    assert Workspace(root).exposure is None
 
 
 def test_no_pipe_keeps_a_writer_of_the_workspace_waiting(tmp_path: Path) -> None:

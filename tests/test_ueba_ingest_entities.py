@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import random
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from ingest_world import event, everything, read, short
 
@@ -220,6 +223,40 @@ def test_a_table_that_names_nobody(tmp_path, text, message):
     (tmp_path / "people.csv").write_text(text)
     with pytest.raises(InputError, match=message):
         tables.write(tmp_path / "people.csv", tmp_path / "lake")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"[" * 200_000,
+        b'[{"user": ' + b"9" * 6000 + b"}]",
+        b'{"user": "ann"}\n{"user": ',
+        b"PAR1" + bytes(200),
+        random.Random(1).randbytes(5000),
+        b'user\n"' + b"x" * 200_000,
+    ],
+    ids=["deep", "long number", "cut", "Parquet", "random", "long cell"],
+)
+def test_a_damaged_table_is_one_error_that_names_it(tmp_path, content):
+    (tmp_path / "people").write_bytes(content)
+    with pytest.raises(InputError, match=f"^{tmp_path}/people: [^\n]{{1,400}}$"):
+        tables.write(tmp_path / "people", tmp_path / "lake")
+    assert not (tmp_path / "lake").exists()
+
+
+def test_a_small_parquet_of_very_many_rows_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(tables, "MOST_ROWS", 1000)
+    pq.write_table(pa.table({"user": ["ann"] * 1001}), tmp_path / "people")
+    with pytest.raises(InputError, match="it has 1,001 rows, .* too many"):
+        tables.write(tmp_path / "people", tmp_path / "lake")
+
+
+@pytest.mark.parametrize(
+    "encoding", ["utf-8", "utf-8-sig", "latin-1", "cp1252", "utf-16", "utf-16-le", "utf-32"]
+)
+def test_a_table_in_any_encoding(tmp_path, encoding):
+    (tmp_path / "people.csv").write_bytes("user,aliases\njürgen@corp,j.müller\nann@corp,a\n".encode(encoding))
+    assert [listed.name for listed in tables.read(tmp_path / "people.csv")] == ["jürgen@corp", "ann@corp"]
 
 
 def test_an_alias_that_is_learned_later_makes_earlier_days_anew(tmp_path):

@@ -12,7 +12,6 @@ same file name. Leaves out when something was true; a table is believed for all 
 
 from __future__ import annotations
 
-import codecs
 import csv
 import io
 import json
@@ -30,6 +29,7 @@ import pyarrow.parquet as pq
 from ueba import state
 from ueba.contracts.names import ListedEntity
 from ueba.errors import InputError
+from ueba.ingest.reading.characters import safe, utf8
 from ueba.spelling import HOST, USER, Spelling
 from ueba.text import shortened
 
@@ -112,7 +112,7 @@ def rows_of(path: Path) -> list[Row]:
         content = file.read()
     if content.startswith(b"PAR1"):
         return _parquet_rows(content)
-    decoded = _decoded(content)
+    decoded = safe(b"".join(utf8(iter([content]))))[0].decode()
     if decoded.lstrip().startswith("["):
         return [row for row in json.loads(decoded) if isinstance(row, dict)]
     if decoded.lstrip().startswith("{"):
@@ -129,15 +129,6 @@ def _parquet_rows(content: bytes) -> list[Row]:
     if file.metadata.num_rows > MOST_ROWS or unpacked > MOST_BYTES:
         raise ValueError(f"it has {file.metadata.num_rows:,} rows, {unpacked:,} bytes unpacked: too many")
     return file.read().to_pylist()  # type: ignore[no-any-return]
-
-
-def _decoded(content: bytes) -> str:
-    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        return content.decode("utf-16")
-    try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        return content.decode("latin-1")
 
 
 def entity_of(row: Row, column: str) -> ListedEntity | None:
