@@ -4,9 +4,11 @@ picture."""
 from __future__ import annotations
 
 import datetime as dt
+import re
 from xml.etree import ElementTree as xml
 
 import networkx as nx
+from browser import browse, in_a_browser
 from scored_world import on_day
 
 from ueba.contracts.drawing import Drawing, Line
@@ -128,3 +130,24 @@ def test_names_are_shown_and_not_obeyed():
     assert plain("a\x1b[31mb\u202ec") == "a\\x1b[31mb\\u202ec"
     assert shortened("abcdefghij", 10) == "abcdefghij"
     assert shortened("abcdefghijk", 10) == "abcde…hijk"
+
+
+@in_a_browser
+def test_a_page_runs_its_own_scripts_and_no_others(tmp_path):
+    """The scripts of the page draw (or open the still picture, where there is no WebGL); one that was added,
+    in any place, is refused, and nothing is asked of a network."""
+    draw.write(world(), tmp_path / "page.html", HOSTILE)
+    drawn, console = browse(tmp_path, "page.html", "--virtual-time-budget=9000", "--dump-dom")
+    assert "<canvas" in drawn or re.search("<details[^>]* open", drawn)
+    assert not [line for line in console if "Content Security Policy" in line or "Refused" in line]
+
+    text = (tmp_path / "page.html").read_text()
+    added = (
+        "<script>document.title = 'run'</script><img src=x onerror=\"document.title = 'run'\">"
+        "<a id=go href=\"javascript:document.title='run'\">x</a><iframe src='https://example.org/'></iframe>"
+        "<script src='https://example.org/x.js'></script>"
+    )
+    (tmp_path / "page.html").write_text(text.replace("</body>", f"{added}</body>"))
+    drawn, console = browse(tmp_path, "page.html", "--virtual-time-budget=9000", "--dump-dom")
+    assert "<title>run" not in drawn
+    assert len([line for line in console if "Content Security Policy" in line]) >= 4

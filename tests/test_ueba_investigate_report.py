@@ -8,7 +8,6 @@ import itertools
 import json
 import re
 import shutil
-import subprocess
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
@@ -18,6 +17,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import verdicts
+from browser import browse, in_a_browser
 from ingest_world import event, read
 from matplotlib import image
 from scored_world import MODEL, explanation, incident_of, scored_edge, table
@@ -490,12 +490,6 @@ def test_colours_can_be_read(small: Workspace) -> None:
 
 # --- in a browser -------------------------------------------------------------------------------------------
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-QUIET = (
-    "--no-first-run --disable-background-networking --disable-component-update --disable-sync"
-    " --disable-quic --disable-gpu"
-)
-in_a_browser = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on PATH to show the page in")
 MEASURE = """<!doctype html>
 <iframe id="frame" src="page.html" style="width:{width}px;height:800px;border:0"></iframe>
 <script>frame.onload = () => {{
@@ -504,20 +498,6 @@ MEASURE = """<!doctype html>
     .filter(each => each.getBoundingClientRect().right > {width}).map(each => each.outerHTML.slice(0, 99))
   document.title = JSON.stringify({{title: page.title, wide: root.scrollWidth > root.clientWidth, out}})
 }}</script>"""
-
-
-def browse(folder: Path, name: str, *options: str) -> tuple[str, list[str]]:
-    """What a browser that is shown a file prints, and what its console says."""
-    command = [
-        str(CHROMIUM),
-        "--headless",
-        "--no-sandbox",
-        *QUIET.split(),
-        f"--user-data-dir={folder / 'profile'}",
-    ]
-    command += ["--enable-logging=stderr", *options, (folder / name).as_uri()]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
-    return done.stdout, [line for line in done.stderr.splitlines() if "CONSOLE" in line]
 
 
 def measured(folder: Path, width: int) -> dict[str, Any]:
