@@ -125,9 +125,9 @@ def test_csv_rows():
         frames = list(framing.csv_rows(blocks))
         assert b"".join(rows for rows, _ in frames).splitlines() == [
             b"id,text",
-            b'1,"two lines"',
+            b'1,"two\x1elines"',
             b"2,plain",
-            b'3,"a ""quoted""  one"',
+            b'3,"a ""quoted""\x1e\x1eone"',
             b"4,last",
         ]
         assert [number for _, numbers in frames for number in numbers] == [1, 2, 4, 5, 8]

@@ -508,6 +508,31 @@ def test_the_file_that_fails_fails_alone(
     assert [name for name, report in again.items() if not report.already_ingested] == [f"{number_of_bad}.txt"]
 
 
+def test_a_record_that_ends_its_query_costs_that_record(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever function of DuckDB does not take it."""
+    execute = batch.execute
+
+    def executed(connection: duckdb.DuckDBPyConnection, step: Step) -> int | None:
+        bad = "FROM lines WHERE text LIKE '7,U666@%' LIMIT 1"
+        is_parsed = step.name == "batch_rows" and batch.refused() not in step.sql
+        if is_parsed and connection.execute(bad).fetchall():
+            raise duckdb.ConversionException("Conversion Error: no UTF-8")
+        return execute(connection, step)
+
+    monkeypatch.setattr(batch, "execute", executed)
+    reports = read(tmp_path, {"a.txt": lanl(1), "b.txt": lanl(666, 300), "c.txt": lanl(3)})
+    assert {name: (report.events, report.dropped) for name, report in reports.items()} == {
+        "a.txt": (50, {}),
+        "b.txt": (299, {"cannot be parsed": 1}),
+        "c.txt": (50, {}),
+    }
+    assert "7,U666@DOM1" in reports["b.txt"].examples["cannot be parsed"]
+    monkeypatch.undo()
+    lake.check_all(tmp_path / "lake")
+
+
 def test_a_copy_of_a_file_that_failed_says_so(tmp_path: Path, failing: list[int], monkeypatch: Any) -> None:
     monkeypatch.setattr(batch.Batch, "write_lines", lambda *more: (_ for _ in ()).throw(MemoryError()))
     reports = read(tmp_path, {"a.txt": lanl(1), "b.txt": lanl(1)})

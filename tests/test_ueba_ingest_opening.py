@@ -457,3 +457,75 @@ def test_a_folder_of_zeek_logs(tmp_path):
         "kerberos.log": 1,
         "ntlm.log": 1,
     }
+
+
+# --- bytes and lines inside values --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("written_name", "right"),
+    [
+        (r"caf\xc3\xa9", "café"),
+        (r"pl\xffan", "pl\ufffdan"),
+        (r"\xff\xff", "\ufffd\ufffd"),
+        ("ü\\xff", "\ufffd\ufffd\ufffd"),
+        (r"a\x00b", "a\ufffdb"),
+        (r"\x41nn", "Ann"),
+    ],
+)
+def test_bytes_that_zeek_escapes(tmp_path, written_name, right):
+    """They are a text or marked; one that is no text takes no other record along."""
+    header = "#separator \\x09\n#path\tntlm\n#fields\tts\tuid\tid.orig_h\tid.resp_h\tusername\tsuccess\n"
+    rows = (
+        f"170963286{n}.1\tC{n}\t10.0.0.7\t10.0.0.1\t{name}\tT\n"
+        for n, name in enumerate((written_name, "ann"))
+    )
+    found = read(written(tmp_path, "ntlm.log", header + "".join(rows)))
+    assert [event["user"] for event in found if not event["dropped"]] == [right, "ann"]
+
+
+def test_base64_of_what_is_no_text_takes_no_other_record_along(tmp_path):
+    good = LOGON.format("ann").strip().encode()
+    lines = [good, good.replace(b"ann", b"a\xffn"), good.replace(b"ann", b"bob")]
+    encoded = [base64.b64encode(line + b" " * (-len(line) % 3)).decode() for line in lines]
+    text = "".join(json.dumps({"data": line}) + "\n" for line in [*encoded, encoded[0][:-1] + "=", "=" * 40])
+    users = [event["user"] for event in read(written(tmp_path, "log", text)) if not event["dropped"]]
+    assert users[:3] == ["ann", "a\ufffdn", "bob"]
+
+
+WINDOWS_XML = RECORDS / "windows.xml"
+SPLUNK_TEXT = """03/05/2024 10:00:00 AM
+LogName=Security
+SourceName=Microsoft Windows security auditing.
+EventCode=4624
+ComputerName=srv1.fabrik.example
+Message=An account was successfully logged on.
+
+Subject:
+\tAccount Name:\t\t-
+
+Logon Type:\t\t\t3
+
+New Logon:
+\tAccount Name:\t\tk.holm
+\tAccount Domain:\t\tFABRIK
+
+Network Information:
+\tSource Network Address:\t10.1.1.5
+"""
+
+
+def test_a_cell_holds_a_record_of_any_kind_over_many_lines(tmp_path):
+    """As Splunk exports `_raw`: text of its forwarder, XML, JSON over several lines."""
+    for name, record in {
+        "syslog": LOGON.format("ann").strip(),
+        "text": SPLUNK_TEXT,
+        "xml": WINDOWS_XML.read_text().split("\n")[0].replace("><", ">\n<"),
+        "json": json.dumps(json.loads((RECORDS / "windows.jsonl").read_text().split("\n")[0]), indent=1),
+    }.items():
+        alone = read(written(tmp_path, name, record))
+        table = io.StringIO()
+        csv.writer(table).writerows([["_time", "_raw", "host"], ["1", record, "x"], ["2", record, "y"]])
+        found = read(written(tmp_path, f"{name}.csv", table.getvalue()))
+        assert [event["user"] for event in found] == [alone[0]["user"]] * 2 and not alone[0]["dropped"]
+        assert found == alone * 2, name

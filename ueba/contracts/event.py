@@ -27,6 +27,7 @@ EMPTY_LINE = "empty line"
 LONG_LINE = "line longer than 1 MB"
 LONGEST_NAME = 1024  # bytes
 LONG_NAME = f"name longer than {LONGEST_NAME:,} bytes"
+NOT_PARSED = "cannot be parsed"  # the record ends the query that reads it
 NO_USER, NO_TARGET = "no user", "no target"
 TIME_NOT_UNDERSTOOD = "time not understood"
 TIME_TOO_EARLY = "time before 1970"

@@ -29,7 +29,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from ueba.config import IngestConfig
-from ueba.contracts.event import EMPTY_LINE, HEADER, NOT_A_LOGON, TIME_IN_THE_FUTURE
+from ueba.contracts.event import EMPTY_LINE, HEADER, NOT_A_LOGON, NOT_PARSED, TIME_IN_THE_FUTURE
 from ueba.contracts.manifest import LAKE_VERSION, READING_VERSION, Manifest, ManifestFile
 from ueba.contracts.report import IngestReport
 from ueba.errors import InputError, WorkspaceError
@@ -67,6 +67,7 @@ class IngestOptions:
 DEFAULTS = IngestOptions()
 # What ends one file and not the others: no memory, no disk, a value that DuckDB or Arrow does not take.
 FAILURES = (InputError, duckdb.Error, pa.ArrowException, MemoryError, OSError)
+MOST_REFUSED = 10  # records of a file's lines in a batch that are dropped because no query reads them
 
 
 def plan_of(feed: Feed, log_format: str, options: Options) -> tuple[Plan, Sample]:
@@ -188,22 +189,29 @@ class Batch:
 
     def parsed(self, lines: pa.Table, numbers: list[int]) -> None:
         """Parse and write the lines of these files. Those of a single file are parsed fewer at a time if all
-        are too many."""
+        are too many, or one of them fails; that one is dropped, unless very many are."""
         lines = lines.filter(pc.field(events.FILE).isin(numbers))
-        start, size = 0, len(lines)
+        start, size, failed, is_short = 0, len(lines), 0, False
         while start < len(lines):
             try:
-                self.write_lines(lines.slice(start, size))
+                self.write_lines(lines.slice(start, size), self.parse)
                 start += size
-            except FAILURES:
-                if len(numbers) > 1 or size == 1:
+                size = size if is_short else 4 * size
+            except FAILURES as reason:
+                is_short = is_short_of(reason)
+                failed += size == 1
+                if len(numbers) > 1 or (size == 1 and (is_short or failed > MOST_REFUSED)):
                     raise
                 self.reconnect()
+                if size == 1:
+                    self.write_lines(lines.slice(start, 1), refused())
+                    start += 1
                 size = -(-size // 4)
 
-    def write_lines(self, lines: pa.Table) -> None:
+    def write_lines(self, lines: pa.Table, rows: str) -> None:
+        """Write what a query makes of lines."""
         self.connection.register("lines", lines)
-        self.write(self.parse)
+        self.write(rows)
         self.connection.unregister("lines")
 
     def without_failures(self, numbers: list[int], work: Callable[[list[int]], None]) -> None:
@@ -334,6 +342,11 @@ def confined(memory_limit: str, temporary: Path, limits: IngestConfig) -> duckdb
     return connection
 
 
+def is_short_of(reason: BaseException) -> bool:
+    """Whether there was no memory or disk: it is not a record's fault."""
+    return isinstance(reason, MemoryError | OSError | duckdb.OutOfMemoryException | duckdb.IOException)
+
+
 def in_sql(numbers: Iterable[int]) -> str:
     """Numbers of files as a list in SQL, which is never empty."""
     return ", ".join(map(str, numbers)) or "-1"
@@ -449,6 +462,15 @@ def rows_of(table: str) -> str:
     columns = ", ".join(f'CASE WHEN dropped IS NULL THEN "{name}" END AS "{name}"' for name in events.KEPT)
     example = f"CASE WHEN dropped IS NOT NULL OR note IS NOT NULL THEN left(text, {EXAMPLE}) END AS example"
     return f"SELECT {columns}, dropped, note, line, {example}, {events.FILE} AS file FROM {table}"
+
+
+@functools.cache
+def refused() -> str:
+    """SQL: the table `lines` -> rows of a batch, each a record that cannot be parsed."""
+    lines = ibis.table(events.LINES | {events.FILE: "int32"}, name="lines")
+    nothing = {name: ibis.null(events.SCHEMA[name]) for name in events.KEPT}
+    rows = lines.mutate(**nothing, dropped=ibis.literal(NOT_PARSED), note=ibis.null("string"))
+    return rows_of(f"({ibis.to_sql(rows, dialect='duckdb')})")
 
 
 def unread(sample: Sample, source: LogSource) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ import ibis.expr.datatypes as dtypes
 import ibis.expr.types as ir
 
 from ueba.ingest.identity import blank_to_null, is_local, once, somewhere
+from ueba.ingest.reading.characters import MARK
 
 # The text of a time with a zone.
 OFFSET = (
@@ -407,6 +408,23 @@ def without_zone(zone, time): ...  # type: ignore[no-untyped-def]
 def character(code: int) -> str: ...  # type: ignore[empty-body]
 
 
-@ibis.udf.scalar.builtin(signature=(("binary", str), str))
-def decode(data, on_error):  # type: ignore[no-untyped-def]
-    """A text from bytes of UTF-8. on_error: strict, replace, ignore"""
+def text_of(data: ir.BinaryValue) -> ir.StringValue:
+    """Bytes of UTF-8 as a text; if they are none, U+FFFD for each byte that is not ASCII. So is NUL."""
+    marked = data.cast("string").re_replace(r"\\x[89A-F][0-9A-F]", r"\\xEF\\xBF\\xBD")
+    text = ibis.coalesce(attempted(decode(data)), decode(marked.cast("binary")))
+    return text.replace(character(0), MARK)
+
+
+@ibis.udf.scalar.builtin(signature=(("binary",), str))
+def decode(data):  # type: ignore[no-untyped-def]
+    """A text from bytes, which must be UTF-8: an error ends the whole query."""
+
+
+@ibis.udf.scalar.builtin(signature=((str,), "binary"))
+def encode(text):  # type: ignore[no-untyped-def]
+    """A text as bytes of UTF-8."""
+
+
+@ibis.udf.scalar.builtin(name="try")  # type: ignore[untyped-decorator]
+def attempted(text: str) -> str:  # type: ignore[empty-body]
+    """A text; null if it cannot be computed."""

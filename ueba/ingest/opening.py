@@ -29,6 +29,7 @@ from ueba.contracts.event import HEADER
 from ueba.ingest import fields
 from ueba.ingest.fields import TYPE_LINE, json_extract_string, json_valid, to_json
 from ueba.ingest.identity import blank_to_null, once
+from ueba.ingest.reading.wineventlog import SEPARATOR
 from ueba.ingest.sample import Sample, parse_json
 
 DELIMITERS = (",", ";", "\t", "|")
@@ -96,7 +97,7 @@ class Decoded:
 
     def of_rows(self, text: ir.StringValue) -> ir.StringValue:
         is_encoded = text.re_search(BASE64) & (text.length() % 4 == 0)
-        return ibis.ifelse(is_encoded, fields.decode(from_base64(text), "replace"), None)
+        return ibis.ifelse(is_encoded, fields.text_of(from_base64(text)), None)
 
 
 @dataclass(frozen=True)
@@ -204,7 +205,7 @@ class Table:
         """The table of the first records; None if they are none."""
         header = next((record for record in records[:3] if not is_preamble(record)), "")
         columns = fields.split_csv(header, delimiter)
-        names = [name.removesuffix(UTC_COLUMN).strip() for name in columns]
+        names = [name.replace(SEPARATOR, " ").removesuffix(UTC_COLUMN).strip() for name in columns]
         is_table = len(columns) > 1 and len(set(names)) == len(names) and all(map(is_name, names))
         return cls(delimiter, header, tuple(names)) if is_table else None
 
@@ -221,8 +222,8 @@ class Table:
 
 def cell(text: str) -> Any:
     """The value of a cell: an object or a list if it is one."""
-    found = parse_json(text) if text.startswith(("{", "[")) else None
-    return text if found is None else found
+    found = parse_json(text.replace(SEPARATOR, " ")) if text.startswith(("{", "[")) else None
+    return text.replace(SEPARATOR, "\n") if found is None else found
 
 
 def spellings(names: Iterable[str], known: Iterable[str]) -> dict[str, str]:
@@ -265,9 +266,15 @@ def table_rows(lines: ir.Table, table: Table, known: tuple[str, ...]) -> ir.Tabl
 def cells(text: ir.StringValue) -> ir.StringValue:
     """The values of cells as JSON."""
 
+    def written(text: ir.StringValue) -> ir.StringValue:
+        return to_json(text.replace(SEPARATOR, "\n"))
+
+    def object_or_text(found: ir.StringValue) -> ir.StringValue:
+        return ibis.ifelse(json_valid(found), found, to_json(found))
+
     def value(text: ir.StringValue) -> ir.StringValue:
         may_be = text.startswith("{") | text.startswith("[")
-        return ibis.ifelse(ibis.ifelse(may_be, json_valid(text), False), text, to_json(text))
+        return ibis.ifelse(may_be, once(text.replace(SEPARATOR, " "), object_or_text), written(text))
 
     return once(text, value)
 

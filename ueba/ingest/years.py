@@ -24,9 +24,10 @@ LEAP_CYCLE = 8  # years, at most, between two leap years
 MONTHS = {name.encode(): number for number, name in enumerate(calendar.month_abbr) if name}
 DAYS = (0, 31, 60, 91, 121, 152, 182, 213, 244, 274, 305, 335)  # of a leap year, before each month
 LEAP_DAY, LAST_DAY = DAYS[1] + 29, 366
-# The time at the beginning of a line; in a line that begins otherwise, the first in quotes.
+# The time at the beginning of a line, or of a cell; in a line that begins otherwise, the first in quotes.
 _TIME = rb"(?:<\d{1,3}> ?)?(?:[A-Z][a-z]{2} )?(%b) +(\d{1,2}) (\d\d):" % b"|".join(MONTHS)
 BARE, QUOTED = re.compile(_TIME), re.compile(rb'(?<!\\)"' + _TIME)
+CELL = re.compile(rb'(?!(?:<\d{1,3}>1 )?\d{4}[-/]).*?[,;\t|]"?' + _TIME)  # but if the line has a year
 TEXT = re.compile(rb"[A-Za-z<\d]")  # the beginning of a line of text
 DAY = 7  # bytes of `Mar  1 `
 
@@ -139,7 +140,7 @@ def lines_of(blocks: Iterable[bytes]) -> Iterator[Line]:
             if text[:DAY] == before:
                 continue
             before = text[:DAY] if text[:3] in MONTHS or text[:1].isdigit() else None
-            found = BARE.match(text) or (None if TEXT.match(text) else QUOTED.search(text))
+            found = BARE.match(text) or (CELL.match(text) if TEXT.match(text) else QUOTED.search(text))
             if found:
                 day = DAYS[MONTHS[found[1]] - 1] + int(found[2])
                 is_unset = (day == 1 and found[3] < b"03") or (day == LAST_DAY and found[3] >= b"16")

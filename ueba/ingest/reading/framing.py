@@ -121,8 +121,9 @@ def whole_lines(blocks: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def csv_rows(blocks: Iterable[bytes]) -> Framed:
-    """Each row is a record, numbered by its first line. Line ends inside quotes become spaces. A quote that
-    is not closed within MAX_LINE bytes is a plain character: its line is a record of its own."""
+    """Each row is a record, numbered by its first line. A line end inside quotes becomes SEPARATOR, of which
+    `opening` makes a line end again. A quote that is not closed within MAX_LINE bytes is a plain character:
+    its line is a record of its own."""
     line, rest = 1, b""
     for text in chain(whole_lines(blocks), [None]):
         rest += text or b""
@@ -151,7 +152,7 @@ def rows_at_start(text: bytes) -> tuple[bytes, npt.NDArray[np.int64], bool]:
         ends, lines_of = ends[: stray[0]], lines_of[: stray[0]]
     end = int(newline[ends[-1]]) + 1 if len(ends) else 0
     rows = array[:end].copy()
-    rows[newline[is_inside & (newline < end)]] = ord(" ")
+    rows[newline[is_inside & (newline < end)]] = ord(wineventlog.SEPARATOR)
     return rows.tobytes(), lines_of, bool(len(stray)) or len(text) - end > MAX_LINE
 
 

@@ -69,7 +69,7 @@ from ueba.ingest.opening import (
     spellings,
     taken,
 )
-from ueba.ingest.sample import Sample
+from ueba.ingest.sample import Sample, parse_json
 from ueba.text import plain
 
 __all__ = ["LogSource", "Options", "Plan", "Sample", "find", "formats", "planned"]
@@ -319,8 +319,14 @@ def spelt(sample: Sample, module: ModuleType) -> Sample:
         return sample
     keys = {key for record in sample.objects for key in record}
     names = spellings(keys, field_names(module))
-    rows = [{names[key]: value for key, value in row.items()} for row in sample.objects]
-    return replace(sample, records=tuple(map(json.dumps, rows)))
+
+    def respelt(text: str) -> str:
+        row = parse_json(text)
+        if not isinstance(row, dict):
+            return text
+        return json.dumps({names[key]: value for key, value in row.items()})
+
+    return replace(sample, records=tuple(map(respelt, sample.records)))
 
 
 @cache

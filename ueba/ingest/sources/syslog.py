@@ -188,7 +188,11 @@ def facts(sample: Sample, options: Options) -> Facts:
     latest = sample.modified.replace(tzinfo=dt.UTC).astimezone(zone).replace(tzinfo=None) + dt.timedelta(
         days=1
     )
-    return Facts(is_json, years_of(sample.lines(), latest, options.year))
+    years = years_of(sample.lines(), latest, options.year)
+    if years is None:  # times may be in base64: of the first records they can be read
+        bare = years_of(["\n".join(sample.records).encode()], latest, options.year)
+        years = bare and Years(max(year for _, year in bare.by_line()), ())
+    return Facts(is_json, years)
 
 
 def is_structured(record: dict[str, Any]) -> bool:

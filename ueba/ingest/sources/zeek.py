@@ -32,7 +32,7 @@ import ibis
 import ibis.expr.types as ir
 
 from ueba.ingest import events
-from ueba.ingest.fields import Cases, Parsed, any_time, by_kind, decode, is_address, json_fields
+from ueba.ingest.fields import Cases, Parsed, any_time, by_kind, encode, is_address, json_fields, text_of
 from ueba.ingest.identity import blank_to_null, once
 from ueba.ingest.sources import LogSource, Options, Sample
 
@@ -293,11 +293,10 @@ def value(field: ir.StringValue, name: str, header: Header) -> ir.StringValue:
 
 
 def unescaped(text: ir.StringValue) -> ir.StringValue:
-    r"""A text without the escapes `\\` and `\xNN`, by which Zeek writes unprintable bytes; unchanged if the
-    bytes are no text."""
-    return ibis.coalesce(
-        decode(text.replace("\\\\", "\\x5C").try_cast("binary"), "replace"), text.replace("\\\\", "\\")
-    )
+    r"""A text without the escapes `\\` and `\xNN`, by which Zeek writes unprintable bytes."""
+    escaped = encode(text).cast("string")  # as DuckDB escapes bytes: of Zeek's `\` it makes `\x5C`
+    bytes_escaped = escaped.replace(r"\x5C\x5C", "\1").re_replace(r"\\x5Cx([[:xdigit:]]{2})", r"\\x\1")
+    return once(bytes_escaped.replace("\1", r"\x5C").cast("binary"), text_of)
 
 
 # --- columns of a log -> columns of events ------------------------------------------------------------------
