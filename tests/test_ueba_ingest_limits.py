@@ -732,6 +732,7 @@ INPUTS = {
     "one cell": lambda: b'a,"' + b"x\n" * 2_000_000,
     "binary": lambda: random.Random(4).randbytes(10_000_000),
     "NUL": lambda: gzip.compress(b"\0" * 30_000_000),
+    "NUL inside": lambda: gzip.compress((b"a" + b"\0" * 900_000 + b"b\n") * 20),
     "members": lambda: zipped({f"{number}": b"x" for number in range(3000)}),
     "deep JSON": lambda: b'{"a":' * 100_000 + b"1" + b"}" * 100_000,
     "entities": lambda: (

@@ -88,7 +88,7 @@ def safe(text: bytes) -> tuple[bytes, Guessed]:
     if b"\r" in text:
         text = text.replace(b"\r\n", b"\n")
     if b"\0" in text:
-        text = re.sub(rb"^\0+|\0+$", b"", text, flags=re.MULTILINE)
+        text = re.sub(rb"^\0+|(?<!\0)\0+$", b"", text, flags=re.MULTILINE)  # a run is looked at once
         text = re.sub(rb"\0+", MARK.encode(), text)
     if text.isascii():
         return text, None
