@@ -194,7 +194,6 @@ GOOD = "[columns]\ntime = 'timestamp'\nuser = 'account'\ntarget = 'to_host'\n"
         (f"format = 'csv'\ntime_format = 'sometime'\n{GOOD}", "time_format"),
         ("format = 'csv'\n[columns]\ntime = 'timestamp'\ntarget = 'to_host'", "columns.user"),
         (f"format = 'csv'\nheader = false\n{GOOD}", "columns.time: 'timestamp'"),
-        (f"format = 'csv'\n{GOOD}source = 'nowhere'", "columns.source: the log has no column 'nowhere'"),
         (f"format = 'csv'\n{GOOD}[values.outcome]\nfine = ['ok']", "values.outcome: 'fine'"),
         (f"format = 'csv'\n{GOOD}[constants]\ntarget_kind = 'toaster'", "constants.target_kind: 'toaster'"),
         (f"format = 'csv'\n{GOOD}[keep]\ntype = 'x'", "keep.type"),
@@ -368,11 +367,31 @@ def test_what_machines_addresses_and_resources_tell_of_each_other(tmp_path):
 def test_json_that_has_no_such_time_is_named(tmp_path):
     text = json.dumps({"when": {"at": 1}, "who": "a", "a.b": [{"c": 1}]})
     with pytest.raises(
-        UsageError,
-        match=r"columns.time: no record of the first 1 has 'at'; they have: /a.b/0/c, when.at, who",
+        InputError,
+        match=r"no record of the first 1 has 'at', which .* columns.time; they have: /a.b/0/c, when.at, who",
     ):
         events(tmp_path, text, f"format = 'jsonl'\n{ANY}")
     assert events(tmp_path, "{", f"format = 'jsonl'\n{ANY}")[0]["dropped"] == "not JSON"
+
+
+def test_a_file_that_a_mapping_does_not_fit_leaves_the_others(tmp_path):
+    (tmp_path / "logs").mkdir()
+    for name, header in (("a", "time,who,where"), ("b", "x,y,z"), ("c", "time,who,where")):
+        (tmp_path / "logs" / name).write_text(f"{header}\n2024-03-05T10:00:0{ord(name) % 9}Z,{name},srv\n")
+    text = (
+        "format = 'csv'\ntime_format = 'iso8601'\n[columns]\ntime = 'time'\nuser = 'who'\ntarget = 'where'\n"
+    )
+    path = mapping(tmp_path, text)
+    with pytest.raises(InputError, match="has no column 'nowhere', which .* names as columns.source"):
+        ingest(
+            log(tmp_path, VPN), mapping(tmp_path, f"format = 'csv'\n{GOOD}source = 'nowhere'"), tmp_path / "l"
+        )
+    path = mapping(tmp_path, text)
+    reports = ingest_all([str(tmp_path / "logs")], path, tmp_path / "lake")
+    assert [report.events if not report.problem else None for report in reports] == [1, None, 1]
+    assert (
+        f"{tmp_path}/logs/b: has no column 'time', which {path} names as columns.time" in reports[1].problem
+    )
 
 
 @pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.toml")), ids=lambda path: path.stem)

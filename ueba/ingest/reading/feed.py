@@ -224,11 +224,13 @@ class Feed:
         if numbers is None:
             numbers = np.arange(self.lines + 1, self.lines + 1 + len(ends))
         is_guessed = np.zeros(len(ends), bool) if guessed is None else guessed
-        is_empty = np.diff(ends, prepend=-1) == 1
-        is_left_out = is_empty & (np.cumsum(is_empty) > EMPTY_LINES - self._empty)
-        self._empty += int(is_empty.sum())
-        self.left_out += int(is_left_out.sum())
-        records = record_batch(text, ends, numbers, is_guessed, ~is_left_out)
+        is_kept = np.ones(len(ends), bool)
+        if text.startswith(b"\n") or b"\n\n" in text:
+            is_empty = np.diff(ends, prepend=-1) == 1
+            is_kept = ~(is_empty & (np.cumsum(is_empty) > EMPTY_LINES - self._empty))
+            self._empty += int(is_empty.sum())
+            self.left_out += int((~is_kept).sum())
+        records = record_batch(text, ends, numbers, is_guessed, is_kept)
         self.lines += len(ends)
         self._budget.read(self.path, records.num_rows, len(text))
         return records

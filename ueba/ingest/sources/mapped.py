@@ -17,7 +17,7 @@ from pathlib import Path
 import ibis
 import ibis.expr.types as ir
 
-from ueba.errors import UsageError
+from ueba.errors import InputError
 from ueba.ingest import events
 from ueba.ingest.fields import (
     Cases,
@@ -179,14 +179,15 @@ def replaced(name: str, value: ir.StringValue, values: dict[str, str]) -> ir.Str
 
 
 def header_of(sample: Sample, mapping: MappingFile, path: str) -> str:
-    """The first record of a CSV, which names its columns or shows how many there are. Raises UsageError if it
+    """The first record of a CSV, which names its columns or shows how many there are. Raises InputError if it
     lacks a column of the mapping."""
     names_of = columns(sample.first, mapping)
     for key, names in mapping.wanted().items():
         if not any(name in names_of for name in names):
             missing = " or ".join(map(repr, names))
-            raise UsageError(
-                f"{path}: {key}: the log has no column {missing}; it has: {', '.join(names_of)[:SHOWN]}"
+            raise InputError(
+                f"{sample.path}: has no column {missing}, which {path} names as {key}; it has:"
+                f" {', '.join(names_of)[:SHOWN]}"
             )
     return sample.first
 
@@ -223,14 +224,15 @@ def json_columns(lines: ir.Table, mapping: MappingFile) -> tuple[ir.Table, Cases
 
 
 def check_time(sample: Sample, mapping: MappingFile, path: str) -> None:
-    """Raises UsageError if no record of the sample has the time. Every record should have one; another path
+    """Raises InputError if no record of the sample has the time. Every record should have one; another path
     may be in some records only."""
     times = mapping.columns["time"]
     paths = {path for record in sample.objects for path in paths_of(record)}
     if paths and not any(
         lookup(record, time) not in (None, "") for record in sample.objects for time in times
     ):
-        raise UsageError(
-            f"{path}: columns.time: no record of the first {len(sample.objects)} has"
-            f" {' or '.join(map(repr, times))}; they have: {', '.join(sorted(paths))[:SHOWN]}"
+        named = " or ".join(map(repr, times))
+        raise InputError(
+            f"{sample.path}: no record of the first {len(sample.objects)} has {named}, which {path} names as"
+            f" columns.time; they have: {', '.join(sorted(paths))[:SHOWN]}"
         )
