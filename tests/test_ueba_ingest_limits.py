@@ -781,3 +781,26 @@ def test_bytes_of_a_parquet_are_no_text(value: str, tmp_path: Path) -> None:
     """What looks like an encoding or like line ends in a text is not changed in what is none."""
     pq.write_table(pa.table({"user": [value] * 9}), tmp_path / "log", compression="none")
     assert records_of(tmp_path / "log") == [[("user", value)]] * 9
+
+
+SMALL_EVTX = sorted(
+    path
+    for path in (Path(__file__).parents[2] / "shared/data/windows_evtx").glob("*.evtx")
+    if path.stat().st_size < 100_000
+)
+
+
+@pytest.mark.skipif(not SMALL_EVTX, reason="no shared/data/windows_evtx beside the project")
+@pytest.mark.parametrize("path", SMALL_EVTX[:12], ids=lambda path: path.stem[:30])
+def test_a_damaged_event_log_is_read_or_an_error(path: Path, tmp_path: Path) -> None:
+    """30 times bytes of it are changed, where its structure is as often as anywhere, or it is cut."""
+    content, draw = path.read_bytes(), random.Random(path.name)
+    for _ in range(30):
+        damaged = bytearray(content)
+        for _ in range(draw.choice((1, 5, 50))):
+            place = draw.choice((0, 4096, draw.randrange(len(damaged) - 600))) + draw.randrange(600)
+            damaged[place % len(damaged)] = draw.choice((0, 0xFF, draw.randrange(256)))
+        (tmp_path / "log").write_bytes(damaged[: draw.choice((len(damaged), draw.randrange(len(damaged))))])
+        (file,) = files.find(str(tmp_path / "log"))
+        with contextlib.suppress(InputError), contextlib.closing(Feed(file, "256MB")) as feed:
+            assert sum(map(len, feed.slices(feed.frames[0]))) < 5_000
