@@ -122,8 +122,8 @@ def whole_lines(blocks: Iterable[bytes]) -> Iterator[bytes]:
 
 def csv_rows(blocks: Iterable[bytes]) -> Framed:
     """Each row is a record, numbered by its first line. A line end inside quotes becomes SEPARATOR, of which
-    `opening` makes a line end again. A quote that is not closed within MAX_LINE bytes is a plain character:
-    its line is a record of its own."""
+    `opening` makes a space, or a line end again where lines have a meaning. A quote that is not closed within
+    MAX_LINE bytes is a plain character: its line is a record of its own."""
     line, rest = 1, b""
     for text in chain(whole_lines(blocks), [None]):
         rest += text or b""
