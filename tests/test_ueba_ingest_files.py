@@ -28,6 +28,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
+from packing import WHEN, tarred, zipped
 
 from ueba.config import IngestConfig
 from ueba.errors import InputError
@@ -37,34 +38,7 @@ from ueba.ingest.reading.feed import Feed
 
 LOG = b"".join(b"%d,U%d@DOM1,C%d,C%d\n" % (n, n % 7, n % 11, n % 13) for n in range(5000))
 DIGEST = hashlib.sha256(LOG).hexdigest()[:32]
-WHEN = dt.datetime(2024, 2, 29, 12, 30, 0)
 DATA = Path(__file__).parents[2] / "shared/data"
-
-
-def zipped(members: dict[str, bytes], method: int = zipfile.ZIP_DEFLATED) -> bytes:
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", method) as archive:
-        for name, content in members.items():
-            info = zipfile.ZipInfo(name, WHEN.timetuple()[:6])
-            info.compress_type = method
-            archive.writestr(info, content)
-    return buffer.getvalue()
-
-
-def tarred(members: dict[str, bytes | str], format: int = tarfile.PAX_FORMAT) -> bytes:
-    """A member that is a str is a link to it."""
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w", format=format) as archive:
-        for name, content in members.items():
-            info = tarfile.TarInfo(name)
-            info.mtime = int(WHEN.replace(tzinfo=dt.UTC).timestamp())
-            if isinstance(content, str):
-                info.type, info.linkname = tarfile.SYMTYPE, content
-                archive.addfile(info)
-            else:
-                info.size = len(content)
-                archive.addfile(info, io.BytesIO(content))
-    return buffer.getvalue()
 
 
 def zstd(content: bytes) -> bytes:

@@ -28,6 +28,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from packing import tarred, zipped
 
 from ueba.config import IngestConfig
 from ueba.contracts.event import LONG_NAME, LONGEST_NAME
@@ -45,24 +46,6 @@ LINE = "{second},U{user}@DOM1,U1@DOM1,C1,C2,Kerberos,Network,LogOn,Success\n"
 
 def lanl(user: int, records: int = 50) -> bytes:
     return "".join(LINE.format(second=second, user=user) for second in range(records)).encode()
-
-
-def zipped(members: dict[str, bytes], method: int = zipfile.ZIP_DEFLATED) -> bytes:
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", method) as archive:
-        for name, content in members.items():
-            archive.writestr(name, content)
-    return buffer.getvalue()
-
-
-def tarred(members: dict[str, bytes]) -> bytes:
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w") as archive:
-        for name, content in members.items():
-            info = tarfile.TarInfo(name)
-            info.size = len(content)
-            archive.addfile(info, io.BytesIO(content))
-    return buffer.getvalue()
 
 
 @pytest.fixture

@@ -42,7 +42,6 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
     the file that the link names. A pipe, a device or an open file is written to as it is.
 
     Raises WorkspaceError if the path leads through another user's link, pipe or device."""
-    make_folder(path.parent)
     stream = _opened_stream(path)
     with stream or replacing_file(path) as file:
         yield file

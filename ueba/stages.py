@@ -44,7 +44,7 @@ def read(
 
     log: options for reading the log; by default those of the configuration"""
     config = memory.config
-    options = IngestOptions(log or log_options(config), config.ingest.memory_limit, None, config.ingest)
+    options = IngestOptions(log or log_options(config), config.ingest.memory_limit, limits=config.ingest)
     return ingest_all(paths, log_format, memory.workspace.lake, options, progress, notify)
 
 
@@ -78,8 +78,9 @@ def score_file(memory: Memory, path: str, log_format: str) -> Iterator[Findings]
     """Score all edges of a log file, a day at a time, with the memory before that day. Stores nothing."""
     with tempfile.TemporaryDirectory() as folder:
         aside, memory_limit = Workspace(Path(folder)), memory.config.ingest.memory_limit
-        limits = memory.config.ingest
-        options = IngestOptions(log_options(memory.config), memory_limit, memory.workspace.lake, limits)
+        options = IngestOptions(
+            log_options(memory.config), memory_limit, memory.workspace.lake, memory.config.ingest
+        )
         ingest(path, log_format, aside.lake, options)
         for day in lake.days(aside.lake):
             past: Past = memory.past(day)

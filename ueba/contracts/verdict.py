@@ -20,7 +20,7 @@ import msgspec
 from ueba.contracts import versions
 from ueba.contracts.edge import Edge
 
-MOST_DAYS = 366  # that a verdict may count
+MOST_DAYS = 366  # that a verdict may count, and a rule may hold
 Word = Literal["true", "benign", "expected", "withdrawn"]
 WORDS: tuple[Word, ...] = ("true", "benign", "expected", "withdrawn")
 

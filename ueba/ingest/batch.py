@@ -36,7 +36,7 @@ from ueba.errors import InputError, WorkspaceError
 from ueba.ingest import build, edges, events, identity, lake, report, tally
 from ueba.ingest.identity import evidence
 from ueba.ingest.reading.feed import SLICE, Feed, Progress
-from ueba.ingest.reading.limits import confine, given_up
+from ueba.ingest.reading.limits import confine, given_up, is_memory
 from ueba.ingest.reading.stream import File
 from ueba.ingest.sample import Sample
 from ueba.ingest.sources import LogSource, Options, Plan, planned
@@ -183,14 +183,17 @@ class Batch:
         if self.waiting:
             lines = pa.concat_tables(self.waiting)
             self.waiting, self.waiting_bytes = [], 0
-            self.without_failures(
-                lines[events.FILE].unique().to_pylist(), functools.partial(self.parsed, lines)
-            )
+            waiting = lines[events.FILE].unique().to_pylist()
+
+            def parse(numbers: list[int]) -> None:
+                part = pc.field(events.FILE).isin(numbers)  # all of them mostly, without a copy
+                self.parsed(lines if numbers == waiting else lines.filter(part), numbers)
+
+            self.without_failures(waiting, parse)
 
     def parsed(self, lines: pa.Table, numbers: list[int]) -> None:
-        """Parse and write the lines of these files. Those of a single file are parsed fewer at a time if all
-        are too many, or one of them fails; that one is dropped, unless very many are."""
-        lines = lines.filter(pc.field(events.FILE).isin(numbers))
+        """Parse and write lines, which are of these files. Those of a single file are parsed fewer at a time
+        if all are too many, or one of them fails; that one is dropped, unless very many are."""
         start, size, failed, is_short = 0, len(lines), 0, False
         while start < len(lines):
             try:
@@ -225,7 +228,7 @@ class Batch:
             self.reconnect()
             if len(numbers) == 1:
                 reading = self.files[numbers[0]]
-                reading.problem = str(given_up(reading.name, reason))
+                reading.problem = given_up(reading.name, reason)
             else:
                 middle = len(numbers) // 2
                 self.without_failures(numbers[:middle], work)
@@ -344,7 +347,7 @@ def confined(memory_limit: str, temporary: Path, limits: IngestConfig) -> duckdb
 
 def is_short_of(reason: BaseException) -> bool:
     """Whether there was no memory or disk: it is not a record's fault."""
-    return isinstance(reason, MemoryError | OSError | duckdb.OutOfMemoryException | duckdb.IOException)
+    return is_memory(reason) or isinstance(reason, OSError | duckdb.IOException)
 
 
 def in_sql(numbers: Iterable[int]) -> str:
@@ -575,7 +578,7 @@ def read_file(
         with contextlib.closing(Feed(file, options.memory_limit, progress)) as feed:
             reading = batch.read(feed, *plan_of(feed, log_format, options.log))
     except FAILURES as reason:
-        return batch.give_up(file.name, str(given_up(file.name, reason)))
+        return batch.give_up(file.name, given_up(file.name, reason))
     reading.seconds = round(time.monotonic() - started, 3)
     return reading
 
@@ -599,7 +602,7 @@ def keep(generated: pa.Table, name: str, root: Path, memory_limit: str = DEFAULT
     """Put generated events into a lake, as a batch of their own. generated: columns of an event; name: for
     reports"""
     digest = hashlib.sha256(str(generated.to_pydict()).encode()).hexdigest()[:32]
-    texts = ", ".join(f"NULL::VARCHAR AS {name}" for name in ("dropped", "note", "text"))
+    texts = ", ".join(f"NULL::VARCHAR AS {column}" for column in ("dropped", "note", "text"))
     others = f"{texts}, 0::BIGINT AS line, 0 AS {events.FILE}"
     with lake.writing(root) as temporary:
         batch = Batch.begin(memory_limit, temporary)

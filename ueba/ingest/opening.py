@@ -29,8 +29,7 @@ from ueba.contracts.event import HEADER
 from ueba.ingest import fields
 from ueba.ingest.fields import TYPE_LINE, json_extract_string, json_valid, to_json
 from ueba.ingest.identity import blank_to_null, once
-from ueba.ingest.reading import wineventlog
-from ueba.ingest.reading.wineventlog import SEPARATOR
+from ueba.ingest.reading.wineventlog import FIRST_FIELD, SEPARATOR
 from ueba.ingest.sample import Sample, parse_json
 
 DELIMITERS = (",", ";", "\t", "|")
@@ -224,7 +223,7 @@ class Table:
 def cell(text: str) -> Any:
     """The value of a cell: an object or a list if it is one."""
     found = parse_json(text.replace(SEPARATOR, " ")) if text.startswith(("{", "[")) else None
-    return text.replace(SEPARATOR, "\n" if wineventlog.MARK in text else " ") if found is None else found
+    return text.replace(SEPARATOR, "\n" if FIRST_FIELD in text else " ") if found is None else found
 
 
 def spellings(names: Iterable[str], known: Iterable[str]) -> dict[str, str]:
@@ -268,7 +267,7 @@ def cells(text: ir.StringValue) -> ir.StringValue:
     """The values of cells as JSON."""
 
     def written(text: ir.StringValue) -> ir.StringValue:
-        line_end = ibis.ifelse(text.contains(wineventlog.MARK), "\n", " ")
+        line_end = ibis.ifelse(text.contains(FIRST_FIELD), "\n", " ")
         return to_json(text.replace(SEPARATOR, line_end))
 
     def object_or_text(found: ir.StringValue) -> ir.StringValue:

@@ -31,6 +31,7 @@ from typing import Any, Protocol
 
 from ueba import files, spelling, state
 from ueba.contracts import versions
+from ueba.contracts.verdict import MOST_DAYS
 from ueba.errors import UsageError
 from ueba.text import shortened
 
@@ -42,7 +43,6 @@ SPELLINGS = {
     "source": (spelling.HOST,),
     "target": (spelling.HOST, spelling.RESOURCE),
 }
-MOST_DAYS = 366  # that a rule may hold, back from its end
 MOST_SHOWN = 100  # characters of a wrong value in a message
 KEYS = ("name", "reason", "owner", "from", "to", "expires", *CONDITIONS, "effect")
 
@@ -237,7 +237,8 @@ def _time(row: Mapping[str, Any], key: str, where: str, of_day: dt.time) -> dt.d
 
 def install(root: Path, text: str, who: str, when: dt.datetime, hidden: Sequence[str]) -> None:
     """Make a text the rules of a workspace. Who, when, the text and the incidents it hides are added to
-    `feedback/rules.jsonl`. Raises UsageError if a rule does not hold yet only because its end is too far."""
+    `feedback/rules.jsonl`. Raises UsageError if a rule without a window ends so late that it does not hold
+    yet."""
     for rule in parse(text, str(path(root))):
         if rule.first is None and rule.begin.date() > when.date():
             raise UsageError(

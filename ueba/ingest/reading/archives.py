@@ -6,9 +6,9 @@
     these in gzip, zstd, bzip2  the same, after decompression         as a stream
 
 File names do not matter. A member is named `archive.zip/inner.json`; it may be compressed, and an archive
-itself, `DEPTH` deep. No member is in memory or on disk as a whole (except a zip in
-another archive), so a wrong size in an archive does no harm; what all of them together may cost is in
-`limits`. Of a zip, stored and deflated members can be read: nearly all are.
+itself, `DEPTH` deep. No member is in memory or on disk as a whole (except a zip in another archive), so a
+wrong size in an archive does no harm; what all of them together may cost is in `limits`. Of a zip, stored
+and deflated members can be read: nearly all are.
 
 Leaves out xz, 7-Zip, RAR and LZ4: such a file is listed with an `open` that says so.
 """

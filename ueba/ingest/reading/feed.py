@@ -110,8 +110,7 @@ class Feed:
             with pa.OSFile(os.fsencode(path)) as stored:
                 kind = compression(stored.read(LONGEST_MAGIC))
                 stored.seek(0)
-                blocks = decompressed(stored, kind)
-                yield from utf8(self._unpacked(blocks, budget) if kind else blocks)
+                yield from utf8(self._content(stored, kind, budget))
         except OSError as reason:
             raise unreadable(self.path, reason) from reason
 
@@ -173,14 +172,17 @@ class Feed:
     def _read(self) -> Iterator[bytes]:
         try:
             kind = compression(self._file.peek(LONGEST_MAGIC))
-            blocks = decompressed(self._stored, kind)
-            yield from self._hashed(self._unpacked(blocks, self._budget) if kind else blocks)
+            yield from self._hashed(self._content(self._stored, kind, self._budget))
         except OSError as reason:
             raise unreadable(self.path, reason) from reason
 
-    def _unpacked(self, blocks: Iterable[bytes], budget: Budget) -> Iterator[bytes]:
-        for block in blocks:
-            budget.unpack(self.path, len(block))
+    def _content(self, stored: pa.NativeFile, kind: str | None, budget: Budget) -> Iterator[bytes]:
+        """The content of the file in blocks; what is decompressed counts. kind: its compression; None if it
+        is not compressed"""
+        stream = pa.CompressedInputStream(stored, kind) if kind else stored
+        while block := stream.read(BLOCK):
+            if kind:
+                budget.unpack(self.path, len(block))
             yield block
 
     def _converted(self, blocks: Iterable[bytes]) -> Iterator[bytes]:
@@ -201,18 +203,18 @@ class Feed:
             batches.append(self._records(text, numbers, guessed))
             size, rows = size + len(text), rows + batches[-1].num_rows
             if self._progress:
-                self._progress(self.lines, self._position(self._size), self._size)
+                self._progress(self.lines, self._position(), self._size)
             if size > SLICE or rows > SLICE_ROWS:
                 yield pa.Table.from_batches(batches)
                 batches, size, rows = [], 0, 0
         if batches:
             yield pa.Table.from_batches(batches)
 
-    def _position(self, size: int | None) -> int:
-        """Bytes read of the file as stored, whose size is known; else records."""
-        if size is None:
+    def _position(self) -> int:
+        """Bytes read of the file as it is stored; records if its size is unknown."""
+        if self._size is None:
             return self.lines
-        return size if self._stored.closed else self._stored.tell()  # Arrow closes it at its end
+        return self._size if self._stored.closed else self._stored.tell()  # Arrow closes it at its end
 
     def _records(
         self, text: bytes, numbers: npt.NDArray[np.int64] | None, guessed: Guessed
@@ -255,12 +257,6 @@ def record_batch(
         len(numbers), pa.py_buffer(offsets), pa.py_buffer(text.replace(b"\n", b""))
     )
     return pa.record_batch([pa.array(numbers), texts, pa.array(is_guessed)], schema=LINES)
-
-
-def decompressed(stored: pa.NativeFile, kind: str | None) -> Iterator[bytes]:
-    """The content of a file in blocks. kind: its compression; None if it is not compressed"""
-    stream = stored if kind is None else pa.CompressedInputStream(stored, kind)
-    return iter(lambda: stream.read(BLOCK), b"")
 
 
 def gathered(blocks: Iterable[bytes]) -> Iterator[bytes]:

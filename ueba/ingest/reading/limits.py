@@ -25,14 +25,12 @@ import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+import duckdb
 
 from ueba.config import IngestConfig, size_bytes
 from ueba.errors import InputError
 from ueba.text import plain
-
-if TYPE_CHECKING:
-    import duckdb
 
 FREE = 256 << 20  # bytes
 RECORD = 64  # bytes
@@ -151,11 +149,16 @@ def confine(connection: duckdb.DuckDBPyConnection, folder: Path, limits: IngestC
 # --- files that the rest is read without --------------------------------------------------------------------
 
 
-def given_up(name: str, reason: BaseException) -> InputError:
-    """The error of a file that cannot be read for this reason."""
+def is_memory(reason: BaseException) -> bool:
+    """Whether there was too little memory."""
+    return isinstance(reason, MemoryError | duckdb.OutOfMemoryException)
+
+
+def given_up(name: str, reason: BaseException) -> str:
+    """The problem of a file that cannot be read for this reason."""
     if isinstance(reason, InputError):
-        return reason
+        return str(reason)
     what = plain(str(reason).split("\n")[0]) or type(reason).__name__
-    if isinstance(reason, MemoryError) or "OutOfMemory" in type(reason).__name__:
-        return InputError(f"{name}: needs more memory than there is ({what}); raise ingest.memory_limit")
-    return InputError(f"{name}: cannot be read ({what}); is it a log at all?")
+    if is_memory(reason):
+        return f"{name}: needs more memory than there is ({what}); raise ingest.memory_limit"
+    return f"{name}: cannot be read ({what}); is it a log at all?"

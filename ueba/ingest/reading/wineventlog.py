@@ -20,7 +20,7 @@ from itertools import chain
 
 SEPARATOR = "\x1e"  # a character of its own for this, between lines
 BEGIN = rb"(?m)^\d\d/\d\d/\d{4} \d\d:\d\d:\d\d(?:\.\d+)? [AP]M\r?\n(?=LogName=)"
-MARK = "LogName="  # in whatever holds an event, whose lines have a meaning
+FIRST_FIELD = "LogName="  # of every event: a text without it is none
 MOST = 1 << 20  # bytes of an event
 
 
