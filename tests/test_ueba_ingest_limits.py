@@ -25,6 +25,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import duckdb
+import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -34,10 +35,10 @@ from ueba.config import IngestConfig
 from ueba.contracts.event import LONG_NAME, LONGEST_NAME
 from ueba.contracts.report import IngestReport
 from ueba.errors import InputError, WorkspaceError
-from ueba.ingest import IngestOptions, batch, build, events_of, ingest_all, lake, sources, tally
+from ueba.ingest import IngestOptions, batch, build, events, events_of, ingest_all, lake, sources, tally
 from ueba.ingest.reading import archives, framing, limits
 from ueba.ingest.reading import find as files
-from ueba.ingest.reading.feed import EMPTY_LINES, Feed
+from ueba.ingest.reading.feed import EMPTY_LINES, LINES, Feed
 from ueba.ingest.sample import Sample
 from ueba.ingest.steps import Step
 
@@ -701,6 +702,48 @@ def test_no_pattern_goes_back_and_forth(beginning: str) -> None:
         assert time.process_time() - begin < 3, repeated
 
 
+# --- many small files ---------------------------------------------------------------------------------------
+
+
+def test_lines_of_many_files_are_parsed_in_chunks_of_one_size() -> None:
+    small = [(number, feed_lines([f"{number}"])) for number in range(5)]
+    large = (5, feed_lines(["x"] * batch.CHUNK_ROWS))
+    table = batch.numbered([*small, large, (6, feed_lines([]))])
+    assert table[events.FILE].to_pylist() == [0, 1, 2, 3, 4] + [5] * batch.CHUNK_ROWS
+    assert [len(chunk) for chunk in table["text"].chunks] == [batch.CHUNK_ROWS, 5]
+    assert batch.numbered([(0, feed_lines([]))]).column_names == [*LINES.names, events.FILE]
+
+
+def feed_lines(texts: list[str]) -> pa.Table:
+    numbers = list(range(1, len(texts) + 1))
+    return pa.table([numbers, texts, [False] * len(texts)], schema=LINES)
+
+
+@pytest.mark.parametrize("files", [1, 2, 3, 7])
+def test_how_many_files_a_batch_has_does_not_matter(
+    files: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    logs = {f"{number}": lanl(number % 3, 5 + number) for number in range(7)}
+    for folder in ("whole", "parts"):
+        (tmp_path / folder).mkdir()
+    whole = read(tmp_path / "whole", logs)
+    monkeypatch.setattr(batch, "GROUP_FILES", files)
+    parts = read(tmp_path / "parts", logs)
+    assert [without_time(report) for report in parts.values()] == [
+        without_time(report) for report in whole.values()
+    ]
+    assert [report.edges for report in whole.values()] == [1] * 7
+    stored = lake.manifests(tmp_path / "parts" / "lake")
+    assert [manifest.number for manifest in stored] == list(range(1, -(-7 // files) + 1))
+    read(tmp_path / "parts", {"8": lanl(8)})
+    assert lake.manifests(tmp_path / "parts" / "lake")[-1].number == len(stored) + 1
+
+
+def without_time(report: IngestReport) -> IngestReport:
+    examples = {reason: example.rsplit("/", 1)[-1] for reason, example in report.examples.items()}
+    return msgspec.structs.replace(report, seconds=0, file=report.file.rsplit("/", 1)[-1], examples=examples)
+
+
 # --- memory, as the operating system sees it ----------------------------------------------------------------
 
 OVERHEAD = 600  # MB beside ingest.memory_limit: Python and its libraries, two slices of text and their copies
@@ -764,6 +807,24 @@ def test_bytes_of_a_parquet_are_no_text(value: str, tmp_path: Path) -> None:
     """What looks like an encoding or like line ends in a text is not changed in what is none."""
     pq.write_table(pa.table({"user": [value] * 9}), tmp_path / "log", compression="none")
     assert records_of(tmp_path / "log") == [[("user", value)]] * 9
+
+
+MEMBERS = ('"HALF":1', '"x":"HALF"', '"x":{"HALF":[]}')  # of a JSON object
+JSON_RECORDS = sorted((Path(__file__).parent / "records").glob("*.jsonl"))
+
+
+@pytest.mark.parametrize("path", JSON_RECORDS, ids=lambda path: path.stem)
+def test_half_of_a_surrogate_pair_is_no_text(path: Path, tmp_path: Path) -> None:
+    """JSON can write it, and no file can: the record is dropped, and not the ingest."""
+    records = path.read_text().splitlines() * 10
+    halves = ("\\ud800", "\\uDFFF", "\\ude00\\ud83d")
+    members = [member.replace("HALF", half) for half in halves for member in MEMBERS]
+    odd = [f"{{{member},{records[0].lstrip().removeprefix('{')}" for member in members]
+    (tmp_path / "log").write_text("\n".join([*odd[:3], *records, *odd[3:]]) + "\n")
+    log_format = str(path.with_suffix(".toml")) if path.with_suffix(".toml").exists() else "auto"
+    (report,) = ingest_all([str(tmp_path / "log")], log_format, tmp_path / "lake")
+    assert report.problem is None and report.lines == len(records) + len(odd)
+    assert sum(report.dropped.values()) >= len(odd) and "\\ud" not in ascii(report.unread_fields)
 
 
 SMALL_EVTX = sorted(

@@ -35,6 +35,7 @@ from typing import Any, NamedTuple
 
 from mutations import LOSSLESS, broken_archive, damaged, mutated, reframed, truncated
 
+from ueba.contracts import manifest
 from ueba.errors import InputError, UebaError
 from ueba.ingest import batch, build, events, sources
 from ueba.ingest.batch import Batch, IngestOptions
@@ -249,7 +250,9 @@ def read(inputs: Sequence[Input]) -> list[Rows]:
                 batch.read_file(reading, file, source.format, OPTIONS, None)
                 goods.append(source.good)
             reading.flush()
-            reading.manifest_files()
+            kept = reading.manifest_files()
+            reading.write_evidence(Path(folder) / "evidence.parquet")
+            manifest.to_json(manifest.Manifest(id=batch.batch_id(kept), number=1, files=kept))
             return rows_of(reading, goods)
 
 

@@ -93,5 +93,5 @@ class Workspace:
         now = dt.datetime.now(dt.UTC)
         path = self.runs / f"{now:%Y%m%dT%H%M%S%f}Z-{name}.json"
         content = {"schema_version": 1, "run": name, "finished": now.isoformat(), **facts}
-        state.write(path, json.dumps(content, indent=1, default=str, ensure_ascii=False).encode())
+        state.write(path, json.dumps(content, default=str, ensure_ascii=False).encode() + b"\n")
         return path

@@ -15,8 +15,9 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ import duckdb
 import ibis
 import ibis.expr.types as ir
 import msgspec
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -45,7 +47,8 @@ from ueba.ingest.tally import Reason, Tally
 from ueba.text import plain
 
 EXAMPLE = 120  # characters of a dropped record that a report shows
-GROUP_FILES = 2000  # files in a batch, at most
+GROUP_FILES = 10_000  # files in a batch, at most
+CHUNK_ROWS = 1 << 14  # lines that a thread of DuckDB takes at a time
 
 
 @dataclass(frozen=True)
@@ -129,7 +132,7 @@ class Batch:
 
     connect:       opens another connection
     folder:        of Parquet files, the events
-    waiting:       lines that are not parsed yet, with the number of their file
+    waiting:       lines that are not parsed yet, behind the number of their file
     waiting_bytes: of these
     parse:         SQL that parses them
     bytes:         of all lines
@@ -139,7 +142,7 @@ class Batch:
     connection: duckdb.DuckDBPyConnection
     folder: Path
     files: list[Reading] = field(default_factory=list)
-    waiting: list[pa.Table] = field(default_factory=list)
+    waiting: list[tuple[int, pa.Table]] = field(default_factory=list)
     waiting_bytes: int = 0
     parse: str = ""
     bytes: int = 0
@@ -160,10 +163,9 @@ class Batch:
         reading = Reading(feed.path, source, settings, unread(sample, source))
         self.files.append(reading)
         for lines in feed.slices(plan.opening.frame):
-            numbers = pa.repeat(pa.scalar(number, pa.int32()), len(lines))
-            self.waiting.append(lines.append_column(events.FILE, numbers))
-            self.bytes += lines.nbytes
-            self.waiting_bytes += lines.nbytes
+            self.waiting.append((number, lines))
+            self.bytes += (size := lines.nbytes)
+            self.waiting_bytes += size
             if self.waiting_bytes > SLICE / 2:
                 self.flush()
             if reading.problem:
@@ -181,9 +183,8 @@ class Batch:
     def flush(self) -> None:
         """Parse the lines that wait, and write their events."""
         if self.waiting:
-            lines = pa.concat_tables(self.waiting)
+            lines, waiting = numbered(self.waiting), list(dict.fromkeys(number for number, _ in self.waiting))
             self.waiting, self.waiting_bytes = [], 0
-            waiting = lines[events.FILE].unique().to_pylist()
 
             def parse(numbers: list[int]) -> None:
                 part = pc.field(events.FILE).isin(numbers)  # all of them mostly, without a copy
@@ -256,9 +257,9 @@ class Batch:
     def is_full(self) -> bool:
         return self.bytes > SLICE or len(self.files) >= GROUP_FILES
 
-    def publish(self, root: Path, temporary: Path) -> list[Manifest]:
+    def publish(self, root: Path, temporary: Path, number: int) -> list[Manifest]:
         """Put the batch into the lake, visible at once. Returns its manifest, or nothing if it brings nothing
-        new."""
+        new. number: of the batch, in the order in which they come"""
         self.flush()
         manifests = []
         kept = self.manifest_files()
@@ -268,7 +269,7 @@ class Batch:
                 None if reading.problem else file for reading, file in zip(self.files, kept, strict=True)
             )
         if any(kept):
-            manifests = [Manifest(id=batch_id(kept), number=next_number(root), files=kept)]
+            manifests = [Manifest(id=batch_id(kept), number=number, files=kept)]
             lake.publish(root, temporary, manifests[0])
         self.connection.close()
         shutil.rmtree(self.folder, ignore_errors=True)
@@ -336,6 +337,17 @@ class Batch:
             else manifest_file(reading, tallies.get(number, Tally()))
             for number, reading in enumerate(self.files)
         )
+
+
+def numbered(waiting: Sequence[tuple[int, pa.Table]]) -> pa.Table:
+    """Lines of several files as one table, with the number of their file.
+
+    Its chunks are of one size: DuckDB takes a chunk at a time, which of a small file would be a line, and
+    needs four times the memory where large and small ones alternate."""
+    lines = pa.concat_tables([lines for _, lines in waiting]).combine_chunks()
+    numbers = np.repeat([number for number, _ in waiting], [len(lines) for _, lines in waiting])
+    table = lines.append_column(events.FILE, pa.array(numbers, pa.int32()))
+    return pa.Table.from_batches(table.to_batches(max_chunksize=CHUNK_ROWS), table.schema)
 
 
 def confined(memory_limit: str, temporary: Path, limits: IngestConfig) -> duckdb.DuckDBPyConnection:
@@ -481,10 +493,16 @@ def unread(sample: Sample, source: LogSource) -> tuple[str, ...]:
     if not source.fields:
         return ()
     fields = {path for record in sample.objects for path in leaves(record)}
-    paths = {name.removeprefix("/").replace("/", ".") for name in source.fields}
+    known = read_paths(source.fields)
     return tuple(
-        sorted(name for name in fields if not any(f"{name}.".startswith(f"{path}.") for path in paths))
+        sorted(name for name in fields if known.isdisjoint(accumulate(name.split("."), "{}.{}".format)))
     )
+
+
+@functools.cache
+def read_paths(fields: tuple[str, ...]) -> frozenset[str]:
+    """The fields of a source as `a.b`."""
+    return frozenset(name.removeprefix("/").replace("/", ".") for name in fields)
 
 
 def leaves(value: dict[str, Any], prefix: str = "") -> Iterator[str]:
@@ -516,6 +534,7 @@ def ingest(
             digest: file.settings for digest, file in stored_files(root).items() if is_final(file)
         }
         batch = Batch.begin(options.memory_limit, temporary, options.limits)
+        number = next_number(root)
         readings: list[Reading] = []
         new: list[Manifest] = []
         for file in files:
@@ -524,9 +543,9 @@ def ingest(
             read_settings[reading.digest] = reading.settings
             readings.append(reading)
             if batch.is_full():
-                new += batch.publish(root, temporary)
+                new += batch.publish(root, temporary, number + len(new))
                 batch = Batch.begin(options.memory_limit, temporary, options.limits)
-        new += batch.publish(root, temporary)
+        new += batch.publish(root, temporary, number + len(new))
         make_edges(root, temporary, options, new)
         stored = stored_files(root)
         problems = {reading.digest: reading.problem for reading in readings if reading.problem}
@@ -536,13 +555,12 @@ def ingest(
         ]
 
 
-def make_edges(root: Path, temporary: Path, options: IngestOptions, new: Iterable[Manifest]) -> None:
+def make_edges(root: Path, temporary: Path, options: IngestOptions, new: Sequence[Manifest]) -> None:
     """Make the daily edges that new batches change. Raises WorkspaceError if memory or disk does not
     suffice; the events are in the lake then."""
     try:
         build.refresh(root, temporary, options.memory_limit, options.beside)
-        for manifest in new:
-            build.count_edges(root, temporary, options.memory_limit, manifest)
+        build.count_edges(root, temporary, options.memory_limit, new)
     except (duckdb.Error, MemoryError) as reason:
         what = plain(str(reason).split("\n")[0])
         raise WorkspaceError(
@@ -609,7 +627,7 @@ def keep(generated: pa.Table, name: str, root: Path, memory_limit: str = DEFAULT
         batch.connection.register("generated", complete(generated))
         batch.write(rows_of(f"(SELECT *, {others} FROM generated)"))
         batch.files.append(Reading(name, GENERATED, {}, (), digest, len(generated)))
-        batch.publish(root, temporary)
+        batch.publish(root, temporary, next_number(root))
         build.refresh(root, temporary, memory_limit)
 
 

@@ -22,7 +22,7 @@ import datetime as dt
 import hashlib
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
@@ -96,10 +96,11 @@ def refresh(root: Path, temporary: Path, memory_limit: str, beside: Path | None 
 def parts_by_day(root: Path) -> dict[dt.date, Parts]:
     """The days of a lake, in order, and the events that each file that counts has of them."""
     days: dict[dt.date, Parts] = {}
-    for batch, number, file in lake.live_files(lake.manifests(root)):
+    stored = lake.manifests(root)
+    folders = {batch.id: lake.events_folder(root, batch.id) for batch in stored}
+    for batch, number, file in lake.live_files(stored):
         for day, span in file.spans.items():
-            part = Part(lake.events_folder(root, batch), number, file, span)
-            days.setdefault(day, []).append(part)
+            days.setdefault(day, []).append(Part(folders[batch], number, file, span))
     return {day: sorted(parts, key=lambda part: part.file.digest) for day, parts in sorted(days.items())}
 
 
@@ -292,24 +293,30 @@ def quoted(path: Path | str) -> str:
 # --- how many edges a file makes ----------------------------------------------------------------------------
 
 
-def count_edges(root: Path, temporary: Path, memory_limit: str, batch: Manifest) -> None:
-    """Put into the reports of a batch how many daily edges its files make. On a day with several files, each
-    counts its own."""
+def count_edges(root: Path, temporary: Path, memory_limit: str, new: Iterable[Manifest]) -> None:
+    """Put into the reports of batches how many daily edges their files make. On a day with several files,
+    each counts its own."""
     index = lake.index(root)
     alone = {day: index[day].rows for day, parts in parts_by_day(root).items() if len(parts) == 1}
-    days = {day for file in batch.files if file for day in file.spans} - set(alone)
-    shared: dict[tuple[int, dt.date], int] = {}
-    if days:
-        with lake.naming_damage(root), lake.connect(memory_limit, temporary) as connection:
-            rows = connection.execute(_edges_by_file(lake.events_folder(root, batch.id), days)).fetchall()
-        shared = {(number, day): count for number, day, count in rows}
+    for batch in new:
+        shared: dict[tuple[int, dt.date], int] = {}
+        if days := {day for file in batch.files if file for day in file.spans} - set(alone):
+            with lake.naming_damage(root), lake.connect(memory_limit, temporary) as connection:
+                rows = connection.execute(_edges_by_file(lake.events_folder(root, batch.id), days)).fetchall()
+            shared = {(number, day): count for number, day, count in rows}
+        files = tuple(
+            file and with_edges(file, number, alone, shared) for number, file in enumerate(batch.files)
+        )
+        lake.write_manifest(root, msgspec.structs.replace(batch, files=files))
 
-    def with_edges(number: int, file: ManifestFile) -> ManifestFile:
-        count = sum(alone.get(day) or shared.get((number, day), 0) for day in file.spans)
-        return msgspec.structs.replace(file, report=msgspec.structs.replace(file.report, edges=count))
 
-    files = tuple(file and with_edges(number, file) for number, file in enumerate(batch.files))
-    lake.write_manifest(root, msgspec.structs.replace(batch, files=files))
+def with_edges(
+    file: ManifestFile, number: int, alone: Mapping[dt.date, int], shared: Mapping[tuple[int, dt.date], int]
+) -> ManifestFile:
+    """A file of a batch with the number of its daily edges. alone: of days that have one file; shared: of a
+    file's number in its batch and a day that has several"""
+    count = sum(alone.get(day) or shared.get((number, day), 0) for day in file.spans)
+    return msgspec.structs.replace(file, report=msgspec.structs.replace(file.report, edges=count))
 
 
 def _edges_by_file(folder: Path, days: Iterable[dt.date]) -> str:

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
+
+HALF = re.compile(r"\\u[dD][89a-fA-F]")  # of a surrogate pair, perhaps with the other half
 
 
 @dataclass(frozen=True)
@@ -52,8 +55,12 @@ class Sample:
 
 
 def parse_json(text: str) -> Any:
-    """The value of a JSON text; None if it is not JSON."""
+    """The value of a JSON text; None if it is not JSON, which half of a surrogate pair is not to DuckDB
+    either: no text has it."""
     try:
-        return json.loads(text)
+        found = json.loads(text)
+        if HALF.search(text):
+            json.dumps(found, ensure_ascii=False).encode()
+        return found
     except (ValueError, RecursionError):
         return None

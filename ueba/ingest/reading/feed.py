@@ -86,7 +86,8 @@ class Feed:
 
     def sample(self, frame: str) -> tuple[str, ...]:
         """The first records, the last of them perhaps truncated. frame: a name of `framing.FRAMES`"""
-        first = b"".join(text for text, _ in framing.FRAMES[frame]([self._start])).split(b"\n")
+        text = b"".join(text for text, _ in framing.FRAMES[frame]([self._start]))
+        first = text.removesuffix(b"\n").split(b"\n", SAMPLE)
         return tuple(safe(record[:MAX_LINE])[0].decode().rstrip("\r") for record in first[:SAMPLE])
 
     def again(self, frame: str) -> Iterator[bytes]:

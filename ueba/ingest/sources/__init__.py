@@ -272,11 +272,17 @@ def steps_to(sample: Sample, module: ModuleType, kept: set[str]) -> Iterator[tup
 
 def has_dots(sample: Sample, source: LogSource) -> bool:
     """Whether records have a key such as `a.b` that the source reads as b in a."""
-    written = {name[1:] for name in source.fields if name.startswith("/")}
-    paths = {name for name in source.fields if not name.startswith("/")}
-    beginnings = {path[: place.start()] for path in paths for place in re.finditer(r"\.", path)}
     keys = {key for record in sample.objects for key in record if "." in key}
-    return bool((keys - written) & (paths | beginnings))
+    return not keys.isdisjoint(nested_keys(source.fields))
+
+
+@cache
+def nested_keys(fields: tuple[str, ...]) -> frozenset[str]:
+    """The beginnings of JSON paths of more than one name that are no names themselves."""
+    written = {name[1:] for name in fields if name.startswith("/")}
+    paths = {name for name in fields if not name.startswith("/")}
+    beginnings = {path[: place.start()] for path in paths for place in re.finditer(r"\.", path)}
+    return frozenset((paths | beginnings) - written)
 
 
 def openings(frames: Sequence[str], sample: Callable[[str], Sample]) -> Iterator[tuple[Opening, Sample]]:

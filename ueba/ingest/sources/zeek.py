@@ -77,6 +77,8 @@ COLUMNS = [
     ),
     ("dhcp", CONNECTION + "mac assigned_ip lease_time trans_id"),  # Bro 2.0 to 2.5
 ]
+LAYOUTS = [(log, tuple(names.split())) for log, names in COLUMNS]
+WIDTHS = {len(names) for _, names in LAYOUTS}
 # Patterns of the values of a column, by which logs with the same number of columns are distinguished.
 FORM = {
     "ts": r"\d{9,10}\.\d+|\d{4}-\d\d-\d\dT\S+",
@@ -241,10 +243,11 @@ def log_with(columns: Sequence[str]) -> str | None:
 
 def looks_like(records: Sequence[str]) -> tuple[str | None, tuple[str, ...]]:
     """The log and columns that most of these lines fit; (None, ()) if no line fits any."""
-    rows = [line.split("\t") for line in records]
-    candidates = [(log, tuple(names.split())) for log, names in COLUMNS]
-    count = [sum(fits(row, columns) for row in rows) for _, columns in candidates]
-    return candidates[count.index(max(count))] if max(count) else (None, ())
+    rows = [row for row in (line.split("\t") for line in records) if len(row) in WIDTHS]
+    if not rows:  # as of most files, which are no logs of Zeek
+        return None, ()
+    count = [sum(fits(row, columns) for row in rows) for _, columns in LAYOUTS]
+    return LAYOUTS[count.index(max(count))] if max(count) else (None, ())
 
 
 def fits(fields: Sequence[str], columns: Sequence[str]) -> bool:
