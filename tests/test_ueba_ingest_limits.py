@@ -10,6 +10,7 @@ import http.server
 import io
 import json
 import random
+import re
 import struct
 import subprocess
 import sys
@@ -705,13 +706,18 @@ def test_no_pattern_goes_back_and_forth(beginning: str) -> None:
 # --- many small files ---------------------------------------------------------------------------------------
 
 
-def test_lines_of_many_files_are_parsed_in_chunks_of_one_size() -> None:
-    small = [(number, feed_lines([f"{number}"])) for number in range(5)]
-    large = (5, feed_lines(["x"] * batch.CHUNK_ROWS))
-    table = batch.numbered([*small, large, (6, feed_lines([]))])
-    assert table[events.FILE].to_pylist() == [0, 1, 2, 3, 4] + [5] * batch.CHUNK_ROWS
-    assert [len(chunk) for chunk in table["text"].chunks] == [batch.CHUNK_ROWS, 5]
+def test_lines_are_parsed_in_chunks_of_many_lines_but_for_long_ones() -> None:
+    small = [(number, feed_lines(["x"])) for number in range(5)]
+    many = batch.CHUNK_LINES
+    table = batch.numbered([*small, (5, feed_lines(["x"] * many)), (6, feed_lines([]))])
+    assert table[events.FILE].to_pylist() == [0, 1, 2, 3, 4] + [5] * many
+    assert [len(chunk) for chunk in table["text"].chunks] == [many // 2 + 2, many // 2 + 3]
     assert batch.numbered([(0, feed_lines([]))]).column_names == [*LINES.names, events.FILE]
+    texts = ["x"] * 300 + ["y" * 1_000_000] + ["z"] * 1700
+    chunked = batch.in_chunks(feed_lines(texts))["text"].chunks
+    assert [text for chunk in chunked for text in chunk.to_pylist()] == texts
+    assert max(len(chunk) * max(map(len, chunk.to_pylist())) for chunk in chunked) <= batch.CHUNK_BYTES
+    assert len(chunked) == 8 and max(map(len, chunked)) == 1001
 
 
 def feed_lines(texts: list[str]) -> pa.Table:
@@ -747,6 +753,7 @@ def without_time(report: IngestReport) -> IngestReport:
 # --- memory, as the operating system sees it ----------------------------------------------------------------
 
 OVERHEAD = 600  # MB beside ingest.memory_limit: Python and its libraries, two slices of text and their copies
+WINDOWS = '{"EventID": 4624, "Channel": "Security", "Computer": "%s", "Type": "SecurityEvent"}'
 INPUTS = {
     "ordinary": lambda: b"".join(lanl(user, 20_000) for user in range(15)),
     "newlines": lambda: gzip.compress(b"\n" * 40_000_000, 1),
@@ -759,12 +766,16 @@ INPUTS = {
     "binary": lambda: random.Random(4).randbytes(10_000_000),
     "NUL": lambda: gzip.compress(b"\0" * 30_000_000),
     "NUL inside": lambda: gzip.compress((b"a" + b"\0" * 900_000 + b"b\n") * 20),
+    "long names": lambda: (f"{WINDOWS % ('ü' * 300_000)}\n" + "{}\n" * 2047).encode() * 10,
     "members": lambda: zipped({f"{number}": b"x" for number in range(3000)}),
     "deep JSON": lambda: b'{"a":' * 100_000 + b"1" + b"}" * 100_000,
     "entities": lambda: (
         b'<!DOCTYPE x [<!ENTITY a "aaaa"><!ENTITY b "' + b"&a;" * 99 + b'">]><Event>&b;</Event>'
     ),
 }
+FORMATS = {"a long name first": "windows"} | dict.fromkeys(
+    ("members", "brackets", "deep JSON", "entities"), "auto"
+)
 PROGRAM = """
 import pathlib, sys, time
 from ueba.ingest import IngestOptions, ingest_all
@@ -780,12 +791,64 @@ print(int(peak) // 1000, time.process_time() - begin)
 @pytest.mark.parametrize("kind", INPUTS)
 def test_memory_and_time_of_a_process(kind: str, tmp_path: Path) -> None:
     (tmp_path / "log").write_bytes(INPUTS[kind]())
-    log_format = "auto" if kind in ("members", "brackets", "deep JSON", "entities") else "lanl"
+    log_format = FORMATS.get(kind, "lanl")
     command = [sys.executable, "-c", PROGRAM, str(tmp_path / "log"), log_format]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0 and done.stderr == ""
     peak_mb, seconds = map(float, done.stdout.split())
     assert peak_mb < 200 + OVERHEAD and seconds < 60
+
+
+def with_long_values(record: str) -> Iterator[str]:
+    """A record with one of its words, here and there, as long as the whole may be."""
+    words = list(re.finditer(r"[\w.]{4,}", record))
+    for word in words[:: -(-len(words) // 8)]:
+        yield record[: word.start()] + "ü.@/" * 60_000 + record[word.end() :]
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs /proc")
+def test_memory_of_long_records_before_short_ones(tmp_path: Path) -> None:
+    """Of every log format: DuckDB would fill what the short records lack with copies of the long ones."""
+    (tmp_path / "log").mkdir()
+    for path in sorted((Path(__file__).parent / "records").glob("[!m]*.*")):
+        lines = path.read_text().splitlines()
+        short = ("{}\n" if lines[-1].startswith("{") else "x\n") * 2047
+        odd = "".join(f"{record}\n{short}" for record in with_long_values(lines[-1]))
+        (tmp_path / "log" / path.name).write_text("\n".join(lines * 20) + "\n" + odd)
+    command = [sys.executable, "-c", PROGRAM, str(tmp_path / "log"), "auto"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0 and done.stderr == ""
+    assert float(done.stdout.split()[0]) < 200 + OVERHEAD
+
+
+DOTTED = {
+    "@timestamp": "2024-03-01T08:15:00Z",
+    "event.category": ["authentication"],
+    "event.outcome": "success",
+    "user.name": "alice",
+    "host.name": "web1",
+    "source.ip": "10.0.0.7",
+}
+DEEP = {
+    "900 dots": '"' + "a." * 900 + '": 1',
+    "2,000 dots": '"' + "a." * 2000 + '": 1',
+    "200,000 dots": '"' + "a." * 200_000 + '": 1',
+    "930 objects": '"a":' + '{"a":' * 930 + "1" + "}" * 930,
+    "150,000 objects": '"a":' + '{"a":' * 150_000 + "1" + "}" * 150_000,
+    "400,000 lists": '"a":' + "[" * 400_000 + "]" * 400_000,
+}
+
+
+@pytest.mark.parametrize("member", DEEP)
+@pytest.mark.parametrize("place", [0, 1, 300])
+def test_a_record_of_any_depth_costs_that_record(member: str, place: int, tmp_path: Path) -> None:
+    """Keys with dots are nested on the way, and deep objects are looked into."""
+    lines = [json.dumps(DOTTED)] * 300
+    lines.insert(place, f'{{"user.name": "x", {DEEP[member]}}}')
+    (tmp_path / "log").write_text("\n".join(lines) + "\n")
+    options = IngestOptions(memory_limit="256MB")
+    (report,) = ingest_all([str(tmp_path / "log")], "auto", tmp_path / "lake", options)
+    assert report.problem is None and (report.lines, report.events) == (301, 300)
 
 
 def test_a_panic_of_the_evtx_package_is_an_error_of_its_file(

@@ -26,6 +26,7 @@ import ibis
 import ibis.expr.types as ir
 import msgspec
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -48,7 +49,9 @@ from ueba.text import plain
 
 EXAMPLE = 120  # characters of a dropped record that a report shows
 GROUP_FILES = 10_000  # files in a batch, at most
-CHUNK_ROWS = 1 << 14  # lines that a thread of DuckDB takes at a time
+CHUNK_LINES = 1 << 14  # that a thread of DuckDB takes at a time
+VECTOR = 2048  # of these, on which it evaluates an expression at a time
+CHUNK_BYTES = 1 << 24  # of a vector, if all its lines were as long as the longest
 
 
 @dataclass(frozen=True)
@@ -68,8 +71,8 @@ class IngestOptions:
 
 
 DEFAULTS = IngestOptions()
-# What ends one file and not the others: no memory, no disk, a value that DuckDB or Arrow does not take.
-FAILURES = (InputError, duckdb.Error, pa.ArrowException, MemoryError, OSError)
+# What ends one file and not the others: no memory, no disk, what DuckDB, Arrow or Python does not take.
+FAILURES = (InputError, duckdb.Error, pa.ArrowException, MemoryError, OSError, RecursionError)
 MOST_REFUSED = 10  # records of a file's lines in a batch that are dropped because no query reads them
 
 
@@ -89,8 +92,8 @@ def events_of(feed: Feed, log_format: str, options: IngestOptions = DEFAULTS) ->
     tables = []
     with lake.connect(options.memory_limit) as connection:
         for lines in feed.slices(plan.opening.frame):
-            connection.register("lines", lines)
-            tables.append(connection.sql(f"SELECT * FROM ({parse}) ORDER BY line").to_arrow_table())
+            with parsing(connection, in_chunks(lines)):
+                tables.append(connection.sql(f"SELECT * FROM ({parse}) ORDER BY line").to_arrow_table())
     return pa.concat_tables(tables) if tables else events.SCHEMA.to_pyarrow().empty_table()
 
 
@@ -204,7 +207,8 @@ class Batch:
             except FAILURES as reason:
                 is_short = is_short_of(reason)
                 failed += size == 1
-                if len(numbers) > 1 or (size == 1 and (is_short or failed > MOST_REFUSED)):
+                is_hopeless = failed > MOST_REFUSED or isinstance(reason, OSError | duckdb.IOException)
+                if len(numbers) > 1 or (size == 1 and is_hopeless):
                     raise
                 self.reconnect()
                 if size == 1:
@@ -214,9 +218,8 @@ class Batch:
 
     def write_lines(self, lines: pa.Table, rows: str) -> None:
         """Write what a query makes of lines."""
-        self.connection.register("lines", lines)
-        self.write(rows)
-        self.connection.unregister("lines")
+        with parsing(self.connection, lines):
+            self.write(rows)
 
     def without_failures(self, numbers: list[int], work: Callable[[list[int]], None]) -> None:
         """Do something with files, and where that fails with half of them, so that a file has a problem if it
@@ -340,14 +343,44 @@ class Batch:
 
 
 def numbered(waiting: Sequence[tuple[int, pa.Table]]) -> pa.Table:
-    """Lines of several files as one table, with the number of their file.
-
-    Its chunks are of one size: DuckDB takes a chunk at a time, which of a small file would be a line, and
-    needs four times the memory where large and small ones alternate."""
-    lines = pa.concat_tables([lines for _, lines in waiting]).combine_chunks()
+    """Lines of several files as one table, with the number of their file."""
     numbers = np.repeat([number for number, _ in waiting], [len(lines) for _, lines in waiting])
-    table = lines.append_column(events.FILE, pa.array(numbers, pa.int32()))
-    return pa.Table.from_batches(table.to_batches(max_chunksize=CHUNK_ROWS), table.schema)
+    lines = pa.concat_tables([lines for _, lines in waiting])
+    return in_chunks(lines.append_column(events.FILE, pa.array(numbers, pa.int32())))
+
+
+def in_chunks(lines: pa.Table) -> pa.Table:
+    """Lines in chunks, of which a thread of DuckDB takes one at a time.
+
+    Chunks of few lines take time. One of many lines takes memory if a line in it is long: DuckDB fills the
+    element of a list that a line lacks with the first line's, and drops it only then."""
+    lines = lines.combine_chunks()
+    lengths = pc.binary_length(lines["text"]).to_numpy()  # [lines], bytes
+    parts = [lines.slice(begin, end - begin) for begin, end in chunks(lengths, 0, len(lines))]
+    return pa.concat_tables(parts) if parts else lines
+
+
+@contextlib.contextmanager
+def parsing(connection: duckdb.DuckDBPyConnection, lines: pa.Table) -> Iterator[None]:
+    """The table `lines`, for a query that takes them in the chunks that they have. A list after IN would
+    become a join, which gathers small chunks."""
+    connection.register("lines", lines)
+    connection.execute(f"SET disabled_optimizers = '{lake.HARMFUL},in_clause'")
+    yield
+    connection.execute(f"SET disabled_optimizers = '{lake.HARMFUL}'")
+    connection.unregister("lines")
+
+
+def chunks(lengths: npt.NDArray[np.int32], begin: int, end: int) -> Iterator[tuple[int, int]]:
+    """Where chunks of lines from `begin` to `end` begin and end: with as many lines as may be."""
+    lines = end - begin
+    together = min(lines, VECTOR)
+    if 0 < lines <= CHUNK_LINES and together * int(lengths[begin:end].max()) <= CHUNK_BYTES or lines == 1:
+        yield begin, end
+    elif lines:
+        middle = begin + lines // 2
+        yield from chunks(lengths, begin, middle)
+        yield from chunks(lengths, middle, end)
 
 
 def confined(memory_limit: str, temporary: Path, limits: IngestConfig) -> duckdb.DuckDBPyConnection:

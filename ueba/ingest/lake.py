@@ -61,6 +61,9 @@ EVIDENCE = {
 }
 REMEDY = "remove it, and the next `ueba ingest` makes it anew"  # of daily edges, and of the entities
 
+# An optimiser that copies what is aggregated into one projection, exponentially if expressions build on one
+# another.
+HARMFUL = "partial_aggregate_pushdown"
 # A function of SQL that every connection has: JSON objects merged into one (RFC 7396).
 MERGED = """CREATE TEMP MACRO merged(objects) AS
 list_reduce(list_prepend('{}', objects), lambda a, b: json_merge_patch(a, b)::VARCHAR)"""
@@ -358,7 +361,5 @@ def connect(memory_limit: str, temporary: Path | None = None) -> duckdb.DuckDBPy
     # A progress bar would go to standard output.
     connection.execute("SET TimeZone = 'UTC'; SET enable_progress_bar = false")
     connection.execute(MERGED)
-    # This optimiser copies what is aggregated into one projection, exponentially if expressions build on
-    # one another.
-    connection.execute("SET disabled_optimizers = 'partial_aggregate_pushdown'")
+    connection.execute(f"SET disabled_optimizers = '{HARMFUL}'")
     return connection

@@ -46,6 +46,7 @@ MOST = 80  # openings that are tried
 SHORTEST = 15  # characters of a text that may be a record
 SHOWN = 30  # records by which openings are tried
 LEVELS = 2  # of objects in which keys with dots are looked for
+MOST_DOTS = 50  # in such a key; one with more is a name
 NAME = r"[\w@#%$&*.\[\]()/ +-]{0,80}"  # of a column
 ENCODED = r"[A-Za-z0-9+/]{20,}={0,2}$"
 BASE64 = "^" + ENCODED
@@ -132,7 +133,7 @@ def nested(value: dict[str, Any], levels: int, is_listed: bool = False) -> dict[
             inner = inner[0]
         if isinstance(inner, dict) and levels > 1:
             inner = nested(inner, levels - 1)
-        for part in reversed(key.split(".")):
+        for part in reversed(key.split(".") if key.count(".") <= MOST_DOTS else [key]):
             inner = {part: inner}
         found = patched(found, inner)
     return found
@@ -171,15 +172,11 @@ def nested_rows(
 
     def member(key: ir.StringValue) -> ir.StringValue:
         inner = once(member_of(text, key), value)
-        opening = to_json(key).replace(".", '":{"')
         dots = key.length() - key.replace(".", "").length()
-        return (
-            ibis.literal("{")
-            + opening
-            + ":"
-            + ibis.coalesce(inner, "null")
-            + ibis.literal("}").repeat(dots + 1)
-        )
+        is_path = dots <= MOST_DOTS
+        opening = to_json(key).replace(".", ibis.ifelse(is_path, '":{"', "."))
+        closing = ibis.literal("}").repeat(ibis.ifelse(is_path, dots, 0) + 1)
+        return ibis.literal("{") + opening + ":" + ibis.coalesce(inner, "null") + closing
 
     values = json_keys(text).filter(lambda key: member_of(text, key).notin(("null", '""')))
     return merged(values.map(member))

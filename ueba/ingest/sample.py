@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+DEEPEST = 100  # levels of JSON
 HALF = re.compile(r"\\u[dD][89a-fA-F]")  # of a surrogate pair, perhaps with the other half
 
 
@@ -56,11 +57,25 @@ class Sample:
 
 def parse_json(text: str) -> Any:
     """The value of a JSON text; None if it is not JSON, which half of a surrogate pair is not to DuckDB
-    either: no text has it."""
+    either: no text has it. None too if it is nested deeper than anybody goes who looks at it."""
     try:
         found = json.loads(text)
         if HALF.search(text):
             json.dumps(found, ensure_ascii=False).encode()
-        return found
     except (ValueError, RecursionError):
         return None
+    may_be_deep = text.count("{") + text.count("[") > DEEPEST
+    return None if may_be_deep and is_deeper(found, DEEPEST) else found
+
+
+def is_deeper(value: Any, levels: int) -> bool:
+    """Whether a JSON value has objects or lists in one another, more than so many levels."""
+    inner = [value]
+    for _ in range(levels + 1):
+        inner = [
+            member
+            for outer in inner
+            if isinstance(outer, dict | list)
+            for member in (outer.values() if isinstance(outer, dict) else outer)
+        ]
+    return bool(inner)
