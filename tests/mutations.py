@@ -349,7 +349,7 @@ def inside(rng: Random, value: bytes, is_json: bool, changed: Mutator) -> bytes:
 
 def wrapped_value(rng: Random, value: bytes, is_json: bool) -> bytes:
     """A value as a list, an object, a text, deep in lists, with dots in its name."""
-    depth = rng.choice([1, 2, 30, 400])
+    depth = rng.choice([1, 2, 30, 400, 950, 3000])  # Python gives up at a thousand
     text = value.decode("utf-8", "replace")
     return rng.choice(
         [
@@ -385,7 +385,7 @@ def swapped(rng: Random, record: bytes) -> bytes:
 
 
 def renamed(rng: Random, record: bytes) -> bytes:
-    """Another name for a field: of another field, in another case, with a dot, empty, odd."""
+    """Another name for a field: of another field, in another case, with a dot or many, empty, odd."""
     names = fields_of(record).names
     if not names:
         return record
@@ -393,8 +393,9 @@ def renamed(rng: Random, record: bytes) -> bytes:
     other_begin, other_end = rng.choice(names)
     name, other = record[begin:end], record[other_begin:other_end]
     odd = json.dumps(rng.choice(TEXTS))[1:-1].encode()
+    many = (name + b".") * rng.choice([3, 60, 2000])
     new = rng.choice(
-        [other, name.upper(), name.swapcase(), name + b"." + other, b"", b"$", odd, name + b" ", b"[0]"]
+        [other, name.upper(), name.swapcase(), name + b"." + other, many, b"", b"$", odd, name + b" ", b"[0]"]
     )
     return record[:begin] + new + record[end:]
 

@@ -890,6 +890,16 @@ def test_half_of_a_surrogate_pair_is_no_text(path: Path, tmp_path: Path) -> None
     assert sum(report.dropped.values()) >= len(odd) and "\\ud" not in ascii(report.unread_fields)
 
 
+def test_a_parquet_that_is_no_log_leaves_no_temporary_copy(tmp_path: Path, scratch: Path) -> None:
+    pq.write_table(pa.table({"a": ["x"] * 50_000, "b": ["y"] * 50_000}), tmp_path / "log")
+    (file,) = files.find(str(tmp_path / "log"))
+    feed = Feed(file, "256MB")
+    reading = feed._conversion  # whoever has it, of an error's traceback for example
+    assert list(scratch.iterdir())
+    feed.close()
+    assert not list(scratch.iterdir()) and reading
+
+
 SMALL_EVTX = sorted(
     path
     for path in (Path(__file__).parents[2] / "shared/data/windows_evtx").glob("*.evtx")

@@ -168,7 +168,7 @@ def constants(chosen: dict[str, str]) -> tuple[str, str]:
 def table(sample: Sample) -> tuple[str, bool, list[Column]]:
     """The delimiter of a CSV, whether its first row is a header, and its columns; none if it is no CSV."""
     for delimiter in DELIMITERS:
-        rows = [split_csv(record, delimiter) for record in sample.records[:-1] or sample.records]
+        rows = [split_csv(record, delimiter) for record in sample.records]
         width = len(split_csv(sample.first, delimiter))
         whole = [row for row in rows if len(row) == width]
         # rows with line ends inside quotes are in pieces here; with many columns, few rows are enough

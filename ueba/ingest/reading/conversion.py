@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import glob
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from pathlib import Path
 
 import duckdb
@@ -20,7 +20,7 @@ from ueba.ingest.reading.limits import confine, on_disk
 EVTX, PARQUET = b"ElfFile\0", b"PAR1"  # the first bytes of a file
 ROWS = 10_000  # of Parquet, converted at a time
 
-Blocks = Iterator[bytes]
+Blocks = Generator[bytes, None, None]  # closed, it removes its temporary files
 # (blocks, path, memory limit, limits) -> blocks of lines
 Converter = Callable[[Iterable[bytes], str, str, IngestConfig], Blocks]
 

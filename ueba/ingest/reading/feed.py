@@ -66,6 +66,7 @@ class Feed:
         self._hash = hashlib.sha256()
         self._local = file.local
         self._spooled: IO[bytes] | None = None
+        self._conversion: conversion.Blocks | None = None
         self._file = file.open()
         self._budget = self._file.budget
         if file.local:  # Arrow reads it
@@ -150,6 +151,8 @@ class Feed:
         return self._hash.hexdigest()[:32]
 
     def close(self) -> None:
+        if self._conversion:
+            self._conversion.close()
         self._stored.close()
         self._file.close()
         if self._spooled:
@@ -161,8 +164,8 @@ class Feed:
         start = next(blocks, b"")
         if convert := conversion.converter(start):
             self._local = None  # it holds no text
-            stored = chain([start], blocks)
-            blocks = self._converted(convert(stored, self.path, memory_limit, self._budget.limits))
+            self._conversion = convert(chain([start], blocks), self.path, memory_limit, self._budget.limits)
+            blocks = self._converted(self._conversion)
         else:
             blocks = utf8(chain([start], blocks))
         start = next(blocks, b"")
