@@ -438,7 +438,7 @@ def test_a_query_that_runs_too_long_is_ended_in_the_server(store: Store) -> None
     began = time.monotonic()
     with pytest.raises(QueryTimeout, match="longer than 1 s"):
         store.query("MATCH p = (:T_Person {name: 'n0'})-[:T_MET*1..9]->(x) RETURN count(p) AS c", timeout_s=1)
-    assert time.monotonic() - began < 60
+    assert time.monotonic() - began < 10
     assert store.count(PERSON) == 40
     if store.connection.directory is not None:
         pid = server.status(store.connection.directory)["pid"]

@@ -59,7 +59,7 @@ def test_a_query_is_ended_by_the_setting_and_the_option(
     began = time.monotonic()
     assert "longer than 1 s and was ended" in query(tmp_path, ENDLESS, code=1).stderr
     assert "longer than 0.5 s and was ended" in query(tmp_path, ENDLESS, "--timeout", "0.5", code=1).stderr
-    assert time.monotonic() - began < 60
+    assert time.monotonic() - began < 20
 
 
 def test_a_long_value_is_shown_in_part(connected: None, tmp_path: Path) -> None:

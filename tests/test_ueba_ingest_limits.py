@@ -773,9 +773,7 @@ INPUTS = {
         b'<!DOCTYPE x [<!ENTITY a "aaaa"><!ENTITY b "' + b"&a;" * 99 + b'">]><Event>&b;</Event>'
     ),
 }
-FORMATS = {"a long name first": "windows"} | dict.fromkeys(
-    ("members", "brackets", "deep JSON", "entities"), "auto"
-)
+FORMATS = {"long names": "windows"} | dict.fromkeys(("members", "brackets", "deep JSON", "entities"), "auto")
 PROGRAM = """
 import pathlib, sys, time
 from ueba.ingest import IngestOptions, ingest_all

@@ -589,7 +589,7 @@ def test_a_cell_is_made_in_time_that_grows_with_the_text():
     began = time.perf_counter()
     for part in ("\n", '"', " ", "|'", "\x00", ' "', "\t ", ";"):
         in_a_cell(part * 100_000)
-    assert time.perf_counter() - began < 30
+    assert time.perf_counter() - began < 5
 
 
 def test_no_control_character_gets_into_csv(found):
@@ -1039,7 +1039,7 @@ def test_a_receiver_has_a_limit_of_time_for_its_whole_answer(found, slept, monke
     began = time.monotonic()
     with Raw(answer, drip) as receiver:
         assert "no answer within 0.3 s, 5 times" in failure(found, receiver.url)
-    assert time.monotonic() - began < 60
+    assert time.monotonic() - began < 10
 
 
 @pytest.mark.parametrize("status", [200, 500])

@@ -135,7 +135,7 @@ class Batch:
 
     connect:       opens another connection
     folder:        of Parquet files, the events
-    waiting:       lines that are not parsed yet, behind the number of their file
+    waiting:       (number of a file, lines of it that are not parsed yet)
     waiting_bytes: of these
     parse:         SQL that parses them
     bytes:         of all lines
@@ -350,10 +350,10 @@ def numbered(waiting: Sequence[tuple[int, pa.Table]]) -> pa.Table:
 
 
 def in_chunks(lines: pa.Table) -> pa.Table:
-    """Lines in chunks, of which a thread of DuckDB takes one at a time.
+    """Lines in chunks, each of which one thread of DuckDB reads.
 
-    Chunks of few lines take time. One of many lines takes memory if a line in it is long: DuckDB fills the
-    element of a list that a line lacks with the first line's, and drops it only then."""
+    A chunk of few lines costs time. A chunk of many lines costs memory if one of them is long: where a line
+    lacks an element of a list, DuckDB first copies the element of the vector's first line."""
     lines = lines.combine_chunks()
     lengths = pc.binary_length(lines["text"]).to_numpy()  # [lines], bytes
     parts = [lines.slice(begin, end - begin) for begin, end in chunks(lengths, 0, len(lines))]
@@ -391,7 +391,7 @@ def confined(memory_limit: str, temporary: Path, limits: IngestConfig) -> duckdb
 
 
 def is_short_of(reason: BaseException) -> bool:
-    """Whether there was no memory or disk: it is not a record's fault."""
+    """Whether there was too little memory or disk."""
     return is_memory(reason) or isinstance(reason, OSError | duckdb.IOException)
 
 

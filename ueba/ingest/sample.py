@@ -56,8 +56,8 @@ class Sample:
 
 
 def parse_json(text: str) -> Any:
-    """The value of a JSON text; None if it is not JSON, which half of a surrogate pair is not to DuckDB
-    either: no text has it. None too if it is nested deeper than anybody goes who looks at it."""
+    """The value of a JSON text. None if it is not JSON, if it has half of a surrogate pair, which DuckDB
+    refuses too, or if it is nested more than DEEPEST levels, as those who walk through it recurse."""
     try:
         found = json.loads(text)
         if HALF.search(text):

@@ -278,7 +278,7 @@ def has_dots(sample: Sample, source: LogSource) -> bool:
 
 @cache
 def nested_keys(fields: tuple[str, ...]) -> frozenset[str]:
-    """The beginnings of JSON paths of more than one name that are no names themselves."""
+    """JSON paths and their beginnings, without the keys that a source reads as they are written."""
     written = {name[1:] for name in fields if name.startswith("/")}
     paths = {name for name in fields if not name.startswith("/")}
     beginnings = {path[: place.start()] for path in paths for place in re.finditer(r"\.", path)}
