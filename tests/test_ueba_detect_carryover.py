@@ -22,11 +22,11 @@ def test_a_day_leaves_the_smallest_p_beyond_chance() -> None:
 
 def test_carry_over_fades_by_a_third_a_day_and_adds_up() -> None:
     earlier = [(MONDAY, pd.Series({"ann": 2.0})), (MONDAY + DAY, pd.Series({"ann": 1.0, "eve": 20.0}))]
-    assert carryover.carried(earlier, MONDAY + DAY).to_dict() == pytest.approx({"ann": 2.0})
+    assert carryover.carried(earlier, MONDAY + DAY).to_dict() == pytest.approx({"ann": 0.3 * 2.0})
     left = carryover.carried(earlier, MONDAY + 2 * DAY).to_dict()
-    assert left == pytest.approx({"ann": 2.0 * 0.7 + 1.0, "eve": carryover.MOST_NATS})
+    assert left == pytest.approx({"ann": 0.3 * (2.0 * 0.7 + 1.0), "eve": 0.3 * carryover.MOST_NATS})
     assert carryover.carried(earlier, MONDAY + 3 * DAY).to_dict() == pytest.approx(
-        {"ann": 2 * 0.49 + 0.7, "eve": 10.0}
+        {"ann": 0.3 * (2 * 0.49 + 0.7), "eve": 0.3 * 10.0}
     )
 
 

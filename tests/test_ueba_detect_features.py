@@ -67,9 +67,17 @@ def ones(*edges: str) -> Values:
 # share, pc3 and pc4, and bob (who has 2) with pc5. Each of these shares a single partner that n have: its
 # cosine with srv is (1 / n) / sqrt(1 / n) = sqrt(1 / n), up to the length of srv's profile, which cancels. So
 # the peers that know ann weigh 3 * sqrt(1 / 4), and pc5 weighs sqrt(1 / 2).
+#
+# Likeness: ann without srv is (6, 4) - (3, 0), in the direction (3, 4) / 5. The others who reach srv are
+# (1, 0) and (0, 2) together. The others on pc1 are (5, 3) - (1, 0), in the direction (4, 3) / 5. eve's other
+# news are (8, 6), those of svc (3, 4). Without eve, srv has ann and (0, 2); svc takes (3, 5) / sqrt(34) away.
 def near(sharing: int) -> float:
     """The weight of a peer by a single shared partner that so many entities have."""
     return sqrt(1 / sharing)
+
+
+def cosine(a: tuple[float, float], b: tuple[float, float]) -> float:
+    return (a[0] * b[0] + a[1] * b[1]) / (sqrt(a[0] ** 2 + a[1] ** 2) * sqrt(b[0] ** 2 + b[1] ** 2))
 
 
 HAND_WORKED: dict[str, Values] = {
@@ -100,6 +108,7 @@ HAND_WORKED: dict[str, Values] = {
     "user_target.record_target": ann(log((1 + 5) / (1 + 3))),
     "user_target.peers_user": ann(1 / 4),
     "user_target.peers_target": ann(3 * near(4) / (3 * near(4) + near(2))),
+    "user_target.company": ann((3 * 1 + 4 * 2) / (5 * sqrt(5))),
     "user_target.unknown_user": ones("eve"),
     "user_target.unknown_target": ones("app"),
     # ann and pc1 were together on 1 day.
@@ -131,6 +140,7 @@ HAND_WORKED: dict[str, Values] = {
     # and pc4, which know her, and bob (2 sources) with pc5.
     "user_source.peers_user": ann(1 / 3),
     "user_source.peers_source": ann(2 * near(3) / (2 * near(3) + near(2))),
+    "user_source.company": ann((3 * 4 + 4 * 3) / (5 * 5)),
     "user_source.unknown_user": ones("eve", "svc", "app"),
     "user_source.unknown_source": ones("svc"),
     # pc1 and srv were together on 1 day. pc9 and srv never were: 0.1 * q(srv) and 0.25 * q(pc9).
@@ -162,9 +172,16 @@ HAND_WORKED: dict[str, Values] = {
     # knows pc1, and pc3 (3 targets) with pc4 and pc5.
     "source_target.peers_source": ann(1 / 2),
     "source_target.peers_target": ann(near(2) / (near(2) + 2 * near(3))),
+    "source_target.company": ann((5 * 1 + 3 * 2) / (sqrt(34) * sqrt(5))),
     "source_target.unknown_source": ones("svc", "itself"),
     "source_target.unknown_target": ones("itself", "app"),
     "parts_new": {"ann": 0, "eve": 2, "svc": 3, "anon": 0, "itself": 2, "share": 1, "app": 3},
+    "news_alike": {
+        "ann": 0,
+        "eve": cosine((8, 6), (6 / sqrt(52), 4 / sqrt(52) + 2)),
+        "svc": cosine((3, 4), (6 / sqrt(52) + 1 - 3 / sqrt(34), 4 / sqrt(52) + 2 - 5 / sqrt(34))),
+    },
+    "news_habit": {"ann": 0, "eve": 0, "svc": 3 / 5},
     # Hours: all users have 11 days at 9, 5 at 10, 8 at 14; with 1 more for each of 24 hours 48 in all. The
     # prior is 12 / 48 at 9 and 1 / 48 at 3. ann's 4 days at 9 and 1 at 10 are spread over the neighbouring
     # hours: at 9 she has 4 / 2 + 1 / 4. p = (days + 3 * prior) / (5 + 3): (2.25 + 0.75) / 8 at 9, (0 + 1 /
@@ -267,7 +284,9 @@ def test_the_order_of_edges_changes_nothing(rows: list[tuple[str, str | None, st
     order = np.array(random.sample(range(len(rows)), len(rows)))
     history, seen = written_history(), written_today()
     forward = features.describe(history, encoded, TODAY, seen)
-    assert np.array_equal(features.describe(history, encoded.take(order), TODAY, seen), forward[order])
+    assert features.describe(history, encoded.take(order), TODAY, seen) == pytest.approx(
+        forward[order], rel=1e-5, abs=1e-5
+    )
 
 
 def test_describing_changes_neither_history_nor_edges() -> None:

@@ -6,10 +6,13 @@ leave in the tables is tested with the history.
 """
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
+from ueba.detect.look import likeness
 from ueba.detect.look.features import Today
+from ueba.detect.look.likeness import Likeness
 from ueba.detect.past.encoded import HOURS, USER_KINDS, EncodedEdges
 from ueba.detect.past.history import NEVER, History, Side
 from ueba.detect.past.ids import IdTable
@@ -154,7 +157,36 @@ def written_today() -> Today:
         )
         for relation in RELATIONS
     }
-    return Today(new, column(USERS, {"ann": RARE_HOURS}), column(USERS, {"ann": RARE_TYPES}))
+    rare = column(USERS, {"ann": RARE_HOURS}), column(USERS, {"ann": RARE_TYPES})
+    return Today(new, *rare, written_likeness())
+
+
+def written_likeness() -> Likeness:
+    """Likeness in two dimensions. ann, eve and svc reach srv; ann and eve are all that its audience would be,
+    but for somebody in the direction (0, 2)."""
+    profile = vectors(USERS, {"ann": (6, 4), "eve": (3, 0), "svc": (3, 5)})
+    audience = vectors(PLACES, {"srv": (6 / 52**0.5 + 1, 4 / 52**0.5 + 2)})
+    history = written_history()
+    known = history.pairs["user_target"]
+    keys = [USERS.index(user) << 32 | PLACES.index("srv") for user in ("eve", "svc")]
+    worth = likeness.unit(audience)[PLACES.index("srv")] * 2
+    return Likeness(
+        place=vectors(PLACES, {"srv": (3, 0)}),
+        profile=profile,
+        habit=vectors(USERS, {"ann": (1, 0), "svc": (1, 0)}),
+        audience=audience,
+        crew=vectors(PLACES, {"pc1": (5, 3)}),
+        news=vectors(USERS, {"eve": worth + (8, 6), "svc": worth + (3, 4)}),
+        weight=column(PLACES, {"srv": 2}),
+        known=known,
+        reached=Pairs(key=np.union1d(known.key, keys)),
+        acted=history.pairs["user_source"],
+    )
+
+
+def vectors(names: tuple[str, ...], rows: Mapping[str, Any]) -> np.ndarray:
+    """float32 [entities, 2], zeros for an entity that is not written down"""
+    return np.array([rows.get(name, (0, 0)) for name in names], np.float32)
 
 
 def batch_of(

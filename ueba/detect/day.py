@@ -30,7 +30,7 @@ from ueba.detect.past.walk import DayEdges
 from ueba.detect.reasons import Subject
 from ueba.detect.score import carryover
 from ueba.detect.score.carryover import Excess
-from ueba.detect.score.detector import Detector
+from ueba.detect.score.detector import Detector, Score
 from ueba.findings import Findings
 from ueba.triage import effects
 from ueba.triage.rules import Rule, hiding_rule
@@ -86,7 +86,7 @@ def score_day(model: Detector, past: Past, edges: DayEdges, config: IncidentConf
 def _with_scores(edges: DayEdges, surprise: Array, p_value: Array, past: Past) -> pd.DataFrame:
     """Every edge of the day with its scores and `row`, its position among the encoded edges."""
     table = edges.table.select(list(FROM_LAKE)).to_pandas().astype({"source": object})
-    alone = surprise - np.log(p_value)
+    alone = Score(surprise, p_value).strangeness
     carry_over = carryover.of_users(carryover.carried(past.excess, edges.day), table["user"])
     persisted = carryover.persisted(alone, p_value, carry_over)
     scored_table: pd.DataFrame = table.assign(

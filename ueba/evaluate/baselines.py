@@ -279,7 +279,7 @@ def linear(training: Training) -> Scorer:
     hidden layer (contrast with negatives: Gutmann and Hyvarinen 2010, "Noise-contrastive estimation")."""
     from sklearn.linear_model import LogisticRegression
 
-    examples = [day.examples(training.seed) for day in training.with_examples]
+    examples = [edges for day in training.with_examples for _, edges in day.examples(training.seed)]
     described, label = (
         np.concatenate([part.features for part in examples]),
         np.concatenate([part.label for part in examples]),

@@ -13,7 +13,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from models.graph import Edges, Snapshot
+from models.graph import Snapshot
 from ueba.arrays import Array, Floats
 from ueba.detect.look.features import FEATURE_NAMES, FEATURES
 from ueba.detect.past.pairs import RELATIONS
@@ -23,7 +23,11 @@ from ueba.evaluate.protocol import Day, Scorer, Training
 # Parts of the evidence that compare an edge with the history.
 PAST_PARTS = (*RELATIONS, "parts_new", "hour", "type")
 FROM_THE_PAST = [number for number, feature in enumerate(FEATURES) if feature.part in PAST_PARTS]
-PEERS = [number for number, name in enumerate(FEATURE_NAMES) if ".peers_" in name]
+PEERS = [
+    number
+    for number, name in enumerate(FEATURE_NAMES)
+    if any(part in name for part in (".peers_", ".company", "news_"))
+]
 assert len(FEATURES) > len(FROM_THE_PAST)
 
 
@@ -40,11 +44,11 @@ def detect(
     def described(features: Floats) -> Floats:
         return without(features, ([] if history else FROM_THE_PAST) + ([] if graph and peers else PEERS))
 
-    def examples(day: Day) -> tuple[Snapshot, Edges]:
-        edges = day.examples(training.seed, threats)
-        return seen(day.graph), replace(edges, features=described(edges.features))
-
-    days = [examples(day) for day in training.with_examples]
+    days = [
+        (seen(before), replace(edges, features=described(edges.features)))
+        for day in training.with_examples
+        for before, edges in day.examples(training.seed, threats)
+    ]
     models = train.train_models(days, training.users, training.places, training.config)
     del days
 

@@ -11,8 +11,8 @@ results change the history, so that all rows see the same past. The parts of a d
 | breadth | float32 [edges], rank of the user by distinct targets, 0 to 1 | all |
 | features | float32 [edges, features] | calibrate, score |
 | graph | message graph before the day, with every entity | train, calibrate, score |
-| examples-SEED | the day's edges and negatives, `models.graph.Edges` | train |
-| uniform-SEED | the same with an end replaced at random instead | train |
+| examples-SEED-DRAW | a message graph, the day's edges and negatives, see `train.examples_of_day` | train |
+| uniform-SEED-DRAW | the same with an end replaced at random instead | train |
 
 Leaves out labels: nothing here and nothing in a row reads them.
 """
@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -84,15 +84,17 @@ class Day:
     @property
     def graph(self) -> Snapshot:
         with np.load(self._part("graph.npz")) as stored:
-            x = {kind: stored[kind] for kind in ("user", "place")}
-            pairs = {
-                relation: stored[name].astype(np.int64) for name, relation in tensors.GRAPH_RELATIONS.items()
-            }
-        return Snapshot(x, {kind: np.arange(len(rows)) for kind, rows in x.items()}, pairs)
+            return graph_from(stored)
 
-    def examples(self, seed: int, threats: bool = True) -> Edges:
-        with np.load(self._part(f"{'examples' if threats else 'uniform'}-{seed}.npz")) as stored:
-            return Edges(**stored)
+    def examples(self, seed: int, threats: bool = True) -> list[tuple[Snapshot, Edges]]:
+        """The message graph before the day and its edges, for each draw of newcomers and negatives."""
+        kind = "examples" if threats else "uniform"
+        found = []
+        for path in sorted(self._part("").glob(f"{kind}-{seed}-*.npz")):
+            with np.load(path) as stored:
+                edges = Edges(**{name: stored[name] for name in Edges.__dataclass_fields__})
+                found.append((graph_from(stored), edges))
+        return found
 
     def _part(self, name: str) -> Path:
         return self.folder / f"day={self.date}" / name
@@ -108,10 +110,7 @@ class Day:
             described = features.describe(history, encoded, self.number, features.today(history, encoded))
             np.save(self._part("features.npy"), described)
         if self.use != "learn":
-            graph = train.message_graph(history)
-            pairs = {relation[1]: ends.astype(np.int32) for relation, ends in graph.pairs.items()}
-            parts: dict[str, Any] = {**graph.x, **pairs}
-            np.savez(self._part("graph.npz"), **parts)
+            np.savez(self._part("graph.npz"), **graph_parts(train.message_graph(history)))
 
     def write_examples(
         self,
@@ -121,11 +120,27 @@ class Day:
         generators: Sequence[np.random.Generator],
     ) -> None:
         """Write what the detector would train on, and the same with plain corruption, for each seed."""
-        described = train.described(history, encoded, self.date)
         for seed, rng in enumerate(generators):
             for kind, negatives in (("examples", make_negatives), ("uniform", corrupted)):
-                edges = train.make_examples(described, config, rng, negatives)
-                np.savez(self._part(f"{kind}-{seed}.npz"), **vars(edges))
+                drawn = train.examples_of_day(history, encoded, self.date, config, rng, negatives)
+                for draw, (graph, edges) in enumerate(drawn):
+                    path = self._part(f"{kind}-{seed}-{draw}.npz")
+                    np.savez(path, **graph_parts(graph), **vars(edges))
+
+
+def graph_parts(graph: Snapshot) -> dict[str, Any]:
+    """A message graph as arrays by name, as a file has them."""
+    pairs = {relation[1]: ends.astype(np.int32) for relation, ends in graph.pairs.items()}
+    return {**graph.x, **{f"row.{kind}": row for kind, row in graph.row.items()}, **pairs}
+
+
+def graph_from(stored: Mapping[str, Array]) -> Snapshot:
+    """The message graph of a file."""
+    kinds = ("user", "place")
+    pairs = {relation: stored[name].astype(np.int64) for name, relation in tensors.GRAPH_RELATIONS.items()}
+    return Snapshot(
+        {kind: stored[kind] for kind in kinds}, {kind: stored[f"row.{kind}"] for kind in kinds}, pairs
+    )
 
 
 def corrupted(

@@ -28,7 +28,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ueba.arrays import Bools, Floats, Ints
-from ueba.detect.look import peers
+from ueba.detect.look import likeness, peers
+from ueba.detect.look.likeness import Likeness
 from ueba.detect.past.encoded import HOURS, USER_KINDS, EncodedEdges
 from ueba.detect.past.history import NEVER, History
 from ueba.detect.past.pairs import RELATIONS, pair_ends, pair_keys
@@ -76,12 +77,14 @@ class PairColumns:
     new:        whether the ends were never seen together, or once, in a strange edge
     together:   days on which they were seen together, decayed
     days_since: days since they were last seen together; 0 for a new pair
+    company:    in [-1, 1], how like the company of one end is to the other end, see `likeness`
     """
 
     present: Bools
     new: Bools
     together: Floats
     days_since: Ints
+    company: Floats
     a: EndColumns
     b: EndColumns
 
@@ -95,6 +98,7 @@ class EdgeColumns:
     type_surprise_target: the same for the target
     rare_hours_today:     [edges], edges of the user on this day at an hour that is rare for the user
     rare_types_today:     [edges], the same by a logon type that is rare for the user
+    news_alike, news_habit: [edges], cosines, see `Likeness.compare_news`
     user_kind:            [edges], index in USER_KINDS
     is_resource:          [edges], whether the target is a resource
     """
@@ -106,6 +110,8 @@ class EdgeColumns:
     type_surprise_target: Floats
     rare_hours_today: Floats
     rare_types_today: Floats
+    news_alike: Floats
+    news_habit: Floats
     user_kind: Ints
     is_resource: Bools
 
@@ -248,6 +254,12 @@ PAIR_FEATURES: tuple[Feature[PairColumns], ...] = (
     Feature("peers_{a}", "share", "of the {a}'s peers that know the {b}", lambda pair: pair.a.peers_know),
     Feature("peers_{b}", "share", "of the {b}'s peers that know the {a}", lambda pair: pair.b.peers_know),
     Feature(
+        "company",
+        "cosine",
+        "of the {a}, and of others with the {b}, by the targets that users reach",
+        lambda pair: pair.company,
+    ),
+    Feature(
         "unknown_{a}",
         "0/1",
         "the {a} has no history: its cohort's rates stand in",
@@ -267,6 +279,20 @@ EDGE_FEATURES: tuple[Feature[EdgeColumns], ...] = (
         "how many of the three pairs are new",
         lambda edge: np.sum([pair.present & pair.new for pair in edge.pairs.values()], axis=0),
         part="parts_new",
+    ),
+    Feature(
+        "news_alike",
+        "cosine",
+        "of the audiences of the user's other new targets of the day, and that of the target, if it is new",
+        lambda edge: edge.news_alike,
+        part="user_target",
+    ),
+    Feature(
+        "news_habit",
+        "cosine",
+        "of the audiences of the user's other new targets of the day, and the user, if the target is new",
+        lambda edge: edge.news_habit,
+        part="user_target",
     ),
     Feature(
         "hour_surprise_user",
@@ -381,20 +407,23 @@ class Today:
 
     new: new partners, float32 [entities] for each side of each relation
     rare_hours, rare_types: edges at an hour or by a logon type that is rare for the user, float32 [users]
+    likeness: of users, before the day and on it
     """
 
     new: dict[str, tuple[Floats, Floats]]
     rare_hours: Floats
     rare_types: Floats
+    likeness: Likeness
 
 
 def today(history: History, encoded: EncodedEdges) -> Today:
-    """Count the day's new pairs for every entity. `encoded` is the whole day, real edges only."""
-    users = len(history.users)
+    """Count the day's new pairs for every entity, those of campaigns left out. `encoded` is the whole day."""
+    users, counted = len(history.users), encoded.take(encoded.campaign < 0)
     return Today(
-        {relation: _new_partners(history, encoded, relation) for relation in RELATIONS},
-        _counts(encoded.user[has_rare_hour(history, encoded)], users),
-        _counts(encoded.user[has_rare_type(history, encoded)], users),
+        {relation: _new_partners(history, counted, relation) for relation in RELATIONS},
+        _counts(counted.user[has_rare_hour(history, counted)], users),
+        _counts(counted.user[has_rare_type(history, counted)], users),
+        likeness.of_day(history, encoded),
     )
 
 
@@ -446,21 +475,27 @@ def _edge_columns(history: History, encoded: EncodedEdges, day: int, seen_today:
     type_surprise = _masked_surprise(history.user_types, encoded.user, encoded.types)  # [edges, types]
     rare_hours = seen_today.rare_hours[encoded.user] + _rare_in_campaign(encoded, _is_rare(hour_surprise))
     rare_types = seen_today.rare_types[encoded.user] + _rare_in_campaign(encoded, _is_rare(type_surprise))
+    company = seen_today.likeness.compare(encoded)
+    news_alike, news_habit = seen_today.likeness.compare_news(encoded)
     return EdgeColumns(
         encoded=encoded,
-        pairs={name: _pair_columns(history, encoded, name, day, seen_today) for name in RELATIONS},
+        pairs={
+            name: _pair_columns(history, encoded, name, day, seen_today, company[name]) for name in RELATIONS
+        },
         hour_surprise=hour_surprise,
         type_surprise_user=type_surprise,
         type_surprise_target=_masked_surprise(history.place_types, encoded.target, encoded.types),
         rare_hours_today=rare_hours,
         rare_types_today=rare_types,
+        news_alike=news_alike,
+        news_habit=news_habit,
         user_kind=history.user_kind[encoded.user],
         is_resource=history.is_resource[encoded.target],
     )
 
 
 def _pair_columns(
-    history: History, encoded: EncodedEdges, relation: str, day: int, seen_today: Today
+    history: History, encoded: EncodedEdges, relation: str, day: int, seen_today: Today, company: Floats
 ) -> PairColumns:
     left, right = encoded.pairs(relation)
     present = (left >= 0) & (right >= 0)
@@ -480,7 +515,7 @@ def _pair_columns(
         )
         for side in (0, 1)
     )
-    return PairColumns(present, ~known, together, day - last_day, a, b)
+    return PairColumns(present, ~known, together, day - last_day, company, a, b)
 
 
 def _end_columns(

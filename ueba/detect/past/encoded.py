@@ -25,7 +25,8 @@ class EncodedEdges:
     hours:     bool [edges, 24], hours of the day with events, UTC
     types:     bool [edges, types], which logon types were used
     count, failures: float32 [edges], events
-    campaign:  int64 [edges], -1 for real edges; the negatives of one made-up attacker share a number
+    campaign:  int64 [edges], -1 for real edges; the edges of one made-up attacker share a number, and those
+               of one disguised newcomer (`ueba.detect.look.newcomers`)
     """
 
     user: Ints

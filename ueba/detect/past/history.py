@@ -16,6 +16,7 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 from collections.abc import Iterator
+from copy import copy
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -244,6 +245,28 @@ class History:
         table = self.sides[relation][side]
         settled_days = np.maximum(table.days - (table.first_day < NEVER), 0)
         return _shrunk(table.novel, settled_days, self.cohorts(relation, side), strength)
+
+    # --- disguises ------------------------------------------------------------------------------------------
+
+    def disguised(self, users: Ints, places: Ints) -> History:
+        """A copy in which entities have new ids without a history, which follow the others in the order of
+        `users` and `places`. Their pairs are gone; what their partners did stays counted.
+
+        users, places: int64, sorted ids"""
+        copied = copy(self)
+        copied.users, copied.places = (
+            IdTable([*table.names, *(f"{table.names[number]} as a newcomer" for number in numbers)])
+            for table, numbers in ((self.users, users), (self.places, places))
+        )
+        copied.user_kind = np.concatenate([self.user_kind, self.user_kind[users]])
+        copied.is_resource = np.concatenate([self.is_resource, self.is_resource[places]])
+        copied.sides = {relation: (copy(a), copy(b)) for relation, (a, b) in self.sides.items()}
+        copied.pairs = {
+            relation: pairs.without(users if relation.startswith("user") else places, places)
+            for relation, pairs in self.pairs.items()
+        }
+        copied._grow()
+        return copied
 
     # --- on disk --------------------------------------------------------------------------------------------
 

@@ -52,6 +52,12 @@ class Pairs:
         rows = np.flatnonzero(self.ends[side] == entity)
         return rows[np.argsort(-self.count[rows], kind="stable")][:few]
 
+    def without(self, left: Ints, right: Ints) -> Pairs:
+        """The pairs that have none of these ends, int64 ids. Quarantined pairs stay."""
+        ends = self.ends
+        kept = ~(np.isin(ends[0], left) | np.isin(ends[1], right))
+        return Pairs(self.key[kept], self.count[kept], self.last_day[kept], self.quarantined)
+
     def find(self, key: Ints) -> tuple[Ints, Bools]:
         """Row of every key, int64 [keys], and whether the key is in the table, bool [keys]. The row of a key
         that is not in the table means nothing."""

@@ -24,6 +24,7 @@ from ueba.contracts.edge import Edge
 from ueba.contracts.incident import STRANGE_P
 from ueba.contracts.verdict import Verdict
 from ueba.detect.past import lessons
+from ueba.detect.score.surprise import P_WEIGHT
 
 CHANCE_NATS = 5.0  # -log p of a user's strangest edge that chance explains
 KEPT_A_DAY = 0.7  # share of the nats that is left after a day
@@ -62,8 +63,8 @@ def before(folder: Path, day: dt.date, verdicts: Sequence[Verdict]) -> Excess:
 
 
 def carried(earlier: Iterable[tuple[dt.date, pd.Series[float]]], day: dt.date) -> pd.Series[float]:
-    """The carry-over of a day: nats by user, the faded sum of the excess of earlier days, at most
-    MOST_NATS."""
+    """The carry-over of a day: nats by user, the faded sum of the excess of earlier days, at most MOST_NATS,
+    times the weight that -log p has in strangeness."""
     left = [
         nats * KEPT_A_DAY ** ((day - before).days - 1)
         for before, nats in earlier
@@ -72,7 +73,7 @@ def carried(earlier: Iterable[tuple[dt.date, pd.Series[float]]], day: dt.date) -
     if not left:
         return pd.Series(dtype=float)
     total: pd.Series[float] = pd.concat(left).groupby(level=0).sum().clip(upper=MOST_NATS)
-    return total
+    return total * P_WEIGHT
 
 
 def of_users(carry_over: pd.Series[float], users: Any) -> npt.NDArray[np.float64]:

@@ -52,8 +52,8 @@ class Score:
 
     surprise:    nats, -log p of the model; higher is stranger
     p_value:     (0, 1], how often a user as broad has an edge this surprising; small is strange
-    strangeness: nats, surprise - log p_value, so that it is high for edges that are strange among all edges
-                 and strange for their user
+    strangeness: nats, log odds of the model - P_WEIGHT * log p_value, so that it is high for edges that are
+                 strange among all edges and strange for their user
     """
 
     surprise: Array
@@ -61,8 +61,7 @@ class Score:
 
     @property
     def strangeness(self) -> Array:
-        result: Array = self.surprise - np.log(self.p_value)
-        return result
+        return surprise.log_odds(self.surprise) - surprise.P_WEIGHT * np.log(self.p_value)
 
 
 @dataclass(frozen=True)

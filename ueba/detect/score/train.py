@@ -23,6 +23,7 @@ from ueba.contracts.incident import ModelFacts
 from ueba.detect import incidents
 from ueba.detect.look import features, tensors
 from ueba.detect.look.negatives import FAMILIES, make_negatives
+from ueba.detect.look.newcomers import disguise
 from ueba.detect.past import lessons
 from ueba.detect.past.encoded import EncodedEdges
 from ueba.detect.past.history import NO_HABIT_P, History, day_number
@@ -40,6 +41,8 @@ CALIBRATION_DAYS = (
     2,
     5,
 )  # days before the end that are not trained on; three apart, so that one is a working day
+ENOUGH_EDGES = 12_000  # of a day; a smaller day draws its newcomers and negatives several times
+MOST_DRAWS = 4  # of one day
 NegativesOf = Callable[[History, EncodedEdges, int, np.random.Generator], EncodedEdges]
 LEAST_DAYS = 4  # days of history that a training needs
 
@@ -94,8 +97,8 @@ def train(
         if edges.day in calibrating:
             held_out.append(_held_out(described(history, edges.encoded.take(p_values > 0), edges.day)))
         elif edges.day in positive:
-            day = described(history, edges.encoded.take(p_values > NO_HABIT_P), edges.day)
-            examples.append((message_graph(history), make_examples(day, config.train, rng)))
+            normal = edges.encoded.take(p_values > NO_HABIT_P)
+            examples += examples_of_day(history, normal, edges.day, config.train, rng)
     progress("read", len(days), len(days))
     models = train_models(examples, len(history.users), len(history.places), config.train, progress)
     calibration, usual_score = _calibrated(models, held_out, config.incidents)
@@ -157,9 +160,32 @@ def split(days: list[dt.date], config: TrainConfig) -> tuple[list[dt.date], list
     return positive, [positive[-back] for back in CALIBRATION_DAYS if back < len(positive)] or positive[-1:]
 
 
-def message_graph(history: History) -> Snapshot:
-    """The message graph of a history. Rows of the model's id tables are the history's own ids."""
-    return tensors.snapshot(history, np.arange(len(history.users)), np.arange(len(history.places)))
+def message_graph(history: History, users: int | None = None, places: int | None = None) -> Snapshot:
+    """The message graph of a history. Rows of the model's id tables are the history's own ids.
+
+    users, places: how many have a row; all of them if None"""
+    sizes = (len(history.users), users), (len(history.places), places)
+    ids = [(np.arange(size), size if limit is None else limit) for size, limit in sizes]
+    return tensors.snapshot(history, *(np.where(number < limit, number, -1) for number, limit in ids))
+
+
+def examples_of_day(
+    history: History,
+    encoded: EncodedEdges,
+    day: dt.date,
+    config: TrainConfig,
+    rng: np.random.Generator,
+    negatives_of: NegativesOf = make_negatives,
+) -> list[tuple[Snapshot, Edges]]:
+    """What training sees of a day: a message graph before it, and edges, for each draw of newcomers and
+    negatives. history: before the day"""
+    users, places = len(history.users), len(history.places)
+    examples = []
+    for _ in range(min(max(ENOUGH_EDGES // max(len(encoded), 1), 1), MOST_DRAWS)):
+        view, edges = disguise(history, encoded, rng)
+        drawn = make_examples(described(view, edges, day), config, rng, negatives_of)
+        examples.append((message_graph(view, users, places), drawn))
+    return examples
 
 
 def make_examples(

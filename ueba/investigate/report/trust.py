@@ -80,18 +80,16 @@ def level_facts(
         return Count(
             observed=sum(int((tables[day.day]["p_value"] <= level).sum()) for day in days),
             expected=level * sum(day.edges or 0 for day in days),
-            at_least=any(_is_cut(tables[day.day], level, candidates) for day in days),
+            at_least=any(_is_cut(tables[day.day], candidates) for day in days),
         )
 
     return LevelFacts(level, count(sized[-1:] if trend[-1].edges else []), count(sized))
 
 
-def _is_cut(table: pd.DataFrame, level: float, candidates: int) -> bool:
-    """Whether edges with p at most a level may be missing from a day's table.
-
-    Only the strangest of a day are kept. Surprise is at least 0, so an edge with p at most the level has a
-    strangeness of at least -log level: all of them are kept if the last edge of the table has less."""
-    return len(table) >= candidates and float(table["strangeness"].min()) >= -np.log(level)
+def _is_cut(table: pd.DataFrame, candidates: int) -> bool:
+    """Whether edges with a small p-value may be missing from a day's table: only the strangest of a day are
+    kept, and an edge that the model finds likely is not strange however small its p-value."""
+    return len(table) >= candidates
 
 
 def held_out(model: Detector) -> list[HeldOutDay]:

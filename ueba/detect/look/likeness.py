@@ -1,0 +1,181 @@
+"""How like a user is to those who reach the same target, and to those who act from the same source.
+
+Users are compared by what they reach. A target weighs log(users / audience), so that what everybody reaches
+says nothing (inverse document frequency, Spärck Jones 1972). The matrix of users and weighted targets is
+factorised by a truncated singular value decomposition (latent semantic analysis, Deerwester et al. 1990),
+which is also the best linear autoencoder of the pairs (Salha et al. 2020, https://arxiv.org/abs/1910.00942).
+It gives every target coordinates; a user's profile is the sum of the coordinates of the user's targets. So
+whoever came today has a profile as well, and a server that a team begins to use today has the team around it.
+
+The edge that is described is left out of what it is compared with: its own target is not in the profile of
+its user, and its user not in the audience of its target. Leaves out how often pairs met, and the nearest
+users (`peers`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy import sparse
+
+from ueba.arrays import Bools, Floats, Ints
+from ueba.detect.past.encoded import EncodedEdges
+from ueba.detect.past.history import History
+from ueba.detect.past.pairs import Pairs, pair_ends, pair_keys
+
+DIM = 32  # coordinates of a target
+LEAST_VALUE = 1e-4  # a direction with a smaller singular value holds nothing but rounding
+
+
+@dataclass(frozen=True)
+class Likeness:
+    """What a day's edges are compared with.
+
+    place:    float32 [places, DIM], the coordinates of each target
+    profile:  float32 [users, DIM], sums of the coordinates of the targets before the day and on it
+    habit:    float32 [users, DIM], directions of the profiles before the day
+    audience: float32 [places, DIM], sums of the directions of those who reach each place
+    crew:     float32 [places, DIM], sums of the habits of those who act from each place
+    news:     float32 [users, DIM], sums of the audiences' directions of the new targets, by their weight
+    weight:   float32 [places], of each target, nats
+    known, reached: user-target pairs before the day, and with those of the day
+    acted:    user-source pairs before the day
+    """
+
+    place: Floats
+    profile: Floats
+    habit: Floats
+    audience: Floats
+    crew: Floats
+    news: Floats
+    weight: Floats
+    known: Pairs
+    reached: Pairs
+    acted: Pairs
+
+    def compare(self, edges: EncodedEdges) -> dict[str, Floats]:
+        """By relation, cosines in [-1, 1], float32 [edges]; 0 where an end has no company.
+
+        user_target:   of the user and the others who reach the target
+        user_source:   of the user and the others who act from the source
+        source_target: of those who act from the source and the others who reach the target
+        """
+        user, target, source = edges.user, edges.target, np.maximum(edges.source, 0)
+        is_reached = self.reached.find(pair_keys(user, target))[1]
+        is_acted = self.acted.find(pair_keys(user, source))[1][:, None]
+        profile = unit(others(self.profile[user], self.place[target], is_reached, ~is_reached, edges))
+        audience = unit(self.audience[target] - is_reached[:, None] * unit(self.profile)[user])
+        return {
+            "user_target": _products(profile, audience),
+            "user_source": _products(profile, unit(self.crew[source] - is_acted * self.habit[user])),
+            "source_target": _products(unit(self.crew[source]), audience),
+        }
+
+    def compare_news(self, edges: EncodedEdges) -> tuple[Floats, Floats]:
+        """Of edges with a new user-target pair, cosines of the user's other new targets of the day, by their
+        audiences: with the audience of the target, and with the habit of the user. float32 [edges] each; 0
+        for other edges"""
+        user, target = edges.user, edges.target
+        keys = pair_keys(user, target)
+        is_known, is_reached = self.known.find(keys)[1], self.reached.find(keys)[1]
+        worth = unit(self.audience)[target] * self.weight[target][:, None]  # [edges, DIM]
+        news = others(self.news[user], worth, is_reached & ~is_known, ~is_reached, edges)
+        direction = unit(news) * ~is_known[:, None]
+        audience = unit(self.audience[target] - is_reached[:, None] * unit(self.profile)[user])
+        return _products(direction, audience), _products(direction, self.habit[user])
+
+
+def others(total: Floats, own: Floats, is_in: Bools, is_absent: Bools, edges: EncodedEdges) -> Floats:
+    """What the user's other edges bring to a total, for each edge. A made-up edge has the other edges of its
+    campaign beside it, as a real one has those of its day. float32 [edges, DIM]
+
+    total, own: [edges, DIM], of the user's real edges, and of the edge itself; is_in: whether the total has
+    the edge in it; is_absent: whether it is not among the real edges, bool [edges]"""
+    added = is_absent & (edges.campaign >= 0)
+    owner = np.where(edges.campaign >= 0, (edges.campaign << 32) | edges.user, -1)
+    _, number = np.unique(owner, return_inverse=True)  # [edges]
+    targets = np.column_stack([number, edges.target])[added]
+    _, once = np.unique(targets, axis=0, return_index=True)  # a target counts once, from several sources too
+    campaign = np.zeros((number.max(initial=0) + 1, own.shape[1]), np.float32)
+    np.add.at(campaign, number[added][once], own[added][once])
+    rest: Floats = total + campaign[number] - own * (is_in | added)[:, None]
+    return rest
+
+
+def of_day(history: History, encoded: EncodedEdges) -> Likeness:
+    """The likeness of users before a day and on it. encoded: the whole day"""
+    known, users, places = history.pairs["user_target"], len(history.users), len(history.places)
+    place = coordinates(known.ends, (users, places))
+    before = sums(known.ends, place, users)
+    keys = np.unique(pair_keys(encoded.user, encoded.target))
+    new = keys[~known.find(keys)[1]]
+    profile: Floats = before + sums(pair_ends(new), place, users)
+    reached = Pairs(key=np.union1d(known.key, new))
+    acted = history.pairs["user_source"]
+    habit, weight = unit(before), weights(known.ends[1], (users, places))
+    audience = sums(reached.ends[::-1], unit(profile), places)
+    news = sums(pair_ends(new), unit(audience) * weight[:, None], users)
+    return Likeness(
+        place=place,
+        profile=profile,
+        habit=habit,
+        audience=audience,
+        crew=sums(acted.ends[::-1], habit, places),
+        news=news,
+        weight=weight,
+        known=known,
+        reached=reached,
+        acted=acted,
+    )
+
+
+def coordinates(pairs: tuple[Ints, Ints], sizes: tuple[int, int], dim: int = DIM) -> Floats:
+    """Coordinates of the right ends of pairs, times their weight: the profile of a left end is the sum over
+    its partners. float32 [right, dim]
+
+    pairs: left and right ends, int64 [pairs] each; sizes: number of entities on the left and on the right"""
+    from sklearn.utils.extmath import randomized_svd
+
+    left, right = pairs
+    weight = weights(right, sizes)
+    found = np.zeros((sizes[1], dim), np.float32)
+    rank = min(dim, *sizes)
+    if len(left) and rank:
+        length = np.sqrt(np.bincount(left, weight[right] ** 2, sizes[0]))
+        row = weight[right] / np.maximum(length[left], 1e-9)
+        matrix = sparse.csr_matrix((row.astype(np.float32), (left, right)), sizes)
+        _, value, direction = randomized_svd(matrix, rank, n_iter=4, random_state=0)
+        found[:, :rank] = (direction * (value > LEAST_VALUE)[:, None]).T
+    return found * weight[:, None]
+
+
+def weights(right: Ints, sizes: tuple[int, int]) -> Floats:
+    """log((left + 1) / audience) of each right end, nats; the most for one without an audience. float32
+    [right]"""
+    audience = np.bincount(right, minlength=sizes[1])
+    weight: Floats = np.log((sizes[0] + 1) / np.maximum(audience, 1)).astype(np.float32)
+    return weight
+
+
+def sums(pairs: tuple[Ints, Ints], rows: Floats, size: int) -> Floats:
+    """For each left end the sum of the rows of its right ends. float32 [size, columns]"""
+    left, right = pairs
+    met = sparse.csr_matrix((np.ones(len(left), np.float32), (left, right)), (size, len(rows)))
+    total: Floats = (met @ rows).astype(np.float32)
+    return total
+
+
+def unit(rows: npt.NDArray[Any]) -> Floats:
+    """Rows of length 1; zeros stay zeros. float32 [rows, columns]"""
+    length = np.linalg.norm(rows, axis=1, keepdims=True)
+    scaled: Floats = np.where(length > 1e-6, rows / np.maximum(length, 1e-6), 0).astype(np.float32)
+    return scaled
+
+
+def _products(a: Floats, b: Floats) -> Floats:
+    """The product of each two rows, float32 [rows]."""
+    product: Floats = (a * b).sum(axis=1)
+    return product
