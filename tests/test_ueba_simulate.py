@@ -93,7 +93,7 @@ def cast_of(organisation: Organisation) -> tuple[Cast, Calendar]:
 def test_columns_types_and_order(world: World) -> None:
     assert world.events.column_names == list(EVENT_COLUMNS)
     assert world.labels.column_names == list(LABEL_COLUMNS)
-    assert world.staff.column_names == ["user", "department", "role", "manager", "kind"]
+    assert world.staff.column_names == ["user", "department", "role", "manager", "kind", "left"]
     for table in (world.events, world.labels):
         assert table.schema.field("time").type == pa.timestamp("us", "UTC")
         assert table["time"].to_pandas().is_monotonic_increasing

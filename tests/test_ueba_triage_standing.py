@@ -3,16 +3,27 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
+from small_workspace import CONFIG, HOSTILE, LAST, run, score
 
+from ueba import backtest, findings
+from ueba.contracts import scored as contract
+from ueba.contracts.edge import Edge
 from ueba.contracts.entity import Entity
 from ueba.contracts.reason import CrownJewel, Honey, Known, Leaver, Maintenance
 from ueba.contracts.standing import STAYS, Standing, Window
 from ueba.detect import incidents
-from ueba.triage import standing
+from ueba.detect.score import carryover
+from ueba.findings import Findings
+from ueba.ingest import lake
+from ueba.triage import rules, standing
+from ueba.triage.hiding import hide_all
+from ueba.workspace import Workspace
 
 DAY = dt.date(2026, 1, 20)
 NINE = dt.datetime(2026, 1, 20, 9)
@@ -215,3 +226,156 @@ def test_anonymous_edges_take_no_place_of_the_strangest() -> None:
 def test_an_anonymous_use_of_honey_is_an_incident() -> None:
     table = edges(("anonymous logon", "pc1", "pot"), user_kind="anonymous", honey="pot")
     assert ranked(table) == {"anonymous logon pot": 1}
+
+
+# --- a scored day -------------------------------------------------------------------------------------------
+
+BAIT = f"{HOSTILE}@X"  # whose only edge of the day is not among the strangest
+UNTOUCHED = [
+    "surprise",
+    "p_value",
+    "once_in_days",
+    "carry_over",
+    "strangeness_alone",
+    "strangeness_persisted",
+]
+JHADDAD, HBIANCHI = "jhaddad@corp.example", "adm-hbianchi@corp.example"
+NOW = dt.datetime(2026, 1, 16, 9, tzinfo=dt.UTC)
+DAY_LONG = dt.timedelta(days=1)
+HIDES_BAIT = """
+[[rule]]
+name = "scans"
+reason = "they are allowed"
+owner = "ann"
+expires = 2026-06-30
+user = "*DETACH*"
+"""
+TABLES = {
+    "users.csv": "user,honey,left,maintenance\n"
+    f'"{BAIT}",yes,,\n'
+    "jhaddad@corp.example,,2026-01-15,\n"
+    "adm-hbianchi@corp.example,,,2026-01-16\n",
+    "hosts.csv": "host,crown_jewel\nSRV-JUMP-001,yes\n",
+}
+
+
+def listed(workspace: Workspace, folder: Path) -> None:
+    """Put the tables into a workspace."""
+    options = []
+    for name, text in TABLES.items():
+        (folder / name).write_text(text)
+        options += ["--entities", str(folder / name)]
+    run(workspace.root, "ingest", *options)
+
+
+def by_edge(found: Findings) -> pd.DataFrame:
+    return found.edges.set_index(list(Edge._fields)).sort_index()
+
+
+def test_lists_change_the_ranks_and_nothing_that_is_learned(
+    scored_workspace: Workspace, tmp_path: Path
+) -> None:
+    """jhaddad left, adm-hbianchi is under maintenance, adm-pyilmaz acts from a crown jewel, and the account
+    that nobody should use was used once."""
+    folder = scored_workspace.findings
+    before = findings.load(folder, LAST)
+    listed(scored_workspace, tmp_path)
+    rules.install(scored_workspace.root, HIDES_BAIT, "ann", NOW, [])
+    after = score(scored_workspace)
+    was, now = by_edge(before), by_edge(after)
+    assert set(was.index) < set(now.index)
+    [bait] = [edge for edge in contract.edges(after.edges) if edge.user == BAIT]
+    assert set(now.index) - set(was.index) <= {edge for edge in now.index if edge[0] in (BAIT, JHADDAD)}
+    pd.testing.assert_frame_equal(now.loc[was.index, UNTOUCHED], was[UNTOUCHED], check_exact=True)
+    for edge in contract.edges(after.edges):
+        base, nats = edge.strangeness_persisted, 0.0
+        nats += 100.0 if edge.user == BAIT else 0.0
+        nats += min(max(base, 5.0), 10.0) if edge.user == JHADDAD else 0.0
+        nats -= min(base / 2, 10.0) if edge.user == HBIANCHI else 0.0
+        jewel = "srv-jump-001" in (edge.source, edge.target) and edge.p_value <= 0.02
+        nats += min(base, 10.0) if jewel else 0.0
+        assert edge.strangeness == pytest.approx(base + nats)
+        known = [reason for reason in edge.reasons if isinstance(reason, Known)]
+        assert sum(reason.nats for reason in known) == pytest.approx(nats)
+        assert edge.verdict_nats == 0.0
+    first = after.incidents[0]
+    assert (first.rank, first.users, first.edges, first.hidden_by) == (1, (BAIT,), 1, None)
+    assert isinstance(first.reasons[0], Honey) and bait.incident == first.id and bait.rule is None
+    assert first.score > 100 > after.incidents[1].score
+    ranks = {incident.users[0]: incident.rank for incident in after.incidents}
+    assert ranks[JHADDAD] == 2 and ranks["adm-pyilmaz@corp.example"] == 3
+    assert ranks[HBIANCHI] == 4  # 2 without the maintenance, and still reported
+    same = carryover.excess_of(before.edges)
+    pd.testing.assert_series_equal(carryover.excess_of(after.edges)[same.index], same, check_exact=True)
+    hide_all(folder, rules.installed(scored_workspace.root))
+    assert findings.load(folder, LAST).incidents == after.incidents
+
+
+def test_reasons_reach_the_command_line_reports_and_exports(
+    scored_workspace: Workspace, tmp_path: Path
+) -> None:
+    root = scored_workspace.root
+    listed(scored_workspace, tmp_path)
+    run(root, "score", "--day", str(LAST))
+    bait, leaver, jewel, maintained = json.loads(run(root, "incidents", "--format", "json").output)[:4]
+    assert bait["headline"].endswith("@X is a honey account: any use of it is an incident")
+    assert bait["reasons"][0] | {"sentence": ""} == {
+        "kind": "honey",
+        "role": "user",
+        "what": "user",
+        "name": BAIT,
+        "nats": 100.0,
+        "sentence": "",
+    }
+    told = run(root, "explain", leaver["id"]).output
+    assert "jhaddad@corp.example left on 2026-01-15: counts 1.6 times as much." in told and "nats" not in told
+    assert "counts 1.6 times as much (+10.0 nats)" in run(root, "explain", leaver["id"], "--numbers").output
+    assert "srv-jump-001 is a crown jewel: counts twice as much." in run(root, "explain", jewel["id"]).output
+    during = "adm-hbianchi@corp.example is under maintenance until 2026-01-16 23:59 UTC: counts half as much."
+    assert during in run(root, "explain", maintained["id"]).output
+    explained = json.loads(run(root, "explain", maintained["id"], "--format", "json").output)
+    [explained] = explained
+    [fact] = [reason for reason in explained["reasons"] if reason["kind"] == "maintenance"]
+    assert fact["nats"] == pytest.approx(-explained["edges"][0]["strangeness_persisted"] / 2)
+    assert fact["times"] == 0.5
+    for form, where in (("ocsf", "desc"), ("ecs", "reason"), ("csv", ""), ("timesketch", "")):
+        exported = run(root, "export", form, "--day", str(LAST)).output
+        assert "is a honey account" in exported, (form, where)
+    run(root, "report", "--output", str(tmp_path / "report.html"))
+    page = (tmp_path / "report.html").read_text()
+    assert "left on 2026-01-15" in page and "is a honey account" in page
+
+
+def test_a_backtest_knows_the_lists_too(scored_workspace: Workspace, tmp_path: Path) -> None:
+    listed(scored_workspace, tmp_path)
+    plan = backtest.Plan(LAST - DAY_LONG, LAST, LAST)
+    walked = backtest.backtest(scored_workspace.lake, plan, CONFIG)
+    assert isinstance(walked.incidents[0].reasons[0], Honey) and walked.incidents[0].users == (BAIT,)
+
+
+def test_an_entity_shows_what_the_organisation_says(scored_workspace: Workspace, tmp_path: Path) -> None:
+    listed(scored_workspace, tmp_path)
+    root, day = scored_workspace.root, str(LAST + DAY_LONG)
+    shown = run(root, "entity", "jhaddad@corp.example", "--day", day).output
+    assert "left: the last day is 2026-01-15" in shown
+    assert "crown jewel" in run(root, "entity", "srv-jump-001", "--day", day).output
+    assert "honey account: any use of it is an incident" in run(root, "entity", BAIT, "--day", day).output
+    admin = run(root, "entity", HBIANCHI, "--day", day, "--format", "json").output
+    assert json.loads(admin)[0]["standing"] == {
+        "crown_jewel": False,
+        "honey": False,
+        "left": None,
+        "maintenance": [{"since": "2026-01-16T00:00:00", "until": "2026-01-16T23:59:59.999999"}],
+    }
+
+
+def test_an_unknown_value_is_one_error_and_changes_nothing(
+    scored_workspace: Workspace, tmp_path: Path
+) -> None:
+    (tmp_path / "bad.csv").write_text("user,honey\nann,perhaps\n")
+    before = lake.read_entities(scored_workspace.lake)
+    failed = run(scored_workspace.root, "ingest", "--entities", str(tmp_path / "bad.csv"), code=1)
+    assert (
+        "bad.csv: line 2, column honey: 'perhaps': write true, yes or 1, or false, no or 0" in failed.output
+    )
+    assert lake.read_entities(scored_workspace.lake).equals(before)  # type: ignore[union-attr]

@@ -30,6 +30,7 @@ from ueba.contracts.reason import (
     Reasons,
     Unknown,
 )
+from ueba.contracts.standing import Standing
 
 if TYPE_CHECKING:
     from ueba.contracts.scored import ScoredEdge
@@ -120,6 +121,18 @@ def _effect(reason: Effect) -> str:
         return f"counts more: {reason.entity} is in incident {reason.incident}, {verdict}"
     like = "it is like" if reason.verdict == "benign" else "it is the same as"
     return f"counts less: {like} incident {reason.incident}, {verdict}"
+
+
+def standing(says: Standing, what: str) -> list[str]:
+    """What the organisation says of an entity, a phrase each. what: user, machine or resource"""
+    found = ["crown jewel"] if says.crown_jewel else []
+    found += [f"honey {NOUNS[what]}: any use of it is an incident"] if says.honey else []
+    if says.last_day:
+        found.append(f"{'left' if what == 'user' else 'retired'}: the last day is {says.last_day}")
+    windows = (
+        f"{window.since:%Y-%m-%d %H:%M} to {window.until:%Y-%m-%d %H:%M} UTC" for window in says.maintenance
+    )
+    return [*found, *(f"maintenance {window}" for window in windows)]
 
 
 def as_much(times: float) -> str:

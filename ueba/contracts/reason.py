@@ -216,6 +216,11 @@ def honey(reasons: Reasons) -> str | None:
     return next((reason.name for reason in reasons if isinstance(reason, Honey)), None)
 
 
+def changes(reasons: Reasons) -> tuple[Effect | Known, ...]:
+    """The reasons that change the score: effects of verdicts and of what the organisation knows."""
+    return tuple(reason for reason in reasons if isinstance(reason, Effect | Known))
+
+
 def verdict_nats(reasons: Reasons) -> float:
     """What verdicts add to strangeness, below zero if they take off."""
     return sum((reason.nats for reason in reasons if isinstance(reason, Effect)), 0.0)
