@@ -136,6 +136,10 @@ def test_who_there_is(events: pd.DataFrame, world: World) -> None:
     )  # some join and are away
     assert set(events.user[events.user.str.startswith("adm-")]) == set(staff.user[staff.kind == "admin"])
     assert set(staff.manager) <= set(staff.user)
+    leavers = staff[staff.left != ""]
+    assert len(leavers) and set(leavers.kind) == {"human"}
+    acted = events[events.user.isin(leavers.user)].groupby("user").time.max().dt.strftime("%Y-%m-%d")
+    assert (acted <= leavers.set_index("user").left[acted.index]).all()  # they simply leave
     for kind_of_account in (r"\$@", "^svc-", "^adm-", "^anonymous logon@"):
         assert events.user.str.contains(kind_of_account).any()
 

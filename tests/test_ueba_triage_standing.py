@@ -327,8 +327,11 @@ def test_reasons_reach_the_command_line_reports_and_exports(
         "nats": 100.0,
         "sentence": "",
     }
-    told = run(root, "explain", leaver["id"]).output
-    assert "jhaddad@corp.example left on 2026-01-15: counts 1.6 times as much." in told and "nats" not in told
+    explained_text = run(root, "explain", leaver["id"]).output
+    assert (
+        "jhaddad@corp.example left on 2026-01-15: counts 1.6 times as much." in explained_text
+        and "nats" not in explained_text
+    )
     assert "counts 1.6 times as much (+10.0 nats)" in run(root, "explain", leaver["id"], "--numbers").output
     assert "srv-jump-001 is a crown jewel: counts twice as much." in run(root, "explain", jewel["id"]).output
     during = "adm-hbianchi@corp.example is under maintenance until 2026-01-16 23:59 UTC: counts half as much."
@@ -367,6 +370,16 @@ def test_an_entity_shows_what_the_organisation_says(scored_workspace: Workspace,
         "left": None,
         "maintenance": [{"since": "2026-01-16T00:00:00", "until": "2026-01-16T23:59:59.999999"}],
     }
+
+
+def test_an_entity_that_was_never_seen_is_told_with_what_tables_say(
+    scored_workspace: Workspace, tmp_path: Path
+) -> None:
+    (tmp_path / "traps.csv").write_text("host,honey\nTRAP-1.corp.example,yes\n")
+    run(scored_workspace.root, "ingest", "--entities", str(tmp_path / "traps.csv"))
+    failed = run(scored_workspace.root, "entity", "TRAP-1.corp.example", code=1).output
+    assert "entity tables say: honey machine: any use of it is an incident" in failed
+    assert "entity tables" not in run(scored_workspace.root, "entity", "trap-2", code=1).output
 
 
 def test_an_unknown_value_is_one_error_and_changes_nothing(

@@ -94,8 +94,10 @@ def entity(settings: Settings, name: str | None, day: dt.date | None, limit: int
         shown = rows[:limit] if output_format == "table" else rows
         output.emit(shown, output_format, versions.ENTITY_NAME, entities.LIST_COLUMNS)
         return
-    named = EntityIndex.of_workspace(settings.workspace).find(name)
-    found = [entities.describe(context, number) for number in entities.in_history(context, named)]
+    with entities.naming_standing(context, name):
+        named = EntityIndex.of_workspace(settings.workspace).find(name)
+        numbers = entities.in_history(context, named)
+    found = [entities.describe(context, number) for number in numbers]
     if output_format != "table":
         output.emit([facts.to_json() for facts in found], output_format, versions.ENTITY)
         return

@@ -11,9 +11,10 @@ the graph.
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -21,6 +22,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from ueba import words
 from ueba.arrays import Floats, Ints
 from ueba.contracts.entity import Entity
 from ueba.contracts.entity_facts import EntityFacts, NearEntity, PValueRow, RoleFacts, UsualPartner
@@ -32,6 +34,7 @@ from ueba.detect.score import detector
 from ueba.detect.score.detector import Detector
 from ueba.errors import WorkspaceError
 from ueba.investigate import similar
+from ueba.investigate.names import forms
 from ueba.spelling import lowered
 from ueba.text import plain
 
@@ -113,6 +116,24 @@ def in_history(context: EntityContext, entities: Sequence[Entity]) -> list[Entit
             " (`history.window_days`); choose a later --day"
         )
     return found
+
+
+@contextlib.contextmanager
+def naming_standing(context: EntityContext, name: str) -> Iterator[None]:
+    """Make of an error that an entity was not seen one that also says what entity tables say of it: most
+    honey accounts are never seen."""
+    try:
+        yield
+    except WorkspaceError as reason:
+        says = [
+            phrase
+            for row in context.identities
+            if row.entity.name in forms(name, row.entity.kind)
+            for phrase in words.standing(row.standing, row.entity.kind)
+        ]
+        if not says:
+            raise
+        raise WorkspaceError(f"{reason}; entity tables say: {'; '.join(says)}") from reason
 
 
 def listing(context: EntityContext) -> list[dict[str, Any]]:
