@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from ueba.contracts.edge import Edge
+from ueba.contracts.reason import Effect, Maintenance
 from ueba.detect.score import carryover
 
 MONDAY = dt.date(2026, 1, 5)
@@ -43,8 +44,15 @@ def test_only_a_strange_edge_gains() -> None:
     assert carryover.persisted(strangeness, p_value, carry_over).tolist() == [12.0, 1.0, 9.5, 9.0]
 
 
+def called(nats: float) -> Effect:
+    return Effect(nats, "benign", "v1", "20260104-aa", "kim", MONDAY, "drill")
+
+
 def test_rules_benign_verdicts_and_cleared_edges_leave_nothing() -> None:
-    """ann 9 nats of p, bob hidden by a rule, eve 7 less 1.5 taken off, kim 9 although lifted: each less 5."""
+    """ann 9 nats of p although she is under maintenance, bob hidden by a rule, eve 7 less 1.5 taken off, kim
+    9 although lifted: each less 5."""
+    noon = dt.datetime(2026, 1, 5, 12)
+    maintained = Maintenance("user", "user", "ann", noon, noon, -5.0, 0.5)
     edges = pd.DataFrame(
         {
             "user": ["ann", "bob", "eve", "kim"],
@@ -53,7 +61,8 @@ def test_rules_benign_verdicts_and_cleared_edges_leave_nothing() -> None:
             "target_kind": "machine",
             "p_value": np.exp([-9.0, -8.0, -7.0, -9.0]),
             "strangeness_persisted": [10.0, 10.0, 10.0, 10.0],
-            "strangeness": [10.0, 10.0, 8.5, 14.0],
+            "strangeness": [5.0, 10.0, 8.5, 14.0],
+            "reasons": [(maintained,), (), (called(-1.5),), (called(4.0),)],
             "rule": pd.Series([None, "patches", None, None], dtype=object),
         }
     )

@@ -14,8 +14,12 @@ from ueba.contracts.reason import (
     Burst,
     CarryOver,
     Combination,
+    CrownJewel,
     Effect,
     Failures,
+    Honey,
+    Leaver,
+    Maintenance,
     NewPair,
     RareHour,
     RareLogonType,
@@ -91,6 +95,18 @@ def test_an_edge_without_a_reason_is_a_combination() -> None:
     )
 
 
+def test_what_the_organisation_knows_is_told_last_and_honey_first() -> None:
+    honey = Honey("target", "machine", "pot", 100.0)
+    left = Leaver("user", "user", "ann", dt.date(2026, 1, 20), 5.0, 2.0)
+    jewel = CrownJewel("target", "machine", "srv", 5.0, 2.0)
+    assert reasons.complete((), ANN, 2.0, (), (honey, jewel)) == (honey, CarryOver("ann", 2.0), jewel)
+    # An ordinary edge of a leaver or of honey is no strange combination; one to a jewel may be.
+    assert reasons.complete((), ANN, 0.0, (), (left,)) == (left,)
+    assert reasons.complete((), ANN, 0.0, (), (honey,)) == (honey,)
+    assert reasons.complete((), ANN, 0.0, (), (jewel,)) == (Combination(), jewel)
+    assert contract.honey((jewel, honey)) == "pot" and contract.honey((jewel,)) is None
+
+
 def test_a_pattern_has_a_code_for_each_kind_and_the_logon_types() -> None:
     every = (
         *found(user_target__new=1, hour_surprise_worst=5, type_surprise_user=5, failures=1),
@@ -101,6 +117,7 @@ def test_a_pattern_has_a_code_for_each_kind_and_the_logon_types() -> None:
     assert contract.pattern(every, ("Network",)) == codes
 
 
+NIGHT = dt.datetime(2026, 1, 20, 22)
 SENTENCES: list[tuple[Reason, str, str]] = [  # a reason, its sentence, and what numbers add
     (
         NewPair("user_target", "ann", "srv", False, 2.5, 0.25, 0.0),
@@ -133,6 +150,41 @@ SENTENCES: list[tuple[Reason, str, str]] = [  # a reason, its sentence, and what
         Effect(-3.0, "expected", "v1", "20260119-aa", "kim", dt.date(2026, 1, 20), "drill"),
         "counts less: it is the same as incident 20260119-aa, called expected by kim on 2026-01-20 (drill)",
         "-3.0 nats",
+    ),
+    (
+        Honey("target", "machine", "pot", 100.0),
+        "pot is a honey machine: any use of it is an incident",
+        "+100.0 nats",
+    ),
+    (
+        Honey("user", "user", "bait", 100.0),
+        "bait is a honey account: any use of it is an incident",
+        "+100.0 nats",
+    ),
+    (
+        CrownJewel("target", "resource", "vault", 8.0, 2.0),
+        "vault is a crown jewel: counts twice as much",
+        "+8.0 nats",
+    ),
+    (
+        CrownJewel("source", "machine", "dc", 10.0, 1.63),
+        "dc is a crown jewel: counts 1.6 times as much",
+        "+10.0 nats",
+    ),
+    (
+        Leaver("user", "user", "ann", dt.date(2026, 1, 20), 5.0, 26.0),
+        "ann left on 2026-01-20: counts far more",
+        "+5.0 nats",
+    ),
+    (
+        Leaver("source", "machine", "pc1", dt.date(2026, 1, 20), 7.0, 2.0),
+        "pc1 was retired on 2026-01-20: counts twice as much",
+        "+7.0 nats",
+    ),
+    (
+        Maintenance("target", "machine", "srv", NIGHT, NIGHT + dt.timedelta(hours=6), -4.0, 0.5),
+        "srv is under maintenance until 2026-01-21 04:00 UTC: counts half as much",
+        "-4.0 nats",
     ),
 ]
 

@@ -31,6 +31,7 @@ from ueba.contracts.entity import Entity
 from ueba.contracts.incident import ModelFacts
 from ueba.contracts.night import Night
 from ueba.contracts.reason import RareHour, Unknown
+from ueba.contracts.standing import STAYS, Standing
 from ueba.findings import Findings
 from ueba.investigate.entity import describe, in_history
 from ueba.memory import Memory
@@ -249,6 +250,51 @@ def test_a_machine_and_a_resource_of_one_name_are_two(store: Store) -> None:
         load(item, rows)
     hops = store.query("MATCH (a)-[r:REACHED]->(b) RETURN labels(a) AS a, labels(b) AS b, r.user AS user")
     assert hops.values.tolist() == [[["Machine"], ["Resource"], "eve"]]
+
+
+def test_nodes_say_what_the_organisation_knows_and_no_longer(store: Store) -> None:
+    """ann is a crown jewel who left, the share honey; kim is not in the graph, and is not put there."""
+    odd = "o'\x1b]}) DETACH DELETE n //"
+    day_in(store, FIRST, [("ann", "pc1", "srv"), (odd, "PC2", "share")])
+    before = dump(store)
+    left = Standing(crown_jewel=True, left=dt.date(2024, 4, 30))
+    standings = {
+        Entity("user", "ann"): left,
+        Entity("user", "kim"): left,
+        Entity("user", odd.lower()): Standing(honey=True),
+        Entity("machine", "pc2"): Standing(crown_jewel=True, left=STAYS),
+        Entity("machine", "share"): Standing(honey=True),  # there is no such machine
+        Entity("resource", "share"): Standing(honey=True),
+    }
+
+    def known() -> list[list[Any]]:
+        query = """MATCH (n) WHERE n.crown_jewel OR n.honey OR n.left IS NOT NULL
+            RETURN n.name AS name, n.crown_jewel AS jewel, n.honey AS honey, n.left AS left ORDER BY name"""
+        found = store.query(query)
+        return [[value if value == value else None for value in row] for row in found.values.tolist()]
+
+    assert graph.write_standing(store, standings) == 4
+    assert known() == [
+        ["PC2", True, None, None],
+        ["ann", True, None, "2024-04-30"],
+        [odd, None, True, None],
+        ["share", None, True, None],
+    ]
+    assert graph.write_standing(store, standings) == 0  # nothing to change
+    fewer = {Entity("user", "ann"): Standing(left=dt.date(2024, 5, 1))}
+    assert graph.write_standing(store, fewer) == 4
+    assert known() == [["ann", None, None, "2024-05-01"]]
+    assert graph.write_standing(store, {}) == 1 and known() == []
+    assert [*map(bare, dump(store))] == [*map(bare, before)]
+
+
+def bare(row: str) -> str:
+    """A row of a dump without what is null."""
+    return (
+        json.dumps({name: value for name, value in json.loads(row).items() if value is not None})
+        if (row.startswith("{"))
+        else row
+    )
 
 
 def test_one_load_at_a_time(scored: Workspace) -> None:
@@ -602,8 +648,14 @@ def test_the_queries_of_the_document_run(store: Store, scored: Workspace) -> Non
     user = store.query("MATCH (:Incident)-[:INVOLVES {role: 'user'}]->(u) RETURN u.name AS name LIMIT 1")[
         "name"
     ][0]
+    target = store.query(
+        "MATCH (:User {name: $user})-[:LOGGED_ON]->(m) RETURN m.name AS name LIMIT 1", {"user": user}
+    )["name"][0]
+    left = Standing(left=dt.date(2026, 1, 1))
+    jewel = Standing(crown_jewel=True)
+    graph.write_standing(store, {Entity("user", user): left, Entity("machine", target): jewel})
     queries = re.findall(r"```cypher\n(.*?)```", DOCS, re.DOTALL)
-    assert len(queries) == 3
+    assert len(queries) == 4
     for query in queries:
         if "vector" not in query or store.connection.directory is None:
             assert len(store.query(query, {"user": user} if "$user" in query else {})), query

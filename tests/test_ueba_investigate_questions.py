@@ -21,9 +21,11 @@ from graphdb.store import Store
 from ueba import graph, ontology
 from ueba.cli import main
 from ueba.contracts.edge import Edge
+from ueba.contracts.entity import Entity
 from ueba.contracts.incident import ModelFacts
 from ueba.contracts.names import Alias, Identity
 from ueba.contracts.reason import Combination, RareHour, Reason
+from ueba.contracts.standing import Standing
 from ueba.errors import UsageError, WorkspaceError
 from ueba.findings import Findings
 from ueba.investigate import questions
@@ -967,6 +969,21 @@ def test_a_header_that_is_wrong_says_so(line: str) -> None:
         parsed(line)
     with pytest.raises(ValueError, match="in this order"):
         questions.parse("q", "// Title: t\n// Columns:\nRETURN 1")
+
+
+def test_without_a_list_the_jewels_are_those_of_the_entity_tables(store: Store) -> None:
+    since = f"since={D20}"
+    listed = ask(store, "paths-to-jewels", "user=alice", "jewel=share", "jewel=vault", since)
+    assert ask(store, "paths-to-jewels", "user=alice", since) == []
+    jewel = Standing(crown_jewel=True)
+    graph.write_standing(store, {Entity("resource", name): jewel for name in ("share", "vault", "nowhere")})
+    try:
+        assert ask(store, "paths-to-jewels", "user=alice", since) == listed and len(listed) == 2
+        assert ask(store, "paths-to-jewels", "user=alice", "jewel=none", since) == listed
+        only = ask(store, "paths-to-jewels", "user=alice", "jewel=ws1", since)
+        assert [row[0] for row in only] == ["ws1"]  # a list is taken as it is
+    finally:
+        graph.write_standing(store, {})
 
 
 # --- parameters ---------------------------------------------------------------------------------------------

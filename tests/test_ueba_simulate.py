@@ -93,7 +93,7 @@ def cast_of(organisation: Organisation) -> tuple[Cast, Calendar]:
 def test_columns_types_and_order(world: World) -> None:
     assert world.events.column_names == list(EVENT_COLUMNS)
     assert world.labels.column_names == list(LABEL_COLUMNS)
-    assert world.staff.column_names == ["user", "department", "role", "manager", "kind"]
+    assert world.staff.column_names == ["user", "department", "role", "manager", "kind", "left"]
     for table in (world.events, world.labels):
         assert table.schema.field("time").type == pa.timestamp("us", "UTC")
         assert table["time"].to_pandas().is_monotonic_increasing
@@ -136,6 +136,10 @@ def test_who_there_is(events: pd.DataFrame, world: World) -> None:
     )  # some join and are away
     assert set(events.user[events.user.str.startswith("adm-")]) == set(staff.user[staff.kind == "admin"])
     assert set(staff.manager) <= set(staff.user)
+    leavers = staff[staff.left != ""]
+    assert len(leavers) and set(leavers.kind) == {"human"}
+    acted = events[events.user.isin(leavers.user)].groupby("user").time.max().dt.strftime("%Y-%m-%d")
+    assert (acted <= leavers.set_index("user").left[acted.index]).all()  # they simply leave
     for kind_of_account in (r"\$@", "^svc-", "^adm-", "^anonymous logon@"):
         assert events.user.str.contains(kind_of_account).any()
 

@@ -32,6 +32,7 @@ from ueba.detect.score.detector import Detector
 from ueba.errors import UsageError, WorkspaceError
 from ueba.findings import Findings
 from ueba.ingest import lake
+from ueba.ingest.identity import entities
 from ueba.progress import Clock, Progress, quiet
 
 LEAST_CANDIDATES = 400  # edges a day that are written
@@ -119,7 +120,7 @@ def backtest(
     strange: dict[dt.date, Exclusions] = {}
     found: list[Findings] = []
     verdicts: list[Verdict] = []
-    learning = Lessons(lambda day: strange.get(day, {}), verdicts)
+    learning, standings = Lessons(lambda day: strange.get(day, {}), verdicts), entities.standings(root)
 
     def learn(until: dt.date) -> Detector:
         trainings.append(until)
@@ -134,7 +135,7 @@ def backtest(
         if (edges.day - trained_for).days >= plan.retrain_days:
             model, trained_for = learn(edges.day - dt.timedelta(days=1)), edges.day
         with clock.stage("score"):
-            past = Past(history, _excess(found, verdicts), tuple(verdicts))
+            past = Past(history, _excess(found, verdicts), tuple(verdicts), standings=standings)
             today, surprise = score_day(model, past, edges, config.incidents)
             verdicts += analyst(today)
             strange[edges.day] = lessons.strange_edges(today.edges)

@@ -21,6 +21,7 @@ from ueba.detect.score import carryover, detector
 from ueba.detect.score.detector import Detector
 from ueba.errors import WorkspaceError
 from ueba.ingest import lake
+from ueba.ingest.identity import entities
 from ueba.triage import log, rules
 from ueba.triage.log import Log
 from ueba.triage.rules import Rule
@@ -107,7 +108,8 @@ class Memory:
     def past(self, day: dt.date) -> Past:
         """What a scoring of a day knows of the days before it."""
         excess = carryover.before(self.workspace.findings, day, self.verdicts)
-        return Past(self.history_before(day), excess, self.verdicts, self.rules)
+        standings = entities.standings(self.workspace.lake)
+        return Past(self.history_before(day), excess, self.verdicts, self.rules, standings)
 
     def has_learned(self, day: dt.date) -> bool:
         """Whether the model and the stored history have learned a day and all before it, as the lake holds

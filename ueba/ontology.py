@@ -23,6 +23,12 @@ _REACHED_AS = Property(
     "unit vector of the model in use, as a target; the cosine of two is their similarity",
     vector=True,
 )
+_STANDING = (  # as entity tables say it
+    Property("crown_jewel", "true for a crown jewel, otherwise null"),
+    Property("honey", "true if any use of it is an incident, otherwise null"),
+    Property("left", "ISO date, the last day of who left or of what was retired; null if there is none"),
+)
+STANDING = tuple(property.name for property in _STANDING)
 
 # (:User), may also be (:ServiceAccount) or (:MachineAccount), and (:Privileged)
 USER = Node(
@@ -31,6 +37,7 @@ USER = Node(
     (
         _NAME,
         Property("kind", "human, service, machine or anonymous"),
+        *_STANDING,
         Property(
             "embedding",
             "unit vector of the model in use; the cosine of two is their similarity",
@@ -46,6 +53,7 @@ MACHINE = Node(
     "name",
     (
         _NAME,
+        *_STANDING,
         _REACHED_AS,
         Property(
             "embedding_as_source", "the same as a source; not to be compared with embedding", vector=True
@@ -55,7 +63,10 @@ MACHINE = Node(
 )
 # (:Resource)
 RESOURCE = Node(
-    "Resource", "name", (_NAME, _REACHED_AS), "a share, mailbox, application, role or cloud account"
+    "Resource",
+    "name",
+    (_NAME, *_STANDING, _REACHED_AS),
+    "a share, mailbox, application, role or cloud account",
 )
 # (:ModelRun)
 MODEL_RUN = Node(

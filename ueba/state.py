@@ -157,15 +157,20 @@ def _parquet(file: Any, columns: Types | None) -> pq.ParquetFile:
     import pyarrow.parquet as pq
 
     parquet = pq.ParquetFile(file)
-    found = parquet.schema_arrow
-    if columns is not None and dict(zip(found.names, found.types, strict=True)) != columns:
-        wrong = [name for name in {*found.names, *columns} if name not in found.names or name not in columns]
-        raise ValueError(f"it has other columns or types: {', '.join(sorted(wrong)) or 'types'}")
+    if columns is not None:
+        compare_columns(parquet.schema_arrow, columns)
     groups = [parquet.metadata.row_group(number) for number in range(parquet.num_row_groups)]
     unpacked = sum(group.total_byte_size for group in groups)
     if max(unpacked, parquet.metadata.num_rows) > MOST_TABLE_BYTES:
         raise ValueError(f"it has {unpacked:,} bytes unpacked, more than {MOST_TABLE_BYTES:,}")
     return parquet
+
+
+def compare_columns(found: pa.Schema, columns: Types) -> None:
+    """Raises ValueError if a schema has other columns or types."""
+    if dict(zip(found.names, found.types, strict=True)) != columns:
+        wrong = [name for name in {*found.names, *columns} if name not in found.names or name not in columns]
+        raise ValueError(f"it has other columns or types: {', '.join(sorted(wrong)) or 'types'}")
 
 
 @contextlib.contextmanager

@@ -17,8 +17,12 @@ from ueba.contracts.reason import (
     Burst,
     CarryOver,
     Combination,
+    CrownJewel,
     Effect,
     Failures,
+    Honey,
+    Leaver,
+    Maintenance,
     NewPair,
     RareHour,
     RareLogonType,
@@ -26,10 +30,12 @@ from ueba.contracts.reason import (
     Reasons,
     Unknown,
 )
+from ueba.contracts.standing import Standing
 
 if TYPE_CHECKING:
     from ueba.contracts.scored import ScoredEdge
 
+NOUNS = {"user": "account", "machine": "machine", "resource": "resource"}
 VERBS = {"user_target": "reached", "user_source": "acted from", "source_target": "reached"}
 MOST_DAYS = 1000  # a rarer edge is "less than once in" so many days: a model is calibrated by far fewer
 UNKNOWN_SOURCE = "an unknown machine"
@@ -67,6 +73,16 @@ def _sentence(reason: Reason) -> str:
             return "every part of it is usual, but not together"
         case Effect():
             return _effect(reason)
+        case Honey():
+            return f"{reason.name} is a honey {NOUNS[reason.what]}: any use of it is an incident"
+        case CrownJewel():
+            return f"{reason.name} is a crown jewel: counts {as_much(reason.times)}"
+        case Leaver():
+            verb = "left on" if reason.what == "user" else "was retired on"
+            return f"{reason.name} {verb} {reason.left}: counts {as_much(reason.times)}"
+        case Maintenance():
+            until = f"{reason.until:%Y-%m-%d %H:%M} UTC"
+            return f"{reason.name} is under maintenance until {until}: counts {as_much(reason.times)}"
 
 
 def headline_of_pair(reason: NewPair) -> str:
@@ -107,11 +123,35 @@ def _effect(reason: Effect) -> str:
     return f"counts less: {like} incident {reason.incident}, {verdict}"
 
 
+def standing(says: Standing, what: str) -> list[str]:
+    """What the organisation says of an entity, a phrase each. what: user, machine or resource"""
+    found = ["crown jewel"] if says.crown_jewel else []
+    found += [f"honey {NOUNS[what]}: any use of it is an incident"] if says.honey else []
+    if says.last_day:
+        found.append(f"{'left' if what == 'user' else 'retired'}: the last day is {says.last_day}")
+    windows = (
+        f"{window.since:%Y-%m-%d %H:%M} to {window.until:%Y-%m-%d %H:%M} UTC" for window in says.maintenance
+    )
+    return [*found, *(f"maintenance {window}" for window in windows)]
+
+
+def as_much(times: float) -> str:
+    """How much more or less something counts, in words."""
+    if times <= 0 or times >= 10:  # of what would have counted next to nothing
+        return "far more"
+    rounded = round(times, 1)
+    if rounded in (0.5, 2.0):
+        return "half as much" if rounded < 1 else "twice as much"
+    return (
+        f"{rounded:.1f} times as much" if rounded != 1 else "a little more" if times > 1 else "a little less"
+    )
+
+
 def _numbers(reason: Reason) -> str:
     match reason:
         case NewPair() | RareHour() | RareLogonType():
             return f"surprise {reason.surprise:.1f} nats"
-        case CarryOver() | Effect():
+        case CarryOver() | Effect() | Honey() | CrownJewel() | Leaver() | Maintenance():
             return f"{reason.nats:+.1f} nats"
         case _:
             return ""

@@ -69,7 +69,7 @@ def log_time_options(function: Any) -> Any:
     multiple=True,
     metavar="FILE",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Table of people or machines; may be given again.",
+    help="Table of people, machines or resources; may be given again.",
 )
 @click.option(
     "--fail-on-drops",
@@ -95,7 +95,8 @@ def ingest(
     A file that is missing or cannot be read does not stop the others: they are read, and the exit code is 1.
 
     A table of entities has a column user or host, columns of aliases, and further columns of facts about
-    them.
+    them. The columns crown_jewel, honey, left (the last day) and maintenance change the ranks of edges, see
+    docs/triage.md.
 
     \b
     Example:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 
+from ueba import words
 from ueba.cli import output
 from ueba.cli.common import Settings, command, pass_settings
 from ueba.cli.options import day_option, format_option, limit_option, picture_option, span_options
@@ -93,8 +94,10 @@ def entity(settings: Settings, name: str | None, day: dt.date | None, limit: int
         shown = rows[:limit] if output_format == "table" else rows
         output.emit(shown, output_format, versions.ENTITY_NAME, entities.LIST_COLUMNS)
         return
-    named = EntityIndex.of_workspace(settings.workspace).find(name)
-    found = [entities.describe(context, number) for number in entities.in_history(context, named)]
+    with entities.naming_standing(context, name):
+        named = EntityIndex.of_workspace(settings.workspace).find(name)
+        numbers = entities.in_history(context, named)
+    found = [entities.describe(context, number) for number in numbers]
     if output_format != "table":
         output.emit([facts.to_json() for facts in found], output_format, versions.ENTITY)
         return
@@ -145,7 +148,7 @@ def _phrase(role: RoleFacts) -> str:
 
 
 def _show_identity(facts: EntityFacts) -> None:
-    """Rights, attributes and other names, as far as there are any."""
+    """Rights, what the organisation says, attributes and other names, as far as there are any."""
     if facts.is_admin:
         machines = (
             f", seen with administrator rights on {facts.privileged_on} machines"
@@ -153,6 +156,8 @@ def _show_identity(facts: EntityFacts) -> None:
             else ""
         )
         output.echo(f"administrator{machines}")
+    for phrase in words.standing(facts.standing, facts.what):
+        output.line(phrase)
     for name, value in facts.attributes.items():
         output.line(f"{name:14} {value}")
     if facts.aliases or facts.addresses:

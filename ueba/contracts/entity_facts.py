@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from ueba.contracts import versions
 from ueba.contracts.names import AddressLease, Alias
+from ueba.contracts.standing import Standing
 
 
 class UsualPartner(NamedTuple):
@@ -87,6 +88,7 @@ class EntityFacts:
     hours_utc:       shares of its activity, [24]
     logon_types:     share of its activity by logon type, the largest first; empty for resources
     privileged_on:   machines on which it was seen with administrator rights
+    standing:        what the organisation says of it: crown jewel, honey, last day, maintenance
     nearest_by:      how `nearest` was found: embedding, or the partners that were compared
     p_values:        of users, if there is a model
     why:             sentences, why its novelties count less or more than a typical entity's
@@ -108,10 +110,16 @@ class EntityFacts:
     privileged_on: int
     addresses: tuple[AddressLease, ...]
     attributes: Mapping[str, str]
+    standing: Standing
     nearest_by: str
     nearest: tuple[NearEntity, ...]
     p_values: tuple[PValueRow, ...]
     why: tuple[str, ...]
+
+    @property
+    def what(self) -> str:
+        """user, machine or resource"""
+        return self.kind if self.kind in ("machine", "resource") else "user"
 
     def to_json(self) -> dict[str, Any]:
         """The facts as a record; its days are texts."""
@@ -126,6 +134,7 @@ class EntityFacts:
             "aliases": [alias._asdict() for alias in self.aliases],
             "addresses": [address_json(lease) for lease in self.addresses],
             "attributes": dict(self.attributes),
+            "standing": standing_json(self.standing),
             "nearest": [near._asdict() for near in self.nearest],
             "p_values": [row._asdict() for row in self.p_values],
             "why": list(self.why),
@@ -135,6 +144,19 @@ class EntityFacts:
 def _role_json(role: RoleFacts) -> dict[str, Any]:
     usual = [{**partner._asdict(), "last_seen": partner.last_seen.isoformat()} for partner in role.usual]
     return {**asdict(role), "usual": usual, "quarantined": list(role.quarantined)}
+
+
+def standing_json(standing: Standing) -> dict[str, Any]:
+    """All that may be said of an entity; false and null where nothing is."""
+    return {
+        "crown_jewel": bool(standing.crown_jewel),
+        "honey": bool(standing.honey),
+        "left": standing.last_day.isoformat() if standing.last_day else None,
+        "maintenance": [
+            {"since": window.since.isoformat(), "until": window.until.isoformat()}
+            for window in standing.maintenance
+        ],
+    }
 
 
 def address_json(lease: AddressLease) -> dict[str, str | None]:

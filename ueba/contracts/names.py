@@ -4,7 +4,7 @@
 
 | column        | type            | meaning                                                                  |
 |---------------|-----------------|--------------------------------------------------------------------------|
-| kind          | text            | user or host (a machine)                                                 |
+| kind          | text            | user, host (a machine) or resource                                       |
 | name          | text            | as edges have it                                                         |
 | account_kind  | text or null    | human, service, machine, anonymous; null: as the name says               |
 | is_admin      | bool            | seen with administrator rights, or listed as an administrator            |
@@ -12,6 +12,7 @@
 | aliases       | list of structs | name, why                                                                |
 | addresses     | list of structs | address, since, until (timestamp, UTC), why: addresses of a machine      |
 | attributes    | text, JSON      | other columns of entity tables, all values are texts                     |
+| standing      | text, JSON      | crown jewel, honey, last day, maintenance, see `ueba.contracts.standing` |
 
 An entity table in the lake, `given/NAME.json`, is a list of objects with the fields of `ListedEntity`.
 Leaves out names as logs write them before ingest; those are texts.
@@ -27,6 +28,7 @@ from typing import Literal, NamedTuple
 import pyarrow as pa
 
 from ueba.contracts.entity import Entity
+from ueba.contracts.standing import NOTHING, Standing
 
 _ALIAS = pa.struct([("name", pa.string()), ("why", pa.string())])
 _LEASE = pa.struct(
@@ -46,9 +48,10 @@ COLUMNS = {  # of `entities.parquet`
     "aliases": pa.list_(pa.field("element", _ALIAS)),
     "addresses": pa.list_(pa.field("element", _LEASE)),
     "attributes": pa.string(),
+    "standing": pa.string(),
 }
 
-RowKind = Literal["user", "host"]  # on disk
+RowKind = Literal["user", "host", "resource"]  # on disk
 
 
 class Alias(NamedTuple):
@@ -69,7 +72,7 @@ class AddressLease(NamedTuple):
 
 @dataclass(frozen=True)
 class Identity:
-    """A row of `entities.parquet`, with attributes read."""
+    """A row of `entities.parquet`, with attributes and standing read."""
 
     kind: RowKind
     name: str
@@ -79,6 +82,7 @@ class Identity:
     aliases: tuple[Alias, ...]
     addresses: tuple[AddressLease, ...]
     attributes: Mapping[str, str]
+    standing: Standing = NOTHING
 
     @property
     def entity(self) -> Entity:
@@ -92,7 +96,8 @@ class ListedEntity:
     aliases, addresses: sorted
     account_kind: human, service, machine, anonymous, or None if the table does not say
     is_admin: None if the table does not say
-    attributes: other columns -> text"""
+    attributes: other columns -> text
+    standing: what it says of crown jewels, honey, leavers and maintenance"""
 
     kind: RowKind
     name: str
@@ -101,3 +106,4 @@ class ListedEntity:
     account_kind: str | None
     is_admin: bool | None
     attributes: Mapping[str, str]
+    standing: Standing = NOTHING

@@ -2,8 +2,8 @@
 
 Sentences, headlines, OCSF patterns and back-off marks are made from reasons (`ueba.words`) and never read
 back from text. On disk and in JSON a reason is an object whose `kind` names the type. An edge lists its
-reasons with the strongest sort first: new pairs, bursts, rare habits, failures, unknown entities, carry-over,
-effects of verdicts.
+reasons with the strongest sort first: honey, new pairs, bursts, rare habits, failures, unknown entities,
+carry-over, effects of verdicts, and effects of what the organisation knows.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import msgspec
 
 Relation = Literal["user_target", "user_source", "source_target"]
 Role = Literal["user", "source", "target"]
+What = Literal["user", "machine", "resource"]
 
 
 class _Fact(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind"):
@@ -116,7 +117,80 @@ class Effect(_Fact, frozen=True, tag="verdict"):
     entity: str | None = None
 
 
-Reason = NewPair | Burst | RareHour | RareLogonType | Failures | Unknown | CarryOver | Combination | Effect
+class CrownJewel(_Fact, frozen=True, tag="crown_jewel"):
+    """An end of the edge is a crown jewel.
+
+    role, name: of the end; what: user, machine or resource
+    nats:       added to strangeness; times: strangeness after it / strangeness before it
+    """
+
+    role: Role
+    what: What
+    name: str
+    nats: float
+    times: float
+
+
+class Honey(_Fact, frozen=True, tag="honey"):
+    """An end of the edge is a honey account, machine or resource: nobody has reason to use it.
+
+    role, name: of the end; what: user, machine or resource; nats: added to strangeness
+    """
+
+    role: Role
+    what: What
+    name: str
+    nats: float
+
+
+class Leaver(_Fact, frozen=True, tag="leaver"):
+    """An end of the edge is used after its last day: an account whose person left, or a retired machine.
+
+    role, name: of the end; what: user, machine or resource; left: the last day
+    nats:       added to strangeness; times: strangeness after it / strangeness before it, 0 if that was 0
+    """
+
+    role: Role
+    what: What
+    name: str
+    left: dt.date
+    nats: float
+    times: float
+
+
+class Maintenance(_Fact, frozen=True, tag="maintenance"):
+    """All of the edge lies in a window of maintenance of one of its ends.
+
+    role, name:   of the end; what: user, machine or resource
+    since, until: the window, UTC
+    nats:         below zero, taken off strangeness; times: strangeness after it / strangeness before it
+    """
+
+    role: Role
+    what: What
+    name: str
+    since: dt.datetime
+    until: dt.datetime
+    nats: float
+    times: float
+
+
+Known = CrownJewel | Honey | Leaver | Maintenance  # effects of what the organisation knows
+Reason = (
+    NewPair
+    | Burst
+    | RareHour
+    | RareLogonType
+    | Failures
+    | Unknown
+    | CarryOver
+    | Combination
+    | Effect
+    | CrownJewel
+    | Honey
+    | Leaver
+    | Maintenance
+)
 Reasons = tuple[Reason, ...]
 
 _DECODER = msgspec.json.Decoder(Reasons)
@@ -135,6 +209,21 @@ def from_json(text: str) -> Reasons:
 def is_backoff(reasons: Reasons) -> bool:
     """Whether an end of the edge has no history."""
     return any(isinstance(reason, Unknown) for reason in reasons)
+
+
+def honey(reasons: Reasons) -> str | None:
+    """The name of the honey account, machine or resource that was used; None if there is none."""
+    return next((reason.name for reason in reasons if isinstance(reason, Honey)), None)
+
+
+def changes(reasons: Reasons) -> tuple[Effect | Known, ...]:
+    """The reasons that change the score: effects of verdicts and of what the organisation knows."""
+    return tuple(reason for reason in reasons if isinstance(reason, Effect | Known))
+
+
+def verdict_nats(reasons: Reasons) -> float:
+    """What verdicts add to strangeness, below zero if they take off."""
+    return sum((reason.nats for reason in reasons if isinstance(reason, Effect)), 0.0)
 
 
 def pattern(reasons: Reasons, logon_types: tuple[str, ...]) -> tuple[str, ...]:

@@ -49,7 +49,12 @@ COLUMNS = (
     ),
     Column("strangeness_alone", pa.float64(), "nats", "surprise - log p_value"),
     Column("strangeness_persisted", pa.float64(), "nats", "the same with the carry-over"),
-    Column("strangeness", pa.float64(), "nats", "the same with the effects of verdicts: edges rank by this"),
+    Column(
+        "strangeness",
+        pa.float64(),
+        "nats",
+        "the same with the effects of verdicts and of what the organisation knows: edges rank by this",
+    ),
     Column("verdicts", _names, "", "ids of the verdicts that change strangeness"),
     Column("rule", pa.string(), "", "the rule that hides the edge; null if none does"),
     Column("incident", pa.string(), "", "id of its incident; null if it is in none"),
@@ -98,7 +103,7 @@ class ScoredEdge(msgspec.Struct, frozen=True):
     @property
     def verdict_nats(self) -> float:
         """What verdicts add to its strangeness, below zero if they take off."""
-        return self.strangeness - self.strangeness_persisted
+        return reason.verdict_nats(self.reasons)
 
 
 def edges(table: pd.DataFrame) -> list[ScoredEdge]:

@@ -1,14 +1,14 @@
 """A day's edges -> its findings: strange edges with reasons, grouped into ranked incidents.
 
-`score_day` calls the steps in order: surprise and p-value by the model, carry-over, effects of verdicts,
-rules, incidents, reasons. Leaves out storage (`ueba.findings`).
+`score_day` calls the steps in order: surprise and p-value by the model, carry-over, effects of verdicts and
+of what the organisation knows, rules, incidents, reasons. Leaves out storage (`ueba.findings`).
 """
 
 from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,7 @@ from ueba.arrays import Array, Floats, Ints
 from ueba.config import IncidentConfig
 from ueba.contracts import reason, scored
 from ueba.contracts.incident import STRANGE_P, Incident
-from ueba.contracts.reason import Effect, Reasons
+from ueba.contracts.reason import Effect, Known, Reasons
 from ueba.contracts.scored import ScoredEdge
 from ueba.contracts.verdict import Verdict
 from ueba.detect import incidents, reasons
@@ -32,8 +32,10 @@ from ueba.detect.score import carryover
 from ueba.detect.score.carryover import Excess
 from ueba.detect.score.detector import Detector, Score
 from ueba.findings import Findings
-from ueba.triage import effects
+from ueba.tables import records
+from ueba.triage import effects, standing
 from ueba.triage.rules import Rule, hiding_rule
+from ueba.triage.standing import Ends, Standings
 
 FROM_LAKE = (  # columns of a day's pair rows that a scored edge keeps
     "user",
@@ -53,16 +55,18 @@ FROM_LAKE = (  # columns of a day's pair rows that a scored edge keeps
 class Past:
     """What is known before a day.
 
-    history:  of all days before the day
-    excess:   nats that earlier days left for carry-over
-    verdicts: the last verdict on every incident
-    rules:    in the order in which they are tried
+    history:   of all days before the day
+    excess:    nats that earlier days left for carry-over
+    verdicts:  the last verdict on every incident
+    rules:     in the order in which they are tried
+    standings: what the organisation knows of entities
     """
 
     history: History
     excess: Excess = ()
     verdicts: Sequence[Verdict] = ()
     rules: Sequence[Rule] = ()
+    standings: Standings = field(default_factory=dict)
 
 
 def score_day(model: Detector, past: Past, edges: DayEdges, config: IncidentConfig) -> tuple[Findings, Array]:
@@ -70,12 +74,14 @@ def score_day(model: Detector, past: Past, edges: DayEdges, config: IncidentConf
     in nats, float64 [edges]."""
     score, described = model.score(past.history, edges.encoded, day_number(edges.day))
     table = _with_scores(edges, score.surprise, score.p_value, past)
-    table, changes = _with_effects(table, described, past.verdicts, config.candidates)
-    table = incidents.strangest(table, config.candidates)
+    ends = standing.ends(table, past.standings)
+    table, changes = _with_effects(table, described, past.verdicts)
+    table = _candidates(table, ends, config.candidates)
+    table, known = _with_standing(table, ends)
     table["rule"] = _hiding_rules(table, past.rules)
     least_score = model.facts.least_score(config.budget)
-    table, ranked = incidents.incidents(edges.day, table, config.candidates, config.budget, least_score)
-    table = _with_reasons(table, described, edges.encoded, past.history, changes)
+    table, ranked = incidents.incidents(edges.day, table, len(table), config.budget, least_score)
+    table = _with_reasons(table, described, edges.encoded, past.history, changes, known)
     found = tuple(_incident(edges.day, incident, table, model) for incident in ranked)
     return Findings(edges.day, table[list(scored.NAMES)], found), score.surprise
 
@@ -116,15 +122,14 @@ def _edges_a_day(history: History, user: Ints) -> Array:
 
 
 def _with_effects(
-    table: pd.DataFrame, described: Floats, verdicts: Sequence[Verdict], candidates: int
+    table: pd.DataFrame, described: Floats, verdicts: Sequence[Verdict]
 ) -> tuple[pd.DataFrame, Mapping[int, list[Effect]]]:
-    """Edges with the effects of verdicts added to their strangeness, and the effects by row.
-
-    Candidates are chosen by strangeness with the effects that lift and without those that lower, so that
-    benign verdicts do not change what is learned of the day."""
+    """Edges with the effects of verdicts added to their strangeness, and with those only that lift in
+    `lifted`, nats; and the effects by row."""
     counting = effects.Verdicts(verdicts, table["day"].iloc[0]) if len(table) else None
     if not counting:
-        return table.assign(verdicts=_lists([()] * len(table), table)), {}
+        unchanged = {"verdicts": _lists([()] * len(table), table), "lifted": table["strangeness"]}
+        return table.assign(**unchanged), {}
     changes: dict[int, list[Effect]] = {}
     columns = zip(
         table["row"],
@@ -146,11 +151,34 @@ def _with_effects(
         for up in (False, True)
     )
     ids = [tuple(effect.verdict_id for effect in changes.get(row, ())) for row in table["row"]]
-    table = table.assign(verdicts=_lists(ids, table))
-    if changes:
-        order = np.argsort(-(table["strangeness"].to_numpy() + lifts), kind="stable")[:candidates]
-        table = table.assign(strangeness=table["strangeness"] + (lowers + lifts)).iloc[order]
-    return table, changes
+    strangeness = table["strangeness"]
+    return table.assign(
+        verdicts=_lists(ids, table), lifted=strangeness + lifts, strangeness=strangeness + (lowers + lifts)
+    ), changes
+
+
+def _candidates(table: pd.DataFrame, ends: Ends, candidates: int) -> pd.DataFrame:
+    """The candidates of a day: the strangest edges, and all that are notable by what the organisation knows.
+
+    They are the strangest with the effects that lift and without those that lower, nor those of what the
+    organisation knows, so that neither benign verdicts nor lists change what is learned of the day."""
+    best = incidents.strangest(table.assign(strangeness=table["lifted"]), candidates)
+    notable = [row for row, known in ends.items() if standing.is_notable(known, table["day"].iloc[0])]
+    return table[table["row"].isin([*best["row"], *notable])]
+
+
+def _with_standing(table: pd.DataFrame, ends: Ends) -> tuple[pd.DataFrame, Mapping[int, list[Known]]]:
+    """Edges, strangest first, with the effects of what the organisation knows added to their strangeness, and
+    `honey` and `notable` as `incidents` has them; and the effects by row."""
+    concerned = records(table[table["row"].isin(list(ends))])
+    known = {edge["row"]: standing.effects(ends[edge["row"]], edge) for edge in concerned}
+    facts = [known.get(row, []) for row in table["row"]]
+    table = table.assign(
+        strangeness=table["strangeness"] + np.array([sum(fact.nats for fact in found) for found in facts]),
+        honey=_lists([reason.honey(tuple(found)) for found in facts], table),
+        notable=[standing.is_notable(ends.get(row, ()), table["day"].iloc[0]) for row in table["row"]],
+    )
+    return incidents.strangest(table, len(table)), known
 
 
 def _pattern(described: Floats, logon_types: tuple[str, ...]) -> tuple[str, ...]:
@@ -159,7 +187,11 @@ def _pattern(described: Floats, logon_types: tuple[str, ...]) -> tuple[str, ...]
 
 
 def _hiding_rules(table: pd.DataFrame, rules: Sequence[Rule]) -> pd.Series[str]:
-    names = [hiding_rule(rules, row) if rules else None for row in table.itertuples(index=False)]
+    """The name of the rule that hides each edge; None if none does, and for honey, which no rule hides."""
+    names = [
+        hiding_rule(rules, row) if rules and row.honey is None else None
+        for row in table.itertuples(index=False)
+    ]
     return pd.Series(names, table.index, dtype=object)
 
 
@@ -172,6 +204,7 @@ def _with_reasons(
     encoded: EncodedEdges,
     history: History,
     changes: Mapping[int, list[Effect]],
+    known: Mapping[int, list[Known]],
 ) -> pd.DataFrame:
     """Strange edges with `reasons` and `pattern`."""
     rows = table["row"].to_numpy()
@@ -185,7 +218,8 @@ def _with_reasons(
         )
         added = edge["carry_over"] if edge["p_value"] <= STRANGE_P else 0.0
         features = reasons.of_edge(described[edge["row"]], subject)
-        found.append(reasons.complete(features, subject, added, changes.get(edge["row"], ())))
+        effects_of = changes.get(edge["row"], ()), known.get(edge["row"], ())
+        found.append(reasons.complete(features, subject, added, *effects_of))
         patterns.append(reason.pattern(features, edge["logon_types"]))
     return table.assign(
         reasons=_lists(found, table),

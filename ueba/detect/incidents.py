@@ -8,39 +8,51 @@ surrounds its strangest edges. An incident scores as its strangest edge, and a l
 supports it, so that a chain outranks a stray. The budget is a limit and not a quota: it means a score, which
 three times as many incidents reach on a normal working day, and a quiet day may have fewer than the budget
 that reach it. Its identity is made of the day and what it is about, so that scoring again gives the same
-incident. Grouping alerts by what they share is as in Hopper (Ho et al. 2021). Leaves out incidents that span
-days.
+incident. Grouping alerts by what they share is as in Hopper (Ho et al. 2021).
+
+An anonymous account (ANONYMOUS LOGON) is nobody's: it does not join edges, and edges of such accounts alone
+are no incident, as there is nobody to ask and any machine makes them. From the machine of another strange
+edge they are part of its incident. An edge of a honey entity is in an incident of its own, with all other
+uses of that entity and what shares their user or source: it is reported whatever it scores, and takes no
+place of the budget. Leaves out incidents that span days.
 """
 
 from __future__ import annotations
 
 import datetime as dt
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import networkx as nx
 import numpy as np
 import pandas as pd
 
-from ueba.arrays import Array
+from ueba.arrays import Array, Bools
 from ueba.contracts.incident import STRANGE_P
 from ueba.triage import rules
 
 QUIET = 3  # times the budget: so many incidents of a normal working day reach what is reported on a quiet one
 CROWD = 40  # edges of an incident beyond which nobody would read it
 SUPPORT = 1.0  # nats; weight of the edges beside the strangest
+ANONYMOUS = "anonymous"  # kind of account
 
 
 def group(edges: pd.DataFrame) -> Array:
     """The number of every edge's incident, int64 [edges].
 
-    edges: columns user and source (None if unknown), strangest edges first."""
+    edges: columns user and source (None if unknown), strangest edges first; `user_kind` and `honey` (the
+    honey entity that is used) if they are known"""
     graph = nx.Graph()
-    for row, (user, source) in enumerate(zip(edges["user"], edges["source"], strict=True)):
-        graph.add_edge(row, ("user", user))
+    ends = zip(edges["user"], edges["source"], ~_anonymous(edges), _honey(edges), strict=True)
+    for row, (user, source, is_somebody, honey) in enumerate(ends):
+        graph.add_node(row)
+        if is_somebody:
+            graph.add_edge(row, ("user", user))
         if source is not None:
             graph.add_edge(row, ("machine", source))
+        if honey is not None:
+            graph.add_edge(row, ("honey", honey))
     number = np.zeros(len(edges), np.int64)
     joined = (
         sorted(node for node in nodes if not isinstance(node, tuple))
@@ -50,6 +62,19 @@ def group(edges: pd.DataFrame) -> Array:
     for index, part in enumerate(parts):
         number[part] = index
     return number
+
+
+def _anonymous(edges: pd.DataFrame) -> Bools:
+    """Whether the account of each edge is anonymous. bool [edges]"""
+    if "user_kind" not in edges:
+        return np.zeros(len(edges), bool)
+    found: Bools = (edges["user_kind"] == ANONYMOUS).to_numpy(bool)
+    return found
+
+
+def _honey(edges: pd.DataFrame) -> Sequence[str | None]:
+    """The honey entity that each edge uses, None if it uses none."""
+    return edges["honey"].tolist() if "honey" in edges else [None] * len(edges)
 
 
 def _parted(graph: nx.Graph, rows: list[int]) -> Iterator[list[int]]:
@@ -92,14 +117,18 @@ def incidents(
     """The day's candidates, strangest first, with a column `incident` (null for an edge in no incident); and
     the day's incidents, highest score first.
 
-    edges: columns user, source, target, p_value, strangeness, and `rule` (the rule that hides the edge) if
-    rules are in force. At most `budget` incidents are reported, none with a score below `least_score` (nats).
-    Hidden incidents that would have been reported come after them and do not count for the budget."""
+    edges: columns user, source, target, p_value, strangeness, and if they are known `user_kind`, `rule` (the
+    rule that hides the edge), `honey` (the honey entity that it uses) and `notable` (whether it may be in an
+    incident whatever its p-value). At most `budget` incidents are reported, none with a score below
+    `least_score` (nats); those of honey come first and do not count. Hidden incidents that would have been
+    reported come after them and do not count for the budget."""
     best, component, scores = _ranked(edges, candidates, budget)
     hidden = _hidden(best, component)
-    reached = scores[scores >= least_score]
+    is_honey = scores.index.isin(component[[honey is not None for honey in _honey(best)]])
+    honey, reached = scores[is_honey], scores[~is_honey & (scores >= least_score)]
     shown = reached[~reached.index.isin(hidden)].head(budget)
-    kept = pd.concat([shown, _aside(reached[reached.index.isin(hidden)], shown, budget)]) if hidden else shown
+    aside = _aside(reached[reached.index.isin(hidden)], shown, budget) if hidden else shown.head(0)
+    kept = pd.concat([honey, shown, aside])
     found = [
         Ranked(_id(day, best[component == number].iloc[0]), rank, round(value, 4), hidden.get(number))
         for rank, (number, value) in enumerate(kept.items(), start=1)
@@ -145,14 +174,20 @@ def _ranked(
     edges: pd.DataFrame, candidates: int, budget: int
 ) -> tuple[pd.DataFrame, Array, pd.Series[float]]:
     """The candidates, strangest first; the number of every candidate's component, int64 [candidates], -1 for
-    a candidate that is not strange enough for an incident; and the scores of components, highest first."""
+    a candidate that is in no incident; and the scores of components, highest first."""
     best = strangest(edges, candidates)
-    strange = ((best["p_value"] <= STRANGE_P) | (best.index < budget)).to_numpy()
+    is_honey = np.array([honey is not None for honey in _honey(best)], bool)
+    carries = ~_anonymous(best) & ~is_honey
+    strange = (best["p_value"].to_numpy() <= STRANGE_P) | (np.cumsum(carries) <= budget)
+    if "notable" in best:
+        strange |= best["notable"].to_numpy(bool)
     component = np.full(len(best), -1)
-    component[strange] = group(best[strange])
+    component[strange & ~is_honey] = group(best[strange & ~is_honey])
+    component[~np.isin(component, component[carries])] = -1
+    component[is_honey] = len(best) + group(best[is_honey])
     scores = (
-        best["strangeness"][strange]
-        .groupby(component[strange])
+        best["strangeness"][component >= 0]
+        .groupby(component[component >= 0])
         .apply(lambda values: score(values.to_numpy()))
     )
     return best, component, scores.sort_values(ascending=False, kind="stable")

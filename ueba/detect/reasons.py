@@ -15,6 +15,9 @@ from ueba.contracts.reason import (
     Combination,
     Effect,
     Failures,
+    Honey,
+    Known,
+    Leaver,
     NewPair,
     RareHour,
     RareLogonType,
@@ -85,12 +88,22 @@ def of_edge(described: Floats, subject: Subject) -> Reasons:
     )
 
 
-def complete(reasons: Reasons, subject: Subject, carry_over: float, effects: Collection[Effect]) -> Reasons:
-    """Reasons from features, and those that do not follow from them. carry_over: nats added, 0 for none."""
+def complete(
+    reasons: Reasons,
+    subject: Subject,
+    carry_over: float,
+    effects: Collection[Effect],
+    known: Collection[Known] = (),
+) -> Reasons:
+    """Reasons from features, and those that do not follow from them. carry_over: nats added, 0 for none;
+    known: effects of what the organisation knows"""
     found: list[Reason] = list(reasons)
     if carry_over >= carryover.LEAST_NATS:
         found.append(CarryOver(subject.user, carry_over))
-    return (*(found or [Combination()]), *effects)
+    honey = [fact for fact in known if isinstance(fact, Honey)]
+    if not found and not any(isinstance(fact, Honey | Leaver) for fact in known):
+        found.append(Combination())
+    return (*honey, *found, *effects, *(fact for fact in known if fact not in honey))
 
 
 def _new_pairs(value: Mapping[str, float], subject: Subject) -> list[Reason]:

@@ -2,6 +2,7 @@
 
     days      edges of a day, from the lake
     results   incidents and scores of a day, from its findings and verdicts
+    standing  what the organisation knows of entities
     similar   embeddings, and the entities most similar to each
     health    what the server could be set to better
 
@@ -25,12 +26,24 @@ from ueba.graph import health
 from ueba.graph.days import MOST_TABLES, day_tables, load_day
 from ueba.graph.results import write_findings
 from ueba.graph.similar import write_similar
+from ueba.graph.standing import write_standing
 from ueba.ingest import lake
+from ueba.ingest.identity import entities
 from ueba.memory import Memory
 from ueba.progress import Progress, quiet
 from ueba.workspace import Workspace
 
-__all__ = ["connect", "day_tables", "health", "load", "load_day", "prune", "write_findings", "write_similar"]
+__all__ = [
+    "connect",
+    "day_tables",
+    "health",
+    "load",
+    "load_day",
+    "prune",
+    "write_findings",
+    "write_similar",
+    "write_standing",
+]
 
 
 def connect(workspace: Workspace, config: Config, environment: Mapping[str, str]) -> Store:
@@ -43,8 +56,9 @@ def connect(workspace: Workspace, config: Config, environment: Mapping[str, str]
 def load(
     store: Store, memory: Memory, first: dt.date, last: dt.date, progress: Progress = quiet
 ) -> dict[str, int]:
-    """Load the lake's days from `first` to `last`, with the results of those that were scored. Skips what
-    the graph already holds. Returns the number of days, and of rows by label and relationship type."""
+    """Load the lake's days from `first` to `last`, with the results of those that were scored, and what the
+    organisation knows of entities. Skips what the graph already holds. Returns the number of days, and of
+    rows by label and relationship type."""
     workspace, verdicts = memory.workspace, memory.verdict_log.words
     days = [day for day in lake.days(workspace.lake) if first <= day <= last]
     scored = {*findings.scored_days(workspace.findings)}
@@ -61,6 +75,7 @@ def load(
             write_findings(store, findings.load(workspace.findings, day), verdicts)
         if done == 0:
             store.ensure_schema(ontology.SCHEMA)  # a server makes some indexes only once there are rows
+    write_standing(store, entities.standings(workspace.lake))
     progress("load", steps, steps)
     return dict(counts)
 

@@ -295,7 +295,14 @@ def read_pairs(lake: Path, first: dt.date, last: dt.date, memory_limit: str) -> 
 def read_entities(lake: Path) -> pa.Table | None:
     """Who is who, columns as `ueba.contracts.names` lists them; None if there is no such table."""
     path = lake / "entities.parquet"
-    return state.table(path, REMEDY, names.COLUMNS) if state.is_there(path) else None
+    if not state.is_there(path):
+        return None
+    stored = state.table(path, REMEDY)
+    if "standing" not in stored.column_names:  # of a version that knew of none
+        stored = stored.append_column("standing", pa.array(["{}"] * len(stored), pa.string()))
+    with state.reading(path, REMEDY):
+        state.compare_columns(stored.schema, names.COLUMNS)
+    return stored
 
 
 def administrators(lake: Path) -> set[str]:

@@ -11,20 +11,22 @@ the graph.
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import itertools
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from ueba import words
 from ueba.arrays import Floats, Ints
 from ueba.contracts.entity import Entity
 from ueba.contracts.entity_facts import EntityFacts, NearEntity, PValueRow, RoleFacts, UsualPartner
-from ueba.contracts.names import Identity
+from ueba.contracts.names import Identity, RowKind
 from ueba.detect.past.encoded import USER_KINDS
 from ueba.detect.past.history import NEVER, History, date_of
 from ueba.detect.past.pairs import pair_ends
@@ -32,6 +34,8 @@ from ueba.detect.score import detector
 from ueba.detect.score.detector import Detector
 from ueba.errors import WorkspaceError
 from ueba.investigate import similar
+from ueba.investigate.names import forms
+from ueba.spelling import lowered
 from ueba.text import plain
 
 LIST_COLUMNS = ("name", "kind", "breadth", "active_days", "first_seen", "last_seen")
@@ -76,9 +80,9 @@ class EntityContext:
     identities: tuple[Identity, ...] = ()
 
     @cached_property
-    def identity_of(self) -> dict[tuple[bool, str], Identity]:
-        """(whether it is a user, name) -> identity."""
-        return {(row.kind == "user", row.name): row for row in self.identities}
+    def identity_of(self) -> dict[tuple[RowKind, str], Identity]:
+        """(kind on disk, name) -> identity."""
+        return {(row.kind, row.name): row for row in self.identities}
 
 
 @dataclass(frozen=True)
@@ -114,6 +118,24 @@ def in_history(context: EntityContext, entities: Sequence[Entity]) -> list[Entit
     return found
 
 
+@contextlib.contextmanager
+def naming_standing(context: EntityContext, name: str) -> Iterator[None]:
+    """Make of an error that an entity was not seen one that also says what entity tables say of it: most
+    honey accounts are never seen."""
+    try:
+        yield
+    except WorkspaceError as reason:
+        says = [
+            phrase
+            for row in context.identities
+            if row.entity.name in forms(name, row.entity.kind)
+            for phrase in words.standing(row.standing, row.entity.kind)
+        ]
+        if not says:
+            raise
+        raise WorkspaceError(f"{reason}; entity tables say: {'; '.join(says)}") from reason
+
+
 def listing(context: EntityContext) -> list[dict[str, Any]]:
     """Every entity, the broadest first, columns LIST_COLUMNS."""
     rows = []
@@ -145,10 +167,14 @@ def _kinds(history: History, is_user: bool) -> list[str]:
 
 
 def identity(context: EntityContext, entity: EntityId) -> Identity:
-    """The lake's row of an entity; an empty one if it has none."""
-    name = (context.history.users if entity.is_user else context.history.places).names[entity.id]
-    empty = Identity("user" if entity.is_user else "host", name, None, False, 0, (), (), {})
-    return context.identity_of.get((entity.is_user, name), empty)
+    """The lake's row of an entity; an empty one if it has none. The row may be in lower case, as entity
+    tables are, where a log has capitals."""
+    history, number = context.history, entity.id
+    name = (history.users if entity.is_user else history.places).names[number]
+    kind: RowKind = "user" if entity.is_user else "resource" if history.is_resource[number] else "host"
+    empty = Identity(kind, name, None, False, 0, (), (), {})
+    listed = context.identity_of.get((kind, lowered(name)))
+    return context.identity_of.get((kind, name)) or (replace(listed, name=name) if listed else empty)
 
 
 def _most(history: History, roles: dict[Role, RoleWords], what: str) -> npt.NDArray[Any]:
@@ -203,6 +229,7 @@ def describe(context: EntityContext, entity: EntityId) -> EntityFacts:
         privileged_on=row.privileged_on,
         addresses=row.addresses,
         attributes=row.attributes,
+        standing=row.standing,
         nearest_by="embedding" if context.model else f"shared {roles[main].partner}s",
         nearest=tuple(nearest(context, number, main)),
         p_values=tuple(p_values),

@@ -38,7 +38,7 @@ class World(NamedTuple):
 
     events: pa.Table  # EVENT_COLUMNS, texts as dictionaries
     labels: pa.Table  # LABEL_COLUMNS, of attacks and of benign sweeps
-    staff: pa.Table  # user, department, role, manager, kind
+    staff: pa.Table  # user, department, role, manager, kind, left
 
 
 def simulate(organisation: Organisation) -> World:

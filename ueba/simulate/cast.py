@@ -310,7 +310,8 @@ def rename(
 
 
 def staff_list(organisation: Organisation, cast: Cast) -> pa.Table:
-    """user, department, role, manager, kind (human, admin), as the directory has them on the last day."""
+    """user, department, role, manager, kind (human, admin), left (ISO date, the last day; empty for those who
+    stay), as the directory has them on the last day."""
     people, admins = cast.people, cast.admins
     department = np.where(people.moved < organisation.days, people.new_department, people.department)
     owner = np.array([admin.owner for admin in admins], int)
@@ -321,5 +322,11 @@ def staff_list(organisation: Organisation, cast: Cast) -> pa.Table:
             "role": [*np.array(ROLES)[people.role].tolist(), *(f"admin-{admin.duty}" for admin in admins)],
             "manager": people.user[np.concatenate([people.manager, owner])].tolist(),
             "kind": ["human"] * len(people.user) + ["admin"] * len(admins),
+            "left": [last_day(organisation, day) for day in people.left.tolist()] + [""] * len(admins),
         }
     )
+
+
+def last_day(organisation: Organisation, left: int) -> str:
+    """The last day of a person, empty if it does not lie in the period. left: the first day without them"""
+    return organisation.date_of(left - 1).isoformat() if left < organisation.days else ""

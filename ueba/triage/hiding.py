@@ -15,6 +15,7 @@ import pandas as pd
 
 from ueba import findings
 from ueba.contracts.incident import Incident
+from ueba.contracts.reason import honey
 from ueba.findings import Findings
 from ueba.triage.rules import Rule, hidden_by, hiding_rule
 
@@ -67,8 +68,10 @@ def dry_run(folder: Path, rules: Sequence[Rule], words: Mapping[str, str], days:
 
 def hide(found: Findings, rules: Sequence[Rule]) -> Findings:
     """A scored day under other rules. Reported incidents rank before hidden ones. An incident that the budget
-    cut off does not come back."""
-    names = [hiding_rule(rules, row) for row in found.edges.itertuples(index=False)]
+    cut off does not come back. No rule hides the use of honey."""
+    is_honey = [honey(reasons) is not None for reasons in found.edges["reasons"]]
+    rows = zip(found.edges.itertuples(index=False), is_honey, strict=True)
+    names = [None if honey_is_used else hiding_rule(rules, row) for row, honey_is_used in rows]
     edges = found.edges.assign(rule=pd.Series(names, found.edges.index, dtype=object))
     incidents = [
         msgspec.structs.replace(

@@ -19,7 +19,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from ueba import findings
-from ueba.contracts import scored
+from ueba.contracts import reason, scored
 from ueba.contracts.edge import Edge
 from ueba.contracts.incident import STRANGE_P
 from ueba.contracts.verdict import Verdict
@@ -45,12 +45,12 @@ def excess(user: npt.NDArray[Any], p_value: npt.NDArray[np.float64]) -> pd.Serie
 
 
 def excess_of(edges: pd.DataFrame, cleared: Set[Edge] = frozenset()) -> pd.Series[float]:
-    """The excess of a day's scored edges: nats by user. Nats that verdicts took off are subtracted; edges
-    that rules hide or that verdicts cleared leave none."""
+    """The excess of a day's scored edges: nats by user. Nats that verdicts took off are subtracted, and those
+    of what the organisation knows are not; edges that rules hide or that verdicts cleared leave none."""
     is_open = np.array([edge not in cleared for edge in scored.identities(edges)], bool)
     counting = edges[edges["rule"].isna().to_numpy() & is_open]
-    lowered = np.minimum(counting["strangeness"] - counting["strangeness_persisted"], 0.0)
-    return excess(counting["user"].to_numpy(), (counting["p_value"] * np.exp(-lowered)).to_numpy())
+    lowered = np.minimum([reason.verdict_nats(reasons) for reasons in counting["reasons"]], 0.0)
+    return excess(counting["user"].to_numpy(), counting["p_value"].to_numpy() * np.exp(-lowered))
 
 
 def before(folder: Path, day: dt.date, verdicts: Sequence[Verdict]) -> Excess:

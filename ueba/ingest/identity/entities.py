@@ -28,13 +28,17 @@ import duckdb
 import ibis
 import ibis.expr.types as ir
 import msgspec
+import pyarrow.compute as pc
 from ibis import _
 
 from ueba import state
+from ueba.contracts import standing
 from ueba.contracts.entity import Entity
 from ueba.contracts.names import AddressLease, Alias, Identity
+from ueba.contracts.standing import Standing
 from ueba.ingest import lake, steps
 from ueba.ingest.steps import Step
+from ueba.spelling import lowered
 
 HERE = Path(__file__).parent
 ALIASES = steps.read(HERE / "aliases.sql")
@@ -69,11 +73,35 @@ def read(root: Path) -> tuple[Identity, ...]:
         return tuple(_identity(row) for row in table.to_pylist()) if table else ()
 
 
+def standings(root: Path) -> dict[Entity, Standing]:
+    """What tables say of the entities of the lake at `root`, of those of which they say something.
+
+    The names of users and machines are in lower case, also where the logs have capitals."""
+    table = lake.read_entities(root)
+    if table is None:
+        return {}
+    known = table.filter(pc.field("standing") != "{}").select(["kind", "name", "standing"])
+    with state.reading(root / "entities.parquet", lake.REMEDY):
+        found = {
+            listed_name(row["kind"], row["name"]): standing.from_json(row["standing"])
+            for row in known.to_pylist()
+        }
+    return {entity: says for entity, says in found.items() if says}
+
+
+def listed_name(kind: str, name: str) -> Entity:
+    """An entity as `standings` has it. kind: as edges or entity tables call it"""
+    if kind == "resource":
+        return Entity(kind, name)
+    return Entity("user" if kind == "user" else "machine", lowered(name))
+
+
 def _identity(row: dict[str, Any]) -> Identity:
     aliases = tuple(Alias(**alias) for alias in row["aliases"])
     addresses = tuple(AddressLease(**lease) for lease in row["addresses"])
     attributes = msgspec.json.decode(row["attributes"], type=dict[str, str])
-    return Identity(**row | {"aliases": aliases, "addresses": addresses, "attributes": attributes})
+    read = {"aliases": aliases, "addresses": addresses, "attributes": attributes}
+    return Identity(**row | read | {"standing": standing.from_json(row["standing"])})
 
 
 def names(root: Path, memory_limit: str) -> set[Entity]:

@@ -7,6 +7,7 @@ import shlex
 from collections.abc import Sequence
 
 from ueba import files, words
+from ueba.contracts import reason
 from ueba.contracts.explanation import Counterfactual, Expected, Explanation, Habit, Usual
 from ueba.contracts.incident import Incident
 from ueba.contracts.scored import ScoredEdge
@@ -80,6 +81,7 @@ def _about(explained: ExplainedEdge, with_usual: bool, numbers: bool, zone: dt.t
             for name in explanation.backoff
         ),
         *carried,
+        *(f"{words.sentence(change, numbers)}." for change in reason.changes(edge.reasons)),
     ]
 
 

@@ -21,7 +21,8 @@ parameters of the query and never become its text, and the server ensures that t
 Types of parameters
     text
     user, machine       names of nodes, as are the next three
-    place               a machine or resource; places: the same, and the parameter is given once for each
+    place               a machine or resource; places: the same, and the parameter is given once for each;
+                        the default `none` is none of them
     entity              a user, machine or resource
     incident            an id, or the beginning of one
     number

@@ -15,6 +15,7 @@ from ueba.investigate.questions.files import TYPES, Parameter, Question
 from ueba.text import shortened
 
 LAST = "last"  # a day: the last one in the graph
+NONE = "none"  # places: no name
 _BEFORE = re.compile(r"([a-z_]+) - (\d+)")  # a default: so many days before another parameter
 
 
@@ -59,6 +60,8 @@ def values(question: Question, arguments: Sequence[str], last_day: Callable[[], 
             found[parameter.name] = _days_before(found[before[1]], int(before[2]))
         elif parameter.type == "day" and texts[0] == LAST:
             found[parameter.name] = last_day()
+        elif parameter.type == "places" and parameter.default == NONE and texts == [NONE]:
+            found[parameter.name] = []
         else:
             read = [_read(question, parameter, text) for text in texts]
             found[parameter.name] = read if parameter.type == "places" else read[0]
