@@ -23,6 +23,7 @@ from ueba.cli import (
     inspect,
     perimeter,
     report,
+    scores,
     setup,
     triage,
 )
@@ -48,6 +49,7 @@ def main() -> None:
 for command in (
     *data.COMMANDS,
     *detect.COMMANDS,
+    *scores.COMMANDS,
     *explain.COMMANDS,
     *perimeter.COMMANDS,
     *ask.COMMANDS,
