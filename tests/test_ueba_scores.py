@@ -229,6 +229,9 @@ def test_the_list_goes_on_below_the_line_only_if_asked(below: Workspace) -> None
     assert listed(below) == listed(below, "--limit", "10") == listed(below, "--all") == ["aaaaaaaa"]
     assert listed(below, "--limit", "11") == listed(below, "--below") == ["aaaaaaaa", "bbbbbbbb"]
     assert listed(below, "--below", "--limit", "1") == ["aaaaaaaa"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("UEBA_INCIDENTS_BUDGET", "5")  # fewer than are listed by default
+        assert listed(below) == ["aaaaaaaa"] and len(listed(below, "--limit", "10")) == 2
     shown = run(below.root, "incidents", "--limit", "50")
     assert (
         "below line" in shown.stdout

@@ -24,6 +24,16 @@ _REACHED_AS = Property(
     vector=True,
 )
 
+_RISK = (
+    Property(
+        "risk",
+        "what was unusual about it over 30 days, the older the less; null if nothing was beyond chance",
+    ),
+    Property(
+        "risk_change", "of the risk since a week before; null likewise, or if there was nothing to compare"
+    ),
+)
+
 # (:User), may also be (:ServiceAccount) or (:MachineAccount), and (:Privileged)
 USER = Node(
     "User",
@@ -36,6 +46,7 @@ USER = Node(
             "unit vector of the model in use; the cosine of two is their similarity",
             vector=True,
         ),
+        *_RISK,
     ),
     "an account",
     extra_labels=("ServiceAccount", "MachineAccount", "Privileged"),
@@ -50,6 +61,7 @@ MACHINE = Node(
         Property(
             "embedding_as_source", "the same as a source; not to be compared with embedding", vector=True
         ),
+        *_RISK,
     ),
     "a computer, which can be acted from and reached",
 )

@@ -17,6 +17,7 @@ from ueba.cli.options import (
     day_option,
     format_option,
     hidden_option,
+    is_given,
     limit_option,
     log_format_option,
     numbers_option,
@@ -190,7 +191,7 @@ def incidents(
     from ueba.triage import log
 
     folder = settings.workspace.findings
-    below = below or limit > settings.config.incidents.budget
+    below = below or (is_given("limit") and limit > settings.config.incidents.budget)
     found = findings.choose_incidents(folder, day, first, last, below)
     if not found:
         output.note(f"no incident on the days asked for; scored days: {findings.days_text(folder)}")
