@@ -198,7 +198,7 @@ def below(tmp_path: Path) -> Workspace:
     ann = on_day(MONDAY, Edge("ann", "ws1", "srv1", "machine"), "20260302-aaaaaaaa")
     bea = on_day(MONDAY, Edge("bea", "ws2", "srv2", "machine"), None)
     under = incident_of(
-        [msgspec.structs.replace(bea, incident="20260302-bbbbbbbb")], rank=2, score=5.0, below_line=True
+        [msgspec.structs.replace(bea, incident="20260302-bbbbbbbb")], rank=12, score=5.0, below_line=True
     )
     entry = BelowLine(under, (bea.edge,))
     found = findings.Findings(MONDAY, table([ann, bea]), (incident_of([ann]),), (entry,))
@@ -227,11 +227,11 @@ def listed(workspace: Workspace, *arguments: str) -> list[str]:
 
 def test_the_list_goes_on_below_the_line_only_if_asked(below: Workspace) -> None:
     assert listed(below) == listed(below, "--limit", "10") == listed(below, "--all") == ["aaaaaaaa"]
-    assert listed(below, "--limit", "11") == listed(below, "--below") == ["aaaaaaaa", "bbbbbbbb"]
+    assert listed(below, "--limit", "12") == listed(below, "--below") == ["aaaaaaaa", "bbbbbbbb"]
     assert listed(below, "--below", "--limit", "1") == ["aaaaaaaa"]
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("UEBA_INCIDENTS_BUDGET", "5")  # fewer than are listed by default
-        assert listed(below) == ["aaaaaaaa"] and len(listed(below, "--limit", "10")) == 2
+        assert listed(below) == ["aaaaaaaa"] and len(listed(below, "--limit", "12")) == 2
     shown = run(below.root, "incidents", "--limit", "50")
     assert (
         "below line" in shown.stdout
@@ -242,11 +242,11 @@ def test_the_list_goes_on_below_the_line_only_if_asked(below: Workspace) -> None
 
 def test_one_below_the_line_is_found_by_its_id(below: Workspace) -> None:
     explained = run(below.root, "explain", "bbbb")
-    assert "rank 2 of 2026-03-02, below the line" in explained.stdout
+    assert "rank 12 of 2026-03-02, below the line" in explained.stdout
     assert "explained by the reasons that were kept alone" in explained.stderr
     assert "every part of it is usual, but not together" in explained.stdout
     exported = run(below.root, "export", "ecs", "bbbb").stdout
-    assert "rank 2 of 2026-03-02, below the line" in exported
+    assert "rank 12 of 2026-03-02, below the line" in exported
     assert "bbbbbbbb" not in run(below.root, "export", "ecs").stdout
     assert "no incident is called 'cccc'" in run(below.root, "explain", "cccc", code=1).stderr
 
@@ -262,7 +262,7 @@ def test_rules_hide_what_is_below_the_line_too(below: Workspace) -> None:
     text = '[[rule]]\nname = "scan"\nreason = "r"\nowner = "o"\nexpires = 2026-04-01\nuser = "bea"\n'
     hiding.hide_all(below.findings, parse(text, "rules.toml"))
     (entry,) = findings.load_below(below.findings, MONDAY)
-    assert entry.incident.hidden_by == "scan" and entry.incident.rank == 2
+    assert entry.incident.hidden_by == "scan" and entry.incident.rank == 12
     assert listed(below, "--below") == ["aaaaaaaa"]
     assert listed(below, "--below", "--all") == ["aaaaaaaa", "bbbbbbbb"]
     hiding.hide_all(below.findings, ())

@@ -191,7 +191,10 @@ def incidents(
     from ueba.triage import log
 
     folder = settings.workspace.findings
-    below = below or (is_given("limit") and limit > settings.config.incidents.budget)
+    if not is_given("limit"):
+        limit = max(limit, settings.config.incidents.kept) if below else limit
+    else:
+        below = below or limit > settings.config.incidents.budget
     found = findings.choose_incidents(folder, day, first, last, below)
     if not found:
         output.note(f"no incident on the days asked for; scored days: {findings.days_text(folder)}")
