@@ -89,7 +89,7 @@ def _sizes(workspace: Workspace) -> Answer:
     """How much the scores of all edges take, and whether they are of this version."""
     sizes = scores.sizes(workspace.findings)
     if not sizes:
-        return "empty", "none are kept; `ueba score` keeps those of the day"
+        return "ok", "none yet; `ueba score` keeps those of the day"
     edges, taken = sum(size.edges for size in sizes), sum(size.bytes for size in sizes)
     an_edge = f"{taken / max(edges, 1):.1f} bytes an edge"
     return "ok", f"{scores.days_text(workspace.findings)}, {edges:,} edges, {an_edge}"
