@@ -32,6 +32,8 @@ EDGES: dict[str, tuple[list[Any], list[Any]]] = {
     "train.negatives": (["0.01", "100"], ["0", "101", "nan", "inf"]),
     "incidents.budget": (["1", "10000"], ["0", "10001"]),
     "incidents.candidates": (["1", "100000"], ["0", "100001"]),
+    "incidents.kept": (["0", "10000"], ["-1", "10001"]),
+    "incidents.scores_days": (["1", "10000"], ["0", "10001"]),
     "graph.window_days": (["1", "10000"], ["0", "10001"]),
     "graph.batch_rows": (["1", "1000000"], ["0", "1000001"]),
     "graph.query_timeout_s": (["0.001", "86400"], ["0", "-1", "86400.5", "inf", "nan"]),

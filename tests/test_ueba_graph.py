@@ -15,6 +15,7 @@ from typing import Any
 
 import msgspec
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pytest
 import verdicts
@@ -25,13 +26,15 @@ from small_workspace import CONFIG, DAY, LAST, day_files, run, short_training
 
 from graphdb import Connection, GraphError
 from graphdb.store import Store
-from ueba import findings, graph, ontology, stages
+from ueba import findings, graph, ontology, scores, stages
+from ueba.contracts import day_scores
 from ueba.contracts.edge import Edge
 from ueba.contracts.entity import Entity
 from ueba.contracts.incident import ModelFacts
 from ueba.contracts.night import Night
 from ueba.contracts.reason import RareHour, Unknown
 from ueba.contracts.standing import STAYS, Standing
+from ueba.contracts.verdict import VerdictEdge
 from ueba.findings import Findings
 from ueba.investigate.entity import describe, in_history
 from ueba.memory import Memory
@@ -627,6 +630,46 @@ def test_a_night_that_is_cut_off_is_finished_by_the_next(
         assert dump(store) != whole
         night(workspace)
         assert dump(store) == whole, number
+
+
+# --- risk ---------------------------------------------------------------------------------------------------
+
+
+def risks(store: Store, label: str) -> dict[str, tuple[float, float | None]]:
+    cypher = f"MATCH (n:{label}) WHERE n.risk IS NOT NULL RETURN n.name AS name, n.risk AS risk"
+    rows = store.query(f"{cypher}, n.risk_change AS change", limit=10**6)
+    return {name: (risk, change) for name, risk, change in rows.values.tolist()} if len(rows) else {}
+
+
+def test_risk_is_that_of_the_command_and_goes_with_its_reason(store: Store, tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path)
+    edge = Edge("eve", "pc1", "srv1", "machine")
+    day_in(store, SECOND, [("eve", "pc1", "srv1"), ("bob", "pc2", "srv2")])
+    frame = pd.DataFrame([edge._asdict()]).assign(
+        p_value=np.exp(-9.0), surprise=9.0, strangeness=18.0, edges_a_day=1.0, incident="20240502-aa"
+    )
+    scores.save(day_scores.from_pandas(frame), workspace.findings, SECOND, 37)
+    scored_edges = [on_day(SECOND, edge, "20240502-aa", p_value=float(np.exp(-9.0)))]
+    findings.save(
+        Findings(SECOND, scored_table(scored_edges), (incident_of(scored_edges),)), workspace.findings
+    )
+    for _ in range(2):  # again changes nothing
+        assert graph.write_risk(store, workspace, ()) == 3
+        assert risks(store, "User") == {"eve": (3.8, None)}
+        assert risks(store, "Machine") == {"pc1": (3.8, None), "srv1": (3.8, None)}
+    before = dump(store)
+    benign = verdicts.verdict(
+        "20240502-aa", "benign", day=SECOND, edges=(VerdictEdge(edge, frozenset(), 9.0),)
+    )
+    assert graph.write_risk(store, workspace, (benign,)) == 0
+    assert risks(store, "User") == {} == risks(store, "Machine")
+    graph.write_risk(store, workspace, ())
+    assert dump(store) == before
+
+
+def test_an_entity_that_is_not_in_the_graph_is_not_made_by_its_risk(store: Store, scored: Workspace) -> None:
+    assert graph.write_risk(store, scored, ()) == 0
+    assert store.count(ontology.USER) == 0
 
 
 # --- the document -------------------------------------------------------------------------------------------

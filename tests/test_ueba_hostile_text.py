@@ -239,6 +239,12 @@ def arguments(workspace: Workspace, folder: Path) -> dict[str, list[list[str]]]:
         ]
         + [["--from", name, "--since", since] for name in by_name[:2]],
         "report": [["--output", "-"], ["--output", str(folder / "r\x1b[31m.html")]],
+        "risk": [["--limit", "1000"], ["--kind", NAMES[0]], ["--day", NAMES[1]]],
+        "scores": [
+            ["--limit", "1000"],
+            *(["--user", name] for name in by_name),
+            ["--target", "x" + NAMES[0]],
+        ],
         "score": [[str(log), "--log-format", str(mapping)], ["--day", day]],
         "simulate": [["--output", str(folder / "s\x1b[31m"), "--users", "20", "--days", "9"]],
         "sources": [[]],

@@ -49,6 +49,8 @@ FILES = {
     "findings/day=*.json": ("incidents",),
     "findings/day=*.parquet": ("triage", "log"),
     "findings/explained=*.json": ("explain", "INCIDENT"),
+    "findings/below=*.json": ("incidents", "--below"),
+    "findings/scores=*.parquet": ("risk",),
     "feedback/verdicts.jsonl": ("triage", "log"),
     "feedback/head.json": ("triage", "log"),
     "feedback/rules.toml": ("triage", "rules"),

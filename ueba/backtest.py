@@ -142,7 +142,7 @@ def backtest(
             normal = lessons.not_attacks(edges.table, learning.excluded(edges.day))
             encoded = edges.encoded.take(normal)
             model = model.recalibrated(history, encoded, day_number(edges.day), surprise[normal])
-        found.append(today)
+        found.append(replace(today, scores=None))  # of all edges, which nobody asks for here
         progress("score", len(found), len(days))
     return Backtest(found, clock.seconds, trainings)
 

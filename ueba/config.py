@@ -167,6 +167,8 @@ class TrainConfig(Section):
 class IncidentConfig(Section):
     budget: int = setting(10, whole(1, 10_000), "incidents a day at most; a quiet day has fewer")
     candidates: int = setting(400, whole(1, 100_000), "strangest edges of a day, of which incidents are made")
+    kept: int = setting(50, whole(0, 10_000), "incidents of a day that are kept, those below the line too")
+    scores_days: int = setting(37, whole(1, 10_000), "last days of which the scores of all edges are kept")
 
 
 @dataclass(frozen=True)

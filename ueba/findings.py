@@ -3,26 +3,30 @@
     findings/day=YYYY-MM-DD.json         incidents, best first, see `ueba.contracts.incident`
     findings/day=YYYY-MM-DD.parquet      scored edges, strangest first, see `ueba.contracts.scored`
     findings/explained=YYYY-MM-DD.json   explanations of edges, see `ueba.contracts.explanation`
+    findings/below=YYYY-MM-DD.json       incidents below the line, see `ueba.contracts.incident.BelowLine`
+    findings/scores=YYYY-MM-DD.parquet   scores of all edges, see `ueba.scores`
 
-Listing incidents is quick, as they are read as JSON: pandas and pyarrow are imported where edges are read.
-Leaves out how a day is scored (`ueba.detect.day`).
+Incidents below the line are in a file of their own: whoever does not ask for them never meets them. Listing
+incidents is quick, as they are read as JSON: pandas and pyarrow are imported where edges are read. Leaves out
+how a day is scored (`ueba.detect.day`).
 """
 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ueba import state
 from ueba.contracts import incident as incidents_on_disk
-from ueba.contracts.incident import Incident
+from ueba.contracts.incident import BelowLine, Incident
 from ueba.errors import UsageError, WorkspaceError
 
 if TYPE_CHECKING:
     import pandas as pd
+    import pyarrow as pa
 
     from ueba.contracts.scored import ScoredEdge
 
@@ -31,18 +35,40 @@ CLOSE = 5  # ids that a message lists if several incidents match
 
 @dataclass(frozen=True)
 class Findings:
-    """The findings of a day. edges: columns of `ueba.contracts.scored`, strangest first; incidents: by
-    rank."""
+    """The findings of a day.
+
+    edges:     columns of `ueba.contracts.scored`, strangest first
+    incidents: by rank
+    below:     incidents below the line, and
+    scores:    of all edges, columns of `ueba.contracts.day_scores`; both only when the day is scored
+    """
 
     day: dt.date
     edges: pd.DataFrame
     incidents: tuple[Incident, ...]
+    below: tuple[BelowLine, ...] | None = None
+    scores: pa.Table | None = None
 
     def edges_of(self, incident: Incident) -> list[ScoredEdge]:
         """The edges of an incident, strangest first."""
         from ueba.contracts import scored
 
         return scored.edges(self.edges[self.edges["incident"] == incident.id])
+
+    def with_below(self, below: Sequence[BelowLine]) -> Findings:
+        """The findings with incidents below the line among the others, which is what only those who ask for
+        them should see."""
+        from ueba.contracts import scored
+
+        names = {edge: entry.incident.id for entry in below for edge in entry.edges}
+        edges = zip(self.edges["incident"], scored.identities(self.edges), strict=True)
+        incident = self.edges["incident"].copy()
+        incident[:] = [name or names.get(edge) for name, edge in edges]
+        return replace(
+            self,
+            edges=self.edges.assign(incident=incident),
+            incidents=(*self.incidents, *(entry.incident for entry in below)),
+        )
 
     def reported(self, words: Mapping[str, str]) -> Findings:
         """The findings without hidden incidents; their edges are then in no incident. words: verdicts by
@@ -103,11 +129,17 @@ def scored_at(folder: Path, day: dt.date) -> dt.datetime:
 
 
 def load_incidents(
-    folder: Path, first: dt.date | None = None, last: dt.date | None = None
+    folder: Path, first: dt.date | None = None, last: dt.date | None = None, below: bool = False
 ) -> tuple[Incident, ...]:
-    """Incidents from one day to another, both included, by day and rank; hidden ones too, see `reported`."""
-    days = [day for day in scored_days(folder) if (first or day) <= day <= (last or day)]
-    return tuple(incident for day in days for incident in _incidents_of_day(folder, day))
+    """Incidents from one day to another, both included, by day and rank; hidden ones too, see `reported`.
+
+    below: those below the line, too"""
+    found: list[Incident] = []
+    for day in scored_days(folder):
+        if (first or day) <= day <= (last or day):
+            found += _incidents_of_day(folder, day)
+            found += [entry.incident for entry in load_below(folder, day)] if below else []
+    return tuple(found)
 
 
 def _incidents_of_day(folder: Path, day: dt.date) -> tuple[Incident, ...]:
@@ -120,17 +152,36 @@ def _incidents_of_day(folder: Path, day: dt.date) -> tuple[Incident, ...]:
         return found
 
 
+def load_below(folder: Path, day: dt.date) -> tuple[BelowLine, ...]:
+    """The incidents of a day below the line, by rank; none if they were not kept. Raises WorkspaceError if
+    the file is damaged."""
+    path = folder / f"below={day}.json"
+    if not state.is_there(path):
+        return ()
+    data = state.content(path, remedy(day))
+    with state.reading(path, remedy(day)):
+        found = incidents_on_disk.below_from_json(data)
+        if any(entry.incident.day != day or not entry.incident.below_line for entry in found):
+            raise ValueError("it has incidents of another day, or not below the line")
+        return found
+
+
 def remedy(day: dt.date) -> str:
     """What makes the files of a scored day anew."""
     return f"`ueba score --day {day}` makes it anew"
 
 
 def choose_incidents(
-    folder: Path, day: dt.date | None = None, first: dt.date | None = None, last: dt.date | None = None
+    folder: Path,
+    day: dt.date | None = None,
+    first: dt.date | None = None,
+    last: dt.date | None = None,
+    below: bool = False,
 ) -> tuple[Incident, ...]:
     """The incidents of a day or of several; of the last scored day if none is named.
 
-    Raises WorkspaceError if the day was not scored, UsageError if both a day and several are named."""
+    below: those below the line, too. Raises WorkspaceError if the day was not scored, UsageError if both a
+    day and several are named."""
     if day is not None and (first or last):
         raise UsageError("give --day, or --from and --to, not both")
     latest = last_scored(folder)
@@ -138,17 +189,17 @@ def choose_incidents(
         day = day or latest
     if day is not None:
         check_scored(folder, day)
-    return load_incidents(folder, day or first, day or last)
+    return load_incidents(folder, day or first, day or last, below)
 
 
 def find_incident(folder: Path, incident_id: str) -> Incident:
-    """One incident by its id or the beginning of it, with or without the day.
+    """One incident by its id or the beginning of it, with or without the day; one below the line if no other
+    is called so.
 
     Raises WorkspaceError if there is none or more than one."""
     wanted = incident_id.strip().casefold()
-    stored = load_incidents(folder)
-    found = [incident for incident in stored if incident.id.startswith(wanted)]
-    found = found or [incident for incident in stored if incident.id.partition("-")[2].startswith(wanted)]
+    found = _called(load_incidents(folder), wanted)
+    found = found or _called(load_incidents(folder, below=True), wanted)
     if len(found) == 1 and wanted:
         return found[0]
     few = ", ".join(incident.id for incident in found[:CLOSE]) + (", ..." if len(found) > CLOSE else "")
@@ -160,12 +211,21 @@ def find_incident(folder: Path, incident_id: str) -> Incident:
     raise WorkspaceError(f"{problem}; `ueba incidents` lists them; scored days: {days_text(folder)}")
 
 
+def _called(incidents: Iterable[Incident], beginning: str) -> list[Incident]:
+    """The incidents whose id begins so, or else whose id without the day does."""
+    listed = list(incidents)
+    found = [incident for incident in listed if incident.id.startswith(beginning)]
+    return found or [incident for incident in listed if incident.id.partition("-")[2].startswith(beginning)]
+
+
 # --- edges --------------------------------------------------------------------------------------------------
 
 
-def load(folder: Path, day: dt.date) -> Findings:
-    """The findings of a day. Raises WorkspaceError if it was not scored, or a file is damaged."""
-    return Findings(day, load_edges(folder, day), load_incidents(folder, day, day))
+def load(folder: Path, day: dt.date, below: bool = False) -> Findings:
+    """The findings of a day. below: with the incidents below the line among the others. Raises WorkspaceError
+    if it was not scored, or a file is damaged."""
+    found = Findings(day, load_edges(folder, day), load_incidents(folder, day, day))
+    return found.with_below(load_below(folder, day)) if below else found
 
 
 def load_edges(folder: Path, day: dt.date) -> pd.DataFrame:
@@ -182,8 +242,12 @@ def load_edges(folder: Path, day: dt.date) -> pd.DataFrame:
 
 
 def save(findings: Findings, folder: Path) -> None:
-    """Store the findings of a day in place of those from an earlier scoring."""
+    """Store the findings of a day in place of those from an earlier scoring. Incidents below the line stay as
+    they are if the findings have none of their own, None; the scores of all edges are `ueba.scores.save`."""
     from ueba.contracts import scored
 
+    if findings.below is not None:
+        below = incidents_on_disk.below_to_json(findings.below)
+        state.write(folder / f"below={findings.day}.json", below)
     state.write_table(folder / f"day={findings.day}.parquet", scored.to_arrow(findings.edges))
     state.write(folder / f"day={findings.day}.json", incidents_on_disk.to_json(findings.incidents))

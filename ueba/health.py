@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from ueba import findings, state
+from ueba import findings, scores, state
 from ueba.detect.past.history import History, date_of
 from ueba.detect.score import detector, probe
 from ueba.detect.score.detector import Detector
@@ -41,6 +41,7 @@ def checks(workspace: Workspace, deep: bool) -> Iterator[Check]:
         "lake": _lake,
         "model": _model,
         "scored days": _scored,
+        "scores of all edges": _sizes,
         "verdicts, rules": _decided,
     }
     slow: dict[str, Callable[[Workspace], Answer]] = {
@@ -48,6 +49,7 @@ def checks(workspace: Workspace, deep: bool) -> Iterator[Check]:
         "history": _history,
         "known answer": _known_answer,
         "explanations, runs": _kept,
+        "rows of scores": _scores,
         "seals": _seals,
         "modes": _modes,
     }
@@ -79,8 +81,18 @@ def _model(workspace: Workspace) -> Answer:
 def _scored(workspace: Workspace) -> Answer:
     """Whether the results of each day can be read."""
     for day in findings.scored_days(workspace.findings):
-        findings.load(workspace.findings, day)
+        findings.load(workspace.findings, day, below=True)
     return "ok", findings.days_text(workspace.findings)
+
+
+def _sizes(workspace: Workspace) -> Answer:
+    """How much the scores of all edges take, and whether they are of this version."""
+    sizes = scores.sizes(workspace.findings)
+    if not sizes:
+        return "ok", "none yet; `ueba score` keeps those of the day"
+    edges, taken = sum(size.edges for size in sizes), sum(size.bytes for size in sizes)
+    an_edge = f"{taken / max(edges, 1):.1f} bytes an edge"
+    return "ok", f"{scores.days_text(workspace.findings)}, {edges:,} edges, {an_edge}"
 
 
 def _decided(workspace: Workspace) -> Answer:
@@ -129,6 +141,12 @@ def _kept(workspace: Workspace) -> Answer:
     days = findings.scored_days(workspace.findings)
     explained = sum(bool(kept.load(workspace.findings, day)) for day in days)
     return "ok", f"{explained} days explained, {len(list(trust.nightly_runs(workspace)))} nights"
+
+
+def _scores(workspace: Workspace) -> Answer:
+    """Whether every row of the scores of all edges can be read."""
+    rows = sum(len(scores.load(workspace.findings, day)) for day in scores.days(workspace.findings))
+    return "ok", f"{rows:,} edges"
 
 
 def _seals(workspace: Workspace) -> Answer:

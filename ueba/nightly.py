@@ -49,6 +49,7 @@ def nightly(
                 stages.learn(memory, day, progress)
             with clock.stage("write"):
                 graph.write_findings(store, found, memory.verdict_log.words)
+                graph.write_risk(store, workspace, memory.verdicts)
         with clock.stage("prune"):
             pruned = graph.prune(store, oldest)
         with clock.stage("similar"):

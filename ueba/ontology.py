@@ -30,6 +30,16 @@ _STANDING = (  # as entity tables say it
 )
 STANDING = tuple(property.name for property in _STANDING)
 
+_RISK = (
+    Property(
+        "risk",
+        "what was unusual about it over 30 days, the older the less; null if nothing was beyond chance",
+    ),
+    Property(
+        "risk_change", "of the risk since a week before; null likewise, or if there was nothing to compare"
+    ),
+)
+
 # (:User), may also be (:ServiceAccount) or (:MachineAccount), and (:Privileged)
 USER = Node(
     "User",
@@ -43,6 +53,7 @@ USER = Node(
             "unit vector of the model in use; the cosine of two is their similarity",
             vector=True,
         ),
+        *_RISK,
     ),
     "an account",
     extra_labels=("ServiceAccount", "MachineAccount", "Privileged"),
@@ -58,6 +69,7 @@ MACHINE = Node(
         Property(
             "embedding_as_source", "the same as a source; not to be compared with embedding", vector=True
         ),
+        *_RISK,
     ),
     "a computer, which can be acted from and reached",
 )

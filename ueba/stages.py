@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from ueba import files, findings
+from ueba import files, findings, scores
 from ueba.config import Config
 from ueba.contracts.report import IngestReport
 from ueba.detect.day import Past, score_day
@@ -69,6 +69,7 @@ def score(memory: Memory, day: dt.date) -> Findings:
     if not len(edges.table):
         raise WorkspaceError(f"no edges on {day}; `ueba ingest` its logs first")
     found, _ = score_day(model, past, edges, memory.config.incidents)
+    scores.save(found.scores, memory.workspace.findings, day, memory.config.incidents.scores_days)
     findings.save(found, memory.workspace.findings)
     kept.save(explaining.explain(model, past.history, edges, found), memory.workspace.findings, day)
     return found

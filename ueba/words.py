@@ -173,6 +173,12 @@ def rarity(once_in_days: float, who: str = "an account this active") -> str:
     return f"about once in {two_digits(once_in_days)} days {who} does something this unusual"
 
 
+def place(incident: Incident) -> str:
+    """The place of an incident among those of its day."""
+    below = ", below the line" if incident.below_line else ""
+    return f"rank {incident.rank} of {incident.day}{below}"
+
+
 def once_in(once_in_days: float) -> str:
     """How rare an edge is, in few words, for a column of a table."""
     if once_in_days >= MOST_DAYS:

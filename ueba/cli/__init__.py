@@ -23,6 +23,8 @@ from ueba.cli import (
     inspect,
     perimeter,
     report,
+    risk,
+    scores,
     setup,
     triage,
 )
@@ -48,6 +50,8 @@ def main() -> None:
 for command in (
     *data.COMMANDS,
     *detect.COMMANDS,
+    *scores.COMMANDS,
+    *risk.COMMANDS,
     *explain.COMMANDS,
     *perimeter.COMMANDS,
     *ask.COMMANDS,

@@ -17,6 +17,7 @@ from ueba.cli.options import (
     day_option,
     format_option,
     hidden_option,
+    is_given,
     limit_option,
     log_format_option,
     numbers_option,
@@ -159,7 +160,8 @@ def emit_edges(edges: Sequence[ScoredEdge], output_format: str, numbers: bool) -
 @command()
 @day_option("Only this day.  [default: the last scored day]")
 @span_options()
-@limit_option(10, "Incidents of a day to show, worst first.")
+@limit_option(10, "Incidents of a day to show, worst first; beyond the budget those below the line follow.")
+@click.option("--below", is_flag=True, help="Also the incidents below the line, which were not reported.")
 @hidden_option
 @numbers_option
 @format_option()
@@ -170,21 +172,30 @@ def incidents(
     first: dt.date | None,
     last: dt.date | None,
     limit: int,
+    below: bool,
     everything: bool,
     numbers: bool,
     output_format: str,
 ) -> None:
     """List the incidents of scored days, ranked. Without days: the last scored day.
 
+    At most `incidents.budget` of a day are reported, and fewer on a quiet day. Below this line
+    `incidents.kept` are kept: --below lists them too, and so does a --limit beyond the budget.
+
     \b
     Example:
       ueba incidents --from 2026-01-18 --limit 3
+      ueba incidents --limit 50
     """
     from ueba import findings
     from ueba.triage import log
 
     folder = settings.workspace.findings
-    found = findings.choose_incidents(folder, day, first, last)
+    if not is_given("limit"):
+        limit = max(limit, settings.config.incidents.kept) if below else limit
+    else:
+        below = below or limit > settings.config.incidents.budget
+    found = findings.choose_incidents(folder, day, first, last, below)
     if not found:
         output.note(f"no incident on the days asked for; scored days: {findings.days_text(folder)}")
     verdicts = log.read(settings.workspace.root)
@@ -195,6 +206,9 @@ def incidents(
     # Hidden incidents rank after all others, so the limit is not for one that is shown all the same.
     limited = [incident for incident in shown if everything or incident.rank <= limit or incident.hidden_by]
     emit_incidents(limited, verdicts.words, output_format, numbers)
+    under = sum(incident.below_line for incident in limited)
+    if under:
+        output.note(f"{under} of them are below the line: they were not reported")
 
 
 def emit_incidents(
@@ -212,6 +226,7 @@ def emit_incidents(
         *(NUMBERS if numbers or output_format == "csv" else ()),
         *INCIDENT_COLUMNS[4:],
         *(["hidden_by"] if any(incident.hidden_by for incident in found) else []),
+        *(["below_line"] if any(incident.below_line for incident in found) else []),
     )
     short = output_format == "table"
     rows = [
@@ -220,6 +235,7 @@ def emit_incidents(
                 name: getattr(incident, name)
                 for name in ("day", "rank", "id", "score", "p_value", "edges", "hidden_by")
             },
+            "below_line": "yes" if incident.below_line else "",
             "how_rare": words.once_in(incident.once_in_days),
             "users": _few(incident.users) if short else incident.users,
             "machines": len(incident.machines) if short else incident.machines,

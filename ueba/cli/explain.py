@@ -115,7 +115,9 @@ def _show(explained: ExplainedIncident, numbers: bool) -> None:
         output.echo(f"\n{name}")
         for line in lines:
             output.echo(output.wrapped(f"- {line}"))
-    if all(edge.explanation is None for edge in edges):
+    if incident.below_line:
+        output.note("it is below the line: not reported, and explained by the reasons that were kept alone")
+    elif all(edge.explanation is None for edge in edges):
         output.note(f"the day has no explanations; `ueba score --day {incident.day}` makes them")
     _show_edges(edges, numbers)
     output.echo("next")

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 FORMATS = ("table", "json", "jsonl", "csv")
 
@@ -184,6 +185,11 @@ def picture_option(suffixes: Sequence[str] = (".html", ".svg")) -> Decorator:
     """`--picture`."""
     text = f"Draw it too: a file that ends in {' or '.join(suffixes)}."
     return click.option("--picture", type=Picture(*suffixes), help=text)
+
+
+def is_given(option: str) -> bool:
+    """Whether the call names an option of the command at work, or leaves it at its default."""
+    return click.get_current_context().get_parameter_source(option) is not ParameterSource.DEFAULT
 
 
 def hidden_option(function: Any) -> Any:

@@ -1,7 +1,8 @@
 """An incident: strange edges of one day that share a user or a source, ranked.
 
-On disk `findings/day=YYYY-MM-DD.json` holds a day's incidents, best first. Leaves out the edges; those are
-`ueba.contracts.scored`.
+On disk `findings/day=YYYY-MM-DD.json` holds a day's incidents, best first, and
+`findings/below=YYYY-MM-DD.json` those below the line, which were not reported and rank after all others.
+Leaves out the edges; those are `ueba.contracts.scored`.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import datetime as dt
 import msgspec
 
 from ueba.contracts import versions
+from ueba.contracts.edge import Edge
 from ueba.contracts.reason import Reasons
 
 STRANGE_P = 0.02  # an edge with at most this p-value is strange
@@ -53,6 +55,7 @@ class Incident(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     reasons:       of its strangest edge
     backoff:       whether an end of one of its edges has no history
     hidden_by:     names of the rules that hide it, None if it is reported
+    below_line:    whether the budget or the least score kept it from being reported
     model:         the model that scored it
     """
 
@@ -70,6 +73,19 @@ class Incident(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     backoff: bool
     model: ModelFacts
     hidden_by: str | None = None
+    below_line: bool = False
+
+
+class BelowLine(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """An incident below the line, and its edges, strangest first."""
+
+    incident: Incident
+    edges: tuple[Edge, ...]
+
+
+class _BelowLine(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    schema_version: int
+    below: tuple[BelowLine, ...]
 
 
 class _Day(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -89,3 +105,17 @@ def from_json(content: bytes) -> tuple[Incident, ...]:
     if day.schema_version != versions.INCIDENT:
         raise ValueError(f"schema version {day.schema_version} instead of {versions.INCIDENT}")
     return day.incidents
+
+
+def below_to_json(below: tuple[BelowLine, ...]) -> bytes:
+    """A day's incidents below the line as the content of their file."""
+    return msgspec.json.format(msgspec.json.encode(_BelowLine(versions.BELOW_LINE, below)), indent=1)
+
+
+def below_from_json(content: bytes) -> tuple[BelowLine, ...]:
+    """A day's incidents below the line from the content of their file. Raises ValueError if the content is
+    damaged or of another version."""
+    day = msgspec.json.decode(content, type=_BelowLine)
+    if day.schema_version != versions.BELOW_LINE:
+        raise ValueError(f"schema version {day.schema_version} instead of {versions.BELOW_LINE}")
+    return day.below

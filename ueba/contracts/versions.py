@@ -9,6 +9,9 @@ from __future__ import annotations
 # --- found --------------------------------------------------------------------------------------------------
 SCORED_EDGE = 2  # `ueba score`
 INCIDENT = 2  # `ueba incidents`, `ueba triage rules --dry-run`
+BELOW_LINE = 1  # findings/below=*.json
+DAY_SCORE = 1  # `ueba scores`
+RISK = 1  # `ueba risk`
 EXPLANATION = 3  # `ueba explain`
 USER_DAY = 1  # `ueba day`
 PERIMETER = 1  # `ueba perimeter`

@@ -11,14 +11,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import pyarrow as pa
 
 from ueba.arrays import Array, Floats, Ints
 from ueba.config import IncidentConfig
-from ueba.contracts import reason, scored
-from ueba.contracts.incident import STRANGE_P, Incident
+from ueba.contracts import day_scores, reason, scored
+from ueba.contracts.incident import STRANGE_P, BelowLine, Incident
 from ueba.contracts.reason import Effect, Known, Reasons
 from ueba.contracts.scored import ScoredEdge
 from ueba.contracts.verdict import Verdict
@@ -70,20 +72,29 @@ class Past:
 
 
 def score_day(model: Detector, past: Past, edges: DayEdges, config: IncidentConfig) -> tuple[Findings, Array]:
-    """Score a day that is not in the history. Returns the findings, and the surprise of every edge of the day
-    in nats, float64 [edges]."""
+    """Score a day that is not in the history. Returns the findings with the scores of all edges, and the
+    surprise of every edge of the day in nats, float64 [edges]."""
     score, described = model.score(past.history, edges.encoded, day_number(edges.day))
-    table = _with_scores(edges, score.surprise, score.p_value, past)
-    ends = standing.ends(table, past.standings)
-    table, changes = _with_effects(table, described, past.verdicts)
+    every = _with_scores(edges, score.surprise, score.p_value, past)
+    ends = standing.ends(every, past.standings)
+    table, changes = _with_effects(every, described, past.verdicts)
     table = _candidates(table, ends, config.candidates)
     table, known = _with_standing(table, ends)
     table["rule"] = _hiding_rules(table, past.rules)
     least_score = model.facts.least_score(config.budget)
     table, ranked = incidents.incidents(edges.day, table, len(table), config.budget, least_score)
+    below, ranked_below = incidents.below_line(
+        edges.day, table, len(table), config.budget, max(config.kept - len(ranked), 0)
+    )
     table = _with_reasons(table, described, edges.encoded, past.history, changes, known)
     found = tuple(_incident(edges.day, incident, table, model) for incident in ranked)
-    return Findings(edges.day, table[list(scored.NAMES)], found), score.surprise
+    return Findings(
+        edges.day,
+        table[list(scored.NAMES)],
+        found,
+        _below_line(edges.day, ranked_below, table.assign(incident=below), model),
+        _scores(every, table.assign(incident=table["incident"].fillna(below))),
+    ), score.surprise
 
 
 # --- strangeness --------------------------------------------------------------------------------------------
@@ -195,6 +206,18 @@ def _hiding_rules(table: pd.DataFrame, rules: Sequence[Rule]) -> pd.Series[str]:
     return pd.Series(names, table.index, dtype=object)
 
 
+def _scores(every: pd.DataFrame, table: pd.DataFrame) -> pa.Table:
+    """The scores of all edges of a day. every: of `_with_scores`; table: those with an incident"""
+    incident = pd.Series(table["incident"].to_numpy(), table["row"].to_numpy())
+    return day_scores.from_pandas(
+        every.assign(
+            strangeness=every["strangeness_persisted"],
+            edges_a_day=1 / (every["p_value"] * every["once_in_days"]),
+            incident=incident.reindex(every["row"]).to_numpy(),
+        )
+    )
+
+
 # --- reasons ------------------------------------------------------------------------------------------------
 
 
@@ -259,4 +282,17 @@ def _incident(day: dt.date, ranked: incidents.Ranked, table: pd.DataFrame, model
         backoff=any(reason.is_backoff(edge.reasons) for edge in edges),
         model=model.facts,
         hidden_by=ranked.hidden_by,
+    )
+
+
+def _below_line(
+    day: dt.date, ranked: Sequence[incidents.Ranked], table: pd.DataFrame, model: Detector
+) -> tuple[BelowLine, ...]:
+    """The incidents below the line. table: their edges have their ids"""
+    return tuple(
+        BelowLine(
+            msgspec.structs.replace(_incident(day, incident, table, model), below_line=True),
+            tuple(scored.identities(table[table["incident"] == incident.id])),
+        )
+        for incident in ranked
     )

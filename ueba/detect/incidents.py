@@ -139,6 +139,27 @@ def incidents(
     return best, found
 
 
+def below_line(
+    day: dt.date, best: pd.DataFrame, candidates: int, budget: int, most: int
+) -> tuple[pd.Series[Any], list[Ranked]]:
+    """The incidents that the budget or the least score kept from being reported: the id of the incident of
+    every candidate (null if it is in none of them), and at most `most` incidents, highest score first. They
+    rank after those of `incidents`.
+
+    best: what `incidents` returned for the day"""
+    best, component, scores = _ranked(best, candidates, budget)
+    above = set(component[best["incident"].notna().to_numpy()])
+    hidden = _hidden(best, component)
+    below = scores[~scores.index.isin(above)].head(most)
+    found = [
+        Ranked(_id(day, best[component == number].iloc[0]), rank, round(value, 4), hidden.get(number))
+        for rank, (number, value) in enumerate(below.items(), start=best["incident"].nunique() + 1)
+    ]
+    name = dict(zip(below.index, (incident.id for incident in found), strict=True))
+    named = pd.Series(component, best.index).map(name).astype(object)
+    return named.where(named.notna(), None), found
+
+
 def _aside(hidden: pd.Series[float], shown: pd.Series[float], budget: int) -> pd.Series[float]:
     """The hidden incidents that are kept: those that would have been reported, were they not hidden."""
     return hidden[hidden >= shown.min()] if len(shown) == budget else hidden.head(budget)

@@ -3,6 +3,7 @@
     days      edges of a day, from the lake
     results   incidents and scores of a day, from its findings and verdicts
     standing  what the organisation knows of entities
+    risk      the risk of users and machines over the last weeks
     similar   embeddings, and the entities most similar to each
     health    what the server could be set to better
 
@@ -25,6 +26,7 @@ from ueba.config import Config
 from ueba.graph import health
 from ueba.graph.days import MOST_TABLES, day_tables, load_day
 from ueba.graph.results import write_findings
+from ueba.graph.risk import write_risk
 from ueba.graph.similar import write_similar
 from ueba.graph.standing import write_standing
 from ueba.ingest import lake
@@ -41,6 +43,7 @@ __all__ = [
     "load_day",
     "prune",
     "write_findings",
+    "write_risk",
     "write_similar",
     "write_standing",
 ]
@@ -76,6 +79,7 @@ def load(
         if done == 0:
             store.ensure_schema(ontology.SCHEMA)  # a server makes some indexes only once there are rows
     write_standing(store, entities.standings(workspace.lake))
+    write_risk(store, workspace, memory.verdicts)
     progress("load", steps, steps)
     return dict(counts)
 

@@ -45,7 +45,7 @@ def decide(workspace: Workspace, incident_id: str, decision: Decision) -> tuple[
     if decision.verdict == "withdrawn" and incident.id not in log.read(workspace.root).words:
         raise UsageError(f"{incident.id} has no verdict that could be withdrawn; see `ueba triage log`")
     since = today(workspace)
-    found = findings.load(workspace.findings, incident.day)
+    found = findings.load(workspace.findings, incident.day, incident.below_line)
     verdict = verdict_on(found, incident, decision, since, _expiry(decision, since))
     return verdict, log.add(workspace.root, verdict)
 

@@ -7,14 +7,15 @@ from __future__ import annotations
 import datetime as dt
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import msgspec
 import pandas as pd
 
 from ueba import findings
-from ueba.contracts.incident import Incident
+from ueba.contracts import scored
+from ueba.contracts.incident import BelowLine, Incident
 from ueba.contracts.reason import honey
 from ueba.findings import Findings
 from ueba.triage.rules import Rule, hidden_by, hiding_rule
@@ -86,12 +87,30 @@ def hide(found: Findings, rules: Sequence[Rule]) -> Findings:
     return Findings(found.day, edges, tuple(ranked))
 
 
+def hide_below(below: Sequence[BelowLine], edges: pd.DataFrame) -> tuple[BelowLine, ...]:
+    """Incidents below the line under the rules of a day's edges. They keep their ranks."""
+    rules = dict(zip(scored.identities(edges), edges["rule"], strict=True))
+    return tuple(
+        msgspec.structs.replace(
+            entry,
+            incident=msgspec.structs.replace(
+                entry.incident,
+                hidden_by=hidden_by(rules.get(edge) for edge in entry.edges),
+            ),
+        )
+        for entry in below
+    )
+
+
 def hide_all(folder: Path, rules: Sequence[Rule]) -> None:
     """Put all scored days under other rules. The time of a file stays, as it is when the day was scored."""
     for day in findings.scored_days(folder):
         before = findings.load(folder, day)
         after = hide(before, rules)
-        if after.incidents != before.incidents or not after.edges["rule"].equals(before.edges["rule"]):
+        below = findings.load_below(folder, day)
+        after = replace(after, below=hide_below(below, after.edges) or None)
+        changed = after.incidents != before.incidents or (after.below or ()) != below
+        if changed or not after.edges["rule"].equals(before.edges["rule"]):
             scored_at = findings.scored_at(folder, day).timestamp()
             findings.save(after, folder)
             os.utime(folder / f"day={day}.json", (scored_at, scored_at))

@@ -50,7 +50,7 @@ class ExplainedIncident:
 
 def explained(workspace: Workspace, incident: Incident) -> ExplainedIncident:
     """An incident with the explanations that were kept, and events of the lake."""
-    found = findings.load(workspace.findings, incident.day)
+    found = findings.load(workspace.findings, incident.day, incident.below_line)
     explanations = kept.by_edge(kept.load(workspace.findings, incident.day).get(incident.id, ()))
     table = found.edges[found.edges["incident"] == incident.id]
     events = raw.of_edges(workspace.lake, table, workspace.memory_limit, FEW_EVENTS)

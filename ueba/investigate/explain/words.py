@@ -58,7 +58,7 @@ def summary(explained: ExplainedIncident, numbers: bool = False, zone: dt.tzinfo
     score = f" (score {incident.score:.1f} nats, p {incident.p_value:.2g})" if numbers else ""
     return (
         f"{_named(users)} made {words.counted(len(edges), 'strange edge')} between {first:%Y-%m-%d %H:%M:%S}"
-        f" and {last:%H:%M:%S} {zone}; rank {incident.rank} of {incident.day}:"
+        f" and {last:%H:%M:%S} {zone}; {words.place(incident)}:"
         f" {words.rarity(incident.once_in_days)}{score}."
     )
 

@@ -169,7 +169,7 @@ def cases(
     verdicts = log.read(workspace.root).by_incident
     for day, group in groupby(incidents, key=lambda incident: incident.day):
         chosen = list(group)
-        found = findings.load(workspace.findings, day)
+        found = findings.load(workspace.findings, day, any(incident.below_line for incident in chosen))
         table = found.edges[found.edges["incident"].isin([incident.id for incident in chosen])]
         events = raw.of_edges(workspace.lake, table, workspace.memory_limit, most_events)
         explanations = kept.load(workspace.findings, day)
@@ -211,9 +211,8 @@ def title(case: Case) -> str:
 
 def message(case: Case) -> str:
     """One sentence: who, what, the strongest reason, how rare."""
-    rank = f"rank {case.incident.rank} of {case.incident.day}"
     rare = words.rarity(case.incident.once_in_days)
-    return f"{title(case)}: {brief(case.strangest.reasons[0])} ({rank}; {rare})"
+    return f"{title(case)}: {brief(case.strangest.reasons[0])} ({words.place(case.incident)}; {rare})"
 
 
 def edge_id(case: Case, edge: Edge) -> str:

@@ -17,8 +17,10 @@ from markupsafe import Markup
 from ueba import __version__, findings, words
 from ueba.config import Config
 from ueba.contracts.incident import Incident
+from ueba.contracts.risk import KINDS, EntityRisk
 from ueba.contracts.scored import edges as scored_edges_of
 from ueba.detect.score.detector import Detector
+from ueba.investigate import risk as risks
 from ueba.investigate.explain import kept
 from ueba.investigate.report import days, trust
 from ueba.investigate.report.days import DayNumbers, Recurring
@@ -30,6 +32,7 @@ from ueba.triage.log import Log
 from ueba.workspace import Workspace
 
 DAYS = 14  # scored days that a day is seen among
+MOST_RISKS = 5  # users, and machines, that are shown with their risk
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,8 @@ class ReportFacts:
     with_verdict, going_on: incidents that have a verdict, and that go on from the days before
     scale:        the highest score of the trend, where bars are full
     others:       strange edges in no incident
+    risk:         the users, then the machines with the highest risk
+    sparse:       how many days it comes from, if some do not count
     """
 
     day: dt.date
@@ -52,6 +57,8 @@ class ReportFacts:
     incidents: list[IncidentFacts]
     hidden: int
     others: list[Mark]
+    risk: list[EntityRisk]
+    sparse: str | None
     recurring: list[Recurring]
     levels: list[LevelFacts]
     held_out: list[HeldOutDay]
@@ -97,6 +104,7 @@ def render(report: ReportFacts) -> str:
         "once_in": words.once_in,
         "rarity": words.rarity,
         "sentence": words.sentence,
+        "of_a_day": risks.sentence,
         "shortened": shortened,
         "at": at,
     }
@@ -115,6 +123,7 @@ def facts(workspace: Workspace, day: dt.date, config: Config) -> ReportFacts:
     trend = [
         days.numbers(scored, of_day.edges, of_day.incidents, sizes) for scored, of_day in reported.items()
     ]
+    standings = risks.standings(workspace, day, verdicts.latest)
     model = Detector.load(workspace.model) if workspace.model.exists() else None
     return ReportFacts(
         day=day,
@@ -125,6 +134,12 @@ def facts(workspace: Workspace, day: dt.date, config: Config) -> ReportFacts:
         incidents=_incidents(workspace, reported[day], verdicts),
         hidden=len(found[day].incidents) - len(reported[day].incidents),
         others=_in_no_incident(tables[day]),
+        risk=[
+            row
+            for kind in KINDS
+            for row in risks.described(workspace, standings, kind, MOST_RISKS, verdicts.words)
+        ],
+        sparse=risks.sparse(standings),
         recurring=days.recurring(tables),
         levels=[
             trust.level_facts(level, trend, tables, config.incidents.candidates) for level in trust.LEVELS

@@ -1,0 +1,91 @@
+"""The scores of all edges of a day, in short, so that what was not strange enough to be kept whole can be
+asked for.
+
+`COLUMNS` is the table; `findings/scores=YYYY-MM-DD.parquet` has these columns, rows sorted by user, source
+and target. Numbers are cut to DIGITS binary digits: four decimal ones, which is finer than they are known.
+Leaves out times, counts, reasons and the effects of verdicts: those of the strangest edges are
+`ueba.contracts.scored`, those of all edges are in the lake.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ueba.contracts.table import Column
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+VERSION = "1"  # of the Parquet file
+_VERSION_KEY = b"ueba.day_scores"
+DIGITS = 12  # of 24 that a float32 has
+
+_name = pa.dictionary(pa.int32(), pa.string())
+COLUMNS = (
+    Column("user", _name, "", "the account"),
+    Column("source", _name, "", "the machine acted from; null if the log does not name it"),
+    Column("target", _name, "", "the machine or resource reached"),
+    Column("target_kind", _name, "", "machine or resource"),
+    Column("surprise", pa.float32(), "nats", "-log p of the model; higher is stranger"),
+    Column("p_value", pa.float32(), "(0, 1]", "how often a user as broad is as surprising on a normal day"),
+    Column(
+        "strangeness", pa.float32(), "nats", "surprise - log p_value with the carry-over, before verdicts"
+    ),
+    Column("edges_a_day", pa.float32(), "edges", "that the user has on an active day, at least 1"),
+    Column("incident", _name, "", "id of its incident, be it below the line; null if it is in none"),
+)
+NAMES = tuple(column.name for column in COLUMNS)
+SCHEMA = pa.schema(
+    [(column.name, column.type) for column in COLUMNS], metadata={_VERSION_KEY: VERSION.encode()}
+)
+NUMBERS = tuple(column.name for column in COLUMNS if pa.types.is_floating(column.type))
+_TEXT = ("source", "incident")  # columns that may be null
+
+
+def from_pandas(edges: pd.DataFrame) -> pa.Table:
+    """All edges of a day -> their scores. edges: columns of the table"""
+    ordered = edges.sort_values(["user", "source", "target", "target_kind"], kind="stable")
+    columns = [
+        pa.array(shortened(ordered[column.name].to_numpy()))
+        if column.name in NUMBERS
+        else pa.array(ordered[column.name], pa.string(), from_pandas=True).dictionary_encode()
+        for column in COLUMNS
+    ]
+    return pa.table(columns, SCHEMA)
+
+
+def shortened(numbers: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
+    """Numbers as float32, cut to DIGITS binary digits, towards 0. [edges]"""
+    bits = numbers.astype(np.float32).view(np.uint32)
+    cut: npt.NDArray[np.float32] = (bits & np.uint32(0xFFFFFFFF << (24 - DIGITS) & 0xFFFFFFFF)).view(
+        np.float32
+    )
+    return cut
+
+
+def checked(stored: pa.Table) -> pa.Table:
+    """Scores as they were read. Raises ValueError if the columns or the version are not these, or a number
+    is missing or out of its range."""
+    found = (stored.schema.metadata or {}).get(_VERSION_KEY, b"no version").decode()
+    if found != VERSION or not stored.schema.equals(SCHEMA):
+        raise ValueError(f"scores of version {found} instead of {VERSION}")
+    for name in NAMES:
+        column = stored[name]
+        if column.null_count and name not in _TEXT:
+            raise ValueError(f"{name} is missing in {column.null_count} rows")
+        if name in NUMBERS and not pc.all(pc.is_finite(column), min_count=0).as_py():
+            raise ValueError(f"{name} has numbers that are not finite")
+    if not _within(stored["p_value"], 1.0) or not _within(stored["edges_a_day"], np.inf):
+        raise ValueError("p_value or edges_a_day has numbers out of its range")
+    return stored
+
+
+def _within(column: pa.ChunkedArray, most: float) -> bool:
+    """Whether all numbers are above 0 and at most `most`."""
+    numbers = column.to_numpy()
+    return bool(((0 < numbers) & (numbers <= most)).all())
