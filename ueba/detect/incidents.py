@@ -4,7 +4,8 @@ budget.
 Edges that share their source machine or their user are one incident: connected components (networkx) of the
 graph that joins each edge to both. Targets do not join: everybody meets at the domain controller. Where
 shared machines chain half the network together, nobody could read the whole: it falls apart into what
-surrounds its strangest edges. An incident scores as its strangest edge, and a little more for each edge that
+surrounds its strangest edges, and of a sweep over hundreds of machines the CROWD strangest edges stand for
+all. An incident scores as its strangest edge, and a little more for each edge that
 supports it, so that a chain outranks a stray. The budget is a limit and not a quota: it means a score, which
 three times as many incidents reach on a normal working day, and a quiet day may have fewer than the budget
 that reach it. Its identity is made of the day and what it is about, so that scoring again gives the same
@@ -28,12 +29,13 @@ from ueba.contracts.incident import STRANGE_P
 from ueba.triage import rules
 
 QUIET = 3  # times the budget: so many incidents of a normal working day reach what is reported on a quiet one
-CROWD = 40  # edges of an incident beyond which nobody would read it
+CROWD = 40  # edges of an incident at most: nobody would read more
+NONE = -1  # the number of an edge in no incident
 SUPPORT = 1.0  # nats; weight of the edges beside the strangest
 
 
 def group(edges: pd.DataFrame) -> Array:
-    """The number of every edge's incident, int64 [edges].
+    """The number of every edge's incident, NONE for one in none, int64 [edges].
 
     edges: columns user and source (None if unknown), strangest edges first."""
     graph = nx.Graph()
@@ -41,7 +43,7 @@ def group(edges: pd.DataFrame) -> Array:
         graph.add_edge(row, ("user", user))
         if source is not None:
             graph.add_edge(row, ("machine", source))
-    number = np.zeros(len(edges), np.int64)
+    number = np.full(len(edges), NONE)
     joined = (
         sorted(node for node in nodes if not isinstance(node, tuple))
         for nodes in nx.connected_components(graph)
@@ -53,17 +55,19 @@ def group(edges: pd.DataFrame) -> Array:
 
 
 def _parted(graph: nx.Graph, rows: list[int]) -> Iterator[list[int]]:
-    """Rows in parts: the rows that share the user or the machine of the first row, then those of the first
-    row that is left, and so on."""
-    left = dict.fromkeys(rows)
-    while left:
-        first = next(iter(left))
-        around = [
-            row for row in sorted({other for end in graph[first] for other in graph[end]}) if row in left
-        ]
-        yield around
-        for row in around:
+    """Rows in parts of at most CROWD: the rows that share the user or the machine of the first row, then
+    those of the first row that is left, and so on. The rows beyond CROWD are more of the same: they may be in
+    a later part, but begin none, or one sweep would be all incidents of its day."""
+    left, beginnings = dict.fromkeys(rows), dict.fromkeys(rows)
+    while beginnings:
+        first = next(iter(beginnings))
+        near = {other for end in graph[first] for other in graph[end] if other in left}
+        part = sorted([first, *sorted(near - {first})[: CROWD - 1]])
+        yield part
+        for row in part:
             del left[row]
+        for row in near:
+            beginnings.pop(row, None)
 
 
 def score(strangeness: Array) -> float:
@@ -144,15 +148,16 @@ def scores(edges: pd.DataFrame, candidates: int, budget: int) -> Array:
 def _ranked(
     edges: pd.DataFrame, candidates: int, budget: int
 ) -> tuple[pd.DataFrame, Array, pd.Series[float]]:
-    """The candidates, strangest first; the number of every candidate's component, int64 [candidates], -1 for
-    a candidate that is not strange enough for an incident; and the scores of components, highest first."""
+    """The candidates, strangest first; the number of every candidate's component, int64 [candidates], NONE
+    for a candidate in no incident; and the scores of components, highest first."""
     best = strangest(edges, candidates)
     strange = ((best["p_value"] <= STRANGE_P) | (best.index < budget)).to_numpy()
-    component = np.full(len(best), -1)
+    component = np.full(len(best), NONE)
     component[strange] = group(best[strange])
+    grouped = component != NONE
     scores = (
-        best["strangeness"][strange]
-        .groupby(component[strange])
+        best["strangeness"][grouped]
+        .groupby(component[grouped])
         .apply(lambda values: score(values.to_numpy()))
     )
     return best, component, scores.sort_values(ascending=False, kind="stable")
