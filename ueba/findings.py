@@ -23,7 +23,9 @@ from ueba.errors import UsageError, WorkspaceError
 
 if TYPE_CHECKING:
     import pandas as pd
+    import pyarrow as pa
 
+    from ueba.contracts.case import Step
     from ueba.contracts.scored import ScoredEdge
 
 CLOSE = 5  # ids that a message lists if several incidents match
@@ -128,7 +130,15 @@ def remedy(day: dt.date) -> str:
 def choose_incidents(
     folder: Path, day: dt.date | None = None, first: dt.date | None = None, last: dt.date | None = None
 ) -> tuple[Incident, ...]:
-    """The incidents of a day or of several; of the last scored day if none is named.
+    """The incidents of a day or of several; of the last scored day if none is named. Raises as `span`
+    does."""
+    return load_incidents(folder, *span(folder, day, first, last))
+
+
+def span(
+    folder: Path, day: dt.date | None = None, first: dt.date | None = None, last: dt.date | None = None
+) -> tuple[dt.date, dt.date]:
+    """The first and last of the scored days that are asked for: a day or several, or else the last.
 
     Raises WorkspaceError if the day was not scored, UsageError if both a day and several are named."""
     if day is not None and (first or last):
@@ -138,7 +148,8 @@ def choose_incidents(
         day = day or latest
     if day is not None:
         check_scored(folder, day)
-    return load_incidents(folder, day or first, day or last)
+        return day, day
+    return first or dt.date.min, last or dt.date.max
 
 
 def find_incident(folder: Path, incident_id: str) -> Incident:
@@ -172,13 +183,27 @@ def load_edges(folder: Path, day: dt.date) -> pd.DataFrame:
     """The scored edges of a day. Raises WorkspaceError if it was not scored, or the file is damaged."""
     from ueba.contracts import scored
 
+    stored = _stored_edges(folder, day)
+    with state.reading(folder / f"day={day}.parquet", remedy(day)):
+        return scored.from_arrow(stored, day)
+
+
+def _stored_edges(folder: Path, day: dt.date) -> pa.Table:
     path = folder / f"day={day}.parquet"
     if not state.is_there(path):
         check_scored(folder, day)
         raise WorkspaceError(f"{path} is missing; {remedy(day)}")
-    stored = state.table(path, remedy(day))
-    with state.reading(path, remedy(day)):
-        return scored.from_arrow(stored, day)
+    return state.table(path, remedy(day))
+
+
+def load_steps(folder: Path, day: dt.date) -> dict[str, list[Step]]:
+    """The steps of a day's incidents, by the id of the incident: quicker than all scored edges. Raises
+    WorkspaceError if the day was not scored, or the file is damaged."""
+    from ueba.contracts import scored
+
+    stored = _stored_edges(folder, day)
+    with state.reading(folder / f"day={day}.parquet", remedy(day)):
+        return scored.steps(stored)
 
 
 def save(findings: Findings, folder: Path) -> None:

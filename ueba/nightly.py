@@ -16,6 +16,7 @@ from ueba.contracts.night import Night
 from ueba.contracts.report import IngestReport
 from ueba.errors import InputError
 from ueba.ingest import lake
+from ueba.investigate import cases
 from ueba.memory import Memory
 from ueba.progress import Clock, Progress, quiet
 from ueba.workspace import Workspace
@@ -49,6 +50,7 @@ def nightly(
                 stages.learn(memory, day, progress)
             with clock.stage("write"):
                 graph.write_findings(store, found, memory.verdict_log.words)
+                graph.write_cases(store, cases.read(workspace))
         with clock.stage("prune"):
             pruned = graph.prune(store, oldest)
         with clock.stage("similar"):

@@ -14,6 +14,7 @@ import click
 from ueba import __version__
 from ueba.cli import (
     ask,
+    cases,
     data,
     detect,
     evaluate,
@@ -48,6 +49,7 @@ def main() -> None:
 for command in (
     *data.COMMANDS,
     *detect.COMMANDS,
+    *cases.COMMANDS,
     *explain.COMMANDS,
     *perimeter.COMMANDS,
     *ask.COMMANDS,

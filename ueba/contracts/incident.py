@@ -54,6 +54,7 @@ class Incident(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     backoff:       whether an end of one of its edges has no history
     hidden_by:     names of the rules that hide it, None if it is reported
     model:         the model that scored it
+    shared_users, shared_machines: of these, those that many share, sorted: no case goes on from there
     """
 
     id: str
@@ -70,6 +71,8 @@ class Incident(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     backoff: bool
     model: ModelFacts
     hidden_by: str | None = None
+    shared_users: tuple[str, ...] = ()
+    shared_machines: tuple[str, ...] = ()
 
 
 class _Day(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

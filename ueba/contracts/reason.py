@@ -119,6 +119,8 @@ class Effect(_Fact, frozen=True, tag="verdict"):
 Reason = NewPair | Burst | RareHour | RareLogonType | Failures | Unknown | CarryOver | Combination | Effect
 Reasons = tuple[Reason, ...]
 
+NEW_SOURCE = "new user_source"  # of a pattern: the user never acted from the source before
+
 _DECODER = msgspec.json.Decoder(Reasons)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 # --- found --------------------------------------------------------------------------------------------------
 SCORED_EDGE = 2  # `ueba score`
 INCIDENT = 2  # `ueba incidents`, `ueba triage rules --dry-run`
+CASE = 1  # `ueba cases`
 EXPLANATION = 3  # `ueba explain`
 USER_DAY = 1  # `ueba day`
 PERIMETER = 1  # `ueba perimeter`

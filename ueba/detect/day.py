@@ -22,7 +22,7 @@ from ueba.contracts.incident import STRANGE_P, Incident
 from ueba.contracts.reason import Effect, Reasons
 from ueba.contracts.scored import ScoredEdge
 from ueba.contracts.verdict import Verdict
-from ueba.detect import incidents, reasons
+from ueba.detect import cases, incidents, reasons
 from ueba.detect.past.encoded import EncodedEdges
 from ueba.detect.past.history import History, day_number
 from ueba.detect.past.pairs import RELATIONS, pair_keys
@@ -76,7 +76,7 @@ def score_day(model: Detector, past: Past, edges: DayEdges, config: IncidentConf
     least_score = model.facts.least_score(config.budget)
     table, ranked = incidents.incidents(edges.day, table, config.candidates, config.budget, least_score)
     table = _with_reasons(table, described, edges.encoded, past.history, changes)
-    found = tuple(_incident(edges.day, incident, table, model) for incident in ranked)
+    found = tuple(_incident(edges.day, incident, table, model, past.history) for incident in ranked)
     return Findings(edges.day, table[list(scored.NAMES)], found), score.surprise
 
 
@@ -207,7 +207,9 @@ def quarantined_before(history: History, encoded: EncodedEdges) -> dict[str, npt
     }
 
 
-def _incident(day: dt.date, ranked: incidents.Ranked, table: pd.DataFrame, model: Detector) -> Incident:
+def _incident(
+    day: dt.date, ranked: incidents.Ranked, table: pd.DataFrame, model: Detector, history: History
+) -> Incident:
     edges: list[ScoredEdge] = scored.edges(table[table["incident"] == ranked.id])
     machines = {edge.source for edge in edges} | {e.target for e in edges if e.target_kind == "machine"}
     return Incident(
@@ -225,4 +227,6 @@ def _incident(day: dt.date, ranked: incidents.Ranked, table: pd.DataFrame, model
         backoff=any(reason.is_backoff(edge.reasons) for edge in edges),
         model=model.facts,
         hidden_by=ranked.hidden_by,
+        shared_users=cases.shared_users(history, edges),
+        shared_machines=cases.shared_machines(history, edges),
     )

@@ -2,6 +2,7 @@
 
     days      edges of a day, from the lake
     results   incidents and scores of a day, from its findings and verdicts
+    cases     incidents that are one case
     similar   embeddings, and the entities most similar to each
     health    what the server could be set to better
 
@@ -22,15 +23,27 @@ from graphdb.store import Store
 from ueba import findings, ontology
 from ueba.config import Config
 from ueba.graph import health
+from ueba.graph.cases import write_cases
 from ueba.graph.days import MOST_TABLES, day_tables, load_day
 from ueba.graph.results import write_findings
 from ueba.graph.similar import write_similar
 from ueba.ingest import lake
+from ueba.investigate import cases
 from ueba.memory import Memory
 from ueba.progress import Progress, quiet
 from ueba.workspace import Workspace
 
-__all__ = ["connect", "day_tables", "health", "load", "load_day", "prune", "write_findings", "write_similar"]
+__all__ = [
+    "connect",
+    "day_tables",
+    "health",
+    "load",
+    "load_day",
+    "prune",
+    "write_cases",
+    "write_findings",
+    "write_similar",
+]
 
 
 def connect(workspace: Workspace, config: Config, environment: Mapping[str, str]) -> Store:
@@ -61,6 +74,8 @@ def load(
             write_findings(store, findings.load(workspace.findings, day), verdicts)
         if done == 0:
             store.ensure_schema(ontology.SCHEMA)  # a server makes some indexes only once there are rows
+    if scored:
+        write_cases(store, cases.read(workspace))
     progress("load", steps, steps)
     return dict(counts)
 

@@ -23,6 +23,7 @@ from typing import Any
 import msgspec
 
 from ueba import findings, words
+from ueba.contracts.case import Case
 from ueba.contracts.edge import Edge
 from ueba.contracts.explanation import Expected, Explanation
 from ueba.contracts.incident import Incident
@@ -30,6 +31,8 @@ from ueba.contracts.scored import ScoredEdge
 from ueba.contracts.verdict import Verdict
 from ueba.files import aware, iso_utc
 from ueba.ingest import raw
+from ueba.investigate import cases
+from ueba.investigate.cases import Casebook
 from ueba.investigate.explain import kept
 from ueba.investigate.explain.words import would_be_normal
 from ueba.text import brief
@@ -123,6 +126,8 @@ class Alert:
     events:  of the edges, by time, as `raw.events` has them; those that were asked for and are in the lake
     found:   when the day was scored
     verdict: the last on the incident
+    case:    that the incident is in; None for a hidden one
+    others:  the other incidents of the case, in order of time
     """
 
     incident: Incident
@@ -130,6 +135,16 @@ class Alert:
     events: list[dict[str, Any]]
     found: dt.datetime
     verdict: Verdict | None = None
+    case: Case | None = None
+    others: tuple[Incident, ...] = ()
+
+    @property
+    def case_fields(self) -> dict[str, Any]:
+        """The case under its own name, JSON values only; nothing if there is none."""
+        if self.case is None:
+            return {}
+        links = [msgspec.to_builtins(link) for link in self.case.links_of(self.id)]
+        return {"case": {"id": self.case.id, "incidents": list(self.case.incidents), "links": links}}
 
     @property
     def verdict_fields(self) -> dict[str, Any]:
@@ -166,7 +181,7 @@ def alerts(
     """The alerts of incidents, in their order; those of a day must stand together.
 
     most_events: of an edge, the first ones; None is all"""
-    verdicts = log.read(workspace.root).by_incident
+    verdicts, book = log.read(workspace.root).by_incident, cases.read(workspace)
     for day, group in groupby(incidents, key=lambda incident: incident.day):
         chosen = list(group)
         found = findings.load(workspace.findings, day)
@@ -179,7 +194,16 @@ def alerts(
             edges = [AlertEdge(edge, explained.get(edge.edge)) for edge in found.edges_of(incident)]
             if edges:
                 behind = _by_time(event for edge in edges for event in events[edge.edge.edge])
-                yield Alert(incident, edges, behind, scored_at, verdicts.get(incident.id))
+                case, others = _others(book, incident)
+                yield Alert(incident, edges, behind, scored_at, verdicts.get(incident.id), case, others)
+
+
+def _others(book: Casebook, incident: Incident) -> tuple[Case | None, tuple[Incident, ...]]:
+    """The case of an incident, and the other incidents of it."""
+    case = book.of_incident(incident.id)
+    if case is None:
+        return None, ()
+    return case, tuple(book.incidents[name] for name in case.incidents if name != incident.id)
 
 
 def _by_time(events: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -121,5 +121,6 @@ def _ours(alert: Alert) -> dict[str, Any]:
         **alerts.incident_fields(alert),
         "model": alerts.model_fields(alert),
         "edges": edges,
+        **alert.case_fields,
         **alert.verdict_fields,
     }

@@ -9,21 +9,24 @@ in `evidences`. Leaves out updates: an export always says Create.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
 
 from ueba import __version__, words
 from ueba.contracts import versions
+from ueba.contracts.case import Link
 from ueba.contracts.edge import Edge
 from ueba.contracts.explanation import Expected
 from ueba.contracts.reason import NewPair
+from ueba.investigate import cases
 from ueba.investigate.export import alerts
 from ueba.investigate.export.alerts import Alert, AlertEdge, Technique
 from ueba.text import plain
 
 VERSION = "1.5.0"
+TYPE_UID, TYPE_NAME = 200401, "Detection Finding: Create"
 PRODUCT = {"name": "ueba", "vendor_name": "ueba", "version": __version__}
 SEVERITIES = {"Low": 2, "Medium": 3, "High": 4}
 RISKS = {"Low": 1, "Medium": 2, "High": 3}
@@ -62,8 +65,8 @@ def finding(alert: Alert) -> dict[str, Any]:
         "category_name": "Findings",
         "activity_id": 1,
         "activity_name": "Create",
-        "type_uid": 200401,
-        "type_name": "Detection Finding: Create",
+        "type_uid": TYPE_UID,
+        "type_name": TYPE_NAME,
         "time": _ms(alert.found),
         "start_time": _ms(alert.first),
         "end_time": _ms(alert.last),
@@ -99,6 +102,7 @@ def _status(alert: Alert) -> tuple[int, str]:
 
 def _info(alert: Alert) -> dict[str, Any]:
     events, shown = alert.events[:MOST_EVENTS], alerts.techniques(alert)
+    related = [*(_related(event) for event in events), *_of_case(alert)]
     return {
         "uid": alert.id,
         "title": alerts.title(alert),
@@ -116,8 +120,8 @@ def _info(alert: Alert) -> dict[str, Any]:
         },
         "data_sources": sorted({event["path"] for event in events if event["path"]})
         or ["authentication logs"],
-        "related_events_count": alert.count,
-        **({"related_events": [_related(event) for event in events]} if events else {}),
+        "related_events_count": alert.count + len(alert.others),
+        **({"related_events": related} if related else {}),
         **({"attacks": [_attack(technique) for technique in shown]} if shown else {}),
     }
 
@@ -139,6 +143,30 @@ def _related(event: dict[str, Any]) -> dict[str, Any]:
         "first_seen_time": _ms(event["time"]),
         "tags": [{"name": name, "value": value} for name, value in place.items()],
     }
+
+
+def _of_case(alert: Alert) -> list[dict[str, Any]]:
+    """The findings of the other incidents of the case, and how they are linked with this one."""
+    if alert.case is None:
+        return []
+    links = alert.case.links_of(alert.id)
+    return [
+        {
+            "uid": other.id,
+            "type_uid": TYPE_UID,
+            "type_name": TYPE_NAME,
+            "title": plain(words.headline(other.reasons)),
+            "desc": plain(_how(other.id, links) or f"another incident of {alert.case.id}"),
+            "tags": [{"name": "case", "value": alert.case.id}],
+        }
+        for other in alert.others
+    ]
+
+
+def _how(other: str, links: Sequence[Link]) -> str:
+    return "; ".join(
+        f"{link.incident} {cases.why(link)}" for link in links if other in (link.incident, link.goes_on_from)
+    )
 
 
 def _analyses(alert: Alert) -> list[dict[str, Any]]:
@@ -257,6 +285,7 @@ def _unmapped(alert: Alert) -> dict[str, Any]:
         "model": msgspec.to_builtins(alert.incident.model),
         "edges_total": len(alert.edges),
         "edges": [_edge(alert, edge) for edge in alert.edges[:MOST_EDGES]],
+        **alert.case_fields,
         **alert.verdict_fields,
     }
 

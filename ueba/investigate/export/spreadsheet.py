@@ -30,6 +30,7 @@ COLUMNS = (
     "first_seen",
     "last_seen",
     *alerts.EDGE_FIELDS,
+    "case",
 )
 
 
@@ -56,6 +57,7 @@ def _row(alert: Alert, edge: AlertEdge) -> tuple[Any, ...]:
         alerts.iso(edge.first_seen),
         alerts.iso(edge.last_seen),
         *(edge.fields().get(name) for name in alerts.EDGE_FIELDS),
+        alert.case.id if alert.case else None,
     )
 
 

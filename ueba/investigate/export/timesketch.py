@@ -91,4 +91,5 @@ def _at(time: dt.datetime, what: str, message: str) -> dict[str, Any]:
 
 
 def _common(alert: Alert) -> dict[str, Any]:
-    return {"schema_version": versions.EXPORT, "incident": alert.id}
+    case = {"case": alert.case.id} if alert.case else {}
+    return {"schema_version": versions.EXPORT, "incident": alert.id, **case}

@@ -19,8 +19,10 @@ from ueba.config import Config
 from ueba.contracts.incident import Incident
 from ueba.contracts.scored import edges as scored_edges_of
 from ueba.detect.score.detector import Detector
+from ueba.investigate import cases as casebook
 from ueba.investigate.explain import kept
-from ueba.investigate.report import days, trust
+from ueba.investigate.report import cases, days, trust
+from ueba.investigate.report.cases import CaseFacts
 from ueba.investigate.report.days import DayNumbers, Recurring
 from ueba.investigate.report.incidents import IncidentFacts, Mark, at, incident_facts, marks
 from ueba.investigate.report.trust import HeldOutDay, IngestHealth, LevelFacts, ModelView
@@ -42,6 +44,7 @@ class ReportFacts:
     with_verdict, going_on: incidents that have a verdict, and that go on from the days before
     scale:        the highest score of the trend, where bars are full
     others:       strange edges in no incident
+    cases:        of several incidents, one of them of the day
     """
 
     day: dt.date
@@ -50,6 +53,7 @@ class ReportFacts:
     trend: list[DayNumbers]
     compared: str
     incidents: list[IncidentFacts]
+    cases: list[CaseFacts]
     hidden: int
     others: list[Mark]
     recurring: list[Recurring]
@@ -123,6 +127,7 @@ def facts(workspace: Workspace, day: dt.date, config: Config) -> ReportFacts:
         trend=trend,
         compared=days.compared(trend),
         incidents=_incidents(workspace, reported[day], verdicts),
+        cases=cases.of_day(casebook.read(workspace), day),
         hidden=len(found[day].incidents) - len(reported[day].incidents),
         others=_in_no_incident(tables[day]),
         recurring=days.recurring(tables),
