@@ -46,7 +46,7 @@ def cases(
       ueba cases --from 2026-01-18 --limit 3
       ueba explain case-20260121-3fa9c1d2
     """
-    from ueba import findings
+    from ueba import findings, words
     from ueba.investigate import cases as casebook
 
     folder = settings.workspace.findings
@@ -58,7 +58,7 @@ def cases(
         output.note(f"no case on the days asked for; scored days: {findings.days_text(folder)}")
     emit(book, found[:limit], output_format, numbers)
     if len(found) > limit:
-        output.note(f"{len(found) - limit} more cases; --limit shows them")
+        output.note(f"{words.counted(len(found) - limit, 'more case')}; --limit shows them")
 
 
 def emit(book: Casebook, found: Sequence[Case], output_format: str, numbers: bool = False) -> None:
