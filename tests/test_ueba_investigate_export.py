@@ -31,7 +31,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from ingest_world import event, read
 from ocsf_json_schema import OcsfJsonSchemaEmbedded, get_ocsf_schema
-from scored_world import MODEL, explanation, incident_of, scored_edge, table
+from scored_world import MODEL, explanation, incident_of, save, scored_edge, table
 from small_workspace import run
 
 from ueba import findings, words
@@ -431,6 +431,37 @@ def test_what_rules_hide_is_exported_if_it_is_asked_for_or_was_called_true(works
     assert exported("--all") == [FIRST, SECOND] and exported(SECOND) == [SECOND]
     verdicts.write(tmp_path, verdicts.verdict(SECOND, "true"))
     assert exported() == [FIRST, SECOND]
+
+
+def test_every_form_names_the_case_and_ocsf_the_other_incidents_of_it(workspace, tmp_path):
+    """alice comes back on the next day; bob's incident is a case of its own."""
+    later = "20260303-cccccccc"
+    next_day = DAY + dt.timedelta(days=1)
+    findings.save(findings.Findings(DAY, table(EDGES), BOTH), tmp_path / "findings")
+    again = scored_edge(user=ALICE, incident=later, first_seen=dt.datetime(2026, 3, 3, 9))
+    save(tmp_path, [again])
+
+    def exported(form: str, *arguments: str) -> list[dict]:
+        return lines(run(tmp_path, "export", form, "--from", str(DAY), *arguments).stdout)
+
+    first, alone, second = map(valid, exported("ocsf"))
+    case = f"case-{FIRST}"
+    assert [record["unmapped"]["case"]["id"] for record in (first, alone, second)] == [
+        case,
+        f"case-{SECOND}",
+        case,
+    ]
+    [other] = first["finding_info"]["related_events"]
+    why = f"{later} goes on from {FIRST}: {ALICE} was in it too"
+    assert (other["uid"], other["type_uid"], other["desc"]) == (second["metadata"]["uid"], 200401, why)
+    assert second["finding_info"]["related_events"][-1]["uid"] == FIRST
+    assert first["finding_info"]["related_events_count"] == 8 + 1
+    assert "related_events" not in alone["finding_info"]
+    [link] = exported("ecs")[0]["ueba"]["case"]["links"]
+    assert link == {"kind": "same_user", "incident": later, "goes_on_from": FIRST, "user": ALICE}
+    assert {record["case"] for record in exported("timesketch")} == {case, f"case-{SECOND}"}
+    text = run(tmp_path, "export", "csv", "--day", str(next_day)).stdout
+    assert [row["case"] for row in csv.DictReader(io.StringIO(text, newline=""))] == [case]
 
 
 # --- ecs ----------------------------------------------------------------------------------------------------
