@@ -56,7 +56,7 @@ class SameUser(_Link, frozen=True, tag="same_user"):
 
 
 class SameMachine(_Link, frozen=True, tag="same_machine"):
-    """Both were acted from the machine, in one of them by an account that was new there."""
+    """Both were acted from the machine, in the later one by an account that was new there."""
 
     machine: str
 

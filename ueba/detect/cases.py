@@ -3,8 +3,8 @@
 An incident goes on from an earlier one of the last DAYS days in three ways:
 
     same user      an account of it was in the earlier one
-    same machine   it was acted from a machine that the earlier one was acted from, and in one of the two by
-                   an account that was new there
+    same machine   it was acted from a machine that the earlier one was acted from, by an account that was
+                   new there
     pivot          it was acted from a machine that the earlier one reached, in order of time
 
 Each account and each machine leads to one earlier incident, the last. Who and what is shared leads to none:
@@ -41,7 +41,7 @@ WAIT = dt.timedelta(hours=1)  # within which an account that is at home on a mac
 NEAR = 10  # machines: of a sweep over hundreds, one that acts later says nothing
 LIGHT = 4.0  # nats below its incident's strangest edge: such an edge adds less than a fiftieth to the score
 MACHINES_A_DAY = 5.0  # an account that acts from so many on a usual day is shared
-ACTORS_A_DAY = 4.0  # a machine from which so many accounts act on a usual day is shared
+ACTORS_A_DAY = 3.0  # so many accounts act from a shared machine: its owner and its own account are two
 VISITORS_A_DAY = 20.0  # a machine that so many accounts reach on a usual day is shared
 
 Steps = Mapping[str, Sequence[Step]]  # by the id of the incident
@@ -90,20 +90,13 @@ class _Arrival(NamedTuple):
     user: str
 
 
-class _Visit(NamedTuple):
-    """An incident that was acted from a machine. is_new: by an account that was new there"""
-
-    incident: Incident
-    is_new: bool
-
-
 class _Trail:
     """Where the incidents so far were: the last of each user, the last that was acted from each machine, and
     all arrivals, in order of time."""
 
     def __init__(self) -> None:
         self.user: dict[str, Incident] = {}
-        self.machine: dict[str, _Visit] = {}
+        self.machine: dict[str, Incident] = {}
         self.arrivals: list[_Arrival] = []
 
     def arrive(self, incidents: Sequence[Incident], steps: Steps) -> None:
@@ -129,10 +122,10 @@ class _Trail:
 
     def _from_machine(self, incident: Incident, machine: str, acted: Sequence[Step]) -> Iterator[Link]:
         """From which incidents one goes on by a machine that it was acted from."""
-        earlier, visit = self.machine.get(machine), _Visit(incident, any(step.is_new_there for step in acted))
-        self.machine[machine] = visit
-        if earlier and _is_recent(earlier.incident, incident) and (earlier.is_new or visit.is_new):
-            yield SameMachine(incident.id, earlier.incident.id, machine)
+        earlier = self.machine.get(machine)
+        self.machine[machine] = incident
+        if earlier and _is_recent(earlier, incident) and any(step.is_new_there for step in acted):
+            yield SameMachine(incident.id, earlier.id, machine)
         acting = min(acted, key=lambda step: (step.first_seen, step.user, step.target))
         arrival = self._arrival(incident, machine, acting.first_seen)
         if arrival and (acting.is_new_there or acting.first_seen - arrival.at <= WAIT):
