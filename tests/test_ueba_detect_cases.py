@@ -13,25 +13,28 @@ import pyarrow as pa
 import pytest
 from scored_world import incident_of, on_day, scored_edge, table
 
-from ueba.contracts import scored
+from ueba import findings
+from ueba.contracts import scored as on_disk
 from ueba.contracts.case import Case, Pivot, SameMachine, SameUser, Step
 from ueba.contracts.edge import Edge
 from ueba.contracts.incident import Incident
 from ueba.detect.cases import (
     ACTORS_A_DAY,
+    CHANCE_KNOWN,
+    CHANCE_NEW,
     DAYS,
     LIGHT,
     MACHINES_A_DAY,
-    NEAR,
     VISITORS_A_DAY,
-    WAIT,
     cases,
     shared_machines,
     shared_users,
 )
 from ueba.detect.past.history import History, Side
+from ueba.workspace import Workspace
 
 MONDAY = dt.datetime(2026, 3, 2)
+MACHINES = 500  # of the organisation
 HOUR, DAY = dt.timedelta(hours=1), dt.timedelta(days=1)
 
 
@@ -59,7 +62,7 @@ class World:
         edges = [
             on_day(day, Edge(s.user, s.source, s.target, s.target_kind), name) for s in steps
         ]  # only for the names in the incident
-        self.incidents.append(incident_of(edges, **fields))
+        self.incidents.append(incident_of(edges, **{"acting_machines": MACHINES, **fields}))
         self.steps[name] = [*steps]
 
     def cases(self) -> tuple[Case, ...]:
@@ -100,6 +103,15 @@ def test_another_account_on_the_machine_goes_on_if_it_is_new_there(world: World)
     assert world.cases()[1].links == (SameMachine("c", "b", "ws1"),)
 
 
+def test_a_shared_account_that_was_new_on_a_machine_and_comes_back_goes_on(world: World) -> None:
+    shared: dict[str, Any] = {"shared_users": ("svc",)}
+    world.add("a", step("svc", "ws1", "db1", MONDAY, is_new_there=True), **shared)
+    world.add("b", step("svc", "ws1", "db2", MONDAY + DAY), **shared)  # known by now
+    world.add("c", step("svc", "ws2", "db3", MONDAY + DAY), **shared)
+    assert world.together() == [("a", "b"), ("c",)]
+    assert world.cases()[0].links == (SameMachine("b", "a", "ws1"),)
+
+
 def test_who_and_what_is_shared_leads_nowhere(world: World) -> None:
     for number in range(4):
         at = MONDAY + number * DAY
@@ -135,19 +147,18 @@ def test_a_chain_from_machine_to_machine_is_one_case(world: World) -> None:
 
 
 @pytest.mark.parametrize(
-    "acting, goes_on",
+    ("at", "goes_on"),
     [
-        ({"at": 9 * HOUR + WAIT}, True),
-        ({"at": 9 * HOUR + WAIT + dt.timedelta(seconds=1)}, False),  # at home there, and late
-        ({"at": 20 * HOUR, "is_new_there": True}, True),
-        ({"at": 8 * HOUR, "is_new_there": True}, False),  # before srv1 was reached
-        ({"at": (DAYS + 1) * DAY, "is_new_there": True}, False),  # too long ago
+        (9 * HOUR, True),
+        (DAYS * DAY + 9 * HOUR, True),
+        (8 * HOUR, False),  # before srv1 was reached
+        ((DAYS + 1) * DAY, False),  # too long ago
     ],
 )
-def test_a_pivot_is_soon_or_new_and_in_order(world: World, acting: dict[str, Any], goes_on: bool) -> None:
+@pytest.mark.parametrize("is_new_there", [True, False])
+def test_a_pivot_is_in_order(world: World, at: dt.timedelta, goes_on: bool, is_new_there: bool) -> None:
     world.add("a", step("ann", "ws1", "srv1", MONDAY + 9 * HOUR))
-    at = acting.pop("at")
-    world.add("b", step("bob", "srv1", "db1", MONDAY + at, **acting))
+    world.add("b", step("bob", "srv1", "db1", MONDAY + at, is_new_there=is_new_there))
     assert (len(world.cases()) == 1) is goes_on
 
 
@@ -161,15 +172,29 @@ def test_what_was_tried_in_vain_or_is_shared_is_no_pivot(world: World) -> None:
     assert all(len(case.incidents) == 1 for case in world.cases())
 
 
-def test_a_machine_that_was_reached_long_before_others_is_a_chance(world: World) -> None:
-    """And so is one of a sweep."""
+@pytest.mark.parametrize(("is_new_there", "chance"), [(True, CHANCE_NEW), (False, CHANCE_KNOWN)])
+def test_a_machine_that_was_reached_before_many_others_is_a_chance(
+    world: World, is_new_there: bool, chance: float
+) -> None:
+    """As many others as chance allows of all machines, less one, may have been reached in between. What the
+    incident itself reached does not count."""
+    near = int(MACHINES * chance)
     world.add("a", step("ann", "ws1", "srv1", MONDAY))
-    for number in range(NEAR):
-        world.add(f"x{number}", step(f"u{number}", f"pc{number}", f"db{number}", MONDAY + HOUR))
-    world.add("b", step("bob", "srv1", "vm1", MONDAY + 2 * HOUR, is_new_there=True))
-    assert ("a", "b") not in world.together()
-    del world.incidents[1]  # one machine fewer in between
+    world.add("x", *(step("xi", "pc1", f"db{number}", MONDAY + HOUR) for number in range(near - 1)))
+    own = [step("bob", "ws7", f"own{number}", MONDAY + HOUR) for number in range(9)]
+    world.add("b", *own, step("bob", "srv1", "vm1", MONDAY + 2 * HOUR, is_new_there=is_new_there))
     assert ("a", "b") in world.together()
+    world.add("y", step("yo", "pc2", "db99", MONDAY + HOUR))
+    assert ("a", "b") not in world.together()
+
+
+def test_who_went_there_in_the_same_incident_did_not_come_by_another(world: World) -> None:
+    world.add("a", step("ann", "ws1", "srv1", MONDAY))
+    to, on = step("bob", "ws2", "srv1", MONDAY + HOUR), step("bob", "srv1", "srv2", MONDAY + 2 * HOUR)
+    world.add("b", to, on)
+    assert len(world.cases()) == 2
+    world.steps["b"] = [on]
+    assert len(world.cases()) == 1
 
 
 # --- the identity of a case ---------------------------------------------------------------------------------
@@ -254,17 +279,23 @@ def test_what_is_shared_is_decided_by_who_meets_there_on_a_usual_day() -> None:
     assert shared_machines(history, edges) == ("jump1", "mail1")
 
 
+def test_an_incident_keeps_what_its_cases_need(scored: Workspace) -> None:
+    found = findings.load_incidents(scored.findings)
+    assert found and all(0 < incident.acting_machines < 10_000 for incident in found)
+    assert all({*incident.shared_machines} <= {*incident.machines} for incident in found)
+
+
 def test_the_steps_of_an_incident_are_read_from_its_scored_edges() -> None:
     edges = [
         scored_edge(incident="i1", count=3, failures=3, pattern=("new user_source", "hour")),
         scored_edge(incident="i1", target="srv2", count=3, failures=2, pattern=("new user_target",)),
         scored_edge(target="srv3"),
     ]
-    found = scored.steps(scored.to_arrow(table(edges)))
+    found = on_disk.steps(on_disk.to_arrow(table(edges)))
     assert list(found) == ["i1"]
     assert [(s.target, s.is_through, s.is_new_there) for s in found["i1"]] == [
         ("srv1", False, True),
         ("srv2", True, False),
     ]
     with pytest.raises(ValueError, match="no version instead of"):
-        scored.steps(pa.table({"user": ["ann"]}))
+        on_disk.steps(pa.table({"user": ["ann"]}))

@@ -55,6 +55,7 @@ class Incident(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     hidden_by:     names of the rules that hide it, None if it is reported
     model:         the model that scored it
     shared_users, shared_machines: of these, those that many share, sorted: no case goes on from there
+    acting_machines: of the organisation, from which accounts acted before the day; 0 if that is unknown
     """
 
     id: str
@@ -73,6 +74,7 @@ class Incident(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     hidden_by: str | None = None
     shared_users: tuple[str, ...] = ()
     shared_machines: tuple[str, ...] = ()
+    acting_machines: int = 0
 
 
 class _Day(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -3,8 +3,8 @@
 An incident goes on from an earlier one of the last DAYS days in three ways:
 
     same user      an account of it was in the earlier one
-    same machine   it was acted from a machine that the earlier one was acted from, by an account that was
-                   new there
+    same machine   it was acted from a machine that the earlier one was acted from, by an account that is new
+                   there, or was in the earlier one
     pivot          it was acted from a machine that the earlier one reached, in order of time
 
 Each account and each machine leads to one earlier incident, the last. Who and what is shared leads to none:
@@ -13,10 +13,10 @@ hosts, controllers and mail servers are. What is shared is decided by the histor
 is scored, and kept with the incident. Nor does an edge lead anywhere that hardly counts in its incident.
 
 Machines are reached all day, and whoever owns one acts from it every day: a pivot must be no chance. The
-machine is among the last NEAR that incidents reached, which is rare for any one of an organisation's
-machines, whatever its size and however many incidents it has; and the account is new there, or acts within
-WAIT. The idea of following credentials from machine to machine is that of Hopper
-(Ho et al. 2021). Leaves out verdicts and rules: the caller chooses the incidents.
+chance that a machine is among the last n that incidents reached is n of all machines from which accounts act:
+it may be CHANCE_NEW for an account that is new there, CHANCE_KNOWN for one that is at home. The idea of
+following credentials from machine to machine is that of Hopper (Ho et al. 2021). Leaves out verdicts and
+rules: the caller chooses the incidents.
 """
 
 from __future__ import annotations
@@ -37,8 +37,7 @@ from ueba.detect import incidents as scoring
 from ueba.detect.past.history import History, Side
 
 DAYS = 7  # at most, from an incident to the one that goes on from it: a week, with its weekend
-WAIT = dt.timedelta(hours=1)  # within which an account that is at home on a machine goes on from there
-NEAR = 10  # machines: of a sweep over hundreds, one that acts later says nothing
+CHANCE_NEW, CHANCE_KNOWN = 1 / 50, 1 / 200  # the one machine that was reached last is always near enough
 LIGHT = 4.0  # nats below its incident's strangest edge: such an edge adds less than a fiftieth to the score
 MACHINES_A_DAY = 5.0  # an account that acts from so many on a usual day is shared
 ACTORS_A_DAY = 3.0  # so many accounts act from a shared machine: its owner and its own account are two
@@ -90,13 +89,20 @@ class _Arrival(NamedTuple):
     user: str
 
 
+class _Visit(NamedTuple):
+    """An incident that was acted from a machine, and its steps from there."""
+
+    incident: Incident
+    steps: Sequence[Step]
+
+
 class _Trail:
     """Where the incidents so far were: the last of each user, the last that was acted from each machine, and
     all arrivals, in order of time."""
 
     def __init__(self) -> None:
         self.user: dict[str, Incident] = {}
-        self.machine: dict[str, Incident] = {}
+        self.machine: dict[str, _Visit] = {}
         self.arrivals: list[_Arrival] = []
 
     def arrive(self, incidents: Sequence[Incident], steps: Steps) -> None:
@@ -122,13 +128,14 @@ class _Trail:
 
     def _from_machine(self, incident: Incident, machine: str, acted: Sequence[Step]) -> Iterator[Link]:
         """From which incidents one goes on by a machine that it was acted from."""
-        earlier = self.machine.get(machine)
-        self.machine[machine] = incident
-        if earlier and _is_recent(earlier, incident) and any(step.is_new_there for step in acted):
-            yield SameMachine(incident.id, earlier.id, machine)
+        earlier, self.machine[machine] = self.machine.get(machine), _Visit(incident, acted)
+        if earlier and _is_recent(earlier.incident, incident) and _is_newcomer(earlier.steps, acted):
+            yield SameMachine(incident.id, earlier.incident.id, machine)
         acting = min(acted, key=lambda step: (step.first_seen, step.user, step.target))
-        arrival = self._arrival(incident, machine, acting.first_seen)
-        if arrival and (acting.is_new_there or acting.first_seen - arrival.at <= WAIT):
+        chance = CHANCE_NEW if acting.is_new_there else CHANCE_KNOWN
+        near = max(int(chance * incident.acting_machines), 1)
+        arrival = self._arrival(incident, machine, acting.first_seen, near)
+        if arrival:
             yield Pivot(
                 incident.id,
                 arrival.incident,
@@ -139,22 +146,31 @@ class _Trail:
                 acted_at=acting.first_seen,
             )
 
-    def _arrival(self, incident: Incident, machine: str, before: dt.datetime) -> _Arrival | None:
-        """The last arrival at a machine before a time, if the machine is among the last NEAR that other
+    def _arrival(self, incident: Incident, machine: str, before: dt.datetime, near: int) -> _Arrival | None:
+        """The last arrival at a machine before a time, if the machine is among the last `near` that other
         incidents reached, and the incident did not go there itself."""
-        near: dict[str, None] = {}
+        others: set[str] = set()
         for arrival in reversed(self.arrivals):
-            if arrival.at <= before and (arrival.incident != incident.id or arrival.machine == machine):
-                near.setdefault(arrival.machine)
-                if len(near) > NEAR or arrival.machine == machine:
-                    is_found = len(near) <= NEAR and arrival.incident != incident.id
-                    return arrival if is_found else None
+            if arrival.at > before:
+                continue
+            if arrival.machine == machine:
+                return arrival if arrival.incident != incident.id else None
+            if arrival.incident != incident.id:
+                others.add(arrival.machine)
+                if len(others) >= near:
+                    return None
         return None
 
 
 def _arrivals(incident: Incident, steps: Sequence[Step]) -> list[_Arrival]:
     reached = [step for step in steps if step.is_through and step.target_kind == "machine"]
     return [_Arrival(step.first_seen, step.target, incident.id, step.user) for step in reached]
+
+
+def _is_newcomer(earlier: Sequence[Step], acted: Sequence[Step]) -> bool:
+    """Whether a machine is acted from by an account that is new there, or was in the earlier incident."""
+    newcomers = {step.user for step in (*earlier, *acted) if step.is_new_there}
+    return not newcomers.isdisjoint(step.user for step in acted)
 
 
 def _is_recent(earlier: Incident, incident: Incident) -> bool:

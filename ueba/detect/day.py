@@ -229,4 +229,5 @@ def _incident(
         hidden_by=ranked.hidden_by,
         shared_users=cases.shared_users(history, edges),
         shared_machines=cases.shared_machines(history, edges),
+        acting_machines=int((history.sides["user_source"][1].days > 0).sum()),
     )
