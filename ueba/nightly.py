@@ -50,7 +50,7 @@ def nightly(
                 stages.learn(memory, day, progress)
             with clock.stage("write"):
                 graph.write_findings(store, found, memory.verdict_log.words)
-                graph.write_cases(store, cases.read(workspace))
+                graph.write_cases(store, cases.read(workspace, memory.verdict_log.words))
         with clock.stage("prune"):
             pruned = graph.prune(store, oldest)
         with clock.stage("similar"):

@@ -75,7 +75,7 @@ def load(
         if done == 0:
             store.ensure_schema(ontology.SCHEMA)  # a server makes some indexes only once there are rows
     if scored:
-        write_cases(store, cases.read(workspace))
+        write_cases(store, cases.read(workspace, verdicts))
     progress("load", steps, steps)
     return dict(counts)
 

@@ -57,9 +57,11 @@ class Casebook:
         return [self.verdicts[name] for name in case.incidents if name in self.verdicts]
 
 
-def read(workspace: Workspace) -> Casebook:
-    """The cases of a workspace. Raises WorkspaceError if a file is damaged."""
-    folder, verdicts = workspace.findings, log.read(workspace.root).words
+def read(workspace: Workspace, verdicts: Mapping[str, str] | None = None) -> Casebook:
+    """The cases of a workspace. verdicts: by incident, read if they are not known yet. Raises WorkspaceError
+    if a file is damaged."""
+    folder = workspace.findings
+    verdicts = log.read(workspace.root).words if verdicts is None else verdicts
     reported = findings.reported(findings.load_incidents(folder), verdicts)
     days = sorted({incident.day for incident in reported})
     steps = {name: found for day in days for name, found in findings.load_steps(folder, day).items()}
