@@ -83,6 +83,7 @@ def incident_of(edges: Sequence[ScoredEdge], **fields: Any) -> Incident:
         "backoff": False,
         "model": MODEL,
         "hidden_by": None,
+        "acting_machines": 1000,
     }
     return Incident(**{**rest, **fields})
 

@@ -198,12 +198,14 @@ KINDS = {  # command -> its arguments, the version of its records
     "ask": (["loaded-days"], versions.ANSWER),
     "ask list": ([], versions.QUESTION),
     "calibration": ([], versions.CALIBRATION),
+    "cases": ([], versions.CASE),
     "config show": ([], versions.SETTING),
     "day": (["USER", str(LAST)], versions.USER_DAY),
     "doctor": ([], versions.CHECK),
     "entity": ([], versions.ENTITY_NAME),
     "entity USER": ([], versions.ENTITY),
     "explain": (["INCIDENT"], versions.EXPLANATION),
+    "explain CASE": ([], versions.CASE),
     "formats": ([], versions.LOG_FORMAT),
     "graph query": (["RETURN 1"], versions.QUERY),
     "graph schema": ([], versions.GRAPH_SCHEMA),
@@ -244,6 +246,7 @@ def test_every_record_has_its_version(
     names = {
         "USER": user,
         "INCIDENT": findings.load_incidents(scored_workspace.findings, LAST)[0].id,
+        "CASE": f"case-{findings.load_incidents(scored_workspace.findings, LAST)[1].id}",
         "LOG": str(tmp_path / "log"),
     }
     words = [names.get(word, word) for word in [*name.split(), *KINDS[name][0]]]

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ueba.detect.incidents import CROWD, group, incidents, score, usual_score
+from ueba.detect.incidents import CROWD, NONE, group, incidents, score, usual_score
 from ueba.detect.score.calibration import Calibration, p_in_group, pareto_tail
 
 DAY = dt.date(2024, 5, 1)
@@ -98,13 +98,32 @@ def test_edges_join_by_user_and_by_source_but_not_by_target() -> None:
 
 
 def test_a_crowd_falls_apart_into_what_surrounds_its_strangest_edges() -> None:
-    one_user = [("ann", f"pc{n}", "srv", 9.0) for n in range(CROWD + 1)]
-    assert set(group(edges(*one_user))) == {0}  # all share her: there is nothing to part
     chain = [
         (f"user{n // 2}", f"pc{(n + 1) // 2}", "srv", 9.0 - n / 100) for n in range(CROWD + 2)
     ]  # each on two, shared machines
     assert set(group(edges(*chain[:CROWD]))) == {0}
     assert group(edges(*chain)).tolist() == [n // 2 for n in range(CROWD + 2)]
+
+
+def test_the_strangest_edges_of_a_sweep_stand_for_all() -> None:
+    sweep = [("ann", f"pc{n}", "srv", 9.0) for n in range(CROWD + 2)]
+    assert group(edges(*sweep)).tolist() == [0] * CROWD + [NONE] * 2
+    # What is left of it joins a later incident, and begins none.
+    onward = ("bob", f"pc{CROWD + 1}", "db", 8.0)
+    assert group(edges(*sweep, onward)).tolist() == [0] * CROWD + [NONE, 1, 1]
+    found, ranked = incidents(DAY, edges(*sweep), 100, 10)
+    assert len(ranked) == 1 and found["incident"].notna().sum() == CROWD
+    assert found["incident"].isna().tolist() == [False] * CROWD + [True] * 2
+
+
+def test_no_incident_has_more_edges_than_a_person_reads() -> None:
+    rng = np.random.default_rng(0)
+    for users, machines in ((3, 400), (400, 3), (60, 60), (1, 1)):
+        ends = rng.integers(0, (users, machines), (400, 2)).tolist()
+        crowd = [(f"u{u}", f"m{m}", f"t{n}", 40 - n / 100) for n, (u, m) in enumerate(ends)]
+        numbers = group(edges(*crowd))
+        assert np.bincount(numbers[numbers != NONE]).max() <= CROWD
+        assert (group(edges(*crowd)) == numbers).all()
 
 
 def test_incidents_are_ranked_named_and_cut() -> None:

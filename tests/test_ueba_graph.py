@@ -36,6 +36,7 @@ from ueba.contracts.reason import RareHour, Unknown
 from ueba.contracts.standing import STAYS, Standing
 from ueba.contracts.verdict import VerdictEdge
 from ueba.findings import Findings
+from ueba.investigate import cases
 from ueba.investigate.entity import describe, in_history
 from ueba.memory import Memory
 from ueba.nightly import nightly
@@ -240,6 +241,44 @@ def test_what_rules_hide_is_no_incident_unless_it_was_called_true(store: Store) 
         graph.write_findings(store, hidden, decided)
         assert store.query(asked).values.ravel().tolist() == ids
         assert store.query("MATCH (i:Incident) RETURN i.id AS id ORDER BY id").values.ravel().tolist() == ids
+
+
+def test_cases_say_which_incidents_go_on_from_which(store: Store, tmp_path: Path) -> None:
+    """eve comes back on the second day; bob's incident is a case of its own."""
+    workspace = Workspace(tmp_path)
+    of_days = {FIRST: STRANGE, SECOND: [(*EDGES[0], 7.0, "j1")]}
+
+    def load(*days: dt.date) -> Counter[str]:
+        for day in days:
+            day_in(store, day, EDGES)
+            graph.write_findings(store, findings_of(day, of_days[day]), {})
+        graph.write_cases(store, cases.read(workspace))
+        return dump(store)
+
+    for day, strange in of_days.items():
+        findings.save(findings_of(day, strange), workspace.findings)
+    once = load(FIRST, SECOND)
+    assert load(FIRST, SECOND) == once and load() == once
+    parts = store.query("MATCH (i:Incident)-[:PART_OF]->(c:Case) RETURN i.id AS i, c.id AS c ORDER BY i")
+    assert parts.values.tolist() == [["i1", "case-i1"], ["i2", "case-i2"], ["j1", "case-i1"]]
+    [node] = store.query("MATCH (c:Case {id: 'case-i1'}) RETURN c AS c")["c"].tolist()
+    book = cases.read(workspace)
+    assert (node["first_day"], node["last_day"], node["incidents"]) == (str(FIRST), str(SECOND), 2)
+    assert node["story"] == cases.sentence(book, book.cases[0]) and node["score"] > 8
+    links = store.query(
+        "MATCH (a:Incident)-[r:GOES_ON_FROM]->(b:Incident)"
+        " RETURN a.id AS a, b.id AS b, r.kind AS kind, r.by AS by, r.reason AS reason ORDER BY kind"
+    )
+    assert links.values.tolist() == [
+        ["j1", "i1", "same_user", "eve", "goes on from i1: eve was in it too"],
+    ]
+    # Scored again, the second day has no incident, and the case is one incident.
+    findings.save(findings_of(SECOND, []), workspace.findings)
+    graph.write_findings(store, findings_of(SECOND, []), {})
+    load()
+    assert store.count(ontology.GOES_ON_FROM) == 0 and store.count(ontology.PART_OF) == 2
+    store.prune(ontology.SCHEMA, "day", str(SECOND))
+    assert store.count(ontology.CASE) == store.count(ontology.INCIDENT) == 0
 
 
 def test_a_machine_and_a_resource_of_one_name_are_two(store: Store) -> None:

@@ -31,7 +31,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from ingest_world import event, read
 from ocsf_json_schema import OcsfJsonSchemaEmbedded, get_ocsf_schema
-from scored_world import MODEL, explanation, incident_of, scored_edge, table
+from scored_world import MODEL, explanation, incident_of, save, scored_edge, table
 from small_workspace import run
 
 from ueba import findings, words
@@ -43,8 +43,8 @@ from ueba.errors import UebaError
 from ueba.files import write_text
 from ueba.investigate import export
 from ueba.investigate.explain import kept
-from ueba.investigate.export import cases, ecs, ocsf, opengraph, spreadsheet, stix, timesketch, webhook
-from ueba.investigate.export.cases import Case, CaseEdge
+from ueba.investigate.export import alerts, ecs, ocsf, opengraph, spreadsheet, stix, timesketch, webhook
+from ueba.investigate.export.alerts import Alert, AlertEdge
 from ueba.text import in_a_cell, out_of_a_cell, plain
 from ueba.workspace import Workspace
 
@@ -53,7 +53,7 @@ FOUND = dt.datetime(2026, 3, 3, 4, 5, 6, tzinfo=dt.UTC)
 NINE = dt.datetime(2026, 3, 2, 9, tzinfo=dt.UTC)
 FIRST, SECOND = "20260302-aaaaaaaa", "20260302-bbbbbbbb"
 FORMULA, EVIL = "=cmd|' /C calc'!A0", 'a"b\n\x1b[31m\u202e,;\u2028</script>\x00'
-FORMS = {"ocsf": ocsf.finding, "ecs": ecs.alert}
+FORMS = {"ocsf": ocsf.finding, "ecs": ecs.document}
 
 
 def new_target(user, target):
@@ -128,15 +128,15 @@ def workspace(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def found(workspace) -> list[Case]:
-    return list(cases.cases(workspace, BOTH))
+def found(workspace) -> list[Alert]:
+    return list(alerts.alerts(workspace, BOTH))
 
 
-def changed(case: Case, *edges, **more) -> Case:
-    """The case with other edges and other facts of its incident."""
-    rows = [CaseEdge(edge) for edge in edges] or case.edges
-    changed_incident = msgspec.structs.replace(case.incident, **more)
-    return Case(changed_incident, rows, case.events, case.found, case.verdict)
+def changed(alert: Alert, *edges, **more) -> Alert:
+    """The alert with other edges and other facts of its incident."""
+    rows = [AlertEdge(edge) for edge in edges] or alert.edges
+    changed_incident = msgspec.structs.replace(alert.incident, **more)
+    return Alert(changed_incident, rows, alert.events, alert.found, alert.verdict)
 
 
 def lines(text: str) -> list[dict]:
@@ -174,31 +174,33 @@ def test_a_case_has_its_edges_and_their_events(found):
 )
 def test_risk_and_severity_follow_the_score(found, score, risk, severity):
     """100 (1 - exp(-13.9 / 20)) = 100 (1 - 0.4991) = 50.1"""
-    case = changed(found[0], score=score)
-    assert cases.risk(case) == pytest.approx(risk, abs=0.05)
-    assert cases.severity(case) == severity
+    alert = changed(found[0], score=score)
+    assert alerts.risk(alert) == pytest.approx(risk, abs=0.05)
+    assert alerts.severity(alert) == severity
 
 
 def test_title_and_message_tell_who_what_and_why(found):
     assert (
-        cases.title(found[0]) == "Unusual access: alice@corp.example from ws1 to srv1.corp.example and 1 more"
+        alerts.title(found[0])
+        == "Unusual access: alice@corp.example from ws1 to srv1.corp.example and 1 more"
     )
-    assert cases.message(found[0]) == (
-        f"{cases.title(found[0])}: {NEW} (rank 1 of 2026-03-02; about once in 250 days an account this active"
-        " does something this unusual)"
+    assert alerts.message(found[0]) == (
+        f"{alerts.title(found[0])}: {NEW} (rank 1 of 2026-03-02; about once in 250 days an account"
+        " this active does something this unusual)"
     )
-    assert not re.search(r"\b(nats|log odds|p)\b", cases.message(found[0]))
+    assert not re.search(r"\b(nats|log odds|p)\b", alerts.message(found[0]))
     assert (
-        cases.title(changed(found[0], EDGES[1]))
+        alerts.title(changed(found[0], EDGES[1]))
         == "Unusual access: bob@corp.example from an unknown machine to Payroll"
     )
-    assert cases.title(found[1]).isprintable() and cases.message(found[1]).isprintable()
+    assert alerts.title(found[1]).isprintable() and alerts.message(found[1]).isprintable()
 
 
 def test_techniques_are_those_that_an_edge_shows(found):
     def named(*edges):
         return [
-            technique.part or technique.technique for technique in cases.techniques(changed(found[0], *edges))
+            technique.part or technique.technique
+            for technique in alerts.techniques(changed(found[0], *edges))
         ]
 
     def failing(count, failures, user="a", source="ws1"):
@@ -240,7 +242,7 @@ def test_rules_put_in_force_do_not_change_when_a_day_was_scored(workspace, tmp_p
 
 def test_the_lake_may_be_gone(workspace, tmp_path):
     (tmp_path / "findings").symlink_to(workspace.findings)
-    gone = list(cases.cases(Workspace(tmp_path), [incident(FIRST, 1, 30.0)]))
+    gone = list(alerts.alerts(Workspace(tmp_path), [incident(FIRST, 1, 30.0)]))
     assert gone[0].events == []
     info = valid(ocsf.finding(gone[0]))["finding_info"]
     assert info["related_events_count"] == 8 and "related_events" not in info
@@ -273,8 +275,8 @@ def valid(record: dict) -> dict:
 
 
 def test_ocsf_is_taken_by_the_official_schema(found):
-    for case in found:
-        valid(ocsf.finding(case))
+    for alert in found:
+        valid(ocsf.finding(alert))
 
 
 def test_the_schema_can_refuse(found):
@@ -381,7 +383,10 @@ def test_what_was_expected_and_what_would_be_normal_go_along(found):
     ]
     assert baselines[1:] == [None]  # bob's edge was not explained
     assert [edge.get("would_be_normal") for edge in record["unmapped"]["edges"]] == [OTHERWISE, None]
-    assert [edge.get("would_be_normal") for edge in ecs.alert(found[0])["ueba"]["edges"]] == [OTHERWISE, None]
+    assert [edge.get("would_be_normal") for edge in ecs.document(found[0])["ueba"]["edges"]] == [
+        OTHERWISE,
+        None,
+    ]
     rows = csv.DictReader(io.StringIO(spreadsheet.text(found[:1])))
     assert [row["would_be_normal"] for row in rows] == [OTHERWISE, ""]
 
@@ -399,10 +404,10 @@ def test_an_incident_that_was_judged_says_so(found, workspace, tmp_path):
 
     def status(word: str, **more) -> str:
         verdicts.write(tmp_path, verdicts.verdict(FIRST, word))
-        (case,) = cases.cases(Workspace(tmp_path), [msgspec.structs.replace(found[0].incident, **more)])
-        record = valid(ocsf.finding(case))
-        fields = set(cases.VERDICT_FIELDS)
-        assert set(record["unmapped"]["verdict"]) == set(ecs.alert(case)["ueba"]["verdict"]) == fields
+        (alert,) = alerts.alerts(Workspace(tmp_path), [msgspec.structs.replace(found[0].incident, **more)])
+        record = valid(ocsf.finding(alert))
+        fields = set(alerts.VERDICT_FIELDS)
+        assert set(record["unmapped"]["verdict"]) == set(ecs.document(alert)["ueba"]["verdict"]) == fields
         return record["status"]
 
     assert status("benign") == status("expected") == "Suppressed"
@@ -426,6 +431,37 @@ def test_what_rules_hide_is_exported_if_it_is_asked_for_or_was_called_true(works
     assert exported("--all") == [FIRST, SECOND] and exported(SECOND) == [SECOND]
     verdicts.write(tmp_path, verdicts.verdict(SECOND, "true"))
     assert exported() == [FIRST, SECOND]
+
+
+def test_every_form_names_the_case_and_ocsf_the_other_incidents_of_it(workspace, tmp_path):
+    """alice comes back on the next day; bob's incident is a case of its own."""
+    later = "20260303-cccccccc"
+    next_day = DAY + dt.timedelta(days=1)
+    findings.save(findings.Findings(DAY, table(EDGES), BOTH), tmp_path / "findings")
+    again = scored_edge(user=ALICE, incident=later, first_seen=dt.datetime(2026, 3, 3, 9))
+    save(tmp_path, [again])
+
+    def exported(form: str, *arguments: str) -> list[dict]:
+        return lines(run(tmp_path, "export", form, "--from", str(DAY), *arguments).stdout)
+
+    first, alone, second = map(valid, exported("ocsf"))
+    case = f"case-{FIRST}"
+    assert [record["unmapped"]["case"]["id"] for record in (first, alone, second)] == [
+        case,
+        f"case-{SECOND}",
+        case,
+    ]
+    [other] = first["finding_info"]["related_events"]
+    why = f"{later} goes on from {FIRST}: {ALICE} was in it too"
+    assert (other["uid"], other["type_uid"], other["desc"]) == (second["metadata"]["uid"], 200401, why)
+    assert second["finding_info"]["related_events"][-1]["uid"] == FIRST
+    assert first["finding_info"]["related_events_count"] == 8 + 1
+    assert "related_events" not in alone["finding_info"]
+    [link] = exported("ecs")[0]["ueba"]["case"]["links"]
+    assert link == {"kind": "same_user", "incident": later, "goes_on_from": FIRST, "user": ALICE}
+    assert {record["case"] for record in exported("timesketch")} == {case, f"case-{SECOND}"}
+    text = run(tmp_path, "export", "csv", "--day", str(next_day)).stdout
+    assert [row["case"] for row in csv.DictReader(io.StringIO(text, newline=""))] == [case]
 
 
 # --- ecs ----------------------------------------------------------------------------------------------------
@@ -501,14 +537,14 @@ def fits(value, kind) -> bool:
 
 
 def test_ecs_has_the_fields_of_ecs_and_their_types(found):
-    for case in found:
-        document = json.loads(json.dumps(ecs.alert(case)))
+    for alert in found:
+        document = json.loads(json.dumps(ecs.document(alert)))
         for name, value in flat(document):
             assert name == "ueba" or fits(value, ECS_FIELDS[name]), (name, value)
 
 
 def test_ecs_says_what_happened(found):
-    document = ecs.alert(found[0])
+    document = ecs.document(found[0])
     assert document["event"]["kind"] == "alert" and document["event"]["category"] == ["authentication"]
     assert (document["event"]["id"], document["event"]["risk_score_norm"], document["event"]["severity"]) == (
         FIRST,
@@ -526,7 +562,7 @@ def test_ecs_says_what_happened(found):
     assert document["threat"]["technique"]["id"] == ["T1021", "T1110"]
     assert document["threat"]["technique"]["subtechnique"]["id"] == ["T1021.001"]
     assert [edge["count"] for edge in document["ueba"]["edges"]] == [2, 6]
-    other = ecs.alert(found[1])
+    other = ecs.document(found[1])
     assert other["source"] == {"address": "10.0.0.9", "ip": "10.0.0.9"} and "threat" not in other
     assert other["user"] == {"name": FORMULA} and other["destination"]["address"] == EVIL
 
@@ -594,7 +630,7 @@ def test_a_cell_is_made_in_time_that_grows_with_the_text():
 
 def test_no_control_character_gets_into_csv(found):
     evil = msgspec.structs.replace(found[0].edges[0].edge, user="\x1b]0;x\x07\x9b31m\u202e\n=1")
-    text = spreadsheet.text([dataclasses.replace(found[0], edges=[CaseEdge(evil)])])
+    text = spreadsheet.text([dataclasses.replace(found[0], edges=[AlertEdge(evil)])])
     assert text.count("\n") == 2 and text.replace("\n", "").isprintable()
     assert "\\x1b]0;x\\x07\\x9b31m\\u202e\\n=1" in text
 
@@ -852,7 +888,9 @@ def test_a_web_hook_gets_each_record_with_its_key_and_the_token_is_never_shown(
     monkeypatch.setenv("UEBA_WEBHOOK_TOKEN", "s3cret")
     with Receiver(204) as receiver:
         result = run(workspace.root, "export", form, "--webhook", f"{receiver.url}/hidden?key=hidden")
-    assert [body for _, body in receiver.got] == [json.loads(json.dumps(FORMS[form](case))) for case in found]
+    assert [body for _, body in receiver.got] == [
+        json.loads(json.dumps(FORMS[form](alert))) for alert in found
+    ]
     for headers, _ in receiver.got:
         assert headers["Authorization"] == "Bearer s3cret" and headers["Content-Type"] == "application/json"
     keys = [headers["Idempotency-Key"] for headers, _ in receiver.got]
@@ -1205,15 +1243,15 @@ def test_names_that_look_like_sentences_are_names(user, target, tmp_path):
     """Reasons are data: no mark, pattern or headline is read from a sentence."""
     twice = NewPair("user_target", user, target, True, 7.2, 0.16, 0.0)
     odd = edge(user, "ws1", target, "machine", FIRST, 0, reasons=(twice,))
-    case = Case(incident_of([odd]), [CaseEdge(odd)], [], FOUND)
-    record = valid(ocsf.finding(case))
+    alert = Alert(incident_of([odd]), [AlertEdge(odd)], [], FOUND)
+    record = valid(ocsf.finding(alert))
     (anomaly,) = record["anomaly_analyses"][0]["anomalies"]
     assert anomaly["observed_pattern"] == "RARE"  # the pair was seen once before
     assert record["unmapped"]["backoff"] is False
     assert words.headline(odd.reasons) == f"{user} reached {target} again, which was strange the first time"
     first = msgspec.structs.replace(twice, was_quarantined=False)
     new = msgspec.structs.replace(odd, reasons=(first,))
-    record = valid(ocsf.finding(Case(incident_of([new]), [CaseEdge(new)], [], FOUND)))
+    record = valid(ocsf.finding(Alert(incident_of([new]), [AlertEdge(new)], [], FOUND)))
     assert record["anomaly_analyses"][0]["anomalies"][0]["observed_pattern"] == "UNSEEN"
     assert words.headline(new.reasons) == f"{user} never reached {target} before"
     findings.save(findings.Findings(DAY, table([new]), (incident_of([new]),)), tmp_path)

@@ -7,6 +7,7 @@ programs, so their columns stay:
     edges.parquet      day, user, source, target, surprise, p_value, incident (null if in none); at least the
                        LEAST_CANDIDATES strangest edges of a day
     incidents.parquet  day, incident, rank, score, users, machines
+    cases.parquet      incident, case
 """
 
 from __future__ import annotations
@@ -21,8 +22,10 @@ import pyarrow as pa
 from ueba import files
 from ueba.config import Config
 from ueba.contracts import scored
+from ueba.contracts.case import Case
 from ueba.contracts.incident import Incident
 from ueba.contracts.verdict import Verdict
+from ueba.detect import cases
 from ueba.detect.day import Past, score_day
 from ueba.detect.past import lessons, walk
 from ueba.detect.past.history import day_number
@@ -52,6 +55,7 @@ INCIDENT_SCHEMA = pa.schema(
         ("machines", pa.list_(pa.string())),
     ]
 )
+CASE_SCHEMA = pa.schema([("incident", pa.string()), ("case", pa.string())])
 Analyst = Callable[[Findings], Sequence[Verdict]]
 
 
@@ -105,6 +109,12 @@ class Backtest:
     @property
     def incidents(self) -> list[Incident]:
         return [incident for found in self.findings for incident in found.incidents]
+
+    @property
+    def cases(self) -> tuple[Case, ...]:
+        """By the time of their earliest incident."""
+        steps = [scored.steps(scored.to_arrow(found.edges)) for found in self.findings]
+        return cases.cases(self.incidents, {name: of for day in steps for name, of in day.items()})
 
 
 def backtest(
@@ -161,7 +171,7 @@ def _excess(found: Sequence[Findings], verdicts: Sequence[Verdict]) -> carryover
 
 
 def write(result: Backtest, folder: Path) -> None:
-    """Write `edges.parquet` and `incidents.parquet` into a folder; columns as in the table of this module."""
+    """Write the tables into a folder; columns as in the table of this module."""
     edges = scored.concatenated([found.edges for found in result.findings])[EDGE_SCHEMA.names]
     files.write_parquet(
         folder / "edges.parquet", pa.Table.from_pandas(edges, EDGE_SCHEMA, preserve_index=False)
@@ -172,3 +182,6 @@ def write(result: Backtest, folder: Path) -> None:
     ]
     columns = [list(column) for column in zip(*rows, strict=True)] or [[] for _ in INCIDENT_SCHEMA]
     files.write_parquet(folder / "incidents.parquet", pa.table(columns, INCIDENT_SCHEMA))
+    pairs = [(incident, case.id) for case in result.cases for incident in case.incidents]
+    in_cases = [list(column) for column in zip(*pairs, strict=True)] or [[], []]
+    files.write_parquet(folder / "cases.parquet", pa.table(in_cases, CASE_SCHEMA))

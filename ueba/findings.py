@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
+    from ueba.contracts.case import Step
     from ueba.contracts.scored import ScoredEdge
 
 CLOSE = 5  # ids that a message lists if several incidents match
@@ -178,10 +179,18 @@ def choose_incidents(
     last: dt.date | None = None,
     below: bool = False,
 ) -> tuple[Incident, ...]:
-    """The incidents of a day or of several; of the last scored day if none is named.
+    """The incidents of a day or of several; of the last scored day if none is named. Raises as `span` does.
 
-    below: those below the line, too. Raises WorkspaceError if the day was not scored, UsageError if both a
-    day and several are named."""
+    below: those below the line, too"""
+    return load_incidents(folder, *span(folder, day, first, last), below)
+
+
+def span(
+    folder: Path, day: dt.date | None = None, first: dt.date | None = None, last: dt.date | None = None
+) -> tuple[dt.date, dt.date]:
+    """The first and last of the scored days that are asked for: a day or several, or else the last.
+
+    Raises WorkspaceError if the day was not scored, UsageError if both a day and several are named."""
     if day is not None and (first or last):
         raise UsageError("give --day, or --from and --to, not both")
     latest = last_scored(folder)
@@ -189,7 +198,8 @@ def choose_incidents(
         day = day or latest
     if day is not None:
         check_scored(folder, day)
-    return load_incidents(folder, day or first, day or last, below)
+        return day, day
+    return first or dt.date.min, last or dt.date.max
 
 
 def find_incident(folder: Path, incident_id: str) -> Incident:
@@ -232,13 +242,27 @@ def load_edges(folder: Path, day: dt.date) -> pd.DataFrame:
     """The scored edges of a day. Raises WorkspaceError if it was not scored, or the file is damaged."""
     from ueba.contracts import scored
 
+    stored = _stored_edges(folder, day)
+    with state.reading(folder / f"day={day}.parquet", remedy(day)):
+        return scored.from_arrow(stored, day)
+
+
+def _stored_edges(folder: Path, day: dt.date) -> pa.Table:
     path = folder / f"day={day}.parquet"
     if not state.is_there(path):
         check_scored(folder, day)
         raise WorkspaceError(f"{path} is missing; {remedy(day)}")
-    stored = state.table(path, remedy(day))
-    with state.reading(path, remedy(day)):
-        return scored.from_arrow(stored, day)
+    return state.table(path, remedy(day))
+
+
+def load_steps(folder: Path, day: dt.date) -> dict[str, list[Step]]:
+    """The steps of a day's incidents, by the id of the incident: quicker than all scored edges. Raises
+    WorkspaceError if the day was not scored, or the file is damaged."""
+    from ueba.contracts import scored
+
+    stored = _stored_edges(folder, day)
+    with state.reading(folder / f"day={day}.parquet", remedy(day)):
+        return scored.steps(stored)
 
 
 def save(findings: Findings, folder: Path) -> None:

@@ -16,6 +16,7 @@ from ueba.contracts.night import Night
 from ueba.contracts.report import IngestReport
 from ueba.errors import InputError
 from ueba.ingest import lake
+from ueba.investigate import cases
 from ueba.memory import Memory
 from ueba.progress import Clock, Progress, quiet
 from ueba.workspace import Workspace
@@ -50,6 +51,7 @@ def nightly(
             with clock.stage("write"):
                 graph.write_findings(store, found, memory.verdict_log.words)
                 graph.write_risk(store, workspace, memory.verdicts)
+                graph.write_cases(store, cases.read(workspace, memory.verdict_log.words))
         with clock.stage("prune"):
             pruned = graph.prune(store, oldest)
         with clock.stage("similar"):

@@ -112,6 +112,20 @@ INCIDENT = Node(
     ),
     "strange edges of a day that share a user or a source",
 )
+# (:Case)
+CASE = Node(
+    "Case",
+    "id",
+    (
+        Property("id", "case- and the id of its earliest incident, the same while it grows"),
+        Property("first_day", "ISO date, of its earliest incident"),
+        Property("last_day", "ISO date, of its last incident"),
+        Property("score", "nats, higher is stranger"),
+        Property("incidents", "how many incidents it has, also those of days that are not in the graph"),
+        Property("story", "who, from where, to what and what next, in one sentence"),
+    ),
+    "incidents that go on from one another, as one attack would",
+)
 # (:LoadedDay)
 LOADED_DAY = Node(
     "LoadedDay",
@@ -174,6 +188,21 @@ INVOLVES_RESOURCE = Relationship(
 )
 # (:Incident)-[:SCORED_BY]->(:ModelRun)
 SCORED_BY = Relationship("SCORED_BY", INCIDENT, MODEL_RUN, (), (), "the model that scored it")
+# (:Incident)-[:PART_OF]->(:Case)
+PART_OF = Relationship("PART_OF", INCIDENT, CASE, (), (), "the case that an incident is in")
+# (:Incident)-[:GOES_ON_FROM {kind, by}]->(:Incident)
+GOES_ON_FROM = Relationship(
+    "GOES_ON_FROM",
+    INCIDENT,
+    INCIDENT,
+    ("kind", "by"),
+    (
+        Property("kind", "same_user, same_machine or pivot"),
+        Property("by", "the account or machine that leads from the earlier incident to this one"),
+        Property("reason", "in a sentence"),
+    ),
+    "the earlier incident that an incident goes on from",
+)
 
 _SIMILAR = (
     Property("similarity", "cosine of the embeddings"),
@@ -196,7 +225,7 @@ SIMILAR_TO = {
 }
 
 SCHEMA = Schema(
-    nodes=(USER, MACHINE, RESOURCE, INCIDENT, MODEL_RUN, LOADED_DAY),
+    nodes=(USER, MACHINE, RESOURCE, INCIDENT, CASE, MODEL_RUN, LOADED_DAY),
     relationships=(
         LOGGED_ON,
         ACCESSED,
@@ -207,6 +236,8 @@ SCHEMA = Schema(
         INVOLVES_MACHINE,
         INVOLVES_RESOURCE,
         SCORED_BY,
+        PART_OF,
+        GOES_ON_FROM,
         *SIMILAR_TO.values(),
     ),
 )

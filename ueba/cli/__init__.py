@@ -14,6 +14,7 @@ import click
 from ueba import __version__
 from ueba.cli import (
     ask,
+    cases,
     data,
     detect,
     evaluate,
@@ -52,6 +53,7 @@ for command in (
     *detect.COMMANDS,
     *scores.COMMANDS,
     *risk.COMMANDS,
+    *cases.COMMANDS,
     *explain.COMMANDS,
     *perimeter.COMMANDS,
     *ask.COMMANDS,

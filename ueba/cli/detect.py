@@ -302,7 +302,7 @@ def backtest(
 ) -> None:
     """Walk forward through past days: score each with what was known before it, then learn it.
 
-    Writes edges.parquet (the strangest edges of each day) and incidents.parquet to --output.
+    Writes edges.parquet (the strangest edges of each day), incidents.parquet and cases.parquet to --output.
 
     \b
     Example:

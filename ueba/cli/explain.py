@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ueba.cli import output
+from ueba.cli import cases, output
 from ueba.cli.common import Settings, command, pass_settings
 from ueba.cli.options import Day, format_option, numbers_option, picture_option
 from ueba.cli.terminal import common
 from ueba.contracts import versions
 
 if TYPE_CHECKING:
+    from ueba.contracts.case import Case
+    from ueba.investigate.cases import Casebook
     from ueba.investigate.explain.incident import ExplainedEdge, ExplainedIncident
 
 SHOWN = 40  # edges of an incident in a table
@@ -59,6 +61,9 @@ def explain(
 ) -> None:
     """Explain why an incident was reported, in sentences that can be checked. ID may be cut short.
 
+    The ID of a case, which begins with case-, gives its story: one sentence, then its incidents in order of
+    time, each with why it goes on from an earlier one.
+
     What is new, how often this account and its peers do new things, what was expected, what would have been
     normal, what weighed how much, and in which lines of the log the events are. JSON has all facts; jsonl and
     csv have a row for each edge.
@@ -66,18 +71,36 @@ def explain(
     \b
     Example:
       ueba explain 20260121-3fa9c1d2 --picture incident.html
+      ueba explain case-20260121-3fa9c1d2
     """
     from ueba import findings
+    from ueba.investigate import cases as casebook
     from ueba.investigate.explain import incident as explaining
 
+    book = casebook.read(settings.workspace)
+    if casebook.is_case(incident_id):
+        _explain_case(book, casebook.find(book, incident_id), picture, output_format)
+        return
     incident = findings.find_incident(settings.workspace.findings, incident_id)
     explained = explaining.explained(settings.workspace, incident)
     if picture is not None:
         _draw(explained, picture)
+    case = book.of_incident(incident.id)
     if output_format == "table":
-        _show(explained, numbers)
+        _show(explained, numbers, case)
     else:
-        _emit(explained, numbers, output_format)
+        _emit(explained, numbers, output_format, case)
+
+
+def _explain_case(book: Casebook, case: Case, picture: Path | None, output_format: str) -> None:
+    from ueba.errors import UsageError
+
+    if picture is not None:
+        raise UsageError("--picture draws an incident; name one of the case")
+    if output_format == "table":
+        cases.show(book, case)
+    else:
+        cases.emit(book, [case], output_format)
 
 
 def _draw(explained: ExplainedIncident, picture: Path) -> None:
@@ -89,12 +112,12 @@ def _draw(explained: ExplainedIncident, picture: Path) -> None:
     output.note(f"picture: {picture}")
 
 
-def _emit(explained: ExplainedIncident, numbers: bool, output_format: str) -> None:
+def _emit(explained: ExplainedIncident, numbers: bool, output_format: str, case: Case | None) -> None:
     """For programs: JSON has a record with all facts, the others a row for each edge."""
     from ueba.investigate.explain import incident as explaining
     from ueba.investigate.explain import words
 
-    record = explaining.to_json(explained, words.sentences(explained, numbers))
+    record = explaining.to_json(explained, words.sentences(explained, numbers), case)
     rows = [record]
     if output_format != "json":
         rows = [{"incident": explained.incident.id, **edge} for edge in record["edges"]]
@@ -103,14 +126,17 @@ def _emit(explained: ExplainedIncident, numbers: bool, output_format: str) -> No
     output.emit(rows, output_format, versions.EXPLANATION, EDGE_COLUMNS)
 
 
-def _show(explained: ExplainedIncident, numbers: bool) -> None:
+def _show(explained: ExplainedIncident, numbers: bool, case: Case | None) -> None:
     """For a person at a terminal."""
+    from ueba.investigate import cases as casebook
     from ueba.investigate.explain import words
 
     zone = common().timezone
     incident, edges = explained.incident, explained.edges
     output.line(f"incident {incident.id}")
     output.echo(output.wrapped(words.summary(explained, numbers, zone)))
+    for line in casebook.place_in_case(case, incident.id, zone):
+        output.echo(output.wrapped(line))
     for name, lines in words.by_edge(explained, numbers, zone).items():
         output.echo(f"\n{name}")
         for line in lines:

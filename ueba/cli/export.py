@@ -17,7 +17,7 @@ from ueba.investigate.export import EVENTS, FORMATS
 
 if TYPE_CHECKING:
     from ueba.contracts.incident import Incident
-    from ueba.investigate.export.cases import Case
+    from ueba.investigate.export.alerts import Alert
 
 
 @command()
@@ -62,12 +62,12 @@ def export(
     Example:
       ueba export ocsf --day 2026-01-21 --output findings.jsonl
     """
-    from ueba.investigate.export.cases import cases
+    from ueba.investigate.export.alerts import alerts
 
     output.note_damage(settings.workspace.root)
     check_webhook(webhook, form)
     chosen = choose(settings, ids, (day, first, last), everything)
-    found = list(cases(settings.workspace, chosen, EVENTS.get(form, 0)))
+    found = list(alerts(settings.workspace, chosen, EVENTS.get(form, 0)))
     if path is not None or webhook is None:
         write(form, found, path)
     if webhook is not None:
@@ -116,7 +116,7 @@ def choose(
     return chosen
 
 
-def write(form: str, found: Sequence[Case], path: Path | None) -> None:
+def write(form: str, found: Sequence[Alert], path: Path | None) -> None:
     """Write incidents in a format to a file or to standard output."""
     from ueba import files
     from ueba.investigate.export import text

@@ -57,6 +57,8 @@ class Incident(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     hidden_by:     names of the rules that hide it, None if it is reported
     below_line:    whether the budget or the least score kept it from being reported
     model:         the model that scored it
+    shared_users, shared_machines: of these, those that many share, sorted: no case goes on from there
+    acting_machines: of the organisation, from which accounts acted before the day; 0 if that is unknown
     """
 
     id: str
@@ -74,6 +76,9 @@ class Incident(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     model: ModelFacts
     hidden_by: str | None = None
     below_line: bool = False
+    shared_users: tuple[str, ...] = ()
+    shared_machines: tuple[str, ...] = ()
+    acting_machines: int = 0
 
 
 class BelowLine(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -193,6 +193,8 @@ Reason = (
 )
 Reasons = tuple[Reason, ...]
 
+NEW_SOURCE = "new user_source"  # of a pattern: the user never acted from the source before
+
 _DECODER = msgspec.json.Decoder(Reasons)
 
 

@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from ueba.contracts import reason
+from ueba.contracts.case import Step
 from ueba.contracts.edge import Edge
 from ueba.contracts.reason import Reasons
 from ueba.contracts.table import Column
@@ -66,6 +68,10 @@ SCHEMA = pa.schema(
     [(column.name, column.type) for column in COLUMNS], metadata={_VERSION_KEY: VERSION.encode()}
 )
 _TEXT = ("user_kind", "source", "rule", "incident")  # columns that may be null
+_OF_STEPS = (
+    *("user", "source", "target", "target_kind", "first_seen", "last_seen", "strangeness"),
+    *("incident", "count", "failures", "pattern"),
+)
 _LISTS = ("logon_types", "verdicts", "pattern")
 
 
@@ -132,15 +138,19 @@ def to_arrow(table: pd.DataFrame) -> pa.Table:
 def from_arrow(stored: pa.Table, day: dt.date | None = None) -> pd.DataFrame:
     """Scored edges on disk -> in memory. day: of all of them, if it is known. Raises ValueError if the
     columns, the version or the day are not these, or a number is missing or not finite."""
-    found = (stored.schema.metadata or {}).get(_VERSION_KEY, b"no version").decode()
-    if found != VERSION or not stored.schema.equals(SCHEMA):
-        raise ValueError(f"scored edges of version {found} instead of {VERSION}")
+    _check_form(stored)
     _check(stored, day)
     table: pd.DataFrame = stored.to_pandas()
     columns: dict[str, Any] = {"reasons": [reason.from_json(text) for text in table["reasons"]]}
     columns |= {name: [tuple(value) for value in table[name]] for name in _LISTS}
     columns |= {name: table[name].astype(object).where(table[name].notna(), None) for name in _TEXT}
     return table.assign(**columns)
+
+
+def _check_form(stored: pa.Table) -> None:
+    found = (stored.schema.metadata or {}).get(_VERSION_KEY, b"no version").decode()
+    if found != VERSION or not stored.schema.equals(SCHEMA):
+        raise ValueError(f"scored edges of version {found} instead of {VERSION}")
 
 
 def _check(stored: pa.Table, day: dt.date | None) -> None:
@@ -155,6 +165,19 @@ def _check(stored: pa.Table, day: dt.date | None) -> None:
         raise ValueError("p_value has numbers outside (0, 1]")
     if day is not None and any(found != day for found in stored["day"].unique().to_pylist()):
         raise ValueError("it has edges of another day")
+
+
+def steps(stored: pa.Table) -> dict[str, list[Step]]:
+    """The steps of incidents, by the id of the incident, from scored edges on disk. Raises ValueError if the
+    columns or the version are others."""
+    _check_form(stored)
+    rows = stored.filter(pc.is_valid(stored["incident"])).select(list(_OF_STEPS)).to_pylist()
+    found: dict[str, list[Step]] = {}
+    for row in rows:
+        incident, count, failures, pattern = (row.pop(name) for name in _OF_STEPS[-4:])
+        step = Step(**row, is_through=failures < count, is_new_there=reason.NEW_SOURCE in pattern)
+        found.setdefault(incident, []).append(step)
+    return found
 
 
 def concatenated(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:

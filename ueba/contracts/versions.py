@@ -12,6 +12,7 @@ INCIDENT = 2  # `ueba incidents`, `ueba triage rules --dry-run`
 BELOW_LINE = 1  # findings/below=*.json
 DAY_SCORE = 1  # `ueba scores`
 RISK = 1  # `ueba risk`
+CASE = 1  # `ueba cases`
 EXPLANATION = 3  # `ueba explain`
 USER_DAY = 1  # `ueba day`
 PERIMETER = 1  # `ueba perimeter`

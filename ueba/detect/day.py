@@ -24,7 +24,7 @@ from ueba.contracts.incident import STRANGE_P, BelowLine, Incident
 from ueba.contracts.reason import Effect, Known, Reasons
 from ueba.contracts.scored import ScoredEdge
 from ueba.contracts.verdict import Verdict
-from ueba.detect import incidents, reasons
+from ueba.detect import cases, incidents, reasons
 from ueba.detect.past.encoded import EncodedEdges
 from ueba.detect.past.history import History, day_number
 from ueba.detect.past.pairs import RELATIONS, pair_keys
@@ -87,12 +87,12 @@ def score_day(model: Detector, past: Past, edges: DayEdges, config: IncidentConf
         edges.day, table, len(table), config.budget, max(config.kept - len(ranked), 0)
     )
     table = _with_reasons(table, described, edges.encoded, past.history, changes, known)
-    found = tuple(_incident(edges.day, incident, table, model) for incident in ranked)
+    found = tuple(_incident(edges.day, incident, table, model, past.history) for incident in ranked)
     return Findings(
         edges.day,
         table[list(scored.NAMES)],
         found,
-        _below_line(edges.day, ranked_below, table.assign(incident=below), model),
+        _below_line(edges.day, ranked_below, table.assign(incident=below), model, past.history),
         _scores(every, table.assign(incident=table["incident"].fillna(below))),
     ), score.surprise
 
@@ -264,7 +264,9 @@ def quarantined_before(history: History, encoded: EncodedEdges) -> dict[str, npt
     }
 
 
-def _incident(day: dt.date, ranked: incidents.Ranked, table: pd.DataFrame, model: Detector) -> Incident:
+def _incident(
+    day: dt.date, ranked: incidents.Ranked, table: pd.DataFrame, model: Detector, history: History
+) -> Incident:
     edges: list[ScoredEdge] = scored.edges(table[table["incident"] == ranked.id])
     machines = {edge.source for edge in edges} | {e.target for e in edges if e.target_kind == "machine"}
     return Incident(
@@ -282,16 +284,23 @@ def _incident(day: dt.date, ranked: incidents.Ranked, table: pd.DataFrame, model
         backoff=any(reason.is_backoff(edge.reasons) for edge in edges),
         model=model.facts,
         hidden_by=ranked.hidden_by,
+        shared_users=cases.shared_users(history, edges),
+        shared_machines=cases.shared_machines(history, edges),
+        acting_machines=int((history.sides["user_source"][1].days > 0).sum()),
     )
 
 
 def _below_line(
-    day: dt.date, ranked: Sequence[incidents.Ranked], table: pd.DataFrame, model: Detector
+    day: dt.date,
+    ranked: Sequence[incidents.Ranked],
+    table: pd.DataFrame,
+    model: Detector,
+    history: History,
 ) -> tuple[BelowLine, ...]:
     """The incidents below the line. table: their edges have their ids"""
     return tuple(
         BelowLine(
-            msgspec.structs.replace(_incident(day, incident, table, model), below_line=True),
+            msgspec.structs.replace(_incident(day, incident, table, model, history), below_line=True),
             tuple(scored.identities(table[table["incident"] == incident.id])),
         )
         for incident in ranked

@@ -4,7 +4,8 @@ budget.
 Edges that share their source machine or their user are one incident: connected components (networkx) of the
 graph that joins each edge to both. Targets do not join: everybody meets at the domain controller. Where
 shared machines chain half the network together, nobody could read the whole: it falls apart into what
-surrounds its strangest edges. An incident scores as its strangest edge, and a little more for each edge that
+surrounds its strangest edges, and of a sweep over hundreds of machines the CROWD strangest edges stand for
+all. An incident scores as its strangest edge, and a little more for each edge that
 supports it, so that a chain outranks a stray. The budget is a limit and not a quota: it means a score, which
 three times as many incidents reach on a normal working day, and a quiet day may have fewer than the budget
 that reach it. Its identity is made of the day and what it is about, so that scoring again gives the same
@@ -33,13 +34,14 @@ from ueba.contracts.incident import STRANGE_P
 from ueba.triage import rules
 
 QUIET = 3  # times the budget: so many incidents of a normal working day reach what is reported on a quiet one
-CROWD = 40  # edges of an incident beyond which nobody would read it
+CROWD = 40  # edges of an incident at most: nobody would read more
+NONE = -1  # the number of an edge in no incident
 SUPPORT = 1.0  # nats; weight of the edges beside the strangest
 ANONYMOUS = "anonymous"  # kind of account
 
 
 def group(edges: pd.DataFrame) -> Array:
-    """The number of every edge's incident, int64 [edges].
+    """The number of every edge's incident, NONE for one in none, int64 [edges].
 
     edges: columns user and source (None if unknown), strangest edges first; `user_kind` and `honey` (the
     honey entity that is used) if they are known"""
@@ -53,7 +55,7 @@ def group(edges: pd.DataFrame) -> Array:
             graph.add_edge(row, ("machine", source))
         if honey is not None:
             graph.add_edge(row, ("honey", honey))
-    number = np.zeros(len(edges), np.int64)
+    number = np.full(len(edges), NONE)
     joined = (
         sorted(node for node in nodes if not isinstance(node, tuple))
         for nodes in nx.connected_components(graph)
@@ -78,17 +80,19 @@ def _honey(edges: pd.DataFrame) -> Sequence[str | None]:
 
 
 def _parted(graph: nx.Graph, rows: list[int]) -> Iterator[list[int]]:
-    """Rows in parts: the rows that share the user or the machine of the first row, then those of the first
-    row that is left, and so on."""
-    left = dict.fromkeys(rows)
-    while left:
-        first = next(iter(left))
-        around = [
-            row for row in sorted({other for end in graph[first] for other in graph[end]}) if row in left
-        ]
-        yield around
-        for row in around:
+    """Rows in parts of at most CROWD: the rows that share the user or the machine of the first row, then
+    those of the first row that is left, and so on. The rows beyond CROWD are more of the same: they may be in
+    a later part, but begin none, or one sweep would be all incidents of its day."""
+    left, beginnings = dict.fromkeys(rows), dict.fromkeys(rows)
+    while beginnings:
+        first = next(iter(beginnings))
+        near = {other for end in graph[first] for other in graph[end] if other in left}
+        part = sorted([first, *sorted(near - {first})[: CROWD - 1]])
+        yield part
+        for row in part:
             del left[row]
+        for row in near:
+            beginnings.pop(row, None)
 
 
 def score(strangeness: Array) -> float:
@@ -194,21 +198,23 @@ def scores(edges: pd.DataFrame, candidates: int, budget: int) -> Array:
 def _ranked(
     edges: pd.DataFrame, candidates: int, budget: int
 ) -> tuple[pd.DataFrame, Array, pd.Series[float]]:
-    """The candidates, strangest first; the number of every candidate's component, int64 [candidates], -1 for
-    a candidate that is in no incident; and the scores of components, highest first."""
+    """The candidates, strangest first; the number of every candidate's component, int64 [candidates], NONE
+    for a candidate in no incident; and the scores of components, highest first."""
     best = strangest(edges, candidates)
     is_honey = np.array([honey is not None for honey in _honey(best)], bool)
     carries = ~_anonymous(best) & ~is_honey
     strange = (best["p_value"].to_numpy() <= STRANGE_P) | (np.cumsum(carries) <= budget)
     if "notable" in best:
         strange |= best["notable"].to_numpy(bool)
-    component = np.full(len(best), -1)
+    component = np.full(len(best), NONE)
     component[strange & ~is_honey] = group(best[strange & ~is_honey])
-    component[~np.isin(component, component[carries])] = -1
-    component[is_honey] = len(best) + group(best[is_honey])
+    component[~np.isin(component, component[carries])] = NONE
+    of_honey = group(best[is_honey])
+    component[is_honey] = np.where(of_honey == NONE, NONE, len(best) + of_honey)
+    grouped = component != NONE
     scores = (
-        best["strangeness"][component >= 0]
-        .groupby(component[component >= 0])
+        best["strangeness"][grouped]
+        .groupby(component[grouped])
         .apply(lambda values: score(values.to_numpy()))
     )
     return best, component, scores.sort_values(ascending=False, kind="stable")

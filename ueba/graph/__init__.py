@@ -4,6 +4,7 @@
     results   incidents and scores of a day, from its findings and verdicts
     standing  what the organisation knows of entities
     risk      the risk of users and machines over the last weeks
+    cases     incidents that are one case
     similar   embeddings, and the entities most similar to each
     health    what the server could be set to better
 
@@ -24,6 +25,7 @@ from graphdb.store import Store
 from ueba import findings, ontology
 from ueba.config import Config
 from ueba.graph import health
+from ueba.graph.cases import write_cases
 from ueba.graph.days import MOST_TABLES, day_tables, load_day
 from ueba.graph.results import write_findings
 from ueba.graph.risk import write_risk
@@ -31,6 +33,7 @@ from ueba.graph.similar import write_similar
 from ueba.graph.standing import write_standing
 from ueba.ingest import lake
 from ueba.ingest.identity import entities
+from ueba.investigate import cases
 from ueba.memory import Memory
 from ueba.progress import Progress, quiet
 from ueba.workspace import Workspace
@@ -42,6 +45,7 @@ __all__ = [
     "load",
     "load_day",
     "prune",
+    "write_cases",
     "write_findings",
     "write_risk",
     "write_similar",
@@ -80,6 +84,8 @@ def load(
             store.ensure_schema(ontology.SCHEMA)  # a server makes some indexes only once there are rows
     write_standing(store, entities.standings(workspace.lake))
     write_risk(store, workspace, memory.verdicts)
+    if scored:
+        write_cases(store, cases.read(workspace, verdicts))
     progress("load", steps, steps)
     return dict(counts)
 

@@ -192,7 +192,7 @@ def prices(edges: pd.DataFrame, config: Config, budget_score: float) -> pd.DataF
     rows = []
     for threshold in P_THRESHOLDS:
         strange = [day[day["p_value"] <= threshold] for day in days]
-        counts = [len(set(incidents.group(table).tolist())) for table in strange]
+        counts = [len(set(incidents.group(table).tolist()) - {incidents.NONE}) for table in strange]
         rows.append(_price("p_value", threshold, [len(table) for table in strange], counts, ""))
     scores = [incidents.scores(day, config.incidents.candidates, config.incidents.budget) for day in days]
     all_scores = np.concatenate(scores)

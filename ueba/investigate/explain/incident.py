@@ -11,6 +11,7 @@ import msgspec
 
 from ueba import findings, words
 from ueba.contracts import versions
+from ueba.contracts.case import Case
 from ueba.contracts.explanation import Explanation
 from ueba.contracts.incident import Incident
 from ueba.contracts.scored import ScoredEdge
@@ -63,13 +64,17 @@ def explained(workspace: Workspace, incident: Incident) -> ExplainedIncident:
     )
 
 
-def to_json(explained: ExplainedIncident, sentences: list[str]) -> dict[str, Any]:
-    """JSON values only. sentences: see `words`."""
+def to_json(explained: ExplainedIncident, sentences: list[str], case: Case | None) -> dict[str, Any]:
+    """JSON values only. sentences: see `words`; case: that the incident is in, None if it is hidden"""
     return {
         **words.incident_json(explained.incident),
         "schema_version": versions.EXPLANATION,
         "edges": [_edge_json(edge) for edge in explained.edges],
         "sentences": sentences,
+        "case": case and case.id,
+        "links": []
+        if case is None
+        else [msgspec.to_builtins(link) for link in case.links_of(explained.incident.id)],
     }
 
 

@@ -1,4 +1,4 @@
-"""Incidents in the forms that other tools read: one module for each form, all from the same `cases`.
+"""Incidents in the forms that other tools read: one module for each form, all from the same alerts.
 
 | form           | what it is                                             | for                          |
 |----------------|--------------------------------------------------------|------------------------------|
@@ -22,27 +22,27 @@ from typing import TYPE_CHECKING, Any
 from ueba.text import ascii_json
 
 if TYPE_CHECKING:
-    from ueba.investigate.export.cases import Case
+    from ueba.investigate.export.alerts import Alert
 
 FORMATS = ("ocsf", "ecs", "csv", "timesketch", "opengraph", "opengraph-link")
 # Events of an edge that a form has: the first ones; None is all. The other forms have no events.
 EVENTS: dict[str, int | None] = {"ocsf": 100, "ecs": 100, "timesketch": None}
 
 
-def text(form: str, cases: Sequence[Case]) -> str:
+def text(form: str, alerts: Sequence[Alert]) -> str:
     """Cases as the text of a file in one of FORMATS."""
     from ueba.investigate.export import ecs, ocsf, opengraph, spreadsheet, timesketch
 
     if form == "csv":
-        return spreadsheet.text(cases)
+        return spreadsheet.text(alerts)
     if form == "opengraph":
-        return ascii_json(opengraph.graph(cases), indent=1) + "\n"
+        return ascii_json(opengraph.graph(alerts), indent=1) + "\n"
     if form == "opengraph-link":
-        return ascii_json(opengraph.links(cases), indent=1) + "\n"
+        return ascii_json(opengraph.links(alerts), indent=1) + "\n"
     if form == "timesketch":
-        return lines(row for case in cases for row in timesketch.rows(case))
-    record = ocsf.finding if form == "ocsf" else ecs.alert
-    return lines(record(case) for case in cases)
+        return lines(row for alert in alerts for row in timesketch.rows(alert))
+    record = ocsf.finding if form == "ocsf" else ecs.document
+    return lines(record(alert) for alert in alerts)
 
 
 def lines(records: Iterable[dict[str, Any]]) -> str:

@@ -13,44 +13,44 @@ from typing import Any
 
 from ueba import __version__
 from ueba.contracts import versions
-from ueba.investigate.export import cases
-from ueba.investigate.export.cases import Case
+from ueba.investigate.export import alerts
+from ueba.investigate.export.alerts import Alert
 
 VERSION = "8.11.0"
 SEVERITIES = {"Low": 21, "Medium": 47, "High": 73}  # as Elastic's own rules count
 
 
-def alert(case: Case) -> dict[str, Any]:
-    """The alert document of a case."""
-    edge = case.strangest.edge
-    name, domain = cases.account(edge.user)
+def document(alert: Alert) -> dict[str, Any]:
+    """The document of an alert."""
+    edge = alert.strangest.edge
+    name, domain = alerts.account(edge.user)
     document = {
-        "@timestamp": cases.iso(case.found),
+        "@timestamp": alerts.iso(alert.found),
         "ecs": {"version": VERSION},
-        "message": cases.message(case),
+        "message": alerts.message(alert),
         "tags": ["ueba"],
-        "event": _event(case),
+        "event": _event(alert),
         "rule": {
             "id": "ueba.incident",
             "name": "Unusual access",
             "category": "anomaly",
             "ruleset": "ueba",
-            "version": str(case.incident.model.trained_until),
+            "version": str(alert.incident.model.trained_until),
         },
         "observer": {"product": "ueba", "vendor": "ueba", "type": "ueba", "version": __version__},
         "user": {"name": name} | ({"domain": domain} if domain else {}),
-        "related": _related(case),
-        "ueba": _ours(case),
+        "related": _related(alert),
+        "ueba": _ours(alert),
     }
     if edge.source is not None:
         document["source"] = _end(edge.source)
     if edge.target_kind == "machine":
         document["destination"] = _end(edge.target)
-    threat = _threat(case)
+    threat = _threat(alert)
     return document | ({"threat": threat} if threat else {})
 
 
-def _event(case: Case) -> dict[str, Any]:
+def _event(alert: Alert) -> dict[str, Any]:
     """What happened, when, and how severe it is."""
     return {
         "kind": "alert",
@@ -59,33 +59,33 @@ def _event(case: Case) -> dict[str, Any]:
         "module": "ueba",
         "dataset": "ueba.incident",
         "provider": "ueba",
-        "id": case.id,
+        "id": alert.id,
         "action": "unusual-access",
-        "reason": case.strangest.reasons[0],
-        "created": cases.iso(case.found),
-        "start": cases.iso(case.first),
-        "end": cases.iso(case.last),
-        "severity": SEVERITIES[cases.severity(case)],
-        "risk_score": case.incident.score,
-        "risk_score_norm": cases.risk(case),
+        "reason": alert.strangest.reasons[0],
+        "created": alerts.iso(alert.found),
+        "start": alerts.iso(alert.first),
+        "end": alerts.iso(alert.last),
+        "severity": SEVERITIES[alerts.severity(alert)],
+        "risk_score": alert.incident.score,
+        "risk_score_norm": alerts.risk(alert),
     }
 
 
 def _end(name: str) -> dict[str, Any]:
     """An address as it is, and again as what it is."""
-    ip = cases.address(name)
+    ip = alerts.address(name)
     return {"address": name} | ({"ip": ip} if ip else {"domain": name})
 
 
-def _related(case: Case) -> dict[str, list[str]]:
+def _related(alert: Alert) -> dict[str, list[str]]:
     """Accounts by their whole name and by the one that other sources may write."""
-    users = [name for user in cases.users(case) for name in (user, cases.account(user)[0])]
-    found = {"user": list(dict.fromkeys(users)), "hosts": cases.hosts(case), "ip": cases.addresses(case)}
+    users = [name for user in alerts.users(alert) for name in (user, alerts.account(user)[0])]
+    found = {"user": list(dict.fromkeys(users)), "hosts": alerts.hosts(alert), "ip": alerts.addresses(alert)}
     return {name: values for name, values in found.items() if values}
 
 
-def _threat(case: Case) -> dict[str, Any]:
-    shown = cases.techniques(case)
+def _threat(alert: Alert) -> dict[str, Any]:
+    shown = alerts.techniques(alert)
     if not shown:
         return {}
     parts = [technique.part for technique in shown if technique.part]
@@ -106,20 +106,21 @@ def _listed(pairs: list[tuple[str, str]]) -> dict[str, Any]:
     return {"id": [uid for uid, _ in once], "name": [name for _, name in once]}
 
 
-def _ours(case: Case) -> dict[str, Any]:
+def _ours(alert: Alert) -> dict[str, Any]:
     edges = [
         {
-            "id": cases.edge_id(case, edge.edge.edge),
-            "first_seen": cases.iso(edge.first_seen),
-            "last_seen": cases.iso(edge.last_seen),
+            "id": alerts.edge_id(alert, edge.edge.edge),
+            "first_seen": alerts.iso(edge.first_seen),
+            "last_seen": alerts.iso(edge.last_seen),
         }
         | edge.fields()
-        for edge in case.edges
+        for edge in alert.edges
     ]
     return {
         "schema_version": versions.EXPORT,
-        **cases.incident_fields(case),
-        "model": cases.model_fields(case),
+        **alerts.incident_fields(alert),
+        "model": alerts.model_fields(alert),
         "edges": edges,
-        **case.verdict_fields,
+        **alert.case_fields,
+        **alert.verdict_fields,
     }

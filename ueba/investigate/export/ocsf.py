@@ -9,21 +9,24 @@ in `evidences`. Leaves out updates: an export always says Create.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
 
 from ueba import __version__, words
 from ueba.contracts import versions
+from ueba.contracts.case import Link
 from ueba.contracts.edge import Edge
 from ueba.contracts.explanation import Expected
 from ueba.contracts.reason import NewPair
-from ueba.investigate.export import cases
-from ueba.investigate.export.cases import Case, CaseEdge, Technique
+from ueba.investigate import cases
+from ueba.investigate.export import alerts
+from ueba.investigate.export.alerts import Alert, AlertEdge, Technique
 from ueba.text import plain
 
 VERSION = "1.5.0"
+TYPE_UID, TYPE_NAME = 200401, "Detection Finding: Create"
 PRODUCT = {"name": "ueba", "vendor_name": "ueba", "version": __version__}
 SEVERITIES = {"Low": 2, "Medium": 3, "High": 4}
 RISKS = {"Low": 1, "Medium": 2, "High": 3}
@@ -51,10 +54,10 @@ MOST_EVENTS, MOST_EDGES = (
 )  # of a finding: the first events, the strangest edges; totals are beside them
 
 
-def finding(case: Case) -> dict[str, Any]:
-    """The Detection Finding of a case."""
-    severity, risk = cases.severity(case), cases.risk(case)
-    status_id, status = _status(case)
+def finding(alert: Alert) -> dict[str, Any]:
+    """The Detection Finding of an alert."""
+    severity, risk = alerts.severity(alert), alerts.risk(alert)
+    status_id, status = _status(alert)
     return {
         "class_uid": 2004,
         "class_name": "Detection Finding",
@@ -62,12 +65,12 @@ def finding(case: Case) -> dict[str, Any]:
         "category_name": "Findings",
         "activity_id": 1,
         "activity_name": "Create",
-        "type_uid": 200401,
-        "type_name": "Detection Finding: Create",
-        "time": _ms(case.found),
-        "start_time": _ms(case.first),
-        "end_time": _ms(case.last),
-        "count": case.count,
+        "type_uid": TYPE_UID,
+        "type_name": TYPE_NAME,
+        "time": _ms(alert.found),
+        "start_time": _ms(alert.first),
+        "end_time": _ms(alert.last),
+        "count": alert.count,
         "severity_id": SEVERITIES[severity],
         "severity": severity,
         "status_id": status_id,
@@ -76,13 +79,13 @@ def finding(case: Case) -> dict[str, Any]:
         "risk_score": round(risk),
         "risk_level_id": RISKS[severity],
         "risk_level": severity,
-        "message": cases.message(case),
-        "metadata": {"version": VERSION, "product": PRODUCT, "uid": case.id, "event_code": "ueba.incident"},
-        "finding_info": _info(case),
-        "anomaly_analyses": _analyses(case),
-        "evidences": _evidences(case),
-        "observables": _observables(case),
-        "unmapped": _unmapped(case),
+        "message": alerts.message(alert),
+        "metadata": {"version": VERSION, "product": PRODUCT, "uid": alert.id, "event_code": "ueba.incident"},
+        "finding_info": _info(alert),
+        "anomaly_analyses": _analyses(alert),
+        "evidences": _evidences(alert),
+        "observables": _observables(alert),
+        "unmapped": _unmapped(alert),
     }
 
 
@@ -90,34 +93,35 @@ def _ms(time: dt.datetime) -> int:
     return int(time.timestamp() * 1000)
 
 
-def _status(case: Case) -> tuple[int, str]:
+def _status(alert: Alert) -> tuple[int, str]:
     """An incident judged true is in progress; one judged harmless or hidden by rules is suppressed."""
-    if case.verdict is not None:
-        return (2, "In Progress") if case.verdict.verdict == "true" else (3, "Suppressed")
-    return (3, "Suppressed") if case.incident.hidden_by else (1, "New")
+    if alert.verdict is not None:
+        return (2, "In Progress") if alert.verdict.verdict == "true" else (3, "Suppressed")
+    return (3, "Suppressed") if alert.incident.hidden_by else (1, "New")
 
 
-def _info(case: Case) -> dict[str, Any]:
-    events, shown = case.events[:MOST_EVENTS], cases.techniques(case)
+def _info(alert: Alert) -> dict[str, Any]:
+    events, shown = alert.events[:MOST_EVENTS], alerts.techniques(alert)
+    related = [*(_related(event) for event in events), *_of_case(alert)]
     return {
-        "uid": case.id,
-        "title": cases.title(case),
-        "desc": plain("; ".join(map(words.sentence, case.incident.reasons))),
+        "uid": alert.id,
+        "title": alerts.title(alert),
+        "desc": plain("; ".join(map(words.sentence, alert.incident.reasons))),
         "types": ["Anomaly"],
-        "created_time": _ms(case.found),
-        "first_seen_time": _ms(case.first),
-        "last_seen_time": _ms(case.last),
+        "created_time": _ms(alert.found),
+        "first_seen_time": _ms(alert.first),
+        "last_seen_time": _ms(alert.last),
         "analytic": {
             "name": "Surprise of user, machine and resource edges",
             "uid": "ueba.incident",
             "type": "Learning (ML/DL)",
             "type_id": 4,
-            "version": str(case.incident.model.trained_until),
+            "version": str(alert.incident.model.trained_until),
         },
         "data_sources": sorted({event["path"] for event in events if event["path"]})
         or ["authentication logs"],
-        "related_events_count": case.count,
-        **({"related_events": [_related(event) for event in events]} if events else {}),
+        "related_events_count": alert.count + len(alert.others),
+        **({"related_events": related} if related else {}),
         **({"attacks": [_attack(technique) for technique in shown]} if shown else {}),
     }
 
@@ -133,7 +137,7 @@ def _related(event: dict[str, Any]) -> dict[str, Any]:
     """A record of a log: where it stands, if that is known."""
     place = {name: str(event[name]) for name in ("path", "line") if event[name] is not None}
     return {
-        "uid": cases.event_id(event),
+        "uid": alerts.event_id(event),
         "type": str(event["action"] or "logon"),
         "title": f"{event['user']} from {event['source'] or 'an unknown machine'} to {event['target']}",
         "first_seen_time": _ms(event["time"]),
@@ -141,11 +145,35 @@ def _related(event: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _analyses(case: Case) -> list[dict[str, Any]]:
+def _of_case(alert: Alert) -> list[dict[str, Any]]:
+    """The findings of the other incidents of the case, and how they are linked with this one."""
+    if alert.case is None:
+        return []
+    links = alert.case.links_of(alert.id)
+    return [
+        {
+            "uid": other.id,
+            "type_uid": TYPE_UID,
+            "type_name": TYPE_NAME,
+            "title": plain(words.headline(other.reasons)),
+            "desc": plain(_how(other.id, links) or f"another incident of {alert.case.id}"),
+            "tags": [{"name": "case", "value": alert.case.id}],
+        }
+        for other in alert.others
+    ]
+
+
+def _how(other: str, links: Sequence[Link]) -> str:
+    return "; ".join(
+        f"{link.incident} {cases.why(link)}" for link in links if other in (link.incident, link.goes_on_from)
+    )
+
+
+def _analyses(alert: Alert) -> list[dict[str, Any]]:
     """An analysis for every account."""
     anomalies: dict[str, list[dict[str, Any]]] = {}
     expected: dict[str, Expected] = {}
-    for edge in case.edges[:MOST_EDGES]:
+    for edge in alert.edges[:MOST_EDGES]:
         user = edge.edge.user
         anomalies.setdefault(user, []).extend(_anomalies(edge))
         expected[user] = expected.get(user) or edge.expected
@@ -170,10 +198,10 @@ def _baselines(expected: Expected) -> list[dict[str, Any]]:
     ]
 
 
-def _anomalies(case_edge: CaseEdge) -> list[dict[str, Any]]:
+def _anomalies(alert_edge: AlertEdge) -> list[dict[str, Any]]:
     """An anomaly for every pair that was never seen; if there is none, one for the edge."""
-    edge = case_edge.edge
-    span = {"start_time": _ms(case_edge.first_seen), "end_time": _ms(case_edge.last_seen)}
+    edge = alert_edge.edge
+    span = {"start_time": _ms(alert_edge.first_seen), "end_time": _ms(alert_edge.last_seen)}
     unseen = [
         (f"{reason.relation.replace('_', ' -> ')} access", f"{reason.actor} -> {reason.partner}", "UNSEEN")
         for reason in edge.reasons
@@ -192,21 +220,21 @@ def _anomalies(case_edge: CaseEdge) -> list[dict[str, Any]]:
     ]
 
 
-def _evidences(case: Case) -> list[dict[str, Any]]:
+def _evidences(alert: Alert) -> list[dict[str, Any]]:
     """An evidence for every edge."""
     ids: dict[Edge, dict[str, str]] = {}  # account id and addresses in the events of an edge
-    for event in case.events:
-        of_edge = ids.setdefault(cases.edge_of(event), {})
+    for event in alert.events:
+        of_edge = ids.setdefault(alerts.edge_of(event), {})
         for name in ("user_id", "source_ip", "target_ip"):
             if event[name]:
                 of_edge.setdefault(name, event[name])
-    edges = [case_edge.edge.edge for case_edge in case.edges[:MOST_EDGES]]
-    return [_evidence(case, edge, ids.get(edge, {})) for edge in edges]
+    edges = [alert_edge.edge.edge for alert_edge in alert.edges[:MOST_EDGES]]
+    return [_evidence(alert, edge, ids.get(edge, {})) for edge in edges]
 
 
-def _evidence(case: Case, edge: Edge, ids: Mapping[str, str]) -> dict[str, Any]:
+def _evidence(alert: Alert, edge: Edge, ids: Mapping[str, str]) -> dict[str, Any]:
     evidence: dict[str, Any] = {
-        "uid": cases.edge_id(case, edge),
+        "uid": alerts.edge_id(alert, edge),
         "user": _user(edge.user, ids.get("user_id")),
     }
     if edge.source is not None:
@@ -219,29 +247,29 @@ def _evidence(case: Case, edge: Edge, ids: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _user(user: str, uid: str | None) -> dict[str, Any]:
-    name, domain = cases.account(user)
+    name, domain = alerts.account(user)
     return {"name": name} | ({"domain": domain} if domain else {}) | ({"uid": uid} if uid else {})
 
 
 def _endpoint(name: str, known_address: str | None) -> dict[str, Any]:
-    ip = cases.address(name) or cases.address(known_address)
-    return ({} if cases.address(name) else {"hostname": name}) | ({"ip": ip} if ip else {})
+    ip = alerts.address(name) or alerts.address(known_address)
+    return ({} if alerts.address(name) else {"hostname": name}) | ({"ip": ip} if ip else {})
 
 
-def _observables(case: Case) -> list[dict[str, Any]]:
+def _observables(alert: Alert) -> list[dict[str, Any]]:
     """What a SIEM searches by, each once, and where in the evidences it stands."""
-    sources = {edge.edge.source for edge in case.edges} | {
-        cases.address(event["source_ip"]) for event in case.events
+    sources = {edge.edge.source for edge in alert.edges} | {
+        alerts.address(event["source_ip"]) for event in alert.events
     }
-    resources = sorted({edge.edge.target for edge in case.edges if edge.edge.target_kind != "machine"})
+    resources = sorted({edge.edge.target for edge in alert.edges if edge.edge.target_kind != "machine"})
 
     def end(name: str) -> str:
         return "evidences.src_endpoint" if name in sources else "evidences.dst_endpoint"
 
     found = [
-        *(("evidences.user.name", USER_NAME, user) for user in cases.users(case)),
-        *((f"{end(host)}.hostname", HOSTNAME, host) for host in cases.hosts(case)),
-        *((f"{end(ip)}.ip", IP_ADDRESS, ip) for ip in cases.addresses(case)),
+        *(("evidences.user.name", USER_NAME, user) for user in alerts.users(alert)),
+        *((f"{end(host)}.hostname", HOSTNAME, host) for host in alerts.hosts(alert)),
+        *((f"{end(ip)}.ip", IP_ADDRESS, ip) for ip in alerts.addresses(alert)),
         *(("evidences.resources.uid", RESOURCE, name) for name in resources),
     ]
     return [
@@ -249,25 +277,26 @@ def _observables(case: Case) -> list[dict[str, Any]]:
     ]
 
 
-def _unmapped(case: Case) -> dict[str, Any]:
+def _unmapped(alert: Alert) -> dict[str, Any]:
     """What OCSF has no place for."""
     return {
         "schema_version": versions.EXPORT,
-        **cases.incident_fields(case),
-        "model": msgspec.to_builtins(case.incident.model),
-        "edges_total": len(case.edges),
-        "edges": [_edge(case, edge) for edge in case.edges[:MOST_EDGES]],
-        **case.verdict_fields,
+        **alerts.incident_fields(alert),
+        "model": msgspec.to_builtins(alert.incident.model),
+        "edges_total": len(alert.edges),
+        "edges": [_edge(alert, edge) for edge in alert.edges[:MOST_EDGES]],
+        **alert.case_fields,
+        **alert.verdict_fields,
     }
 
 
-def _edge(case: Case, case_edge: CaseEdge) -> dict[str, Any]:
-    edge = case_edge.edge
+def _edge(alert: Alert, alert_edge: AlertEdge) -> dict[str, Any]:
+    edge = alert_edge.edge
     fields = {
-        "uid": cases.edge_id(case, edge.edge),
+        "uid": alerts.edge_id(alert, edge.edge),
         **{name: getattr(edge, name) for name in NUMBERS},
         "logon_types": list(edge.logon_types),
         "reasons": words.reasons_json(edge.reasons),
-        "would_be_normal": case_edge.would_be_normal,
+        "would_be_normal": alert_edge.would_be_normal,
     }
     return {name: value for name, value in fields.items() if value is not None}

@@ -19,8 +19,8 @@ from typing import Any
 
 from ueba import words
 from ueba.contracts import versions
-from ueba.investigate.export import cases
-from ueba.investigate.export.cases import Case, CaseEdge
+from ueba.investigate.export import alerts
+from ueba.investigate.export.alerts import Alert, AlertEdge
 from ueba.text import plain
 
 SOURCE_KIND = "Ueba"
@@ -33,22 +33,22 @@ KINDS = {
 Entity = tuple[str, str]  # kind and name
 
 
-def graph(exported: Sequence[Case]) -> dict[str, Any]:
+def graph(exported: Sequence[Alert]) -> dict[str, Any]:
     """The first document: every node has an edge."""
-    edges: dict[tuple[str, Entity, Entity], list[tuple[Case, CaseEdge]]] = {}
-    for case in exported:
-        for edge in case.edges:
+    edges: dict[tuple[str, Entity, Entity], list[tuple[Alert, AlertEdge]]] = {}
+    for alert in exported:
+        for edge in alert.edges:
             user, target = ("user", edge.edge.user), (edge.edge.target_kind, edge.edge.target)
             source = user if edge.edge.source is None else ("machine", edge.edge.source)
             steps = [("Ueba_Used", user, source), ("Ueba_Reached", source, target)]
             involved = [
-                ("Ueba_Involves", ("incident", case.id), entity)
+                ("Ueba_Involves", ("incident", alert.id), entity)
                 for entity in dict.fromkeys((user, source, target))
             ]
             for kind, start, end in (*steps, *involved):
                 if start != end:  # an unknown source, a logon at the machine itself
-                    edges.setdefault((kind, start, end), []).append((case, edge))
-    by_id = {case.id: case for case in exported}
+                    edges.setdefault((kind, start, end), []).append((alert, edge))
+    by_id = {alert.id: alert for alert in exported}
     entities = dict.fromkeys(entity for _, start, end in edges for entity in (start, end))
     return {
         "metadata": {"source_kind": SOURCE_KIND},
@@ -59,12 +59,12 @@ def graph(exported: Sequence[Case]) -> dict[str, Any]:
     }
 
 
-def links(exported: Sequence[Case]) -> dict[str, Any]:
+def links(exported: Sequence[Alert]) -> dict[str, Any]:
     """The second document: our nodes to those of Active Directory, where a name leaves no doubt."""
     ends: list[tuple[str, str | None]] = [
         entity
-        for case in exported
-        for edge in case.edges
+        for alert in exported
+        for edge in alert.edges
         for entity in (
             ("user", edge.edge.user),
             ("machine", edge.edge.source),
@@ -85,12 +85,12 @@ def links(exported: Sequence[Case]) -> dict[str, Any]:
 
 
 def node_id(entity: Entity) -> str:
-    """Upper case and without a colon, the same whenever the entity is exported."""
+    """Upper alert and without a colon, the same whenever the entity is exported."""
     kind, name = entity
     return f"UEBA-{kind.upper()}-{hashlib.sha256(name.encode()).hexdigest()[:24].upper()}"
 
 
-def _node(entity: Entity, by_id: dict[str, Case]) -> dict[str, Any]:
+def _node(entity: Entity, by_id: dict[str, Alert]) -> dict[str, Any]:
     kind, name = entity
     properties = {"name": plain(name), "displayname": plain(name), "schemaversion": versions.EXPORT}
     if kind == "incident":
@@ -98,20 +98,20 @@ def _node(entity: Entity, by_id: dict[str, Case]) -> dict[str, Any]:
     return {"id": node_id(entity), "kinds": [KINDS[kind]], "properties": properties}
 
 
-def _of_incident(case: Case) -> dict[str, Any]:
+def _of_incident(alert: Alert) -> dict[str, Any]:
     return {
-        "description": cases.message(case),
-        "day": case.incident.day.isoformat(),
-        "rank": case.incident.rank,
-        "score": case.incident.score,
-        "pvalue": case.incident.p_value,
-        "severity": cases.severity(case),
-        "risk": cases.risk(case),
-        "reasons": [plain(words.sentence(reason)) for reason in case.incident.reasons],
+        "description": alerts.message(alert),
+        "day": alert.incident.day.isoformat(),
+        "rank": alert.incident.rank,
+        "score": alert.incident.score,
+        "pvalue": alert.incident.p_value,
+        "severity": alerts.severity(alert),
+        "risk": alerts.risk(alert),
+        "reasons": [plain(words.sentence(reason)) for reason in alert.incident.reasons],
     }
 
 
-def _edge(kind: str, start: Entity, end: Entity, found: list[tuple[Case, CaseEdge]]) -> dict[str, Any]:
+def _edge(kind: str, start: Entity, end: Entity, found: list[tuple[Alert, AlertEdge]]) -> dict[str, Any]:
     """BloodHound keeps one edge of a kind between two nodes: what all of ours say together."""
     rows = [edge for _, edge in found]
     return {
@@ -120,13 +120,13 @@ def _edge(kind: str, start: Entity, end: Entity, found: list[tuple[Case, CaseEdg
         "end": {"match_by": "id", "value": node_id(end)},
         "properties": {
             "schemaversion": versions.EXPORT,
-            "incidents": list(dict.fromkeys(case.id for case, _ in found)),
+            "incidents": list(dict.fromkeys(alert.id for alert, _ in found)),
             "users": sorted({plain(edge.edge.user) for edge in rows}),
             "count": sum(edge.edge.count for edge in rows),
             "failures": sum(edge.edge.failures for edge in rows),
             "pvalue": min(edge.edge.p_value for edge in rows),
-            "firstseen": cases.iso(min(edge.first_seen for edge in rows)),
-            "lastevent": cases.iso(max(edge.last_seen for edge in rows)),
+            "firstseen": alerts.iso(min(edge.first_seen for edge in rows)),
+            "lastevent": alerts.iso(max(edge.last_seen for edge in rows)),
             "reasons": list(dict.fromkeys(plain(reason) for edge in rows for reason in edge.reasons)),
         },
     }
@@ -134,12 +134,12 @@ def _edge(kind: str, start: Entity, end: Entity, found: list[tuple[Case, CaseEdg
 
 def _in_directory(kind: str, name: str | None) -> dict[str, Any] | None:
     """The end of a link, or None."""
-    if name is None or cases.address(name) or not name.isprintable() or kind == "resource":
+    if name is None or alerts.address(name) or not name.isprintable() or kind == "resource":
         return None
     if kind == "machine":
         key, value = ("name", name) if "." in name else ("samaccountname", f"{name}$")
         return _match("Computer", key, value)
-    account, domain = cases.account(name)
+    account, domain = alerts.account(name)
     if domain is None or "." not in domain:
         return None
     if account.endswith("$"):

@@ -14,8 +14,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from ueba.contracts import versions
-from ueba.investigate.export import cases
-from ueba.investigate.export.cases import Case, CaseEdge
+from ueba.investigate.export import alerts
+from ueba.investigate.export.alerts import Alert, AlertEdge
 from ueba.text import in_a_cell, plain
 
 INCIDENT = ("day", "rank", "score", "p_value", "once_in_days", "backoff")
@@ -29,31 +29,35 @@ COLUMNS = (
     "edge",
     "first_seen",
     "last_seen",
-    *cases.EDGE_FIELDS,
+    *alerts.EDGE_FIELDS,
+    "case",
 )
 
 
-def text(exported: Sequence[Case]) -> str:
+def text(exported: Sequence[Alert]) -> str:
     """A header and the rows."""
     file = io.StringIO()
     writer = csv.writer(file, quoting=csv.QUOTE_NONNUMERIC, lineterminator="\n")
     writer.writerow(COLUMNS)
-    writer.writerows([_cell(value) for value in _row(case, edge)] for case in exported for edge in case.edges)
+    writer.writerows(
+        [_cell(value) for value in _row(alert, edge)] for alert in exported for edge in alert.edges
+    )
     return file.getvalue()
 
 
-def _row(case: Case, edge: CaseEdge) -> tuple[Any, ...]:
+def _row(alert: Alert, edge: AlertEdge) -> tuple[Any, ...]:
     return (
         versions.EXPORT,
-        case.id,
-        *(cases.incident_fields(case)[name] for name in INCIDENT),
-        cases.severity(case),
-        cases.risk(case),
-        case.verdict.verdict if case.verdict else None,
-        cases.edge_id(case, edge.edge.edge),
-        cases.iso(edge.first_seen),
-        cases.iso(edge.last_seen),
-        *(edge.fields().get(name) for name in cases.EDGE_FIELDS),
+        alert.id,
+        *(alerts.incident_fields(alert)[name] for name in INCIDENT),
+        alerts.severity(alert),
+        alerts.risk(alert),
+        alert.verdict.verdict if alert.verdict else None,
+        alerts.edge_id(alert, edge.edge.edge),
+        alerts.iso(edge.first_seen),
+        alerts.iso(edge.last_seen),
+        *(edge.fields().get(name) for name in alerts.EDGE_FIELDS),
+        alert.case.id if alert.case else None,
     )
 
 

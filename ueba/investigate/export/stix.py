@@ -16,7 +16,7 @@ from typing import Any
 
 from ueba.contracts.perimeter import Perimeter, ReachedEntity
 from ueba.files import iso_utc
-from ueba.investigate.export.cases import address
+from ueba.investigate.export.alerts import address
 from ueba.text import plain
 
 OBSERVABLES = uuid.UUID("00abedb4-aa42-466c-9c01-fed23315a9b7")  # the namespace that STIX gives for their ids

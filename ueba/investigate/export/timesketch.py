@@ -15,8 +15,8 @@ from typing import Any
 from ueba import words
 from ueba.contracts import versions
 from ueba.files import aware
-from ueba.investigate.export import cases
-from ueba.investigate.export.cases import Case
+from ueba.investigate.export import alerts
+from ueba.investigate.export.alerts import Alert
 from ueba.text import plain
 
 FIELDS = (
@@ -47,35 +47,35 @@ EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 MICROSECOND = dt.timedelta(microseconds=1)
 
 
-def rows(case: Case) -> Iterator[dict[str, Any]]:
+def rows(alert: Alert) -> Iterator[dict[str, Any]]:
     """The incident's row, and those of its events by time."""
     yield {
-        **_at(case.first, "Start of the incident", cases.message(case)),
+        **_at(alert.first, "Start of the incident", alerts.message(alert)),
         "data_type": "ueba:incident",
-        "tag": ["ueba-incident", f"severity-{cases.severity(case).lower()}"],
-        "id": case.id,
-        **_common(case),
-        "found": cases.iso(case.found),
-        "end": cases.iso(case.last),
-        "users": list(case.incident.users),
-        "machines": list(case.incident.machines),
-        "resources": list(case.incident.resources),
-        "reasons": case.strangest.reasons,
-        "risk": cases.risk(case),
-        "p_value": case.incident.p_value,
+        "tag": ["ueba-incident", f"severity-{alerts.severity(alert).lower()}"],
+        "id": alert.id,
+        **_common(alert),
+        "found": alerts.iso(alert.found),
+        "end": alerts.iso(alert.last),
+        "users": list(alert.incident.users),
+        "machines": list(alert.incident.machines),
+        "resources": list(alert.incident.resources),
+        "reasons": alert.strangest.reasons,
+        "risk": alerts.risk(alert),
+        "p_value": alert.incident.p_value,
     }
-    edges = {case_edge.edge.edge: case_edge for case_edge in case.edges}
-    for event in case.events:
-        edge = edges[cases.edge_of(event)]
+    edges = {alert_edge.edge.edge: alert_edge for alert_edge in alert.edges}
+    for event in alert.events:
+        edge = edges[alerts.edge_of(event)]
         what = f"{event['user']} from {event['source'] or words.UNKNOWN_SOURCE} to {event['target']}"
         how = ", ".join(str(event[name]) for name in ("action", "logon_type", "outcome") if event[name])
         yield {
             **_at(event["time"], "Event Logged", plain(f"{what}: {how}")),
             "data_type": "ueba:event",
             "tag": ["ueba"],
-            "id": f"{case.id}-{cases.event_id(event)}",
-            **_common(case),
-            "edge": cases.edge_id(case, edge.edge.edge),
+            "id": f"{alert.id}-{alerts.event_id(event)}",
+            **_common(alert),
+            "edge": alerts.edge_id(alert, edge.edge.edge),
             "p_value": edge.edge.p_value,
             "reasons": edge.reasons,
             **{name: event[name] for name in (*FIELDS, *MORE) if event[name] is not None},
@@ -90,5 +90,6 @@ def _at(time: dt.datetime, what: str, message: str) -> dict[str, Any]:
     return {"message": message, **stamp, "timestamp_desc": what}
 
 
-def _common(case: Case) -> dict[str, Any]:
-    return {"schema_version": versions.EXPORT, "incident": case.id}
+def _common(alert: Alert) -> dict[str, Any]:
+    case = {"case": alert.case.id} if alert.case else {}
+    return {"schema_version": versions.EXPORT, "incident": alert.id, **case}

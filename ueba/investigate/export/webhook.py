@@ -30,11 +30,11 @@ from urllib.parse import SplitResult, urlsplit
 from ueba import __version__
 from ueba.errors import UebaError, UsageError
 from ueba.investigate.export import ecs, ocsf
-from ueba.investigate.export.cases import Case
+from ueba.investigate.export.alerts import Alert
 from ueba.text import ascii_json, shortened
 
 T = TypeVar("T")
-FORMATS = {"ocsf": ocsf.finding, "ecs": ecs.alert}
+FORMATS = {"ocsf": ocsf.finding, "ecs": ecs.document}
 TOKEN = "UEBA_WEBHOOK_TOKEN"  # environment variable
 TIMEOUT_S = 30.0  # from the call to the end of the answer's head
 LONGEST_ANSWER = 200  # characters of it in a message
@@ -47,21 +47,21 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
         return None
 
 
-def deliver(url: str, form: str, cases: Sequence[Case], token: str | None = None) -> int:
-    """POST each case in order, in one of FORMATS. Returns how many; raises UebaError at the first that is
+def deliver(url: str, form: str, alerts: Sequence[Alert], token: str | None = None) -> int:
+    """POST each alert in order, in one of FORMATS. Returns how many; raises UebaError at the first that is
     not taken."""
     shown = checked(url, token)
     proxies = {"https": proxy} if (proxy := urllib.request.getproxies().get("https")) else {}
     opener = urllib.request.build_opener(_NoRedirect, urllib.request.ProxyHandler(proxies))
     headers = {"Content-Type": "application/json", "User-Agent": f"ueba/{__version__}"}
     headers |= {"Authorization": f"Bearer {token}"} if token else {}
-    for delivered, case in enumerate(cases):
-        body = ascii_json(FORMATS[form](case)).encode()
-        key = f"{case.id}-{hashlib.sha256(body).hexdigest()[:12]}"
+    for delivered, alert in enumerate(alerts):
+        body = ascii_json(FORMATS[form](alert)).encode()
+        key = f"{alert.id}-{hashlib.sha256(body).hexdigest()[:12]}"
         problem = _post(opener, url, body, {**headers, "Idempotency-Key": key})
         if problem is not None:
-            raise UebaError(f"{shown}: {problem}; {delivered} of {len(cases)} delivered, {case.id} was not")
-    return len(cases)
+            raise UebaError(f"{shown}: {problem}; {delivered} of {len(alerts)} delivered, {alert.id} was not")
+    return len(alerts)
 
 
 def checked(url: str, token: str | None) -> str:

@@ -20,9 +20,11 @@ from ueba.contracts.incident import Incident
 from ueba.contracts.risk import KINDS, EntityRisk
 from ueba.contracts.scored import edges as scored_edges_of
 from ueba.detect.score.detector import Detector
+from ueba.investigate import cases as casebook
 from ueba.investigate import risk as risks
 from ueba.investigate.explain import kept
-from ueba.investigate.report import days, trust
+from ueba.investigate.report import cases, days, trust
+from ueba.investigate.report.cases import CaseFacts
 from ueba.investigate.report.days import DayNumbers, Recurring
 from ueba.investigate.report.incidents import IncidentFacts, Mark, at, incident_facts, marks
 from ueba.investigate.report.trust import HeldOutDay, IngestHealth, LevelFacts, ModelView
@@ -47,6 +49,7 @@ class ReportFacts:
     others:       strange edges in no incident
     risk:         the users, then the machines with the highest risk
     sparse:       how many days it comes from, if some do not count
+    cases:        of several incidents, one of them of the day
     """
 
     day: dt.date
@@ -55,6 +58,7 @@ class ReportFacts:
     trend: list[DayNumbers]
     compared: str
     incidents: list[IncidentFacts]
+    cases: list[CaseFacts]
     hidden: int
     others: list[Mark]
     risk: list[EntityRisk]
@@ -132,6 +136,7 @@ def facts(workspace: Workspace, day: dt.date, config: Config) -> ReportFacts:
         trend=trend,
         compared=days.compared(trend),
         incidents=_incidents(workspace, reported[day], verdicts),
+        cases=cases.of_day(casebook.read(workspace), day),
         hidden=len(found[day].incidents) - len(reported[day].incidents),
         others=_in_no_incident(tables[day]),
         risk=[

@@ -1,4 +1,4 @@
-"""A case: an incident with its edges, their events and its verdict; and what all export forms have in common.
+"""An alert: an incident with its edges, their events and its verdict; and what all export forms share.
 
 Risk is 0 to 100, `100 (1 - exp(-score / 20))` of an incident's score in nats, so that it grows with the
 score and never reaches 100. Severity follows it: below 50 (13.9 nats) Low, below 75 (27.7
@@ -23,6 +23,7 @@ from typing import Any
 import msgspec
 
 from ueba import findings, words
+from ueba.contracts.case import Case
 from ueba.contracts.edge import Edge
 from ueba.contracts.explanation import Expected, Explanation
 from ueba.contracts.incident import Incident
@@ -30,6 +31,8 @@ from ueba.contracts.scored import ScoredEdge
 from ueba.contracts.verdict import Verdict
 from ueba.files import aware, iso_utc
 from ueba.ingest import raw
+from ueba.investigate import cases
+from ueba.investigate.cases import Casebook
 from ueba.investigate.explain import kept
 from ueba.investigate.explain.words import would_be_normal
 from ueba.text import brief
@@ -76,7 +79,7 @@ SPRAYING = Technique(
 
 
 @dataclass(frozen=True)
-class CaseEdge:
+class AlertEdge:
     """A scored edge with its explanation, if it has one."""
 
     edge: ScoredEdge
@@ -116,20 +119,32 @@ class CaseEdge:
 
 
 @dataclass(frozen=True)
-class Case:
+class Alert:
     """An incident for export.
 
     edges:   strangest first
     events:  of the edges, by time, as `raw.events` has them; those that were asked for and are in the lake
     found:   when the day was scored
     verdict: the last on the incident
+    case:    that the incident is in; None for a hidden one
+    others:  the other incidents of the case, in order of time
     """
 
     incident: Incident
-    edges: list[CaseEdge]
+    edges: list[AlertEdge]
     events: list[dict[str, Any]]
     found: dt.datetime
     verdict: Verdict | None = None
+    case: Case | None = None
+    others: tuple[Incident, ...] = ()
+
+    @property
+    def case_fields(self) -> dict[str, Any]:
+        """The case under its own name, JSON values only; nothing if there is none."""
+        if self.case is None:
+            return {}
+        links = [msgspec.to_builtins(link) for link in self.case.links_of(self.id)]
+        return {"case": {"id": self.case.id, "incidents": list(self.case.incidents), "links": links}}
 
     @property
     def verdict_fields(self) -> dict[str, Any]:
@@ -144,7 +159,7 @@ class Case:
         return self.incident.id
 
     @property
-    def strangest(self) -> CaseEdge:
+    def strangest(self) -> AlertEdge:
         return self.edges[0]
 
     @property
@@ -160,13 +175,13 @@ class Case:
         return sum(edge.edge.count for edge in self.edges)
 
 
-def cases(
+def alerts(
     workspace: Workspace, incidents: Sequence[Incident], most_events: int | None = None
-) -> Iterator[Case]:
-    """The cases of incidents, in their order; those of a day must stand together.
+) -> Iterator[Alert]:
+    """The alerts of incidents, in their order; those of a day must stand together.
 
     most_events: of an edge, the first ones; None is all"""
-    verdicts = log.read(workspace.root).by_incident
+    verdicts, book = log.read(workspace.root).by_incident, cases.read(workspace)
     for day, group in groupby(incidents, key=lambda incident: incident.day):
         chosen = list(group)
         found = findings.load(workspace.findings, day, any(incident.below_line for incident in chosen))
@@ -176,10 +191,19 @@ def cases(
         scored_at = findings.scored_at(workspace.findings, day)
         for incident in chosen:
             explained = kept.by_edge(explanations.get(incident.id, ()))
-            edges = [CaseEdge(edge, explained.get(edge.edge)) for edge in found.edges_of(incident)]
+            edges = [AlertEdge(edge, explained.get(edge.edge)) for edge in found.edges_of(incident)]
             if edges:
                 behind = _by_time(event for edge in edges for event in events[edge.edge.edge])
-                yield Case(incident, edges, behind, scored_at, verdicts.get(incident.id))
+                case, others = _others(book, incident)
+                yield Alert(incident, edges, behind, scored_at, verdicts.get(incident.id), case, others)
+
+
+def _others(book: Casebook, incident: Incident) -> tuple[Case | None, tuple[Incident, ...]]:
+    """The case of an incident, and the other incidents of it."""
+    case = book.of_incident(incident.id)
+    if case is None:
+        return None, ()
+    return case, tuple(book.incidents[name] for name in case.incidents if name != incident.id)
 
 
 def _by_time(events: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -190,35 +214,35 @@ def _by_time(events: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
 # --- common to all forms ------------------------------------------------------------------------------------
 
 
-def risk(case: Case) -> float:
+def risk(alert: Alert) -> float:
     """0 to 100, see above."""
-    return round(100 * (1 - math.exp(-max(case.incident.score, 0.0) / NATS)), 1)
+    return round(100 * (1 - math.exp(-max(alert.incident.score, 0.0) / NATS)), 1)
 
 
-def severity(case: Case) -> str:
+def severity(alert: Alert) -> str:
     """Low, Medium or High."""
-    return next(name for below, name in LEVELS if risk(case) < below)
+    return next(name for below, name in LEVELS if risk(alert) < below)
 
 
-def title(case: Case) -> str:
+def title(alert: Alert) -> str:
     """A few words."""
-    edge, more = case.strangest.edge, len(case.edges) - 1
+    edge, more = alert.strangest.edge, len(alert.edges) - 1
     others = f" and {more} more" if more else ""
     return brief(
         f"Unusual access: {edge.user} from {edge.source or words.UNKNOWN_SOURCE} to {edge.target}{others}"
     )
 
 
-def message(case: Case) -> str:
+def message(alert: Alert) -> str:
     """One sentence: who, what, the strongest reason, how rare."""
-    rare = words.rarity(case.incident.once_in_days)
-    return f"{title(case)}: {brief(case.strangest.reasons[0])} ({words.place(case.incident)}; {rare})"
+    rare = words.rarity(alert.incident.once_in_days)
+    return f"{title(alert)}: {brief(alert.strangest.reasons[0])} ({words.place(alert.incident)}; {rare})"
 
 
-def edge_id(case: Case, edge: Edge) -> str:
+def edge_id(alert: Alert, edge: Edge) -> str:
     """The same whenever it is exported."""
-    about = "\0".join([case.id, edge.user, edge.source or "", edge.target, edge.target_kind])
-    return f"{case.id}-{hashlib.sha256(about.encode()).hexdigest()[:12]}"
+    about = "\0".join([alert.id, edge.user, edge.source or "", edge.target, edge.target_kind])
+    return f"{alert.id}-{hashlib.sha256(about.encode()).hexdigest()[:12]}"
 
 
 def edge_of(event: Mapping[str, Any]) -> Edge:
@@ -231,9 +255,9 @@ def event_id(event: dict[str, Any]) -> str:
     return str(event["event_id"] or f"{event['path']}:{event['line']}")
 
 
-def techniques(case: Case) -> list[Technique]:
-    """The techniques that edges of a case show."""
-    edges = [case_edge.edge for case_edge in case.edges]
+def techniques(alert: Alert) -> list[Technique]:
+    """The techniques that edges of an alert show."""
+    edges = [alert_edge.edge for alert_edge in alert.edges]
     failed = [edge for edge in edges if edge.failures and 2 * edge.failures >= edge.count]
     sources = [edge.source for edge in failed if edge.source is not None]
     accounts = {source: {edge.user for edge in failed if edge.source == source} for source in sources}
@@ -259,24 +283,24 @@ def address(name: str | None) -> str | None:
         return None
 
 
-def addresses(case: Case) -> list[str]:
+def addresses(alert: Alert) -> list[str]:
     """IP addresses of machines: those without another name, and those that the events have."""
-    names = [case_edge.edge.source for case_edge in case.edges]
-    names += [edge.edge.target for edge in case.edges if edge.edge.target_kind == "machine"]
-    of_events = [event[end] for event in case.events for end in ("source_ip", "target_ip")]
+    names = [alert_edge.edge.source for alert_edge in alert.edges]
+    names += [edge.edge.target for edge in alert.edges if edge.edge.target_kind == "machine"]
+    of_events = [event[end] for event in alert.events for end in ("source_ip", "target_ip")]
     return sorted({found for name in (*names, *of_events) if (found := address(name))})
 
 
-def hosts(case: Case) -> list[str]:
+def hosts(alert: Alert) -> list[str]:
     """Names of machines, which are not addresses."""
-    names = {case_edge.edge.source for case_edge in case.edges}
-    names |= {edge.edge.target for edge in case.edges if edge.edge.target_kind == "machine"}
+    names = {alert_edge.edge.source for alert_edge in alert.edges}
+    names |= {edge.edge.target for edge in alert.edges if edge.edge.target_kind == "machine"}
     return sorted(name for name in names if name is not None and not address(name))
 
 
-def users(case: Case) -> list[str]:
+def users(alert: Alert) -> list[str]:
     """Accounts, the strangest edge's first."""
-    return list(dict.fromkeys(case_edge.edge.user for case_edge in case.edges))
+    return list(dict.fromkeys(alert_edge.edge.user for alert_edge in alert.edges))
 
 
 def iso(time: dt.datetime) -> str:
@@ -284,9 +308,9 @@ def iso(time: dt.datetime) -> str:
     return iso_utc(time, "microseconds")
 
 
-def incident_fields(case: Case) -> dict[str, Any]:
+def incident_fields(alert: Alert) -> dict[str, Any]:
     """The numbers of an incident that every form has, JSON values only."""
-    incident = case.incident
+    incident = alert.incident
     return {
         "day": incident.day.isoformat(),
         "rank": incident.rank,
@@ -297,7 +321,7 @@ def incident_fields(case: Case) -> dict[str, Any]:
     }
 
 
-def model_fields(case: Case) -> dict[str, Any]:
+def model_fields(alert: Alert) -> dict[str, Any]:
     """The model that scored an incident, JSON values only."""
-    fields: dict[str, Any] = msgspec.to_builtins(case.incident.model)
+    fields: dict[str, Any] = msgspec.to_builtins(alert.incident.model)
     return {name: fields[name] for name in ("first_day", "trained_until", "seeds")}
