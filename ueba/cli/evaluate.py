@@ -171,10 +171,16 @@ def evaluate_labelled(
 def evaluate_injected(settings: Settings, wanted: Wanted, when: Span, request: Request) -> Evaluation:
     """Evaluate on a copy of the lake with injected campaigns."""
     from ueba import evaluate as evaluation
+    from ueba.campaigns import KINDS
 
     with tempfile.TemporaryDirectory(prefix="ueba-evaluate-") as scratch, output.progress() as report:
         copy, limit = Path(scratch) / "lake", settings.workspace.memory_limit
         root, labels = evaluation.injected(settings.workspace.lake, copy, when, wanted, limit)
+        if missing := KINDS.keys() - set(labels["kind"]):
+            output.note(
+                f"no campaign of {', '.join(sorted(missing))}: before {when.first} the lake has no account"
+                " that such an attack needs (docs/simulation.md)"
+            )
         return evaluation.evaluate(root, labels, when, settings.config, request, report)
 
 
