@@ -17,8 +17,10 @@ from markupsafe import Markup
 from ueba import __version__, findings, words
 from ueba.config import Config
 from ueba.contracts.incident import Incident
+from ueba.contracts.newcomer import NewToday
 from ueba.contracts.scored import edges as scored_edges_of
 from ueba.detect.score.detector import Detector
+from ueba.investigate import newcomers
 from ueba.investigate.explain import kept
 from ueba.investigate.report import days, trust
 from ueba.investigate.report.days import DayNumbers, Recurring
@@ -29,6 +31,7 @@ from ueba.triage import log
 from ueba.triage.log import Log
 from ueba.workspace import Workspace
 
+SHOWN_NEW = 12  # newcomers that are not folded away
 DAYS = 14  # scored days that a day is seen among
 
 
@@ -42,6 +45,7 @@ class ReportFacts:
     with_verdict, going_on: incidents that have a verdict, and that go on from the days before
     scale:        the highest score of the trend, where bars are full
     others:       strange edges in no incident
+    new_today:    the newcomers of the day; None if the lake holds the day no longer
     """
 
     day: dt.date
@@ -52,6 +56,7 @@ class ReportFacts:
     incidents: list[IncidentFacts]
     hidden: int
     others: list[Mark]
+    new_today: NewToday | None
     recurring: list[Recurring]
     levels: list[LevelFacts]
     held_out: list[HeldOutDay]
@@ -99,8 +104,11 @@ def render(report: ReportFacts) -> str:
         "sentence": words.sentence,
         "shortened": shortened,
         "at": at,
+        "as_row": newcomers.as_row,
+        "who_is_new": newcomers.sentence,
     }
     derived = {name: getattr(report, name) for name in ("today", "with_verdict", "going_on", "scale")}
+    derived["shown_new"] = SHOWN_NEW
     return environment.get_template("report.html").render(vars(report) | derived)
 
 
@@ -125,6 +133,7 @@ def facts(workspace: Workspace, day: dt.date, config: Config) -> ReportFacts:
         incidents=_incidents(workspace, reported[day], verdicts),
         hidden=len(found[day].incidents) - len(reported[day].incidents),
         others=_in_no_incident(tables[day]),
+        new_today=newcomers.new_today(workspace, day) if day in sizes else None,
         recurring=days.recurring(tables),
         levels=[
             trust.level_facts(level, trend, tables, config.incidents.candidates) for level in trust.LEVELS
