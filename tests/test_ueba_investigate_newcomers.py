@@ -201,9 +201,7 @@ def test_an_oracle_on_random_lakes(tmp_path: Path) -> None:
     read(tmp_path, [line for row in rows for line in at(row[0], "10:00:00", row[1], row[2], row[3])])
     workspace, first = Workspace(tmp_path), min(rows)[0]
     for day, silent in itertools.product(sorted({row[0] for row in rows} - {first}), (3, 9)):
-        today, before = (
-            [row for row in rows if match(row)] for match in (lambda r: r[0] == day, lambda r: r[0] < day)
-        )
+        today, before = [row for row in rows if row[0] == day], [row for row in rows if row[0] < day]
         lately = {user for other, user, _, _ in before if other >= day - silent}
         known_users = {row[1] for row in before}
         known_machines = {name for row in before for name in row[2:]}

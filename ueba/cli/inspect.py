@@ -152,6 +152,8 @@ def newcomers(
     found = arrivals.new_today(settings.workspace, day or last, silent_days)
     if output_format != "table":
         records = [{"day": str(found.day), **one.to_json()} for one in found.newcomers]
+        if output_format == "csv":
+            records = [{**row, "beside": [other["name"] for other in row["beside"]]} for row in records]
         output.emit(records, output_format, versions.NEWCOMER, NEWCOMER_COLUMNS)
         return
     output.note(arrivals.sentence(found))
