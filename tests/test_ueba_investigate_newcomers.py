@@ -35,14 +35,16 @@ def at(day: int, time: str, user: str, source: str | None, *targets: str, **more
 
 
 def everything() -> list[str]:
-    """Twenty days. ann and bob come every day, three people joined, tom and kim in the second half; dan and
-    gil were silent for nine days or more, hal was not."""
+    """Twenty days. ann and bob come every day; joe joined early, hal, tom and kim since the 11th; dan and gil
+    were silent for nine days or more, hal was not."""
     lines = []
     for day in range(1, 21):
         lines += at(day, "08:00:00", "ann", "pc1", "srv", "db")
         lines += at(day, "08:30:00", "bob", "pc2", "srv", "web")
     lines += at(3, "09:00:00", "joe", "pc2", "srv", "db", "web", "mail")
-    lines += at(12, "09:00:00", "tom", "pc9", "srv") + at(14, "09:00:00", "kim", "pc2", "srv", "db", "web")
+    lines += at(12, "09:00:00", "tom", "pc9", "srv", "web") + at(
+        14, "09:00:00", "kim", "pc2", "srv", "db", "web"
+    )
     lines += at(5, "09:00:00", "dan", "pc3", "srv") + at(20, "11:00:00", "dan", "pc2", "vault", "srv")
     lines += at(10, "09:00:00", "gil", "pc4", "srv") + at(20, "12:00:00", "gil", "pc4", "srv")
     lines += at(11, "09:00:00", "hal", "pc5", "srv") + at(20, "12:00:00", "hal", "pc5", "srv")
@@ -88,8 +90,8 @@ def test_who_is_new(today: NewToday) -> None:
 
 
 def test_a_new_account_from_a_new_machine(today: NewToday) -> None:
-    """A machine and a resource called x1 are two places. tom reached one place on his first day, kim three;
-    nobody of the organisation was on kali."""
+    """A machine and a resource called x1 are two places. hal reached one place on his first day, tom two,
+    kim three; nobody of the organisation was on kali."""
     assert called(today, "eve") == Newcomer(
         what=NEW_ACCOUNT,
         name="eve",
@@ -101,7 +103,7 @@ def test_a_new_account_from_a_new_machine(today: NewToday) -> None:
         reached_usual=2.0,
         accounts=None,
         accounts_usual=None,
-        compared=2,
+        compared=3,
         targets=("srv", "web", "x1"),
         known=None,
         colleagues="",
@@ -132,14 +134,14 @@ def test_a_woken_account_knows_what_it_knew(today: NewToday) -> None:
 
 
 def test_new_machines(today: NewToday) -> None:
-    """pc9 is the one new machine of the days before: one account, one place. A server that people begin to
+    """pc5 and pc9 are the new machines of the days before: one account each, one place and two. A server that people begin to
     use reaches nothing itself."""
     kali, server = called(today, "kali"), called(today, "srv9")
     assert kali.beside == (With("eve", is_new=True, usually=None),)
     assert (kali.reached, kali.accounts, kali.known, kali.incident) == (4, 1, None, INCIDENT)
     assert server.beside == (With("ann", False, "pc1"), With("bob", False, "pc2"))
     assert (server.reached, server.accounts, server.targets, server.known) == (0, 2, (), None)
-    assert (server.reached_usual, server.accounts_usual, server.compared) == (1.0, 1.0, 1)
+    assert (server.reached_usual, server.accounts_usual, server.compared) == (1.5, 1.0, 2)
 
 
 def test_what_nobody_knows_comes_first(today: NewToday) -> None:
@@ -229,7 +231,7 @@ def test_a_newcomer_in_words(today: NewToday) -> None:
     gil, server = newcomers.as_row(called(today, "gil")), newcomers.as_row(called(today, "srv9"))
     assert gil["new"] == "woken account, last seen 2026-03-10" and gil["with"] == ["pc4 (its own)"]
     assert gil["reached"] == "1"
-    assert server["reached"] == "0, usually 1; 2 accounts, usually 1"
+    assert server["reached"] == "0, usually 1.5; 2 accounts, usually 1"
     assert server["with"] == ["ann (usually on pc1)", "bob (usually on pc2)"]
     assert newcomers.sentence(today).startswith(
         "2 new accounts, 4 new machines, 2 woken accounts on 2026-03-20"

@@ -20,6 +20,7 @@ from typing import Any
 
 import ibis
 import ibis.expr.types as ir
+import numpy as np
 import pandas as pd
 
 from ueba import findings, words
@@ -102,10 +103,10 @@ class Look:
         """Newcomers of the days from `since`: what, name, kind, day, last_before, reached, accounts,
         first_seen."""
         accounts = self.query(lambda stored: arriving(account_ends(stored), since, silent_days), self.day)
-        new = accounts["last_before"].isna()
-        accounts["what"] = new.map({True: NEW_ACCOUNT, False: WOKEN_ACCOUNT})
+        accounts["what"] = np.where(accounts["last_before"].isna(), NEW_ACCOUNT, WOKEN_ACCOUNT)
         listed = {name: row.account_kind for name, row in self.identities.items() if row.account_kind}
-        accounts["kind"] = accounts["name"].map(listed).fillna(accounts["kind"])
+        suggested = zip(accounts["name"], accounts["kind"], strict=True)
+        accounts["kind"] = [listed.get(name, kind) for name, kind in suggested]
         machines = self.query(lambda stored: arriving(machine_ends(stored), since, None), self.day)
         return pd.concat([accounts, machines.assign(what=NEW_MACHINE, kind="machine")], ignore_index=True)
 
