@@ -134,8 +134,8 @@ def test_a_woken_account_knows_what_it_knew(today: NewToday) -> None:
 
 
 def test_new_machines(today: NewToday) -> None:
-    """pc5 and pc9 are the new machines of the days before: one account each, one place and two. A server that people begin to
-    use reaches nothing itself."""
+    """pc5 and pc9 are the new machines of the days before: one account each, one place and two. A server
+    that people begin to use reaches nothing itself."""
     kali, server = called(today, "kali"), called(today, "srv9")
     assert kali.beside == (With("eve", is_new=True, usually=None),)
     assert (kali.reached, kali.accounts, kali.known, kali.incident) == (4, 1, None, INCIDENT)
