@@ -7,27 +7,13 @@ Okta, as in SEKOIA-IO/intake-formats.
 from __future__ import annotations
 
 import datetime as dt
-import importlib.machinery
-import importlib.util
 import json
 import os
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
-
-
-def script(name: str) -> ModuleType:
-    loader = importlib.machinery.SourceFileLoader(name, str(Path(__file__).parents[1] / "scripts" / name))
-    spec = importlib.util.spec_from_loader(name, loader)
-    assert spec
-    module = importlib.util.module_from_spec(spec)
-    sys_modules = importlib.import_module("sys").modules
-    sys_modules[name] = module  # dataclasses look their module up
-    loader.exec_module(module)
-    return module
-
+from script_files import script
 
 PEERS = script("peers")
 SYSTEM = "packages/system/data_stream/auth/_dev/test/pipeline"

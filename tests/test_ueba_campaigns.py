@@ -2,14 +2,17 @@
 
 import datetime as dt
 import itertools
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
 
-from ueba.campaigns import KINDS, Scene, Wanted, inject, injection, invent, observe
+from ueba.campaigns import KINDS, Scene, Wanted, inject, injection, invent, names, observe
+from ueba.campaigns.events import way
 from ueba.contracts.label import LABEL_COLUMNS
 from ueba.detect.look.negatives import FAMILIES
 from ueba.errors import UsageError, WorkspaceError
@@ -18,6 +21,10 @@ from ueba.ingest import IngestOptions, Options, ingest, lake
 DAYS = [dt.date(2026, 1, 12) + dt.timedelta(days=number) for number in range(8)]
 OFFICE = range(8, 17)
 NIGHT = range(24)
+
+
+BEGIN, END = dt.datetime(2025, 12, 22), dt.datetime(2026, 1, 11, 23)  # what is observed
+GONE = ("c11@x", "d11@x")  # not seen after Christmas
 
 
 def rows() -> Iterator[tuple[str, str, str, range]]:
@@ -48,8 +55,12 @@ def scene() -> Scene:
         "logon_types": [["Network"]] * len(user),
         "auth_packages": [["Kerberos"]] * len(user),
         "count": [1] * len(user),
+        "first_seen": pa.array([BEGIN] * len(user), pa.timestamp("us")),
+        "last_seen": pa.array(
+            [dt.datetime(2025, 12, 24) if name in GONE else END for name in user], pa.timestamp("us")
+        ),
     }
-    return observe(pa.table(table))
+    return observe(pa.table(table), names=["a12@x"])
 
 
 @pytest.fixture(scope="module")
@@ -215,7 +226,8 @@ def test_odd_hours(attacks: pd.DataFrame) -> None:
 
 
 @pytest.mark.parametrize(
-    "kind", [name for name in KINDS if name not in ("odd_hours", "admin_inside", "service_abuse")]
+    "kind",
+    [name for name in KINDS if name not in ("odd_hours", "admin_inside", "service_abuse", "new_account")],
 )
 def test_others_begin_at_usual_hours(attacks: pd.DataFrame, kind: str) -> None:
     for campaign in campaigns_of(attacks, kind):
@@ -247,6 +259,131 @@ def test_burst(attacks: pd.DataFrame) -> None:
         assert campaign.source.nunique() == 1
         assert campaign.target.nunique() >= 20
         assert campaign.time.max() - campaign.time.min() < pd.Timedelta(hours=2)
+
+
+def test_new_account(scene: Scene, attacks: pd.DataFrame) -> None:
+    """Many servers within minutes at an hour when nobody works, or a handful; never a workstation."""
+    quiet, few = 0, 0
+    for campaign in campaigns_of(attacks, "new_account"):
+        (user,), (source,) = set(campaign.user), set(campaign.source)
+        assert user not in scene.users and user not in scene.names
+        assert re.fullmatch(r"[abcd]1[23]@x|svc-backup2@x|coss@x|poss@x", user)
+        assert source in scene.places or re.fullmatch(r"[abcd]-ws1[23]|jump2", source)
+        assert set(campaign.target) <= {*scene.places[scene.servers]}
+        if campaign.target.nunique() >= 12:
+            assert campaign.time.max() - campaign.time.min() < pd.Timedelta(hours=1)
+            assert campaign.time.min().hour not in OFFICE
+            quiet += 1
+        else:
+            assert campaign.target.nunique() <= 8 and set(campaign.target) <= {*scene.places[scene.important]}
+            few += 1
+    assert quiet >= 3 and few >= 3
+
+
+def test_servers_are_nobodys_own(scene: Scene) -> None:
+    assert all("-srv" in name for name in scene.places[scene.servers]) and len(scene.servers) == 40
+    assert set(scene.places[scene.important]) < set(scene.places[scene.servers])
+
+
+def test_new_machine(scene: Scene, attacks: pd.DataFrame) -> None:
+    for campaign in campaigns_of(attacks, "new_machine"):
+        (user,), (source,) = set(campaign.user), set(campaign.source)
+        assert user in scene.users and source not in scene.places
+        assert re.fullmatch(rf"{department(user)}-ws1[23]", source)
+        assert not set(campaign.target.map(department)) & {department(user)}
+
+
+def test_woken_account(scene: Scene, attacks: pd.DataFrame) -> None:
+    assert set(scene.users[scene.silent]) == set(GONE)
+    for campaign in campaigns_of(attacks, "woken_account"):
+        (user,), (source,) = set(campaign.user), set(campaign.source)
+        assert user in GONE and source != desk(user) and source in scene.places
+        assert set(campaign.target) & usual(user) and set(campaign.target) - usual(user)
+
+
+@pytest.mark.parametrize(
+    ("last", "silent"),
+    [("2026-01-10", ["u1"]), ("2026-01-11", []), ("2026-01-21", []), (None, [])],
+)
+def test_silent_for_half_of_the_time(last: str | None, silent: list[str]) -> None:
+    """Of twenty days, from the first on: u1 was seen last on the given day, u2 to the end; without times
+    nobody is silent."""
+    edges = [(user, f"t{number}") for user in ("u1", "u2") for number in range(3)]
+    user, target = zip(*edges, strict=True)
+    table = {"user": user, "source": user, "target": target, "user_kind": ["human"] * 6}
+    table |= {"target_kind": ["machine"] * 6, "logon_types": [["Network"]] * 6}
+    table["hours"] = pa.array([1] * 6, pa.int32())
+    if last is not None:
+        times = (
+            [pd.Timestamp("2026-01-01")] * 6,
+            [pd.Timestamp(last)] * 3 + [pd.Timestamp("2026-01-20T12")] * 3,
+        )
+        table |= {
+            name: pa.array(column, pa.timestamp("us"))
+            for name, column in zip(("first_seen", "last_seen"), times, strict=True)
+        }
+    found = observe(pa.table(table))
+    assert found.users[found.silent].tolist() == silent
+
+
+def test_no_name_is_used_twice(scene: Scene) -> None:
+    """Many campaigns at once: every new account and machine has a name of its own that nobody had."""
+    drawn = invent(scene, DAYS, Wanted(3)).to_pandas()
+    accounts = drawn[drawn.kind == "new_account"].groupby("campaign").user.agg(["nunique", "first"])
+    assert len(accounts) == 3 and (accounts["nunique"] == 1).all() and accounts["first"].is_unique
+    assert not set(accounts["first"]) & {*scene.users, *scene.names}
+    machines = drawn[~drawn.source.isin(scene.places)].groupby("campaign").source.agg(["nunique", "first"])
+    assert len(machines) >= 3 and (machines["nunique"] == 1).all() and machines["first"].is_unique
+
+
+def test_important_places_are_reached_at_a_screen() -> None:
+    """Two of three edges to the server are at a screen; nobody is at a screen of the other one."""
+    table = {"user": ["a", "b", "c", "a"], "source": ["pa", "pb", "pc", "pa"], "target": ["s"] * 3 + ["t"]}
+    table |= {"user_kind": ["human"] * 4, "target_kind": ["machine"] * 4}
+    table["logon_types"] = [["Network"], ["Network", "RemoteInteractive"], ["Interactive"], ["Network"]]
+    found = observe(pa.table(table | {"hours": pa.array([1] * 4, pa.int32())}))
+    assert found.is_interactive.tolist() == [False, True, True, False]
+    rng = np.random.default_rng(0)
+    types = {
+        name: {way(found, number, rng, interactive=True).logon_type for _ in range(40)}
+        for name, number in zip(
+            "st", (found.places.tolist().index("s"), found.places.tolist().index("t")), strict=True
+        )
+    }
+    assert types == dict.fromkeys("st", {"RemoteInteractive", "Interactive"})
+    assert {way(found, int(found.target[3]), rng).logon_type for _ in range(9)} == {"Network"}
+
+
+@pytest.mark.parametrize(
+    ("name", "taken", "expected"),
+    [
+        ("u017@x", {"u017@x", "u099@x", "u0100@y"}, "u100@x"),  # the largest of its form
+        ("u9@x", {"u9@x"}, "u10@x"),
+        ("mlopez2@x", {"mlopez@x", "mlopez2@x"}, "mlopez3@x"),
+        ("mlopez@x", {"mlopez@x", "eramos@x"}, "elopez@x"),
+        ("mlopez@x", {"mlopez@x", "eramos@x", "elopez@x"}, "mlopez2@x"),
+        ("maria.lopez", {"maria.lopez", "eva.ramos"}, "eva.lopez"),
+        ("svc-scan@x", {"svc-scan@x", "svc-backup@x"}, "svc-scan2@x"),
+    ],
+)
+def test_the_name_of_a_new_account(name: str, taken: set[str], expected: str) -> None:
+    assert names.new_account(name, sorted(taken), taken) == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "taken", "expected"),
+    [
+        ("hr-ws-013", {"hr-ws-013", "hr-ws-114", "it-ws-900"}, "hr-ws-115"),
+        ("ws7.site2.example", {"ws7.site2.example", "ws9.site3.example"}, "ws8.site2.example"),
+        ("kiosk.site2.example", {"kiosk.site2.example"}, "kiosk2.site2.example"),
+        ("jump", {"jump", "jump2"}, "jump3"),
+        ("10.0.3.9", {"10.0.3.1", "10.0.3.2", "10.0.3.9"}, "10.0.3.3"),
+        ("10.0.3.9", set(), "10.0.3.1"),
+        ("10.0.3.9", {f"10.0.3.{host}" for host in range(255)}, "10.0.4.1"),
+    ],
+)
+def test_the_name_of_a_new_machine(name: str, taken: set[str], expected: str) -> None:
+    assert names.new_machine(name, taken) == expected
 
 
 def test_seeded(scene: Scene) -> None:
@@ -329,7 +466,8 @@ def test_injecting_adds_the_campaigns_and_nothing_else(root: Path, tmp_path: Pat
     labels = inject(root, tmp_path / "copy", FIRST, LAST, Wanted(1), "1GB")
     assert content(root) == before
     assert list(labels.columns) == list(LABEL_COLUMNS)
-    assert set(labels.kind) == set(KINDS) and (labels.malicious == 1).all()
+    assert set(labels.kind) == set(KINDS) - {"woken_account"}  # in seven days nobody is silent for weeks
+    assert (labels.malicious == 1).all()
     assert labels.time.dt.date.between(FIRST, LAST).all()
 
     def counts(folder: Path) -> pd.Series:
@@ -351,6 +489,30 @@ def test_injecting_is_seeded(root: Path, tmp_path: Path) -> None:
     pd.testing.assert_frame_equal(one, again)
     assert not one.equals(other)
     assert content(tmp_path / "a") == content(tmp_path / "b")
+
+
+def test_names_of_other_days_are_not_used(root: Path, tmp_path: Path) -> None:
+    """Accounts that appear after the days that campaigns are written from exist all the same."""
+    injection.copy_lake(root, tmp_path / "with")
+    late = [
+        f"{9 * 86_400},{team}12@x,{team}12@x,{team}-ws12,a-srv2,Kerberos,Network,LogOn,Success"
+        for team in "abcd"
+    ]
+    (tmp_path / "late.txt").write_text("\n".join(late) + "\n")
+    ingest(
+        tmp_path / "late.txt",
+        "lanl",
+        tmp_path / "with",
+        IngestOptions(Options(epoch=dt.datetime(2026, 1, 5))),
+    )
+
+    labels = inject(tmp_path / "with", tmp_path / "copy", FIRST, LAST, Wanted(6), "1GB")
+    there = {name for row in content(tmp_path / "with") for name in (row["user"], row["source"])}
+    assert {"a12@x", "a-ws12"} <= there
+    assert not there & {
+        *labels.user[labels.kind == "new_account"],
+        *labels.source[labels.kind == "new_machine"],
+    }
 
 
 def test_a_quiet_day_hides_nothing(root: Path, tmp_path: Path) -> None:

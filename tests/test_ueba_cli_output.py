@@ -212,6 +212,7 @@ KINDS = {  # command -> its arguments, the version of its records
     "graph server status": ([], versions.SERVER),
     "incidents": ([], versions.INCIDENT),
     "ingest": (["LOG"], versions.INGEST_REPORT),
+    "newcomers": ([], versions.NEWCOMER),
     "nightly": ([], versions.INCIDENT),
     "perimeter": (["--from", "USER", "--since", str(LAST)], versions.PERIMETER),
     "risk": ([], versions.RISK),

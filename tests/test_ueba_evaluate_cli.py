@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner, Result
 
+from ueba.campaigns import KINDS
 from ueba.cli import main
 from ueba.contracts import versions
 
@@ -62,7 +63,8 @@ def test_labelled_days_become_a_table_and_a_picture(logs: Path, tmp_path: Path) 
         and "other_credential_usual_target" in shown.stdout
     )
     assert "no row reads a label" in shown.stderr and "3 days" in shown.stderr
-    assert "<svg" in picture.read_text() and "incidents a day" in picture.read_text()
+    assert "<svg" in picture.read_text()
+    assert "found @" in shown.stdout and "0.1 false" in shown.stdout
     kept = pq.read_table(tmp_path / "kept" / "linear" / "seed-0" / "edges.parquet")
     assert kept.column_names == [
         "day",
@@ -112,9 +114,30 @@ def test_campaigns_are_hidden_in_a_copy_of_the_own_lake(logs: Path) -> None:
     (record,) = (json.loads(line) for line in shown.stdout.splitlines())
     assert record["schema_version"] == versions.EVALUATION
     assert record["row"] == "cache" and record["days"] == 3 and record["seeds"] == 1
-    assert 5 <= record["campaigns"] <= 10 and set(record["campaigns_by_kind"].values()) == {1}
+    assert 5 <= record["campaigns"] <= 13 and set(record["campaigns_by_kind"].values()) == {1}
     assert 0 < record["found_50"] <= record["campaigns"]
+    found = [record[f"found_at_false_{rate}"] for rate in ("0.1", "0.3", "1", "3")]
+    assert found == sorted(found) and found[-1] <= record["found_50"]
+    assert record["false_curve"]["0.3"] == record["found_at_false_0.3"]
     assert [(path, path.stat().st_mtime_ns) for path in files(logs / "lake")] == before
+
+
+def test_a_kind_that_nobody_can_be_the_victim_of_is_named(logs: Path) -> None:
+    """In the six days before, nobody was silent for weeks."""
+    arguments = (
+        "--train-until",
+        "2026-01-10",
+        "--to",
+        "2026-01-13",
+        "--per-kind",
+        "1",
+        "--rows",
+        "first-seen",
+    )
+    shown = run(logs, "evaluate", *arguments, "--format", "jsonl")
+    assert "no campaign of woken_account: before 2026-01-11 the lake has no account" in shown.stderr
+    by_kind = json.loads(shown.stdout)["campaigns_by_kind"]
+    assert by_kind.keys() == KINDS.keys() - {"woken_account"}
 
 
 def test_csv_is_one_row_each(logs: Path) -> None:

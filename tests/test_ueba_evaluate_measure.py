@@ -73,6 +73,53 @@ def test_what_is_labelled_harmless() -> None:
     assert measure.benign_share(found, labels((DAY, "s", -1, "sweep"))) == pytest.approx(1 / 3)
 
 
+SCORES = {"x": 9.0, "swept": 8, "red": 7.5, "y": 7, "work": 6, "crowd": 5, "late": 4}  # of incidents
+
+
+def scored_incidents(scores: dict[str, float]) -> pd.DataFrame:
+    """Over two days, best first: campaign 1; a sweep, which labels call harmless; the red team; campaign 2;
+    only work; campaign 3 in a crowd, where nobody sees it; campaign 3 again."""
+    crowd = [(NEXT, f"w{number}", "crowd") for number in range(50)]
+    rows = [(DAY, "a", "x"), (DAY, "s", "swept"), (NEXT, "d", "red"), (NEXT, "c", "y"), (DAY, "w", "work")]
+    reported = listed(*rows, (NEXT, "f", "crowd"), *crowd, (DAY, "f", "late"))
+    bad = pd.concat([BAD, labels((DAY, "f", 3, "new"), (NEXT, "f", 3, "new"))])
+    return measure.matched(reported.assign(score=reported["incident"].map(scores)), bad)
+
+
+def test_campaigns_found_against_false_incidents_a_day() -> None:
+    """The sweep and the work are false, the crowd with an attack in it is not. Of two days, half a false
+    incident a day lets the sweep through, one a day everything."""
+    rates = (0.1, 0.49, 0.5, 0.99, 1, 3)
+    found = measure.found_at_false(scored_incidents(SCORES), 2, rates)
+    assert found == {0.1: 1, 0.49: 1, 0.5: 2, 0.99: 2, 1: 3, 3: 3}
+
+
+def test_one_threshold_holds_on_all_days() -> None:
+    """A false incident of one day that scores above all campaigns costs them on the other day too; what
+    scores the same as the first one too many stays out."""
+    assert measure.found_at_false(scored_incidents({**SCORES, "swept": 10}), 2, (0.1, 0.5)) == {
+        0.1: 0,
+        0.5: 2,
+    }
+    assert measure.found_at_false(scored_incidents({**SCORES, "swept": 9}), 2, (0.1,)) == {0.1: 0}
+
+
+def test_a_share_of_days_is_not_lost_to_rounding() -> None:
+    """0.1 * 3 * 10 is 3 in words, and a little more or less in binary."""
+    bad = labels((DAY, "a", 1, "new"))
+    rows = [(DAY, f"w{number}", f"false-{number}") for number in range(6)]
+    reported = listed(*rows, (DAY, "a", "x"))
+    scores = {**{f"false-{number}": 10.0 - number for number in range(6)}, "x": 7.5}
+    found = measure.matched(reported.assign(score=reported["incident"].map(scores)), bad)
+    assert measure.found_at_false(found, 10, (0.3, 0.1 + 0.2, 0.2)) == {0.3: 1, 0.1 + 0.2: 1, 0.2: 0}
+    assert measure.found_at_false(found, 30, (0.1,)) == {0.1: 1}
+
+
+def test_without_incidents_nothing_is_found() -> None:
+    none = measure.matched(listed().assign(score=[]), BAD)
+    assert measure.found_at_false(none, 2, (0.1, 3)) == {0.1: 0, 3: 0}
+
+
 def test_the_order_of_edges_by_hand() -> None:
     """Strangest first: bad, good, bad, good, good, bad."""
     malicious, strangeness = np.array([1, 0, 1, 0, 0, 1], bool), np.array([6.0, 5, 4, 3, 2, 1])
@@ -153,6 +200,8 @@ def test_an_oracle_is_perfect(tmp_path: Path) -> None:
     found = results.result(rank(prepared, run, ROWS[0], IncidentConfig()), there, run)
     assert (found.curve[1], found.numbers["found_5"], found.numbers["reported_found"]) == (1, 2, 2)
     assert found.found_by_kind == {"new": 1, "pivot": 1}
+    assert [found.numbers[f"found_at_false_{rate}"] for rate in (0.1, 0.3, 1, 3)] == [2, 2, 2, 2]
+    assert set(found.false_curve.values()) == {2} and found.false_curve.keys() == set(results.CURVE_RATES)
     assert found.numbers["ap"] == found.numbers["auc"] == 1 and found.numbers["false_a_day"] == 0
     assert found.numbers["precision_5"] == pytest.approx(2 / 5)
     assert "red_days_10" not in found.numbers and "benign_10" not in found.numbers
@@ -160,6 +209,8 @@ def test_an_oracle_is_perfect(tmp_path: Path) -> None:
     assert (table.mean["found_10"], table.spread["found_10"], table.curve[1]) == (2, 0, 1)
     record = table.to_dict()
     assert (record["row"], record["found_10"], record["found_10_spread"]) == ("first-seen", 2, 0)
+    assert (record["found_at_false_0.1"], record["found_at_false_0.1_spread"]) == (2, 0)
+    assert record["false_curve"][0.05] == 2
 
 
 def test_labels_of_another_lake_are_refused(tmp_path: Path) -> None:

@@ -127,8 +127,9 @@ def test_same_seed_same_tables_other_seed_others() -> None:
     assert not once.events.equals(other.events)
 
 
-def test_who_there_is(events: pd.DataFrame, world: World) -> None:
-    people = set(events.user[events.user.str.match(PERSON)])
+def test_who_there_is(events: pd.DataFrame, labels: pd.DataFrame, world: World) -> None:
+    invented = set(labels.user[labels.kind == "new_account"])
+    people = set(events.user[events.user.str.match(PERSON)]) - invented
     staff = world.staff.to_pandas()
     assert people <= set(staff.user[staff.kind == "human"])
     assert (
@@ -343,6 +344,22 @@ def test_kinds_and_campaign_numbers(labels: pd.DataFrame) -> None:
     assert (sweeps.campaign == -1).all()
     assert sorted(attacks.campaign.unique()) == list(range(len(campaigns.KINDS) * DEFAULT.campaigns))
     assert (attacks.groupby("kind").campaign.nunique() == DEFAULT.campaigns).all()
+
+
+def test_what_is_new_was_never_seen_and_what_is_woken_was_silent(
+    events: pd.DataFrame, labels: pd.DataFrame
+) -> None:
+    """In all other events of the whole period; who comes back from vacation has not been woken."""
+    joined = events.merge(labels[labels.malicious == 1][[*KEY, "kind"]].drop_duplicates(), on=KEY, how="left")
+    others = joined[joined.kind.isna()]
+    accounts = set(labels.user[labels.kind == "new_account"])
+    assert len(accounts) == DEFAULT.campaigns and not accounts & set(others.user)
+    machines = set(labels.source[labels.kind == "new_machine"])
+    assert len(machines) == DEFAULT.campaigns and not machines & {*others.source, *others.target}
+    woken = labels[labels.kind == "woken_account"].drop_duplicates("user")
+    last = others.groupby("user").day.max()
+    assert len(woken) == DEFAULT.campaigns and (last[woken.user] < DEFAULT.first_attack_day // 2).all()
+    assert (woken.day.to_numpy() - last[woken.user].to_numpy() > 7).all()
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -3,6 +3,7 @@ them be counted.
 
     scene        daily edges -> Scene: who acts from where, goes where, when and how, and who is like whom
     kinds        the kinds of campaigns: a function for each, Scene and victim -> Plan, and a table of them
+    names        names that nobody has, in the form of those that there are, for who and what is new
     events       Scene -> events of campaigns, each with its own victim and its kind as label
     injection    a lake -> a copy that holds the campaigns too, and their labels
 

@@ -7,6 +7,8 @@ import os
 import shutil
 from pathlib import Path
 
+import ibis
+import ibis.expr.types as ir
 import numpy as np
 import pandas as pd
 
@@ -31,7 +33,8 @@ def inject(
         raise WorkspaceError(
             f"{root}: no edges in the {OBSERVED_DAYS} days before {first}, from which campaigns are written"
         )
-    scene = observe(lake.query(root, before[0], before[-1], as_observed, memory_limit))
+    names = lake.query(root, dt.date.min, dt.date.max, every_name, memory_limit)["name"].to_pylist()
+    scene = observe(lake.query(root, before[0], before[-1], as_observed, memory_limit), names=names)
     events = invent(scene, working_days(root, first, last), wanted)
     copy_lake(root, copy)
     if len(events):
@@ -39,6 +42,13 @@ def inject(
         batch.keep(events.drop_columns(["kind", "campaign"]), name, copy, memory_limit)
     frame: pd.DataFrame = labels(events).to_pandas()
     return frame
+
+
+def every_name(daily: ir.Table) -> ir.Table:
+    """The names of all accounts, machines and resources of daily edges; column `name`."""
+    columns = (daily.select(name=daily[end]) for end in ("user", "source", "target"))
+    names = ibis.union(*columns, distinct=True)
+    return names.filter(names.name.notnull())
 
 
 def working_days(root: Path, first: dt.date, last: dt.date) -> list[dt.date]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -16,20 +16,32 @@ import numpy.typing as npt
 from ueba.arrays import Ints
 from ueba.campaigns.scene import Rng, Scene
 
+NEW = -2  # the number of an account or machine that nobody has seen before
+
 
 class Plan(NamedTuple):
     """Steps of one campaign, [steps] each. when: usual (an hour of the victim's), odd (an hour it never
-    has), daily (one step a day)."""
+    has), daily (one step a day).
+
+    An account or a machine that nobody has seen before is NEW, and is named in the form of another one."""
 
     user: Ints
     source: Ints
     target: Ints
     when: str = "usual"
+    account_like: int = -1  # the account in whose form the NEW one is named
+    machine_like: int = -1  # the machine in whose form the NEW one is named
+    gap_s: float = 0  # mean time between steps; 0: that of the kind
+    interactive: bool = False  # at a screen, not in the way in which the target is usually reached
 
 
-def plan(user: npt.ArrayLike, source: npt.ArrayLike, target: Ints, when: str = "usual") -> Plan:
+def plan(
+    user: npt.ArrayLike, source: npt.ArrayLike, target: Ints, when: str = "usual", **others: Any
+) -> Plan:
     """A plan from one account or machine for all steps, or from one for each step."""
-    return Plan(np.broadcast_to(user, len(target)), np.broadcast_to(source, len(target)), target, when)
+    return Plan(
+        np.broadcast_to(user, len(target)), np.broadcast_to(source, len(target)), target, when, **others
+    )
 
 
 def steps(low: int, high: int, strength: float, rng: Rng) -> int:
@@ -117,6 +129,36 @@ def burst(scene: Scene, victim: int, strength: float, rng: Rng) -> Plan:
     return plan(np.where(rng.random(len(targets)) < 0.5, victim, second), scene.home[victim], targets)
 
 
+def new_account(scene: Scene, victim: int, strength: float, rng: Rng) -> Plan:
+    """An account that nobody has seen, from a new machine or from the victim's: many servers within minutes
+    at night, or a handful of important ones at a screen."""
+    services = scene.services
+    like = int(rng.choice(services)) if len(services) and rng.random() < 0.3 else victim
+    home = int(scene.home[victim])
+    source, machine_like = (NEW, home) if rng.random() < 0.5 else (home, -1)
+    named: dict[str, Any] = {"account_like": like, "machine_like": machine_like}
+    if rng.random() < 0.5:
+        targets = rng.permutation(scene.servers)[: steps(12, 30, strength, rng)]
+        return plan(NEW, source, targets, "odd", gap_s=30, **named)
+    targets = rng.permutation(scene.important)[: steps(3, 8, strength, rng)]
+    return plan(NEW, source, targets, interactive=True, **named)
+
+
+def new_machine(scene: Scene, victim: int, strength: float, rng: Rng) -> Plan:
+    """The victim's credential on a machine that nobody has seen, to places that no colleague uses."""
+    count = steps(2, 7, strength, rng)
+    targets = scene.drawn(scene.unfamiliar(victim, strength, count), count, rng)
+    return plan(victim, NEW, targets, machine_like=int(scene.home[victim]))
+
+
+def woken_account(scene: Scene, victim: int, strength: float, rng: Rng) -> Plan:
+    """An account that was silent for weeks, on a stranger's machine: to its own places and to others."""
+    usual = scene.own(victim, steps(1, 4, strength, rng), rng)
+    others = scene.drawn(scene.unfamiliar(victim, strength), steps(1, 3, strength, rng), rng)
+    foreign = scene.home[scene.stranger(victim, rng, strength)]
+    return plan(victim, foreign, np.concatenate([usual, others]))
+
+
 # --- the table ----------------------------------------------------------------------------------------------
 
 
@@ -130,6 +172,10 @@ def administrators(scene: Scene) -> Ints:
 
 def services(scene: Scene) -> Ints:
     return scene.services
+
+
+def silent(scene: Scene) -> Ints:
+    return scene.silent
 
 
 @dataclass(frozen=True)
@@ -168,4 +214,7 @@ KINDS = {
         admin_outside, ("T1078.002", "T1021"), "own_machine_any_target", administrators, gap_s=500
     ),
     "burst": Kind(burst, ("T1018", "T1110.003", "T1021"), "burst", gap_s=40, failures=0.3),
+    "new_account": Kind(new_account, ("T1136", "T1021"), "strangers"),
+    "new_machine": Kind(new_machine, ("T1200", "T1078"), "strangers"),
+    "woken_account": Kind(woken_account, ("T1078", "T1550"), "other_credential_usual_target", silent),
 }

@@ -6,7 +6,7 @@ https://arxiv.org/abs/0901.0553). Leaves out what campaigns do with it (`kinds`)
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -15,6 +15,7 @@ import ibis.expr.types as ir
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from ueba.arrays import Bools, Doubles, Ints
 from ueba.ingest import edges, identity
@@ -27,6 +28,11 @@ COLLEAGUES = 12  # of an account: those most like it
 LEAST_TARGETS = 3  # an account that reaches fewer places is nobody's victim
 BROAD = 0.05  # share of the human accounts that counts as administrators: the broadest
 HOURS = 24
+DAY_S = 86_400
+IMPORTANT = 0.1  # share of the servers: those that most accounts reach
+SILENT = 0.5  # share of the observed time, its end, in which an account that is silent was not seen
+SILENT_DAYS = 7  # of silence at least
+INTERACTIVE = pa.array(["Interactive", "RemoteInteractive", "CachedInteractive", "CachedRemoteInteractive"])
 RESTLESS_HOURS = 20  # a human account that is active in as many hours of the day stands for a service
 
 
@@ -44,6 +50,7 @@ class Scene:
     target: Ints  # [edges]
     hours: Doubles  # [users, 24] edges that were active in the hour
     edges: pa.Table  # [edges] as observed
+    names: frozenset[str] = frozenset()  # of accounts and places that are not in the scene but exist
 
     # --- what is counted ------------------------------------------------------------------------------------
 
@@ -103,6 +110,33 @@ class Scene:
     def edges_to(self, place: int) -> Ints:
         """Numbers of the edges to a place."""
         return self.by_target[self.first_of_target[place] : self.first_of_target[place + 1]]
+
+    @cached_property
+    def is_interactive(self) -> Bools:
+        """Whether somebody sat at a screen, by the logon types, [edges]."""
+        lists = self.edges["logon_types"].combine_chunks()
+        found = np.zeros(len(lists), bool)
+        found[pc.list_parent_indices(lists).filter(pc.is_in(lists.flatten(), INTERACTIVE)).to_numpy()] = True
+        return found
+
+    @cached_property
+    def servers(self) -> Ints:
+        """Machines that several people reach and that are nobody's own; those that administrators act from
+        are everybody's."""
+        who, where = self.uses
+        people = np.bincount(where[self.kind[who] == "human"], minlength=len(self.places))
+        shared = (people >= 2) & ~self.is_resource
+        owners = np.setdiff1d(np.flatnonzero((self.kind == "human") & (self.home >= 0)), self.administrators)
+        shared[self.home[owners]] = False
+        return np.flatnonzero(shared)
+
+    @cached_property
+    def important(self) -> Ints:
+        """The servers that most accounts reach, controllers and mail among them, and those from which
+        administrators act."""
+        count = int(np.ceil(IMPORTANT * len(self.servers)))
+        most = self.servers[np.argsort(-self.audience[self.servers], kind="stable")[:count]]
+        return np.union1d(most, np.intersect1d(self.servers, self.home[self.administrators]))
 
     # --- who is like whom -----------------------------------------------------------------------------------
 
@@ -193,6 +227,22 @@ class Scene:
         return np.setdiff1d(np.flatnonzero(self.is_person), self.administrators)
 
     @cached_property
+    def silent(self) -> Ints:
+        """Human accounts that were in use early in the observed time, and then for weeks no more; none if
+        edges have no times."""
+        if "last_seen" not in self.edges.column_names or not len(self.user):
+            return np.zeros(0, np.int64)
+        first, last = (
+            self.edges[name].to_numpy().astype("datetime64[s]").astype(np.int64)
+            for name in ("first_seen", "last_seen")
+        )
+        begin, end = first.min(), last.max()
+        of_user = np.full(len(self.users), begin)
+        np.maximum.at(of_user, self.user, last)
+        least = max((end - begin) * SILENT, SILENT_DAYS * DAY_S)
+        return np.flatnonzero(self.is_person & (end - of_user >= least))
+
+    @cached_property
     def services(self) -> Ints:
         """Service accounts by their names; if there are none, human accounts that are active at almost every
         hour."""
@@ -209,17 +259,19 @@ def as_observed(daily: ir.Table) -> ir.Table:
     return merged.mutate(user_kind=identity.user_kind(merged.user), **lists).order_by(*edges.KEY)
 
 
-def observe(table: pa.Table, departments: Mapping[str, str] | None = None) -> Scene:
+def observe(
+    table: pa.Table, departments: Mapping[str, str] | None = None, names: Iterable[str] = ()
+) -> Scene:
     """What is usual in a table with the columns user, source, target, user_kind, target_kind, hours (bits),
-    logon_types, and, if there are any, first_seen, action, auth_packages. departments: of each user, as far
-    as they are known."""
+    logon_types, and, if there are any, first_seen and last_seen, action, auth_packages. departments: of each
+    user, as far as they are known; names: of accounts and places that exist, in the table or not."""
     columns = {name: table[name].combine_chunks() for name in ("user", "source", "target")}
     users, user = np.unique(columns["user"].to_numpy(zero_copy_only=False).astype(str), return_inverse=True)
     has_source = columns["source"].is_valid().to_numpy(zero_copy_only=False)  # [edges]
     source_name = columns["source"].fill_null("").to_numpy(zero_copy_only=False).astype(str)
     target_name = columns["target"].to_numpy(zero_copy_only=False).astype(str)
-    names = np.concatenate([target_name, source_name[has_source]])
-    places, number = np.unique(names, return_inverse=True)
+    ends = np.concatenate([target_name, source_name[has_source]])
+    places, number = np.unique(ends, return_inverse=True)
     source = np.full(len(user), -1)
     target, source[has_source] = number[: len(user)], number[len(user) :]
     kind = np.full(len(users), "human", dtype="<U9")
@@ -228,7 +280,8 @@ def observe(table: pa.Table, departments: Mapping[str, str] | None = None) -> Sc
     is_resource[target] = table["target_kind"].to_numpy() == "resource"
     department = numbered(users, departments or {})
     hours = hours_of(user, table["hours"].to_numpy(), len(users))
-    return Scene(users, places, kind, department, is_resource, user, source, target, hours, table)
+    there = frozenset(names)
+    return Scene(users, places, kind, department, is_resource, user, source, target, hours, table, there)
 
 
 def numbered(users: Strings, departments: Mapping[str, str]) -> Ints:

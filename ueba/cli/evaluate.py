@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from ueba.evaluate.results import RowSummary
 
 COLUMNS = {  # number -> heading, digits after the point
+    **{f"found_at_false_{rate}": (f"found @\n{rate} false", 0) for rate in (0.1, 0.3, 1, 3)},
     **{f"found_{n}": (f"found\n@{n}", 0) for n in (5, 10, 25, 50)},
     **{f"precision_{n}": (f"prec\n@{n}", 2) for n in (5, 10, 25, 50)},
     "reported_a_day": ("reported\na day", 1),
@@ -50,6 +51,7 @@ Every row is fitted once, on days up to {train_until}. From {first} to {last} a 
 known before it, and then learned. All scores go through the same calibration and grouping; no threshold is
 chosen on these days, no row reads a label. {days} days, {campaigns} campaigns{red}. Rows with chance in them:
 {seeds} seeds, mean ± standard deviation.
+found @R false: campaigns found with one threshold on the score for all days, at R false incidents a day.
 found, prec @N: campaigns found, and share of incidents that are malicious, in the first N of each day.
 reported: those of 10 that the product would report. red days: on which a red team was found. benign: share of
 incidents about what is labelled harmless. false a day: other edges as strange as the stranger half of the
@@ -169,10 +171,16 @@ def evaluate_labelled(
 def evaluate_injected(settings: Settings, wanted: Wanted, when: Span, request: Request) -> Evaluation:
     """Evaluate on a copy of the lake with injected campaigns."""
     from ueba import evaluate as evaluation
+    from ueba.campaigns import KINDS
 
     with tempfile.TemporaryDirectory(prefix="ueba-evaluate-") as scratch, output.progress() as report:
         copy, limit = Path(scratch) / "lake", settings.workspace.memory_limit
         root, labels = evaluation.injected(settings.workspace.lake, copy, when, wanted, limit)
+        if missing := KINDS.keys() - set(labels["kind"]):
+            output.note(
+                f"no campaign of {', '.join(sorted(missing))}: before {when.first} the lake has no account"
+                " that such an attack needs (docs/simulation.md)"
+            )
         return evaluation.evaluate(root, labels, when, settings.config, request, report)
 
 

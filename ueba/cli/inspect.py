@@ -1,4 +1,4 @@
-"""Commands that look at what was learned: calibration, entity."""
+"""Commands that look at what was learned: calibration, entity; and at who is new: newcomers."""
 
 from __future__ import annotations
 
@@ -30,6 +30,23 @@ ROLE_COLUMNS = (
     "novelty_typical",
     "new_a_day",
     "most_new",
+)
+NEWCOMER_COLUMNS = (
+    "day",
+    "what",
+    "name",
+    "kind",
+    "first_seen",
+    "last_before",
+    "beside",
+    "reached",
+    "reached_usual",
+    "accounts",
+    "accounts_usual",
+    "compared",
+    "known",
+    "colleagues",
+    "incident",
 )
 
 
@@ -105,6 +122,51 @@ def entity(settings: Settings, name: str | None, day: dt.date | None, limit: int
         _show(facts)
 
 
+@command()
+@day_option("The day.  [default: the last day of the lake]")
+@click.option(
+    "--silent-days",
+    type=click.IntRange(1),
+    help="Days without an event after which an account is woken.  [default: 30, or half as long as the lake"
+    " goes back, at least 7]",
+)
+@limit_option(20, "Newcomers to list in a table.")
+@format_option()
+@pass_settings
+def newcomers(
+    settings: Settings, day: dt.date | None, silent_days: int | None, limit: int, output_format: str
+) -> None:
+    """List the accounts and machines that are new on a day, and the accounts that come back after a long
+    silence.
+
+    Beside each stands from where it came, how much it reached and what newcomers of its kind usually reach on
+    their first day, and how much of that its colleagues knew. First come those that reached the most that
+    their colleagues do not know. Nothing is scored: this is what the lake has, strange or not.
+
+    \b
+    Example:
+      ueba newcomers --day 2026-01-21
+      ueba newcomers --silent-days 14 --format jsonl
+    """
+    from ueba.investigate import newcomers as arrivals
+    from ueba.memory import Memory
+
+    last = Memory(settings.workspace, settings.config).last_day()  # an error if the lake is empty
+    found = arrivals.new_today(settings.workspace, day or last, silent_days)
+    if output_format != "table":
+        records = [{"day": str(found.day), **one.to_json()} for one in found.newcomers]
+        if output_format == "csv":
+            records = [{**row, "beside": [other["name"] for other in row["beside"]]} for row in records]
+        output.emit(records, output_format, versions.NEWCOMER, NEWCOMER_COLUMNS)
+        return
+    output.note(arrivals.sentence(found))
+    if found.newcomers:
+        rows = [arrivals.as_row(one) for one in found.newcomers[:limit]]
+        output.table(rows, list(rows[0]))
+    if more := found.newcomers[limit:]:
+        output.note(f"and {len(more):,} more; --limit {len(found.newcomers)} shows them")
+
+
 def _show(facts: EntityFacts) -> None:
     """An entity's facts for a person."""
     output.line(f"{facts.name}: {facts.kind}, as known before {facts.before}")
@@ -173,4 +235,4 @@ def sparkline(shares: Sequence[float]) -> str:
     return "".join(" ▁▂▃▄▅▆▇█"[math.ceil(8 * share / most)] for share in shares)
 
 
-COMMANDS = (calibration, entity)
+COMMANDS = (calibration, entity, newcomers)

@@ -18,6 +18,7 @@ USER_DAY = 1  # `ueba day`
 PERIMETER = 1  # `ueba perimeter`
 ENTITY = 1  # `ueba entity NAME`
 ENTITY_NAME = 1  # `ueba entity`
+NEWCOMER = 1  # `ueba newcomers`
 CALIBRATION = 2  # `ueba calibration`
 EVALUATION = 1  # `ueba evaluate`
 EXPORT = 2  # `ueba export`

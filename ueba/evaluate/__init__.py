@@ -7,7 +7,7 @@ beside the detector with a part taken out.
     ranking    surprise -> p-values -> incidents, by the product's own code and the same for all
     measure    incidents and labels -> what was found; the only module that sees labels, with
     results    a row's numbers
-    picture    campaigns found against incidents a day
+    picture    campaigns found against false incidents and against incidents a day
 
 Each row is fitted once, on the days until `train_until`. Then day after day is scored with what was known
 before it, and only then learned. Leaves out training again on the way; that is `ueba.backtest`.
@@ -41,7 +41,6 @@ if TYPE_CHECKING:
     from ueba.evaluate.rows import Row, Run
 
 LEAST_DAYS = 3  # to score, if the caller does not say which
-KEPT_BUDGET = 10  # incidents a day that `keep` writes
 
 
 @dataclass(frozen=True)
@@ -170,14 +169,15 @@ def result(
 
 
 def keep(ranked: Ranked, prepared: Prepared, folder: Path) -> None:
-    """Incidents of one budget and their edges, as a backtest writes them: `scripts/found FOLDER labels.csv`
-    reads both."""
+    """Incidents of the largest budget and their edges, as a backtest writes them: `scripts/found FOLDER
+    labels.csv` reads both."""
     import numpy as np
     import pyarrow as pa
 
     from ueba import files
+    from ueba.evaluate.ranking import CURVE_BUDGETS
 
-    listed = ranked.listed[ranked.listed["budget"] == KEPT_BUDGET]
+    listed = ranked.listed[ranked.listed["budget"] == max(CURVE_BUDGETS)]
     places = np.array([*prepared.places, None], object)  # the last one for -1
     edges = listed[["day", "surprise", "p_value", "incident"]].assign(
         user=np.array(prepared.users, object)[listed["user"]],

@@ -2,12 +2,18 @@
 
 Labels are those of `ueba.contracts.label`. A campaign is *found* if one of its edges is in an incident within
 the budget of its day. An incident of more than 40 edges of which fewer than a fifth are malicious finds
-nothing: an analyst would not see the attack in it. Only this module and what prints its numbers see labels.
+nothing: an analyst would not see the attack in it.
+
+A budget costs as much on a quiet day as on a busy one. So campaigns are also counted against *false incidents
+a day*, those without a malicious edge, what labels call harmless among them: one threshold on the incident's
+score holds on all scored days, and a day on which nothing reaches it costs nothing. Only this module and what
+prints its numbers see labels.
 """
 
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +26,8 @@ from ueba.errors import InputError
 KEY = ["day", "user", "source", "target"]
 BUDGETS = (5, 10, 25, 50)  # incidents a day
 USUAL = BUDGETS[1]
+FALSE_RATES = (0.1, 0.3, 1, 3)  # false incidents a day
+USUAL_FALSE = FALSE_RATES[2]
 # An incident with more edges than this, and a smaller share of them malicious, finds nothing.
 CROWD, LEAST_SHARE = 40, 0.2
 FLATNESS_P = 0.01  # p_flatness checks how often p-values are at most this
@@ -58,10 +66,11 @@ def with_days(
 
 
 def matched(reported: pd.DataFrame, malicious: pd.DataFrame) -> pd.DataFrame:
-    """Edges in incidents (KEY, incident, ...) with the campaign and kind of those that are malicious, null
-    for the others, and null for all edges of an incident that finds nothing."""
+    """Edges in incidents (KEY, incident, ...) with `malicious` (bool), and with the campaign and kind of
+    those that are: null for the others, and null for all edges of an incident that finds nothing."""
     labelled = malicious[[*KEY, "campaign", "kind"]].drop_duplicates(KEY)
     joined = reported.merge(labelled, on=KEY, how="left")
+    joined["malicious"] = joined["campaign"].notna()
     size = joined.groupby("incident")["campaign"].agg(["size", "count"])
     useless = size.index[(size["size"] > CROWD) & (size["count"] < size["size"] * LEAST_SHARE)]
     joined.loc[joined["incident"].isin(useless), ["campaign", "kind"]] = None
@@ -77,6 +86,23 @@ def campaigns_found(matched: pd.DataFrame) -> pd.Series[str]:
 def campaigns_there(malicious: pd.DataFrame) -> pd.Series[str]:
     """The kind of each numbered campaign, by its number."""
     return campaigns_found(malicious)
+
+
+def found_at_false(matched: pd.DataFrame, days: int, rates: Sequence[float]) -> dict[float, int]:
+    """How many numbered campaigns are found at each rate of false incidents a day, see the module.
+
+    matched: edges in the incidents of all scored days, also with `score` in nats. What scores exactly as the
+    first false incident that would be too many is left out."""
+    is_false = ~matched.groupby("incident")["malicious"].any()
+    score = matched.groupby("incident")["score"].first()
+    false = np.sort(score[is_false].to_numpy())[::-1]
+    best = matched[matched["campaign"] >= 0].groupby("campaign")["score"].max()
+
+    def found(rate: float) -> int:
+        allowed = int(rate * days + 1e-9)  # 0.3 * 10 may be a little less than 3
+        return int((best > false[allowed]).sum()) if allowed < len(false) else len(best)
+
+    return {rate: found(rate) for rate in rates}
 
 
 def precision(matched: pd.DataFrame) -> float:

@@ -2,6 +2,7 @@
 
 | number | unit | meaning |
 |---|---|---|
+| found_at_false_R | campaigns | found at R false incidents a day: one threshold on the score, all days |
 | found_N | campaigns | campaigns with an edge among the first N incidents of a day |
 | precision_N | 0 to 1 | share of these incidents with a malicious edge |
 | reported_found, reported_precision | as above | at 10, of the incidents that the product would report |
@@ -29,13 +30,14 @@ from ueba.arrays import Array
 from ueba.campaigns import KINDS
 from ueba.errors import InputError
 from ueba.evaluate import measure
-from ueba.evaluate.measure import BUDGETS, KEY, USUAL
+from ueba.evaluate.measure import BUDGETS, FALSE_RATES, KEY, USUAL
 from ueba.evaluate.protocol import Day, Prepared
 from ueba.evaluate.ranking import CURVE_BUDGETS, Ranked
 from ueba.evaluate.rows import Row, Run
 
 UNKNOWN = -1  # the number of a machine that the log does not name
 NOT_IN_LAKE = -2  # the number of a name that the lake does not have
+CURVE_RATES = (0.05, 0.07, 0.1, 0.15, 0.2, 0.3, 0.5, 0.7, 1, 1.5, 2, 3, 5, 7, 10)  # false incidents a day
 SAME_KIND = {"night_use": "odd_hours"}  # what other labels call a kind of `ueba.campaigns`
 
 
@@ -141,6 +143,7 @@ class Result:
     numbers: dict[str, float]  # see the module's table
     found_by_kind: dict[str, int]  # campaigns, at the usual budget
     curve: dict[int, int]  # campaigns found by incidents a day
+    false_curve: dict[float, int]  # campaigns found by false incidents a day
 
 
 def result(ranked: Ranked, truth: Truth, run: Run) -> Result:
@@ -149,7 +152,9 @@ def result(ranked: Ranked, truth: Truth, run: Run) -> Result:
         budget: measure.matched(ranked.listed[ranked.listed["budget"] == budget], truth.malicious)
         for budget in CURVE_BUDGETS
     }
+    false_curve = measure.found_at_false(at[max(CURVE_BUDGETS)], truth.days, CURVE_RATES)
     numbers = {
+        **{f"found_at_false_{rate}": false_curve[rate] for rate in FALSE_RATES},
         **of_budgets(at, truth),
         **of_reported(at[USUAL], truth),
         **of_edges(ranked, truth),
@@ -159,7 +164,7 @@ def result(ranked: Ranked, truth: Truth, run: Run) -> Result:
     }
     kinds = measure.campaigns_found(at[USUAL]).value_counts()
     curve = {budget: len(measure.campaigns_found(at[budget])) for budget in CURVE_BUDGETS}
-    return Result(numbers, {str(kind): int(count) for kind, count in kinds.items()}, curve)
+    return Result(numbers, {str(kind): int(count) for kind, count in kinds.items()}, curve, false_curve)
 
 
 def of_budgets(at: dict[int, pd.DataFrame], truth: Truth) -> dict[str, float]:
@@ -214,6 +219,7 @@ class RowSummary:
     spread: dict[str, float]  # standard deviation over seeds; empty for one seed
     found_by_kind: dict[str, float]  # mean
     curve: dict[int, float]  # mean
+    false_curve: dict[float, float]  # mean
 
     def to_dict(self) -> dict[str, Any]:
         """One flat record, with the spread of a number under `<name>_spread`."""
@@ -222,7 +228,8 @@ class RowSummary:
             record[name] = value
             if name in self.spread:
                 record[f"{name}_spread"] = self.spread[name]
-        return record | {"found_by_kind": self.found_by_kind, "curve": self.curve}
+        curves = {"curve": self.curve, "false_curve": self.false_curve}
+        return record | {"found_by_kind": self.found_by_kind} | curves
 
 
 def summary(row: Row, results: Sequence[Result]) -> RowSummary:
@@ -235,4 +242,7 @@ def summary(row: Row, results: Sequence[Result]) -> RowSummary:
         kind: float(np.mean([result.found_by_kind.get(kind, 0) for result in results])) for kind in kinds
     }
     curve = {budget: float(np.mean([result.curve[budget] for result in results])) for budget in CURVE_BUDGETS}
-    return RowSummary(row.name, row.kind, len(results), mean, spread, by_kind, curve)
+    false_curve = {
+        rate: float(np.mean([result.false_curve[rate] for result in results])) for rate in CURVE_RATES
+    }
+    return RowSummary(row.name, row.kind, len(results), mean, spread, by_kind, curve, false_curve)

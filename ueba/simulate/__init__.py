@@ -20,7 +20,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ueba import campaigns
-from ueba.campaigns import EVENT_COLUMNS, Wanted
+from ueba.campaigns import EVENT_COLUMNS, Scene, Wanted
+from ueba.campaigns.scene import SILENT, Strings
 from ueba.contracts.label import LABEL_COLUMNS, NO_CAMPAIGN
 from ueba.ingest import batch
 from ueba.simulate.calendar import Calendar, make_calendar
@@ -84,18 +85,13 @@ def invent_attacks(
     organisation: Organisation, cast: Cast, calendar: Calendar, benign: pa.Table, staff: pa.Table
 ) -> pa.Table:
     """Campaigns on the last working days, written from the events before them. People who leave are not
-    chosen as victims."""
-    begin = start_of(organisation) + timedelta(days=organisation.first_attack_day)
-    since = begin - timedelta(days=campaigns.OBSERVED_DAYS)
-    leavers = pa.array(cast.people.user[cast.people.left < organisation.days])
-    observed = (
-        (pc.field("time") >= since)
-        & (pc.field("time") < begin)
-        & ~pc.field("user").cast(pa.string()).isin(leavers)
-    )
-    edges = batch.counted(benign.filter(observed).drop_columns(["kind", "campaign"]), campaigns.as_observed)
-    scene = campaigns.observe(
-        edges, dict(zip(staff["user"].to_pylist(), staff["department"].to_pylist(), strict=True))
+    chosen as victims; accounts of those who left long ago are woken."""
+    left = cast.people.left
+    leavers = cast.people.user[left < organisation.days]
+    lately = cast.people.user[(left < organisation.days) & (left > organisation.first_attack_day * SILENT)]
+    scene = scene_without(leavers, organisation, benign, staff)
+    with_silent = scene_without(
+        np.concatenate([lately, away(organisation, benign)]), organisation, benign, staff
     )
     late = np.arange(organisation.first_attack_day, organisation.days)
     days = [
@@ -103,12 +99,46 @@ def invent_attacks(
         for day in (late[calendar.workday[late]] if calendar.workday[late].any() else late).tolist()
     ]
     wanted = Wanted(organisation.campaigns, organisation.strength, organisation.seed)
-    attacks = campaigns.invent(scene, days, wanted)
+    attacks = campaigns.invent(scene, days, wanted, with_silent)
     day = (attacks["time"].to_numpy() - np.datetime64(organisation.start)) // np.timedelta64(1, "D")
     for name in ("user", "source", "target"):
         names = renamed(cast, attacks[name].combine_chunks().dictionary_encode(), day.astype(np.int64))
         attacks = attacks.set_column(attacks.column_names.index(name), name, names)
     return attacks
+
+
+def scene_without(users: Strings, organisation: Organisation, benign: pa.Table, staff: pa.Table) -> Scene:
+    """What is usual before the attacks, some accounts left out."""
+    begin = attacks_begin(organisation)
+    observed = (
+        (pc.field("time") >= begin - timedelta(days=campaigns.OBSERVED_DAYS))
+        & (pc.field("time") < begin)
+        & ~pc.field("user").cast(pa.string()).isin(pa.array(users))
+    )
+    edges = batch.counted(benign.filter(observed).drop_columns(["kind", "campaign"]), campaigns.as_observed)
+    departments = dict(zip(staff["user"].to_pylist(), staff["department"].to_pylist(), strict=True))
+    ends = ("user", "source", "target")
+    names = {name for end in ends for name in benign[end].unique().cast(pa.string()).to_pylist()}
+    return campaigns.observe(edges, departments, names)
+
+
+def away(organisation: Organisation, benign: pa.Table) -> Strings:
+    """Accounts that come back during the attacks after a silence: of people on vacation."""
+    begin = attacks_begin(organisation)
+    second_half = start_of(organisation) + (begin - start_of(organisation)) * SILENT
+    user = benign["user"].cast(pa.string())
+
+    def seen(first: datetime, last: datetime) -> Strings:
+        time = benign["time"]
+        during = pc.and_(pc.greater_equal(time, first), pc.less(time, last))
+        names: Strings = user.filter(during).unique().to_numpy(zero_copy_only=False)
+        return names
+
+    return np.setdiff1d(seen(begin, datetime.max.replace(tzinfo=UTC)), seen(second_half, begin))
+
+
+def attacks_begin(organisation: Organisation) -> datetime:
+    return start_of(organisation) + timedelta(days=organisation.first_attack_day)
 
 
 def together(*tables: pa.Table) -> pa.Table:

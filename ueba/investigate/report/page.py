@@ -17,10 +17,12 @@ from markupsafe import Markup
 from ueba import __version__, findings, words
 from ueba.config import Config
 from ueba.contracts.incident import Incident
+from ueba.contracts.newcomer import NewToday
 from ueba.contracts.risk import KINDS, EntityRisk
 from ueba.contracts.scored import edges as scored_edges_of
 from ueba.detect.score.detector import Detector
 from ueba.investigate import cases as casebook
+from ueba.investigate import newcomers
 from ueba.investigate import risk as risks
 from ueba.investigate.explain import kept
 from ueba.investigate.report import cases, days, trust
@@ -33,6 +35,7 @@ from ueba.triage import log
 from ueba.triage.log import Log
 from ueba.workspace import Workspace
 
+SHOWN_NEW = 12  # newcomers that are not folded away
 DAYS = 14  # scored days that a day is seen among
 MOST_RISKS = 5  # users, and machines, that are shown with their risk
 
@@ -50,6 +53,7 @@ class ReportFacts:
     risk:         the users, then the machines with the highest risk
     sparse:       how many days it comes from, if some do not count
     cases:        of several incidents, one of them of the day
+    new_today:    the newcomers of the day; None if the lake holds the day no longer
     """
 
     day: dt.date
@@ -63,6 +67,7 @@ class ReportFacts:
     others: list[Mark]
     risk: list[EntityRisk]
     sparse: str | None
+    new_today: NewToday | None
     recurring: list[Recurring]
     levels: list[LevelFacts]
     held_out: list[HeldOutDay]
@@ -111,8 +116,11 @@ def render(report: ReportFacts) -> str:
         "of_a_day": risks.sentence,
         "shortened": shortened,
         "at": at,
+        "as_row": newcomers.as_row,
+        "who_is_new": newcomers.sentence,
     }
     derived = {name: getattr(report, name) for name in ("today", "with_verdict", "going_on", "scale")}
+    derived["shown_new"] = SHOWN_NEW
     return environment.get_template("report.html").render(vars(report) | derived)
 
 
@@ -145,6 +153,7 @@ def facts(workspace: Workspace, day: dt.date, config: Config) -> ReportFacts:
             for row in risks.described(workspace, standings, kind, MOST_RISKS, verdicts.words)
         ],
         sparse=risks.sparse(standings),
+        new_today=newcomers.new_today(workspace, day) if day in sizes else None,
         recurring=days.recurring(tables),
         levels=[
             trust.level_facts(level, trend, tables, config.incidents.candidates) for level in trust.LEVELS
