@@ -89,7 +89,9 @@ def test_without_feedback_a_day_is_ranked_by_surprise_p_value_and_the_past_alone
     replace(model, facts=facts).save(workspace.model)
     found = score(workspace)
     edges = found.edges
-    assert (edges["strangeness_alone"] == edges["surprise"] - np.log(edges["p_value"])).all()
+    odds = np.log(np.expm1(edges["surprise"]))
+    alone = odds - 0.3 * np.log(edges["p_value"])
+    assert edges["strangeness_alone"].to_numpy() == pytest.approx(alone.to_numpy(), abs=1e-6)
     added = np.where(edges["p_value"] <= 0.02, edges["carry_over"], 0.0)
     assert (edges["strangeness_persisted"] == edges["strangeness_alone"] + added).all()
     assert (edges["strangeness"] == edges["strangeness_persisted"]).all()

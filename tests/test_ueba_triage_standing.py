@@ -283,7 +283,7 @@ def test_lists_change_the_ranks_and_nothing_that_is_learned(
     rules.install(scored_workspace.root, HIDES_BAIT, "ann", NOW, [])
     after = score(scored_workspace)
     was, now = by_edge(before), by_edge(after)
-    assert set(was.index) < set(now.index)
+    assert set(was.index) <= set(now.index)
     [bait] = [edge for edge in contract.edges(after.edges) if edge.user == BAIT]
     assert set(now.index) - set(was.index) <= {edge for edge in now.index if edge[0] in (BAIT, JHADDAD)}
     pd.testing.assert_frame_equal(now.loc[was.index, UNTOUCHED], was[UNTOUCHED], check_exact=True)
@@ -291,9 +291,9 @@ def test_lists_change_the_ranks_and_nothing_that_is_learned(
         base, nats = edge.strangeness_persisted, 0.0
         nats += 100.0 if edge.user == BAIT else 0.0
         nats += min(max(base, 5.0), 10.0) if edge.user == JHADDAD else 0.0
-        nats -= min(base / 2, 10.0) if edge.user == HBIANCHI else 0.0
+        nats -= min(max(base, 0.0) / 2, 10.0) if edge.user == HBIANCHI else 0.0
         jewel = "srv-jump-001" in (edge.source, edge.target) and edge.p_value <= 0.02
-        nats += min(base, 10.0) if jewel else 0.0
+        nats += min(max(base, 0.0), 10.0) if jewel else 0.0
         assert edge.strangeness == pytest.approx(base + nats)
         known = [reason for reason in edge.reasons if isinstance(reason, Known)]
         assert sum(reason.nats for reason in known) == pytest.approx(nats)
@@ -327,12 +327,13 @@ def test_reasons_reach_the_command_line_reports_and_exports(
         "nats": 100.0,
         "sentence": "",
     }
+    [left] = [reason for reason in leaver["reasons"] if reason["kind"] == "leaver"]
+    assert 5 < left["nats"] <= 10 and left["times"] == pytest.approx(2)  # its strangest edge has less than 10
     explained_text = run(root, "explain", leaver["id"]).output
-    assert (
-        "jhaddad@corp.example left on 2026-01-15: counts 1.6 times as much." in explained_text
-        and "nats" not in explained_text
-    )
-    assert "counts 1.6 times as much (+10.0 nats)" in run(root, "explain", leaver["id"], "--numbers").output
+    assert "jhaddad@corp.example left on 2026-01-15: counts twice as much." in explained_text
+    assert "nats" not in explained_text
+    numbers = run(root, "explain", leaver["id"], "--numbers").output
+    assert f"counts twice as much (+{left['nats']:.1f} nats)" in numbers
     assert "srv-jump-001 is a crown jewel: counts twice as much." in run(root, "explain", jewel["id"]).output
     during = "adm-hbianchi@corp.example is under maintenance until 2026-01-16 23:59 UTC: counts half as much."
     assert during in run(root, "explain", maintained["id"]).output
