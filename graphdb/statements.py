@@ -9,6 +9,8 @@ the caller, since one large delete holds one large transaction. Leaves out runni
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from graphdb.schema import Node, Relationship, Schema, check_names
 
 
@@ -176,6 +178,13 @@ def delete_lonely(node: Node, kinds: tuple[str, ...]) -> str:
         f"MATCH (n:{node.label}) WHERE NOT {kept} WITH n LIMIT $limit DETACH DELETE n RETURN"
         " count(*) AS deleted"
     )
+
+
+def nodes_with_any(node: Node, properties: Sequence[str]) -> str:
+    """Rows (key, properties...) of the nodes of a label that have one of the properties or more."""
+    has_any = " OR ".join(f"n.{name} IS NOT NULL" for name in properties)
+    values = ", ".join(f"n.{name} AS {name}" for name in properties)
+    return f"MATCH (n:{node.label}) WHERE {has_any} RETURN n.{node.key} AS key, {values}"
 
 
 def count_nodes(node: Node) -> str:

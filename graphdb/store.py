@@ -172,6 +172,14 @@ class Store:
             found["key"].tolist() if len(found) else []
         )  # of no rows the bundled server does not tell the columns
 
+    def nodes_with_any(
+        self, node: Node, properties: Sequence[str], timeout_s: float = 600
+    ) -> list[dict[str, Any]]:
+        """The nodes of a label that have one of the properties or more: `key` and the properties of each."""
+        statement = statements.nodes_with_any(node, properties)
+        found = self._own_rows(statement, timeout_s=timeout_s, limit=_ALL)
+        return [{str(name): value for name, value in row.items()} for row in found.to_dict("records")]
+
     def forget(self, relationship: Relationship, properties: tuple[str, ...], name: str, value: Any) -> int:
         """Relationships whose property has a value lose other properties. Returns how many had one."""
         return self.delete(statements.forget(relationship.type, name, properties), value=value)

@@ -33,9 +33,7 @@ COLUMNS = (
     Column("target_kind", _name, "", "machine or resource"),
     Column("surprise", pa.float32(), "nats", "-log p of the model; higher is stranger"),
     Column("p_value", pa.float32(), "(0, 1]", "how often a user as broad is as surprising on a normal day"),
-    Column(
-        "strangeness", pa.float32(), "nats", "surprise - log p_value with the carry-over, before verdicts"
-    ),
+    Column("strangeness", pa.float32(), "nats", "strangeness_persisted of a scored edge"),
     Column("edges_a_day", pa.float32(), "edges", "that the user has on an active day, at least 1"),
     Column("incident", _name, "", "id of its incident, be it below the line; null if it is in none"),
 )

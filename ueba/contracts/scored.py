@@ -49,7 +49,7 @@ COLUMNS = (
     Column(
         "carry_over", pa.float64(), "nats", "what the user's strange days before this one add, if p allows"
     ),
-    Column("strangeness_alone", pa.float64(), "nats", "surprise - log p_value"),
+    Column("strangeness_alone", pa.float64(), "nats", "log odds of the model - 0.3 log p_value"),
     Column("strangeness_persisted", pa.float64(), "nats", "the same with the carry-over"),
     Column(
         "strangeness",

@@ -16,7 +16,6 @@ from ueba.ingest.identity.entities import listed_name
 
 _KINDS = {ontology.USER: "user", ontology.MACHINE: "machine", ontology.RESOURCE: "resource"}
 _TYPES = {"crown_jewel": pa.bool_(), "honey": pa.bool_(), "left": pa.string()}
-_EVERY_NAME = 100_000_000  # the limit of rows of a query that reads nodes
 
 
 def write_standing(store: Store, standings: Mapping[Entity, Standing]) -> int:
@@ -44,14 +43,9 @@ def _write(store: Store, node: Node, kind: str, standings: Mapping[Entity, Stand
 
 def _stored(store: Store, node: Node) -> dict[str, dict[str, Any]]:
     """The properties of the nodes that have any of them, by name."""
-    has_any = " OR ".join(f"n.{name} IS NOT NULL" for name in ontology.STANDING)
-    values = ", ".join(f"n.{name} AS {name}" for name in ontology.STANDING)
-    query = f"MATCH (n:{node.label}) WHERE {has_any} RETURN n.{node.key} AS node, {values}"
-    found = store.query(query, limit=_EVERY_NAME)
-    rows = found.to_dict("records") if len(found) else []
     return {
-        str(row["node"]): {name: row[name] if row[name] else None for name in ontology.STANDING}
-        for row in rows
+        str(row["key"]): {name: row[name] if row[name] else None for name in ontology.STANDING}
+        for row in store.nodes_with_any(node, ontology.STANDING)
     }
 
 
