@@ -529,21 +529,17 @@ def test_a_verdict_comes_with_the_next_load(store: Store, scored: Workspace, tmp
     shutil.copytree(scored.root, workspace.root)
     load(store, workspace, days=1)
     before = dump(store)
-    [worst, next_worst, *_] = [incident.id for incident in findings.load(workspace.findings, LAST).incidents]
-    words = [
-        (worst, "true"),
-        ("20200101-00000000", "benign"),
-        (worst, "benign"),
-        (next_worst, "true"),
-        (next_worst, "withdrawn"),
-    ]
-    file = verdicts.write(workspace.root, *(verdicts.verdict(name, word) for name, word in words))
+    worst = findings.load_incidents(workspace.findings, LAST, LAST)[0].id
+    words = [(worst, "true"), ("20200101-00000000", "benign"), (worst, "benign")]
+    entered = [verdicts.verdict(name, word) for name, word in words]
+    file = verdicts.write(workspace.root, *entered)
     file.write_text(file.read_text() + '{"incident": "cut o')
     load(store, workspace, days=1)
-    judged = store.query(
-        "MATCH (i:Incident) WHERE i.verdict IS NOT NULL RETURN i.id AS id, i.verdict AS verdict"
-    )
-    assert judged.values.tolist() == [[worst, "benign"]]
+    has_verdict = "MATCH (i:Incident) WHERE i.verdict IS NOT NULL RETURN i.id AS id, i.verdict AS verdict"
+    assert store.query(has_verdict).values.tolist() == [[worst, "benign"]]
+    verdicts.write(workspace.root, *entered, verdicts.verdict(worst, "withdrawn"))
+    load(store, workspace, days=1)
+    assert not len(store.query(has_verdict))
     file.unlink()
     load(store, workspace, days=1)
     assert dump(store) == before
@@ -737,7 +733,7 @@ def test_the_queries_of_the_document_run(store: Store, scored: Workspace) -> Non
     jewel = Standing(crown_jewel=True)
     graph.write_standing(store, {Entity("user", user): left, Entity("machine", target): jewel})
     queries = re.findall(r"```cypher\n(.*?)```", DOCS, re.DOTALL)
-    assert len(queries) == 4
+    assert len(queries) == 5
     for query in queries:
         if "vector" not in query or store.connection.directory is None:
             assert len(store.query(query, {"user": user} if "$user" in query else {})), query
