@@ -212,6 +212,7 @@ def arguments(workspace: Workspace, folder: Path) -> dict[str, list[list[str]]]:
             ["--train-until", since, "--from", NAMES[1], "--to", day, "--output", str(folder / "b")]
         ],
         "calibration": [[NAMES[0]], ["--from", day, "--to", day, "--picture", str(folder / "c\x1b[31m.svg")]],
+        "cases": [["--limit", "100", "--numbers"], ["--day", NAMES[0]]],
         "config show": [[], ["--config", str(broken)]],
         "day": [[name, day] for name in by_name],
         "doctor": [[]],
@@ -234,6 +235,7 @@ def arguments(workspace: Workspace, folder: Path) -> dict[str, list[list[str]]]:
             [str(log), "--log-format", str(broken)],
         ],
         "nightly": [[str(log), "--log-format", str(mapping)]],
+        "newcomers": [["--limit", "100"], ["--day", day, "--limit", "100"], ["--day", NAMES[0]]],
         "perimeter": [
             ["--from", "ann@x", "--since", since, "--hops", "3", "--picture", str(folder / "p.html")]
         ]
