@@ -131,7 +131,7 @@ def test_the_edges_of_a_campaign_share_what_the_family_says(family: str) -> None
 def test_a_campaign_has_up_to_8_edges_and_a_burst_8_to_150(family: str) -> None:
     _, made_up = made_by(family)
     sizes = np.unique(made_up.campaign, return_counts=True)[1][:-1]  # the last one is cut off
-    least, most = (8, 150) if family == "burst" else (1, 8)
+    least, most = {"burst": (8, 150), "strangers": (1, 40)}.get(family, (1, 8))
     assert least <= sizes.min() and sizes.max() <= most
     assert len(made_up) == SIZE and len(set(sizes)) >= 8
 

@@ -225,8 +225,11 @@ def burst(day: Day, size: int) -> EncodedEdges:
 
 def strangers(day: Day, size: int) -> EncodedEdges:
     """User, source or target is unknown, or several of them: not every newcomer is honest. Knows only
-    newcomers of the day; without any, the edge is as in `own_machine_any_target`."""
-    campaign = _campaigns(size, day.rng)
+    newcomers of the day; without any, the edge is as in `own_machine_any_target`. Half of the edges are of
+    campaigns with 8 to 40 targets: what a newcomer reaches on its first day is all there is to judge by."""
+    few = _campaigns(size // 2, day.rng)
+    many = few.max(initial=-1) + 1 + _campaigns(size - size // 2, day.rng, 8, 40)
+    campaign = np.concatenate([few, many])
     like = day.edges(size)[campaign]
     which = day.rng.integers(1, 8, size)[campaign]  # the sum of 1 for user, 2 for source, 4 for target
 
