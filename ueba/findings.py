@@ -191,8 +191,7 @@ def span(
     """The first and last of the scored days that are asked for: a day or several, or else the last.
 
     Raises WorkspaceError if the day was not scored, UsageError if both a day and several are named."""
-    if day is not None and (first or last):
-        raise UsageError("give --day, or --from and --to, not both")
+    check_span(day, first, last)
     latest = last_scored(folder)
     if first is None and last is None:
         day = day or latest
@@ -200,6 +199,12 @@ def span(
         check_scored(folder, day)
         return day, day
     return first or dt.date.min, last or dt.date.max
+
+
+def check_span(day: dt.date | None, first: dt.date | None, last: dt.date | None) -> None:
+    """Raises UsageError if both a day and several are named."""
+    if day is not None and (first or last):
+        raise UsageError("give --day, or --from and --to, not both")
 
 
 def find_incident(folder: Path, incident_id: str) -> Incident:
@@ -212,13 +217,17 @@ def find_incident(folder: Path, incident_id: str) -> Incident:
     found = found or _called(load_incidents(folder, below=True), wanted)
     if len(found) == 1 and wanted:
         return found[0]
-    few = ", ".join(incident.id for incident in found[:CLOSE]) + (", ..." if len(found) > CLOSE else "")
     problem = (
-        f"{len(found)} incidents begin with {incident_id!r}: {few}"
+        f"{len(found)} incidents begin with {incident_id!r}: {few([one.id for one in found])}"
         if found
         else f"no incident is called {incident_id!r}"
     )
     raise WorkspaceError(f"{problem}; `ueba incidents` lists them; scored days: {days_text(folder)}")
+
+
+def few(ids: Sequence[str]) -> str:
+    """The first of several ids, for a message."""
+    return ", ".join(ids[:CLOSE]) + (", ..." if len(ids) > CLOSE else "")
 
 
 def _called(incidents: Iterable[Incident], beginning: str) -> list[Incident]:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ueba import findings, state
 from ueba.contracts import day_scores
-from ueba.errors import UsageError, WorkspaceError
+from ueba.errors import WorkspaceError
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -80,8 +80,7 @@ def chosen_days(
 ) -> list[dt.date]:
     """The days with scores that are asked for, by default the last scored one. Raises UsageError if both a
     day and several are named, WorkspaceError if none of them has scores."""
-    if day is not None and (first or last):
-        raise UsageError("give --day, or --from and --to, not both")
+    findings.check_span(day, first, last)
     if first is None and last is None:
         return [day or findings.last_scored(folder)]
     found = [kept for kept in days(folder) if (first or kept) <= kept <= (last or kept)]

@@ -14,9 +14,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from ueba.contracts.table import Column
+from ueba.contracts.table import Column, check_numbers, version_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -69,15 +68,10 @@ def shortened(numbers: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
 def checked(stored: pa.Table) -> pa.Table:
     """Scores as they were read. Raises ValueError if the columns or the version are not these, or a number
     is missing or out of its range."""
-    found = (stored.schema.metadata or {}).get(_VERSION_KEY, b"no version").decode()
+    found = version_of(stored, _VERSION_KEY)
     if found != VERSION or not stored.schema.equals(SCHEMA):
         raise ValueError(f"scores of version {found} instead of {VERSION}")
-    for name in NAMES:
-        column = stored[name]
-        if column.null_count and name not in _TEXT:
-            raise ValueError(f"{name} is missing in {column.null_count} rows")
-        if name in NUMBERS and not pc.all(pc.is_finite(column), min_count=0).as_py():
-            raise ValueError(f"{name} has numbers that are not finite")
+    check_numbers(stored, _TEXT)
     if not _within(stored["p_value"], 1.0) or not _within(stored["edges_a_day"], np.inf):
         raise ValueError("p_value or edges_a_day has numbers out of its range")
     return stored

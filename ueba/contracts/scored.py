@@ -20,7 +20,7 @@ from ueba.contracts import reason
 from ueba.contracts.case import Step
 from ueba.contracts.edge import Edge
 from ueba.contracts.reason import Reasons
-from ueba.contracts.table import Column
+from ueba.contracts.table import Column, check_numbers, version_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -148,18 +148,13 @@ def from_arrow(stored: pa.Table, day: dt.date | None = None) -> pd.DataFrame:
 
 
 def _check_form(stored: pa.Table) -> None:
-    found = (stored.schema.metadata or {}).get(_VERSION_KEY, b"no version").decode()
+    found = version_of(stored, _VERSION_KEY)
     if found != VERSION or not stored.schema.equals(SCHEMA):
         raise ValueError(f"scored edges of version {found} instead of {VERSION}")
 
 
 def _check(stored: pa.Table, day: dt.date | None) -> None:
-    for name in NAMES:
-        column = stored[name]
-        if column.null_count and name not in _TEXT:
-            raise ValueError(f"{name} is missing in {column.null_count} rows")
-        if pa.types.is_floating(column.type) and not np.isfinite(column.to_numpy()).all():
-            raise ValueError(f"{name} has numbers that are not finite")
+    check_numbers(stored, _TEXT)
     p_value = stored["p_value"].to_numpy()
     if not ((0 < p_value) & (p_value <= 1)).all():
         raise ValueError("p_value has numbers outside (0, 1]")

@@ -1,10 +1,12 @@
-"""A column of a table that crosses from one room to another."""
+"""A column of a table that crosses from one room to another, and what is checked of such a table on disk."""
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import NamedTuple
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 
 class Column(NamedTuple):
@@ -14,3 +16,18 @@ class Column(NamedTuple):
     type: pa.DataType
     unit: str
     meaning: str
+
+
+def version_of(stored: pa.Table, key: bytes) -> str:
+    """The version that a stored table has in its metadata."""
+    return str((stored.schema.metadata or {}).get(key, b"no version").decode())
+
+
+def check_numbers(stored: pa.Table, may_be_null: Collection[str]) -> None:
+    """Raises ValueError if a column has nulls that may not have any, or numbers that are not finite."""
+    for name in stored.column_names:
+        column = stored[name]
+        if column.null_count and name not in may_be_null:
+            raise ValueError(f"{name} is missing in {column.null_count} rows")
+        if pa.types.is_floating(column.type) and not pc.all(pc.is_finite(column), min_count=0).as_py():
+            raise ValueError(f"{name} has numbers that are not finite")

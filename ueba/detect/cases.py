@@ -51,7 +51,7 @@ Steps = Mapping[str, Sequence[Step]]  # by the id of the incident
 
 def shared_users(history: History, edges: Sequence[ScoredEdge]) -> tuple[str, ...]:
     """The users of edges that are shared, sorted, by the history before the day."""
-    anonymous = {edge.user for edge in edges if edge.user_kind == "anonymous"}
+    anonymous = {edge.user for edge in edges if edge.user_kind == scoring.ANONYMOUS}
     users = sorted({edge.user for edge in edges})
     many = _partners_a_day(history.sides["user_source"][0], history.users.find(users), MACHINES_A_DAY)
     return tuple(user for user, is_shared in zip(users, many, strict=True) if is_shared or user in anonymous)

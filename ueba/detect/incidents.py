@@ -5,11 +5,11 @@ Edges that share their source machine or their user are one incident: connected 
 graph that joins each edge to both. Targets do not join: everybody meets at the domain controller. Where
 shared machines chain half the network together, nobody could read the whole: it falls apart into what
 surrounds its strangest edges, and of a sweep over hundreds of machines the CROWD strangest edges stand for
-all. An incident scores as its strangest edge, and a little more for each edge that
-supports it, so that a chain outranks a stray. The budget is a limit and not a quota: it means a score, which
-three times as many incidents reach on a normal working day, and a quiet day may have fewer than the budget
-that reach it. Its identity is made of the day and what it is about, so that scoring again gives the same
-incident. Grouping alerts by what they share is as in Hopper (Ho et al. 2021).
+all. An incident scores as its strangest edge, and a little more for each edge that supports it, so that a
+chain outranks a stray. The budget is a limit and not a quota: it means a score, which three times as many
+incidents reach on a normal working day, and a quiet day may have fewer than the budget that reach it. The
+identity of an incident is made of the day and what it is about, so that scoring again gives the same one.
+Grouping alerts by what they share is as in Hopper (Ho et al. 2021).
 
 An anonymous account (ANONYMOUS LOGON) is nobody's: it does not join edges, and edges of such accounts alone
 are no incident, as there is nobody to ask and any machine makes them. From the machine of another strange
@@ -133,13 +133,7 @@ def incidents(
     shown = reached[~reached.index.isin(hidden)].head(budget)
     aside = _aside(reached[reached.index.isin(hidden)], shown, budget) if hidden else shown.head(0)
     kept = pd.concat([honey, shown, aside])
-    found = [
-        Ranked(_id(day, best[component == number].iloc[0]), rank, round(value, 4), hidden.get(number))
-        for rank, (number, value) in enumerate(kept.items(), start=1)
-    ]
-    name = dict(zip(kept.index, (incident.id for incident in found), strict=True))
-    named = pd.Series(component).map(name).astype(object)
-    best["incident"] = named.where(named.notna(), None)
+    best["incident"], found = _named(day, best, component, kept, hidden, 1)
     return best, found
 
 
@@ -153,13 +147,25 @@ def below_line(
     best: what `incidents` returned for the day"""
     best, component, scores = _ranked(best, candidates, budget)
     above = set(component[best["incident"].notna().to_numpy()])
-    hidden = _hidden(best, component)
     below = scores[~scores.index.isin(above)].head(most)
+    return _named(day, best, component, below, _hidden(best, component), best["incident"].nunique() + 1)
+
+
+def _named(
+    day: dt.date,
+    best: pd.DataFrame,
+    component: Array,
+    scores: pd.Series[float],
+    hidden: dict[Any, str],
+    first_rank: int,
+) -> tuple[pd.Series[Any], list[Ranked]]:
+    """The id of the incident of every candidate, null if it is in none of these components, and the
+    incidents. scores: by number of the component, in order of rank"""
     found = [
         Ranked(_id(day, best[component == number].iloc[0]), rank, round(value, 4), hidden.get(number))
-        for rank, (number, value) in enumerate(below.items(), start=best["incident"].nunique() + 1)
+        for rank, (number, value) in enumerate(scores.items(), start=first_rank)
     ]
-    name = dict(zip(below.index, (incident.id for incident in found), strict=True))
+    name = dict(zip(scores.index, (incident.id for incident in found), strict=True))
     named = pd.Series(component, best.index).map(name).astype(object)
     return named.where(named.notna(), None), found
 

@@ -85,9 +85,8 @@ def find(book: Casebook, name: str) -> Case:
         return (exact or found)[0]
     if not found or not wanted:
         raise WorkspaceError(f"no case is called {name!r}; `ueba cases` lists them")
-    few = ", ".join(case.id for case in found[: findings.CLOSE])
-    more = ", ..." if len(found) > findings.CLOSE else ""
-    raise WorkspaceError(f"{len(found)} cases match {name!r}: {few}{more}; `ueba cases` lists them")
+    few = findings.few([case.id for case in found])
+    raise WorkspaceError(f"{len(found)} cases match {name!r}: {few}; `ueba cases` lists them")
 
 
 def _is_called(incident: str, wanted: str) -> bool:

@@ -32,10 +32,8 @@ from ueba.ingest import identity, lake
 from ueba.ingest.identity import entities
 from ueba.workspace import Workspace
 
-MOST_DAYS, LEAST_DAYS = (
-    30,
-    7,
-)  # of silence; and at most so long ago are newcomers that others are compared with
+MOST_DAYS = 30  # of silence; newcomers of so many days are compared with
+LEAST_DAYS = 7  # of silence
 DAY = dt.timedelta(days=1)
 EDGE = ["user", "source", "target_kind", "target", "first_seen"]
 Place = tuple[str, str]  # target_kind, target

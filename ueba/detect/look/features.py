@@ -77,7 +77,7 @@ class PairColumns:
     new:        whether the ends were never seen together, or once, in a strange edge
     together:   days on which they were seen together, decayed
     days_since: days since they were last seen together; 0 for a new pair
-    company:    in [-1, 1], how like the company of one end is to the other end, see `likeness`
+    company:    in [-1, 1], likeness of one end to the company of the other, see `Likeness.compare`
     """
 
     present: Bools
@@ -256,7 +256,7 @@ PAIR_FEATURES: tuple[Feature[PairColumns], ...] = (
     Feature(
         "company",
         "cosine",
-        "of the {a}, and of others with the {b}, by the targets that users reach",
+        "likeness of the {a} to the other company of the {b}, by the targets that users reach",
         lambda pair: pair.company,
     ),
     Feature(
@@ -283,14 +283,14 @@ EDGE_FEATURES: tuple[Feature[EdgeColumns], ...] = (
     Feature(
         "news_alike",
         "cosine",
-        "of the audiences of the user's other new targets of the day, and that of the target, if it is new",
+        "likeness of a new target to the user's other new targets of the day, by who reaches them",
         lambda edge: edge.news_alike,
         part="user_target",
     ),
     Feature(
         "news_habit",
         "cosine",
-        "of the audiences of the user's other new targets of the day, and the user, if the target is new",
+        "likeness of the user's other new targets of the day to the user's habit; 0 for a known target",
         lambda edge: edge.news_habit,
         part="user_target",
     ),

@@ -66,8 +66,8 @@ class Likeness:
         user, target, source = edges.user, edges.target, np.maximum(edges.source, 0)
         is_reached = self.reached.find(pair_keys(user, target))[1]
         is_acted = self.acted.find(pair_keys(user, source))[1][:, None]
-        profile = unit(others(self.profile[user], self.place[target], is_reached, ~is_reached, edges))
-        audience = unit(self.audience[target] - is_reached[:, None] * unit(self.profile)[user])
+        profile = unit(others(self.profile[user], self.place[target], is_reached, edges))
+        audience = self._audience_without(edges, is_reached)
         return {
             "user_target": _products(profile, audience),
             "user_source": _products(profile, unit(self.crew[source] - is_acted * self.habit[user])),
@@ -78,23 +78,28 @@ class Likeness:
         """Of edges with a new user-target pair, cosines of the user's other new targets of the day, by their
         audiences: with the audience of the target, and with the habit of the user. float32 [edges] each; 0
         for other edges"""
-        user, target = edges.user, edges.target
-        keys = pair_keys(user, target)
-        is_known, is_reached = self.known.find(keys)[1], self.reached.find(keys)[1]
-        worth = unit(self.audience)[target] * self.weight[target][:, None]  # [edges, DIM]
-        news = others(self.news[user], worth, is_reached & ~is_known, ~is_reached, edges)
-        direction = unit(news) * ~is_known[:, None]
-        audience = unit(self.audience[target] - is_reached[:, None] * unit(self.profile)[user])
-        return _products(direction, audience), _products(direction, self.habit[user])
+        keys = pair_keys(edges.user, edges.target)
+        is_new, is_reached = ~self.known.find(keys)[1], self.reached.find(keys)[1]
+        worth = unit(self.audience[edges.target]) * self.weight[edges.target][:, None]  # [edges, DIM]
+        direction = unit(others(self.news[edges.user], worth, is_reached, edges)) * is_new[:, None]
+        audience = self._audience_without(edges, is_reached)
+        return _products(direction, audience), _products(direction, self.habit[edges.user])
+
+    def _audience_without(self, edges: EncodedEdges, is_reached: Bools) -> Floats:
+        """The direction of each edge's audience without its user. float32 [edges, DIM]
+
+        is_reached: whether the user is in the audience, bool [edges]"""
+        own = is_reached[:, None] * unit(self.profile[edges.user])
+        return unit(self.audience[edges.target] - own)
 
 
-def others(total: Floats, own: Floats, is_in: Bools, is_absent: Bools, edges: EncodedEdges) -> Floats:
+def others(total: Floats, own: Floats, is_in: Bools, edges: EncodedEdges) -> Floats:
     """What the user's other edges bring to a total, for each edge. A made-up edge has the other edges of its
     campaign beside it, as a real one has those of its day. float32 [edges, DIM]
 
     total, own: [edges, DIM], of the user's real edges, and of the edge itself; is_in: whether the total has
-    the edge in it; is_absent: whether it is not among the real edges, bool [edges]"""
-    added = is_absent & (edges.campaign >= 0)
+    the edge in it, bool [edges]"""
+    added = ~is_in & (edges.campaign >= 0)
     owner = np.where(edges.campaign >= 0, (edges.campaign << 32) | edges.user, -1)
     _, number = np.unique(owner, return_inverse=True)  # [edges]
     targets = np.column_stack([number, edges.target])[added]
@@ -108,14 +113,15 @@ def others(total: Floats, own: Floats, is_in: Bools, is_absent: Bools, edges: En
 def of_day(history: History, encoded: EncodedEdges) -> Likeness:
     """The likeness of users before a day and on it. encoded: the whole day"""
     known, users, places = history.pairs["user_target"], len(history.users), len(history.places)
-    place = coordinates(known.ends, (users, places))
+    weight = weights(known.ends[1], (users, places))
+    place = coordinates(known.ends, weight, (users, places))
     before = sums(known.ends, place, users)
     keys = np.unique(pair_keys(encoded.user, encoded.target))
     new = keys[~known.find(keys)[1]]
     profile: Floats = before + sums(pair_ends(new), place, users)
     reached = Pairs(key=np.union1d(known.key, new))
     acted = history.pairs["user_source"]
-    habit, weight = unit(before), weights(known.ends[1], (users, places))
+    habit = unit(before)
     audience = sums(reached.ends[::-1], unit(profile), places)
     news = sums(pair_ends(new), unit(audience) * weight[:, None], users)
     return Likeness(
@@ -132,17 +138,17 @@ def of_day(history: History, encoded: EncodedEdges) -> Likeness:
     )
 
 
-def coordinates(pairs: tuple[Ints, Ints], sizes: tuple[int, int], dim: int = DIM) -> Floats:
+def coordinates(pairs: tuple[Ints, Ints], weight: Floats, sizes: tuple[int, int]) -> Floats:
     """Coordinates of the right ends of pairs, times their weight: the profile of a left end is the sum over
-    its partners. float32 [right, dim]
+    its partners. float32 [right, DIM]
 
-    pairs: left and right ends, int64 [pairs] each; sizes: number of entities on the left and on the right"""
+    pairs: left and right ends, int64 [pairs] each; weight: of each right end, nats [right]; sizes: number of
+    entities on the left and on the right"""
     from sklearn.utils.extmath import randomized_svd
 
     left, right = pairs
-    weight = weights(right, sizes)
-    found = np.zeros((sizes[1], dim), np.float32)
-    rank = min(dim, *sizes)
+    found = np.zeros((sizes[1], DIM), np.float32)
+    rank = min(DIM, *sizes)
     if len(left) and rank:
         length = np.sqrt(np.bincount(left, weight[right] ** 2, sizes[0]))
         row = weight[right] / np.maximum(length[left], 1e-9)

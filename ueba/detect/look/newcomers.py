@@ -15,6 +15,7 @@ from dataclasses import replace
 import numpy as np
 
 from ueba.arrays import Bools, Ints
+from ueba.detect.look.negatives import is_known
 from ueba.detect.past.encoded import EncodedEdges
 from ueba.detect.past.history import NEVER, History
 from ueba.detect.past.pairs import RELATIONS, pair_ends, pair_keys
@@ -53,8 +54,8 @@ def _is_new(history: History, encoded: EncodedEdges) -> Bools:
     """Whether an edge has a new pair. bool [edges]"""
     new = np.zeros(len(encoded), bool)
     for relation in RELATIONS:
-        keys = pair_keys(*encoded.pairs(relation))
-        new |= (keys >= 0) & ~history.pairs[relation].find(keys)[1]
+        left, right = encoded.pairs(relation)
+        new |= (left >= 0) & (right >= 0) & ~is_known(history, relation, encoded)
     return new
 
 

@@ -181,7 +181,8 @@ def alerts(
     """The alerts of incidents, in their order; those of a day must stand together.
 
     most_events: of an edge, the first ones; None is all"""
-    verdicts, book = log.read(workspace.root).by_incident, cases.read(workspace)
+    entered = log.read(workspace.root)
+    verdicts, book = entered.by_incident, cases.read(workspace, entered.words)
     for day, group in groupby(incidents, key=lambda incident: incident.day):
         chosen = list(group)
         found = findings.load(workspace.findings, day, any(incident.below_line for incident in chosen))

@@ -144,7 +144,7 @@ def facts(workspace: Workspace, day: dt.date, config: Config) -> ReportFacts:
         trend=trend,
         compared=days.compared(trend),
         incidents=_incidents(workspace, reported[day], verdicts),
-        cases=cases.of_day(casebook.read(workspace), day),
+        cases=cases.of_day(casebook.read(workspace, verdicts.words), day),
         hidden=len(found[day].incidents) - len(reported[day].incidents),
         others=_in_no_incident(tables[day]),
         risk=[
