@@ -1,8 +1,8 @@
 """A heterogeneous graph autoencoder that says how strange an edge is.
 
 Encoder: mean message passing over every relation and its mirror (GraphSAGE, Hamilton et al. 2017), from node
-features plus a learned id residual that is dropped at random in training, so that a node without one is no
-surprise to the model. Decoder: conditioned on the edge's own features as well as on the embeddings of its
+features alone: no node has weights of its own, so that one that came after training is embedded like any
+other (inductive). Decoder: conditioned on the edge's own features as well as on the embeddings of its
 ends (products of each two ends), so that how broad an entity is becomes part of what is reconstructed.
 Beside the hidden layer stands a sum of one piecewise-linear function of each feature (an additive model on
 the encoding of Gorishniy et al. 2022, "On embeddings for numerical features in tabular deep learning"): it
@@ -30,7 +30,6 @@ class Shape:
     """What the model is built for; saved beside its weights."""
 
     node_features: dict[str, int]  # per node type
-    nodes: dict[str, int]  # rows of the id table, per node type
     relations: tuple[Relation, ...]  # one direction each; mirrors are added
     roles: dict[str, str]  # role -> node type, in the order of the columns of an edge
     features: int  # per edge
@@ -58,7 +57,6 @@ class GraphAutoencoder(nn.Module):
         feature_mean: Tensor,
         feature_scale: Tensor,
         feature_knots: Tensor,
-        id_dropout: float = 0.3,
         dropout: float = 0.2,
         seed: int = 0,
     ) -> None:
@@ -66,7 +64,7 @@ class GraphAutoencoder(nn.Module):
         each feature's function bends; seed: of what is dropped; first weights come from torch's own
         generator."""
         super().__init__()
-        self.shape, self.id_dropout, self.dropout, dim = shape, id_dropout, dropout, shape.dim
+        self.shape, self.dropout, dim = shape, dropout, shape.dim
         self._random = torch.Generator().manual_seed(seed)
         self.feature_mean: Tensor
         self.feature_scale: Tensor
@@ -74,10 +72,6 @@ class GraphAutoencoder(nn.Module):
         self.register_buffer("feature_mean", feature_mean)
         self.register_buffer("feature_scale", feature_scale)
         self.register_buffer("feature_knots", feature_knots)
-        tables = {t: nn.Embedding(n, dim) for t, n in shape.nodes.items()}
-        for table in tables.values():
-            nn.init.normal_(table.weight, std=0.1)
-        self.ids = nn.ModuleDict(tables)
         self.inputs = nn.ModuleDict({t: nn.Linear(n, dim) for t, n in shape.node_features.items()})
         both_ways = [way for relation in shape.relations for way in (relation, mirrored(relation))]
         self.messages = nn.ModuleList(
@@ -99,24 +93,12 @@ class GraphAutoencoder(nn.Module):
 
     def encode(self, graph: HeteroData) -> dict[str, Tensor]:
         """Embeddings of every node in every role it can fill: role -> [nodes, dim]."""
-        h = {
-            t: self.inputs[t](graph[t].x) + self._id_residual(t, graph[t].row)
-            for t in self.shape.node_features
-        }
-        h = {t: torch.relu(x) for t, x in h.items()}
+        h = {t: torch.relu(self.inputs[t](graph[t].x)) for t in self.shape.node_features}
         for messages, selves in zip(self.messages, self.selves, strict=True):
             assert isinstance(selves, nn.ModuleDict)
             received = messages(h, graph.edge_index_dict)
             h = {t: torch.relu(selves[t](x) + received[t]) for t, x in h.items()}
         return {role: self.outputs[role](h[t]) for role, t in self.shape.roles.items()}
-
-    def _id_residual(self, node_type: str, row: Tensor) -> Tensor:
-        """The learned part of each node, [nodes, dim]; zero for nodes the model was not trained on."""
-        known = row >= 0
-        if self.training:
-            known = known & (torch.rand(len(row), generator=self._random) >= self.id_dropout)
-        residual: Tensor = self.ids[node_type](row.clamp(min=0)) * known.unsqueeze(1)
-        return residual
 
     def decode(self, z: Mapping[str, Tensor], nodes: Tensor, features: Tensor) -> Tensor:
         """Log odds that each edge is made up, [edges]. nodes: int64 [edges, roles]; features: float32

@@ -122,12 +122,11 @@ def arrays_of(shape: Mapping[str, Any]) -> Iterator[tuple[str, tuple[int, ...]]]
     types, roles = dict(shape["node_features"]), dict(shape["roles"])
     if layers > MOST_LAYERS:
         raise ValueError(f"the shape has {layers:,} layers")
-    if set(shape["nodes"]) != set(types) or not set(roles.values()) <= set(types):
-        raise ValueError("the shape's types of nodes are not those of its tables and roles")
+    if not set(roles.values()) <= set(types):
+        raise ValueError("the shape's types of nodes are not those of its roles")
     yield from {"feature_mean": (features,), "feature_scale": (features,)}.items()
     yield from {"feature_knots": (features, bins + 1), "pieces": (features, bins)}.items()
     for name, width in types.items():
-        yield f"ids.{name}.weight", (_size(shape["nodes"][name]), dim)
         yield from _linear(f"inputs.{name}", dim, _size(width))
     ways = [(source, name, target) for source, name, target in shape["relations"]]
     for layer in range(layers):

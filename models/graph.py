@@ -3,7 +3,6 @@
 A *graph* is a PyG `HeteroData`:
 
     data[type].x                      float32 [nodes, node features]
-    data[type].row                    int64 [nodes], the node's row in the model's id table, -1 if it has none
     data[source, relation, target].edge_index   int64 [2, pairs], a column a pair, both directions:
                                       every (a, r, b) has its mirror (b, rev_r, a), columns in the same order
 
@@ -47,11 +46,10 @@ class Edges:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """A message graph as arrays: node features and id rows per type, pairs per relation (int64 [2, pairs],
-    one direction)."""
+    """A message graph as arrays: node features per type, pairs per relation (int64 [2, pairs], one
+    direction)."""
 
     x: Mapping[str, Array]
-    row: Mapping[str, Array]
     pairs: Mapping[Relation, Array]
 
 
@@ -70,7 +68,6 @@ def hetero_data(snapshot: Snapshot, keep: Mapping[Relation, Array] | None = None
     data = HeteroData()
     for node_type, x in snapshot.x.items():
         data[node_type].x = torch.as_tensor(x, dtype=torch.float32)
-        data[node_type].row = torch.as_tensor(snapshot.row[node_type], dtype=torch.int64)
     for relation, pairs in snapshot.pairs.items():
         kept = pairs if keep is None else pairs[:, keep[relation]]
         index = torch.as_tensor(np.ascontiguousarray(kept), dtype=torch.int64)

@@ -27,16 +27,13 @@ class Weights:
     arrays: Mapping[str, Array]
 
 
-def encode(
-    weights: Weights, x: Mapping[str, Array], row: Mapping[str, Array], pairs: Mapping[Relation, Array]
-) -> dict[str, Array]:
+def encode(weights: Weights, x: Mapping[str, Array], pairs: Mapping[Relation, Array]) -> dict[str, Array]:
     """Embeddings of every node in every role it can fill: role -> float32 [nodes, dim].
 
-    x, row: per node type, float32 [nodes, features] and int64 [nodes]; pairs: int64 [2, pairs] per relation,
-    one direction"""
+    x: float32 [nodes, features] per node type; pairs: int64 [2, pairs] per relation, one direction"""
     a = weights.arrays
     means = [mean for relation, ends in pairs.items() for mean in _both_ways(relation, ends)]
-    h = {t: relu(_linear(a, f"inputs.{t}", x[t]) + _residual(a[f"ids.{t}.weight"], row[t])) for t in x}
+    h = {t: relu(_linear(a, f"inputs.{t}", x[t])) for t in x}
     for layer in range(weights.shape["layers"]):
         received = {t: np.zeros_like(h[t]) for t in h}
         for (source, name, target), mean in means:
@@ -116,14 +113,6 @@ def relu(x: Array) -> Array:
 def _linear(arrays: Mapping[str, Array], name: str, x: Array) -> Array:
     result: Array = x @ arrays[f"{name}.weight"].T + arrays[f"{name}.bias"]
     return result
-
-
-def _residual(table: Array, row: Array) -> Array:
-    """Learned part of each node; zero for nodes the model was not trained on. [nodes, dim]"""
-    known = (row >= 0)[:, None]
-    if not len(table):
-        return np.zeros((len(row), table.shape[1]), np.float32)
-    return table[np.maximum(row, 0)] * known
 
 
 class _SegmentMean:

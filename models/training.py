@@ -48,12 +48,11 @@ class TrainingConfig:
 def train(
     days: Sequence[tuple[Snapshot, Edges]],
     roles: Mapping[str, str],
-    nodes: Mapping[str, int],
     config: TrainingConfig,
     seed: int,
     progress: Callable[[float], None] = lambda loss: None,
 ) -> GraphAutoencoder:
-    """Train one model on (graph before a day, edges of the day). `nodes`: rows of the id table per type."""
+    """Train one model on (graph before a day, edges of the day)."""
     torch.set_num_threads(
         1
     )  # as fast as more on graphs of this size, the same sums every time, and no fight over cores
@@ -64,7 +63,6 @@ def train(
     first = days[0][0]
     shape = Shape(
         node_features={t: x.shape[1] for t, x in first.x.items()},
-        nodes=dict(nodes),
         relations=tuple(first.pairs),
         roles=dict(roles),
         features=len(mean),
@@ -126,14 +124,13 @@ def _warm_up(
 def train_several(
     days: Sequence[tuple[Snapshot, Edges]],
     roles: Mapping[str, str],
-    nodes: Mapping[str, int],
     config: TrainingConfig,
     seeds: Iterable[int],
     progress: Callable[[float], None] = lambda loss: None,
 ) -> list[GraphAutoencoder]:
     """A model for each seed, as many at a time as there are cores. `progress` is told each step's loss, from
     any thread."""
-    one = partial(train, days, roles, nodes, config, progress=progress)
+    one = partial(train, days, roles, config, progress=progress)
     with ThreadPoolExecutor(os.cpu_count()) as threads:
         return list(threads.map(one, seeds))
 

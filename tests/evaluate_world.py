@@ -8,6 +8,7 @@ import numpy as np
 from detect_world import edge_table
 
 from ueba.config import TrainConfig
+from ueba.detect.look import tensors
 from ueba.detect.past.history import History
 from ueba.evaluate.protocol import Day, Prepared
 
@@ -28,14 +29,17 @@ def world(folder: Path, shuffled: bool = False) -> Prepared:
     """The days; `shuffled`: the last day's edges come in another order, see `permutation`."""
     folder.mkdir()
     history, days, known = History(), [], (0, 0)
+    frame = tensors.frame_of(history)
     for number, use in enumerate(USES):
         day = Day(folder, FIRST + dt.timedelta(days=number), use)
         encoded = history.encode(edge_table(day.date, SCORED if use == "score" else [*USUAL, VAULT]))
         if shuffled and use == "score":
             encoded = encoded.take(permutation())
-        day.write(history, encoded)
+        if use == "train" and len(frame.places) == 0:
+            frame = tensors.frame_of(history)
+        day.write(history, encoded, frame)
         if use == "train":
-            day.write_examples(history, encoded, CONFIG, [np.random.default_rng(number)])
+            day.write_examples(history, encoded, frame, CONFIG, [np.random.default_rng(number)])
         if use != "score":
             known = len(history.users), len(history.places)
         history.learn(day.number, encoded)

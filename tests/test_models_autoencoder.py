@@ -25,7 +25,6 @@ NODES = {"left": 12, "right": 20}
 def world(seed: int = 0, edges: int = 60) -> tuple[Snapshot, Edges]:
     rng = np.random.default_rng(seed)
     x = {t: rng.normal(size=(n, 5)).astype(np.float32) for t, n in NODES.items()}
-    row = {t: np.where(rng.random(n) < 0.2, -1, np.arange(n)) for t, n in NODES.items()}
     nodes = np.stack([rng.integers(0, NODES[t], edges) for t in ROLES.values()], axis=1)
     nodes[::7, 1] = -1
     pairs = {}
@@ -34,7 +33,7 @@ def world(seed: int = 0, edges: int = 60) -> tuple[Snapshot, Edges]:
         drawn = np.stack([rng.integers(0, NODES[relation[0]], 30), rng.integers(0, NODES[relation[2]], 30)])
         pairs[relation] = np.unique(np.concatenate([drawn, known[: edges // 2, [i, j]].T], axis=1), axis=1)
     features = rng.normal(size=(edges, 4)).astype(np.float32)
-    return Snapshot(x, row, pairs), Edges(nodes, features, (rng.random(edges) < 0.5).astype(np.float32))
+    return Snapshot(x, pairs), Edges(nodes, features, (rng.random(edges) < 0.5).astype(np.float32))
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +42,7 @@ def trained() -> tuple[Snapshot, Edges, torch.nn.Module]:
     return (
         snapshot,
         edges,
-        train([(snapshot, edges)], ROLES, NODES, TrainingConfig(steps=5, batch=32), seed=1),
+        train([(snapshot, edges)], ROLES, TrainingConfig(steps=5, batch=32), seed=1),
     )
 
 
@@ -55,7 +54,7 @@ def test_numpy_says_what_torch_says(trained) -> None:
         torch_surprise = model(
             hetero_data(snapshot), torch.as_tensor(edges.nodes), torch.as_tensor(edges.features)
         ).numpy()
-    embeddings = inference.encode(weights, snapshot.x, snapshot.row, snapshot.pairs)
+    embeddings = inference.encode(weights, snapshot.x, snapshot.pairs)
     for role in ROLES:
         np.testing.assert_allclose(embeddings[role], z[role].numpy(), atol=1e-5)
     surprise = inference.surprise(inference.decode(weights, embeddings, edges.nodes, edges.features))
@@ -65,7 +64,7 @@ def test_numpy_says_what_torch_says(trained) -> None:
 
 def test_judged_pairs_never_carry_messages() -> None:
     snapshot, edges = world()
-    shape = train([(snapshot, edges)], ROLES, NODES, TrainingConfig(steps=1, batch=8), seed=0).shape
+    shape = train([(snapshot, edges)], ROLES, TrainingConfig(steps=1, batch=8), seed=0).shape
     visible, hidden = split_pairs(snapshot, edges.nodes, shape, 0.5, np.random.default_rng(0))
     for relation, (i, j) in RELATIONS.items():
         pairs = snapshot.pairs[relation]
@@ -90,8 +89,8 @@ def test_mirrors_hold_the_same_pairs() -> None:
 
 def test_the_seed_decides(trained) -> None:
     snapshot, edges, model = trained
-    again = train([(snapshot, edges)], ROLES, NODES, TrainingConfig(steps=5, batch=32), seed=1)
-    other = train([(snapshot, edges)], ROLES, NODES, TrainingConfig(steps=5, batch=32), seed=2)
+    again = train([(snapshot, edges)], ROLES, TrainingConfig(steps=5, batch=32), seed=1)
+    other = train([(snapshot, edges)], ROLES, TrainingConfig(steps=5, batch=32), seed=2)
     same = [torch.equal(p, q) for p, q in zip(model.parameters(), again.parameters(), strict=True)]
     assert all(same)
     assert not all(torch.equal(p, q) for p, q in zip(model.parameters(), other.parameters(), strict=True))
@@ -104,7 +103,6 @@ def test_a_feature_that_never_varied_does_not_count() -> None:
     model = train(
         [(snapshot, Edges(edges.nodes, features, edges.label))],
         ROLES,
-        NODES,
         TrainingConfig(steps=3, batch=32),
         seed=1,
     )
@@ -121,7 +119,7 @@ def test_how_many_are_trained_at_a_time_does_not_matter(trained) -> None:
     steps: list[float] = []
     seeds = (3, 1, 2, 1)
     several = train_several(
-        [(snapshot, edges)], ROLES, NODES, TrainingConfig(steps=5, batch=32), seeds, steps.append
+        [(snapshot, edges)], ROLES, TrainingConfig(steps=5, batch=32), seeds, steps.append
     )
     assert len(steps) == len(seeds) * 5
     for other, seed in zip(several, seeds, strict=True):
@@ -132,9 +130,9 @@ def test_how_many_are_trained_at_a_time_does_not_matter(trained) -> None:
 def test_the_order_of_edges_and_pairs_does_not_matter(trained) -> None:
     snapshot, edges, model = trained
     weights = checkpoint.weights_of(model)
-    z = inference.encode(weights, snapshot.x, snapshot.row, snapshot.pairs)
+    z = inference.encode(weights, snapshot.x, snapshot.pairs)
     shuffled = {relation: pairs[:, ::-1].copy() for relation, pairs in snapshot.pairs.items()}
-    other = inference.encode(weights, snapshot.x, snapshot.row, shuffled)
+    other = inference.encode(weights, snapshot.x, shuffled)
     for role in ROLES:
         np.testing.assert_allclose(z[role], other[role], atol=1e-5)
     forward = inference.decode(weights, z, edges.nodes, edges.features)
@@ -148,7 +146,7 @@ def test_training_learns_to_tell_the_labels_apart() -> None:
     features[:, 0] += 3 * edges.label
     easy = Edges(edges.nodes, features, edges.label)
     losses: list[float] = []
-    model = train([(snapshot, easy)], ROLES, NODES, TrainingConfig(steps=40, batch=200), 0, losses.append)
+    model = train([(snapshot, easy)], ROLES, TrainingConfig(steps=40, batch=200), 0, losses.append)
     assert losses[-1] < losses[0]
     surprise = (
         model(hetero_data(snapshot), torch.as_tensor(easy.nodes), torch.as_tensor(features)).detach().numpy()

@@ -17,7 +17,6 @@ from models.inference import Weights
 
 SHAPE: dict[str, Any] = {
     "node_features": {"user": 2, "place": 3},
-    "nodes": {"user": 4, "place": 0},
     "relations": [["user", "reaches", "place"]],
     "roles": {"user": "user", "target": "place"},
     "features": 2,
@@ -113,7 +112,7 @@ def test_a_list_of_models_that_is_none_is_refused(content: str, tmp_path: Path) 
         {"dim": 1.5},
         {"roles": {"user": "robot"}},
         {"roles": []},
-        {"nodes": {}},
+        {"roles": {"user": "user", "target": "thing"}},
         {"relations": [["a"]]},
         {"relations": 3},
         {"node_features": None},

@@ -6,12 +6,14 @@ import datetime as dt
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 from msgspec.structs import replace
 
 from ueba.config import Config
 from ueba.contracts.incident import ModelFacts
-from ueba.detect.look import features
+from ueba.detect.look import features, likeness
+from ueba.detect.look.tensors import Frame
 from ueba.detect.past.ids import IdTable
 from ueba.detect.score.calibration import Calibration
 from ueba.detect.score.detector import Detector, read_facts
@@ -24,7 +26,9 @@ FACTS = ModelFacts(DAY, DAY, 1, {}, features.DIGEST)
 
 
 def saved(folder: Path, facts: ModelFacts) -> Path:
-    Detector([], IdTable(), IdTable(), Calibration.empty(), facts).save(folder)
+    Detector([], Frame(IdTable(), np.zeros((0, likeness.DIM), np.float32)), Calibration.empty(), facts).save(
+        folder
+    )
     return folder
 
 

@@ -15,6 +15,8 @@ from small_workspace import DAY, LAST, memory, run
 from ueba import stages
 from ueba.config import Config, IncidentConfig
 from ueba.contracts.incident import ModelFacts
+from ueba.detect.look.likeness import DIM
+from ueba.detect.look.tensors import Frame
 from ueba.detect.past.history import History, day_number
 from ueba.detect.past.ids import IdTable
 from ueba.detect.score.calibration import Calibration
@@ -149,7 +151,12 @@ def test_rank_in_breadth_does_not_grow_with_the_history() -> None:
 def model_until(until: dt.date, *held_out: dt.date) -> Detector:
     days = np.array([day_number(day) for day in held_out])
     pool = Calibration(np.ones(len(days)), np.ones(len(days)), days)
-    return Detector([], IdTable(), IdTable(), pool, ModelFacts(FIRST, until, 1, {}, "features"))
+    return Detector(
+        [],
+        Frame(IdTable(), np.zeros((0, DIM), np.float32)),
+        pool,
+        ModelFacts(FIRST, until, 1, {}, "features"),
+    )
 
 
 def test_the_last_days_after_training_else_those_held_out() -> None:

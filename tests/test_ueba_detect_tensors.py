@@ -7,7 +7,7 @@ import pytest
 from detect_world import DAY, FIRST, SECOND, edge_table, learned
 from written_world import PLACES, USERS, written_edges, written_history
 
-from ueba.detect.look import tensors
+from ueba.detect.look import likeness, tensors
 from ueba.detect.past.encoded import HOURS
 from ueba.detect.past.history import History, day_number
 
@@ -85,10 +85,9 @@ def test_the_features_of_a_place() -> None:
 
 
 def test_a_snapshot_has_the_pairs_of_the_history() -> None:
-    user_rows, place_rows = np.arange(len(USERS)) - 1, np.arange(len(PLACES)) + 5
-    graph = tensors.snapshot(written_history(), user_rows, place_rows)
+    history = written_history()
+    graph = tensors.snapshot(history, tensors.frame_of(history))
     assert {kind: len(x) for kind, x in graph.x.items()} == NODE_TYPES
-    assert graph.row["user"] is user_rows and graph.row["place"] is place_rows
     named = {
         relation: {(names[left], PLACES[right]) for left, right in pairs.T}
         for (_, relation, _), pairs in graph.pairs.items()
@@ -106,8 +105,8 @@ def test_a_day_is_not_in_the_graph_before_it_is_learned() -> None:
     encoded = history.encode(edge_table(DAY, [("ann", "pc2", "srv9")]))
 
     def pairs() -> list[int]:
-        rows = np.zeros(len(history.users), np.int64), np.zeros(len(history.places), np.int64)
-        return [found.shape[1] for found in tensors.snapshot(history, *rows).pairs.values()]
+        graph = tensors.snapshot(history, tensors.frame_of(history))
+        return [found.shape[1] for found in graph.pairs.values()]
 
     # ann: srv, pc1, pc2; bob: srv. ann on pc1, bob on pc2. pc1: srv, pc1, pc2; pc2: srv.
     assert pairs() == [4, 2, 4]
@@ -129,7 +128,7 @@ def test_the_order_of_edges_changes_no_graph_and_the_history_is_left_as_it_was()
 
 
 def test_an_empty_history_is_an_empty_graph() -> None:
-    none = np.zeros(0, np.int64)
-    graph = tensors.snapshot(History(), none, none)
-    assert {kind: x.shape for kind, x in graph.x.items()} == {"user": (0, 36), "place": (0, 41)}
+    graph = tensors.snapshot(History(), tensors.frame_of(History()))
+    widths = {"user": (0, 36 + likeness.DIM), "place": (0, 41 + 2 * likeness.DIM)}
+    assert {kind: x.shape for kind, x in graph.x.items()} == widths
     assert [pairs.shape for pairs in graph.pairs.values()] == [(2, 0)] * 3

@@ -43,7 +43,7 @@ FILES = {
     "model/facts.json": SCORE,
     "model/models.json": SCORE,
     "model/model-0.safetensors": SCORE,
-    "model/names.json": SCORE,
+    "model/frame.json": SCORE,
     "model/calibration.json": SCORE,
     "model/probe.json": ("doctor", "--deep"),
     "findings/day=*.json": ("incidents",),

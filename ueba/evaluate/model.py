@@ -1,8 +1,9 @@
 """The detector as a row of the table, and with a part taken out. Only this module and `protocol` use
 `ueba.detect.score`: how examples are made, how models are trained, and how their surprise is averaged.
 
-graph=False    no pairs, node features of zero, no id rows and no peers, in training and in scoring
-peers=False    features of peers are zero: whether accounts like this one know the other end
+graph=False    no messages and no peers
+messages=False no pairs and node features of zero, in training and in scoring: embeddings say nothing
+peers=False    features of peers and company are zero: whether accounts like this one know the other end
 history=False  features of the past are zero; the trainer ignores features that never vary
 threats=False  negatives are real edges with an end replaced at random, not what an attacker would do
 """
@@ -32,14 +33,17 @@ assert len(FEATURES) > len(FROM_THE_PAST)
 
 
 def detect(
-    training: Training, graph: bool = True, peers: bool = True, history: bool = True, threats: bool = True
+    training: Training,
+    graph: bool = True,
+    messages: bool = True,
+    peers: bool = True,
+    history: bool = True,
+    threats: bool = True,
 ) -> Scorer:
     """Train the detector, with all its parts or without some."""
 
     def seen(before: Snapshot) -> Snapshot:
-        rows = {"user": training.users, "place": training.places}
-        row = {kind: np.where(ids < rows[kind], ids, -1) for kind, ids in before.row.items()}
-        return replace(before, row=row) if graph else empty(before)
+        return before if graph and messages else empty(before)
 
     def described(features: Floats) -> Floats:
         return without(features, ([] if history else FROM_THE_PAST) + ([] if graph and peers else PEERS))
@@ -49,7 +53,7 @@ def detect(
         for day in training.with_examples
         for before, edges in day.examples(training.seed, threats)
     ]
-    models = train.train_models(days, training.users, training.places, training.config)
+    models = train.train_models(days, training.config)
     del days
 
     def score(day: Day) -> Array:
@@ -59,10 +63,9 @@ def detect(
 
 
 def empty(graph: Snapshot) -> Snapshot:
-    """The same nodes without features, pairs and ids."""
+    """The same nodes without features and pairs."""
     return Snapshot(
         x={kind: np.zeros_like(x) for kind, x in graph.x.items()},
-        row={kind: np.full(len(row), -1) for kind, row in graph.row.items()},
         pairs={relation: pairs[:, :0] for relation, pairs in graph.pairs.items()},
     )
 

@@ -33,6 +33,7 @@ from ueba.arrays import Array, Floats
 from ueba.config import Config, TrainConfig
 from ueba.detect.look import features, tensors
 from ueba.detect.look.negatives import FAMILIES, make_negatives
+from ueba.detect.look.tensors import Frame
 from ueba.detect.past import walk
 from ueba.detect.past.encoded import EncodedEdges
 from ueba.detect.past.history import History, day_number
@@ -101,7 +102,7 @@ class Day:
 
     # --- writing --------------------------------------------------------------------------------------------
 
-    def write(self, history: History, encoded: EncodedEdges) -> None:
+    def write(self, history: History, encoded: EncodedEdges, frame: Frame) -> None:
         """Write everything but the examples of a day that the history has not learned."""
         self._part("").mkdir()
         np.savez(self._part("batch.npz"), **vars(encoded))
@@ -110,19 +111,20 @@ class Day:
             described = features.describe(history, encoded, self.number, features.today(history, encoded))
             np.save(self._part("features.npy"), described)
         if self.use != "learn":
-            np.savez(self._part("graph.npz"), **graph_parts(train.message_graph(history)))
+            np.savez(self._part("graph.npz"), **graph_parts(tensors.snapshot(history, frame)))
 
     def write_examples(
         self,
         history: History,
         encoded: EncodedEdges,
+        frame: Frame,
         config: TrainConfig,
         generators: Sequence[np.random.Generator],
     ) -> None:
         """Write what the detector would train on, and the same with plain corruption, for each seed."""
         for seed, rng in enumerate(generators):
             for kind, negatives in (("examples", make_negatives), ("uniform", corrupted)):
-                drawn = train.examples_of_day(history, encoded, self.date, config, rng, negatives)
+                drawn = train.examples_of_day(history, encoded, self.date, frame, config, rng, negatives)
                 for draw, (graph, edges) in enumerate(drawn):
                     path = self._part(f"{kind}-{seed}-{draw}.npz")
                     np.savez(path, **graph_parts(graph), **vars(edges))
@@ -131,16 +133,14 @@ class Day:
 def graph_parts(graph: Snapshot) -> dict[str, Any]:
     """A message graph as arrays by name, as a file has them."""
     pairs = {relation[1]: ends.astype(np.int32) for relation, ends in graph.pairs.items()}
-    return {**graph.x, **{f"row.{kind}": row for kind, row in graph.row.items()}, **pairs}
+    return {**graph.x, **pairs}
 
 
 def graph_from(stored: Mapping[str, Array]) -> Snapshot:
     """The message graph of a file."""
     kinds = ("user", "place")
     pairs = {relation: stored[name].astype(np.int64) for name, relation in tensors.GRAPH_RELATIONS.items()}
-    return Snapshot(
-        {kind: stored[kind] for kind in kinds}, {kind: stored[f"row.{kind}"] for kind in kinds}, pairs
-    )
+    return Snapshot({kind: stored[kind] for kind in kinds}, pairs)
 
 
 def corrupted(
@@ -244,13 +244,17 @@ def prepare(
     history = History(config.history.half_life_days)
     generators = [np.random.default_rng(seeded(config.train, seed).seed) for seed in range(seeds)]
     known_users = known_places = 0
+    frame = tensors.frame_of(history)
+    first_described = min(day for day, use in planned.items() if use != "learn")
     days = walk.walk(root, history, min(planned), max(planned), config.ingest.memory_limit)
     for done, (day, encoded, _) in enumerate(days):
         progress("read", done, len(planned))
         day_on_disk = Day(folder, day, planned[day])
-        day_on_disk.write(history, encoded)
+        if day == first_described:
+            frame = tensors.frame_of(history)
+        day_on_disk.write(history, encoded, frame)
         if day_on_disk.use == "train":
-            day_on_disk.write_examples(history, encoded, config.train, generators)
+            day_on_disk.write_examples(history, encoded, frame, config.train, generators)
         if day <= when.train_until:
             known_users, known_places = len(history.users), len(history.places)
     progress("read", len(planned), len(planned))

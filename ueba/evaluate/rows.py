@@ -65,6 +65,7 @@ ROWS = (
     Row("linear", BASELINE, baselines.linear, seeded=True),
     Row("ueba", MODEL, model.detect, seeded=True),
     Row("no graph", ABLATION, partial(model.detect, graph=False), seeded=True),
+    Row("no messages", ABLATION, partial(model.detect, messages=False), seeded=True),
     Row("no peers", ABLATION, partial(model.detect, peers=False), seeded=True),
     Row("no history", ABLATION, partial(model.detect, history=False), seeded=True),
     Row("no threats", ABLATION, partial(model.detect, threats=False), seeded=True),

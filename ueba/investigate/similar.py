@@ -34,10 +34,8 @@ BLOCK = 256  # entities compared with all others at once
 
 def directions(model: Detector, history: History) -> Mapping[str, Directions]:
     """By role, float64 [entities, models * dim]."""
-    graph = tensors.snapshot(
-        history, model.users.find(history.users.names), model.places.find(history.places.names)
-    )
-    embeddings = [inference.encode(weights, graph.x, graph.row, graph.pairs) for weights in model.models]
+    graph = tensors.snapshot(history, model.frame)
+    embeddings = [inference.encode(weights, graph.x, graph.pairs) for weights in model.models]
     return {
         role: np.concatenate(
             [_unit(whitened(by_role[role], seen(history, role))) for by_role in embeddings], axis=1

@@ -110,18 +110,59 @@ def others(total: Floats, own: Floats, is_in: Bools, edges: EncodedEdges) -> Flo
     return rest
 
 
+@dataclass(frozen=True)
+class Space:
+    """What the pairs of a history say of its entities.
+
+    weight:   float32 [places], of each target, nats
+    place:    float32 [places, DIM], the coordinates of each target
+    profile:  float32 [users, DIM], sums of the coordinates of the user's targets
+    habit:    float32 [users, DIM], directions of the profiles
+    audience: float32 [places, DIM], sums of the habits of those who reach each place
+    crew:     float32 [places, DIM], sums of the habits of those who act from each place
+    """
+
+    weight: Floats
+    place: Floats
+    profile: Floats
+    habit: Floats
+    audience: Floats
+    crew: Floats
+
+
+def space_of(history: History) -> Space:
+    """The space of users and places by the pairs of a history."""
+    reached, acted = history.pairs["user_target"].ends, history.pairs["user_source"].ends
+    users, places = len(history.users), len(history.places)
+    weight = weights(reached[1], (users, places))
+    place = coordinates(reached, weight, (users, places))
+    profile = sums(reached, place, users)
+    habit = unit(profile)
+    audience, crew = (sums(ends[::-1], habit, places) for ends in (reached, acted))
+    return Space(weight, place, profile, habit, audience, crew)
+
+
+def rotation(place: Floats, onto: Floats) -> Floats:
+    """What brings coordinates nearest to others of the same places (Schönemann 1966, the orthogonal
+    Procrustes problem): a decomposition leaves open which way its axes point. float32 [DIM, DIM]
+
+    place, onto: float32 [places, DIM]"""
+    from scipy.linalg import orthogonal_procrustes
+
+    turn: Floats = orthogonal_procrustes(place, onto)[0].astype(np.float32)
+    return turn
+
+
 def of_day(history: History, encoded: EncodedEdges) -> Likeness:
     """The likeness of users before a day and on it. encoded: the whole day"""
-    known, users, places = history.pairs["user_target"], len(history.users), len(history.places)
-    weight = weights(known.ends[1], (users, places))
-    place = coordinates(known.ends, weight, (users, places))
-    before = sums(known.ends, place, users)
+    space, known = space_of(history), history.pairs["user_target"]
+    weight, place, habit = space.weight, space.place, space.habit
+    users, places = len(history.users), len(history.places)
     keys = np.unique(pair_keys(encoded.user, encoded.target))
     new = keys[~known.find(keys)[1]]
-    profile: Floats = before + sums(pair_ends(new), place, users)
+    profile: Floats = space.profile + sums(pair_ends(new), place, users)
     reached = Pairs(key=np.union1d(known.key, new))
     acted = history.pairs["user_source"]
-    habit = unit(before)
     audience = sums(reached.ends[::-1], unit(profile), places)
     news = sums(pair_ends(new), unit(audience) * weight[:, None], users)
     return Likeness(
@@ -129,7 +170,7 @@ def of_day(history: History, encoded: EncodedEdges) -> Likeness:
         profile=profile,
         habit=habit,
         audience=audience,
-        crew=sums(acted.ends[::-1], habit, places),
+        crew=space.crew,
         news=news,
         weight=weight,
         known=known,

@@ -1,4 +1,4 @@
-"""The detector: a trained model, its id tables and its calibration, which together score a day.
+"""The detector: a trained model, its frame and its calibration, which together score a day.
 
 Leaves out training (`train`) and the walk through days (`ueba.detect.past.walk`).
 """
@@ -18,7 +18,8 @@ from models.graph import Snapshot
 from ueba import files, state
 from ueba.arrays import Array, Floats, Ints
 from ueba.contracts.incident import ModelFacts
-from ueba.detect.look import features, tensors
+from ueba.detect.look import features, likeness, tensors
+from ueba.detect.look.tensors import Frame
 from ueba.detect.past.encoded import EncodedEdges
 from ueba.detect.past.history import History
 from ueba.detect.past.ids import IdTable
@@ -39,11 +40,11 @@ class _Pool(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     day: list[int]
 
 
-class _Names(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`names.json`: the id tables."""
+class _Frame(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`frame.json`, see `Frame`."""
 
-    users: list[str]
     places: list[str]
+    coordinates: list[list[float]]
 
 
 @dataclass(frozen=True)
@@ -66,16 +67,15 @@ class Score:
 
 @dataclass(frozen=True)
 class Detector:
-    """A trained model with its id tables and calibration.
+    """A trained model with its frame and calibration.
 
     models:        one for every seed; their log odds are averaged
-    users, places: names in the order of the model's id tables
+    frame:         which way the axes of the space of its nodes point
     facts:         what is recorded of the model
     """
 
     models: list[inference.Weights]
-    users: IdTable
-    places: IdTable
+    frame: Frame
     calibration: Calibration
     facts: ModelFacts
 
@@ -91,8 +91,7 @@ class Detector:
         """The surprise of edges in nats, float64 [edges], from the mean of the models' log odds.
 
         described: float32 [edges, features]"""
-        rows = self.users.find(history.users.names), self.places.find(history.places.names)
-        return averaged_surprise(self.models, tensors.snapshot(history, *rows), encoded, described)
+        return averaged_surprise(self.models, tensors.snapshot(history, self.frame), encoded, described)
 
     def recalibrated(self, history: History, encoded: EncodedEdges, day: int, surprise: Array) -> Detector:
         """The detector with the scores of a day's normal edges added to its calibration.
@@ -106,9 +105,9 @@ class Detector:
         with files.replacing_folder(folder) as temporary:
             checkpoint.save_models(self.models, temporary)
             pool = {name: getattr(self.calibration, name).tolist() for name in ("rank", "surprise", "day")}
-            names = {"users": self.users.names, "places": self.places.names}
+            frame = _Frame(self.frame.places.names, self.frame.coordinates.tolist())
             files.write_json(temporary / "calibration.json", pool)
-            files.write_json(temporary / "names.json", names)
+            files.write_bytes(temporary / "frame.json", msgspec.json.encode(frame))
             files.write_bytes(
                 temporary / "probe.json", msgspec.json.encode(probe.of(self.models, self.calibration))
             )
@@ -123,7 +122,7 @@ class Detector:
         if not state.is_there(folder):
             raise WorkspaceError(f"{folder}: there is no model yet; make one with `ueba train`")
         facts = read_facts(folder)
-        pool, names = _read(folder / "calibration.json", _Pool), _read(folder / "names.json", _Names)
+        pool, stored = _read(folder / "calibration.json", _Pool), _read(folder / "frame.json", _Frame)
         with state.reading(folder / "calibration.json", REMEDY):
             calibration = _calibration(pool)
         for file in sorted(folder.glob("model*")):
@@ -135,9 +134,9 @@ class Detector:
         if len(models) != facts.seeds:
             problem = f"it has {len(models)} models, and {facts.seeds} were trained"
             raise _damaged(folder, problem)
-        with state.reading(folder / "names.json", REMEDY):
-            users, places = _table(names.users, models, "user"), _table(names.places, models, "place")
-        return cls(models, users, places, calibration, facts)
+        with state.reading(folder / "frame.json", REMEDY):
+            frame = _frame(stored)
+        return cls(models, frame, calibration, facts)
 
 
 def read_facts(folder: Path) -> ModelFacts:
@@ -172,14 +171,15 @@ def _calibration(pool: _Pool) -> Calibration:
     return Calibration(ranks, nats, days)
 
 
-def _table(names: list[str], models: list[inference.Weights], kind: str) -> IdTable:
-    """An id table. Raises ValueError unless it has a name for every row of the models' tables."""
-    table = IdTable(names)
-    if len(table) != len(names):
-        raise ValueError(f"a name of a {kind} is there twice")
-    if any(weights.shape["nodes"].get(kind) != len(names) for weights in models):
-        raise ValueError(f"it has {len(names)} names of a {kind}, another number than the model has rows")
-    return table
+def _frame(stored: _Frame) -> Frame:
+    """The frame as arrays. Raises ValueError if it is not one."""
+    places = IdTable(stored.places)
+    if len(places) != len(stored.places):
+        raise ValueError("a name of a place is there twice")
+    coordinates = np.array(stored.coordinates, np.float32).reshape(-1, likeness.DIM)
+    if len(coordinates) != len(places) or not np.isfinite(coordinates).all():
+        raise ValueError(f"its coordinates are not {likeness.DIM} finite numbers for every place")
+    return Frame(places, coordinates)
 
 
 def _damaged(folder: Path, reason: Any) -> WorkspaceError:

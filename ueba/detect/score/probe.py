@@ -1,6 +1,6 @@
 """A probe: a few edges of a made-up graph, with the scores that they got when the model was trained.
 
-The same model gives them the same scores for as long as nobody changes its weights, its names or its
+The same model gives them the same scores for as long as nobody changes its weights or its
 calibration, whose hash can be made anew by whoever changes them. Leaves out the history: the graph is made
 from numbers alone, so that the probe is of the model only.
 """
@@ -20,6 +20,7 @@ from ueba.detect.score import surprise
 from ueba.detect.score.calibration import Calibration
 
 EDGES = 32
+NODES = 32  # of each type
 TOLERANCE = 1e-3  # nats, and relative of a p-value: other processors add up in another order
 
 
@@ -65,29 +66,19 @@ def _answered(models: Sequence[Weights], calibration: Calibration, features: Flo
 
 
 def _graph(shape: Any) -> Snapshot:
-    """Every node of the model's id tables, each joined to one other by every relation."""
-    nodes, width = shape["nodes"], shape["node_features"]
-    pairs: dict[Relation, Array] = {}
-    for source, name, target in shape["relations"]:
-        left = np.arange(nodes[source] if nodes[target] else 0)
-        pairs[source, name, target] = np.stack([left, (left * 7 + 3) % max(nodes[target], 1)])
-    return Snapshot(
-        x={kind: _wave(count, width[kind]) for kind, count in nodes.items()},
-        row={kind: np.arange(count) for kind, count in nodes.items()},
-        pairs=pairs,
-    )
+    """NODES nodes of each type, each joined to one other by every relation."""
+    left = np.arange(NODES)
+    pairs: dict[Relation, Array] = {
+        (source, name, target): np.stack([left, (left * 7 + 3) % NODES])
+        for source, name, target in shape["relations"]
+    }
+    return Snapshot({kind: _wave(NODES, width) for kind, width in shape["node_features"].items()}, pairs)
 
 
 def _nodes(shape: Any, edges: int) -> Ints:
-    """Ends of the edges, spread over the id tables, int64 [edges, roles]; -1 where a table is empty."""
-    counts = [shape["nodes"][kind] for kind in shape["roles"].values()]
-    columns = [
-        (np.linspace(0, count - 1, edges).astype(np.int64) + place) % count
-        if count
-        else np.full(edges, -1, np.int64)
-        for place, count in enumerate(counts)
-    ]
-    return np.stack(columns, axis=1)
+    """Ends of the edges, int64 [edges, roles]"""
+    first = np.arange(edges) % NODES
+    return np.stack([(first + place) % NODES for place in range(len(shape["roles"]))], axis=1)
 
 
 def _wave(rows: int, columns: int) -> Floats:

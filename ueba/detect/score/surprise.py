@@ -26,7 +26,7 @@ def averaged(models: Sequence[inference.Weights], graph: Snapshot, nodes: Ints, 
     logits = np.zeros(len(nodes))
     with np.errstate(over="ignore", invalid="ignore"):  # seen at the end
         for weights in models:
-            z = inference.encode(weights, graph.x, graph.row, graph.pairs)
+            z = inference.encode(weights, graph.x, graph.pairs)
             logits += inference.decode(weights, z, nodes, described)
         found = inference.surprise(logits / max(len(models), 1))
     if not models or not np.isfinite(found).all():

@@ -24,10 +24,10 @@ from ueba.detect import incidents
 from ueba.detect.look import features, tensors
 from ueba.detect.look.negatives import FAMILIES, make_negatives
 from ueba.detect.look.newcomers import disguise
+from ueba.detect.look.tensors import Frame
 from ueba.detect.past import lessons
 from ueba.detect.past.encoded import EncodedEdges
 from ueba.detect.past.history import NO_HABIT_P, History, day_number
-from ueba.detect.past.ids import IdTable
 from ueba.detect.past.lessons import EVERYTHING, Lessons
 from ueba.detect.past.walk import walk, window_start
 from ueba.detect.score.calibration import Calibration
@@ -90,17 +90,19 @@ def train(
     days = _days_of_training(root, until, config)
     positive, calibrating = split(days, config.train)
     history, examples, held_out = History(config.history.half_life_days), [], []
-    rng = np.random.default_rng(config.train.seed)
+    rng, frame = np.random.default_rng(config.train.seed), tensors.frame_of(history)
     for done, edges in enumerate(walk(root, history, days[0], until, config.ingest.memory_limit, learning)):
         progress("read", done, len(days))
         p_values = lessons.p_values(edges.table, learning.excluded(edges.day))
+        if edges.day == positive[0]:
+            frame = tensors.frame_of(history)
         if edges.day in calibrating:
-            held_out.append(_held_out(described(history, edges.encoded.take(p_values > 0), edges.day)))
+            held_out.append(_held_out(described(history, edges.encoded.take(p_values > 0), edges.day), frame))
         elif edges.day in positive:
             normal = edges.encoded.take(p_values > NO_HABIT_P)
-            examples += examples_of_day(history, normal, edges.day, config.train, rng)
+            examples += examples_of_day(history, normal, edges.day, frame, config.train, rng)
     progress("read", len(days), len(days))
-    models = train_models(examples, len(history.users), len(history.places), config.train, progress)
+    models = train_models(examples, config.train, progress)
     calibration, usual_score = _calibrated(models, held_out, config.incidents)
     facts = ModelFacts(
         first_day=days[0],
@@ -109,8 +111,7 @@ def train(
         usual_score={str(config.incidents.budget): usual_score},
         features_digest=features.DIGEST,
     )
-    users, places = IdTable(history.users.names), IdTable(history.places.names)
-    return Detector(models, users, places, calibration, facts), history
+    return Detector(models, frame, calibration, facts), history
 
 
 def _days_of_training(root: Path, until: dt.date, config: Config) -> list[dt.date]:
@@ -130,9 +131,9 @@ def described(history: History, encoded: EncodedEdges, day: dt.date) -> Describe
     return Described(history, encoded, number, seen, features.describe(history, encoded, number, seen))
 
 
-def _held_out(day: Described) -> HeldOut:
+def _held_out(day: Described, frame: Frame) -> HeldOut:
     breadth = breadth_rank(day.history, day.encoded.user)
-    return HeldOut(day.day, message_graph(day.history), day.encoded, day.features, breadth)
+    return HeldOut(day.day, tensors.snapshot(day.history, frame), day.encoded, day.features, breadth)
 
 
 def _calibrated(
@@ -160,31 +161,22 @@ def split(days: list[dt.date], config: TrainConfig) -> tuple[list[dt.date], list
     return positive, [positive[-back] for back in CALIBRATION_DAYS if back < len(positive)] or positive[-1:]
 
 
-def message_graph(history: History, users: int | None = None, places: int | None = None) -> Snapshot:
-    """The message graph of a history. Rows of the model's id tables are the history's own ids.
-
-    users, places: how many have a row; all of them if None"""
-    sizes = (len(history.users), users), (len(history.places), places)
-    ids = [(np.arange(size), size if limit is None else limit) for size, limit in sizes]
-    return tensors.snapshot(history, *(np.where(number < limit, number, -1) for number, limit in ids))
-
-
 def examples_of_day(
     history: History,
     encoded: EncodedEdges,
     day: dt.date,
+    frame: Frame,
     config: TrainConfig,
     rng: np.random.Generator,
     negatives_of: NegativesOf = make_negatives,
 ) -> list[tuple[Snapshot, Edges]]:
     """What training sees of a day: a message graph before it, and edges, for each draw of newcomers and
     negatives. history: before the day"""
-    users, places = len(history.users), len(history.places)
     examples = []
     for _ in range(min(max(ENOUGH_EDGES // max(len(encoded), 1), 1), MOST_DRAWS)):
         view, edges = disguise(history, encoded, rng)
         drawn = make_examples(described(view, edges, day), config, rng, negatives_of)
-        examples.append((message_graph(view, users, places), drawn))
+        examples.append((tensors.snapshot(view, frame), drawn))
     return examples
 
 
@@ -208,13 +200,9 @@ def make_examples(
 
 
 def train_models(
-    examples: list[tuple[Snapshot, Edges]],
-    users: int,
-    places: int,
-    config: TrainConfig,
-    progress: Progress = quiet,
+    examples: list[tuple[Snapshot, Edges]], config: TrainConfig, progress: Progress = quiet
 ) -> list[inference.Weights]:
-    """The trained models, one for every seed. users, places: number of rows of the id tables."""
+    """The trained models, one for every seed."""
     from models.training import TrainingConfig, train_several
 
     total, done = config.seeds * config.steps, count(1)
@@ -222,8 +210,7 @@ def train_models(
     def step(loss: float) -> None:
         progress("train", next(done), total)
 
-    nodes = {"user": users, "place": places}
     settings = TrainingConfig(steps=config.steps)
     seeds = range(config.seed, config.seed + config.seeds)
-    trained = train_several(examples, tensors.ROLES, nodes, settings, seeds, step)
+    trained = train_several(examples, tensors.ROLES, settings, seeds, step)
     return [checkpoint.weights_of(model) for model in trained]

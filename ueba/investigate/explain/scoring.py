@@ -28,9 +28,8 @@ class DayScoring:
 
     @classmethod
     def of(cls, model: Detector, history: History, edges: DayEdges) -> DayScoring:
-        rows = model.users.find(history.users.names), model.places.find(history.places.names)
-        graph = tensors.snapshot(history, *rows)
-        z = [inference.encode(weights, graph.x, graph.row, graph.pairs) for weights in model.models]
+        graph = tensors.snapshot(history, model.frame)
+        z = [inference.encode(weights, graph.x, graph.pairs) for weights in model.models]
         return cls(model, history, day_number(edges.day), features.today(history, edges.encoded), z)
 
     def describe(self, encoded: EncodedEdges) -> Floats:
