@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 from detect_world import DAY, edge_table, learned
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ueba.detect.look import neighbours
@@ -105,6 +105,7 @@ def test_nobody_is_near_in_an_empty_history() -> None:
     assert not near(history, alike, "user", "ann") and not alike["target"].is_placed.any()
 
 
+@settings(max_examples=50, deadline=None)
 @given(st.sets(st.tuples(st.integers(0, 7), st.integers(0, 9)), min_size=1, max_size=40))
 def test_in_a_small_world_it_is_the_cosine_of_tfidf(pairs: set[tuple[int, int]]) -> None:
     history = learned([(f"u{user}", None, f"t{target}") for user, target in sorted(pairs)])
@@ -149,6 +150,7 @@ def cosines(rows: np.ndarray) -> Any:
     return unit @ unit.T
 
 
+@settings(max_examples=50, deadline=None)
 @given(
     st.integers(1, 7).flatmap(
         lambda n: st.lists(st.tuples(st.integers(-2, 2), st.integers(-2, 2)), min_size=n, max_size=9)

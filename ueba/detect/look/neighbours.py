@@ -109,22 +109,37 @@ def nearest(alike: Alike, numbers: Ints, few: int) -> tuple[Ints, Doubles]:
     float64 [numbers, few], or fewer columns if there are fewer entities; -1 and 0 where an entity has fewer
     neighbours. Nobody is near by a cosine of 0 or less."""
     others = np.flatnonzero(alike.is_placed)
-    direction = alike.direction.astype(np.float64)
-    across, order = direction[others].T.copy(), np.arange(len(others))
+    direction, exact = alike.direction, alike.direction.astype(np.float64)
+    across = direction[others].T.copy()
     best = np.full((len(numbers), min(few, len(others))), -1)
     similarity = np.zeros(best.shape)
     for at in range(0, len(numbers) if len(others) else 0, BLOCK):
         block = numbers[at : at + BLOCK]
-        steps = np.rint(direction[block] @ across * STEPS)  # [block, others]
-        steps[(block[:, None] == others) | (steps <= 0)] = 0
-        # All distances differ, so that equally near entities have the same order whichever entity is asked
-        # about.
-        distance = order - len(others) * steps
-        first = np.argpartition(distance, range(best.shape[1]), axis=1)[:, : best.shape[1]]
-        steps = np.take_along_axis(steps, first, axis=1)
-        best[at : at + BLOCK] = np.where(steps > 0, others[first], -1)
-        similarity[at : at + BLOCK] = steps / STEPS
+        product = direction[block] @ across  # [block, others]
+        product[block[:, None] == others] = -np.inf
+        row, other = _candidates(product, best.shape[1])
+        other = others[other]
+        steps = np.rint((exact[block[row]] * exact[other]).sum(axis=1) * STEPS)
+        order = np.lexsort((other, -steps, row))
+        row, other, steps = row[order], other[order], steps[order]
+        rank = np.arange(len(row)) - np.searchsorted(row, row)  # 0 for the nearest of a row
+        near = (rank < best.shape[1]) & (steps > 0)
+        best[at + row[near], rank[near]] = other[near]
+        similarity[at + row[near], rank[near]] = steps[near] / STEPS
     return best, similarity
+
+
+def _candidates(product: Floats, few: int) -> tuple[Ints, Ints]:
+    """Rows and columns of all products above 0 that may be among the `few` largest of their row, by more than
+    what single precision can be off."""
+    rest, rows = product.copy(), np.arange(len(product))
+    least = np.zeros(len(product), np.float32)
+    for _ in range(few):  # much quicker than a partition of long rows
+        largest = rest.argmax(axis=1)
+        least = rest[rows, largest]
+        rest[rows, largest] = -np.inf
+    row, column = np.nonzero(product > np.maximum(least - 4 / STEPS, 0)[:, None])
+    return row, column
 
 
 @dataclass(frozen=True)
