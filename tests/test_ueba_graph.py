@@ -35,9 +35,12 @@ from ueba.contracts.night import Night
 from ueba.contracts.reason import RareHour, Unknown
 from ueba.contracts.standing import STAYS, Standing
 from ueba.contracts.verdict import VerdictEdge
+from ueba.detect.look import neighbours
+from ueba.detect.past.history import History
 from ueba.findings import Findings
+from ueba.ingest import lake
 from ueba.investigate import cases
-from ueba.investigate.entity import describe, in_history
+from ueba.investigate.entity import EntityContext, describe, in_history
 from ueba.memory import Memory
 from ueba.nightly import nightly
 from ueba.words import sentence
@@ -420,13 +423,13 @@ def scored(logs: Path, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
 def load(store: Store, workspace: Workspace, days: int = 3) -> None:
     memory = Memory(workspace, CONFIG)
     graph.load(store, memory, LAST - (days - 1) * DAY, LAST)
-    graph.write_similar(store, stages.entity_context(memory) if memory.model_facts else None)
+    graph.write_similar(store, stages.entity_context(memory))
 
 
 def similar_to(store: Store, label: str, name: str) -> list[list[Any]]:
     asked = (
         f"MATCH (:{label} {{name: $name}})-[p:SIMILAR_TO]->(o) RETURN o.name AS name, p.similarity AS"
-        f" similarity ORDER BY p.rank"
+        f" similarity, p.rests_on AS rests_on ORDER BY p.rank"
     )
     return store.query(asked, {"name": name}).values.tolist()
 
@@ -435,16 +438,20 @@ def test_similar_entities_are_those_that_ueba_entity_lists(store: Store, scored:
     load(store, scored, days=DAYS)
     known = stages.entity_context(Memory(scored, CONFIG))
     checked: Counter[str] = Counter()
+    named = 0
     names = [*known.history.users.names[::5], *known.history.places.names[::5], "K3", "K4", "K5"]
-    named = [Entity(kind, name) for name in names for kind in ("user", "machine")]
-    for entity in in_history(known, named):
+    entities = [Entity(kind, name) for name in names for kind in ("user", "machine")]
+    for entity in in_history(known, entities):
         facts = describe(known, entity)
         label = {"account": "User", "machine": "Machine", "resource": "Resource"}[facts.kind.split()[-1]]
-        expected = [[near.name, near.similarity] for near in facts.nearest]
-        assert facts.nearest_by == "embedding" and len(expected) == 5
+        expected = [
+            [near.name, near.similarity, [one.name for one in near.rests_on]] for near in facts.nearest
+        ]
         assert similar_to(store, label, facts.name) == expected, facts.name
-        checked[facts.roles[0].role] += 1
+        checked[facts.roles[0].role] += len(expected) == 5
+        named += any(near.rests_on for near in facts.nearest)
     assert min(checked[role] for role in ("reaches", "is reached by", "is acted from by")) >= 3, checked
+    assert named > 10
     assert run(scored.root, "entity", "--limit", "1").exit_code == 0
     as_of = store.query("MATCH ()-[p:SIMILAR_TO]->() RETURN DISTINCT p.as_of AS day")["day"]
     assert as_of.tolist() == [str(LAST)]
@@ -484,7 +491,7 @@ def test_a_vector_index_finds_similar_entities_where_there_is_one(store: Store, 
     there = missed = 0
     for name in store.query("MATCH (u:User) RETURN u.name AS name ORDER BY name LIMIT 20")["name"]:
         found = dict(store.query(asked, {"name": name}).values.tolist())
-        for name_of_other, similarity in similar_to(store, "User", name):
+        for name_of_other, similarity, _ in similar_to(store, "User", name):
             there, missed = there + 1, missed + (name_of_other not in found)
             assert name_of_other not in found or found[name_of_other] == pytest.approx(similarity, abs=1e-4)
     assert there >= 80 and missed <= there / 20  # the index is approximate: it may miss one now and then
@@ -509,19 +516,45 @@ def test_the_graph_holds_similar_entities_of_its_own_and_no_old_ones(
         assert list(store.query(asked, {"name": name}).itertuples(index=False, name=None)) == expected
     before = dump(store)
     assert store.count(ontology.SIMILAR_TO[ontology.USER, ontology.USER])
-    graph.write_similar(store, None)
+    graph.write_similar(store, EntityContext(History(), LAST, None))  # of which nothing is known any more
     assert store.count(ontology.SIMILAR_TO[ontology.USER, ontology.USER]) == 0
-    assert (
-        len(
-            store.query(
-                "MATCH (n) WHERE n.embedding IS NOT NULL OR n.embedding_as_source IS NOT NULL RETURN n"
-                " LIMIT 1"
-            )
-        )
-        == 0
-    )
+    embedded = "MATCH (n) WHERE n.embedding IS NOT NULL OR n.embedding_as_source IS NOT NULL RETURN n LIMIT 1"
+    assert not len(store.query(embedded))
     graph.write_similar(store, known)
     assert dump(store) == before
+
+
+def test_embeddings_of_another_size_and_their_indexes_are_replaced(store: Store, scored: Workspace) -> None:
+    load(store, scored, days=1)
+    before = dump(store)
+    names = store.keys(ontology.USER)
+    old = pa.array([[0.6, 0.8]] * len(names), pa.list_(pa.float64()))
+    store.load_nodes(ontology.USER, pa.table({"name": names, "embedding": old}))
+    store.ensure_vector_indexes(ontology.USER, 2)
+    load(store, scored, days=1)
+    assert dump(store) == before
+    indexes = store._own_rows("SHOW INDEXES YIELD type, options WHERE type = 'VECTOR' RETURN options")
+    if store.connection.directory is None:  # the bundled server has none
+        sizes = [options["indexConfig"]["vector.dimensions"] for options in indexes["options"]]
+        assert len(sizes) == 4 and set(sizes) == {neighbours.DIM}
+
+
+def test_similar_entities_need_no_model_and_include_who_came_on_the_last_day(
+    store: Store, scored: Workspace, tmp_path: Path
+) -> None:
+    workspace, more = Workspace(tmp_path / "ws"), tmp_path / "more.txt"
+    shutil.copytree(scored.lake, workspace.lake)
+    memory, at = Memory(workspace, CONFIG), (LAST - dt.date(1970, 1, 1)) // dt.timedelta(seconds=1)
+    reached: dict[str, set[str]] = {}
+    for row in lake.read_pairs(workspace.lake, LAST - DAY, LAST, "1GB").to_pylist():
+        reached.setdefault(row["user"], set()).add(row["target"])
+    broadest = max(reached, key=lambda user: (len(reached[user]), user))
+    lines = [f"{at},NEW@X,NEW@X,C0,{target},NTLM,Network,LogOn,Success\n" for target in reached[broadest]]
+    more.write_text("".join(sorted(lines)))
+    stages.read(memory, [str(more)], "lanl")
+    load(store, workspace, days=DAYS)
+    assert broadest in [name for name, *_ in similar_to(store, "User", "NEW@X")]
+    assert similar_to(store, "User", broadest) and not len(store.query("MATCH (m:ModelRun) RETURN m"))
 
 
 def test_a_verdict_comes_with_the_next_load(store: Store, scored: Workspace, tmp_path: Path) -> None:

@@ -2,26 +2,19 @@
 
 import datetime as dt
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from detect_world import edge_table
-from hypothesis import given
-from hypothesis import strategies as st
 from small_workspace import DAY, LAST, run
 
-from models import inference
 from ueba.cli.inspect import sparkline
 from ueba.contracts.entity import Entity
 from ueba.contracts.entity_facts import EntityFacts
-from ueba.detect.look import tensors
 from ueba.detect.past.history import History, day_number
-from ueba.detect.score.detector import Detector
 from ueba.errors import WorkspaceError
 from ueba.ingest import lake
-from ueba.investigate import similar
 from ueba.investigate.entity import EntityContext, EntityId, describe, in_history, listing
 from ueba.workspace import Workspace
 
@@ -86,22 +79,6 @@ def test_peers_are_shrunk_to_and_told() -> None:
     assert 0.25 < role.novelty < role.novelty_raw == pytest.approx(0.5)
 
 
-def test_the_same_team_comes_first() -> None:
-    teams = [
-        (f"{team}{person}", None, f"{team}-server{n}")
-        for team in "ab"
-        for person in range(3)
-        for n in range(person, person + 3)
-    ]
-    everybody = [(user, None, "mail") for user, _, _ in teams]
-    world = known([teams + everybody])
-    nearest = facts(world, "a0").nearest
-    assert [near.name for near in nearest[:2]] == ["a1", "a2"]
-    # a0 and a1 both have a-server1, a-server2 and mail, of five: with a-server0 and a-server3
-    assert (nearest[0].shared, nearest[0].similarity) == (3, pytest.approx(3 / 5))
-    assert {near.name for near in nearest[2:]} == {"b0", "b1", "b2"}  # only the mail server
-
-
 def test_a_machine_is_known_in_each_of_its_roles() -> None:
     world = known([[("ann", "pc1", "x1"), ("bob", "pc1", "x1"), ("bob", "x1", "pc1")]])
     roles = {(role.role, role.partner): role.breadth for role in facts(world, "pc1").roles}
@@ -154,71 +131,16 @@ def test_bars() -> None:
 # --- on a workspace -----------------------------------------------------------------------------------------
 
 
-def test_the_product_of_two_directions_is_the_mean_cosine(trained: Workspace) -> None:
-    model, history = Detector.load(trained.model), History.load(trained.history)
-    assert history is not None
-    graph = tensors.snapshot(
-        history, model.users.find(history.users.names), model.places.find(history.places.names)
-    )
-    embedded = similar.directions(replace(model, models=[model.models[0], halved(model.models[0])]), history)
-    for role, direction in embedded.items():
-        both = [
-            inference.encode(weights, graph.x, graph.row, graph.pairs)[role]
-            for weights in (model.models[0], halved(model.models[0]))
-        ]
-        seen = similar.seen(history, role)
-        assert direction[3] @ direction[5] == pytest.approx(
-            np.mean([mahalanobis(z, seen) for z in both]), abs=1e-5
-        )
-        assert direction[3] @ direction[3] == pytest.approx(1)
-
-
-def mahalanobis(z: np.ndarray, seen: np.ndarray) -> float:
-    """The cosine of the fourth and the sixth in the space where those seen are a ball."""
-    z = z.astype(np.float64)
-    covariance = np.cov(z[seen].T)
-    inverse = np.linalg.inv(covariance + 1e-6 * np.linalg.norm(covariance, 2) * np.eye(len(covariance)))
-    a, b = z[3] - z[seen].mean(0), z[5] - z[seen].mean(0)
-    return float(a @ inverse @ b / np.sqrt((a @ inverse @ a) * (b @ inverse @ b)))
-
-
-def halved(weights: inference.Weights) -> inference.Weights:
-    """Another model: half of what stands in every embedding is gone."""
-    arrays = {
-        name: array
-        * (np.arange(len(array)) % 2 if name.startswith("outputs.") and name.endswith("bias") else 1)
-        for name, array in weights.arrays.items()
-    }
-    return replace(weights, arrays=arrays)
-
-
-@given(
-    st.integers(1, 7).flatmap(
-        lambda n: st.lists(
-            st.tuples(st.integers(-2, 2), st.integers(-2, 2), st.booleans()), min_size=n, max_size=9
-        )
-    ),
-    st.integers(1, 4),
-)
-def test_the_nearest_are_those_of_a_plain_sort(rows: list[tuple[int, int, bool]], few: int) -> None:
-    """Equals included: whoever comes first in the list is nearer."""
-    direction, among = np.array([row[:2] for row in rows], float), np.array([row[2] for row in rows])
-    best, similarity = similar.nearest(direction, among, np.arange(len(rows)), few)
-    for number, (found, how) in enumerate(zip(best, similarity, strict=True)):
-        products = direction @ direction[number]
-        others = [
-            index for index in np.argsort(-products, kind="stable") if among[index] and index != number
-        ][:few]
-        assert [index for index in found if index >= 0] == others
-        assert how[: len(others)] == pytest.approx(products[others])
-
-
 def test_from_the_command_line(trained: Workspace, tmp_path: Path) -> None:
     before = {path: path.stat().st_mtime_ns for path in trained.root.rglob("*") if path.is_file()}
     listed = json.loads(run(trained.root, "entity", "--format", "json").stdout)
     user = next(row["name"] for row in listed if row["kind"] == "human account")
     [facts] = json.loads(run(trained.root, "entity", user.upper(), "--format", "json").stdout)
-    assert facts["name"] == user and facts["before"] == str(LAST + DAY) and facts["nearest_by"] == "embedding"
+    assert (
+        facts["name"] == user
+        and facts["before"] == str(LAST + DAY)
+        and facts["nearest_by"] == "shared targets"
+    )
     table = run(trained.root, "entity", user).stdout
     assert "why its novelties count" in table and f"{facts['roles'][0]['novelty']:.3g}" in table
     text = table.partition("why its novelties")[2]
@@ -230,9 +152,7 @@ def test_from_the_command_line(trained: Workspace, tmp_path: Path) -> None:
     [earlier] = json.loads(
         run(trained.root, "entity", user, "--day", str(LAST - 3 * DAY), "--format", "json").stdout
     )
-    assert (
-        earlier["nearest_by"] == "shared targets" and not earlier["p_values"]
-    )  # the model learned later days
+    assert not earlier["p_values"] and earlier["nearest"]  # the model learned later days
     assert earlier["last_seen"] < str(LAST - 3 * DAY)
     assert len(run(trained.root, "entity", "--limit", "3").stdout.splitlines()) < 9
     assert "did you mean" in run(trained.root, "entity", user[:-1], code=1).output.lower()

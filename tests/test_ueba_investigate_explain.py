@@ -27,7 +27,7 @@ from ueba.contracts.incident import Incident, ModelFacts
 from ueba.contracts.reason import Combination
 from ueba.contracts.scored import ScoredEdge
 from ueba.detect.day import Past, score_day
-from ueba.detect.look import features
+from ueba.detect.look import features, neighbours
 from ueba.detect.past.history import day_number
 from ueba.detect.past.walk import DayEdges, day_edges
 from ueba.detect.reasons import HISTORY_OF
@@ -247,7 +247,7 @@ def test_how_often_somebody_does_new_things_can_be_counted():
     encoded = history.encode(
         edge_table(day, [("cal", None, "x1"), ("dee", None, "x3"), ("dee", None, "x4"), ("cal", None, "x5")])
     )
-    scoring = DayScoring(None, history, day_number(day), features.today(history, encoded), [])
+    scoring = DayScoring(None, history, day_number(day), features.today(history, encoded), {}, [])
     cal, dee = (
         habits.habit(scoring, encoded, row, "user_target", Edge(user, None, "x", "machine"), False)
         for row, user in ((3, "cal"), (1, "dee"))
@@ -282,7 +282,10 @@ def test_a_change_is_to_what_is_usual_and_never_to_what_is():
         [("ann", "pc1", "srv"), ("bob", "pc2", "db")],
     )
     encoded = history.encode(edge_table(DAY, [("ann", "pc1", "db")], hour=3, logon_type="Interactive"))
-    choices = counterfactuals._choices(history, encoded, 0, counterfactuals._peers(history, encoded.user))
+    alike = neighbours.before(history, encoded)
+    scoring = DayScoring(None, history, day_number(DAY), features.today(history, encoded), alike, [])
+    near = counterfactuals._like(alike["user"], encoded.user)
+    choices = counterfactuals._choices(scoring, encoded, 0, near)
     names = {
         "source": history.places.names,
         "target": history.places.names,
@@ -301,10 +304,31 @@ def test_a_change_is_to_what_is_usual_and_never_to_what_is():
     assert found == {
         ("source", "pc2", "where the target is usually reached from"),
         ("target", "srv", "what the user usually reaches"),
-        ("user", "bob", "a peer who knows the target"),
+        ("user", "bob", "an account like it that knows the target"),
         ("hour", 9, "when the user is usually active"),
         ("logon_type", "Network", "how the user usually logs on"),
     }
+
+
+def test_the_account_that_would_have_been_normal_is_like_it_by_what_both_reach():
+    everybody = [(user, None, "mail") for user in ("ann", "bob", "cat", "dan", "eve", "fay")]
+    rows = [("ann", "git"), ("bob", "git"), ("bob", "db"), ("cat", "db"), ("ann", "wiki"), ("bob", "wiki")]
+    history = learned([*everybody, *((user, None, target) for user, target in rows)])
+    day = DAY + dt.timedelta(days=1)
+    reached = [("ann", "db"), ("new", "db"), ("new", "git"), ("lone", "db")]
+    encoded = history.encode(edge_table(day, [(user, None, target) for user, target in reached]))
+    alike, seen = neighbours.before(history, encoded), features.today(history, encoded)
+    scoring = DayScoring(None, history, day_number(day), seen, alike, [])
+    near = counterfactuals._like(alike["user"], encoded.user)
+
+    def others(row: int) -> list[tuple[str, str]]:
+        choices = counterfactuals._choices(scoring, encoded, row, near)
+        return [(history.users.names[choice.to], choice.why) for choice in choices if choice.change == "user"]
+
+    like_it = "an account like it that knows the target"
+    assert others(0) == [("bob", f"{like_it}: both reach wiki and git"), ("cat", like_it)]
+    assert others(1) == [("bob", f"{like_it}: both reach git")]  # cat has nothing else in common with it
+    assert others(3) == []  # nothing is known of it but the edge itself
 
 
 # --- in words -----------------------------------------------------------------------------------------------
@@ -334,7 +358,7 @@ EXPLANATION = Explanation(
         logon_type=(Usual("Network", 1.0),),
     ),
     counterfactuals=(
-        Counterfactual("user", "bob", "ws2", "a peer who knows the target", 0.1, 0.4),
+        Counterfactual("user", "bob", "ws2", "an account like it that knows the target", 0.1, 0.4),
         Counterfactual("source", "ws1", None, "where the user usually acts from", 2.0, 0.05),
     ),
     log_odds=6.0,
@@ -410,7 +434,7 @@ def test_an_explanation_reads_as_its_numbers():
         "e1: of what ann usually does, 3 h UTC is 0.0%.",
         "e1: usually ann reaches srv1 (on 90% of its days); acts from ws1 (on 100% of its days); is most"
         " active at 9 h, 10 h UTC; logs on by Network (100%).",
-        "e1: it would have been normal by bob from ws2, a peer who knows the target.",
+        "e1: it would have been normal by bob from ws2, an account like it that knows the target.",
         "e1: what counted most: user and target (50%), hours (30%), the graph (20%).",
         "e1: srv9 has no history: it was compared with similar ones (back-off).",
         "e1: ann was also strange on the days before.",
@@ -421,7 +445,10 @@ def test_numbers_stand_beside_for_those_who_want_them():
     first, what, *_ = found = sentences.sentences(incident_of((scored_edge(), EXPLANATION)), numbers=True)
     assert first.endswith("does something this unusual (score 12.3 nats, p 0.0005).")
     assert what.endswith("does something this unusual (surprise 6.0 nats, p 0.0005).")
-    assert "e1: it would have been normal by bob from ws2, a peer who knows the target (p 0.4)." in found
+    assert (
+        "e1: it would have been normal by bob from ws2, an account like it that knows the target (p 0.4)."
+        in found
+    )
     assert (
         "e1: evidence in log odds: user and target +5.0, hours +3.0, the graph +2.0; together 6.0, where an"
         " ordinary edge of the day has -4.0." in found

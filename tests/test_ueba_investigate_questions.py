@@ -113,6 +113,7 @@ SIMILAR = {
     "start": ["alice", "alice", "bob"],
     "end": ["bob", "carol", "alice"],
     "similarity": [0.9, 0.7, 0.9],
+    "rests_on": [["vault", "share"], [], ["vault"]],
     "rank": [1, 2, 1],
 }
 EMBEDDINGS: dict[str, dict[str, list[float]]] = {
@@ -558,7 +559,11 @@ ANSWERS: list[tuple[str, list[str], list[tuple[Any, ...]]]] = [
             ("hugo", "vault", 1, at("02:02"), at("02:06"), "possible", ["kali"]),
         ],
     ),
-    ("similar-users", ["user=alice"], [("bob", 0.9, 3, 4, 5), ("carol", 0.7, 2, 4, 5)]),
+    (
+        "similar-users",
+        ["user=alice"],
+        [("bob", 0.9, ["vault", "share"], 3, 4, 5), ("carol", 0.7, [], 2, 4, 5)],
+    ),
     (
         "user-beside-similar",
         ["user=alice", "least=1"],

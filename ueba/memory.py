@@ -140,8 +140,3 @@ class Memory:
         """Today by the clock of the logs: the day after the last scored day. Raises WorkspaceError if no day
         was scored."""
         return findings.last_scored(self.workspace.findings) + dt.timedelta(days=1)
-
-    def day_after_learning(self) -> dt.date:
-        """The day after the last day of the stored history, or of the lake if there is no stored history."""
-        kept = History.stored_facts(self.workspace.history)
-        return (date_of(kept.last_day) if kept else self.last_day()) + dt.timedelta(days=1)

@@ -20,7 +20,7 @@ _FIRST = Property("first_seen", "UTC")
 _LAST = Property("last_seen", "UTC")
 _REACHED_AS = Property(
     "embedding",
-    "unit vector of the model in use, as a target; the cosine of two is their similarity",
+    "unit vector, by who reaches it; the cosine of two is their similarity",
     vector=True,
 )
 _STANDING = (  # as entity tables say it
@@ -50,7 +50,7 @@ USER = Node(
         *_STANDING,
         Property(
             "embedding",
-            "unit vector of the model in use; the cosine of two is their similarity",
+            "unit vector, by what it reaches; the cosine of two is their similarity",
             vector=True,
         ),
         *_RISK,
@@ -67,7 +67,9 @@ MACHINE = Node(
         *_STANDING,
         _REACHED_AS,
         Property(
-            "embedding_as_source", "the same as a source; not to be compared with embedding", vector=True
+            "embedding_as_source",
+            "the same by who acts from it; not to be compared with embedding",
+            vector=True,
         ),
         *_RISK,
     ),
@@ -205,7 +207,12 @@ GOES_ON_FROM = Relationship(
 )
 
 _SIMILAR = (
-    Property("similarity", "cosine of the embeddings"),
+    Property("similarity", "cosine of the embeddings, in (0, 1]"),
+    Property(
+        "rests_on",
+        "names of at most three partners that both met, the rarest first: what users reach, who reaches a"
+        " target or acts from a source",
+    ),
     Property("rank", "1 is the most similar; entities that are not in the graph leave gaps"),
     Property("as_of", "ISO date, the last day of the history"),
 )
@@ -217,10 +224,13 @@ SIMILAR_TO = {
         end,
         (),
         _SIMILAR,
-        f"one of the {what} that are most similar to it, by embedding",
+        f"one of the {what} that are most similar to it, by {by}",
         remark=True,
     )
-    for what, labels in (("users", (USER,)), ("machines and resources", (MACHINE, RESOURCE)))
+    for what, by, labels in (
+        ("users", "what they reach", (USER,)),
+        ("machines and resources", "who reaches them, or acts from them if nobody does", (MACHINE, RESOURCE)),
+    )
     for start, end in itertools.product(labels, repeat=2)
 }
 

@@ -105,8 +105,8 @@ def inspect(
 
 
 def entity_context(memory: Memory, day: dt.date | None = None) -> EntityContext:
-    """The memory of entities before a day, by default the day after the last one learned. Includes the model
-    only if it may score that day."""
-    day = day or memory.day_after_learning()
+    """The memory of entities before a day, by default the day after the last one of the lake. Includes the
+    model only if it may score that day. Raises WorkspaceError if the lake is empty."""
+    day = day or memory.last_day() + dt.timedelta(days=1)
     model = memory.model if memory.can_score(day) else None
     return EntityContext(memory.history_before(day), day, model, entities.read(memory.workspace.lake))

@@ -34,7 +34,7 @@ def graph() -> None:
 )
 @pass_settings
 def load(settings: Settings, first: dt.date | None, last: dt.date | None) -> None:
-    """Load days of the lake into the graph, with their incidents and the similarity of users. Loading again
+    """Load days of the lake into the graph, with their incidents and who is similar to whom. Loading again
     changes nothing.
 
     \b
@@ -65,8 +65,8 @@ def load_days(memory: Memory, first: dt.date, last: dt.date) -> dict[str, int]:
         graphs.connect(memory.workspace, memory.config, os.environ) as store,
     ):
         counts = graphs.load(store, memory, first, last, report)
-        known = stages.entity_context(memory) if memory.model_facts else None
-        return {**counts, "SIMILAR_TO": graphs.write_similar(store, known, report)}
+        similar = graphs.write_similar(store, stages.entity_context(memory), report)
+        return {**counts, "SIMILAR_TO": similar}
 
 
 @graph.command()

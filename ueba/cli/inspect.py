@@ -104,8 +104,8 @@ def entity(settings: Settings, name: str | None, day: dt.date | None, limit: int
     from ueba.memory import Memory
 
     memory = Memory(settings.workspace, settings.config)
-    after_last = memory.last_day() + dt.timedelta(days=1)  # an error if the lake is empty, with --day as well
-    context = stages.entity_context(memory, day or after_last)
+    memory.last_day()  # an error if the lake is empty, with --day as well
+    context = stages.entity_context(memory, day)
     if name is None:
         rows = entities.listing(context)
         shown = rows[:limit] if output_format == "table" else rows
@@ -180,11 +180,20 @@ def _show(facts: EntityFacts) -> None:
         output.line(f"logon types    {types}")
     _show_identity(facts)
     _show_roles(facts.roles)
-    output.echo(f"most like it, by {facts.nearest_by}")
-    output.table([near._asdict() for near in facts.nearest], NearEntity._fields)
+    _show_nearest(facts)
     output.echo("why its novelties count less or more")
     for sentence in facts.why:
         output.line(f"- {sentence}")
+
+
+def _show_nearest(facts: EntityFacts) -> None:
+    """Who is most like an entity, and the shared partners that this rests on, with how many know each."""
+    output.echo(f"most like it, by {facts.nearest_by}; it rests on those that few know (how many do)")
+    rows = [
+        near._asdict() | {"rests_on": ", ".join(f"{one.name} ({one.known_by})" for one in near.rests_on)}
+        for near in facts.nearest
+    ]
+    output.table(rows, NearEntity._fields)
 
 
 def _show_roles(roles: Sequence[RoleFacts]) -> None:

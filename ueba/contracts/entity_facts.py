@@ -24,13 +24,24 @@ class UsualPartner(NamedTuple):
     last_seen: dt.date
 
 
+class SharedPartner(NamedTuple):
+    """A partner that two entities have in common."""
+
+    name: str
+    known_by: int  # how many entities met it, these two among them
+
+
 class NearEntity(NamedTuple):
     """An entity that is like another one."""
 
     name: str
-    similarity: float  # in [-1, 1]
-    shared: int  # partners that both had
-    breadth: int
+    similarity: float  # cosine, in (0, 1]
+    shared: int  # partners that both met
+    breadth: int  # partners that it met
+    rests_on: tuple[SharedPartner, ...]  # of the shared ones those that weigh most, as fewest met them
+
+    def to_json(self) -> dict[str, Any]:
+        return {**self._asdict(), "rests_on": [partner._asdict() for partner in self.rests_on]}
 
 
 class PValueRow(NamedTuple):
@@ -89,7 +100,7 @@ class EntityFacts:
     logon_types:     share of its activity by logon type, the largest first; empty for resources
     privileged_on:   machines on which it was seen with administrator rights
     standing:        what the organisation says of it: crown jewel, honey, last day, maintenance
-    nearest_by:      how `nearest` was found: embedding, or the partners that were compared
+    nearest_by:      what `nearest` compares: shared targets of a user, shared users of a place
     p_values:        of users, if there is a model
     why:             sentences, why its novelties count less or more than a typical entity's
     """
@@ -135,7 +146,7 @@ class EntityFacts:
             "addresses": [address_json(lease) for lease in self.addresses],
             "attributes": dict(self.attributes),
             "standing": standing_json(self.standing),
-            "nearest": [near._asdict() for near in self.nearest],
+            "nearest": [near.to_json() for near in self.nearest],
             "p_values": [row._asdict() for row in self.p_values],
             "why": list(self.why),
         }

@@ -4,9 +4,8 @@ more than another's.
 Everything is read from the history (`ueba.detect.past.history`) by the formulas that scoring uses. A novelty
 rate is the Beta-Binomial posterior mean with the cohort as its prior. In the cache model of
 `ueba.detect.look.features` a new partner costs -log of that rate, plus a part that is the same for every
-entity and is left out here. With a model, the nearest entities are those whose embeddings point the same way;
-without, those that share most partners (Jaccard 1901). Leaves out single events; those are in the lake and
-the graph.
+entity and is left out here. The nearest entities come from `ueba.detect.look.neighbours`. Leaves out single
+events; those are in the lake and the graph.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -25,15 +24,23 @@ import numpy.typing as npt
 from ueba import words
 from ueba.arrays import Floats, Ints
 from ueba.contracts.entity import Entity
-from ueba.contracts.entity_facts import EntityFacts, NearEntity, PValueRow, RoleFacts, UsualPartner
+from ueba.contracts.entity_facts import (
+    EntityFacts,
+    NearEntity,
+    PValueRow,
+    RoleFacts,
+    SharedPartner,
+    UsualPartner,
+)
 from ueba.contracts.names import Identity, RowKind
+from ueba.detect.look import neighbours
+from ueba.detect.look.neighbours import Alike
 from ueba.detect.past.encoded import USER_KINDS
 from ueba.detect.past.history import NEVER, History, date_of
 from ueba.detect.past.pairs import pair_ends
 from ueba.detect.score import detector
 from ueba.detect.score.detector import Detector
 from ueba.errors import WorkspaceError
-from ueba.investigate import similar
 from ueba.investigate.names import forms
 from ueba.spelling import lowered
 from ueba.text import plain
@@ -83,6 +90,11 @@ class EntityContext:
     def identity_of(self) -> dict[tuple[RowKind, str], Identity]:
         """(kind on disk, name) -> identity."""
         return {(row.kind, row.name): row for row in self.identities}
+
+    @cached_property
+    def alike(self) -> Mapping[str, Alike]:
+        """The entities of each role by likeness."""
+        return neighbours.before(self.history)
 
 
 @dataclass(frozen=True)
@@ -230,7 +242,7 @@ def describe(context: EntityContext, entity: EntityId) -> EntityFacts:
         addresses=row.addresses,
         attributes=row.attributes,
         standing=row.standing,
-        nearest_by="embedding" if context.model else f"shared {roles[main].partner}s",
+        nearest_by=f"shared {roles[main].partner}s",
         nearest=tuple(nearest(context, number, main)),
         p_values=tuple(p_values),
         why=(*map(_why, facts, roles.values(), itertools.repeat(kind)), *_why_p(p_values, kind)),
@@ -315,37 +327,26 @@ def _named_shares(names: list[str], counts: Floats) -> dict[str, float]:
 
 
 def nearest(context: EntityContext, number: int, role: Role) -> list[NearEntity]:
-    """The entities most like one, with their similarity in [-1, 1] and how many partners they share."""
+    """The entities most like one in a role, the nearest first, and what that rests on."""
     relation, side = role
-    history = context.history
-    shared = shared_partners(history, number, role)
-    breadth = history.sides[relation][side].breadth
-    names = history.users if relation.startswith("user") and side == 0 else history.places
-    if context.model is None:
-        jaccard = shared / np.maximum(breadth + breadth[number] - shared, 1)
-        jaccard[number] = 0
-        best = np.argsort(-jaccard, kind="stable")[: min(FEW, np.count_nonzero(jaccard))]
-        similarity = jaccard[best]
-    else:
-        name = relation.split("_")[side]
-        direction = similar.directions(context.model, history)[name]
-        [best], [similarity] = similar.nearest(
-            direction, similar.seen(history, name), np.array([number]), FEW
-        )
+    alike = context.alike[relation.split("_")[side]]
+    [best], [similarity] = neighbours.nearest(alike, np.array([number]), FEW)
+    near = best[best >= 0]
+    shared = neighbours.shared(alike, np.full(len(near), number), near)
+    names = context.history.users if side == 0 else context.history.places
+    partners, breadth, known_by = _partner_names(context.history, role), alike.breadth, alike.known_by
     return [
-        NearEntity(names.names[other], float(how_similar), int(shared[other]), int(breadth[other]))
-        for other, how_similar in zip(best, similarity, strict=True)
-        if other >= 0
+        NearEntity(
+            names.names[other],
+            float(how_similar),
+            int(count),
+            int(breadth[other]),
+            tuple(SharedPartner(partners[one], int(known_by[one])) for one in first if one >= 0),
+        )
+        for other, how_similar, count, first in zip(
+            near, similarity, shared.count, shared.first, strict=False
+        )
     ]
-
-
-def shared_partners(history: History, number: int, role: Role) -> Floats:
-    """How many partners every entity shares with one of them. float32 [entities]"""
-    relation, side = role
-    both = history.pairs[relation].ends
-    partners = both[1 - side][both[side] == number]
-    met = np.isin(both[1 - side], partners)
-    return np.bincount(both[side][met], minlength=history.sizes(relation)[side]).astype(np.float32)
 
 
 # --- why ----------------------------------------------------------------------------------------------------

@@ -179,17 +179,17 @@ def of_day(history: History, encoded: EncodedEdges) -> Likeness:
     )
 
 
-def coordinates(pairs: tuple[Ints, Ints], weight: Floats, sizes: tuple[int, int]) -> Floats:
+def coordinates(pairs: tuple[Ints, Ints], weight: Floats, sizes: tuple[int, int], dim: int = DIM) -> Floats:
     """Coordinates of the right ends of pairs, times their weight: the profile of a left end is the sum over
-    its partners. float32 [right, DIM]
+    its partners. float32 [right, dim]
 
     pairs: left and right ends, int64 [pairs] each; weight: of each right end, nats [right]; sizes: number of
     entities on the left and on the right"""
     from sklearn.utils.extmath import randomized_svd
 
     left, right = pairs
-    found = np.zeros((sizes[1], DIM), np.float32)
-    rank = min(DIM, *sizes)
+    found = np.zeros((sizes[1], dim), np.float32)
+    rank = min(dim, *sizes)
     if len(left) and rank:
         length = np.sqrt(np.bincount(left, weight[right] ** 2, sizes[0]))
         row = weight[right] / np.maximum(length[left], 1e-9)

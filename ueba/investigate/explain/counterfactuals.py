@@ -1,9 +1,10 @@
 """What would have been normal: the same edge with one part changed, scored by the same model against the same
 history.
 
-The changes: from a usual machine, by a peer who knows the target (from where the peer would reach it), at a
-usual hour, by a usual logon type, to a usual target. After Wachter et al. (2017), with changes that the user
-or its peers make on other days.
+The changes: from a usual machine, by an account like it that knows the target (from where that account would
+reach it), at a usual hour, by a usual logon type, to a usual target. Who is like whom is asked of
+`ueba.detect.look.neighbours`. After Wachter et al. (2017), with changes that the user or those like it make
+on other days.
 """
 
 from __future__ import annotations
@@ -13,16 +14,19 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
-from scipy import sparse
 
+from ueba import words
 from ueba.arrays import Ints
 from ueba.contracts.explanation import Counterfactual
-from ueba.detect.look import peers
+from ueba.detect.look import neighbours
+from ueba.detect.look.neighbours import Alike
 from ueba.detect.past.encoded import EncodedEdges
-from ueba.detect.past.history import History
+from ueba.detect.past.history import NEVER, History
 from ueba.detect.past.pairs import pair_keys
 from ueba.investigate.explain.habits import FEW, most, usual
 from ueba.investigate.explain.scoring import DayScoring
+
+LIKE_IT = 20  # accounts that are asked whether they know the target
 
 
 @dataclass(frozen=True)
@@ -43,8 +47,8 @@ class Choice:
 def counterfactuals(scoring: DayScoring, encoded: EncodedEdges) -> list[tuple[Counterfactual, ...]]:
     """The counterfactuals of every edge, the most normal first."""
     history = scoring.history
-    near = _peers(history, encoded.user)
-    choices = [choice for row in range(len(encoded)) for choice in _choices(history, encoded, row, near)]
+    near = _like(scoring.alike["user"], encoded.user)
+    choices = [choice for row in range(len(encoded)) for choice in _choices(scoring, encoded, row, near)]
     found: list[list[Counterfactual]] = [[] for _ in range(len(encoded))]
     if choices:
         surprise, p_value = scoring.score(_changed(encoded, choices))
@@ -81,12 +85,13 @@ def _counterfactual(history: History, choice: Choice, surprise: float, p_value: 
     )
 
 
-def _choices(history: History, encoded: EncodedEdges, row: int, near: dict[int, Ints]) -> list[Choice]:
+def _choices(scoring: DayScoring, encoded: EncodedEdges, row: int, near: dict[int, Ints]) -> list[Choice]:
     """The parts of an edge that may be changed to usual ones, each value once."""
+    history = scoring.history
     user, source, target = int(encoded.user[row]), int(encoded.source[row]), int(encoded.target[row])
     found = [
         *_usual_places(history, row, user, target),
-        *_knowing_peers(history, row, near[user], source, target),
+        *_knowing(scoring, row, user, near[user], source, target),
         *_usual_ways(history, row, user),
     ]
     same = {("source", source), ("target", target), ("user", user)}
@@ -115,18 +120,31 @@ def _usual_places(history: History, row: int, user: int, target: int) -> list[Ch
     ]
 
 
-def _knowing_peers(history: History, row: int, near: Ints, source: int, target: int) -> list[Choice]:
+def _knowing(scoring: DayScoring, row: int, user: int, near: Ints, source: int, target: int) -> list[Choice]:
+    """Accounts like the user that know the target, and what beside the target makes them so. Of one without a
+    past that must be something."""
+    history = scoring.history
     knowing = near[_has_met(history, "user_target", near, target)][:FEW]
+    shared = neighbours.shared(scoring.alike["user"], np.full_like(knowing, user), knowing).first
+    shared[shared == target] = -1
+    if history.sides["user_target"][0].first_day[user] == NEVER:
+        knowing, shared = knowing[(shared >= 0).any(axis=1)], shared[(shared >= 0).any(axis=1)]
     return [
         Choice(
             row,
             "user",
-            int(peer),
-            "a peer who knows the target",
-            _acts_from(history, int(peer), source, target),
+            int(other),
+            _alike(history, first[first >= 0]),
+            _acts_from(history, int(other), source, target),
         )
-        for peer in knowing
+        for other, first in zip(knowing, shared, strict=True)
     ]
+
+
+def _alike(history: History, shared: Ints) -> str:
+    """Why another account is a change to a usual one. shared: places that both reach"""
+    names = words.listed([history.places.names[place] for place in shared])
+    return "an account like it that knows the target" + (f": both reach {names}" if names else "")
 
 
 def _usual_ways(history: History, row: int, user: int) -> list[Choice]:
@@ -137,11 +155,11 @@ def _usual_ways(history: History, row: int, user: int) -> list[Choice]:
     ]
 
 
-def _acts_from(history: History, peer: int, source: int, target: int) -> int:
+def _acts_from(history: History, other: int, source: int, target: int) -> int:
     """Where another user would reach the target from: its most usual machine, rather one that is known to
     reach it; -1 if that may as well be the machine of the edge, or none is known."""
-    places = np.array([place for place, _ in usual(history, "user_source", peer)], np.int64)
-    as_well = _has_met(history, "user_source", np.array([peer]), source) & _has_met(
+    places = np.array([place for place, _ in usual(history, "user_source", other)], np.int64)
+    as_well = _has_met(history, "user_source", np.array([other]), source) & _has_met(
         history, "source_target", np.array([source]), target
     )
     if source < 0 or not len(places) or as_well[0] or source in places[:1]:
@@ -154,10 +172,8 @@ def _has_met(history: History, relation: str, entities: Ints, other: int) -> npt
     return history.pairs[relation].find(pair_keys(entities, np.full_like(entities, other)))[1]
 
 
-def _peers(history: History, users: Ints) -> dict[int, Ints]:
-    """The peers of each user, nearest first."""
-    ends = history.pairs["user_target"].ends
-    met = sparse.csr_matrix((np.ones(len(ends[0]), np.float32), ends), history.sizes("user_target"))
+def _like(alike: Alike, users: Ints) -> dict[int, Ints]:
+    """The accounts most like each user, the nearest first."""
     asked = np.unique(users)
-    peer, weight = peers.nearest(met, asked)
-    return {int(user): near[share > 0] for user, near, share in zip(asked, peer, weight, strict=True)}
+    nearest, _ = neighbours.nearest(alike, asked, LIKE_IT)
+    return {int(user): near[near >= 0] for user, near in zip(asked, nearest, strict=True)}

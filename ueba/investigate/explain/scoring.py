@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from models import inference
 from ueba.arrays import Array, Floats
-from ueba.detect.look import features, tensors
+from ueba.detect.look import features, neighbours, tensors
+from ueba.detect.look.neighbours import Alike
 from ueba.detect.past.encoded import EncodedEdges
 from ueba.detect.past.history import History, day_number
 from ueba.detect.past.walk import DayEdges
@@ -18,19 +19,22 @@ from ueba.detect.score.detector import Detector, breadth_rank
 
 @dataclass(frozen=True)
 class DayScoring:
-    """seen: the day as a whole; z: the embeddings, by each of the models that are averaged."""
+    """seen: the day as a whole; alike: who is like whom, users without a past by what they do on the day; z:
+    the embeddings, by each of the models that are averaged."""
 
     model: Detector
     history: History
     day: int
     seen: features.Today
+    alike: Mapping[str, Alike]
     z: list[dict[str, Array]]
 
     @classmethod
     def of(cls, model: Detector, history: History, edges: DayEdges) -> DayScoring:
         graph = tensors.snapshot(history, model.frame)
         z = [inference.encode(weights, graph.x, graph.pairs) for weights in model.models]
-        return cls(model, history, day_number(edges.day), features.today(history, edges.encoded), z)
+        seen, alike = features.today(history, edges.encoded), neighbours.before(history, edges.encoded)
+        return cls(model, history, day_number(edges.day), seen, alike, z)
 
     def describe(self, encoded: EncodedEdges) -> Floats:
         """float32 [edges, features]"""

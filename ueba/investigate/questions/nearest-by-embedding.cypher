@@ -1,6 +1,6 @@
 // Title: The entities most similar to an entity, by embedding
-// Purpose: Entities whose embedding points in nearly the same direction behave alike, whether or not they ever met. Users are
-//   compared with users; machines and resources with each other, as targets.
+// Purpose: Entities whose embedding points in nearly the same direction are alike, whether or not they ever met: users by what
+//   they reach, machines and resources by who reaches them. As many as you like, where `SIMILAR_TO` has five.
 // Parameters:
 //   entity (entity): the account, machine or resource
 //   :param entity => 'mlopez@corp.example'
