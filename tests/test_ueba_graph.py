@@ -252,7 +252,7 @@ def test_cases_say_which_incidents_go_on_from_which(store: Store, tmp_path: Path
         for day in days:
             day_in(store, day, EDGES)
             graph.write_findings(store, findings_of(day, of_days[day]), {})
-        graph.write_cases(store, cases.read(workspace))
+        graph.write_cases(store, cases.read(workspace), workspace.findings)
         return dump(store)
 
     for day, strange in of_days.items():

@@ -40,6 +40,14 @@ _RISK = (
     ),
 )
 
+_PERIOD = (
+    Property(
+        "period_days",
+        "anything so strange happens here once in so many days; if it is a bound, not once in so many",
+    ),
+    Property("period_is_bound", "true if nothing as strange came in these days, so that it is rarer"),
+)
+
 # (:User), may also be (:ServiceAccount) or (:MachineAccount), and (:Privileged)
 USER = Node(
     "User",
@@ -101,6 +109,7 @@ INCIDENT = Node(
         _DAY,
         Property("rank", "1 is the day's worst"),
         Property("score", "nats, higher is stranger"),
+        *_PERIOD,
         Property("p_value", "the smallest of its edges, in (0, 1]; small is strange"),
         Property("title", "its first reason"),
         Property("reasons", "why its strangest edge is strange, in sentences, the strongest first"),
@@ -121,6 +130,7 @@ CASE = Node(
         Property("first_day", "ISO date, of its earliest incident"),
         Property("last_day", "ISO date, of its last incident"),
         Property("score", "nats, higher is stranger"),
+        *_PERIOD,
         Property("incidents", "how many incidents it has, also those of days that are not in the graph"),
         Property("story", "who, from where, to what and what next, in one sentence"),
     ),

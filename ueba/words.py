@@ -13,6 +13,7 @@ import msgspec
 
 from ueba.contracts import versions
 from ueba.contracts.incident import Incident
+from ueba.contracts.period import Period
 from ueba.contracts.reason import (
     Burst,
     CarryOver,
@@ -171,6 +172,23 @@ def rarity(once_in_days: float, who: str = "an account this active") -> str:
     if once_in_days < 1.5:
         return f"about every day {who} does something this unusual"
     return f"about once in {two_digits(once_in_days)} days {who} does something this unusual"
+
+
+def how_often(period: Period) -> str:
+    """How often anything so strange happens in the organisation."""
+    if period.is_bound:
+        days = counted(int(period.days), "day")
+        return f"rarer than anything in {days}" if period.days else "no day to compare with yet"
+    if period.days < 0.75:
+        return "several a day"
+    return "about once a day" if period.days < 1.5 else f"about once in {two_digits(period.days)} days"
+
+
+def happens(period: Period) -> str:
+    """The same as a sentence, without a full stop."""
+    if period.is_bound:
+        return f"here it is {how_often(period)}" if period.days else "there is no day to compare it with yet"
+    return f"anything so strange happens here {how_often(period)}"
 
 
 def place(incident: Incident) -> str:

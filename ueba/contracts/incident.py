@@ -25,6 +25,7 @@ class ModelFacts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     seeds:           number of models that are averaged
     usual_score:     nats, by alert budget: the score from which incidents are reported on a quiet day
     features_digest: hash of the names of the model's features, in their order
+    quiet_scores:    nats, the highest scores of incidents on each day that was held out, by ISO date
     """
 
     first_day: dt.date
@@ -32,6 +33,7 @@ class ModelFacts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     seeds: int
     usual_score: dict[str, float]
     features_digest: str
+    quiet_scores: dict[str, tuple[float, ...]] = {}
 
     def least_score(self, budget: int) -> float:
         """The least score of a reported incident, in nats; 0 if the model was trained for another budget."""

@@ -59,7 +59,7 @@ def summary(explained: ExplainedIncident, numbers: bool = False, zone: dt.tzinfo
     return (
         f"{_named(users)} made {words.counted(len(edges), 'strange edge')} between {first:%Y-%m-%d %H:%M:%S}"
         f" and {last:%H:%M:%S} {zone}; {words.place(incident)}:"
-        f" {words.rarity(incident.once_in_days)}{score}."
+        f" {words.happens(explained.period)}{score}."
     )
 
 

@@ -104,6 +104,8 @@ def _of_incident(alert: Alert) -> dict[str, Any]:
         "day": alert.incident.day.isoformat(),
         "rank": alert.incident.rank,
         "score": alert.incident.score,
+        "perioddays": alert.period.fields["period_days"],
+        "periodisbound": alert.period.is_bound,
         "pvalue": alert.incident.p_value,
         "severity": alerts.severity(alert),
         "risk": alerts.risk(alert),

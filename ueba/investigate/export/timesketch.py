@@ -62,6 +62,7 @@ def rows(alert: Alert) -> Iterator[dict[str, Any]]:
         "resources": list(alert.incident.resources),
         "reasons": alert.strangest.reasons,
         "risk": alerts.risk(alert),
+        **alert.period.fields,
         "p_value": alert.incident.p_value,
     }
     edges = {alert_edge.edge.edge: alert_edge for alert_edge in alert.edges}
