@@ -681,7 +681,12 @@ def test_risk_is_that_of_the_command_and_goes_with_its_reason(store: Store, tmp_
     edge = Edge("eve", "pc1", "srv1", "machine")
     day_in(store, SECOND, [("eve", "pc1", "srv1"), ("bob", "pc2", "srv2")])
     frame = pd.DataFrame([edge._asdict()]).assign(
-        p_value=np.exp(-9.0), surprise=9.0, strangeness=18.0, edges_a_day=1.0, incident="20240502-aa"
+        p_value=np.exp(-9.0),
+        p_is_bound=False,
+        surprise=9.0,
+        strangeness=18.0,
+        edges_a_day=1.0,
+        incident="20240502-aa",
     )
     scores.save(day_scores.from_pandas(frame), workspace.findings, SECOND, 37)
     scored_edges = [on_day(SECOND, edge, "20240502-aa", p_value=float(np.exp(-9.0)))]

@@ -364,6 +364,7 @@ def scored_edge(source=None, target="srv9", **other):
         "logon_types": ("Network",),
         "surprise": 6.0,
         "p_value": 0.0005,
+        "p_is_bound": False,
         "once_in_days": 400.0,
         "carry_over": 1.5,
         "strangeness_alone": 13.6,

@@ -13,6 +13,7 @@ import msgspec
 import numpy as np
 import pytest
 from scored_world import MODEL, incident_of, on_day, table
+from script_files import script
 from small_workspace import run
 
 from ueba import findings, words
@@ -21,6 +22,7 @@ from ueba.contracts.incident import BelowLine, Incident
 from ueba.contracts.period import NOTHING_KNOWN, Period
 from ueba.contracts.scored import ScoredEdge
 from ueba.detect import periods as counting
+from ueba.evaluate.measure import read_labels
 from ueba.findings import Findings
 from ueba.investigate import cases, periods
 from ueba.investigate.periods import MOST_DAYS
@@ -126,7 +128,7 @@ def test_the_last_days_of_a_season_are_compared_with(tmp_path: Path) -> None:
 
 def test_held_out_days_are_lent_until_they_are_scored(tmp_path: Path) -> None:
     """The training held out the days 0 and 1; the first night has no other."""
-    lent = {str(day(0)): (9.0, 8.0), str(day(1)): (5.0,)}
+    lent = {day(0): (9.0, 8.0), day(1): (5.0,)}
     model = msgspec.structs.replace(MODEL, quiet_scores=lent)
     save(tmp_path, 2, [8.5, 4.0], model=model)
     assert of_day(tmp_path, 2) == [Period(1.5, False), Period(3 / 4, False)]
@@ -146,6 +148,10 @@ def test_a_case_is_compared_with_cases_where_they_ended_and_with_what_is_in_no_c
     assert of_cases(tmp_path, 2) == [Period(1.5, False)]
     assert of_cases(tmp_path, 1) == [Period(1.0, True)]  # not compared with its own beginning
     run(tmp_path, "triage", name(0, 0), "--verdict", "true", "--reason", "stolen")
+    assert of_cases(tmp_path, 3) == [Period(3.0, True)]
+    save(tmp_path, 3, [11.6])
+    assert of_cases(tmp_path, 3) == [Period(2.0, False)]  # the one below the line, which is in no case
+    run(tmp_path, "triage", name(2, 1), "--verdict", "true", "--reason", "stolen")
     assert of_cases(tmp_path, 3) == [Period(3.0, True)]
 
 
@@ -283,3 +289,25 @@ def test_exports_have_it(workspace: Path) -> None:
     assert unmapped["case"]["period_days"] == 9.0 and "rarer than anything in 9 days" in record["message"]
     [row, *_] = csv.DictReader(run(workspace, "export", "csv").stdout.splitlines())
     assert (row["incident_period_days"], row["incident_period_is_bound"]) == ("9.0", "1")
+
+
+# --- the measure --------------------------------------------------------------------------------------------
+
+
+def test_claims_are_counted_on_days_that_could_make_them(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of the days 3 to 5, with three days known, the 11 of day 3 claims once in 3 days, and the 12 of day 5
+    only if the two attacks of day 4, no claims themselves, are called true: 3 * 1 / 3 and 3 * 2 / 3."""
+    for number, scores in enumerate([[10.0], [10.0], [10.0], [11.0], [12.0, 12.0], [12.0]]):
+        save(tmp_path, number, scores)
+    attacks = "".join(f"{day(4)}T09:00:00Z,u4-{n},,srv4-{n},pivot,1,1\n" for n in (0, 1))
+    (tmp_path / "labels.csv").write_text(f"time,user,source,target,kind,campaign,malicious\n{attacks}")
+    script("periods").main(Workspace(tmp_path), read_labels(tmp_path / "labels.csv"))
+    lines = [line.split("|") for line in capsys.readouterr().out.splitlines()[1:]]
+    assert [[cell.strip() for cell in line[:3]] for line in lines] == [
+        ["nobody says so", "incidents", "1.00"],
+        ["nobody says so", "cases", "1.00"],
+        ["called true", "incidents", "2.00"],
+        ["called true", "cases", "2.00"],
+    ]

@@ -111,6 +111,7 @@ INCIDENT = Node(
         Property("score", "nats, higher is stranger"),
         *_PERIOD,
         Property("p_value", "the smallest of its edges, in (0, 1]; small is strange"),
+        Property("p_is_bound", "whether scores carry no smaller p-value, so that it is a bound"),
         Property("title", "its first reason"),
         Property("reasons", "why its strangest edge is strange, in sentences, the strongest first"),
         Property("edges", "how many strange edges it holds"),
@@ -165,9 +166,10 @@ _REACHED = (
         "surprise", "nats, higher is stranger; null unless the edge was among the strangest of a scored day"
     ),
     Property("p_value", "in (0, 1], small is strange; null likewise"),
+    Property("p_is_bound", "whether scores carry no smaller p-value, so that it is a bound; null likewise"),
     Property("incident", "the id of its incident; null if it is in none"),
 )
-SCORED = ("surprise", "p_value", "incident")  # the properties that scoring a day writes
+SCORED = ("surprise", "p_value", "p_is_bound", "incident")  # the properties that scoring a day writes
 # (:User)-[:LOGGED_ON {day, source}]->(:Machine)
 LOGGED_ON = Relationship(
     "LOGGED_ON", USER, MACHINE, ("day", "source"), _REACHED, "an account reached a machine"

@@ -165,13 +165,11 @@ def headline(reasons: Iterable[Reason]) -> str:
     return headline_of_pair(first) if isinstance(first, NewPair) else sentence(first)
 
 
-def rarity(once_in_days: float, who: str = "an account this active") -> str:
-    """How rare an edge is, as a sentence."""
-    if once_in_days >= MOST_DAYS:
-        return f"less than once in {MOST_DAYS:,} days {who} does something this unusual"
-    if once_in_days < 1.5:
-        return f"about every day {who} does something this unusual"
-    return f"about once in {two_digits(once_in_days)} days {who} does something this unusual"
+def rarity(once_in_days: float, is_bound: bool = False, who: str = "an account this active") -> str:
+    """How rare an edge is, as a sentence. is_bound: whether it may be rarer"""
+    rare = once_in(once_in_days, is_bound)
+    about = "" if rare.startswith("less") else "about "
+    return f"{about}{rare} {who} does something this unusual"
 
 
 def how_often(period: Period) -> str:
@@ -197,11 +195,23 @@ def place(incident: Incident) -> str:
     return f"rank {incident.rank} of {incident.day}{below}"
 
 
-def once_in(once_in_days: float) -> str:
-    """How rare an edge is, in few words, for a column of a table."""
+def once_in(once_in_days: float, is_bound: bool = False) -> str:
+    """How rare an edge is, in few words, for a column of a table. is_bound: whether it may be rarer"""
     if once_in_days >= MOST_DAYS:
         return f"less than once in {MOST_DAYS:,} days"
-    return "every day" if once_in_days < 1.5 else f"once in {two_digits(once_in_days)} days"
+    if once_in_days < 1.5:
+        return "less than once a day" if is_bound else "every day"
+    return f"{'less than ' if is_bound else ''}once in {two_digits(once_in_days)} days"
+
+
+def p(value: float, is_bound: bool = False) -> str:
+    """A p-value, or its bound."""
+    return f"p {'< ' if is_bound else ''}{value:.2g}"
+
+
+def p_cell(value: float, is_bound: bool) -> str | float:
+    """The same for a column of a table."""
+    return f"< {value:.2g}" if is_bound else value
 
 
 def counted(number: int, noun: str) -> str:

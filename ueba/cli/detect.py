@@ -144,17 +144,23 @@ def emit_edges(edges: Sequence[ScoredEdge], output_format: str, numbers: bool) -
     """Print scored edges. A table has their reasons in words, JSON has all fields."""
     from ueba import words
 
-    columns = (*EDGE_COLUMNS, *(EDGE_NUMBERS if numbers or output_format == "csv" else ()))
+    short = output_format == "table"
+    columns = (
+        *EDGE_COLUMNS,
+        *(EDGE_NUMBERS if numbers or not short else ()),
+        *(() if short else ["p_is_bound"]),
+    )
     if output_format in ("json", "jsonl"):
         output.emit([words.edge_json(edge) for edge in edges], output_format, versions.SCORED_EDGE)
         return
     rows = [
         {
             **{name: getattr(edge, name) for name in ("day", "user", "source", "target", "incident")},
-            "how_rare": words.once_in(edge.once_in_days),
+            "how_rare": words.once_in(edge.once_in_days, edge.p_is_bound),
             "reasons": [words.sentence(reason, numbers) for reason in edge.reasons],
             "surprise": edge.surprise,
-            "p_value": edge.p_value,
+            "p_value": words.p_cell(edge.p_value, edge.p_is_bound) if short else edge.p_value,
+            "p_is_bound": edge.p_is_bound,
         }
         for edge in edges
     ]
@@ -246,20 +252,22 @@ def emit_incidents(
         ]
         output.emit(rows, output_format, versions.INCIDENT)
         return
+    short = output_format == "table"
     columns = (
         *INCIDENT_COLUMNS[:4],
-        *(NUMBERS if numbers or output_format == "csv" else ()),
+        *(NUMBERS if numbers or not short else ()),
+        *(() if short else ["p_is_bound"]),
         *INCIDENT_COLUMNS[4:],
         *(["hidden_by"] if any(incident.hidden_by for incident in found) else []),
         *(["below_line"] if any(incident.below_line for incident in found) else []),
     )
-    short = output_format == "table"
     rows = [
         {
             **{
                 name: getattr(incident, name)
-                for name in ("day", "rank", "id", "score", "p_value", "edges", "hidden_by")
+                for name in ("day", "rank", "id", "score", "p_value", "p_is_bound", "edges", "hidden_by")
             },
+            **({"p_value": words.p_cell(incident.p_value, incident.p_is_bound)} if short else {}),
             "below_line": "yes" if incident.below_line else "",
             **often[incident.id].fields,
             "how_often": words.how_often(often[incident.id]),

@@ -35,7 +35,10 @@ TABLE_COLUMNS = (
     "how_rare",
 )
 NUMBERS = ("surprise", "p_value")
-EDGE_COLUMNS = ("edge", "user", "source", "target", "first_seen", "count", *NUMBERS, "sentences")
+EDGE_COLUMNS = (
+    *("edge", "user", "source", "target", "first_seen", "count"),
+    *(*NUMBERS, "p_is_bound", "sentences"),
+)
 EVENT_COLUMNS = ("edge", "time", "action", "logon_type", "outcome", "detail", "event")
 DAY_COLUMNS = (
     "mark",
@@ -171,7 +174,8 @@ def _show_edges(edges: Sequence[ExplainedEdge], numbers: bool) -> None:
         {
             **{name: getattr(edge.edge, name, None) for name in (*TABLE_COLUMNS, *NUMBERS)},
             "edge": edge.name,
-            "how_rare": words.once_in(edge.edge.once_in_days),
+            "p_value": words.p_cell(edge.edge.p_value, edge.edge.p_is_bound),
+            "how_rare": words.once_in(edge.edge.once_in_days, edge.edge.p_is_bound),
         }
         for edge in sorted(edges[:SHOWN], key=lambda edge: edge.edge.first_seen)
     ]

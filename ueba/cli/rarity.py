@@ -31,6 +31,9 @@ def rare(found: Sequence[T], often: Mapping[str, Period], at_most: Often | None,
     if at_most is None:
         return list(found)
     kept = [one for one in found if often[one.id].comes_at_most(at_most.a_day)]
+    output.note(
+        f"{len(kept)} of {counted(len(found), noun)} are so strange that they come at most {at_most.text}"
+    )
     unknown = sum(often[one.id].is_bound for one in found) - sum(often[one.id].is_bound for one in kept)
     if unknown:
         days = counted(math.ceil(1 / at_most.a_day - 1e-9), "day")

@@ -10,8 +10,6 @@ compared (`ueba.investigate.periods`).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-
 import numpy as np
 
 from ueba.arrays import Array
@@ -25,8 +23,3 @@ def period(score: float, days: int, scores: Array) -> Period:
     if not as_strange:
         return Period(float(days), True)
     return Period((days + 1) / (as_strange + 1), False)
-
-
-def pooled(days: Mapping[object, Sequence[float]]) -> Array:
-    """The scores of several days, sorted, float64 [incidents]."""
-    return np.sort(np.array([score for scores in days.values() for score in scores], float))

@@ -122,7 +122,10 @@ def _digest(content: Any) -> str:
 def _incident(incident: Incident, verdicts: Mapping[str, str], period: Period | None) -> dict[str, Any]:
     reasons = [sentence(reason) for reason in incident.reasons]
     return {
-        **{name: getattr(incident, name) for name in ("id", "rank", "score", "p_value", "edges", "backoff")},
+        **{
+            name: getattr(incident, name)
+            for name in ("id", "rank", "score", "p_value", "p_is_bound", "edges", "backoff")
+        },
         **(period.fields if period else {"period_days": None, "period_is_bound": None}),
         "day": incident.day.isoformat(),
         "reasons": reasons,
@@ -142,6 +145,7 @@ def _scores(edges: pd.DataFrame, day: str) -> pa.Table:
             "source": pa.array(edges["source"].fillna(""), pa.string()),
             "surprise": pa.array(edges["surprise"], pa.float64()),
             "p_value": pa.array(edges["p_value"], pa.float64()),
+            "p_is_bound": pa.array(edges["p_is_bound"], pa.bool_()),
             "incident": pa.array(edges["incident"], pa.string()),
         }
     )

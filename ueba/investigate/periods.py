@@ -4,18 +4,22 @@ asked for from the findings of the scored days before.
 Compared with: the last MOST_DAYS scored days before the incident's own, or before the last day of the case,
 whose model had the same features, as scores of other features are of another scale. Where few days were
 scored yet, the days that the training held out are compared with too. An incident is compared with all
-incidents of these days: reported, hidden and below the line; a case with the cases that ended on them, and
-with the incidents in no case. What was called true is left out: it says nothing of days without attacks. So
-an attack that nobody called so makes what is like it look more frequent than it is, never rarer.
+incidents of these days: reported, hidden and below the line; a case with the other cases, each as far as it
+went on these days, and with the incidents in no case. A case has grown when it is compared with its own
+beginning, which is therefore less strange. What was called true is left out: it says nothing of days without
+attacks. So an attack that nobody called so makes what is like it look more frequent than it is, never rarer.
 """
 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from ueba import findings
 from ueba.arrays import Array
@@ -31,28 +35,44 @@ MOST_DAYS = 90  # a season: what is older is of another organisation
 
 
 @dataclass(frozen=True)
-class Days:
-    """Scored days.
+class Past:
+    """The incidents of scored days, by day; a day without any is there too.
 
-    scores: of what is compared with, nats, by day; a day without any is there too
-    scales: the features that the scores of a day come from
+    unit_of: what an incident counts as a part of, by its id: itself, or its case; those without one are left
+    out
     """
 
-    scores: Mapping[dt.date, Sequence[float]]
-    scales: Mapping[dt.date, set[str]]
+    incidents: Mapping[dt.date, Sequence[Incident]]
+    unit_of: Mapping[str, str]
 
     def before(self, day: dt.date, model: ModelFacts) -> tuple[int, Array]:
-        """The days before one: how many, and their scores, sorted. model: that scored the day"""
-        compared: dict[dt.date, Sequence[float]] = {
-            dt.date.fromisoformat(held_out): scores for held_out, scores in model.quiet_scores.items()
-        }
-        compared |= {
-            other: scores
-            for other, scores in self.scores.items()
-            if other < day and self.scales[other] <= {model.features_digest}
-        }
-        last = sorted(compared)[-MOST_DAYS:]
-        return len(last), periods.pooled({other: compared[other] for other in last})
+        """The days before one: how many, and the scores of what came on them, sorted. model: that scored the
+        day"""
+        like = [other for other in self.incidents if other < day and self._is_like(other, model)]
+        lent = {other: scores for other, scores in model.quiet_scores.items() if other not in like}
+        last = sorted([*like, *lent])[-MOST_DAYS:]
+        scores = self._scores([other for other in last if other not in lent])
+        return len(last), np.sort([*scores, *(score for other in last for score in lent.get(other, ()))])
+
+    def _is_like(self, day: dt.date, model: ModelFacts) -> bool:
+        return all(one.model.features_digest == model.features_digest for one in self.incidents[day])
+
+    def _scores(self, days: Iterable[dt.date]) -> Iterator[float]:
+        """The scores of incidents or cases, of each by its incidents of these days."""
+        parts: dict[str, list[float]] = defaultdict(list)
+        for day in days:
+            for incident in self.incidents[day]:
+                if incident.id in self.unit_of:
+                    parts[self.unit_of[incident.id]].append(incident.score)
+        for scores in parts.values():
+            yield scores[0] if len(scores) == 1 else _together(scores)
+
+
+def _together(scores: Sequence[float]) -> float:
+    """The score of a case of several incidents."""
+    from ueba.detect import incidents as scoring  # slow to import, and only cases need it
+
+    return round(scoring.score(np.array(scores)), 4)
 
 
 def of_incidents(
@@ -61,27 +81,26 @@ def of_incidents(
     """The return periods of incidents, by id. verdicts: by incident. Raises WorkspaceError if a file is
     damaged."""
     past = _past(folder, [incident.day for incident in incidents])
-    scores = {
-        day: [incident.score for incident in found if verdicts.get(incident.id) != "true"]
-        for day, found in past.items()
-    }
+    units = {one.id: one.id for found in past.values() for one in found if verdicts.get(one.id) != "true"}
     asked = [(incident.id, incident.score, incident.day, incident.model) for incident in incidents]
-    return _periods(Days(scores, _scales(past)), asked)
+    return _periods(Past(past, units), asked)
 
 
 def of_cases(folder: Path, book: Casebook, cases: Sequence[Case]) -> dict[str, Period]:
     """The return periods of cases, by id, as of the last day of each. Raises WorkspaceError if a file is
     damaged."""
     past = _past(folder, [case.last_day for case in cases])
-    scores = {
-        day: [incident.score for incident in found if incident.id not in book.incidents]
-        for day, found in past.items()
+    case_of = {name: case for case in book.cases for name in case.incidents}
+    true = {name for name, word in book.verdicts.items() if word == "true"}
+    true |= {name for case in book.cases if not true.isdisjoint(case.incidents) for name in case.incidents}
+    units = {
+        one.id: case_of[one.id].id if one.id in case_of else one.id
+        for found in past.values()
+        for one in found
+        if one.id not in true
     }
-    for case in book.cases:
-        if case.last_day in scores and "true" not in book.verdicts_of(case):
-            scores[case.last_day].append(case.score)
     asked = [(case.id, case.score, case.last_day, book.incidents[case.incidents[-1]].model) for case in cases]
-    return _periods(Days(scores, _scales(past)), asked)
+    return _periods(Past(past, units), asked)
 
 
 def _past(folder: Path, asked: Sequence[dt.date]) -> dict[dt.date, list[Incident]]:
@@ -97,16 +116,12 @@ def _past(folder: Path, asked: Sequence[dt.date]) -> dict[dt.date, list[Incident
     return found
 
 
-def _scales(past: Mapping[dt.date, Iterable[Incident]]) -> dict[dt.date, set[str]]:
-    return {day: {incident.model.features_digest for incident in found} for day, found in past.items()}
-
-
-def _periods(days: Days, asked: Iterable[tuple[str, float, dt.date, ModelFacts]]) -> dict[str, Period]:
+def _periods(past: Past, asked: Iterable[tuple[str, float, dt.date, ModelFacts]]) -> dict[str, Period]:
     """By id. asked: id, score, day and model"""
     before: dict[dt.date, tuple[int, Array]] = {}  # one model scores a day
     found = {}
     for name, score, day, model in asked:
         if day not in before:
-            before[day] = days.before(day, model)
+            before[day] = past.before(day, model)
         found[name] = periods.period(score, *before[day])
     return found

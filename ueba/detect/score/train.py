@@ -138,9 +138,9 @@ def _held_out(day: Described) -> HeldOut:
 
 def _calibrated(
     models: list[inference.Weights], days: list[HeldOut], config: IncidentConfig
-) -> tuple[Calibration, float, dict[str, tuple[float, ...]]]:
+) -> tuple[Calibration, float, dict[dt.date, tuple[float, ...]]]:
     """The calibration by held-out days; the score of incidents that is usual on them, nats; and the highest
-    scores of incidents of each, by ISO date."""
+    scores of incidents of each."""
     surprises = [averaged_surprise(models, day.graph, day.encoded, day.features) for day in days]
     calibration = Calibration.empty()
     for day, surprise in zip(days, surprises, strict=True):
@@ -151,7 +151,7 @@ def _calibrated(
     ]
     usual = [incidents.usual_score(edges, config.candidates, config.budget) for edges in found]
     quiet_scores = {
-        date_of(day.day).isoformat(): incidents.highest_scores(edges, config.candidates, config.budget)
+        date_of(day.day): incidents.highest_scores(edges, config.candidates, config.budget)
         for day, edges in zip(days, found, strict=True)
     }
     return calibration, max(usual), quiet_scores

@@ -25,6 +25,7 @@ FEW_EVENTS = 5  # of an edge, the first
 NUMBERS = (
     "surprise",
     "p_value",
+    "p_is_bound",
     "once_in_days",
     "carry_over",
     "strangeness_alone",

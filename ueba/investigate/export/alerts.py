@@ -56,6 +56,7 @@ EDGE_FIELDS = (
     "logon_types",
     "surprise",
     "p_value",
+    "p_is_bound",
     "reasons",
     "would_be_normal",
 )
@@ -341,6 +342,7 @@ def incident_fields(alert: Alert) -> dict[str, Any]:
         "score": incident.score,
         **alert.period.fields,
         "p_value": incident.p_value,
+        "p_is_bound": incident.p_is_bound,
         "once_in_days": incident.once_in_days,
         "backoff": incident.backoff,
     }

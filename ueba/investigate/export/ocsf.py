@@ -41,6 +41,7 @@ BASELINES = {
 NUMBERS = (
     "surprise",
     "p_value",
+    "p_is_bound",
     "once_in_days",
     "strangeness",
     "carry_over",

@@ -20,7 +20,7 @@ from ueba.text import in_a_cell, plain
 
 INCIDENT = (
     *("day", "rank", "score", "period_days", "period_is_bound"),
-    *("p_value", "once_in_days", "backoff"),
+    *("p_value", "p_is_bound", "once_in_days", "backoff"),
 )
 COLUMNS = (
     "schema_version",

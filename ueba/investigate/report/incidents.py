@@ -52,6 +52,7 @@ class IncidentFacts:
     rank: int
     score: float
     p_value: float
+    p_is_bound: bool
     period: Period
     edges: int
     reasons: list[str]
@@ -88,6 +89,7 @@ def incident_facts(
         rank=incident.rank,
         score=incident.score,
         p_value=incident.p_value,
+        p_is_bound=incident.p_is_bound,
         period=period,
         edges=incident.edges,
         reasons=[words.sentence(reason) for reason in incident.reasons],
