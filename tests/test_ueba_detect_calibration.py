@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ueba.detect.incidents import CROWD, NONE, group, incidents, score, usual_score
+from ueba.detect.incidents import CROWD, LENT, NONE, group, highest_scores, incidents, score, usual_score
 from ueba.detect.score.calibration import Calibration, least_p, p_in_group, pareto_tail
 
 DAY = dt.date(2024, 5, 1)
@@ -168,6 +168,13 @@ def test_edges_that_are_not_strange_join_nothing() -> None:
     rows = [("ann", "pc1", f"m{i}", 9.0 - i / 100) for i in range(5)] + [("zoe", "pc1", "usual", 0.5)]
     strangest, found = incidents(DAY, edges(*rows), candidates=10, budget=3)
     assert strangest["incident"].tolist() == [found[0].id] * 5 + [None]
+
+
+def test_a_day_lends_its_highest_scores() -> None:
+    """Twelve incidents of one edge each: 12, 11, ... 1."""
+    day = edges(*((f"user{n}", f"pc{n}", "srv", float(n)) for n in range(1, 13)))
+    assert LENT == 10 and highest_scores(day, 100, 12) == tuple(float(n) for n in range(12, 2, -1))
+    assert highest_scores(day, 3, 12) == (12.0, 11.0, 10.0)
 
 
 def test_a_quiet_day_has_fewer_incidents() -> None:
