@@ -62,7 +62,7 @@ def test_the_commands_run_as_written(logs: Path) -> None:
         ueba(logs, "graph", "server", "stop")
     assert "no single change makes it normal" in explained or "it would have been normal" in explained
     assert "daily edges" in outputs["ingest"]
-    assert "how rare" in outputs["incidents"] and "user" in outputs["graph"]
+    assert "how often" in outputs["incidents"] and "user" in outputs["graph"]
     assert (logs / "incident.html").stat().st_size > 10_000
 
 

@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ueba.detect.incidents import CROWD, NONE, group, incidents, score, usual_score
-from ueba.detect.score.calibration import Calibration, p_in_group, pareto_tail
+from ueba.detect.incidents import CROWD, LENT, NONE, group, highest_scores, incidents, score, usual_score
+from ueba.detect.score.calibration import Calibration, least_p, p_in_group, pareto_tail
 
 DAY = dt.date(2024, 5, 1)
 
@@ -47,7 +47,31 @@ def test_the_tail_begins_where_counting_ends() -> None:
     """Of the scores 0 to 999 the last 19 stand for the tail. They lie evenly, 10 above 980 on average, so the
     tail is exponential with that scale."""
     p = p_in_group(np.arange(1000.0), np.array([980.0, 980.0 + 1e-9, 1020.0, 1e6]))
-    assert p == pytest.approx([21 / 1001, 20 / 1001, 20 / 1001 * np.exp(-4.0), 1e-12])
+    assert p == pytest.approx([21 / 1001, 20 / 1001, 20 / 1001 * np.exp(-4.0), 0.1 / 1001])
+
+
+def test_no_p_is_smaller_than_the_scores_carry_and_then_it_is_a_bound() -> None:
+    """A thousand scores say 1 in 10,010 at least; 200, which have no tail, what ranks say."""
+    few, many = np.arange(200.0), np.arange(1000.0)
+    assert p_in_group(few, np.array([198.5, 500.0])) == pytest.approx([2 / 201, 1 / 201])
+    surprise = np.array([900.0, 1010.0, 1e3, 1e4, 1e9])
+    calibration = Calibration.empty().extended(np.ones(1000), many, day=0)
+    p = calibration.p_values(np.ones(5), surprise)
+    assert (p[:3] > least_p(1000)).all() and p[3:].tolist() == [least_p(1000)] * 2 == [0.1 / 1001] * 2
+    assert calibration.is_bound(np.ones(5), p).tolist() == [False, False, False, True, True]
+    calibration = Calibration.empty().extended(np.ones(200), few, day=0)
+    p = calibration.p_values(np.ones(3), np.array([100.0, 198.5, 200.0]))
+    assert calibration.is_bound(np.ones(3), p).tolist() == [False, False, True]
+    assert Calibration.empty().is_bound(np.ones(2), np.ones(2)).tolist() == [False, False]
+
+
+def test_each_group_has_its_own_bound() -> None:
+    """A tenth of the users each: those of 5,000 scores carry less than those of 500."""
+    rank = np.repeat([0.0, 1.0], [500, 5000])
+    calibration = Calibration.empty().extended(rank, np.random.default_rng(0).exponential(size=5500), day=0)
+    p = calibration.p_values(np.array([0.0, 1.0]), np.array([1e6, 1e6]))
+    assert p[0] > 2 * p[1] and calibration.is_bound(np.array([0.0, 1.0]), p).all()
+    assert calibration.is_bound(np.array([0.0, 1.0]), p[::-1]).tolist() == [True, False]
 
 
 def test_p_orders_as_surprise_does() -> None:
@@ -144,6 +168,13 @@ def test_edges_that_are_not_strange_join_nothing() -> None:
     rows = [("ann", "pc1", f"m{i}", 9.0 - i / 100) for i in range(5)] + [("zoe", "pc1", "usual", 0.5)]
     strangest, found = incidents(DAY, edges(*rows), candidates=10, budget=3)
     assert strangest["incident"].tolist() == [found[0].id] * 5 + [None]
+
+
+def test_a_day_lends_its_highest_scores() -> None:
+    """Twelve incidents of one edge each: 12, 11, ... 1."""
+    day = edges(*((f"user{n}", f"pc{n}", "srv", float(n)) for n in range(1, 13)))
+    assert LENT == 10 and highest_scores(day, 100, 12) == tuple(float(n) for n in range(12, 2, -1))
+    assert highest_scores(day, 3, 12) == (12.0, 11.0, 10.0)
 
 
 def test_a_quiet_day_has_fewer_incidents() -> None:

@@ -145,6 +145,7 @@ def test_an_incident_says_what_an_investigator_asks(store: Store) -> None:
         "rank": 1,
         "score": 8.0,
         "p_value": 0.001,
+        "p_is_bound": False,
         "title": sentence(REASONS[0]),
         "reasons": [*map(sentence, REASONS)],
         "edges": 2,
@@ -254,8 +255,8 @@ def test_cases_say_which_incidents_go_on_from_which(store: Store, tmp_path: Path
     def load(*days: dt.date) -> Counter[str]:
         for day in days:
             day_in(store, day, EDGES)
-            graph.write_findings(store, findings_of(day, of_days[day]), {})
-        graph.write_cases(store, cases.read(workspace))
+            graph.write_scored_day(store, workspace, findings_of(day, of_days[day]), {})
+        graph.write_cases(store, cases.read(workspace), workspace.findings)
         return dump(store)
 
     for day, strange in of_days.items():
@@ -268,6 +269,11 @@ def test_cases_say_which_incidents_go_on_from_which(store: Store, tmp_path: Path
     book = cases.read(workspace)
     assert (node["first_day"], node["last_day"], node["incidents"]) == (str(FIRST), str(SECOND), 2)
     assert node["story"] == cases.sentence(book, book.cases[0]) and node["score"] > 8
+    assert (node["period_days"], node["period_is_bound"]) == (1, True)
+    often = store.query(
+        "MATCH (i:Incident) RETURN i.id AS i, i.period_days AS d, i.period_is_bound AS b ORDER BY i"
+    )
+    assert often.values.tolist() == [["i1", 0, True], ["i2", 0, True], ["j1", 1, False]]
     links = store.query(
         "MATCH (a:Incident)-[r:GOES_ON_FROM]->(b:Incident)"
         " RETURN a.id AS a, b.id AS b, r.kind AS kind, r.by AS by, r.reason AS reason ORDER BY kind"
@@ -714,7 +720,12 @@ def test_risk_is_that_of_the_command_and_goes_with_its_reason(store: Store, tmp_
     edge = Edge("eve", "pc1", "srv1", "machine")
     day_in(store, SECOND, [("eve", "pc1", "srv1"), ("bob", "pc2", "srv2")])
     frame = pd.DataFrame([edge._asdict()]).assign(
-        p_value=np.exp(-9.0), surprise=9.0, strangeness=18.0, edges_a_day=1.0, incident="20240502-aa"
+        p_value=np.exp(-9.0),
+        p_is_bound=False,
+        surprise=9.0,
+        strangeness=18.0,
+        edges_a_day=1.0,
+        incident="20240502-aa",
     )
     scores.save(day_scores.from_pandas(frame), workspace.findings, SECOND, 37)
     scored_edges = [on_day(SECOND, edge, "20240502-aa", p_value=float(np.exp(-9.0)))]

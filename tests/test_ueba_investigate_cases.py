@@ -107,6 +107,7 @@ def test_damaged_edges_are_one_message(workspace: Workspace) -> None:
 
 # --- words --------------------------------------------------------------------------------------------------
 
+RARE = "here it is rarer than anything in 2 days"
 STORY = (
     "On 2026-03-02 at 09:00 ann from ws1 reached srv1, srv7, srv8 and 1 more; on 2026-03-03 at 08:00 svc from"
     " srv1, which ann had reached, reached dc1; on 2026-03-06 at 23:00 ann from ws2 reached vault."
@@ -175,7 +176,8 @@ def test_explain_tells_a_case_and_names_it_with_each_incident(workspace: Workspa
     run(workspace.root, "triage", NEXT, "--verdict", "true", "--reason", "stolen")
     text = run(workspace.root, "explain", "case-aaaa").stdout
     lines = " ".join(text.split())
-    assert lines.startswith(f"{CASE}: 3 incidents, 2026-03-02 to 2026-03-06 {STORY} incident {FIRST} -")
+    head = f"{CASE}: 3 incidents, 2026-03-02 to 2026-03-06; {RARE}"
+    assert lines.startswith(f"{head} {STORY} incident {FIRST} -")
     assert f"incident {NEXT} (true)" in lines and f"ueba explain {LAST}" in lines and "nats" not in lines
     [record] = json.loads(run(workspace.root, "explain", CASE, "--format", "json").stdout)
     assert record["verdicts"] == {NEXT: "true"} and record["story"] == STORY
@@ -192,7 +194,7 @@ def test_explain_tells_a_case_and_names_it_with_each_incident(workspace: Workspa
 
 def test_the_report_has_the_cases_of_its_day_that_are_several_incidents(workspace: Workspace) -> None:
     book = cases.read(workspace)
-    [case] = of_report.of_day(book, TUESDAY)
+    [case] = of_report.of_day(book, TUESDAY, workspace.findings)
     assert (case.id, case.story) == (CASE, STORY)
     assert [(chapter.incident, chapter.is_of_day) for chapter in case.chapters] == [
         (FIRST, False),

@@ -24,6 +24,7 @@ from ueba.contracts import scored as contract
 from ueba.contracts.edge import Edge
 from ueba.contracts.explanation import Counterfactual, Expected, Explanation, Habit, Usual
 from ueba.contracts.incident import Incident, ModelFacts
+from ueba.contracts.period import Period
 from ueba.contracts.reason import Combination
 from ueba.contracts.scored import ScoredEdge
 from ueba.detect.day import Past, score_day
@@ -387,6 +388,7 @@ def scored_edge(source=None, target="srv9", **other):
         "logon_types": ("Network",),
         "surprise": 6.0,
         "p_value": 0.0005,
+        "p_is_bound": False,
         "once_in_days": 400.0,
         "carry_over": 1.5,
         "strangeness_alone": 13.6,
@@ -419,13 +421,13 @@ def incident_of(*edges):
         model=ModelFacts(WHEN.date(), WHEN.date(), 1, {}, "features"),
     )
     rows = [ExplainedEdge(f"e{n}", edge, explanation, []) for n, (edge, explanation) in enumerate(edges, 1)]
-    return ExplainedIncident(incident, rows)
+    return ExplainedIncident(incident, rows, Period(40.0, False))
 
 
 def test_an_explanation_reads_as_its_numbers():
     assert sentences.sentences(incident_of((scored_edge(), EXPLANATION))) == [
-        "ann made 1 strange edge between 2026-03-02 03:04:05 and 04:00:00 UTC; rank 2 of 2026-03-02: about"
-        " once in 400 days an account this active does something this unusual.",
+        "ann made 1 strange edge between 2026-03-02 03:04:05 and 04:00:00 UTC; rank 2 of 2026-03-02:"
+        " anything so strange happens here about once in 40 days.",
         "e1: ann reached srv9 from an unknown machine at 03:04:05, 2 times; about once in 400 days an"
         " account this active does something this unusual.",
         "e1: ann reached srv9 for the first time; it knew 4 targets (and 1 from strange edges only), and 2.0%"
@@ -443,7 +445,7 @@ def test_an_explanation_reads_as_its_numbers():
 
 def test_numbers_stand_beside_for_those_who_want_them():
     first, what, *_ = found = sentences.sentences(incident_of((scored_edge(), EXPLANATION)), numbers=True)
-    assert first.endswith("does something this unusual (score 12.3 nats, p 0.0005).")
+    assert first.endswith("about once in 40 days (score 12.3 nats, p 0.0005).")
     assert what.endswith("does something this unusual (surprise 6.0 nats, p 0.0005).")
     assert (
         "e1: it would have been normal by bob from ws2, an account like it that knows the target (p 0.4)."

@@ -37,6 +37,7 @@ def day_scores_of(*rows: Row, incident: str | None = None) -> pd.DataFrame:
     edges = pd.DataFrame([dict(zip(names, row, strict=True)) for row in rows])
     return edges.assign(
         p_value=[exp(-nats) for nats in edges["surprise"]],
+        p_is_bound=False,
         strangeness=2.0,
         edges_a_day=1.0,
         incident=incident,

@@ -291,7 +291,7 @@ def test_incidents_and_explain_from_the_command_line(workspace: Workspace, tmp_p
     page = picture.read_text()
     assert listed[0]["users"][0] in page and "<script src" not in page
     assert run(workspace.root, "incidents", "--format", "csv").stdout.startswith(
-        "day,rank,id,how_rare,score,p_value,"
+        "day,rank,id,how_often,score,period_days,period_is_bound,p_value,p_is_bound,"
     )
 
 

@@ -37,6 +37,7 @@ def world(*rows: tuple[str, str | None, str, float]) -> pa.Table:
     names = ("user", "source", "target", "p_value")
     edges = pd.DataFrame([dict(zip(names, row, strict=True)) for row in rows])
     more = {"target_kind": "machine", "surprise": 2.0, "strangeness": 3.0, "edges_a_day": 4.0}
+    more["p_is_bound"] = edges["p_value"] < 1e-4
     return day_scores.from_pandas(edges.assign(**more, incident=None))
 
 
@@ -59,6 +60,7 @@ def test_scores_are_read_as_they_were_written(tmp_path: Path) -> None:
         "target_kind": "machine",
         "surprise": 2.0,
         "p_value": 0.5,
+        "p_is_bound": False,
         "strangeness": 3.0,
         "edges_a_day": 4.0,
         "incident": None,
@@ -90,7 +92,7 @@ def test_numbers_out_of_their_range_are_damage(column: str, value: float, tmp_pa
 def test_scores_of_another_version_are_scored_again(tmp_path: Path) -> None:
     stored = world(("ann", "ws1", "srv1", 0.5)).replace_schema_metadata({b"ueba.day_scores": b"0"})
     scores.save(stored, tmp_path, MONDAY, 37)
-    with pytest.raises(WorkspaceError, match="version 0 instead of 1.*`ueba score --day"):
+    with pytest.raises(WorkspaceError, match="version 0 instead of 2.*`ueba score --day"):
         scores.load(tmp_path, MONDAY)
 
 
@@ -376,6 +378,7 @@ def test_what_is_kept_is_less_than_twenty_bytes_an_edge(tmp_path: Path) -> None:
             "target": [f"srv-{number}" for number in rng.integers(0, 500, edges)],
             "target_kind": "machine",
             **{name: rng.uniform(0.01, 1, edges) for name in day_scores.NUMBERS},
+            "p_is_bound": rng.random(edges) < 0.001,
             "incident": None,
         }
     )

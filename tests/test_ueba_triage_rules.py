@@ -193,6 +193,7 @@ def scored(folder: Path, day: dt.date) -> list[str]:
         first_seen=at,
         last_seen=at,
         once_in_days=10.0,
+        p_is_bound=False,
         carry_over=0.0,
         strangeness_alone=edges["strangeness"],
         strangeness_persisted=edges["strangeness"],

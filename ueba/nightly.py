@@ -49,9 +49,9 @@ def nightly(
             with clock.stage("train"):
                 stages.learn(memory, day, progress)
             with clock.stage("write"):
-                graph.write_findings(store, found, memory.verdict_log.words)
+                graph.write_scored_day(store, workspace, found, memory.verdict_log.words)
                 graph.write_risk(store, workspace, memory.verdicts)
-                graph.write_cases(store, cases.read(workspace, memory.verdict_log.words))
+                graph.write_cases(store, cases.read(workspace, memory.verdict_log.words), workspace.findings)
         with clock.stage("prune"):
             pruned = graph.prune(store, oldest)
         with clock.stage("similar"):

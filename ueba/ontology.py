@@ -40,6 +40,14 @@ _RISK = (
     ),
 )
 
+_PERIOD = (
+    Property(
+        "period_days",
+        "anything so strange happens here once in so many days; if it is a bound, not once in so many",
+    ),
+    Property("period_is_bound", "true if nothing as strange came in these days, so that it is rarer"),
+)
+
 # (:User), may also be (:ServiceAccount) or (:MachineAccount), and (:Privileged)
 USER = Node(
     "User",
@@ -103,7 +111,9 @@ INCIDENT = Node(
         _DAY,
         Property("rank", "1 is the day's worst"),
         Property("score", "nats, higher is stranger"),
+        *_PERIOD,
         Property("p_value", "the smallest of its edges, in (0, 1]; small is strange"),
+        Property("p_is_bound", "whether scores carry no smaller p-value, so that it is a bound"),
         Property("title", "its first reason"),
         Property("reasons", "why its strangest edge is strange, in sentences, the strongest first"),
         Property("edges", "how many strange edges it holds"),
@@ -123,6 +133,7 @@ CASE = Node(
         Property("first_day", "ISO date, of its earliest incident"),
         Property("last_day", "ISO date, of its last incident"),
         Property("score", "nats, higher is stranger"),
+        *_PERIOD,
         Property("incidents", "how many incidents it has, also those of days that are not in the graph"),
         Property("story", "who, from where, to what and what next, in one sentence"),
     ),
@@ -157,9 +168,10 @@ _REACHED = (
         "surprise", "nats, higher is stranger; null unless the edge was among the strangest of a scored day"
     ),
     Property("p_value", "in (0, 1], small is strange; null likewise"),
+    Property("p_is_bound", "whether scores carry no smaller p-value, so that it is a bound; null likewise"),
     Property("incident", "the id of its incident; null if it is in none"),
 )
-SCORED = ("surprise", "p_value", "incident")  # the properties that scoring a day writes
+SCORED = ("surprise", "p_value", "p_is_bound", "incident")  # the properties that scoring a day writes
 # (:User)-[:LOGGED_ON {day, source}]->(:Machine)
 LOGGED_ON = Relationship(
     "LOGGED_ON", USER, MACHINE, ("day", "source"), _REACHED, "an account reached a machine"

@@ -13,6 +13,7 @@ import msgspec
 
 from ueba.contracts import versions
 from ueba.contracts.incident import Incident
+from ueba.contracts.period import Period
 from ueba.contracts.reason import (
     Burst,
     CarryOver,
@@ -164,13 +165,28 @@ def headline(reasons: Iterable[Reason]) -> str:
     return headline_of_pair(first) if isinstance(first, NewPair) else sentence(first)
 
 
-def rarity(once_in_days: float, who: str = "an account this active") -> str:
-    """How rare an edge is, as a sentence."""
-    if once_in_days >= MOST_DAYS:
-        return f"less than once in {MOST_DAYS:,} days {who} does something this unusual"
-    if once_in_days < 1.5:
-        return f"about every day {who} does something this unusual"
-    return f"about once in {two_digits(once_in_days)} days {who} does something this unusual"
+def rarity(once_in_days: float, is_bound: bool = False, who: str = "an account this active") -> str:
+    """How rare an edge is, as a sentence. is_bound: whether it may be rarer"""
+    rare = once_in(once_in_days, is_bound)
+    about = "" if rare.startswith("less") else "about "
+    return f"{about}{rare} {who} does something this unusual"
+
+
+def how_often(period: Period) -> str:
+    """How often anything so strange happens in the organisation."""
+    if period.is_bound:
+        days = counted(int(period.days), "day")
+        return f"rarer than anything in {days}" if period.days else "no day to compare with yet"
+    if period.days < 0.75:
+        return "several a day"
+    return "about once a day" if period.days < 1.5 else f"about once in {two_digits(period.days)} days"
+
+
+def happens(period: Period) -> str:
+    """The same as a sentence, without a full stop."""
+    if period.is_bound:
+        return f"here it is {how_often(period)}" if period.days else "there is no day to compare it with yet"
+    return f"anything so strange happens here {how_often(period)}"
 
 
 def place(incident: Incident) -> str:
@@ -179,11 +195,23 @@ def place(incident: Incident) -> str:
     return f"rank {incident.rank} of {incident.day}{below}"
 
 
-def once_in(once_in_days: float) -> str:
-    """How rare an edge is, in few words, for a column of a table."""
+def once_in(once_in_days: float, is_bound: bool = False) -> str:
+    """How rare an edge is, in few words, for a column of a table. is_bound: whether it may be rarer"""
     if once_in_days >= MOST_DAYS:
         return f"less than once in {MOST_DAYS:,} days"
-    return "every day" if once_in_days < 1.5 else f"once in {two_digits(once_in_days)} days"
+    if once_in_days < 1.5:
+        return "less than once a day" if is_bound else "every day"
+    return f"{'less than ' if is_bound else ''}once in {two_digits(once_in_days)} days"
+
+
+def p(value: float, is_bound: bool = False) -> str:
+    """A p-value, or its bound."""
+    return f"p {'< ' if is_bound else ''}{value:.2g}"
+
+
+def p_cell(value: float, is_bound: bool) -> str | float:
+    """The same for a column of a table."""
+    return f"< {value:.2g}" if is_bound else value
 
 
 def counted(number: int, noun: str) -> str:

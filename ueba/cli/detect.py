@@ -14,6 +14,8 @@ from ueba.cli import output
 from ueba.cli.common import Settings, command, pass_settings
 from ueba.cli.options import (
     Day,
+    Often,
+    at_most_option,
     day_option,
     format_option,
     hidden_option,
@@ -24,10 +26,12 @@ from ueba.cli.options import (
     output_option,
     span_options,
 )
+from ueba.cli.rarity import rare
 from ueba.contracts import versions
 
 if TYPE_CHECKING:
     from ueba.contracts.incident import Incident
+    from ueba.contracts.period import Period
     from ueba.contracts.scored import ScoredEdge
     from ueba.findings import Findings
 
@@ -35,7 +39,7 @@ INCIDENT_COLUMNS = (
     "day",
     "rank",
     "id",
-    "how_rare",
+    "how_often",
     "edges",
     "users",
     "machines",
@@ -43,7 +47,7 @@ INCIDENT_COLUMNS = (
     "verdict",
     "why",
 )
-NUMBERS = ("score", "p_value")  # columns for those who want them
+NUMBERS = ("score", "period_days", "period_is_bound", "p_value")  # columns for those who want them
 EDGE_COLUMNS = ("day", "user", "source", "target", "how_rare", "incident", "reasons")
 EDGE_NUMBERS = ("surprise", "p_value")
 
@@ -140,17 +144,23 @@ def emit_edges(edges: Sequence[ScoredEdge], output_format: str, numbers: bool) -
     """Print scored edges. A table has their reasons in words, JSON has all fields."""
     from ueba import words
 
-    columns = (*EDGE_COLUMNS, *(EDGE_NUMBERS if numbers or output_format == "csv" else ()))
+    short = output_format == "table"
+    columns = (
+        *EDGE_COLUMNS,
+        *(EDGE_NUMBERS if numbers or not short else ()),
+        *(() if short else ["p_is_bound"]),
+    )
     if output_format in ("json", "jsonl"):
         output.emit([words.edge_json(edge) for edge in edges], output_format, versions.SCORED_EDGE)
         return
     rows = [
         {
             **{name: getattr(edge, name) for name in ("day", "user", "source", "target", "incident")},
-            "how_rare": words.once_in(edge.once_in_days),
+            "how_rare": words.once_in(edge.once_in_days, edge.p_is_bound),
             "reasons": [words.sentence(reason, numbers) for reason in edge.reasons],
             "surprise": edge.surprise,
-            "p_value": edge.p_value,
+            "p_value": words.p_cell(edge.p_value, edge.p_is_bound) if short else edge.p_value,
+            "p_is_bound": edge.p_is_bound,
         }
         for edge in edges
     ]
@@ -162,6 +172,7 @@ def emit_edges(edges: Sequence[ScoredEdge], output_format: str, numbers: bool) -
 @span_options()
 @limit_option(10, "Incidents of a day to show, worst first; beyond the budget those below the line follow.")
 @click.option("--below", is_flag=True, help="Also the incidents below the line, which were not reported.")
+@at_most_option("incidents")
 @hidden_option
 @numbers_option
 @format_option()
@@ -173,6 +184,7 @@ def incidents(
     last: dt.date | None,
     limit: int,
     below: bool,
+    at_most: Often | None,
     everything: bool,
     numbers: bool,
     output_format: str,
@@ -180,17 +192,22 @@ def incidents(
     """List the incidents of scored days, ranked. Without days: the last scored day.
 
     At most `incidents.budget` of a day are reported, and fewer on a quiet day. Below this line
-    `incidents.kept` are kept: --below lists them too, and so does a --limit beyond the budget.
+    `incidents.kept` are kept: --below lists them too, and so does a --limit beyond the budget. How often
+    anything so strange happens here is counted on the scored days before; with --at-most that decides instead
+    of the budget: docs/periods.md.
 
     \b
     Example:
       ueba incidents --from 2026-01-18 --limit 3
       ueba incidents --limit 50
+      ueba incidents --at-most 0.3/day
     """
     from ueba import findings
+    from ueba.investigate import periods
     from ueba.triage import log
 
     folder = settings.workspace.findings
+    below = below or at_most is not None
     if not is_given("limit"):
         limit = max(limit, settings.config.incidents.kept) if below else limit
     else:
@@ -205,38 +222,55 @@ def incidents(
         output.note(f"hidden incidents: {len(found) - len(shown)}; --all shows them")
     # Hidden incidents rank after all others, so the limit is not for one that is shown all the same.
     limited = [incident for incident in shown if everything or incident.rank <= limit or incident.hidden_by]
-    emit_incidents(limited, verdicts.words, output_format, numbers)
+    often = periods.of_incidents(folder, verdicts.words, limited)
+    limited = rare(limited, often, at_most, "incident")
+    emit_incidents(limited, verdicts.words, often, output_format, numbers)
     under = sum(incident.below_line for incident in limited)
     if under:
         output.note(f"{under} of them are below the line: they were not reported")
 
 
 def emit_incidents(
-    found: Sequence[Incident], verdicts: Mapping[str, str], output_format: str, numbers: bool = False
+    found: Sequence[Incident],
+    verdicts: Mapping[str, str],
+    often: Mapping[str, Period],
+    output_format: str,
+    numbers: bool = False,
 ) -> None:
-    """Print incidents. A table has who, how many, and the first reason; JSON has all fields."""
+    """Print incidents. A table has how often they happen, who, how many, and the first reason; JSON has all
+    fields. often: return periods by incident"""
     from ueba import words
 
     if output_format in ("json", "jsonl"):
-        rows = [{**words.incident_json(incident), "verdict": verdicts.get(incident.id)} for incident in found]
+        rows = [
+            {
+                **words.incident_json(incident),
+                **often[incident.id].fields,
+                "verdict": verdicts.get(incident.id),
+            }
+            for incident in found
+        ]
         output.emit(rows, output_format, versions.INCIDENT)
         return
+    short = output_format == "table"
     columns = (
         *INCIDENT_COLUMNS[:4],
-        *(NUMBERS if numbers or output_format == "csv" else ()),
+        *(NUMBERS if numbers or not short else ()),
+        *(() if short else ["p_is_bound"]),
         *INCIDENT_COLUMNS[4:],
         *(["hidden_by"] if any(incident.hidden_by for incident in found) else []),
         *(["below_line"] if any(incident.below_line for incident in found) else []),
     )
-    short = output_format == "table"
     rows = [
         {
             **{
                 name: getattr(incident, name)
-                for name in ("day", "rank", "id", "score", "p_value", "edges", "hidden_by")
+                for name in ("day", "rank", "id", "score", "p_value", "p_is_bound", "edges", "hidden_by")
             },
+            **({"p_value": words.p_cell(incident.p_value, incident.p_is_bound)} if short else {}),
             "below_line": "yes" if incident.below_line else "",
-            "how_rare": words.once_in(incident.once_in_days),
+            **often[incident.id].fields,
+            "how_often": words.how_often(often[incident.id]),
             "users": _few(incident.users) if short else incident.users,
             "machines": len(incident.machines) if short else incident.machines,
             "resources": len(incident.resources) if short else incident.resources,
@@ -268,6 +302,7 @@ def nightly(settings: Settings, files: tuple[str, ...], log_format: str, output_
     """
     from ueba import findings
     from ueba.cli.data import fail_if_bad
+    from ueba.investigate import periods
     from ueba.nightly import nightly as run
     from ueba.triage import log
 
@@ -278,7 +313,8 @@ def nightly(settings: Settings, files: tuple[str, ...], log_format: str, output_
     stages = ", ".join(f"{stage} {seconds:.1f} s" for stage, seconds in night.seconds.items())
     found = findings.reported(night.incidents, verdicts.words)
     output.note(f"{night.day}: {len(found)} incidents; {stages}")
-    emit_incidents(found, verdicts.words, output_format)
+    often = periods.of_incidents(settings.workspace.findings, verdicts.words, found)
+    emit_incidents(found, verdicts.words, often, output_format)
     fail_if_bad(night.ingested, files)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +17,7 @@ from ueba.contracts import versions
 
 if TYPE_CHECKING:
     from ueba.contracts.case import Case
+    from ueba.contracts.period import Period
     from ueba.investigate.cases import Casebook
     from ueba.investigate.explain.incident import ExplainedEdge, ExplainedIncident
 
@@ -34,7 +35,10 @@ TABLE_COLUMNS = (
     "how_rare",
 )
 NUMBERS = ("surprise", "p_value")
-EDGE_COLUMNS = ("edge", "user", "source", "target", "first_seen", "count", *NUMBERS, "sentences")
+EDGE_COLUMNS = (
+    *("edge", "user", "source", "target", "first_seen", "count"),
+    *(*NUMBERS, "p_is_bound", "sentences"),
+)
 EVENT_COLUMNS = ("edge", "time", "action", "logon_type", "outcome", "detail", "event")
 DAY_COLUMNS = (
     "mark",
@@ -75,32 +79,37 @@ def explain(
     """
     from ueba import findings
     from ueba.investigate import cases as casebook
+    from ueba.investigate import periods
     from ueba.investigate.explain import incident as explaining
 
-    book = casebook.read(settings.workspace)
+    folder, book = settings.workspace.findings, casebook.read(settings.workspace)
     if casebook.is_case(incident_id):
-        _explain_case(book, casebook.find(book, incident_id), picture, output_format)
+        case = casebook.find(book, incident_id)
+        _explain_case(book, case, periods.of_cases(folder, book, [case]), picture, output_format)
         return
-    incident = findings.find_incident(settings.workspace.findings, incident_id)
-    explained = explaining.explained(settings.workspace, incident)
+    incident = findings.find_incident(folder, incident_id)
+    explained = explaining.explained(settings.workspace, incident, book.verdicts)
     if picture is not None:
         _draw(explained, picture)
-    case = book.of_incident(incident.id)
+    own_case = book.of_incident(incident.id)
+    often = periods.of_cases(folder, book, [own_case] if own_case else [])
     if output_format == "table":
-        _show(explained, numbers, case)
+        _show(explained, numbers, own_case, often)
     else:
-        _emit(explained, numbers, output_format, case)
+        _emit(explained, numbers, output_format, own_case)
 
 
-def _explain_case(book: Casebook, case: Case, picture: Path | None, output_format: str) -> None:
+def _explain_case(
+    book: Casebook, case: Case, often: Mapping[str, Period], picture: Path | None, output_format: str
+) -> None:
     from ueba.errors import UsageError
 
     if picture is not None:
         raise UsageError("--picture draws an incident; name one of the case")
     if output_format == "table":
-        cases.show(book, case)
+        cases.show(book, case, often[case.id])
     else:
-        cases.emit(book, [case], output_format)
+        cases.emit(book, [case], often, output_format)
 
 
 def _draw(explained: ExplainedIncident, picture: Path) -> None:
@@ -126,8 +135,10 @@ def _emit(explained: ExplainedIncident, numbers: bool, output_format: str, case:
     output.emit(rows, output_format, versions.EXPLANATION, EDGE_COLUMNS)
 
 
-def _show(explained: ExplainedIncident, numbers: bool, case: Case | None) -> None:
-    """For a person at a terminal."""
+def _show(
+    explained: ExplainedIncident, numbers: bool, case: Case | None, often: Mapping[str, Period]
+) -> None:
+    """For a person at a terminal. often: the return period of the case, by its id"""
     from ueba.investigate import cases as casebook
     from ueba.investigate.explain import words
 
@@ -135,7 +146,7 @@ def _show(explained: ExplainedIncident, numbers: bool, case: Case | None) -> Non
     incident, edges = explained.incident, explained.edges
     output.line(f"incident {incident.id}")
     output.echo(output.wrapped(words.summary(explained, numbers, zone)))
-    for line in casebook.place_in_case(case, incident.id, zone):
+    for line in casebook.place_in_case(case, incident.id, zone, often.get(case.id) if case else None):
         output.echo(output.wrapped(line))
     for name, lines in words.by_edge(explained, numbers, zone).items():
         output.echo(f"\n{name}")
@@ -163,7 +174,8 @@ def _show_edges(edges: Sequence[ExplainedEdge], numbers: bool) -> None:
         {
             **{name: getattr(edge.edge, name, None) for name in (*TABLE_COLUMNS, *NUMBERS)},
             "edge": edge.name,
-            "how_rare": words.once_in(edge.edge.once_in_days),
+            "p_value": words.p_cell(edge.edge.p_value, edge.edge.p_is_bound),
+            "how_rare": words.once_in(edge.edge.once_in_days, edge.edge.p_is_bound),
         }
         for edge in sorted(edges[:SHOWN], key=lambda edge: edge.edge.first_seen)
     ]

@@ -12,7 +12,8 @@ import click
 
 from ueba.cli import output
 from ueba.cli.common import Settings, command, pass_settings
-from ueba.cli.options import day_option, hidden_option, output_option, span_options
+from ueba.cli.options import Often, at_most_option, day_option, hidden_option, output_option, span_options
+from ueba.cli.rarity import rare
 from ueba.investigate.export import EVENTS, FORMATS
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 @click.argument("ids", metavar="[ID]...", nargs=-1)
 @day_option("The incidents of this day.  [default: the last scored day]")
 @span_options()
+@at_most_option("incidents")
 @hidden_option
 @output_option("path", "File to write, - is standard output.  [default: -]")
 @click.option(
@@ -40,6 +42,7 @@ def export(
     day: dt.date | None,
     first: dt.date | None,
     last: dt.date | None,
+    at_most: Often | None,
     everything: bool,
     path: Path | None,
     webhook: str | None,
@@ -55,18 +58,22 @@ def export(
       opengraph       BloodHound OpenGraph; load it before
       opengraph-link  its links to the nodes of Active Directory
 
+    With --at-most the incidents of these days that come so rarely are written instead of those within the
+    budget: docs/periods.md.
+
     Another export of the same incidents has the same records with the same ids. An incident that is named by
     its ID is exported also if rules hide it.
 
     \b
     Example:
       ueba export ocsf --day 2026-01-21 --output findings.jsonl
+      ueba export ecs --at-most 0.3/day --webhook https://siem.corp.example/alerts
     """
     from ueba.investigate.export.alerts import alerts
 
     output.note_damage(settings.workspace.root)
     check_webhook(webhook, form)
-    chosen = choose(settings, ids, (day, first, last), everything)
+    chosen = choose(settings, ids, (day, first, last), everything, at_most)
     found = list(alerts(settings.workspace, chosen, EVENTS.get(form, 0)))
     if path is not None or webhook is None:
         write(form, found, path)
@@ -96,21 +103,29 @@ def choose(
     ids: Sequence[str],
     days: tuple[dt.date | None, dt.date | None, dt.date | None],
     everything: bool,
+    at_most: Often | None,
 ) -> Sequence[Incident]:
-    """The incidents with the ids, each once, or those of days. Raises UsageError if both are given."""
+    """The incidents with the ids, each once, or those of days. Raises UsageError if both are asked for, or
+    ids and a rate."""
     from ueba import findings
     from ueba.errors import UsageError
+    from ueba.investigate import periods
     from ueba.triage import log
 
     folder = settings.workspace.findings
     if ids and any(days):
         raise UsageError("give IDs or days, not both")
+    if ids and at_most:
+        raise UsageError("--at-most chooses among the incidents of days; leave it out, or the IDs")
     if ids:
         incidents = [findings.find_incident(folder, incident_id) for incident_id in ids]
         return list({incident.id: incident for incident in incidents}.values())
-    chosen = findings.choose_incidents(folder, *days)
+    verdicts = log.read(settings.workspace.root).words
+    chosen = findings.choose_incidents(folder, *days, below=at_most is not None)
     if not everything:
-        chosen = findings.reported(chosen, log.read(settings.workspace.root).words)
+        chosen = findings.reported(chosen, verdicts)
+    if chosen and at_most is not None:
+        return rare(chosen, periods.of_incidents(folder, verdicts, chosen), at_most, "incident")
     if not chosen:
         output.note(f"no incident on the days asked for; scored days: {findings.days_text(folder)}")
     return chosen

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import datetime as dt
 import os
+import re
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ import click
 from click.core import ParameterSource
 
 FORMATS = ("table", "json", "jsonl", "csv")
+DAYS_OF = {"day": 1, "week": 7}
 
 Decorator = Callable[[Any], Any]
 
@@ -82,6 +85,29 @@ class Share(click.ParamType[float]):
         if not 0 <= share <= 1:
             self.fail(f"{value!r} is not a share; write it as 1% or 0.01", param, ctx)
         return share
+
+
+@dataclass(frozen=True)
+class Often:
+    """How often something may happen. text: as it was written"""
+
+    a_day: float
+    text: str
+
+
+class Rate(click.ParamType[Often]):
+    """`0.3/day` or `2/week`."""
+
+    name = "N/day|N/week"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Often:
+        if isinstance(value, Often):
+            return value
+        found = re.fullmatch(r"(\d{1,9}(?:\.\d{1,9})?)/(day|week)", value.replace(" ", ""), re.ASCII)
+        a_day = float(found[1]) / DAYS_OF[found[2]] if found else 0.0
+        if not a_day:
+            self.fail(f"{value!r} is not a rate above 0; write it as 0.3/day or 2/week", param, ctx)
+        return Often(a_day, value.replace(" ", ""))
 
 
 class Number(click.FloatRange):
@@ -185,6 +211,15 @@ def picture_option(suffixes: Sequence[str] = (".html", ".svg")) -> Decorator:
     """`--picture`."""
     text = f"Draw it too: a file that ends in {' or '.join(suffixes)}."
     return click.option("--picture", type=Picture(*suffixes), help=text)
+
+
+def at_most_option(what: str) -> Decorator:
+    """`--at-most`: only what is so rare."""
+    return click.option(
+        "--at-most",
+        type=Rate(),
+        help=f"Only {what} so strange that as strange ones come so often at most, as 0.3/day or 2/week.",
+    )
 
 
 def is_given(option: str) -> bool:

@@ -120,12 +120,13 @@ def emit(rows: Sequence[Mapping[str, Any]], limit: int, output_format: str, numb
     shown = [
         {
             **row,
-            "how_rare": words.once_in(row["once_in_days"]),
+            **({"p_value": words.p_cell(row["p_value"], row["p_is_bound"])} if short else {}),
+            "how_rare": words.once_in(row["once_in_days"], row["p_is_bound"]),
             "below_line": "yes" if row["below_line"] else "",
         }
         for row in (rows[:limit] if short else rows)
     ]
-    columns = (*COLUMNS, *(NUMBERS if numbers or not short else ()))
+    columns = (*COLUMNS, *(NUMBERS if numbers or not short else ()), *(() if short else ["p_is_bound"]))
     output.emit(shown, output_format, versions.DAY_SCORE, columns)
     if len(shown) < len(rows):
         output.note(f"{len(shown)} of {len(rows):,} edges; --limit shows more")

@@ -9,18 +9,19 @@ Leaves out times, counts, reasons and the effects of verdicts: those of the stra
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from ueba.contracts.table import Column, check_numbers, version_of
+from ueba.contracts.table import Column, check_numbers, version_of, with_false
 
 if TYPE_CHECKING:
     import pandas as pd
 
-VERSION = "1"  # of the Parquet file
+VERSION = "2"  # of the Parquet file
+_WITHOUT_BOUNDS = "1"  # the version before, which did not say whether a p-value is a bound
 _VERSION_KEY = b"ueba.day_scores"
 DIGITS = 12  # of 24 that a float32 has
 
@@ -32,6 +33,7 @@ COLUMNS = (
     Column("target_kind", _name, "", "machine or resource"),
     Column("surprise", pa.float32(), "nats", "-log p of the model; higher is stranger"),
     Column("p_value", pa.float32(), "(0, 1]", "how often a user as broad is as surprising on a normal day"),
+    Column("p_is_bound", pa.bool_(), "", "whether scores carry no smaller p-value, so that it is a bound"),
     Column("strangeness", pa.float32(), "nats", "strangeness_persisted of a scored edge"),
     Column("edges_a_day", pa.float32(), "edges", "that the user has on an active day, at least 1"),
     Column("incident", _name, "", "id of its incident, be it below the line; null if it is in none"),
@@ -47,13 +49,16 @@ _TEXT = ("source", "incident")  # columns that may be null
 def from_pandas(edges: pd.DataFrame) -> pa.Table:
     """All edges of a day -> their scores. edges: columns of the table"""
     ordered = edges.sort_values(["user", "source", "target", "target_kind"], kind="stable")
-    columns = [
-        pa.array(shortened(ordered[column.name].to_numpy()))
-        if column.name in NUMBERS
-        else pa.array(ordered[column.name], pa.string(), from_pandas=True).dictionary_encode()
-        for column in COLUMNS
-    ]
+    columns = [_array(ordered[column.name], column) for column in COLUMNS]
     return pa.table(columns, SCHEMA)
+
+
+def _array(values: pd.Series[Any], column: Column) -> pa.Array:
+    if column.name in NUMBERS:
+        return pa.array(shortened(values.to_numpy()))
+    if pa.types.is_boolean(column.type):
+        return pa.array(values.to_numpy(bool))
+    return pa.array(values, pa.string(), from_pandas=True).dictionary_encode()
 
 
 def shortened(numbers: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
@@ -69,6 +74,8 @@ def checked(stored: pa.Table) -> pa.Table:
     """Scores as they were read. Raises ValueError if the columns or the version are not these, or a number
     is missing or out of its range."""
     found = version_of(stored, _VERSION_KEY)
+    if found == _WITHOUT_BOUNDS:
+        stored, found = with_false(stored, "p_is_bound", SCHEMA), VERSION
     if found != VERSION or not stored.schema.equals(SCHEMA):
         raise ValueError(f"scores of version {found} instead of {VERSION}")
     check_numbers(stored, _TEXT)

@@ -51,6 +51,8 @@ class PValueRow(NamedTuple):
     p_value: float  # among users as broad as this one
     p_value_typical: float  # among users as broad as the typical one of its kind
     breadth_typical: float  # targets of that typical user
+    p_is_bound: bool = False  # whether scores carry no smaller p_value
+    p_typical_is_bound: bool = False
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,7 @@ class ModelFacts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     seeds:           number of models that are averaged
     usual_score:     nats, by alert budget: the score from which incidents are reported on a quiet day
     features_digest: hash of the names of the model's features, in their order
+    quiet_scores:    nats, the highest scores of incidents on each day that was held out
     """
 
     first_day: dt.date
@@ -32,6 +33,7 @@ class ModelFacts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     seeds: int
     usual_score: dict[str, float]
     features_digest: str
+    quiet_scores: dict[dt.date, tuple[float, ...]] = {}
 
     def least_score(self, budget: int) -> float:
         """The least score of a reported incident, in nats; 0 if the model was trained for another budget."""
@@ -49,6 +51,8 @@ class Incident(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     rank:          from 1, the highest score first; hidden incidents come after the reported ones
     score:         nats, see `ueba.detect.incidents.score`
     p_value:       the smallest of its edges, (0, 1]
+    p_is_bound:    whether a p-value of its edges is a bound, so that the smallest may be smaller, and
+                   once_in_days longer
     once_in_days:  how often an account as active has an edge as surprising as the rarest of these, in days
     users, machines, resources: names, sorted; machines are sources and targets
     edges:         how many
@@ -79,6 +83,7 @@ class Incident(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     shared_users: tuple[str, ...] = ()
     shared_machines: tuple[str, ...] = ()
     acting_machines: int = 0
+    p_is_bound: bool = False
 
 
 class BelowLine(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

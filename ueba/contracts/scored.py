@@ -20,12 +20,13 @@ from ueba.contracts import reason
 from ueba.contracts.case import Step
 from ueba.contracts.edge import Edge
 from ueba.contracts.reason import Reasons
-from ueba.contracts.table import Column, check_numbers, version_of
+from ueba.contracts.table import Column, check_numbers, version_of, with_false
 
 if TYPE_CHECKING:
     import pandas as pd
 
-VERSION = "3"  # of the Parquet file
+VERSION = "4"  # of the Parquet file
+_WITHOUT_BOUNDS = "3"  # the version before, which did not say whether a p-value is a bound
 _VERSION_KEY = b"ueba.scored_edges"
 
 _names = pa.list_(pa.string())
@@ -43,6 +44,7 @@ COLUMNS = (
     Column("logon_types", _names, "", "how the user logged on, sorted"),
     Column("surprise", pa.float64(), "nats", "-log p of the model; higher is stranger"),
     Column("p_value", pa.float64(), "(0, 1]", "how often a user as broad is as surprising on a normal day"),
+    Column("p_is_bound", pa.bool_(), "", "whether scores carry no smaller p-value, so that it is a bound"),
     Column(
         "once_in_days", pa.float64(), "days", "how often an account as active is: 1 / (p_value x edges a day)"
     ),
@@ -91,6 +93,7 @@ class ScoredEdge(msgspec.Struct, frozen=True):
     logon_types: tuple[str, ...]
     surprise: float
     p_value: float
+    p_is_bound: bool
     once_in_days: float
     carry_over: float
     strangeness_alone: float
@@ -138,7 +141,7 @@ def to_arrow(table: pd.DataFrame) -> pa.Table:
 def from_arrow(stored: pa.Table, day: dt.date | None = None) -> pd.DataFrame:
     """Scored edges on disk -> in memory. day: of all of them, if it is known. Raises ValueError if the
     columns, the version or the day are not these, or a number is missing or not finite."""
-    _check_form(stored)
+    stored = _checked_form(stored)
     _check(stored, day)
     table: pd.DataFrame = stored.to_pandas()
     columns: dict[str, Any] = {"reasons": [reason.from_json(text) for text in table["reasons"]]}
@@ -147,10 +150,14 @@ def from_arrow(stored: pa.Table, day: dt.date | None = None) -> pd.DataFrame:
     return table.assign(**columns)
 
 
-def _check_form(stored: pa.Table) -> None:
+def _checked_form(stored: pa.Table) -> pa.Table:
+    """The table, with the columns of this version if it is of the one before."""
     found = version_of(stored, _VERSION_KEY)
+    if found == _WITHOUT_BOUNDS:
+        stored, found = with_false(stored, "p_is_bound", SCHEMA), VERSION
     if found != VERSION or not stored.schema.equals(SCHEMA):
         raise ValueError(f"scored edges of version {found} instead of {VERSION}")
+    return stored
 
 
 def _check(stored: pa.Table, day: dt.date | None) -> None:
@@ -165,7 +172,7 @@ def _check(stored: pa.Table, day: dt.date | None) -> None:
 def steps(stored: pa.Table) -> dict[str, list[Step]]:
     """The steps of incidents, by the id of the incident, from scored edges on disk. Raises ValueError if the
     columns or the version are others."""
-    _check_form(stored)
+    stored = _checked_form(stored)
     rows = stored.filter(pc.is_valid(stored["incident"])).select(list(_OF_STEPS)).to_pylist()
     found: dict[str, list[Step]] = {}
     for row in rows:

@@ -23,6 +23,15 @@ def version_of(stored: pa.Table, key: bytes) -> str:
     return str((stored.schema.metadata or {}).get(key, b"no version").decode())
 
 
+def with_false(stored: pa.Table, name: str, schema: pa.Schema) -> pa.Table:
+    """A table of an earlier version, which lacked a column, with that column, false in all rows; as it is if
+    it lacks others."""
+    if {*stored.column_names, name} != {*schema.names}:
+        return stored
+    column = pa.array([False] * len(stored), pa.bool_())
+    return stored.append_column(name, column).select(schema.names).replace_schema_metadata(schema.metadata)
+
+
 def check_numbers(stored: pa.Table, may_be_null: Collection[str]) -> None:
     """Raises ValueError if a column has nulls that may not have any, or numbers that are not finite."""
     for name in stored.column_names:

@@ -32,7 +32,7 @@ from ueba.detect.past.walk import DayEdges
 from ueba.detect.reasons import Subject
 from ueba.detect.score import carryover
 from ueba.detect.score.carryover import Excess
-from ueba.detect.score.detector import Detector, Score
+from ueba.detect.score.detector import Detector, Score, breadth_rank
 from ueba.findings import Findings
 from ueba.tables import records
 from ueba.triage import effects, standing
@@ -75,7 +75,9 @@ def score_day(model: Detector, past: Past, edges: DayEdges, config: IncidentConf
     """Score a day that is not in the history. Returns the findings with the scores of all edges, and the
     surprise of every edge of the day in nats, float64 [edges]."""
     score, described = model.score(past.history, edges.encoded, day_number(edges.day))
+    ranks = breadth_rank(past.history, edges.encoded.user)
     every = _with_scores(edges, score.surprise, score.p_value, past)
+    every["p_is_bound"] = model.calibration.is_bound(ranks, score.p_value)
     ends = standing.ends(every, past.standings)
     table, changes = _with_effects(every, described, past.verdicts)
     table = _candidates(table, ends, config.candidates)
@@ -275,6 +277,7 @@ def _incident(
         rank=ranked.rank,
         score=ranked.score,
         p_value=min(edge.p_value for edge in edges),
+        p_is_bound=any(edge.p_is_bound for edge in edges),
         once_in_days=max(edge.once_in_days for edge in edges),
         users=tuple(sorted({edge.user for edge in edges})),
         machines=tuple(sorted(name for name in machines if name is not None)),

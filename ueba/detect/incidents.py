@@ -36,6 +36,7 @@ from ueba.triage import rules
 QUIET = 3  # times the budget: so many incidents of a normal working day reach what is reported on a quiet one
 CROWD = 40  # edges of an incident at most: nobody would read more
 NONE = -1  # the number of an edge in no incident
+LENT = 10  # of a day that was held out, to compare with on the first nights; every incident keeps them
 SUPPORT = 1.0  # nats; weight of the edges beside the strangest
 ANONYMOUS = "anonymous"  # kind of account
 
@@ -193,6 +194,11 @@ def usual_score(edges: pd.DataFrame, candidates: int, budget: int) -> float:
     fewer; 0 if there are fewer than the budget."""
     reached = scores(edges, candidates, budget)
     return float(reached[: QUIET * budget][-1]) if len(reached) >= budget else 0.0
+
+
+def highest_scores(edges: pd.DataFrame, candidates: int, budget: int) -> tuple[float, ...]:
+    """The LENT highest scores of a day's incidents in nats, highest first."""
+    return tuple(round(float(score), 4) for score in scores(edges, candidates, budget)[:LENT])
 
 
 def scores(edges: pd.DataFrame, candidates: int, budget: int) -> Array:

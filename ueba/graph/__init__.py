@@ -24,6 +24,7 @@ from graphdb import from_environment, server
 from graphdb.store import Store
 from ueba import findings, ontology
 from ueba.config import Config
+from ueba.findings import Findings
 from ueba.graph import health
 from ueba.graph.cases import write_cases
 from ueba.graph.days import MOST_TABLES, day_tables, load_day
@@ -33,7 +34,7 @@ from ueba.graph.similar import write_similar
 from ueba.graph.standing import write_standing
 from ueba.ingest import lake
 from ueba.ingest.identity import entities
-from ueba.investigate import cases
+from ueba.investigate import cases, periods
 from ueba.memory import Memory
 from ueba.progress import Progress, quiet
 from ueba.workspace import Workspace
@@ -48,6 +49,7 @@ __all__ = [
     "write_cases",
     "write_findings",
     "write_risk",
+    "write_scored_day",
     "write_similar",
     "write_standing",
 ]
@@ -79,15 +81,23 @@ def load(
             progress("load", done * MOST_TABLES + table, steps)
             counts[name] += rows
         if day in scored:
-            write_findings(store, findings.load(workspace.findings, day), verdicts)
+            write_scored_day(store, workspace, findings.load(workspace.findings, day), verdicts)
         if done == 0:
             store.ensure_schema(ontology.SCHEMA)  # a server makes some indexes only once there are rows
     write_standing(store, entities.standings(workspace.lake))
     write_risk(store, workspace, memory.verdicts)
     if scored:
-        write_cases(store, cases.read(workspace, verdicts))
+        write_cases(store, cases.read(workspace, verdicts), workspace.findings)
     progress("load", steps, steps)
     return dict(counts)
+
+
+def write_scored_day(
+    store: Store, workspace: Workspace, found: Findings, verdicts: Mapping[str, str]
+) -> None:
+    """Write the results of a scored day with return periods, see `write_findings`. verdicts: by incident"""
+    often = periods.of_incidents(workspace.findings, verdicts, found.incidents)
+    write_findings(store, found, verdicts, often)
 
 
 def prune(store: Store, oldest: dt.date) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -11,29 +12,33 @@ from graphdb import statements
 from graphdb.store import Store
 from ueba import ontology
 from ueba.contracts.case import Case, Link
-from ueba.investigate import cases
+from ueba.contracts.period import Period
+from ueba.investigate import cases, periods
 from ueba.investigate.cases import Casebook
 
 
-def write_cases(store: Store, book: Casebook) -> None:
+def write_cases(store: Store, book: Casebook, folder: Path) -> None:
     """Write all cases in place of those that were there. An incident that is not in the graph is passed over,
-    and so is a case without any that is."""
+    and so is a case without any that is. folder: the findings that the cases are of"""
     for relationship in (ontology.PART_OF, ontology.GOES_ON_FROM):
         store.delete(statements.delete_all_relationships(relationship.type))
     if book.cases:
-        store.load_nodes(ontology.CASE, pa.Table.from_pylist([_case(book, case) for case in book.cases]))
+        often = periods.of_cases(folder, book, book.cases)
+        rows = [_case(book, case, often[case.id]) for case in book.cases]
+        store.load_nodes(ontology.CASE, pa.Table.from_pylist(rows))
         store.load_relationships(ontology.PART_OF, pa.Table.from_pylist(_parts(book)))
     if links := [_link(link) for case in book.cases for link in case.links]:
         store.load_relationships(ontology.GOES_ON_FROM, pa.Table.from_pylist(links))
     store.delete(statements.delete_lonely(ontology.CASE, (ontology.PART_OF.type,)))
 
 
-def _case(book: Casebook, case: Case) -> dict[str, Any]:
+def _case(book: Casebook, case: Case, period: Period) -> dict[str, Any]:
     return {
         "id": case.id,
         "first_day": case.first_day.isoformat(),
         "last_day": case.last_day.isoformat(),
         "score": case.score,
+        **period.fields,
         "incidents": len(case.incidents),
         "story": cases.sentence(book, case),
     }

@@ -16,6 +16,7 @@ from graphdb import Relationship, statements
 from graphdb.store import Store
 from ueba import ontology
 from ueba.contracts.incident import Incident, ModelFacts
+from ueba.contracts.period import Period
 from ueba.findings import Findings
 from ueba.words import sentence
 
@@ -35,12 +36,15 @@ class _Rows:
         return _digest([self.incidents, self.runs, *(table.to_pylist() for table in self.scores.values())])
 
 
-def write_findings(store: Store, found: Findings, verdicts: Mapping[str, str]) -> None:
+def write_findings(
+    store: Store, found: Findings, verdicts: Mapping[str, str], often: Mapping[str, Period] | None = None
+) -> None:
     """Write a day's incidents, without hidden ones, and the scores of its strangest edges, in place of what
     an earlier scoring of the day wrote. Skips a day whose results the graph already holds. The day's edges
-    must be loaded: scores of other edges are dropped. verdicts: by incident"""
+    must be loaded: scores of other edges are dropped. verdicts: by incident; often: return periods by
+    incident, None for an incident without one"""
     found = found.reported(verdicts)
-    rows = _rows(found, verdicts)
+    rows = _rows(found, verdicts, often or {})
     if store.property_of(ontology.LOADED_DAY, rows.day, "findings") == rows.digest:
         return
     _mark(store, rows.day, None)  # until all is written
@@ -54,11 +58,11 @@ def write_findings(store: Store, found: Findings, verdicts: Mapping[str, str]) -
     _mark(store, rows.day, rows.digest)
 
 
-def _rows(found: Findings, verdicts: Mapping[str, str]) -> _Rows:
+def _rows(found: Findings, verdicts: Mapping[str, str], often: Mapping[str, Period]) -> _Rows:
     day, edges = found.day.isoformat(), found.edges
     return _Rows(
         day,
-        [_incident(incident, verdicts) for incident in found.incidents],
+        [_incident(incident, verdicts, often.get(incident.id)) for incident in found.incidents],
         [_model_run(incident.model) for incident in found.incidents[:1]],  # one model scores a day
         {kind: _scores(edges[edges["target_kind"] == kind], day) for kind in ("machine", "resource")},
     )
@@ -115,10 +119,14 @@ def _digest(content: Any) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
-def _incident(incident: Incident, verdicts: Mapping[str, str]) -> dict[str, Any]:
+def _incident(incident: Incident, verdicts: Mapping[str, str], period: Period | None) -> dict[str, Any]:
     reasons = [sentence(reason) for reason in incident.reasons]
     return {
-        **{name: getattr(incident, name) for name in ("id", "rank", "score", "p_value", "edges", "backoff")},
+        **{
+            name: getattr(incident, name)
+            for name in ("id", "rank", "score", "p_value", "p_is_bound", "edges", "backoff")
+        },
+        **(period.fields if period else {"period_days": None, "period_is_bound": None}),
         "day": incident.day.isoformat(),
         "reasons": reasons,
         "title": reasons[0],
@@ -137,6 +145,7 @@ def _scores(edges: pd.DataFrame, day: str) -> pa.Table:
             "source": pa.array(edges["source"].fillna(""), pa.string()),
             "surprise": pa.array(edges["surprise"], pa.float64()),
             "p_value": pa.array(edges["p_value"], pa.float64()),
+            "p_is_bound": pa.array(edges["p_is_bound"], pa.bool_()),
             "incident": pa.array(edges["incident"], pa.string()),
         }
     )

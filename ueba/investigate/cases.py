@@ -18,6 +18,7 @@ from ueba import files, findings, words
 from ueba.contracts import versions
 from ueba.contracts.case import PREFIX, Case, Link, Pivot, SameMachine, SameUser, Step
 from ueba.contracts.incident import Incident
+from ueba.contracts.period import Period
 from ueba.detect import cases as linking
 from ueba.errors import WorkspaceError
 from ueba.triage import log
@@ -168,16 +169,19 @@ def why(link: Link, zone: dt.tzinfo = dt.UTC) -> str:
             )
 
 
-def place_in_case(case: Case | None, incident: str, zone: dt.tzinfo = dt.UTC) -> list[str]:
+def place_in_case(
+    case: Case | None, incident: str, zone: dt.tzinfo = dt.UTC, period: Period | None = None
+) -> list[str]:
     """The lines that say from which incidents one goes on, and which go on from it; none if it is alone.
 
-    zone: of the times in them"""
+    zone: of the times in them; period: of the case"""
     if case is None or len(case.incidents) == 1:
         return []
     links = case.links_of(incident)
     earlier = [why(link, zone) for link in links if link.incident == incident]
     later = [f"{link.incident} {why(link, zone)}" for link in links if link.goes_on_from == incident]
-    return [f"It is one of {len(case.incidents)} incidents of {case.id}.", *earlier, *later]
+    often = f"; of the case: {words.happens(period)}" if period else ""
+    return [f"It is one of {len(case.incidents)} incidents of {case.id}{often}.", *earlier, *later]
 
 
 def chapters(book: Casebook, case: Case, zone: dt.tzinfo = dt.UTC) -> dict[str, list[str]]:
@@ -194,12 +198,13 @@ def _when_and_who(steps: Sequence[Step], zone: dt.tzinfo) -> str:
     return f"{first:%Y-%m-%d %H:%M:%S} to {last:%H:%M:%S} {zone}: {_actors(steps)} {_reached(steps)}"
 
 
-def to_json(book: Casebook, case: Case) -> dict[str, Any]:
-    """A case as it is printed, JSON values only."""
+def to_json(book: Casebook, case: Case, period: Period) -> dict[str, Any]:
+    """A case as it is printed, JSON values only. period: see `ueba.investigate.periods`"""
     links = [{**msgspec.to_builtins(link), "sentence": why(link)} for link in case.links]
     return {
         "schema_version": versions.CASE,
         **msgspec.to_builtins(case),
+        **period.fields,
         "links": links,
         "verdicts": {name: book.verdicts[name] for name in case.incidents if name in book.verdicts},
         "story": sentence(book, case),

@@ -22,7 +22,7 @@ import datetime as dt
 from collections import Counter
 from collections.abc import Mapping, Set
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import ibis.expr.types as ir
 import numpy as np
@@ -89,15 +89,22 @@ def _edges_of(workspace: Workspace, user: str, first: dt.date, last: dt.date) ->
     return edges
 
 
-def _strange(workspace: Workspace, user: str, day: dt.date) -> dict[Edge, tuple[float, str | None]]:
-    """How often (once in N days) and the incident of the user's strange edges, if the day was scored."""
+class _Strange(NamedTuple):
+    """How often an edge as strange is (once in N days), whether that is a bound, and its incident."""
+
+    once_in_days: float
+    is_bound: bool
+    incident: str | None
+
+
+def _strange(workspace: Workspace, user: str, day: dt.date) -> dict[Edge, _Strange]:
+    """The user's strange edges, if the day was scored."""
     if day not in findings.scored_days(workspace.findings):
         return {}
     table = findings.load_edges(workspace.findings, day)
     strange = table[(table["user"] == user) & (table["p_value"] <= STRANGE_P)]
-    return dict(
-        zip(identities(strange), zip(strange["once_in_days"], strange["incident"], strict=True), strict=True)
-    )
+    columns = (strange[name] for name in ("once_in_days", "p_is_bound", "incident"))
+    return dict(zip(identities(strange), map(_Strange, *columns), strict=True))
 
 
 # --- the user's past ----------------------------------------------------------------------------------------
@@ -129,16 +136,15 @@ class Past:
         )
 
 
-def _day_edge(
-    row: Mapping[str, Any], past: Past, strange: Mapping[Edge, tuple[float, str | None]]
-) -> DayEdge:
+def _day_edge(row: Mapping[str, Any], past: Past, strange: Mapping[Edge, _Strange]) -> DayEdge:
     """An edge of the day. row: see `_edges_of`"""
     edge = row["edge"]
     new = [] if edge in past.edges else [_what_is_new(edge, past)]
     unusual = _what_is_unusual(row, past)
-    once_in_days, incident = strange.get(edge, (None, None))
-    if once_in_days is not None:
-        unusual.append(f"one of the strangest of the day ({words.once_in(once_in_days)})")
+    scored = strange.get(edge)
+    if scored is not None:
+        rare = words.once_in(scored.once_in_days, scored.is_bound)
+        unusual.append(f"one of the strangest of the day ({rare})")
     usual = USUAL if past.like_days >= LEAST_DAYS else KNOWN
     return DayEdge(
         edge=edge,
@@ -149,7 +155,7 @@ def _day_edge(
         failures=int(row["failures"]),
         logon_types=tuple(row["logon_types"]),
         like_days=past.often.get(edge, 0),
-        incident=incident,
+        incident=scored.incident if scored else None,
         why=(*new, *unusual),
     )
 

@@ -376,12 +376,15 @@ def _p_values(context: EntityContext, number: int) -> list[PValueRow]:
     typical = alike[np.argsort(table.breadth[alike], kind="stable")[len(alike) // 2]]
     ranks = detector.breadth_rank(context.history, np.array([number, typical]))
     surprise = np.array(SURPRISES)
-    p_value, p_value_typical = (
-        context.model.calibration.p_values(np.full(len(surprise), rank), surprise) for rank in ranks
+    calibration, breadth = context.model.calibration, float(table.breadth[typical])
+    (p_value, is_bound), (p_typical, typical_is_bound) = (
+        (p := calibration.p_values(as_broad, surprise), calibration.is_bound(as_broad, p))
+        for as_broad in (np.full(len(surprise), rank) for rank in ranks)
     )
+    columns = zip(SURPRISES, p_value, p_typical, is_bound, typical_is_bound, strict=True)
     return [
-        PValueRow(nats, float(p), float(q), float(table.breadth[typical]))
-        for nats, p, q in zip(SURPRISES, p_value, p_value_typical, strict=True)
+        PValueRow(nats, float(p), float(q), breadth, bool(p_bound), bool(q_bound))
+        for nats, p, q, p_bound, q_bound in columns
     ]
 
 
@@ -390,8 +393,15 @@ def _why_p(p_values: list[PValueRow], kind: str) -> list[str]:
     rare = next((row for row in p_values if row.p_value_typical <= 0.01), None)
     if rare is None:
         return []
+    typical, own = (
+        _one_in(rare.p_value_typical, rare.p_typical_is_bound),
+        _one_in(rare.p_value, rare.p_is_bound),
+    )
     return [
-        f"an edge as surprising as 1 in {1 / rare.p_value_typical:,.0f} of a typical {kind}"
-        f" ({rare.breadth_typical:.0f} targets) is 1 in {1 / rare.p_value:,.0f} among accounts as"
-        " broad as this one"
+        f"an edge as surprising as {typical} of a typical {kind} ({rare.breadth_typical:.0f} targets)"
+        f" is {own} among accounts as broad as this one"
     ]
+
+
+def _one_in(p_value: float, is_bound: bool) -> str:
+    return f"{'less than ' if is_bound else ''}1 in {1 / p_value:,.0f}"

@@ -4,23 +4,25 @@ A conformal rank (Vovk et al. 2005) among scores of users of similar breadth, a 
 model did not train on. Breadth is a user's place among all users of its day: the number of targets only ever
 grows, and tomorrow's users of a number would be narrower ones than those it was calibrated by. Beyond the
 98th percentile a generalised Pareto tail (Pickands 1975) fitted by probability-weighted moments (Hosking and
-Wallis 1987), since ranks alone cannot say less than one in the number of scores. Scores of attacks that
-nobody noticed are in the pool too; a rank minds that little. Leaves out: dependence between the edges of a
-day; incidents are ranked, not tested.
+Wallis 1987), since ranks alone cannot say less than one in the number of scores. A tail that was fitted to
+few scores says nothing far beyond the last of them: a p-value is at least `least_p`, and is a bound then.
+Scores of attacks that nobody noticed are in the pool too; a rank minds that little. Leaves out: dependence
+between the edges of a day; incidents are ranked, not tested.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
-from ueba.arrays import Array
+from ueba.arrays import Array, Bools
 
 GROUPS = 10
 TAIL = 0.02  # share of scores that the Pareto tail stands for
 SMALLEST_GROUP = 500  # scores; a smaller group is joined with its neighbour
-LEAST_P = 1e-12
+BEYOND = 0.1  # of the rarest that ranks can say: so far the fitted tail is believed
 
 
 @dataclass(frozen=True)
@@ -63,12 +65,28 @@ class Calibration:
         p = np.ones(len(surprise))
         if not len(self.surprise):
             return p
+        for in_group, scores in self._groups(rank):
+            p[in_group] = p_in_group(scores, surprise[in_group])
+        return p
+
+    def is_bound(self, rank: Array, p_value: Array) -> Bools:
+        """Whether p-values are the least that the pool carries, so that the true ones may be smaller. bool
+        [edges]
+
+        rank: float32 [edges]; p_value: of `p_values`, [edges]"""
+        bound = np.zeros(len(p_value), bool)
+        if not len(self.surprise):
+            return bound
+        for in_group, scores in self._groups(rank):
+            bound[in_group] = p_value[in_group] <= p_in_group(scores, np.array([np.inf]))
+        return bound
+
+    def _groups(self, rank: Array) -> Iterator[tuple[Bools, Array]]:
+        """For each group that edges are in: which, bool [edges], and its sorted scores, float32 [scores]."""
         edges = self._group_edges()
         pool_group, group = np.searchsorted(edges, self.rank, "right"), np.searchsorted(edges, rank, "right")
         for number in np.unique(group):
-            in_group = group == number
-            p[in_group] = p_in_group(np.sort(self.surprise[pool_group == number]), surprise[in_group])
-        return p
+            yield group == number, np.sort(self.surprise[pool_group == number])
 
     def _group_edges(self) -> Array:
         """Ranks at which a new group begins: tenths of the scores, fewer where scores or ranks are few."""
@@ -90,7 +108,17 @@ def p_in_group(pool: Array, surprise: Array) -> Array:
     if len(excess) >= 10 and far.any():
         share = (len(excess) + 1) / (n + 1)
         p[far] = share * pareto_tail(excess.astype(np.float64), surprise[far].astype(np.float64) - threshold)
-    return np.clip(p, LEAST_P, 1)
+    return np.clip(p, least_p(n), 1)
+
+
+def least_p(scores: int) -> float:
+    """The least p-value that so many scores of a group carry.
+
+    Ranks say 1 in scores + 1 at best. The Pareto tail, fitted to the fiftieth part of them, orders what lies
+    beyond, and is good for a few times as rare: ten times here, as with return levels beyond the years of a
+    record. Without that much, all edges beyond the last score would be alike, and a day full of them no
+    stranger than one that just reached it."""
+    return BEYOND / (scores + 1)
 
 
 def pareto_tail(excess: Array, x: Array) -> Array:

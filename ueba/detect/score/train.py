@@ -27,7 +27,7 @@ from ueba.detect.look.newcomers import disguise
 from ueba.detect.look.tensors import Frame
 from ueba.detect.past import lessons
 from ueba.detect.past.encoded import EncodedEdges
-from ueba.detect.past.history import NO_HABIT_P, History, day_number
+from ueba.detect.past.history import NO_HABIT_P, History, date_of, day_number
 from ueba.detect.past.lessons import EVERYTHING, Lessons
 from ueba.detect.past.walk import walk, window_start
 from ueba.detect.score.calibration import Calibration
@@ -103,13 +103,14 @@ def train(
             examples += examples_of_day(history, normal, edges.day, frame, config.train, rng)
     progress("read", len(days), len(days))
     models = train_models(examples, config.train, progress)
-    calibration, usual_score = _calibrated(models, held_out, config.incidents)
+    calibration, usual_score, quiet_scores = _calibrated(models, held_out, config.incidents)
     facts = ModelFacts(
         first_day=days[0],
         trained_until=until,
         seeds=config.train.seeds,
         usual_score={str(config.incidents.budget): usual_score},
         features_digest=features.DIGEST,
+        quiet_scores=quiet_scores,
     )
     return Detector(models, frame, calibration, facts), history
 
@@ -138,21 +139,23 @@ def _held_out(day: Described, frame: Frame) -> HeldOut:
 
 def _calibrated(
     models: list[inference.Weights], days: list[HeldOut], config: IncidentConfig
-) -> tuple[Calibration, float]:
-    """The calibration by held-out days, and the score of incidents that is usual on them, nats."""
+) -> tuple[Calibration, float, dict[dt.date, tuple[float, ...]]]:
+    """The calibration by held-out days; the score of incidents that is usual on them, nats; and the highest
+    scores of incidents of each."""
     surprises = [averaged_surprise(models, day.graph, day.encoded, day.features) for day in days]
     calibration = Calibration.empty()
     for day, surprise in zip(days, surprises, strict=True):
         calibration = calibration.extended(day.breadth, surprise, day.day)
-    usual = [
-        incidents.usual_score(
-            scored(day.encoded, Score(surprise, calibration.p_values(day.breadth, surprise))),
-            config.candidates,
-            config.budget,
-        )
+    found = [
+        scored(day.encoded, Score(surprise, calibration.p_values(day.breadth, surprise)))
         for day, surprise in zip(days, surprises, strict=True)
     ]
-    return calibration, max(usual)
+    usual = [incidents.usual_score(edges, config.candidates, config.budget) for edges in found]
+    quiet_scores = {
+        date_of(day.day): incidents.highest_scores(edges, config.candidates, config.budget)
+        for day, edges in zip(days, found, strict=True)
+    }
+    return calibration, max(usual), quiet_scores
 
 
 def split(days: list[dt.date], config: TrainConfig) -> tuple[list[dt.date], list[dt.date]]:

@@ -14,8 +14,10 @@ from ueba.contracts import versions
 from ueba.contracts.case import Case
 from ueba.contracts.explanation import Explanation
 from ueba.contracts.incident import Incident
+from ueba.contracts.period import Period
 from ueba.contracts.scored import ScoredEdge
 from ueba.ingest import raw
+from ueba.investigate import periods
 from ueba.investigate.explain import kept
 from ueba.workspace import Workspace
 
@@ -23,6 +25,7 @@ FEW_EVENTS = 5  # of an edge, the first
 NUMBERS = (
     "surprise",
     "p_value",
+    "p_is_bound",
     "once_in_days",
     "carry_over",
     "strangeness_alone",
@@ -43,14 +46,15 @@ class ExplainedEdge:
 
 @dataclass(frozen=True)
 class ExplainedIncident:
-    """edges: strangest first."""
+    """edges: strangest first; period: how often anything so strange happens."""
 
     incident: Incident
     edges: list[ExplainedEdge]
+    period: Period
 
 
-def explained(workspace: Workspace, incident: Incident) -> ExplainedIncident:
-    """An incident with the explanations that were kept, and events of the lake."""
+def explained(workspace: Workspace, incident: Incident, verdicts: Mapping[str, str]) -> ExplainedIncident:
+    """An incident with the explanations that were kept, and events of the lake. verdicts: by incident"""
     found = findings.load(workspace.findings, incident.day, incident.below_line)
     explanations = kept.by_edge(kept.load(workspace.findings, incident.day).get(incident.id, ()))
     table = found.edges[found.edges["incident"] == incident.id]
@@ -61,6 +65,7 @@ def explained(workspace: Workspace, incident: Incident) -> ExplainedIncident:
             ExplainedEdge(f"e{number}", edge, explanations.get(edge.edge), events[edge.edge])
             for number, edge in enumerate(found.edges_of(incident), start=1)
         ],
+        periods.of_incidents(workspace.findings, verdicts, [incident])[incident.id],
     )
 
 
@@ -69,6 +74,7 @@ def to_json(explained: ExplainedIncident, sentences: list[str], case: Case | Non
     return {
         **words.incident_json(explained.incident),
         "schema_version": versions.EXPLANATION,
+        **explained.period.fields,
         "edges": [_edge_json(edge) for edge in explained.edges],
         "sentences": sentences,
         "case": case and case.id,

@@ -55,11 +55,15 @@ def summary(explained: ExplainedIncident, numbers: bool = False, zone: dt.tzinfo
     users = list(dict.fromkeys(edge.user for edge in edges))
     first = files.aware(min(edge.first_seen for edge in edges)).astimezone(zone)
     last = files.aware(max(edge.last_seen for edge in edges)).astimezone(zone)
-    score = f" (score {incident.score:.1f} nats, p {incident.p_value:.2g})" if numbers else ""
+    score = (
+        f" (score {incident.score:.1f} nats, {words.p(incident.p_value, incident.p_is_bound)})"
+        if numbers
+        else ""
+    )
     return (
         f"{_named(users)} made {words.counted(len(edges), 'strange edge')} between {first:%Y-%m-%d %H:%M:%S}"
         f" and {last:%H:%M:%S} {zone}; {words.place(incident)}:"
-        f" {words.rarity(incident.once_in_days)}{score}."
+        f" {words.happens(explained.period)}{score}."
     )
 
 
@@ -89,10 +93,12 @@ def _what_happened(edge: ScoredEdge, numbers: bool, zone: dt.tzinfo) -> str:
     time = files.aware(edge.first_seen).astimezone(zone)
     verb = "tried to reach" if edge.failures == edge.count else "reached"
     start = edge.source or words.UNKNOWN_SOURCE
-    detail = f" (surprise {edge.surprise:.1f} nats, p {edge.p_value:.2g})" if numbers else ""
+    detail = (
+        f" (surprise {edge.surprise:.1f} nats, {words.p(edge.p_value, edge.p_is_bound)})" if numbers else ""
+    )
     return (
         f"{edge.user} {verb} {edge.target} from {start} at {time:%H:%M:%S}, {_times(edge)};"
-        f" {words.rarity(edge.once_in_days)}{detail}."
+        f" {words.rarity(edge.once_in_days, edge.p_is_bound)}{detail}."
     )
 
 

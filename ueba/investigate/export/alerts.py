@@ -27,11 +27,12 @@ from ueba.contracts.case import Case
 from ueba.contracts.edge import Edge
 from ueba.contracts.explanation import Expected, Explanation
 from ueba.contracts.incident import Incident
+from ueba.contracts.period import NOTHING_KNOWN, Period
 from ueba.contracts.scored import ScoredEdge
 from ueba.contracts.verdict import Verdict
 from ueba.files import aware, iso_utc
 from ueba.ingest import raw
-from ueba.investigate import cases
+from ueba.investigate import cases, periods
 from ueba.investigate.cases import Casebook
 from ueba.investigate.explain import kept
 from ueba.investigate.explain.words import would_be_normal
@@ -55,6 +56,7 @@ EDGE_FIELDS = (
     "logon_types",
     "surprise",
     "p_value",
+    "p_is_bound",
     "reasons",
     "would_be_normal",
 )
@@ -128,6 +130,7 @@ class Alert:
     verdict: the last on the incident
     case:    that the incident is in; None for a hidden one
     others:  the other incidents of the case, in order of time
+    period, case_period: how often anything as strange as the incident happens, or as the case
     """
 
     incident: Incident
@@ -137,6 +140,8 @@ class Alert:
     verdict: Verdict | None = None
     case: Case | None = None
     others: tuple[Incident, ...] = ()
+    period: Period = NOTHING_KNOWN
+    case_period: Period | None = None
 
     @property
     def case_fields(self) -> dict[str, Any]:
@@ -144,7 +149,8 @@ class Alert:
         if self.case is None:
             return {}
         links = [msgspec.to_builtins(link) for link in self.case.links_of(self.id)]
-        return {"case": {"id": self.case.id, "incidents": list(self.case.incidents), "links": links}}
+        often = self.case_period.fields if self.case_period else {}
+        return {"case": {"id": self.case.id, "incidents": list(self.case.incidents), **often, "links": links}}
 
     @property
     def verdict_fields(self) -> dict[str, Any]:
@@ -183,6 +189,8 @@ def alerts(
     most_events: of an edge, the first ones; None is all"""
     entered = log.read(workspace.root)
     verdicts, book = entered.by_incident, cases.read(workspace, entered.words)
+    often = periods.of_incidents(workspace.findings, entered.words, incidents)
+    of_cases = periods.of_cases(workspace.findings, book, _cases_of(book, incidents))
     for day, group in groupby(incidents, key=lambda incident: incident.day):
         chosen = list(group)
         found = findings.load(workspace.findings, day, any(incident.below_line for incident in chosen))
@@ -196,7 +204,23 @@ def alerts(
             if edges:
                 behind = _by_time(event for edge in edges for event in events[edge.edge.edge])
                 case, others = _others(book, incident)
-                yield Alert(incident, edges, behind, scored_at, verdicts.get(incident.id), case, others)
+                yield Alert(
+                    incident,
+                    edges,
+                    behind,
+                    scored_at,
+                    verdicts.get(incident.id),
+                    case,
+                    others,
+                    often[incident.id],
+                    of_cases[case.id] if case else None,
+                )
+
+
+def _cases_of(book: Casebook, incidents: Sequence[Incident]) -> list[Case]:
+    """The cases that incidents are in, each once."""
+    found = (book.of_incident(incident.id) for incident in incidents)
+    return list({case.id: case for case in found if case is not None}.values())
 
 
 def _others(book: Casebook, incident: Incident) -> tuple[Case | None, tuple[Incident, ...]]:
@@ -235,9 +259,9 @@ def title(alert: Alert) -> str:
 
 
 def message(alert: Alert) -> str:
-    """One sentence: who, what, the strongest reason, how rare."""
-    rare = words.rarity(alert.incident.once_in_days)
-    return f"{title(alert)}: {brief(alert.strangest.reasons[0])} ({words.place(alert.incident)}; {rare})"
+    """One sentence: who, what, the strongest reason, how often that happens."""
+    often = words.happens(alert.period)
+    return f"{title(alert)}: {brief(alert.strangest.reasons[0])} ({words.place(alert.incident)}; {often})"
 
 
 def edge_id(alert: Alert, edge: Edge) -> str:
@@ -316,7 +340,9 @@ def incident_fields(alert: Alert) -> dict[str, Any]:
         "day": incident.day.isoformat(),
         "rank": incident.rank,
         "score": incident.score,
+        **alert.period.fields,
         "p_value": incident.p_value,
+        "p_is_bound": incident.p_is_bound,
         "once_in_days": incident.once_in_days,
         "backoff": incident.backoff,
     }

@@ -41,6 +41,7 @@ BASELINES = {
 NUMBERS = (
     "surprise",
     "p_value",
+    "p_is_bound",
     "once_in_days",
     "strangeness",
     "carry_over",
@@ -282,7 +283,11 @@ def _unmapped(alert: Alert) -> dict[str, Any]:
     return {
         "schema_version": versions.EXPORT,
         **alerts.incident_fields(alert),
-        "model": msgspec.to_builtins(alert.incident.model),
+        "model": {
+            name: value
+            for name, value in msgspec.to_builtins(alert.incident.model).items()
+            if name != "quiet_scores"  # of every training, and of no use elsewhere
+        },
         "edges_total": len(alert.edges),
         "edges": [_edge(alert, edge) for edge in alert.edges[:MOST_EDGES]],
         **alert.case_fields,

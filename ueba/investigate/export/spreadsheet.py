@@ -18,7 +18,10 @@ from ueba.investigate.export import alerts
 from ueba.investigate.export.alerts import Alert, AlertEdge
 from ueba.text import in_a_cell, plain
 
-INCIDENT = ("day", "rank", "score", "p_value", "once_in_days", "backoff")
+INCIDENT = (
+    *("day", "rank", "score", "period_days", "period_is_bound"),
+    *("p_value", "p_is_bound", "once_in_days", "backoff"),
+)
 COLUMNS = (
     "schema_version",
     "incident",

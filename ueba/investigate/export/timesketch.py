@@ -62,7 +62,9 @@ def rows(alert: Alert) -> Iterator[dict[str, Any]]:
         "resources": list(alert.incident.resources),
         "reasons": alert.strangest.reasons,
         "risk": alerts.risk(alert),
+        **alert.period.fields,
         "p_value": alert.incident.p_value,
+        "p_is_bound": alert.incident.p_is_bound,
     }
     edges = {alert_edge.edge.edge: alert_edge for alert_edge in alert.edges}
     for event in alert.events:
@@ -77,6 +79,7 @@ def rows(alert: Alert) -> Iterator[dict[str, Any]]:
             **_common(alert),
             "edge": alerts.edge_id(alert, edge.edge.edge),
             "p_value": edge.edge.p_value,
+            "p_is_bound": edge.edge.p_is_bound,
             "reasons": edge.reasons,
             **{name: event[name] for name in (*FIELDS, *MORE) if event[name] is not None},
         }

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import dataclass
+from pathlib import Path
 
-from ueba.investigate import cases
+from ueba.contracts.period import Period
+from ueba.investigate import cases, periods
 from ueba.investigate.cases import Casebook
 
 
@@ -21,28 +23,33 @@ class Chapter:
 
 @dataclass(frozen=True)
 class CaseFacts:
-    """A case. story: in one sentence; chapters: in order of time"""
+    """A case. story: in one sentence; period: how often anything so strange happens; chapters: in order of
+    time"""
 
     id: str
     first_day: dt.date
     last_day: dt.date
     story: str
+    period: Period
     chapters: list[Chapter]
 
 
-def of_day(book: Casebook, day: dt.date) -> list[CaseFacts]:
-    """The cases of several incidents, one of them on the day, highest score first."""
+def of_day(book: Casebook, day: dt.date, folder: Path) -> list[CaseFacts]:
+    """The cases of several incidents, one of them on the day, highest score first. folder: the findings that
+    they are of"""
+    found = [case for case in book.between(day, day) if len(case.incidents) > 1]
+    often = periods.of_cases(folder, book, found)
     return [
         CaseFacts(
             case.id,
             case.first_day,
             case.last_day,
             cases.sentence(book, case),
+            often[case.id],
             [
                 Chapter(name, book.incidents[name].day == day, lines)
                 for name, lines in cases.chapters(book, case).items()
             ],
         )
-        for case in book.between(day, day)
-        if len(case.incidents) > 1
+        for case in found
     ]

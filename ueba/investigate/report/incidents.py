@@ -12,6 +12,7 @@ from markupsafe import Markup
 from ueba import words
 from ueba.contracts.explanation import Explanation
 from ueba.contracts.incident import Incident
+from ueba.contracts.period import Period
 from ueba.contracts.scored import ScoredEdge
 from ueba.contracts.verdict import Verdict
 from ueba.detect.score import carryover
@@ -38,6 +39,7 @@ class Mark:
 class IncidentFacts:
     """An incident with its edges, and what to do next.
 
+    period:   how often anything so strange happens
     title:    whom it is about; headline: its first reasons in words; reasons: all of its strangest edge
     first_seen, last_seen: of its edges
     goes_on:  whether a user of it was strange on the days before
@@ -50,7 +52,8 @@ class IncidentFacts:
     rank: int
     score: float
     p_value: float
-    once_in_days: float
+    p_is_bound: bool
+    period: Period
     edges: int
     reasons: list[str]
     backoff: bool
@@ -75,6 +78,7 @@ def incident_facts(
     incident: Incident,
     edges: list[ScoredEdge],
     verdict: Verdict | None,
+    period: Period,
     explained: tuple[Explanation, ...] = (),
 ) -> IncidentFacts:
     """What the page shows of an incident. edges: strangest first"""
@@ -85,7 +89,8 @@ def incident_facts(
         rank=incident.rank,
         score=incident.score,
         p_value=incident.p_value,
-        once_in_days=incident.once_in_days,
+        p_is_bound=incident.p_is_bound,
+        period=period,
         edges=incident.edges,
         reasons=[words.sentence(reason) for reason in incident.reasons],
         backoff=incident.backoff,

@@ -22,7 +22,7 @@ from ueba.contracts.risk import KINDS, EntityRisk
 from ueba.contracts.scored import edges as scored_edges_of
 from ueba.detect.score.detector import Detector
 from ueba.investigate import cases as casebook
-from ueba.investigate import newcomers
+from ueba.investigate import newcomers, periods
 from ueba.investigate import risk as risks
 from ueba.investigate.explain import kept
 from ueba.investigate.report import cases, days, trust
@@ -111,7 +111,8 @@ def render(report: ReportFacts) -> str:
     )
     environment.filters |= {
         "once_in": words.once_in,
-        "rarity": words.rarity,
+        "how_often": words.how_often,
+        "p_cell": lambda value, is_bound: words.p(value, is_bound).removeprefix("p "),
         "sentence": words.sentence,
         "of_a_day": risks.sentence,
         "shortened": shortened,
@@ -144,7 +145,7 @@ def facts(workspace: Workspace, day: dt.date, config: Config) -> ReportFacts:
         trend=trend,
         compared=days.compared(trend),
         incidents=_incidents(workspace, reported[day], verdicts),
-        cases=cases.of_day(casebook.read(workspace, verdicts.words), day),
+        cases=cases.of_day(casebook.read(workspace, verdicts.words), day, workspace.findings),
         hidden=len(found[day].incidents) - len(reported[day].incidents),
         others=_in_no_incident(tables[day]),
         risk=[
@@ -166,10 +167,11 @@ def facts(workspace: Workspace, day: dt.date, config: Config) -> ReportFacts:
 
 def _incidents(workspace: Workspace, found: findings.Findings, verdicts: Log) -> list[IncidentFacts]:
     explained = kept.load(workspace.findings, found.day)
+    often = periods.of_incidents(workspace.findings, verdicts.words, found.incidents)
 
     def of(incident: Incident) -> IncidentFacts:
-        verdict = verdicts.by_incident.get(incident.id)
-        return incident_facts(incident, found.edges_of(incident), verdict, explained.get(incident.id, ()))
+        verdict, edges = verdicts.by_incident.get(incident.id), found.edges_of(incident)
+        return incident_facts(incident, edges, verdict, often[incident.id], explained.get(incident.id, ()))
 
     return [of(incident) for incident in found.incidents]
 
