@@ -1,8 +1,9 @@
-"""Excluded edges: edges that were strange when they were scored, and edges of confirmed attacks.
+"""Excluded edges: edges that were strange when they were scored or reviewed, and edges of confirmed attacks.
 
 An excluded edge has a p-value, from which `History.learn` decides what of the edge is learned: the p-value of
-its scoring, or 0 if a verdict calls it an attack, of which nothing is ever learned. docs/measured.md
-measures what an attack costs that stays in the training data.
+its scoring or review, or 0 if nothing is ever learned of it, because a verdict calls it an attack or a review
+says that who acted stands out. docs/measured.md measures what an attack costs that stays in the training
+data.
 """
 
 from __future__ import annotations

@@ -2,7 +2,8 @@
 
 `train` walks the days of the window in order. Of the last days it describes edges and negatives before the
 history learns the day; the autoencoder learns to separate the two. As a day is described before it is
-learned, no score depends on that day or a later one. Excluded edges stay out of training.
+learned, no score depends on that day or a later one. Excluded edges stay out of training; what is excluded of
+days that were never scored, a review decides first.
 """
 
 from __future__ import annotations
