@@ -89,7 +89,7 @@ def emit(found: Sequence[Actor], limit: int, output_format: str) -> None:
         }
         for rank, actor in enumerate(found, 1)
     ]
-    output.emit(rows[:limit] if output_format == "table" else rows, output_format, versions.REVIEW, COLUMNS)
+    output.emit(rows[:limit] if output_format == "table" else rows, output_format, versions.ACTOR, COLUMNS)
 
 
 def emit_edges(found: Sequence[Actor], limit: int, output_format: str) -> None:
@@ -100,7 +100,7 @@ def emit_edges(found: Sequence[Actor], limit: int, output_format: str) -> None:
         for day, suspect in actor.edges
     ]
     output.emit(
-        rows[:limit] if output_format == "table" else rows, output_format, versions.REVIEW, EDGE_COLUMNS
+        rows[:limit] if output_format == "table" else rows, output_format, versions.SUSPECT, EDGE_COLUMNS
     )
 
 
