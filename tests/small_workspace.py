@@ -57,7 +57,7 @@ def read(workspace: Workspace, path: str | Path, log_format: str = "lanl") -> li
 
 
 def learn(workspace: Workspace, until: dt.date = LAST, config: Config = CONFIG) -> Detector:
-    return stages.learn(memory(workspace, config), until)
+    return stages.learn(memory(workspace, config), until).detector
 
 
 def score(workspace: Workspace, day: dt.date = LAST, config: Config = CONFIG) -> Findings:

@@ -21,7 +21,7 @@ from command_line import LEAVES
 from scored_world import save, scored_edge
 from small_workspace import LAST, run
 
-from ueba import findings
+from ueba import findings, suspects
 from ueba.cli import main, output
 from ueba.cli.common import command
 from ueba.contracts import versions
@@ -219,6 +219,8 @@ KINDS = {  # command -> its arguments, the version of its records
     "score": (["LOG"], versions.SCORED_EDGE),
     "scores": ([], versions.DAY_SCORE),
     "sources": ([], versions.REPORTER),
+    "suspects": ([], versions.ACTOR),
+    "suspects ACTOR": ([], versions.SUSPECT),
     "triage log": ([], versions.VERDICT),
     "triage rules": ([], versions.RULE),
     "triage rules --dry-run": ([], versions.INCIDENT),
@@ -249,6 +251,7 @@ def test_every_record_has_its_version(
         "INCIDENT": findings.load_incidents(scored_workspace.findings, LAST)[0].id,
         "CASE": f"case-{findings.load_incidents(scored_workspace.findings, LAST)[1].id}",
         "LOG": str(tmp_path / "log"),
+        "ACTOR": actors_of(scored_workspace)[0].name,
     }
     words = [names.get(word, word) for word in [*name.split(), *KINDS[name][0]]]
     shown = CliRunner().invoke(main, [*words, "-w", str(scored_workspace.root), "--format", output_format])
@@ -260,6 +263,11 @@ def test_every_record_has_its_version(
     )
     records = records if isinstance(records, list) else [records]
     assert records and {record["schema_version"] for record in records} == {KINDS[name][1]}
+
+
+def actors_of(workspace: Workspace) -> list[suspects.Actor]:
+    """Who acted in what the training set aside."""
+    return suspects.actors({one.day: one.suspects for one in suspects.load_all(workspace.findings)})
 
 
 def prepare(workspace: Workspace) -> None:

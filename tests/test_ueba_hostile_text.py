@@ -29,12 +29,13 @@ from scored_world import explanation, save, scored_edge
 from small_workspace import CONFIG, DAY, LAST
 
 from graphdb import ServerError, server
-from ueba import findings
+from ueba import findings, suspects
 from ueba.cli import main, output
 from ueba.cli.common import Root, command
 from ueba.contracts.explanation import Expected, Usual
 from ueba.contracts.night import Night
 from ueba.contracts.reason import Effect, NewPair, RareLogonType, Unknown
+from ueba.contracts.suspect import Review, Suspect
 from ueba.ingest import events, lake
 from ueba.investigate.explain import kept
 from ueba.text import LONGEST_LINE, as_json, ascii_json, brief, in_a_cell, plain, visible
@@ -144,6 +145,8 @@ def save_incidents(workspace: Workspace) -> None:
             incident = f"{LAST:%Y%m%d}-{len(edges):08x}"
             edges.append(scored_edge(**ends, **seen, logon_types=(name,), reasons=reasons, incident=incident))
     save(workspace.root, edges)
+    strange = tuple(Suspect(edge.edge, 0.001, True) for edge in edges)
+    suspects.save(Review(LAST - 3 * DAY, LAST, (), strange), workspace.findings)
     usual = Expected(target=(Usual(edges[0].user, 0.9),), hour=(Usual("9", 0.5),))
     explained = {str(edge.incident): (explanation(edge.edge, expected=usual),) for edge in edges}
     kept.save(explained, workspace.findings, LAST)
@@ -248,6 +251,7 @@ def arguments(workspace: Workspace, folder: Path) -> dict[str, list[list[str]]]:
             ["--target", "x" + NAMES[0]],
         ],
         "score": [[str(log), "--log-format", str(mapping)], ["--day", day]],
+        "suspects": [["--limit", "1000"], *([name] for name in by_name), ["--day", NAMES[0]]],
         "simulate": [["--output", str(folder / "s\x1b[31m"), "--users", "20", "--days", "9"]],
         "sources": [[]],
         "seal": [[]],

@@ -51,6 +51,7 @@ FILES = {
     "findings/explained=*.json": ("explain", "INCIDENT"),
     "findings/below=*.json": ("incidents", "--below"),
     "findings/scores=*.parquet": ("risk",),
+    "findings/suspects=*.json": ("suspects",),
     "feedback/verdicts.jsonl": ("triage", "log"),
     "feedback/head.json": ("triage", "log"),
     "feedback/rules.toml": ("triage", "rules"),

@@ -130,12 +130,15 @@ def backtest(
     strange: dict[dt.date, Exclusions] = {}
     found: list[Findings] = []
     verdicts: list[Verdict] = []
-    learning, standings = Lessons(lambda day: strange.get(day, {}), verdicts), entities.standings(root)
+    learning = Lessons(lambda day: strange.get(day, {}), verdicts, lambda day: day not in strange)
+    standings = entities.standings(root)
 
     def learn(until: dt.date) -> Detector:
         trainings.append(until)
         with clock.stage("train"):
-            return train.train(root, until, config, progress, learning)[0]
+            trained = train.train(root, until, config, progress, learning)
+        strange.update({day: lessons.of_review(found) for day, found in trained.suspects.items()})
+        return trained.detector
 
     model, trained_for = learn(plan.train_until), plan.first
     with clock.stage("score"):

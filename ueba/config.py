@@ -162,6 +162,10 @@ class TrainConfig(Section):
     steps: int = setting(100, whole(1, 100_000), "steps of training, each one day and one batch")
     negatives: float = setting(0.35, number(0.01, 100), "negatives for each real edge of a day")
 
+    def negatives_of_family(self, edges: int, families: int) -> int:
+        """How many negatives each of several families makes for a day of so many edges."""
+        return max(int(self.negatives * edges / families), 100)
+
 
 @dataclass(frozen=True)
 class IncidentConfig(Section):

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from ueba import findings, scores, state
+from ueba import findings, scores, state, suspects
 from ueba.detect.past.history import History, date_of
 from ueba.detect.score import detector, probe
 from ueba.detect.score.detector import Detector
@@ -79,9 +79,10 @@ def _model(workspace: Workspace) -> Answer:
 
 
 def _scored(workspace: Workspace) -> Answer:
-    """Whether the results of each day can be read."""
+    """Whether the results of each day, and the reviews of days before them, can be read."""
     for day in findings.scored_days(workspace.findings):
         findings.load(workspace.findings, day, below=True)
+    suspects.load_all(workspace.findings)
     return "ok", findings.days_text(workspace.findings)
 
 

@@ -7,7 +7,7 @@ once. Leaves out scoring and training (`ueba.stages`).
 from __future__ import annotations
 
 import datetime as dt
-from functools import cached_property
+from functools import cached_property, partial
 
 from ueba import findings, state
 from ueba.config import Config
@@ -97,7 +97,8 @@ class Memory:
     @cached_property
     def lessons(self) -> Lessons:
         """Which edges are excluded from learning."""
-        return lessons.of_workspace(self.workspace.findings, self.verdicts)
+        batches_of = partial(walk.batches_of, self.workspace.lake)
+        return lessons.of_workspace(self.workspace.findings, self.verdicts, batches_of)
 
     def history_before(self, day: dt.date) -> History:
         """The history before a day, continued from the stored one."""

@@ -14,6 +14,7 @@ from ueba import findings, graph, stages
 from ueba.config import Config
 from ueba.contracts.night import Night
 from ueba.contracts.report import IngestReport
+from ueba.detect.score.review import Suspects
 from ueba.errors import InputError
 from ueba.ingest import lake
 from ueba.investigate import cases
@@ -33,6 +34,7 @@ def nightly(
     """Ingest the files that arrived, load them into the graph, score the last day, train, update the graph.
     The night is recorded in `runs/`."""
     memory, clock = Memory(workspace, config), Clock()
+    reviewed: Suspects = {}
     with workspace.locked(), graph.connect(workspace, config, environment) as store:
         with clock.stage("ingest"):
             reports = stages.read(memory, arrived, log_format)
@@ -43,11 +45,11 @@ def nightly(
         if is_news(memory, day, reports):
             if not memory.can_score(day):  # the first night, or late data for a day already learned
                 with clock.stage("train before"):
-                    stages.learn(memory, day - dt.timedelta(days=1), progress)
+                    reviewed |= stages.learn(memory, day - dt.timedelta(days=1), progress).suspects
             with clock.stage("score"):
                 found = stages.score(memory, day)
             with clock.stage("train"):
-                stages.learn(memory, day, progress)
+                reviewed |= stages.learn(memory, day, progress).suspects
             with clock.stage("write"):
                 graph.write_scored_day(store, workspace, found, memory.verdict_log.words)
                 graph.write_risk(store, workspace, memory.verdicts)
@@ -57,7 +59,7 @@ def nightly(
         with clock.stage("similar"):
             similar = graph.write_similar(store, stages.entity_context(memory), progress)
     incidents = findings.load_incidents(workspace.findings, day, day)
-    night = Night(day, tuple(reports), loaded, pruned, similar, incidents, clock.seconds)
+    night = Night(day, tuple(reports), loaded, pruned, similar, incidents, clock.seconds, tuple(reviewed))
     workspace.record_run("nightly", night.to_json())
     return night
 

@@ -12,13 +12,14 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from ueba import files, findings, scores
+from ueba import files, findings, scores, suspects
 from ueba.config import Config
 from ueba.contracts.report import IngestReport
+from ueba.contracts.suspect import Review
 from ueba.detect.day import Past, score_day
 from ueba.detect.past import walk
 from ueba.detect.score import inspection, train
-from ueba.detect.score.detector import Detector
+from ueba.detect.score.train import Trained
 from ueba.errors import WorkspaceError
 from ueba.findings import Findings
 from ueba.ingest import IngestOptions, Options, ingest, ingest_all, lake
@@ -53,12 +54,16 @@ def log_options(config: Config) -> Options:
     return Options(epoch=files.utc(config.ingest.epoch))
 
 
-def learn(memory: Memory, until: dt.date, progress: Progress = quiet) -> Detector:
-    """Train on the lake's days up to one, and store the model and the history. Raises WorkspaceError if the
-    lake has too few days."""
-    model, history = train.train(memory.workspace.lake, until, memory.config, progress, memory.lessons)
-    memory.replace_model(model, history)
-    return model
+def learn(memory: Memory, until: dt.date, progress: Progress = quiet) -> Trained:
+    """Train on the lake's days up to one, and store the model, the history and the reviews of days that were
+    never scored. Raises WorkspaceError if the lake has too few days."""
+    root = memory.workspace.lake
+    trained = train.train(root, until, memory.config, progress, memory.lessons)
+    for day, found in trained.suspects.items():
+        review = Review(day, until, tuple(walk.batches_of(root, day)), found)
+        suspects.save(review, memory.workspace.findings)
+    memory.replace_model(trained.detector, trained.history)
+    return trained
 
 
 def score(memory: Memory, day: dt.date) -> Findings:

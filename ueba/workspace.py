@@ -4,7 +4,8 @@ lake/        events and daily edges, see `ueba.ingest.lake`
 history/     what was normal as of the last day learned
 model/       the model in use, see `ueba.detect.score.detector`
 findings/    day=YYYY-MM-DD.json, the incidents of each scored day, and day=YYYY-MM-DD.parquet, its strangest
-             edges; below=, incidents that were not reported; scores=, all edges of the last days
+             edges; below=, incidents that were not reported; scores=, all edges of the last days;
+             suspects=, what the review of a day before the first training set aside
 feedback/    verdicts.jsonl and rules.toml: what analysts decided, see `ueba.triage`
 graph/       the bundled graph server: data, log, passwords
 runs/        one JSON file a run: inputs, counts, timings

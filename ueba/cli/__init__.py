@@ -27,6 +27,7 @@ from ueba.cli import (
     risk,
     scores,
     setup,
+    suspects,
     triage,
 )
 from ueba.cli.common import Root, group
@@ -53,6 +54,7 @@ for command in (
     *detect.COMMANDS,
     *scores.COMMANDS,
     *risk.COMMANDS,
+    *suspects.COMMANDS,
     *cases.COMMANDS,
     *explain.COMMANDS,
     *perimeter.COMMANDS,

@@ -27,6 +27,7 @@ from ueba.cli.options import (
     span_options,
 )
 from ueba.cli.rarity import rare
+from ueba.cli.suspects import note_reviewed
 from ueba.contracts import versions
 
 if TYPE_CHECKING:
@@ -58,7 +59,8 @@ EDGE_NUMBERS = ("surprise", "p_value")
 def train(settings: Settings, until: dt.date | None) -> None:
     """Train the model on the days of the lake.
 
-    The last day is left out unless --until names it, so that it can be scored.
+    The last day is left out unless --until names it, so that it can be scored. Days of the last week that
+    were never scored are reviewed: what is strangest there is not learned as usual, see `ueba suspects`.
 
     \b
     Example:
@@ -72,8 +74,10 @@ def train(settings: Settings, until: dt.date | None) -> None:
     with settings.workspace.locked(), output.progress() as report:
         memory = Memory(settings.workspace, settings.config)
         until = until or memory.last_day() - dt.timedelta(days=1)
-        facts = stages.learn(memory, until, report).facts
+        trained = stages.learn(memory, until, report)
+    facts = trained.detector.facts
     settings.workspace.record_run("train", msgspec.to_builtins(facts))
+    note_reviewed(settings.workspace, trained.suspects)
     output.note(f"trained on {facts.first_day} to {facts.trained_until}; next: ueba score --day DAY")
 
 
@@ -312,6 +316,7 @@ def nightly(settings: Settings, files: tuple[str, ...], log_format: str, output_
         night = run(settings.workspace, files, log_format, settings.config, os.environ, report)
     stages = ", ".join(f"{stage} {seconds:.1f} s" for stage, seconds in night.seconds.items())
     found = findings.reported(night.incidents, verdicts.words)
+    note_reviewed(settings.workspace, night.reviewed)
     output.note(f"{night.day}: {len(found)} incidents; {stages}")
     often = periods.of_incidents(settings.workspace.findings, verdicts.words, found)
     emit_incidents(found, verdicts.words, often, output_format)

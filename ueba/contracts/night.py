@@ -24,6 +24,7 @@ class Night:
     similar:   rows of SIMILAR_TO in the graph
     incidents: of the day, best first, hidden ones too
     seconds:   by stage; without `score` there was no news
+    reviewed:  days that were never scored and that the training reviewed, see `ueba.contracts.suspect`
     """
 
     day: dt.date
@@ -33,6 +34,7 @@ class Night:
     similar: int
     incidents: tuple[Incident, ...]
     seconds: dict[str, float]
+    reviewed: tuple[dt.date, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """JSON values only."""
@@ -44,6 +46,7 @@ class Night:
             "similar": self.similar,
             "incidents": msgspec.to_builtins(self.incidents),
             "seconds": self.seconds,
+            "reviewed": [day.isoformat() for day in self.reviewed],
         }
 
 

@@ -11,6 +11,9 @@ SCORED_EDGE = 2  # `ueba score`
 INCIDENT = 2  # `ueba incidents`, `ueba triage rules --dry-run`
 BELOW_LINE = 1  # findings/below=*.json
 DAY_SCORE = 1  # `ueba scores`
+REVIEW = 1  # findings/suspects=*.json
+ACTOR = 1  # `ueba suspects`
+SUSPECT = 1  # `ueba suspects NAME`
 RISK = 1  # `ueba risk`
 CASE = 1  # `ueba cases`
 EXPLANATION = 3  # `ueba explain`

@@ -32,7 +32,7 @@ def disguise(
     Half of the disguised users whose machine nobody else acts from get a new machine as well. The edges of a
     newcomer have a campaign number: they count as news for each other, and for no other edge. Else popular
     targets would meet many more newcomers than they do."""
-    budget = SHARE * _is_new(history, encoded).sum()
+    budget = SHARE * is_new(history, encoded).sum()
     users = _drawn(_known(history, "user_target", 0, encoded.user), encoded.user, budget, rng)
     owned, owner = _owned_machines(history, encoded)
     machines = _drawn(owned, encoded.source[encoded.source >= 0], budget, rng)
@@ -50,7 +50,7 @@ def disguise(
     return history.disguised(np.sort(users), places), disguised
 
 
-def _is_new(history: History, encoded: EncodedEdges) -> Bools:
+def is_new(history: History, encoded: EncodedEdges) -> Bools:
     """Whether an edge has a new pair. bool [edges]"""
     new = np.zeros(len(encoded), bool)
     for relation in RELATIONS:

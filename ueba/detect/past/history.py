@@ -166,7 +166,7 @@ class History:
         - An edge at STRANGE_P or below does not make meeting new partners a habit of its machines, and an
           edge at NO_HABIT_P or below does not make it a habit of its user; the hours and logon types of the
           latter are not learned.
-        - An edge at 0 is a confirmed attack. Nothing of it is ever learned.
+        - An edge at 0 is a confirmed attack, or of who stands out in a review. Nothing of it is ever learned.
 
         Raises ValueError if the day is not after the last day learned."""
         if day <= self.last_day:

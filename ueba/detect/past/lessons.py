@@ -1,8 +1,9 @@
-"""Excluded edges: edges that were strange when they were scored, and edges of confirmed attacks.
+"""Excluded edges: edges that were strange when they were scored or reviewed, and edges of confirmed attacks.
 
 An excluded edge has a p-value, from which `History.learn` decides what of the edge is learned: the p-value of
-its scoring, or 0 if a verdict calls it an attack, of which nothing is ever learned. docs/measured.md
-measures what an attack costs that stays in the training data.
+its scoring or review, or 0 if nothing is ever learned of it, because a verdict calls it an attack or a review
+says that who acted stands out. docs/measured.md measures what an attack costs that stays in the training
+data.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import datetime as dt
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +21,11 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
-from ueba import findings, state
+from ueba import findings, state, suspects
 from ueba.contracts import scored
 from ueba.contracts.edge import Edge
 from ueba.contracts.incident import STRANGE_P
+from ueba.contracts.suspect import Suspect
 from ueba.contracts.verdict import Verdict
 
 Exclusions = Mapping[Edge, float]  # p-value by edge
@@ -34,16 +36,32 @@ def nothing_strange(day: dt.date) -> Exclusions:
     return {}
 
 
+def nothing_unknown(day: dt.date) -> bool:
+    """No day asks for a review."""
+    return False
+
+
 @dataclass(frozen=True)
 class Lessons:
     """What decides which edges are excluded.
 
-    strange:  the strange edges of a day with their p-values, none for a day that was not scored
-    verdicts: the last verdict on every incident
+    strange:    the strange edges of a day with their p-values, none for a day that was neither scored nor
+                reviewed
+    verdicts:   the last verdict on every incident
+    is_unknown: whether a day was neither scored nor reviewed, so that a training reviews it
     """
 
     strange: Callable[[dt.date], Exclusions] = nothing_strange
     verdicts: Sequence[Verdict] = ()
+    is_unknown: Callable[[dt.date], bool] = nothing_unknown
+
+    def reviewed(self, found: Mapping[dt.date, Sequence[Suspect]]) -> Lessons:
+        """The lessons with the suspects of days that were reviewed since."""
+        return replace(
+            self,
+            strange=lambda day: of_review(found[day]) if day in found else self.strange(day),
+            is_unknown=lambda day: day not in found and self.is_unknown(day),
+        )
 
     def excluded(self, day: dt.date) -> Exclusions:
         """The excluded edges of a day: the strange edges with their p-values. The p-value is 0 for edges of
@@ -78,14 +96,32 @@ class Lessons:
 EVERYTHING = Lessons()  # no edge is excluded
 
 
-def of_workspace(folder: Path, verdicts: Sequence[Verdict]) -> Lessons:
-    """The lessons of a workspace. folder: its findings."""
+def of_workspace(
+    folder: Path, verdicts: Sequence[Verdict], batches_of: Callable[[dt.date], list[str]]
+) -> Lessons:
+    """The lessons of a workspace. folder: its findings; batches_of: the edge files of a day in the lake, with
+    which a review stands or falls"""
+
+    def is_scored(day: dt.date) -> bool:
+        return state.is_there(folder / f"day={day}.parquet")
 
     def strange(day: dt.date) -> Exclusions:
-        stored = state.is_there(folder / f"day={day}.parquet")
-        return strange_edges(findings.load_edges(folder, day)) if stored else {}
+        if is_scored(day):
+            return strange_edges(findings.load_edges(folder, day))
+        review = suspects.load(folder, day)
+        return of_review(review.suspects) if review else {}
 
-    return Lessons(strange, verdicts)
+    def is_unknown(day: dt.date) -> bool:
+        review = None if is_scored(day) else suspects.load(folder, day)
+        return not is_scored(day) and (review is None or list(review.batches) != batches_of(day))
+
+    return Lessons(strange, verdicts, is_unknown)
+
+
+def of_review(found: Iterable[Suspect]) -> dict[Edge, float]:
+    """The strange edges of a day that was reviewed, with their p-values; 0 for those of which nothing is
+    learned."""
+    return {suspect.edge: 0.0 if suspect.stands_out else suspect.p_value for suspect in found}
 
 
 def strange_edges(edges: pd.DataFrame) -> dict[Edge, float]:

@@ -2,16 +2,19 @@
 
 `train` walks the days of the window in order. Of the last days it describes edges and negatives before the
 history learns the day; the autoencoder learns to separate the two. As a day is described before it is
-learned, no score depends on that day or a later one. Excluded edges stay out of training.
+learned, no score depends on that day or a later one. Excluded edges stay out of training; what is excluded of
+days that were never scored, a review decides first.
 """
 
 from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -32,6 +35,7 @@ from ueba.detect.past.lessons import EVERYTHING, Lessons
 from ueba.detect.past.walk import walk, window_start
 from ueba.detect.score.calibration import Calibration
 from ueba.detect.score.detector import Detector, Score, averaged_surprise, breadth_rank, scored
+from ueba.detect.score.review import Suspects, review
 from ueba.errors import WorkspaceError
 from ueba.ingest import lake
 from ueba.progress import Progress, quiet
@@ -81,21 +85,39 @@ class HeldOut:
     breadth: Floats
 
 
+class Trained(NamedTuple):
+    """What a training leaves.
+
+    history:  after the last day
+    suspects: of the days that were reviewed, which were never scored before
+    """
+
+    detector: Detector
+    history: History
+    suspects: Suspects
+
+
 def train(
     root: Path, until: dt.date, config: Config, progress: Progress = quiet, learning: Lessons = EVERYTHING
-) -> tuple[Detector, History]:
-    """A detector trained on the lake's days up to `until`, and the history after that day.
+) -> Trained:
+    """A detector trained on the lake's days up to `until`.
 
     Raises WorkspaceError if the window has fewer than LEAST_DAYS days with edges."""
     days = _days_of_training(root, until, config)
     positive, calibrating = split(days, config.train)
     history, examples, held_out = History(config.history.half_life_days), [], []
+    memory_limit, before = config.ingest.memory_limit, positive[0] - dt.timedelta(days=1)
+    for done, _ in enumerate(walk(root, history, days[0], before, memory_limit, learning)):
+        progress("read", done, len(days))
+    suspects: Suspects = {}
+    if any(map(learning.is_unknown, positive)):
+        suspects = review(root, deepcopy(history), positive, config, learning, progress)
+        learning = learning.reviewed(suspects)
     rng, frame = np.random.default_rng(config.train.seed), tensors.frame_of(history)
-    for done, edges in enumerate(walk(root, history, days[0], until, config.ingest.memory_limit, learning)):
+    described_days = walk(root, history, positive[0], until, memory_limit, learning)
+    for done, edges in enumerate(described_days, len(days) - len(positive)):
         progress("read", done, len(days))
         p_values = lessons.p_values(edges.table, learning.excluded(edges.day))
-        if edges.day == positive[0]:
-            frame = tensors.frame_of(history)
         if edges.day in calibrating:
             held_out.append(_held_out(described(history, edges.encoded.take(p_values > 0), edges.day), frame))
         elif edges.day in positive:
@@ -112,7 +134,7 @@ def train(
         features_digest=features.DIGEST,
         quiet_scores=quiet_scores,
     )
-    return Detector(models, frame, calibration, facts), history
+    return Trained(Detector(models, frame, calibration, facts), history, suspects)
 
 
 def _days_of_training(root: Path, until: dt.date, config: Config) -> list[dt.date]:
@@ -192,8 +214,8 @@ def make_examples(
     """A day's edges (label 0) and negatives (label 1) with their features, as training takes them."""
     new = day.features[:, features.FEATURE_NAMES.index("parts_new")] > 0
     kept = new | (rng.random(len(day.encoded)) < REPEATS)
-    size = max(int(config.negatives * len(day.encoded) / len(FAMILIES)), 100)
-    negatives = negatives_of(day.history, day.encoded, size, rng)
+    per_family = config.negatives_of_family(len(day.encoded), len(FAMILIES))
+    negatives = negatives_of(day.history, day.encoded, per_family, rng)
     of_negatives = features.describe(day.history, negatives, day.day, day.seen)
     return Edges(
         np.concatenate([tensors.edge_nodes(day.encoded)[kept], tensors.edge_nodes(negatives)]),
