@@ -191,8 +191,9 @@ def test_another_type_is_any_type_and_the_same_for_a_campaign() -> None:
 
 
 def test_without_newcomers_strangers_are_known() -> None:
-    history, encoded = world()
-    encoded = encoded.take(np.arange(len(USUAL)))
+    history = History()
+    history.learn(day_number(DAY) - 1, history.encode(edge_table(DAY - dt.timedelta(days=1), USUAL)))
+    encoded = history.encode(edge_table(DAY, USUAL))
     made_up = FAMILIES["strangers"](Day(history, encoded, np.random.default_rng(0)), SIZE)
     assert set(names(history, made_up)) == edges(OWN[:2], ["srv1", "srv2"])
 

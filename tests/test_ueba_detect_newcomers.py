@@ -7,6 +7,7 @@ import pytest
 from detect_world import DAY, edge_table, learned
 
 from ueba.detect.look import features, newcomers
+from ueba.detect.look.negatives import Day
 from ueba.detect.past.encoded import EncodedEdges
 from ueba.detect.past.history import NEVER, History, day_number
 from ueba.detect.past.pairs import RELATIONS
@@ -89,3 +90,15 @@ def test_a_day_without_news_has_no_newcomers() -> None:
     encoded = history.encode(edge_table(DAY + dt.timedelta(days=1), STAFF))
     _, edges = newcomers.disguise(history, encoded, np.random.default_rng(0))
     assert np.array_equal(edges.user, encoded.user) and (edges.campaign == -1).all()
+
+
+def test_strangers_are_in_no_log(day: tuple[History, EncodedEdges]) -> None:
+    history, encoded = day
+    view, edges = newcomers.disguise(history, encoded, np.random.default_rng(0))
+    drawn = Day(view, edges, np.random.default_rng(0))
+    users, sources, targets = drawn.unknown_users, drawn.unknown_sources, drawn.unknown_targets
+    for unknown, present in ((users, edges.user), (sources, edges.source), (targets, edges.target)):
+        assert (~np.isin(unknown, present)).sum() == newcomers.STRANGERS
+    strangers = users[~np.isin(users, edges.user)]
+    assert view.users.names[strangers[0]] == "stranger 0" and len(view.user_kind) == len(view.users)
+    assert (view.sides["user_source"][0].first_day[strangers] == NEVER).all()

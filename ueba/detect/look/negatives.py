@@ -31,9 +31,10 @@ class Day:
 
     def __init__(self, history: History, encoded: EncodedEdges, rng: np.random.Generator) -> None:
         self.encoded, self.rng = encoded, rng
-        self.unknown_users = _unknown(history, "user_target", 0, encoded.user)
-        self.unknown_sources = _unknown(history, "user_source", 1, encoded.source)
-        self.unknown_targets = _unknown(history, "user_target", 1, encoded.target)
+        users, places = _strangers(history, encoded)
+        self.unknown_users = np.concatenate([_unknown(history, "user_target", 0, encoded.user), users])
+        self.unknown_sources = np.concatenate([_unknown(history, "user_source", 1, encoded.source), places])
+        self.unknown_targets = np.concatenate([_unknown(history, "user_target", 1, encoded.target), places])
         self.targets = np.unique(encoded.target)
         self.sourced = np.flatnonzero(encoded.source >= 0)  # rows whose source is in the log
         self.manners = _manners(history, encoded)
@@ -65,6 +66,20 @@ def _unknown(history: History, relation: str, side: int, ids: Ints) -> Ints:
     present = np.unique(ids[ids >= 0])
     unknown: Ints = present[history.sides[relation][side].first_day[present] == NEVER]
     return unknown
+
+
+def _strangers(history: History, encoded: EncodedEdges) -> tuple[Ints, Ints]:
+    """The users and the places that are in no log: without a history, and not there on the day. int64
+    [users], [places]"""
+    users = np.ones(len(history.users), bool)
+    places = np.ones(len(history.places), bool)
+    for relation, sides in history.sides.items():
+        of_left = users if relation.startswith("user") else places
+        of_left &= sides[0].first_day == NEVER
+        places &= sides[1].first_day == NEVER
+    users[encoded.user] = False
+    places[encoded.target] = places[encoded.source[encoded.source >= 0]] = False
+    return np.flatnonzero(users), np.flatnonzero(places)
 
 
 def _manners(history: History, encoded: EncodedEdges) -> Rows:
@@ -224,9 +239,10 @@ def burst(day: Day, size: int) -> EncodedEdges:
 
 
 def strangers(day: Day, size: int) -> EncodedEdges:
-    """User, source or target is unknown, or several of them: not every newcomer is honest. Knows only
-    newcomers of the day; without any, the edge is as in `own_machine_any_target`. Half of the edges are of
-    campaigns with 8 to 40 targets: what a newcomer reaches on its first day is all there is to judge by."""
+    """User, source or target is unknown, or several of them: not every newcomer is honest. They are newcomers
+    of the day and strangers of the history; without any, the edge is as in `own_machine_any_target`. Half of
+    the edges are of campaigns with 8 to 40 targets: what a newcomer reaches on its first day is all there is
+    to judge by."""
     few = _campaigns(size // 2, day.rng)
     many = few.max(initial=-1) + 1 + _campaigns(size - size // 2, day.rng, 8, 40)
     campaign = np.concatenate([few, many])

@@ -20,6 +20,7 @@ from ueba.detect.past.encoded import EncodedEdges
 from ueba.detect.past.history import NEVER, History
 from ueba.detect.past.pairs import RELATIONS, pair_ends, pair_keys
 
+STRANGERS = 8  # users and places of each day's view that are in no log, for `negatives.strangers`
 SHARE = 0.03  # edges of newcomers of each kind, of the day's edges with a new pair: few beside real news
 LARGEST = 1 / 3  # of that share, the most edges of one newcomer: nobody else's day may be about it
 
@@ -47,7 +48,11 @@ def disguise(
     campaign = np.where(source >= known_places, source, campaign)
     campaign = np.where(user >= known_users, known_places + len(places) + user, campaign)
     disguised = replace(encoded, user=user, source=source, target=target, campaign=campaign)
-    return history.disguised(np.sort(users), places), disguised
+    strangers = (
+        rng.choice(np.unique(encoded.user), STRANGERS),
+        rng.choice(np.unique(encoded.target), STRANGERS),
+    )
+    return history.disguised(np.sort(users), places, strangers), disguised
 
 
 def is_new(history: History, encoded: EncodedEdges) -> Bools:

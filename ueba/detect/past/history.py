@@ -248,18 +248,20 @@ class History:
 
     # --- disguises ------------------------------------------------------------------------------------------
 
-    def disguised(self, users: Ints, places: Ints) -> History:
+    def disguised(self, users: Ints, places: Ints, strangers: tuple[Ints, Ints]) -> History:
         """A copy in which entities have new ids without a history, which follow the others in the order of
-        `users` and `places`. Their pairs are gone; what their partners did stays counted.
+        `users` and `places`. Their pairs are gone; what their partners did stays counted. After them follow
+        strangers, which are not in any log: each is of the kind of an entity.
 
-        users, places: int64, sorted ids"""
+        users, places: int64, sorted ids; strangers: ids of the users and places whose kinds they have"""
         copied = copy(self)
-        copied.users, copied.places = (
-            IdTable([*table.names, *(f"{table.names[number]} as a newcomer" for number in numbers)])
-            for table, numbers in ((self.users, users), (self.places, places))
+        copied.users = _with_newcomers(self.users, users, len(strangers[0]))
+        copied.places = _with_newcomers(self.places, places, len(strangers[1]))
+        like_users, like_places = (
+            np.concatenate(ids) for ids in zip((users, places), strangers, strict=True)
         )
-        copied.user_kind = np.concatenate([self.user_kind, self.user_kind[users]])
-        copied.is_resource = np.concatenate([self.is_resource, self.is_resource[places]])
+        copied.user_kind = np.concatenate([self.user_kind, self.user_kind[like_users]])
+        copied.is_resource = np.concatenate([self.is_resource, self.is_resource[like_places]])
         copied.sides = {relation: (copy(a), copy(b)) for relation, (a, b) in self.sides.items()}
         copied.pairs = {
             relation: pairs.without(users if relation.startswith("user") else places, places)
@@ -430,3 +432,9 @@ def day_number(day: dt.date) -> int:
 def date_of(day: int) -> dt.date:
     """The inverse of `day_number`."""
     return EPOCH + dt.timedelta(days=day)
+
+
+def _with_newcomers(table: IdTable, numbers: Ints, strangers: int) -> IdTable:
+    """The table, with another name for each of `numbers`, and names of strangers, after the others."""
+    newcomers = (f"{table.names[number]} as a newcomer" for number in numbers)
+    return IdTable([*table.names, *newcomers, *(f"stranger {number}" for number in range(strangers))])
