@@ -40,7 +40,7 @@ from ueba.detect.score.detector import Score, breadth_rank
 from ueba.progress import Progress, quiet
 
 Suspects = dict[dt.date, tuple[Suspect, ...]]  # of every reviewed day, the smallest p-value first
-FAIR_SHARE = 0.1  # of all that is strange on the reviewed days; who has more stands out
+FAIR_SHARE = 1 / 3  # of all that is strange on the reviewed days; a jump server may have a sixth
 FEWEST = 20  # suspects of who stands out; fewer teach a model next to nothing
 CELLS = 4  # two folds of users by two folds of machines
 SAMPLE = 10  # one in so many edges without a new pair stands for all of them
