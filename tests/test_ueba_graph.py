@@ -604,7 +604,7 @@ def test_again_is_the_same_graph(store: Store, scored: Workspace) -> None:
     assert dump(store) == once
     found = findings.load(scored.findings, LAST)
     for _ in range(2):
-        graph.write_findings(store, found, {})
+        graph.write_scored_day(store, scored, found, {})
         assert dump(store) == once
     wipe(store)
     for _ in range(2):
