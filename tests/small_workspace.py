@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from ueba import stages
+from ueba import stages, suspects
 from ueba.cli import main
 from ueba.config import Config, IncidentConfig, TrainConfig
 from ueba.detect.past.history import History
@@ -66,3 +66,9 @@ def score(workspace: Workspace, day: dt.date = LAST, config: Config = CONFIG) ->
 
 def history_before(workspace: Workspace, day: dt.date = LAST) -> History:
     return memory(workspace).history_before(day)
+
+
+def set_aside(workspace: Workspace, day: dt.date) -> int:
+    """How many edges of a day are of who stands out in a review: they are in no calibration."""
+    review = suspects.load(workspace.findings, day)
+    return sum(suspect.stands_out for suspect in review.suspects) if review else 0

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from detect_world import edge_table
-from small_workspace import DAY, LAST, memory, run
+from small_workspace import DAY, LAST, memory, run, set_aside
 
 from ueba import stages
 from ueba.config import Config, IncidentConfig
@@ -196,7 +196,8 @@ def test_a_day_is_calibrated_by_others(trained: Workspace, tmp_path: Path) -> No
     held_out = np.unique(model.calibration.day)
     found = stages.inspect(memory(trained), None, LAST - DAY)
     assert [day_number(day) for day in found.days] == held_out.tolist()
-    assert found.breadth["edges"].iloc[0] == len(model.calibration.surprise)
+    aside = sum(set_aside(trained, day) for day in found.days)
+    assert found.breadth["edges"].iloc[0] == len(model.calibration.surprise) + aside
     shutil.copytree(trained.root, tmp_path / "ws")
     only = Workspace(tmp_path / "ws")
     replace(model, calibration=model.calibration.without(held_out[0])).save(only.model)

@@ -776,6 +776,7 @@ def test_the_queries_of_the_document_run(store: Store, scored: Workspace) -> Non
     left = Standing(left=dt.date(2026, 1, 1))
     jewel = Standing(crown_jewel=True)
     graph.write_standing(store, {Entity("user", user): left, Entity("machine", target): jewel})
+    store._write("MATCH (u:User {name: $user}) SET u.risk = 2.5, u.risk_change = 0.5", {"user": user})
     queries = re.findall(r"```cypher\n(.*?)```", DOCS, re.DOTALL)
     assert len(queries) == 5
     for query in queries:

@@ -21,13 +21,15 @@ from browser import browse, in_a_browser
 from ingest_world import event, read
 from matplotlib import image
 from scored_world import MODEL, explanation, incident_of, scored_edge, table
-from small_workspace import CONFIG, LAST, run
+from small_workspace import CONFIG, LAST, run, set_aside
 
 from ueba import findings, words
 from ueba.config import Config
 from ueba.contracts.explanation import Counterfactual, Expected, Explanation, Usual
 from ueba.contracts.reason import CarryOver, NewPair, Unknown, is_backoff
 from ueba.contracts.scored import ScoredEdge
+from ueba.detect.look.likeness import DIM
+from ueba.detect.look.tensors import Frame
 from ueba.detect.past.history import day_number
 from ueba.detect.past.ids import IdTable
 from ueba.detect.score.calibration import Calibration
@@ -322,9 +324,10 @@ def test_held_out_days_are_judged_by_the_others() -> None:
     """Among 99 other scores the highest of all has p = 1/100, and the lowest 1."""
     days = np.array([1] * 99 + [2] * 2)
     pool = Calibration(np.zeros(101, np.float32), np.array([*range(1, 100), 0.5, 200], np.float32), days)
-    first, second = trust.held_out(Detector([], IdTable([]), IdTable([]), pool, MODEL))
+    frame = Frame(IdTable(), np.zeros((0, DIM), np.float32))
+    first, second = trust.held_out(Detector([], frame, pool, MODEL))
     assert (second.edges, second.shares) == (2, [0.5, 0.0, 0.0]) and first.edges == 99
-    assert trust.held_out(Detector([], IdTable([]), IdTable([]), pool.without(2), MODEL)) == []
+    assert trust.held_out(Detector([], frame, pool.without(2), MODEL)) == []
 
 
 def test_the_last_verdict_is_shown(small: Workspace, tmp_path: Path) -> None:
@@ -376,6 +379,7 @@ def test_the_command(
     assert facts.today.active == [int((hours >> hour & 1).sum()) for hour in range(24)]
     assert [held_out_day.edges for held_out_day in facts.held_out] == [
         len(lake.read_pairs(scored.lake, held_out_day.day, held_out_day.day, "1GB"))
+        - set_aside(scored, held_out_day.day)
         for held_out_day in facts.held_out
     ]
     assert {day_number(held_out_day.day) for held_out_day in facts.held_out} == set(

@@ -42,6 +42,7 @@ from ueba.contracts.report import IngestReport
 from ueba.detect.past import lessons
 from ueba.detect.score.detector import Detector
 from ueba.errors import InputError, UebaError, UsageError, WorkspaceError
+from ueba.investigate import periods
 from ueba.nightly import is_news, last_day, nightly
 from ueba.progress import quiet
 from ueba.triage import log
@@ -282,7 +283,10 @@ def test_incidents_and_explain_from_the_command_line(workspace: Workspace, tmp_p
         json.loads(line) for line in run(workspace.root, "incidents", "--format", "jsonl").stdout.splitlines()
     ]
     kept = findings.load_incidents(workspace.findings)
-    rows = [{**words.incident_json(incident), "verdict": None} for incident in kept]
+    often = periods.of_incidents(workspace.findings, {}, kept)
+    rows = [
+        {**words.incident_json(incident), **often[incident.id].fields, "verdict": None} for incident in kept
+    ]
     assert listed == json.loads(json.dumps(rows))
     assert all(reason["kind"] and reason["sentence"] for reason in listed[0]["reasons"])
     picture = tmp_path / "picture.html"
@@ -380,7 +384,7 @@ def test_errors_have_exit_codes() -> None:
 
 
 def test_findings_of_a_day_that_was_not_scored(tmp_path: Path) -> None:
-    assert lessons.of_workspace(tmp_path, ()).excluded(LAST) == {}
+    assert lessons.of_workspace(tmp_path, (), lambda day: []).excluded(LAST) == {}
     with pytest.raises(WorkspaceError, match="was not scored"):
         findings.load_edges(tmp_path, LAST)
 

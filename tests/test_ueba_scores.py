@@ -255,7 +255,7 @@ def test_one_below_the_line_is_found_by_its_id(below: Workspace) -> None:
 
 def test_a_verdict_on_one_below_the_line_is_learned(below: Workspace) -> None:
     run(below.root, "triage", "bbbb", "--verdict", "true", "--reason", "stolen")
-    learned = lessons.of_workspace(below.findings, memory(below).verdicts).excluded(MONDAY)
+    learned = lessons.of_workspace(below.findings, memory(below).verdicts, lambda day: []).excluded(MONDAY)
     assert learned[Edge("bea", "ws2", "srv2", "machine")] == 0.0
     assert listed(below) == ["aaaaaaaa"]  # it was not reported, whatever it was
 

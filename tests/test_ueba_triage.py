@@ -12,7 +12,7 @@ import msgspec
 import numpy as np
 import pandas as pd
 import pytest
-from small_workspace import CONFIG, DAY, LAST, history_before, learn, run, score
+from small_workspace import CONFIG, DAY, LAST, history_before, learn, run, score, set_aside
 
 from ueba import backtest, findings
 from ueba.contracts import scored as contract
@@ -196,6 +196,7 @@ def test_what_was_called_true_is_no_normal_edge_to_calibrate_by(workspace: Works
     before = learn(workspace).calibration.day
     log.add(workspace.root, verdict)
     after = learn(workspace).calibration.day
+    assert set_aside(workspace, day) == 0
     assert (
         np.count_nonzero(before == day_number(day)) - np.count_nonzero(after == day_number(day))
         == len(set(edges))

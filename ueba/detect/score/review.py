@@ -40,7 +40,10 @@ from ueba.detect.score.detector import Score, breadth_rank
 from ueba.progress import Progress, quiet
 
 Suspects = dict[dt.date, tuple[Suspect, ...]]  # of every reviewed day, the smallest p-value first
-FAIR_SHARE = 1 / 3  # of all that is strange on the reviewed days; a jump server may have a sixth
+FAIR_SHARE = 0.5  # of all that is strange on the reviewed days: more than all others together
+EACH = (
+    2.0  # nats an edge of who stands out, on average: p 0.003; what a jump server leads to is hardly strange
+)
 FEWEST = 20  # suspects of who stands out; fewer teach a model next to nothing
 CELLS = 4  # two folds of users by two folds of machines
 SAMPLE = 10  # one in so many edges without a new pair stands for all of them
@@ -134,11 +137,16 @@ def strangest(day: Reviewed, score: Score, candidates: int) -> tuple[Suspect, ..
 
 
 def standing_out(found: Suspects) -> set[tuple[str, str]]:
-    """Kind and name of who has more than FAIR_SHARE of all that is strange: a single one by whom much of what
-    is new came about, which is then learned as what is usual for new things."""
+    """Kind and name of who has more than FAIR_SHARE of all that is strange, edges of EACH nats on average: a
+    single one by whom much of what is new came about, which is then learned as what is usual for new
+    things."""
     actors = suspects.actors(found)
     most = FAIR_SHARE * sum(actor.nats for actor in actors)
-    return {(one.kind, one.name) for one in actors if one.nats > most and len(one.edges) >= FEWEST}
+    return {
+        (one.kind, one.name)
+        for one in actors
+        if one.nats > max(most, EACH * len(one.edges)) and len(one.edges) >= FEWEST
+    }
 
 
 def with_all_of(
