@@ -539,8 +539,11 @@ def test_embeddings_of_another_size_and_their_indexes_are_replaced(store: Store,
     store.ensure_vector_indexes(ontology.USER, 2)
     load(store, scored, days=1)
     assert dump(store) == before
-    indexes = store._own_rows("SHOW INDEXES YIELD type, options WHERE type = 'VECTOR' RETURN options")
     if store.connection.directory is None:  # the bundled server has none
+        indexes = store._own_rows(
+            "SHOW INDEXES YIELD type, labelsOrTypes AS labels, options"
+            " WHERE type = 'VECTOR' AND labels[0] IN ['User', 'Machine', 'Resource'] RETURN options"
+        )
         sizes = [options["indexConfig"]["vector.dimensions"] for options in indexes["options"]]
         assert len(sizes) == 4 and set(sizes) == {neighbours.DIM}
 
