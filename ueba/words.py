@@ -167,9 +167,8 @@ def headline(reasons: Iterable[Reason]) -> str:
 
 def rarity(once_in_days: float, is_bound: bool = False, who: str = "an account this active") -> str:
     """How rare an edge is, as a sentence. is_bound: whether it may be rarer"""
-    rare = once_in(once_in_days, is_bound)
-    about = "" if rare.startswith("less") else "about "
-    return f"{about}{rare} {who} does something this unusual"
+    about = "" if is_bound or once_in_days >= MOST_DAYS else "about "
+    return f"{about}{once_in(once_in_days, is_bound)} {who} does something this unusual"
 
 
 def how_often(period: Period) -> str:
@@ -204,14 +203,19 @@ def once_in(once_in_days: float, is_bound: bool = False) -> str:
     return f"{'less than ' if is_bound else ''}once in {two_digits(once_in_days)} days"
 
 
+def p_value(value: float, is_bound: bool = False) -> str:
+    """A p-value of two digits, or its bound."""
+    return f"{'< ' if is_bound else ''}{value:.2g}"
+
+
 def p(value: float, is_bound: bool = False) -> str:
-    """A p-value, or its bound."""
-    return f"p {'< ' if is_bound else ''}{value:.2g}"
+    """The same in a sentence."""
+    return f"p {p_value(value, is_bound)}"
 
 
 def p_cell(value: float, is_bound: bool) -> str | float:
-    """The same for a column of a table."""
-    return f"< {value:.2g}" if is_bound else value
+    """The same for a column of a table, which has its own digits for numbers."""
+    return p_value(value, is_bound) if is_bound else value
 
 
 def counted(number: int, noun: str) -> str:

@@ -112,7 +112,7 @@ def render(report: ReportFacts) -> str:
     environment.filters |= {
         "once_in": words.once_in,
         "how_often": words.how_often,
-        "p_cell": lambda value, is_bound: words.p(value, is_bound).removeprefix("p "),
+        "p_value": words.p_value,
         "sentence": words.sentence,
         "of_a_day": risks.sentence,
         "shortened": shortened,
