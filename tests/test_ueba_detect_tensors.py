@@ -86,7 +86,7 @@ def test_the_features_of_a_place() -> None:
 
 def test_a_snapshot_has_the_pairs_of_the_history() -> None:
     history = written_history()
-    graph = tensors.snapshot(history, tensors.frame_of(history))
+    graph = tensors.snapshot(history, tensors.frame_of(history), likeness.space_of(history))
     assert {kind: len(x) for kind, x in graph.x.items()} == NODE_TYPES
     named = {
         relation: {(names[left], PLACES[right]) for left, right in pairs.T}
@@ -105,7 +105,7 @@ def test_a_day_is_not_in_the_graph_before_it_is_learned() -> None:
     encoded = history.encode(edge_table(DAY, [("ann", "pc2", "srv9")]))
 
     def pairs() -> list[int]:
-        graph = tensors.snapshot(history, tensors.frame_of(history))
+        graph = tensors.snapshot(history, tensors.frame_of(history), likeness.space_of(history))
         return [found.shape[1] for found in graph.pairs.values()]
 
     # ann: srv, pc1, pc2; bob: srv. ann on pc1, bob on pc2. pc1: srv, pc1, pc2; pc2: srv.
@@ -128,7 +128,7 @@ def test_the_order_of_edges_changes_no_graph_and_the_history_is_left_as_it_was()
 
 
 def test_an_empty_history_is_an_empty_graph() -> None:
-    graph = tensors.snapshot(History(), tensors.frame_of(History()))
+    graph = tensors.snapshot(History(), tensors.frame_of(History()), likeness.space_of(History()))
     widths = {"user": (0, 36 + likeness.DIM), "place": (0, 41 + 2 * likeness.DIM)}
     assert {kind: x.shape for kind, x in graph.x.items()} == widths
     assert [pairs.shape for pairs in graph.pairs.values()] == [(2, 0)] * 3

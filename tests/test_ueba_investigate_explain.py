@@ -214,8 +214,9 @@ def test_a_change_is_judged_as_an_edge_that_has_it(judged):
             to = int(change.to) if change.change == "hour" else history.types.names.index(change.to)
             columns[name][number] = np.arange(columns[name].shape[1]) == to
     changed = replace(changed, **columns)
-    described = features.describe(history, changed, day_number(LAST), features.today(history, edges.encoded))
-    expected = model.surprise(history, changed, described)
+    seen = features.today(history, edges.encoded)
+    described = features.describe(history, changed, day_number(LAST), seen)
+    expected = model.surprise(history, changed, described, seen.likeness.space)
     # Rows of a matrix product differ in their last digit by where they stand, and a feature's own function
     # can be steep.
     assert np.array([change.surprise for change in changes]) == pytest.approx(expected, abs=1e-2)

@@ -12,7 +12,7 @@ import numpy as np
 
 from ueba.detect.look import likeness
 from ueba.detect.look.features import Today
-from ueba.detect.look.likeness import Likeness
+from ueba.detect.look.likeness import Likeness, Space
 from ueba.detect.past.encoded import HOURS, USER_KINDS, EncodedEdges
 from ueba.detect.past.history import NEVER, History, Side
 from ueba.detect.past.ids import IdTable
@@ -170,14 +170,19 @@ def written_likeness() -> Likeness:
     known = history.pairs["user_target"]
     keys = [USERS.index(user) << 32 | PLACES.index("srv") for user in ("eve", "svc")]
     worth = likeness.unit(audience)[PLACES.index("srv")] * 2
-    return Likeness(
-        place=vectors(PLACES, {"srv": (3, 0)}),
-        profile=profile,
-        habit=vectors(USERS, {"ann": (1, 0), "svc": (1, 0)}),
-        audience=audience,
-        crew=vectors(PLACES, {"pc1": (5, 3)}),
-        news=vectors(USERS, {"eve": worth + (8, 6), "svc": worth + (3, 4)}),
+    before = Space(
         weight=column(PLACES, {"srv": 2}),
+        place=vectors(PLACES, {"srv": (3, 0)}),
+        profile=vectors(USERS, {}),  # the message graph alone reads this and the audience
+        habit=vectors(USERS, {"ann": (1, 0), "svc": (1, 0)}),
+        audience=vectors(PLACES, {}),
+        crew=vectors(PLACES, {"pc1": (5, 3)}),
+    )
+    return Likeness(
+        space=before,
+        profile=profile,
+        audience=audience,
+        news=vectors(USERS, {"eve": worth + (8, 6), "svc": worth + (3, 4)}),
         known=known,
         reached=Pairs(key=np.union1d(known.key, keys)),
         acted=history.pairs["user_source"],

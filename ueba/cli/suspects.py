@@ -58,16 +58,15 @@ def suspects(
 
     reviews = [one for one in kept.load_all(settings.workspace.findings) if day in (None, one.day)]
     found = kept.actors({one.day: one.suspects for one in reviews})
+    named = [actor for actor in found if name and actor.name.casefold() == name.casefold()]
     if name is None:
         emit(found, limit, output_format)
     else:
-        emit_edges(
-            [actor for actor in found if actor.name.casefold() == name.casefold()], limit, output_format
-        )
+        emit_edges(named, limit, output_format)
     if not reviews:
         asked = f"{day} was not" if day else "no day was"
         output.note(f"{asked} reviewed: `ueba train` reviews days that were never scored")
-    elif name is not None and not any(actor.name.casefold() == name.casefold() for actor in found):
+    elif name is not None and not named:
         output.note(f"nothing that {name} did was set aside; `ueba suspects` lists whose edges were")
 
 

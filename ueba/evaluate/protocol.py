@@ -32,6 +32,7 @@ from models.graph import Edges, Snapshot
 from ueba.arrays import Array, Floats
 from ueba.config import Config, TrainConfig
 from ueba.detect.look import features, tensors
+from ueba.detect.look.likeness import space_of
 from ueba.detect.look.negatives import FAMILIES, make_negatives
 from ueba.detect.look.tensors import Frame
 from ueba.detect.past import walk
@@ -111,7 +112,9 @@ class Day:
             described = features.describe(history, encoded, self.number, features.today(history, encoded))
             np.save(self._part("features.npy"), described)
         if self.use != "learn":
-            np.savez(self._part("graph.npz"), **graph_parts(tensors.snapshot(history, frame)))
+            np.savez(
+                self._part("graph.npz"), **graph_parts(tensors.snapshot(history, frame, space_of(history)))
+            )
 
     def write_examples(
         self,

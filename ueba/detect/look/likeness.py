@@ -31,27 +31,41 @@ LEAST_VALUE = 1e-4  # a direction with a smaller singular value holds nothing bu
 
 
 @dataclass(frozen=True)
-class Likeness:
-    """What a day's edges are compared with.
+class Space:
+    """What the pairs of a history say of its entities.
 
-    place:    float32 [places, DIM], the coordinates of each target
-    profile:  float32 [users, DIM], sums of the coordinates of the targets before the day and on it
-    habit:    float32 [users, DIM], directions of the profiles before the day
-    audience: float32 [places, DIM], sums of the directions of those who reach each place
-    crew:     float32 [places, DIM], sums of the habits of those who act from each place
-    news:     float32 [users, DIM], sums of the audiences' directions of the new targets, by their weight
     weight:   float32 [places], of each target, nats
-    known, reached: user-target pairs before the day, and with those of the day
-    acted:    user-source pairs before the day
+    place:    float32 [places, DIM], the coordinates of each target
+    profile:  float32 [users, DIM], sums of the coordinates of the user's targets
+    habit:    float32 [users, DIM], directions of the profiles
+    audience: float32 [places, DIM], sums of the habits of those who reach each place
+    crew:     float32 [places, DIM], sums of the habits of those who act from each place
     """
 
+    weight: Floats
     place: Floats
     profile: Floats
     habit: Floats
     audience: Floats
     crew: Floats
+
+
+@dataclass(frozen=True)
+class Likeness:
+    """What a day's edges are compared with.
+
+    space:    before the day
+    profile:  float32 [users, DIM], sums of the coordinates of the targets before the day and on it
+    audience: float32 [places, DIM], sums of the directions of those who reach each place, by these profiles
+    news:     float32 [users, DIM], sums of the audiences' directions of the new targets, by their weight
+    known, reached: user-target pairs before the day, and with those of the day
+    acted:    user-source pairs before the day
+    """
+
+    space: Space
+    profile: Floats
+    audience: Floats
     news: Floats
-    weight: Floats
     known: Pairs
     reached: Pairs
     acted: Pairs
@@ -66,12 +80,12 @@ class Likeness:
         user, target, source = edges.user, edges.target, np.maximum(edges.source, 0)
         is_reached = self.reached.find(pair_keys(user, target))[1]
         is_acted = self.acted.find(pair_keys(user, source))[1][:, None]
-        profile = unit(others(self.profile[user], self.place[target], is_reached, edges))
-        audience = self._audience_without(edges, is_reached)
+        profile = unit(others(self.profile[user], self.space.place[target], is_reached, edges))
+        audience, crew = self._audience_without(edges, is_reached), self.space.crew[source]
         return {
             "user_target": _products(profile, audience),
-            "user_source": _products(profile, unit(self.crew[source] - is_acted * self.habit[user])),
-            "source_target": _products(unit(self.crew[source]), audience),
+            "user_source": _products(profile, unit(crew - is_acted * self.space.habit[user])),
+            "source_target": _products(unit(crew), audience),
         }
 
     def compare_news(self, edges: EncodedEdges) -> tuple[Floats, Floats]:
@@ -80,10 +94,11 @@ class Likeness:
         for other edges"""
         keys = pair_keys(edges.user, edges.target)
         is_new, is_reached = ~self.known.find(keys)[1], self.reached.find(keys)[1]
-        worth = unit(self.audience[edges.target]) * self.weight[edges.target][:, None]  # [edges, DIM]
+        weight = self.space.weight[edges.target][:, None]
+        worth = unit(self.audience[edges.target]) * weight  # [edges, DIM]
         direction = unit(others(self.news[edges.user], worth, is_reached, edges)) * is_new[:, None]
         audience = self._audience_without(edges, is_reached)
-        return _products(direction, audience), _products(direction, self.habit[edges.user])
+        return _products(direction, audience), _products(direction, self.space.habit[edges.user])
 
     def _audience_without(self, edges: EncodedEdges, is_reached: Bools) -> Floats:
         """The direction of each edge's audience without its user. float32 [edges, DIM]
@@ -108,26 +123,6 @@ def others(total: Floats, own: Floats, is_in: Bools, edges: EncodedEdges) -> Flo
     np.add.at(campaign, number[added][once], own[added][once])
     rest: Floats = total + campaign[number] - own * (is_in | added)[:, None]
     return rest
-
-
-@dataclass(frozen=True)
-class Space:
-    """What the pairs of a history say of its entities.
-
-    weight:   float32 [places], of each target, nats
-    place:    float32 [places, DIM], the coordinates of each target
-    profile:  float32 [users, DIM], sums of the coordinates of the user's targets
-    habit:    float32 [users, DIM], directions of the profiles
-    audience: float32 [places, DIM], sums of the habits of those who reach each place
-    crew:     float32 [places, DIM], sums of the habits of those who act from each place
-    """
-
-    weight: Floats
-    place: Floats
-    profile: Floats
-    habit: Floats
-    audience: Floats
-    crew: Floats
 
 
 def space_of(history: History) -> Space:
@@ -156,23 +151,19 @@ def rotation(place: Floats, onto: Floats) -> Floats:
 def of_day(history: History, encoded: EncodedEdges) -> Likeness:
     """The likeness of users before a day and on it. encoded: the whole day"""
     space, known = space_of(history), history.pairs["user_target"]
-    weight, place, habit = space.weight, space.place, space.habit
     users, places = len(history.users), len(history.places)
     keys = np.unique(pair_keys(encoded.user, encoded.target))
     new = keys[~known.find(keys)[1]]
-    profile: Floats = space.profile + sums(pair_ends(new), place, users)
+    profile: Floats = space.profile + sums(pair_ends(new), space.place, users)
     reached = Pairs(key=np.union1d(known.key, new))
     acted = history.pairs["user_source"]
     audience = sums(reached.ends[::-1], unit(profile), places)
-    news = sums(pair_ends(new), unit(audience) * weight[:, None], users)
+    news = sums(pair_ends(new), unit(audience) * space.weight[:, None], users)
     return Likeness(
-        place=place,
+        space=space,
         profile=profile,
-        habit=habit,
         audience=audience,
-        crew=space.crew,
         news=news,
-        weight=weight,
         known=known,
         reached=reached,
         acted=acted,

@@ -19,6 +19,7 @@ import numpy.typing as npt
 from models.graph import Relation, Snapshot
 from ueba.arrays import Floats, Ints
 from ueba.detect.look import likeness
+from ueba.detect.look.likeness import Space
 from ueba.detect.past.encoded import USER_KINDS, EncodedEdges
 from ueba.detect.past.history import NEVER, History
 from ueba.detect.past.ids import IdTable
@@ -59,9 +60,9 @@ def edge_nodes(encoded: EncodedEdges) -> Ints:
     return np.stack([encoded.user, encoded.source, encoded.target], axis=1)
 
 
-def snapshot(history: History, frame: Frame) -> Snapshot:
-    """The message graph of a history. frame: of the model"""
-    users, places = _directions(history, frame)
+def snapshot(history: History, frame: Frame, space: Space) -> Snapshot:
+    """The message graph of a history. frame: of the model; space: of the history"""
+    users, places = _directions(history, frame, space)
     pairs = {
         GRAPH_RELATIONS[name]: np.stack(table.ends) for name, table in history.pairs.items()
     }  # [2, pairs]
@@ -74,10 +75,9 @@ def snapshot(history: History, frame: Frame) -> Snapshot:
     )
 
 
-def _directions(history: History, frame: Frame) -> tuple[Floats, Floats]:
+def _directions(history: History, frame: Frame, space: Space) -> tuple[Floats, Floats]:
     """Directions in the space, turned to a frame, times SPACE_SCALE: of each user's habit, float32 [users,
     DIM], and of each place's audience and crew, [places, 2 * DIM]"""
-    space = likeness.space_of(history)
     row = frame.places.find(history.places.names)
     turn = SPACE_SCALE * likeness.rotation(space.place[row >= 0], frame.coordinates[row[row >= 0]])
     of_places = [likeness.unit(rows) @ turn for rows in (space.audience, space.crew)]

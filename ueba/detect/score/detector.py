@@ -19,6 +19,7 @@ from ueba import files, state
 from ueba.arrays import Array, Floats, Ints
 from ueba.contracts.incident import ModelFacts
 from ueba.detect.look import features, likeness, tensors
+from ueba.detect.look.likeness import Space
 from ueba.detect.look.tensors import Frame
 from ueba.detect.past.encoded import EncodedEdges
 from ueba.detect.past.history import History
@@ -82,16 +83,18 @@ class Detector:
     def score(self, history: History, encoded: EncodedEdges, day: int) -> tuple[Score, Floats]:
         """The scores and features (float32 [edges, features]) of all edges of a day. history: before the
         day."""
-        described = features.describe(history, encoded, day, features.today(history, encoded))
-        nats = self.surprise(history, encoded, described)
+        seen = features.today(history, encoded)
+        described = features.describe(history, encoded, day, seen)
+        nats = self.surprise(history, encoded, described, seen.likeness.space)
         p_value = self.calibration.p_values(breadth_rank(history, encoded.user), nats)
         return Score(nats, p_value), described
 
-    def surprise(self, history: History, encoded: EncodedEdges, described: Floats) -> Array:
+    def surprise(self, history: History, encoded: EncodedEdges, described: Floats, space: Space) -> Array:
         """The surprise of edges in nats, float64 [edges], from the mean of the models' log odds.
 
-        described: float32 [edges, features]"""
-        return averaged_surprise(self.models, tensors.snapshot(history, self.frame), encoded, described)
+        described: float32 [edges, features]; space: of the history"""
+        graph = tensors.snapshot(history, self.frame, space)
+        return averaged_surprise(self.models, graph, encoded, described)
 
     def recalibrated(self, history: History, encoded: EncodedEdges, day: int, surprise: Array) -> Detector:
         """The detector with the scores of a day's normal edges added to its calibration.

@@ -156,7 +156,8 @@ def described(history: History, encoded: EncodedEdges, day: dt.date) -> Describe
 
 def _held_out(day: Described, frame: Frame) -> HeldOut:
     breadth = breadth_rank(day.history, day.encoded.user)
-    return HeldOut(day.day, tensors.snapshot(day.history, frame), day.encoded, day.features, breadth)
+    graph = tensors.snapshot(day.history, frame, day.seen.likeness.space)
+    return HeldOut(day.day, graph, day.encoded, day.features, breadth)
 
 
 def _calibrated(
@@ -200,8 +201,9 @@ def examples_of_day(
     examples = []
     for _ in range(min(max(ENOUGH_EDGES // max(len(encoded), 1), 1), MOST_DRAWS)):
         view, edges = disguise(history, encoded, rng)
-        drawn = make_examples(described(view, edges, day), config, rng, negatives_of)
-        examples.append((tensors.snapshot(view, frame), drawn))
+        shown = described(view, edges, day)
+        drawn = make_examples(shown, config, rng, negatives_of)
+        examples.append((tensors.snapshot(view, frame, shown.seen.likeness.space), drawn))
     return examples
 
 

@@ -31,9 +31,9 @@ class DayScoring:
 
     @classmethod
     def of(cls, model: Detector, history: History, edges: DayEdges) -> DayScoring:
-        graph = tensors.snapshot(history, model.frame)
-        z = [inference.encode(weights, graph.x, graph.pairs) for weights in model.models]
         seen, alike = features.today(history, edges.encoded), neighbours.before(history, edges.encoded)
+        graph = tensors.snapshot(history, model.frame, seen.likeness.space)
+        z = [inference.encode(weights, graph.x, graph.pairs) for weights in model.models]
         return cls(model, history, day_number(edges.day), seen, alike, z)
 
     def describe(self, encoded: EncodedEdges) -> Floats:
