@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from scipy import sparse
 
 from ueba.detect.look import peers
+from ueba.detect.look.peers import Peers
 
 # Users 0, 1, 2 are one team on places 0, 1; users 3, 4 another on 2, 3. User 2 does not know place 1 yet.
 TEAMS = (np.array([0, 0, 1, 1, 2, 3, 3, 4, 4]), np.array([0, 1, 0, 1, 0, 2, 3, 2, 3]))
@@ -16,7 +17,7 @@ pair_lists = st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)), min_size=
 
 def test_what_the_team_knows_is_supported() -> None:
     asked = (np.array([2, 2, 3, 0]), np.array([1, 2, 0, 1]))
-    support = peers.support(TEAMS, (5, 4), asked)
+    support = Peers(TEAMS, (5, 4)).support(*asked)
     # Both peers of user 2 know place 1, none knows place 2. No peer of user 3 knows place 0. The peers of
     # user 0 are 1 and 2; their cosines are 1 and |p2|^2 / (|p0| |p2|), of the profiles (1/sqrt 3, 1/sqrt 2)
     # and (1/sqrt 3, 0). Only user 1 knows place 1.
@@ -26,7 +27,7 @@ def test_what_the_team_knows_is_supported() -> None:
 
 def test_the_nearest_comes_first() -> None:
     met = sparse.csr_matrix((np.ones(len(TEAMS[0]), np.float32), TEAMS), (5, 4))
-    peer, weight = peers.nearest(met, np.array([0, 4]))
+    peer, weight = peers.nearest(peers.profiles(met), np.array([0, 4]))
     assert peer.shape == weight.shape == (2, peers.PEERS)
     cosine = (1 / 3) / (np.sqrt(1 / 3 + 1 / 2) * np.sqrt(1 / 3))  # of users 0 and 2, as above
     assert peer[0, :2].tolist() == [1, 2]
@@ -37,20 +38,20 @@ def test_the_nearest_comes_first() -> None:
 def test_only_the_nearest_count(monkeypatch: pytest.MonkeyPatch) -> None:
     """User 0's nearest is user 1, who knows place 1; with one peer only the share is whole."""
     monkeypatch.setattr(peers, "PEERS", 1)
-    assert peers.support(TEAMS, (5, 4), (np.array([0]), np.array([1]))).tolist() == pytest.approx([1.0])
+    assert Peers(TEAMS, (5, 4)).support(np.array([0]), np.array([1])).tolist() == pytest.approx([1.0])
 
 
 def test_an_entity_that_shares_no_partner_has_no_peers() -> None:
     alone = (np.array([0]), np.array([0]))
-    assert peers.support(alone, (3, 2), (np.array([0, 2]), np.array([1, 0]))).tolist() == [0.0, 0.0]
+    assert Peers(alone, (3, 2)).support(np.array([0, 2]), np.array([1, 0])).tolist() == [0.0, 0.0]
     nothing = np.zeros(0, np.int64)
-    assert peers.support((nothing, nothing), (2, 2), (np.array([1]), np.array([1]))).tolist() == [0.0]
+    assert Peers((nothing, nothing), (2, 2)).support(np.array([1]), np.array([1])).tolist() == [0.0]
 
 
 def test_a_partner_of_very_many_brings_nobody_near(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(peers, "LARGEST_AUDIENCE", 2)
     met = sparse.csr_matrix(np.array([[1, 1, 0], [1, 0, 1], [1, 1, 1]], np.float32))
-    peer, weight = peers.nearest(met, np.array([0, 1]))
+    peer, weight = peers.nearest(peers.profiles(met), np.array([0, 1]))
     assert peer[:, 0].tolist() == [2, 2]  # user 0 shares only place 0 with user 1
     assert weight[:, :2].tolist() == [[1.0, 0.0], [1.0, 0.0]]
 
@@ -68,7 +69,7 @@ def test_support_equals_its_definition(pairs: list[tuple[int, int]]) -> None:
     expected = (alike @ met) / np.maximum(alike.sum(1, keepdims=True), 1e-9)
     left, right = np.divmod(np.arange(36), 6)
     known = np.array(pairs).T
-    support = peers.support((known[0], known[1]), (6, 6), (left, right))
+    support = Peers((known[0], known[1]), (6, 6)).support(left, right)
     np.testing.assert_allclose(support, expected.ravel(), atol=1e-5)
 
 
@@ -78,7 +79,17 @@ def test_the_order_of_pairs_changes_nothing_and_inputs_stay(pairs: list[tuple[in
     order = np.array(random.sample(range(36), 36))
     known, shuffled = np.array(pairs).T, np.array(random.sample(pairs, len(pairs))).T
     inputs = [known.copy(), left.copy(), right.copy()]
-    support = peers.support((known[0], known[1]), (6, 6), (left, right))
-    again = peers.support((shuffled[0], shuffled[1]), (6, 6), (left[order], right[order]))
+    support = Peers((known[0], known[1]), (6, 6)).support(left, right)
+    again = Peers((shuffled[0], shuffled[1]), (6, 6)).support(left[order], right[order])
     np.testing.assert_allclose(again, support[order], atol=1e-6)
     assert all(map(np.array_equal, (known, left, right), inputs))
+
+
+def test_peers_found_before_are_found_again() -> None:
+    """What was asked for first does not change what is found, and nothing is searched for twice."""
+    kept = Peers(TEAMS, (5, 4))
+    left, right = np.divmod(np.arange(20), 4)
+    kept.support(left[8:12], right[8:12])
+    kept.support(left[:12], right[:12])
+    assert kept.support(left, right).tolist() == Peers(TEAMS, (5, 4)).support(left, right).tolist()
+    assert len(kept.peer) == len(kept.weight) == 5

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ueba.detect.look import likeness
+from ueba.detect.look import features, likeness
 from ueba.detect.look.features import Today
 from ueba.detect.look.likeness import Likeness, Space
 from ueba.detect.past.encoded import HOURS, USER_KINDS, EncodedEdges
@@ -158,7 +158,7 @@ def written_today() -> Today:
         for relation in RELATIONS
     }
     rare = column(USERS, {"ann": RARE_HOURS}), column(USERS, {"ann": RARE_TYPES})
-    return Today(new, *rare, written_likeness())
+    return Today(new, *rare, written_likeness(), features.peers_of(written_history()))
 
 
 def written_likeness() -> Likeness:

@@ -28,8 +28,9 @@ import numpy as np
 import numpy.typing as npt
 
 from ueba.arrays import Bools, Floats, Ints
-from ueba.detect.look import likeness, peers
+from ueba.detect.look import likeness
 from ueba.detect.look.likeness import Likeness
+from ueba.detect.look.peers import Peers
 from ueba.detect.past.encoded import HOURS, USER_KINDS, EncodedEdges
 from ueba.detect.past.history import NEVER, History
 from ueba.detect.past.pairs import RELATIONS, pair_ends, pair_keys
@@ -408,12 +409,14 @@ class Today:
     new: new partners, float32 [entities] for each side of each relation
     rare_hours, rare_types: edges at an hour or by a logon type that is rare for the user, float32 [users]
     likeness: of users, before the day and on it
+    peers: of the entities on each side of each relation, before the day
     """
 
     new: dict[str, tuple[Floats, Floats]]
     rare_hours: Floats
     rare_types: Floats
     likeness: Likeness
+    peers: dict[str, tuple[Peers, Peers]]
 
 
 def today(history: History, encoded: EncodedEdges) -> Today:
@@ -424,7 +427,17 @@ def today(history: History, encoded: EncodedEdges) -> Today:
         _counts(counted.user[has_rare_hour(history, counted)], users),
         _counts(counted.user[has_rare_type(history, counted)], users),
         likeness.of_day(history, encoded),
+        peers_of(history),
     )
+
+
+def peers_of(history: History) -> dict[str, tuple[Peers, Peers]]:
+    """The peers of the entities on each side of each relation, see `Today`."""
+    found = {}
+    for relation in RELATIONS:
+        known, sizes = history.pairs[relation].ends, history.sizes(relation)
+        found[relation] = Peers(known, sizes), Peers(known[::-1], sizes[::-1])
+    return found
 
 
 def _new_partners(history: History, encoded: EncodedEdges, relation: str) -> tuple[Floats, Floats]:
@@ -512,6 +525,7 @@ def _pair_columns(
             ends,
             seen_today.new[relation][side][ends[side]]
             + _new_in_campaign(encoded, ends[side], ends[1 - side], ~known & present),
+            seen_today.peers[relation][side].support(ends[side], ends[1 - side]),
         )
         for side in (0, 1)
     )
@@ -519,14 +533,10 @@ def _pair_columns(
 
 
 def _end_columns(
-    history: History, relation: str, side: int, ends: tuple[Ints, Ints], new_today: Floats
+    history: History, relation: str, side: int, ends: tuple[Ints, Ints], new_today: Floats, peers_know: Floats
 ) -> EndColumns:
     """The left (side 0) or right (1) ends of pairs."""
-    entity, partner = ends[side], ends[1 - side]  # [edges] each
-    table = history.sides[relation][side]
-    met, sizes = history.pairs[relation].ends, history.sizes(relation)
-    if side == 1:
-        met, sizes = met[::-1], sizes[::-1]
+    entity, table = ends[side], history.sides[relation][side]  # [edges]
     return EndColumns(
         pair_days=table.pair_days[entity],
         novelty=history.novelty_rates(relation, side)[entity],
@@ -535,7 +545,7 @@ def _end_columns(
         new_today=new_today,
         new_expected=history.new_per_day(relation, side)[entity],
         new_most=table.most_new[entity],
-        peers_know=peers.support(met, sizes, (entity, partner)),
+        peers_know=peers_know,
         unknown=table.first_day[entity] == NEVER,
     )
 

@@ -21,28 +21,44 @@ PEERS = 20  # per entity, the nearest
 LARGEST_AUDIENCE = 300  # a partner that more entities know brings nobody near
 
 
-def support(known: tuple[Ints, Ints], sizes: tuple[int, int], asked: tuple[Ints, Ints]) -> Floats:
-    """Share of the left end's peers that know the right end, weighted by nearness, for each pair that is
-    asked for. In [0, 1], 0 without peers. float32 [asked]
+class Peers:
+    """The peers of entities on the left of pairs, each found when it is first asked for and kept: a day is
+    described several times against the same history."""
 
-    known: left and right of every pair ever seen, int64 [pairs] each
-    sizes: number of entities on the left and on the right
-    asked: left and right of the pairs that are asked for, int64 [asked] each"""
-    met = sparse.csr_matrix((np.ones(len(known[0]), np.float32), known), sizes)  # [left, right], 1 for a pair
-    entities, position = np.unique(asked[0], return_inverse=True)  # [entities], [asked]
-    peer, weight = nearest(met, entities)  # [entities, PEERS] each
-    wanted = pair_keys(peer[position], asked[1][:, None])  # [asked, PEERS]
-    _, found = Pairs(key=np.sort(pair_keys(*known))).find(wanted.ravel())
-    share: Floats = (weight[position] * found.reshape(wanted.shape)).sum(1).astype(np.float32)
-    return share
+    def __init__(self, known: tuple[Ints, Ints], sizes: tuple[int, int]) -> None:
+        """known: left and right of every pair ever seen, int64 [pairs] each; sizes: number of entities on the
+        left and on the right"""
+        self.pairs = Pairs(key=np.sort(pair_keys(*known)))
+        self.profile = profiles(sparse.csr_matrix((np.ones(len(known[0]), np.float32), known), sizes))
+        self.row = np.full(sizes[0], -1)  # [left], where its peers stand; -1 if they were not found yet
+        self.peer = np.zeros((0, PEERS), np.int64)  # [found, PEERS]
+        self.weight = np.zeros((0, PEERS), np.float32)  # [found, PEERS]
+
+    def support(self, left: Ints, right: Ints) -> Floats:
+        """Share of the left end's peers that know the right end, weighted by nearness, for each pair. In [0,
+        1], 0 without peers. left, right: int64 [pairs] each; float32 [pairs]"""
+        self._find(np.unique(left))
+        row = self.row[left]  # [pairs]
+        wanted = pair_keys(self.peer[row], right[:, None])  # [pairs, PEERS]
+        _, found = self.pairs.find(wanted.ravel())
+        share: Floats = (self.weight[row] * found.reshape(wanted.shape)).sum(1).astype(np.float32)
+        return share
+
+    def _find(self, entities: Ints) -> None:
+        """Find the peers of entities, int64 [entities], each there once."""
+        missing = entities[self.row[entities] < 0]
+        if not len(missing):
+            return
+        peer, weight = nearest(self.profile, missing)
+        self.row[missing] = len(self.peer) + np.arange(len(missing))
+        self.peer, self.weight = np.concatenate([self.peer, peer]), np.concatenate([self.weight, weight])
 
 
-def nearest(met: sparse.csr_matrix, rows: Ints) -> tuple[Ints, Floats]:
+def nearest(profile: sparse.csr_matrix, rows: Ints) -> tuple[Ints, Floats]:
     """The PEERS of each of `rows`, the nearest first, and their weights. The weights sum to 1, or to 0
     if a row has no peers. int64 and float32 [rows, PEERS]
 
-    met: [entities, partners], 1 for a pair; rows: int64 [rows], entities"""
-    profile = _profiles(met)
+    profile: of `profiles`, [entities, partners]; rows: int64 [rows], entities"""
     cosines = (profile[rows] @ profile.T).tocoo()  # [rows, entities]
     others = cosines.col != rows[cosines.row]
     row, peer, cosine = cosines.row[others], cosines.col[others], cosines.data[others]
@@ -55,8 +71,10 @@ def nearest(met: sparse.csr_matrix, rows: Ints) -> tuple[Ints, Floats]:
     return peers, weight / np.maximum(weight.sum(1, keepdims=True), 1e-9)
 
 
-def _profiles(met: sparse.csr_matrix) -> sparse.csr_matrix:
-    """Profiles of length 1, or 0 without a partner that counts. float32 [entities, partners]"""
+def profiles(met: sparse.csr_matrix) -> sparse.csr_matrix:
+    """Profiles of length 1, or 0 without a partner that counts. float32 [entities, partners]
+
+    met: [entities, partners], 1 for a pair"""
     audience = np.bincount(met.indices, minlength=met.shape[1])  # [partners]
     counts = (audience > 1) & (audience <= LARGEST_AUDIENCE)
     partner_weight = np.where(counts, 1 / np.sqrt(np.maximum(audience, 1)), 0)
