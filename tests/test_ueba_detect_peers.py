@@ -93,3 +93,19 @@ def test_peers_found_before_are_found_again() -> None:
     kept.support(left[:12], right[:12])
     assert kept.support(left, right).tolist() == Peers(TEAMS, (5, 4)).support(left, right).tolist()
     assert len(kept.peer) == len(kept.weight) == 5
+
+
+@given(st.lists(st.tuples(st.integers(0, 7), st.integers(0, 5)), min_size=1, max_size=30, unique=True))
+def test_ties_go_to_the_first_peer(pairs: list[tuple[int, int]]) -> None:
+    """Two peers of eight entities: the highest cosines, and the lowest number among equal ones."""
+    met = np.zeros((8, 6), np.float32)
+    met[tuple(np.array(pairs).T)] = 1
+    profile = peers.profiles(sparse.csr_matrix(met))
+    cosines = (profile @ profile.T).toarray()
+    np.fill_diagonal(cosines, 0)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(peers, "PEERS", 2)
+        peer, weight = peers.nearest(profile, np.arange(8))
+    for row, cosine in enumerate(cosines):
+        expected = [int(number) for number in np.argsort(-cosine, kind="stable")[:2] if cosine[number] > 0]
+        assert peer[row, weight[row] > 0].tolist() == expected

@@ -156,8 +156,8 @@ class HistoryConfig(Section):
 
 @dataclass(frozen=True)
 class TrainConfig(Section):
-    positive_days: int = setting(7, whole(1, 1_000), "last days of the window, whose edges are learned")
-    seeds: int = setting(3, whole(1, 100), "models that are averaged")
+    positive_days: int = setting(14, whole(1, 1_000), "last days of the window, whose edges are learned")
+    seeds: int = setting(2, whole(1, 100), "models that are averaged")
     seed: int = setting(0, whole(0, 2**31 - 1), "seed of the first model")
     steps: int = setting(100, whole(1, 100_000), "steps of training, each one day and one batch")
     negatives: float = setting(0.35, number(0.01, 100), "negatives for each real edge of a day")

@@ -14,7 +14,7 @@ from __future__ import annotations
 import numpy as np
 from scipy import sparse
 
-from ueba.arrays import Floats, Ints
+from ueba.arrays import Bools, Floats, Ints
 from ueba.detect.past.pairs import Pairs, pair_keys
 
 PEERS = 20  # per entity, the nearest
@@ -62,6 +62,8 @@ def nearest(profile: sparse.csr_matrix, rows: Ints) -> tuple[Ints, Floats]:
     cosines = (profile[rows] @ profile.T).tocoo()  # [rows, entities]
     others = cosines.col != rows[cosines.row]
     row, peer, cosine = cosines.row[others], cosines.col[others], cosines.data[others]
+    near = _near(row, cosine)
+    row, peer, cosine = row[near], peer[near], cosine[near]
     order = np.lexsort((peer, -cosine, row))
     row, peer, cosine = row[order], peer[order], cosine[order]
     rank = np.arange(len(row)) - np.searchsorted(row, row)  # 0 for the nearest of a row
@@ -69,6 +71,21 @@ def nearest(profile: sparse.csr_matrix, rows: Ints) -> tuple[Ints, Floats]:
     peers, weight = np.zeros((len(rows), PEERS), np.int64), np.zeros((len(rows), PEERS), np.float32)
     peers[row[near], rank[near]], weight[row[near], rank[near]] = peer[near], cosine[near]
     return peers, weight / np.maximum(weight.sum(1, keepdims=True), 1e-9)
+
+
+def _near(row: Ints, cosine: Floats) -> Bools:
+    """Whether a cosine is among the PEERS highest of its row, or as high as the last of them. bool [cosines]
+
+    Ordering numbers alone is many times as fast as ordering rows of a table, and most are far from near.
+    row: int [cosines], ascending; cosine: float32 [cosines], none below 0"""
+    if not len(row):
+        return np.zeros(0, bool)
+    # The bits of floats that are not negative are in the order of the floats.
+    key = (row.astype(np.int64) << 32) | (2**32 - 1 - np.ascontiguousarray(cosine).view(np.uint32))
+    first, end = (np.searchsorted(row, np.arange(row[-1] + 1), side) for side in ("left", "right"))  # [rows]
+    last = np.sort(key)[np.maximum(np.minimum(first + PEERS, end) - 1, 0)]  # [rows]; any for an empty row
+    near: Bools = key <= last[row]
+    return near
 
 
 def profiles(met: sparse.csr_matrix) -> sparse.csr_matrix:

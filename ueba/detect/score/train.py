@@ -183,7 +183,7 @@ def _calibrated(
 
 def split(days: list[dt.date], config: TrainConfig) -> tuple[list[dt.date], list[dt.date]]:
     """The days of a training whose edges are described, and the held-out days among them, which calibrate."""
-    positive = days[max(len(days) // 2, len(days) - config.positive_days) :]
+    positive = days[max(len(days) // 4, len(days) - config.positive_days) :]
     return positive, [positive[-back] for back in CALIBRATION_DAYS if back < len(positive)] or positive[-1:]
 
 
