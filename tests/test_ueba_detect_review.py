@@ -109,7 +109,7 @@ def test_training_tells_what_it_set_aside(broken_into: Workspace, tmp_path: Path
     with short_training():
         at_first = run(folder, *arguments).stderr
         again = run(folder, *arguments).stderr
-    assert "reviewed 6 days from 2026-01-10 to 2026-01-15 that were never scored" in at_first
+    assert "reviewed 9 days from 2026-01-07 to 2026-01-15 that were never scored" in at_first
     assert f"first {MACHINE} (" in at_first and "`ueba suspects` lists them" in at_first
     assert "reviewed" not in again  # what a review set aside stays so
 
@@ -119,7 +119,7 @@ def test_a_day_is_reviewed_until_it_is_scored_and_again_if_the_lake_has_more_of_
 ) -> None:
     lessons = memory(reviewed).lessons
     assert not lessons.is_unknown(FIRST) and not lessons.is_unknown(LAST)
-    assert lessons.is_unknown(LAST - 9 * DAY)  # not among the days that are described in training
+    assert lessons.is_unknown(LAST - 10 * DAY)  # not among the days that are described in training
     assert 0.0 in lessons.excluded(FIRST).values()
     folder = tmp_path / "ws"
     shutil.copytree(reviewed.root, folder)

@@ -104,7 +104,13 @@ def test_days_that_do_not_fit_are_refused() -> None:
 
     days = [dt.date(2026, 3, 1) + dt.timedelta(days=number) for number in range(12)]
     planned = protocol.uses(days, Span(days[8], days[9], days[10]), Config())
-    assert list(planned.values()) == ["learn"] * 4 + ["train"] * 3 + ["calibrate", "train", "score", "score"]
+    assert (
+        list(planned.values())
+        == ["learn"] * 2
+        + ["train"] * 2
+        + ["calibrate", "train", "train", "calibrate", "train"]
+        + ["score"] * 2
+    )
     with pytest.raises(UsageError, match="must lie before"):
         protocol.uses(days, Span(days[9], days[9], days[10]), Config())
     with pytest.raises(WorkspaceError, match="3 days of edges to train on"):

@@ -124,6 +124,22 @@ def test_who_was_only_seen_in_a_strange_edge_is_known_by_that() -> None:
     assert ann.last_seen == day and not any(role.quarantined for role in ann.roles)
 
 
+def test_who_was_set_aside_is_no_entity_of_the_history_and_the_error_says_so() -> None:
+    """A p-value of 0 is that of a review, or of the verdict true: nothing is learned of the edge."""
+    history = History()
+    history.learn(
+        day_number(LAST),
+        history.encode(edge_table(LAST, [("ann", "pc1", "srv"), ("eve", "pc9", "srv")])),
+        np.array([1.0, 0.0]),
+    )
+    known = EntityContext(history, LAST + DAY, None)
+    for entity in (Entity("user", "eve"), Entity("machine", "pc9")):
+        with pytest.raises(WorkspaceError, match=f"nothing of {entity.name} was learned.*`ueba suspects`"):
+            in_history(known, [entity])
+    assert in_history(known, [Entity("user", "eve"), Entity("user", "ann")]) == [EntityId(True, 0)]
+    assert "eve" not in {row["name"] for row in listing(known)}
+
+
 def test_bars() -> None:
     assert sparkline([0, 0.25, 0.5]) == " ▄█" and sparkline([0.0] * 3) == "   "
 

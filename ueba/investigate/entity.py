@@ -115,19 +115,30 @@ class EntityId:
 def in_history(context: EntityContext, entities: Sequence[Entity]) -> list[EntityId]:
     """The users and places of the history that these entities are.
 
-    Raises WorkspaceError if none was seen before the day."""
+    Raises WorkspaceError if none was seen before the day, or nothing of it was learned."""
+    history = context.history
     users = dict.fromkeys(entity.name for entity in entities if entity.kind == "user")
     places = dict.fromkeys(entity.name for entity in entities if entity.kind != "user")
-    found = [EntityId(True, int(number)) for number in context.history.users.find([*users]) if number >= 0]
-    found += [
-        EntityId(False, int(number)) for number in context.history.places.find([*places]) if number >= 0
-    ]
-    if not found:
+    found = [EntityId(True, int(number)) for number in history.users.find([*users]) if number >= 0]
+    found += [EntityId(False, int(number)) for number in history.places.find([*places]) if number >= 0]
+    learned = [entity for entity in found if _is_learned(history, entity)]
+    if learned:
+        return learned
+    name = plain(entities[0].name)
+    if found:
         raise WorkspaceError(
-            f"{plain(entities[0].name)} was not seen before {context.day}, as far back as counts"
-            " (`history.window_days`); choose a later --day"
+            f"nothing of {name} was learned before {context.day}: a review set its edges aside, or they are"
+            " in incidents with the verdict true; `ueba suspects` and `ueba incidents` list them"
         )
-    return found
+    raise WorkspaceError(
+        f"{name} was not seen before {context.day}, as far back as counts (`history.window_days`); choose a"
+        " later --day"
+    )
+
+
+def _is_learned(history: History, entity: EntityId) -> bool:
+    """Whether the history has learned an edge of an entity."""
+    return any(history.sides[relation][side].first_day[entity.id] < NEVER for relation, side in entity.roles)
 
 
 @contextlib.contextmanager
