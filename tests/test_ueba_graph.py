@@ -505,7 +505,7 @@ def test_a_vector_index_finds_similar_entities_where_there_is_one(store: Store, 
         " u.embedding) YIELD node, score"
         " WHERE node.name <> $name RETURN node.name AS name, 2 * score - 1 AS similarity"
     )
-    for _ in range(10):  # the index takes in what was written, and drops what was deleted, in its own time
+    for _ in range(10):  # after other tests on the same server, most were missing; why is not known
         there = missed = 0
         for name in store.query("MATCH (u:User) RETURN u.name AS name ORDER BY name LIMIT 20")["name"]:
             found = dict(store.query(asked, {"name": name}).values.tolist())

@@ -32,7 +32,6 @@ from models.graph import Edges, Snapshot
 from ueba.arrays import Array, Floats
 from ueba.config import Config, TrainConfig
 from ueba.detect.look import features, tensors
-from ueba.detect.look.likeness import space_of
 from ueba.detect.look.negatives import FAMILIES, make_negatives
 from ueba.detect.look.tensors import Frame
 from ueba.detect.past import walk
@@ -108,13 +107,14 @@ class Day:
         self._part("").mkdir()
         np.savez(self._part("batch.npz"), **vars(encoded))
         np.save(self._part("breadth.npy"), detector.breadth_rank(history, encoded.user))
+        if self.use == "learn":
+            return
+        seen = features.today(history, encoded)
+        graph = tensors.snapshot(history, frame, seen.likeness.space)
+        np.savez(self._part("graph.npz"), **graph_parts(graph))
         if self.use in ("calibrate", "score"):
-            described = features.describe(history, encoded, self.number, features.today(history, encoded))
+            described = features.describe(history, encoded, self.number, seen)
             np.save(self._part("features.npy"), described)
-        if self.use != "learn":
-            np.savez(
-                self._part("graph.npz"), **graph_parts(tensors.snapshot(history, frame, space_of(history)))
-            )
 
     def write_examples(
         self,

@@ -121,7 +121,7 @@ def in_history(context: EntityContext, entities: Sequence[Entity]) -> list[Entit
     places = dict.fromkeys(entity.name for entity in entities if entity.kind != "user")
     found = [EntityId(True, int(number)) for number in history.users.find([*users]) if number >= 0]
     found += [EntityId(False, int(number)) for number in history.places.find([*places]) if number >= 0]
-    learned = [entity for entity in found if _is_learned(history, entity)]
+    learned = [entity for entity in found if _known_roles(history, entity)]
     if learned:
         return learned
     name = plain(entities[0].name)
@@ -136,9 +136,13 @@ def in_history(context: EntityContext, entities: Sequence[Entity]) -> list[Entit
     )
 
 
-def _is_learned(history: History, entity: EntityId) -> bool:
-    """Whether the history has learned an edge of an entity."""
-    return any(history.sides[relation][side].first_day[entity.id] < NEVER for relation, side in entity.roles)
+def _known_roles(history: History, entity: EntityId) -> dict[Role, RoleWords]:
+    """The roles in which the history knows an entity; none if it has learned no edge of it."""
+    return {
+        role: words
+        for role, words in entity.roles.items()
+        if history.sides[role[0]][role[1]].first_day[entity.id] < NEVER
+    }
 
 
 @contextlib.contextmanager
@@ -220,11 +224,7 @@ def _first_seen(history: History, roles: dict[Role, RoleWords]) -> Ints:
 def describe(context: EntityContext, entity: EntityId) -> EntityFacts:
     """All facts about an entity of the history."""
     history, number = context.history, entity.id
-    roles = {
-        role: words
-        for role, words in entity.roles.items()
-        if history.sides[role[0]][role[1]].first_day[number] < NEVER
-    }
+    roles = _known_roles(history, entity)
     main = next(iter(roles))
     hours, types = (
         (history.user_hours, history.user_types)

@@ -62,8 +62,8 @@ def nearest(profile: sparse.csr_matrix, rows: Ints) -> tuple[Ints, Floats]:
     cosines = (profile[rows] @ profile.T).tocoo()  # [rows, entities]
     others = cosines.col != rows[cosines.row]
     row, peer, cosine = cosines.row[others], cosines.col[others], cosines.data[others]
-    near = _near(row, cosine)
-    row, peer, cosine = row[near], peer[near], cosine[near]
+    candidate = _near(row, cosine)
+    row, peer, cosine = row[candidate], peer[candidate], cosine[candidate]
     order = np.lexsort((peer, -cosine, row))
     row, peer, cosine = row[order], peer[order], cosine[order]
     rank = np.arange(len(row)) - np.searchsorted(row, row)  # 0 for the nearest of a row

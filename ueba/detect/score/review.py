@@ -41,9 +41,7 @@ from ueba.progress import Progress, quiet
 
 Suspects = dict[dt.date, tuple[Suspect, ...]]  # of every reviewed day, the smallest p-value first
 FAIR_SHARE = 0.5  # of all that is strange on the reviewed days: more than all others together
-EACH = (
-    2.0  # nats an edge of who stands out, on average: p 0.003; what a jump server leads to is hardly strange
-)
+EACH = 2.0  # nats an edge of who stands out, on average, p 0.003; a jump server's edges are hardly strange
 FEWEST = 20  # suspects of who stands out; fewer teach a model next to nothing
 CELLS = 4  # two folds of users by two folds of machines
 SAMPLE = 10  # one in so many edges without a new pair stands for all of them
